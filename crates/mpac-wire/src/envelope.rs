@@ -1,0 +1,125 @@
+//! The envelope around every message (`spec/wire.md` §2).
+
+use alloc::string::String;
+
+use serde::de::{Deserialize, Deserializer, Error};
+use serde::ser::{Serialize, Serializer};
+
+use crate::error::{DecodeError, decode};
+use crate::id::{InstanceId, MessageId, PrincipalId, SessionId};
+use crate::message::Message;
+use crate::names::{MessageType, PrincipalType};
+use crate::number::Integer;
+use crate::object::Raw;
+use crate::time::ClaimedTime;
+use crate::watermark::Watermark;
+
+object! {
+    /// Who speaks (ENV-02).
+    pub struct Sender {
+        /// Stable in the session.
+        req principal_id: PrincipalId,
+        /// Human, agent or service.
+        req principal_type: PrincipalType,
+        /// Which incarnation of it.
+        req sender_instance_id: InstanceId,
+    }
+}
+
+object! {
+    /// One message: the ten base fields in their order, then those that the references never send (ENV-01, ENV-08).
+    pub struct Envelope {
+        /// Always [`Envelope::PROTOCOL`]; that it is, is the coordinator's check (ENV-03).
+        req protocol: String,
+        /// The level of its session: `0.1.13` and so on (ENV-04).
+        req version: String,
+        /// How to read the payload.
+        req message_type: MessageType,
+        /// Unique for its sender's lifetime (ENV-06).
+        req message_id: MessageId,
+        /// The session it belongs to.
+        req session_id: SessionId,
+        /// Who sent it.
+        req sender: Sender,
+        /// The sender's own clock, for the audit trail only (INT-05).
+        req ts: ClaimedTime,
+        /// Unread until [`Envelope::message`].
+        req payload: Payload,
+        /// The sender's place in the causal order (ENV-11, ENV-12).
+        opt watermark: Watermark,
+        /// On every message that a coordinator wrote, and on no other (ENV-10).
+        opt coordinator_epoch: Integer,
+        /// The message it answers.
+        opt in_reply_to: MessageId,
+        /// For tracing across systems.
+        opt trace_id: String,
+        /// The policy it appeals to.
+        opt policy_ref: String,
+        /// `spec/wire.md` §12.
+        opt signature: String,
+        /// Namespaced additions (EXT-01).
+        opt extensions: Raw,
+    }
+}
+
+impl Envelope {
+    /// What [`Envelope::protocol`] says.
+    pub const PROTOCOL: &'static str = "MPAC";
+
+    /// Reads the payload by the message type. A type we do not know is [`Message::Unknown`], not an error (D-007).
+    ///
+    /// # Errors
+    /// When the payload has not the fields of its type; the path begins with `payload`.
+    pub fn message(&self) -> Result<Message, DecodeError> {
+        Message::read(&self.message_type, &self.payload)
+    }
+
+    /// Compact JSON, in the order of `spec/wire.md`.
+    pub fn to_json(&self) -> String {
+        // Nothing in an envelope can refuse: all keys are text and all raw parts are JSON already.
+        serde_json::to_string(self).unwrap_or_else(|error| unreachable!("an envelope is JSON: {error}"))
+    }
+
+    /// JSON with two spaces a level and no newline at the end, as in the golden files.
+    pub fn to_json_pretty(&self) -> String {
+        crate::layout::pretty(&self.to_json())
+    }
+}
+
+/// A payload: an object, kept as text until its type is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Payload(Raw);
+
+impl Payload {
+    /// The JSON text of `value`, which must be an object of this crate.
+    pub fn of<T: Serialize>(value: &T) -> Self {
+        // The objects of this crate have text keys and JSON values, so they serialise.
+        Self(Raw::of(value).unwrap_or_else(|error| unreachable!("a payload is JSON: {error}")))
+    }
+
+    /// The JSON text.
+    pub fn get(&self) -> &str {
+        self.0.get()
+    }
+
+    /// Reads it as the payload type `T`.
+    ///
+    /// # Errors
+    /// When it has not the fields of `T`.
+    pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, DecodeError> {
+        decode(self.0.get(), "payload")
+    }
+}
+
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Raw::deserialize(deserializer)?;
+        if raw.get().starts_with('{') { Ok(Self(raw)) } else { Err(D::Error::custom("expected an object")) }
+    }
+}

@@ -1,0 +1,161 @@
+//! What a frame may cost, checked in one scan before anything is allocated for it (D-134, ENV-18).
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
+use crate::error::DecodeError;
+
+/// Bounds for one frame. The defaults are those of D-134.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of one frame: 1,048,576.
+    pub max_bytes: usize,
+    /// Levels of nesting: 128.
+    pub max_depth: usize,
+    /// Entries of any one list or object: 10,000.
+    pub max_entries: usize,
+    /// Bytes of any one identifier (the string under a key that ends in `_id`): 256.
+    pub max_id_bytes: usize,
+    /// Entries of a batch: 1,000.
+    pub max_batch: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_bytes: 1_048_576,
+            max_depth: 128,
+            max_entries: 10_000,
+            max_id_bytes: 256,
+            max_batch: 1_000,
+        }
+    }
+}
+
+/// One open bracket.
+#[derive(Clone, Copy, Default)]
+struct Level {
+    commas: usize,
+    /// Where the text of the key it stands under begins and ends.
+    key: (usize, usize),
+}
+
+impl Limits {
+    /// Checks size, depth, list lengths and identifier lengths of `text`, JSON or not, in one pass.
+    ///
+    /// # Errors
+    /// The first limit that is exceeded.
+    pub fn check(&self, text: &str) -> Result<(), DecodeError> {
+        if text.len() > self.max_bytes {
+            return Err(DecodeError::TooLarge { bytes: text.len(), max: self.max_bytes });
+        }
+        // One allocation of a fixed size, whatever the text holds.
+        let mut levels = alloc::vec![Level::default(); self.max_depth + 1];
+        let mut depth = 0;
+        let mut key = (0, 0);
+        let mut last_string = (0, 0);
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            match byte {
+                b'"' => {
+                    let end = string_end(bytes, at + 1);
+                    last_string = (at + 1, end);
+                    self.check_id(text, key, end - at - 1)?;
+                    at = end;
+                }
+                b':' => key = last_string,
+                b'{' | b'[' => {
+                    depth += 1;
+                    let Some(level) = levels.get_mut(depth) else {
+                        return Err(DecodeError::TooDeep { max: self.max_depth });
+                    };
+                    *level = Level { commas: 0, key };
+                    key = (0, 0);
+                }
+                b'}' | b']' => {
+                    depth = depth.saturating_sub(1);
+                    key = (0, 0);
+                }
+                b',' => {
+                    key = (0, 0);
+                    if let Some(level) = levels.get_mut(depth) {
+                        level.commas += 1;
+                        if level.commas >= self.max_entries {
+                            return Err(DecodeError::TooMany {
+                                key: name(text, level.key),
+                                max: self.max_entries,
+                            });
+                        }
+                    }
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        Ok(())
+    }
+
+    /// `key` is what stands before the colon, or nothing where the string is a key itself or a list entry.
+    fn check_id(&self, text: &str, key: (usize, usize), bytes: usize) -> Result<(), DecodeError> {
+        let is_id = || text.get(key.0..key.1).is_some_and(|key| key.ends_with("_id"));
+        if bytes > self.max_id_bytes && is_id() {
+            return Err(DecodeError::IdTooLong { key: name(text, key), bytes, max: self.max_id_bytes });
+        }
+        Ok(())
+    }
+}
+
+fn name(text: &str, (start, end): (usize, usize)) -> String {
+    match text.get(start..end) {
+        Some(key) if !key.is_empty() => key.to_owned(),
+        _ => String::from("list"),
+    }
+}
+
+/// Where the string whose text begins at `at` has its closing quote (or the text ends).
+fn string_end(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => return at,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn depth_is_counted_outside_strings_only() {
+        let limits = Limits { max_depth: 2, ..Limits::default() };
+        assert_eq!(limits.check(r#"{"a":["[[[[\"[["]}"#), Ok(()));
+        assert_eq!(limits.check(r#"{"a":[[1]]}"#), Err(DecodeError::TooDeep { max: 2 }));
+    }
+
+    #[test]
+    fn long_lists_and_ids_are_named_by_their_key() {
+        let limits = Limits { max_entries: 3, max_id_bytes: 4, ..Limits::default() };
+        assert_eq!(limits.check(r#"{"resources":["a","b","c"]}"#), Ok(()));
+        let error = limits.check(r#"{"resources":["a","b","c","d"]}"#).unwrap_err();
+        assert_eq!(error, DecodeError::TooMany { key: "resources".into(), max: 3 });
+        assert_eq!(limits.check(r#"{"intent_id":"1234","objective":"12345"}"#), Ok(()));
+        let error = limits.check(r#"{"intent_id":"12345"}"#).unwrap_err();
+        assert_eq!(error, DecodeError::IdTooLong { key: "intent_id".into(), bytes: 5, max: 4 });
+    }
+
+    #[test]
+    fn text_that_is_not_json_ends_somewhere() {
+        for text in ["", "\"", "\"\\", "]]]]", "{", "::::,,,,", "\u{1F600}\"é"] {
+            assert_eq!(Limits::default().check(text), Ok(()), "{text:?}");
+        }
+        let limits = Limits { max_bytes: 3, ..Limits::default() };
+        let error = limits.check("1234").unwrap_err();
+        assert_eq!(format!("{error}"), "the frame has 4 bytes, more than the 3 allowed");
+    }
+}

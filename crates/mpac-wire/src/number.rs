@@ -1,0 +1,166 @@
+//! Numbers that keep how they were written: `8` and `8.0` are equal and go out as they came (ENV-18, D-009).
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use core::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error};
+use serde::ser::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// The largest whole number that every JSON implementation keeps exactly: 2^53 - 1.
+const MAX_SAFE: u64 = (1 << 53) - 1;
+
+/// A non-negative whole number, at most 2^53 - 1. A zero fraction (`8.0`, `8e0`) is accepted.
+#[derive(Clone)]
+pub struct Integer {
+    value: u64,
+    /// The text, where it is not the plain digits of `value`.
+    spelling: Option<Box<str>>,
+}
+
+impl Integer {
+    /// `value`, capped at 2^53 - 1.
+    pub const fn new(value: u64) -> Self {
+        Self { value: if value > MAX_SAFE { MAX_SAFE } else { value }, spelling: None }
+    }
+
+    /// The value.
+    pub const fn get(&self) -> u64 {
+        self.value
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            let value = text.parse().ok().filter(|value| *value <= MAX_SAFE)?;
+            return Some(Self { value, spelling: None });
+        }
+        let value: f64 = text.parse().ok()?;
+        let whole = value as u64;
+        let exact = value >= 0.0 && whole <= MAX_SAFE && whole as f64 == value;
+        exact.then(|| Self { value: whole, spelling: Some(text.into()) })
+    }
+}
+
+impl From<u64> for Integer {
+    fn from(value: u64) -> Self {
+        Self::new(value)
+    }
+}
+
+impl PartialEq for Integer {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl Eq for Integer {}
+
+impl fmt::Debug for Integer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.value, f)
+    }
+}
+
+impl Serialize for Integer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_spelled(self.spelling.as_deref(), serializer, |serializer| {
+            serializer.serialize_u64(self.value)
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Integer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        Self::parse(text).ok_or_else(|| {
+            D::Error::custom(format_args!(
+                "expected a whole number from 0 to 2^53 - 1, found {}",
+                Excerpt(text)
+            ))
+        })
+    }
+}
+
+/// Writes `spelling` as it stands, or else the canonical form.
+pub(crate) fn serialize_spelled<S: Serializer>(
+    spelling: Option<&str>,
+    serializer: S,
+    canonical: impl FnOnce(S) -> Result<S::Ok, S::Error>,
+) -> Result<S::Ok, S::Error> {
+    match spelling {
+        Some(text) => {
+            RawValue::from_string(text.to_owned()).map_err(serde::ser::Error::custom)?.serialize(serializer)
+        }
+        None => canonical(serializer),
+    }
+}
+
+/// Any JSON number, kept as text (`confidence`, for one).
+#[derive(Clone, PartialEq)]
+pub struct Number(Box<str>);
+
+impl Number {
+    /// The value, as near as a double comes.
+    pub fn as_f64(&self) -> f64 {
+        // JSON's numbers are a subset of what `f64` parses, and `Number` is only made from one.
+        self.0.parse().unwrap_or(f64::NAN)
+    }
+}
+
+impl fmt::Debug for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_spelled(Some(&self.0), serializer, |serializer| serializer.serialize_f64(self.as_f64()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        if text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+            Ok(Self(text.into()))
+        } else {
+            Err(D::Error::custom(format_args!("expected a number, found {}", Excerpt(text))))
+        }
+    }
+}
+
+/// The first characters of a value, for an error text.
+pub(crate) struct Excerpt<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 40;
+        match self.0.char_indices().nth(SHOWN) {
+            Some((end, _)) => write!(f, "{}...", &self.0[..end]),
+            None => f.write_str(self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zero_fraction_is_a_whole_number_and_keeps_its_spelling() {
+        for text in ["0", "8", "8.0", "80e-1", "9007199254740991"] {
+            let number: Integer = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&number).unwrap(), text);
+        }
+        assert_eq!(serde_json::from_str::<Integer>("8.0").unwrap(), Integer::new(8));
+    }
+
+    #[test]
+    fn what_is_no_whole_number_is_refused() {
+        for text in ["-1", "8.5", "1e400", "9007199254740992", "\"8\"", "true", "[]"] {
+            assert!(serde_json::from_str::<Integer>(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What came off a connection: the text, kept, and its envelope.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use crate::envelope::{Envelope, Payload};
+use crate::error::{DecodeError, decode};
+use crate::id::MessageId;
+use crate::limits::Limits;
+use crate::object::{Extra, Raw};
+use crate::sideband::Request;
+
+/// A message as it came. Relays and logs use the text, rules the envelope.
+#[derive(Clone, Debug)]
+pub struct Received {
+    text: Arc<str>,
+    envelope: Envelope,
+}
+
+impl Received {
+    /// Checks the limits and reads the envelope; the payload is read later, by type.
+    ///
+    /// # Errors
+    /// When a limit is exceeded, the text is no JSON object, or a field is missing or of a wrong type (ENV-01).
+    pub fn parse(text: impl Into<Arc<str>>, limits: &Limits) -> Result<Self, DecodeError> {
+        let text = text.into();
+        limits.check(&text)?;
+        let envelope = decode(&text, "")?;
+        Ok(Self { text, envelope })
+    }
+
+    /// The text as it came.
+    pub fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    /// Everything around the payload, and the payload unread.
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// The text of the same message with its payload's members changed by `edit`; the rest stays as it came
+    /// (ENV-16).
+    ///
+    /// # Errors
+    /// When the payload is no object, which [`Received::parse`] has ruled out.
+    pub fn with_payload(&self, edit: impl FnOnce(&mut Extra)) -> Result<String, DecodeError> {
+        let mut members: Members = self.envelope.payload.read()?;
+        edit(&mut members.extra);
+        let envelope = Envelope { payload: Payload::of(&members), ..self.envelope.clone() };
+        Ok(envelope.to_json())
+    }
+}
+
+object! {
+    /// Any object, as its members.
+    #[doc(hidden)]
+    pub struct Members {
+    }
+}
+
+/// One frame: a message, or a request beside the protocol.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a frame is one or the other, and whoever reads frames must know both"
+)]
+#[expect(clippy::large_enum_variant, reason = "nearly every frame is a message, and none is kept for long")]
+pub enum Frame {
+    /// An MPAC message.
+    Message(Received),
+    /// A sideband request (`spec/wire.md` §7).
+    Sideband(Request),
+}
+
+object! {
+    /// The members that tell what a frame is.
+    #[doc(hidden)]
+    pub struct Naming {
+        /// Of a message.
+        opt message_type: Raw,
+        /// Of a sideband request.
+        opt kind as "type": Raw,
+        /// For the error that answers a bad message.
+        opt message_id: Raw,
+    }
+}
+
+impl Frame {
+    /// Reads one frame.
+    ///
+    /// # Errors
+    /// As [`Received::parse`]; and when it is neither a message nor a known request.
+    pub fn parse(text: impl Into<Arc<str>>, limits: &Limits) -> Result<Self, DecodeError> {
+        let text = text.into();
+        limits.check(&text)?;
+        // Nearly every frame is a message: read it as one first, and ask what it is only when that fails.
+        let refused = match decode(&text, "") {
+            Ok(envelope) => return Ok(Self::Message(Received { text, envelope })),
+            Err(error @ DecodeError::Shape { .. }) => error,
+            Err(error) => return Err(error),
+        };
+        match decode::<Naming>(&text, "") {
+            Ok(Naming { message_type: None, kind, .. }) => {
+                Request::read(kind.as_ref(), &text).map(Self::Sideband)
+            }
+            Ok(_) => Err(refused),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The message id of a frame that could not be read, if it has one: a refusal refers to it (D-025).
+pub fn message_id_of(text: &str) -> Option<MessageId> {
+    serde_json::from_str::<Naming>(text).ok()?.message_id?.read().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    const TEXT: &str = r#"{"protocol":"MPAC","version":"0.1.13","message_type":"OP_COMMIT","message_id":"m","session_id":"s","sender":{"principal_id":"p","principal_type":"agent","sender_instance_id":"i"},"ts":"2026-01-02T03:04:05Z","payload":{"op_id":"o","file_changes":{"a":{"content":"1.50"}},"n":1e3},"x":[1.0]}"#;
+
+    #[test]
+    fn a_member_is_cut_out_and_the_rest_stays_as_it_came() {
+        let received = Received::parse(TEXT, &Limits::default()).unwrap();
+        let cut = received.with_payload(|members| members.remove("file_changes")).unwrap();
+        assert_eq!(cut, TEXT.replace(r#""file_changes":{"a":{"content":"1.50"}},"#, ""));
+    }
+
+    #[test]
+    fn the_error_names_the_place() {
+        let parse = |text: &str| Frame::parse(text, &Limits::default()).unwrap_err().to_string();
+        assert_eq!(
+            parse(&TEXT.replace(r#""p","#, "7,")),
+            "sender.principal_id: invalid type: integer `7`, expected a string"
+        );
+        assert_eq!(parse(&TEXT.replace(r#""session_id":"s","#, "")), "envelope: missing field `session_id`");
+        assert!(parse("{bad").starts_with("not JSON: "), "{}", parse("{bad"));
+        assert_eq!(parse("[1]"), "envelope: invalid type: sequence, expected an object");
+        assert_eq!(
+            parse(r#"{"type":"FILE_NAP"}"#),
+            r#"neither a message (no message_type) nor a known request: type "FILE_NAP""#
+        );
+        assert_eq!(parse("{}"), "neither a message (no message_type) nor a known request (no type)");
+    }
+
+    #[test]
+    fn not_a_number_is_not_json() {
+        for token in ["NaN", "Infinity", "-Infinity"] {
+            let text = TEXT.replace("1e3", token);
+            assert!(
+                matches!(Frame::parse(text, &Limits::default()), Err(DecodeError::Syntax { .. })),
+                "{token}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_can_name_the_message_it_refers_to() {
+        assert_eq!(message_id_of(r#"{"message_id":"m-1","sender":7}"#).unwrap().as_str(), "m-1");
+        assert_eq!(message_id_of(r#"{"message_id":7}"#), None);
+        assert_eq!(message_id_of("{bad"), None);
+    }
+}

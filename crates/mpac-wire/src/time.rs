@@ -1,0 +1,312 @@
+//! Moments and durations.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error};
+use serde::ser::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use thiserror::Error as ThisError;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::number::{Excerpt, serialize_spelled};
+
+/// The text is not an RFC 3339 date-time (ENV-07).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ThisError)]
+#[error("expected an RFC 3339 date-time such as 2026-01-02T03:04:05.000000Z")]
+pub struct InvalidTime;
+
+/// A moment on the coordinator's clock: microseconds since 1970-01-01T00:00:00Z, a plain number with no `now()`.
+///
+/// Written in UTC with `Z` and six fraction digits (D-008).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From microseconds since 1970.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since 1970.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// Reads RFC 3339 with any offset and any number of fraction digits; digits beyond the sixth are dropped.
+    ///
+    /// # Errors
+    /// When `text` is anything else.
+    pub fn parse(text: &str) -> Result<Self, InvalidTime> {
+        let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTime)?;
+        i64::try_from(moment.unix_timestamp_nanos().div_euclid(1000)).map(Self).map_err(|_| InvalidTime)
+    }
+
+    /// `duration` later; stays at the end of time instead of wrapping.
+    #[must_use]
+    pub const fn after(self, duration: &Seconds) -> Self {
+        Self(self.0.saturating_add(duration.micros))
+    }
+
+    /// How long ago `earlier` was; zero when it lies ahead.
+    pub const fn since(self, earlier: Self) -> Seconds {
+        let micros = self.0.saturating_sub(earlier.0);
+        Seconds::from_micros(if micros < 0 { 0 } else { micros })
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const FIRST: i128 = -62_135_596_800_000_000; // 0001-01-01
+        const LAST: i128 = 253_402_300_799_999_999; // 9999-12-31
+        let micros = i128::from(self.0).clamp(FIRST, LAST);
+        // Inside the years 1 to 9999 the conversion cannot fail.
+        let moment =
+            OffsetDateTime::from_unix_timestamp_nanos(micros * 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
+            moment.year(),
+            u8::from(moment.month()),
+            moment.day(),
+            moment.hour(),
+            moment.minute(),
+            moment.second(),
+            moment.microsecond()
+        )
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer
+            .deserialize_str(crate::open::TextVisitor(|text: &str| Self::parse(text)))?
+            .map_err(D::Error::custom)
+    }
+}
+
+/// A moment as somebody else wrote it: a type of its own, so that it cannot be used for a deadline (INT-05).
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClaimedTime {
+    text: Box<str>,
+    at: Timestamp,
+}
+
+impl ClaimedTime {
+    /// The moment it names.
+    pub const fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// The text as it came.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// # Errors
+    /// When `text` is not RFC 3339.
+    pub fn parse(text: &str) -> Result<Self, InvalidTime> {
+        Ok(Self { at: Timestamp::parse(text)?, text: text.into() })
+    }
+}
+
+impl From<Timestamp> for ClaimedTime {
+    fn from(at: Timestamp) -> Self {
+        Self { text: alloc::format!("{at}").into(), at }
+    }
+}
+
+impl fmt::Debug for ClaimedTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Serialize for ClaimedTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for ClaimedTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer
+            .deserialize_str(crate::open::TextVisitor(|text: &str| Self::parse(text)))?
+            .map_err(D::Error::custom)
+    }
+}
+
+/// A duration in seconds, to the microsecond. `60`, `60.0` and `"60"` are equal and go out as they came (D-009, D-073).
+#[derive(Clone)]
+pub struct Seconds {
+    micros: i64,
+    /// The text, where it is not the canonical one.
+    spelling: Option<Box<str>>,
+}
+
+impl Seconds {
+    /// No time at all.
+    pub const ZERO: Self = Self::from_micros(0);
+
+    /// Whole seconds.
+    pub const fn whole(seconds: u32) -> Self {
+        Self::from_micros(seconds as i64 * 1_000_000)
+    }
+
+    /// From microseconds.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self { micros, spelling: None }
+    }
+
+    /// The length in microseconds.
+    pub const fn micros(&self) -> i64 {
+        self.micros
+    }
+
+    /// Whether it is no time at all.
+    pub const fn is_zero(&self) -> bool {
+        self.micros == 0
+    }
+
+    /// Reads a non-negative JSON number, or a string that holds one.
+    fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text).trim();
+        let value: f64 = digits.parse().ok()?;
+        if !value.is_finite() || value < 0.0 || !digits.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
+        // `as` saturates: a duration beyond 292,000 years is that long.
+        let canonical = Self::from_micros((value * 1e6 + 0.5) as i64);
+        Some(if canonical.canonical() == text {
+            canonical
+        } else {
+            Self { spelling: Some(text.into()), ..canonical }
+        })
+    }
+
+    /// Whole numbers without a fraction, others with the digits they need (D-009).
+    fn canonical(&self) -> String {
+        let (whole, fraction) = (self.micros / 1_000_000, self.micros % 1_000_000);
+        if fraction == 0 {
+            return alloc::format!("{whole}");
+        }
+        let text = alloc::format!("{whole}.{fraction:06}");
+        text.trim_end_matches('0').into()
+    }
+}
+
+impl PartialEq for Seconds {
+    fn eq(&self, other: &Self) -> bool {
+        self.micros == other.micros
+    }
+}
+
+impl Eq for Seconds {}
+
+impl PartialOrd for Seconds {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Seconds {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        self.micros.cmp(&other.micros)
+    }
+}
+
+impl fmt::Debug for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}s")
+    }
+}
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.canonical())
+    }
+}
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let canonical;
+        let text = match &self.spelling {
+            Some(text) => text,
+            None => {
+                canonical = self.canonical();
+                canonical.as_str()
+            }
+        };
+        serialize_spelled(Some(text), serializer, |serializer| serializer.serialize_i64(self.micros))
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        Self::parse(text).ok_or_else(|| {
+            D::Error::custom(format_args!("expected a number of seconds, 0 or more, found {}", Excerpt(text)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn every_rfc3339_form_is_read_and_one_is_written() {
+        for (text, written) in [
+            ("2026-11-22T18:51:46.164Z", "2026-11-22T18:51:46.164000Z"),
+            ("2026-11-22t18:51:46z", "2026-11-22T18:51:46.000000Z"),
+            ("2026-11-22T18:51:46.1234567+01:00", "2026-11-22T17:51:46.123456Z"),
+            ("1969-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.999999Z"),
+        ] {
+            assert_eq!(Timestamp::parse(text).unwrap().to_string(), written);
+        }
+        for text in
+            ["", "bad", "2026-11-22", "2026-11-22T18:51Z", "2026-13-01T00:00:00Z", "2026-11-22T18:51:46"]
+        {
+            assert_eq!(Timestamp::parse(text), Err(InvalidTime), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_claimed_time_keeps_its_text() {
+        let text = r#""2026-11-22T18:51:46.044300Z""#;
+        let claimed: ClaimedTime = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&claimed).unwrap(), text);
+    }
+
+    #[test]
+    fn seconds_keep_their_spelling_and_compare_by_value() {
+        for text in ["60", "60.0", "0", "0.5", "1.50", "6e1", "\"60\"", "0.000001"] {
+            let seconds: Seconds = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&seconds).unwrap(), text);
+        }
+        assert_eq!(serde_json::from_str::<Seconds>("60.0").unwrap(), Seconds::whole(60));
+    }
+
+    #[test]
+    fn odd_durations_are_refused() {
+        for text in ["-1", "\"x\"", "\"\"", "\"-1\"", "\"inf\"", "true", "[60]", "\"NaN\""] {
+            assert!(serde_json::from_str::<Seconds>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_moment_at_the_end_of_time_does_not_wrap() {
+        let end = Timestamp::from_micros(i64::MAX).after(&Seconds::whole(1));
+        assert_eq!(end.micros(), i64::MAX);
+        assert_eq!(end.to_string(), "9999-12-31T23:59:59.999999Z");
+    }
+}

@@ -1,0 +1,13 @@
+//! What came is what goes out, byte for byte.
+
+mod golden;
+mod messages;
+mod snapshots;
+
+/// Names the requirements and decisions a test shows; `cargo xtask requirements` reads it.
+macro_rules! covers {
+    ($($id:literal),+ $(,)?) => {
+        let _: &[&str] = &[$($id),+];
+    };
+}
+pub(crate) use covers;
