@@ -1,0 +1,314 @@
+//! How a session is configured, with the defaults of `spec/wire.md` §3.8.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use mpac_wire::names::{ComplianceProfile, ExecutionModel, Role, SecurityProfile};
+use mpac_wire::policy::{GovernancePolicy, LivenessPolicy, RolePolicy};
+use mpac_wire::{Limits, PrincipalId, Seconds, SessionId, StateRef};
+
+use crate::refusal::ConfigError;
+
+/// Which edition of the protocol a session speaks (D-001, D-002).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum ProtocolLevel {
+    /// `0.1.13`: overlaps are conflicts.
+    #[default]
+    V0_1_13,
+    /// `0.1.14`: adds INTENT_DEFERRED.
+    V0_1_14,
+    /// `0.1.15`: adds the race lock.
+    V0_1_15,
+}
+
+impl ProtocolLevel {
+    /// Every level, lowest first.
+    pub const ALL: [Self; 3] = [Self::V0_1_13, Self::V0_1_14, Self::V0_1_15];
+
+    /// The text on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V0_1_13 => "0.1.13",
+            Self::V0_1_14 => "0.1.14",
+            Self::V0_1_15 => "0.1.15",
+        }
+    }
+}
+
+impl core::str::FromStr for ProtocolLevel {
+    type Err = UnknownLevel;
+    fn from_str(text: &str) -> Result<Self, UnknownLevel> {
+        Self::ALL.into_iter().find(|level| level.as_str() == text).ok_or(UnknownLevel)
+    }
+}
+
+/// The text names no protocol level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected 0.1.13, 0.1.14 or 0.1.15")]
+pub struct UnknownLevel;
+
+/// What to do with a message type nobody knows (D-007).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnknownTypes {
+    /// Nothing; the sender counts as alive.
+    #[default]
+    Ignore,
+    /// Answer UNKNOWN_MESSAGE_TYPE.
+    Reject,
+}
+
+/// Who hears of a conflict, beside what its own members do (D-108).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReportAudience {
+    /// The principals in it.
+    Involved,
+    /// These, and the holders of owner or arbiter.
+    #[default]
+    InvolvedAndGovernance,
+    /// Everybody.
+    All,
+}
+
+/// A session's configuration.
+///
+/// Policies hold what the session's creator said; the methods below give the value in force.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SessionConfig {
+    /// The session's id.
+    pub session_id: SessionId,
+    /// Its protocol level; 0.1.13.
+    pub level: ProtocolLevel,
+    /// How members prove who they are; open.
+    pub security_profile: SecurityProfile,
+    /// Which rules apply; core.
+    pub compliance_profile: ComplianceProfile,
+    /// Before or after the fact; post_commit.
+    pub execution_model: ExecutionModel,
+    /// What a state reference is; `sha256`.
+    pub state_ref_format: String,
+    /// Who decides.
+    pub governance: GovernancePolicy,
+    /// When somebody counts as gone.
+    pub liveness: LivenessPolicy,
+    /// Who may have which role; absent means as asked (ROL-01).
+    pub role_policy: Option<RolePolicy>,
+    /// What to do with unknown types.
+    pub unknown_message_types: UnknownTypes,
+    /// Whether a Lamport value that does not grow is refused (true) or only tolerated (D-027).
+    pub enforce_lamport: bool,
+    /// Seconds an intent without `ttl_sec` lives: 300 (INT-06).
+    pub default_intent_ttl_sec: Seconds,
+    /// Who hears of a conflict.
+    pub conflict_report_audience: ReportAudience,
+    /// Whether COORDINATOR_STATUS heartbeats are sent while somebody is connected (REC-01).
+    pub status_heartbeats: bool,
+    /// What a frame may cost.
+    pub limits: Limits,
+    /// The shared files and their references at the start, by normalised path (OCC-02).
+    pub workspace: BTreeMap<String, StateRef>,
+}
+
+impl SessionConfig {
+    /// The defaults.
+    pub fn new(session_id: SessionId) -> Self {
+        Self {
+            session_id,
+            level: ProtocolLevel::default(),
+            security_profile: SecurityProfile::Open,
+            compliance_profile: ComplianceProfile::Core,
+            execution_model: ExecutionModel::PostCommit,
+            state_ref_format: "sha256".to_owned(),
+            governance: GovernancePolicy::new(),
+            liveness: LivenessPolicy::new(),
+            role_policy: None,
+            unknown_message_types: UnknownTypes::default(),
+            enforce_lamport: true,
+            default_intent_ttl_sec: Seconds::whole(300),
+            conflict_report_audience: ReportAudience::default(),
+            status_heartbeats: true,
+            limits: Limits::default(),
+            workspace: BTreeMap::new(),
+        }
+    }
+
+    /// # Errors
+    /// What this coordinator does not do yet, and what contradicts itself.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let unsupported =
+            |option, value: &str| Err(ConfigError::Unsupported { option, value: value.to_owned() });
+        if self.security_profile != SecurityProfile::Open {
+            return unsupported("security_profile", self.security_profile.as_str());
+        }
+        if self.execution_model != ExecutionModel::PostCommit {
+            return unsupported("execution_model", self.execution_model.as_str());
+        }
+        if self.level != ProtocolLevel::V0_1_13 {
+            return unsupported("protocol_level", self.level.as_str());
+        }
+        if !matches!(
+            self.compliance_profile,
+            ComplianceProfile::Core | ComplianceProfile::Governance | ComplianceProfile::Semantic
+        ) {
+            return unsupported("compliance_profile", self.compliance_profile.as_str());
+        }
+        if !self.workspace.is_empty() && self.state_ref_format != "sha256" {
+            return Err(ConfigError::StateRefFormat(self.state_ref_format.clone()));
+        }
+        for (option, value) in [
+            ("heartbeat_interval_sec", self.heartbeat_interval()),
+            ("unavailability_timeout_sec", self.unavailability_timeout()),
+        ] {
+            if value.is_zero() {
+                return Err(ConfigError::Zero(option));
+            }
+        }
+        Ok(())
+    }
+
+    /// `service:coordinator-<session_id>` (SES-03).
+    pub fn coordinator_id(&self) -> PrincipalId {
+        let text = alloc::format!("service:coordinator-{}", self.session_id);
+        // Never empty: the prefix is there.
+        PrincipalId::new(text).unwrap_or_else(|_| unreachable!("the prefix is not empty"))
+    }
+
+    /// Whether the rules of governance apply (D-136).
+    pub fn is_governed(&self) -> bool {
+        matches!(self.compliance_profile, ComplianceProfile::Governance | ComplianceProfile::Semantic)
+    }
+
+    /// Whether operations need an intent (INT-02).
+    pub fn requires_intent(&self) -> bool {
+        self.is_governed() && self.governance.require_intent.unwrap_or(true)
+    }
+
+    /// Seconds between two heartbeats: 30.
+    pub fn heartbeat_interval(&self) -> Seconds {
+        self.liveness.heartbeat_interval_sec.clone().unwrap_or(Seconds::whole(30))
+    }
+
+    /// Seconds of silence that make somebody unavailable: 90.
+    pub fn unavailability_timeout(&self) -> Seconds {
+        self.liveness.unavailability_timeout_sec.clone().unwrap_or(Seconds::whole(90))
+    }
+
+    /// Seconds a proposal outlives its intent: 30.
+    pub fn intent_expiry_grace(&self) -> Seconds {
+        self.governance.intent_expiry_grace_sec.clone().unwrap_or(Seconds::whole(30))
+    }
+
+    /// Seconds between two COORDINATOR_STATUS heartbeats: at most 10 (D-039).
+    pub fn status_interval(&self) -> Seconds {
+        self.heartbeat_interval().min(Seconds::whole(10))
+    }
+
+    /// The policy as SESSION_INFO and snapshots show it (HEL-04).
+    pub fn effective_governance(&self) -> GovernancePolicy {
+        let mut policy = self.governance.clone();
+        policy.require_arbiter.get_or_insert_with(|| self.is_governed());
+        policy.resolution_timeout_sec.get_or_insert_with(|| self.resolution_timeout());
+        policy.require_acknowledgment.get_or_insert(true);
+        policy.intent_expiry_grace_sec.get_or_insert(Seconds::whole(30));
+        policy
+    }
+
+    /// The policy as SESSION_INFO and snapshots show it (D-045).
+    pub fn effective_liveness(&self) -> LivenessPolicy {
+        let mut policy = self.liveness.clone();
+        policy.heartbeat_interval_sec.get_or_insert(Seconds::whole(30));
+        policy.unavailability_timeout_sec.get_or_insert(Seconds::whole(90));
+        policy.intent_claim_grace_period_sec.get_or_insert(Seconds::whole(30));
+        policy.resolution_timeout_sec = Some(self.resolution_timeout());
+        policy
+    }
+
+    fn resolution_timeout(&self) -> Seconds {
+        let configured = self.governance.resolution_timeout_sec.clone();
+        configured.or_else(|| self.liveness.resolution_timeout_sec.clone()).unwrap_or(Seconds::whole(300))
+    }
+
+    /// The roles granted to somebody who asks for `asked` (ROL-01, ROL-03, D-043), given how many others hold each.
+    pub fn grant(
+        &self,
+        principal: &PrincipalId,
+        principal_type: &mpac_wire::names::PrincipalType,
+        asked: &[Role],
+        others_with: impl Fn(&Role) -> u64,
+    ) -> Option<Vec<Role>> {
+        let Some(policy) = &self.role_policy else { return Some(asked.to_vec()) };
+        let default: Vec<Role> = policy.default_role.iter().cloned().collect();
+        let assigned = policy.role_assignments.as_ref().and_then(|roles| roles.get(principal.as_str()));
+        let allowed = assigned.unwrap_or(&default);
+        let constraints_hold = |role: &Role| {
+            let constraint = policy.role_constraints.as_ref().and_then(|all| all.get(role.as_str()));
+            constraint.is_none_or(|constraint| {
+                constraint.max_count.as_ref().is_none_or(|max| others_with(role) < max.get())
+                    && constraint
+                        .allowed_principal_types
+                        .as_ref()
+                        .is_none_or(|types| types.contains(principal_type))
+            })
+        };
+        let granted: Vec<Role> =
+            asked.iter().filter(|role| allowed.contains(role) && constraints_hold(role)).cloned().collect();
+        if !granted.is_empty() {
+            return Some(granted);
+        }
+        let fallback: Vec<Role> = default.into_iter().filter(constraints_hold).collect();
+        (!fallback.is_empty()).then_some(fallback)
+    }
+}
+
+impl core::fmt::Display for ProtocolLevel {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    use super::*;
+    use mpac_wire::names::PrincipalType;
+
+    fn config(policy: &str) -> SessionConfig {
+        let mut config = SessionConfig::new(SessionId::new("s").unwrap());
+        config.role_policy = Some(serde_json::from_str(policy).unwrap());
+        config
+    }
+
+    #[test]
+    fn roles_are_the_asked_ones_that_are_allowed_and_unconstrained() {
+        let config = config(
+            r#"{"default_role":"contributor","role_assignments":{"p":["owner","arbiter"]},
+                "role_constraints":{"arbiter":{"max_count":1},"owner":{"allowed_principal_types":["human"]}}}"#,
+        );
+        let p = PrincipalId::new("p").unwrap();
+        let q = PrincipalId::new("q").unwrap();
+        let asked = [Role::Owner, Role::Arbiter];
+        let grant = |who: &PrincipalId, kind, others| config.grant(who, &kind, &asked, |_| others);
+        assert_eq!(grant(&p, PrincipalType::Human, 0), Some(vec![Role::Owner, Role::Arbiter]));
+        assert_eq!(grant(&p, PrincipalType::Agent, 0), Some(vec![Role::Arbiter]));
+        assert_eq!(grant(&p, PrincipalType::Agent, 1), Some(vec![Role::Contributor]));
+        assert_eq!(grant(&q, PrincipalType::Agent, 0), Some(vec![Role::Contributor]));
+    }
+
+    #[test]
+    fn what_is_not_built_yet_is_refused_at_the_start() {
+        let mut config = SessionConfig::new(SessionId::new("s").unwrap());
+        assert_eq!(config.validate(), Ok(()));
+        config.security_profile = SecurityProfile::Verified;
+        assert_eq!(
+            config.validate().unwrap_err().to_string(),
+            "security_profile = verified is not supported yet"
+        );
+    }
+}

@@ -1,0 +1,15 @@
+//! The conflict and governance layers: who is in whose way, and who decides.
+
+pub(super) mod ack;
+pub(super) mod detect;
+pub(super) mod escalate;
+pub(super) mod resolve;
+
+use mpac_wire::ConflictId;
+
+use super::state::{Conflict, Session};
+use crate::refusal::Refusal;
+
+fn known<'a>(session: &'a Session, id: &ConflictId) -> Result<&'a Conflict, Refusal> {
+    session.conflicts.get(id).ok_or_else(|| Refusal::UnknownConflict(id.clone()))
+}

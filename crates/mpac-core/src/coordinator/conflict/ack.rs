@@ -1,0 +1,37 @@
+//! CONFLICT_ACK: somebody in a conflict has seen it, accepts it or disputes it (CON-06, D-109).
+
+use mpac_wire::names::AckType;
+use mpac_wire::payload::ConflictAck;
+
+use super::super::cascade;
+use super::super::gate::Facts;
+use super::super::outbox::Outbox;
+use super::super::state::Session;
+use super::known;
+use crate::refusal::Refusal;
+use crate::table::conflict::{Event, next};
+
+pub(in super::super) fn handle(
+    session: &mut Session,
+    out: &mut Outbox,
+    facts: &Facts<'_>,
+    ack: &ConflictAck,
+) -> Result<(), Refusal> {
+    let principal = &facts.envelope.sender.principal_id;
+    let record = known(session, &ack.conflict_id)?;
+    if record.principals.binary_search(principal).is_err() {
+        return Err(Refusal::NotRelated { principal: principal.clone(), conflict: ack.conflict_id.clone() });
+    }
+    // An ack of a kind we do not know says no more than "seen".
+    let on = if ack.ack_type == AckType::Disputed { Event::Disputed } else { Event::Acked };
+    if next(Some(record.state), on).is_none() {
+        return Err(Refusal::ConflictState { conflict: ack.conflict_id.clone(), state: record.state });
+    }
+    session.move_conflict(&ack.conflict_id, on);
+    let at = session.now;
+    if let Some(record) = session.conflicts.get_mut(&ack.conflict_id) {
+        record.acks.push((principal.clone(), ack.ack_type.clone(), at));
+    }
+    cascade::relay_as_it_came(out, facts);
+    Ok(())
+}

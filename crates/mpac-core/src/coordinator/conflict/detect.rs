@@ -1,0 +1,172 @@
+//! Finds conflicts and reports them (INT-09, CON-01, CON-05, D-105).
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use mpac_wire::names::{BasisKind, ConflictCategory, Severity};
+use mpac_wire::payload::{Basis, ConflictReport};
+use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, Scope, Watermark};
+
+use super::super::gate::sorted;
+use super::super::outbox::{Outbox, listed};
+use super::super::state::{Conflict, Session};
+use crate::config::ReportAudience;
+use crate::output::Recipients;
+use crate::scope::{Overlap, contains_target, overlap};
+use crate::table::conflict::State;
+
+/// One conflict for each live intent that overlaps `part`, a scope of the new or grown intent `id`.
+pub(in super::super) fn overlaps(session: &mut Session, out: &mut Outbox, id: &IntentId, part: &Scope) {
+    let mut others: Vec<(u64, IntentId, Overlap)> = Vec::new();
+    for other in session.scopes.candidates(part) {
+        if let Some(record) = session.intents.get(&other)
+            && other != *id
+            && let Some(found) = overlap(part, &record.scope)
+        {
+            others.push((record.sequence, other, found));
+        }
+    }
+    others.sort_by_key(|(sequence, ..)| *sequence);
+    for (_, other, found) in others {
+        overlap_conflict(session, out, id, &other, &found);
+    }
+}
+
+fn overlap_conflict(
+    session: &mut Session,
+    out: &mut Outbox,
+    new: &IntentId,
+    old: &IntentId,
+    found: &Overlap,
+) {
+    let owner = |id: &IntentId| session.intents.get(id).map(|record| (record.owner.clone(), id.clone()));
+    let (Some(a), Some(b)) = (owner(new), owner(old)) else { return };
+    let (kind, rule, common) = match found {
+        Overlap::Shared(names) => {
+            (BasisKind::Rule, "scope.overlap.v1", alloc::format!("overlap in {}", listed(names)))
+        }
+        Overlap::Assumed => (
+            BasisKind::Heuristic,
+            "scope.cross_kind.conservative.v1",
+            "have scopes that cannot be compared, so they may overlap".to_owned(),
+        ),
+    };
+    let description = alloc::format!("{} of {} and {} of {} {common}", a.1, a.0, b.1, b.0);
+    let found = Found {
+        category: ConflictCategory::ScopeOverlap,
+        severity: Severity::Medium,
+        kind,
+        rule,
+        description,
+        principals: sorted([a.0.clone(), b.0.clone()]),
+        intents: [new.clone(), old.clone()].into(),
+        ops: Vec::new(),
+        a: Some(a),
+        b: Some(b),
+    };
+    report(session, out, found);
+}
+
+/// A commit on what somebody else's intent covers, without an own intent that covers it (D-105, OPS-29).
+pub(in super::super) fn concurrent_write(session: &mut Session, out: &mut Outbox, op: &OpId) {
+    let Some(record) = session.operations.get(op) else { return };
+    if !record.uncoordinated && !record.out_of_scope {
+        return;
+    }
+    let (author, target) = (record.proposer.clone(), record.target.clone());
+    let mut held: Vec<(u64, IntentId, PrincipalId)> = Vec::new();
+    for id in session.scopes.candidates(&Scope::files([target.as_str()])) {
+        if let Some(intent) = session.intents.get(&id)
+            && intent.owner != author
+            && contains_target(&intent.scope, &target) == Some(true)
+        {
+            held.push((intent.sequence, id, intent.owner.clone()));
+        }
+    }
+    held.sort_by_key(|(sequence, ..)| *sequence);
+    let Some((_, first, holder)) = held.first().cloned() else { return };
+    let found = Found {
+        category: ConflictCategory::ConcurrentWrite,
+        severity: Severity::High,
+        kind: BasisKind::Rule,
+        rule: "op.concurrent_write.v1",
+        description: alloc::format!("{op} of {author} changed {target}, which {first} of {holder} covers"),
+        principals: sorted(held.iter().map(|(.., owner)| owner.clone()).chain([author])),
+        intents: held.into_iter().map(|(_, id, _)| id).collect(),
+        ops: [op.clone()].into(),
+        a: None,
+        b: Some((holder, first)),
+    };
+    report(session, out, found);
+}
+
+/// A conflict that is about to be registered.
+struct Found {
+    category: ConflictCategory,
+    severity: Severity,
+    kind: BasisKind,
+    rule: &'static str,
+    description: String,
+    principals: Vec<PrincipalId>,
+    intents: Vec<IntentId>,
+    ops: Vec<OpId>,
+    a: Option<(PrincipalId, IntentId)>,
+    b: Option<(PrincipalId, IntentId)>,
+}
+
+/// Registers a conflict and tells those it concerns. `*_a` is the newer side, `*_b` the older (`spec/wire.md` §6.18).
+fn report(session: &mut Session, out: &mut Outbox, found: Found) {
+    // A UUID's text is never empty.
+    let id = ConflictId::new(session.ids.next_uuid()).unwrap_or_else(|_| unreachable!("a UUID is not empty"));
+    let mut basis = Basis::new();
+    basis.kind = Some(found.kind);
+    basis.rule_id = Some(found.rule.to_owned());
+    let based_on = Watermark::lamport(session.lamport.value());
+    let mut message = ConflictReport::new(id.clone(), found.category.clone(), found.severity.clone());
+    message.related_intents = Some(found.intents.clone());
+    message.related_ops = Some(found.ops.clone());
+    message.basis = Some(basis.clone());
+    message.based_on_watermark = Some(based_on.clone());
+    message.description = Some(found.description.clone());
+    message.principal_a = found.a.as_ref().map(|(principal, _)| principal.clone());
+    message.principal_b = found.b.as_ref().map(|(principal, _)| principal.clone());
+    message.intent_a = found.a.as_ref().map(|(_, intent)| intent.clone());
+    message.intent_b = found.b.as_ref().map(|(_, intent)| intent.clone());
+    message.involved_principals = Some(found.principals.clone());
+    let to = audience(session, &found.principals);
+    let message_id = out.send(session, to, message);
+    session.register_conflict(Conflict {
+        id,
+        category: found.category,
+        severity: found.severity,
+        basis,
+        based_on,
+        description: found.description,
+        intents: found.intents,
+        ops: found.ops,
+        principals: found.principals,
+        a: found.a,
+        b: found.b,
+        state: State::Open,
+        created_at: session.now,
+        report: Some(message_id),
+        acks: Vec::new(),
+        escalated: None,
+        resolution: None,
+        sequence: 0,
+    });
+}
+
+/// The principals in it, and those who could settle it (D-108).
+fn audience(session: &Session, involved: &[PrincipalId]) -> Recipients {
+    let governing =
+        || session.members.iter().filter(|(_, member)| member.governs()).map(|(id, _)| id.clone());
+    match session.config.conflict_report_audience {
+        ReportAudience::Involved => Recipients::Only(involved.to_vec()),
+        ReportAudience::InvolvedAndGovernance => {
+            Recipients::Only(sorted(involved.iter().cloned().chain(governing())))
+        }
+        ReportAudience::All => Recipients::All,
+    }
+}

@@ -1,0 +1,218 @@
+//! RESOLUTION: somebody with authority settles a conflict, and the outcome is applied (GOV-01 to GOV-10, D-113).
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use mpac_wire::names::{Decision, RejectReason, Role};
+use mpac_wire::payload::{IntentWithdraw, Outcome, Resolution};
+use mpac_wire::{IntentId, OpId, PrincipalId, Raw};
+
+use super::super::cascade::{self, Grace};
+use super::super::gate::Facts;
+use super::super::outbox::Outbox;
+use super::super::state::{Conflict, Session, Settled};
+use super::known;
+use crate::output::Recipients;
+use crate::refusal::Refusal;
+use crate::table::conflict::{Event, State, next};
+use crate::table::{intent, operation};
+
+/// What an outcome rejects, told apart.
+#[derive(Default)]
+struct Rejected {
+    intents: Vec<IntentId>,
+    ops: Vec<OpId>,
+}
+
+pub(in super::super) fn handle(
+    session: &mut Session,
+    out: &mut Outbox,
+    facts: &Facts<'_>,
+    resolution: Resolution,
+) -> Result<(), Refusal> {
+    let record = known(session, &resolution.conflict_id)?;
+    let by = &facts.envelope.sender.principal_id;
+    authorised(session, record, by)?; // before order: GOV-03
+    if record.resolution.is_some() {
+        return Err(Refusal::AlreadyResolved(record.id.clone()));
+    }
+    if let Some(id) = &resolution.resolution_id
+        && session.resolutions.contains(id)
+    {
+        return Err(Refusal::Duplicate { field: "resolution_id", value: id.as_str().to_owned() });
+    }
+    let dismisses = resolution.decision == Decision::Dismissed;
+    let on = if dismisses { Event::Dismissed } else { Event::Resolved };
+    if next(Some(record.state), on).is_none() {
+        return Err(Refusal::ConflictState { conflict: record.id.clone(), state: record.state });
+    }
+    let rejected = match &resolution.outcome {
+        Some(outcome) => judged(session, record, outcome)?,
+        None => Rejected::default(),
+    };
+    let escalated_to = record.escalated.as_ref().map(|(target, _)| target.clone());
+    let text = completed(session, facts, &resolution)?;
+    settle(session, facts, resolution, on, escalated_to, &text);
+    cascade::relay(out, facts, Recipients::All, text.text.into());
+    apply(session, out, &rejected);
+    Ok(())
+}
+
+/// Before escalation owners and arbiters decide, afterwards whom it was handed to or whom the policy lists.
+fn authorised(session: &Session, record: &Conflict, by: &PrincipalId) -> Result<(), Refusal> {
+    let roles = session.members.get(by).map(|member| member.roles.as_slice()).unwrap_or_default();
+    // A settled conflict is judged by the phase in which it was settled (GOV-03).
+    let escalated_to = match &record.resolution {
+        Some(settled) => settled.escalated_to.as_ref(),
+        None => record.escalated.as_ref().map(|(target, _)| target),
+    };
+    let (allowed, needed) = match escalated_to {
+        None => (
+            roles.iter().any(|role| matches!(role, Role::Owner | Role::Arbiter)),
+            "the role owner or arbiter".to_owned(),
+        ),
+        Some(target) => (
+            target == by || roles.contains(&Role::Arbiter) && is_listed(session, record, by),
+            alloc::format!("{target}, to whom it was escalated"),
+        ),
+    };
+    if allowed {
+        Ok(())
+    } else {
+        Err(Refusal::MayNotResolve { principal: by.clone(), conflict: record.id.clone(), needed })
+    }
+}
+
+/// Whether the policy lets this arbiter decide escalated conflicts of this category (GOV-02, D-111).
+fn is_listed(session: &Session, record: &Conflict, by: &PrincipalId) -> bool {
+    let Some(policy) = &session.config.governance.escalated_arbiters else { return false };
+    [record.category.as_str(), "*"].iter().any(|key| policy.get(key).is_some_and(|list| list.contains(by)))
+}
+
+/// Checks that an outcome speaks of this conflict, and consistently (GOV-05, D-113).
+fn judged(session: &Session, record: &Conflict, outcome: &Outcome) -> Result<Rejected, Refusal> {
+    let accepted: BTreeSet<&String> = outcome.accepted.iter().flatten().collect();
+    let merged = outcome.merged.iter().flatten();
+    let mut rejected = Rejected::default();
+    for id in outcome.accepted.iter().flatten().chain(merged) {
+        part_of(session, record, id)?;
+    }
+    for id in outcome.rejected.iter().flatten() {
+        if accepted.contains(id) {
+            return Err(Refusal::ContradictoryOutcome(id.clone()));
+        }
+        match part_of(session, record, id)? {
+            Part::Intent(intent) => rejected.intents.push(intent),
+            Part::Op(op) => {
+                let state = session.operations.get(&op).map(|record| record.state);
+                if state == Some(operation::State::Committed) && outcome.rollback.is_none() {
+                    return Err(Refusal::RollbackMissing(op));
+                }
+                rejected.ops.push(op);
+            }
+        }
+    }
+    Ok(rejected)
+}
+
+enum Part {
+    Intent(IntentId),
+    Op(OpId),
+}
+
+/// A related intent, a related operation, or an operation of a related intent.
+fn part_of(session: &Session, record: &Conflict, id: &str) -> Result<Part, Refusal> {
+    if let Some(intent) = record.intents.iter().find(|intent| intent.as_str() == id) {
+        return Ok(Part::Intent(intent.clone()));
+    }
+    let op = session.operations.get(id).filter(|op| {
+        record.ops.contains(&op.id)
+            || op.intent.as_ref().is_some_and(|intent| record.intents.contains(intent))
+    });
+    match op {
+        Some(op) => Ok(Part::Op(op.id.clone())),
+        None => Err(Refusal::ForeignOutcome(id.to_owned())),
+    }
+}
+
+/// What is relayed: the message, with the id and rationale that the references leave out (GOV-09, D-114).
+struct Completed {
+    text: String,
+    id: mpac_wire::ResolutionId,
+}
+
+fn completed(
+    session: &mut Session,
+    facts: &Facts<'_>,
+    resolution: &Resolution,
+) -> Result<Completed, Refusal> {
+    let id = match &resolution.resolution_id {
+        Some(id) => id.clone(),
+        None => cascade::next_resolution_id(session),
+    };
+    let text = facts.received.with_payload(|members| {
+        if resolution.resolution_id.is_none()
+            && let Ok(id) = Raw::of(&id)
+        {
+            members.insert("resolution_id", id);
+        }
+        if resolution.rationale.is_none()
+            && let Ok(rationale) = Raw::of("")
+        {
+            members.insert("rationale", rationale);
+        }
+    })?;
+    Ok(Completed { text, id })
+}
+
+fn settle(
+    session: &mut Session,
+    facts: &Facts<'_>,
+    resolution: Resolution,
+    on: Event,
+    escalated_to: Option<PrincipalId>,
+    completed: &Completed,
+) {
+    let id = &resolution.conflict_id;
+    // Over before its outcome is applied: what ends now must not dismiss it as well.
+    if session.move_conflict(id, on) == Some(State::Resolved) {
+        session.move_conflict(id, Event::Archived);
+    }
+    session.resolutions.insert(completed.id.clone());
+    let at = session.now;
+    if let Some(record) = session.conflicts.get_mut(id) {
+        record.resolution = Some(Settled {
+            id: completed.id.clone(),
+            by: facts.envelope.sender.principal_id.clone(),
+            decision: resolution.decision,
+            outcome: resolution.outcome,
+            rationale: resolution.rationale.unwrap_or_default(),
+            at,
+            escalated_to,
+        });
+    }
+}
+
+/// Rejected intents are withdrawn, rejected proposals rejected; what was committed stays as it is.
+fn apply(session: &mut Session, out: &mut Outbox, rejected: &Rejected) {
+    for id in &rejected.intents {
+        if session.move_intent(id, intent::Event::ResolutionRejected).is_none() {
+            continue; // over already: listed in vain
+        }
+        let mut withdraw = IntentWithdraw::new(id.clone());
+        withdraw.reason = Some("rejected_by_resolution".to_owned());
+        out.send(session, Recipients::All, withdraw); // D-082
+        cascade::intent_ended(session, out, id, Grace::Granted);
+    }
+    for op in &rejected.ops {
+        if session.move_operation(op, operation::Event::Rejected).is_none() {
+            continue;
+        }
+        if let Some(proposer) = session.operations.get(op).map(|record| record.proposer.clone()) {
+            out.reject(session, &proposer, op, RejectReason::ResolutionRejected, None);
+        }
+        cascade::operation_ended(session, out, op);
+    }
+}

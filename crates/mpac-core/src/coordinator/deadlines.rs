@@ -1,0 +1,57 @@
+//! What falls due, and in which order (`spec/requirements.md` §1, D-012, D-013).
+
+use alloc::collections::BTreeSet;
+
+use mpac_wire::{IntentId, OpId, PrincipalId, Timestamp};
+
+/// Why something happens without a message. The order of the variants is the order in one sweep.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Cause {
+    /// An intent's time is over; the number keeps the order of receipt (INT-07).
+    IntentTtl(u64, IntentId),
+    /// A proposal has outlived its intent for long enough (CAS-02).
+    Grace(u64, OpId),
+    /// A participant has been silent for too long (LIV-04).
+    Silent(PrincipalId),
+    /// The next COORDINATOR_STATUS heartbeat (REC-01).
+    Status,
+}
+
+impl Cause {
+    /// Its place among others that are due in the same sweep.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::IntentTtl(..) => 0,
+            Self::Grace(..) => 1,
+            Self::Silent(_) => 2,
+            Self::Status => 3,
+        }
+    }
+}
+
+/// All deadlines, ordered by time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Deadlines(BTreeSet<(Timestamp, Cause)>);
+
+impl Deadlines {
+    pub(crate) fn insert(&mut self, at: Timestamp, cause: Cause) {
+        self.0.insert((at, cause));
+    }
+
+    pub(crate) fn remove(&mut self, at: Timestamp, cause: &Cause) {
+        self.0.remove(&(at, cause.clone()));
+    }
+
+    /// When the first one is.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        self.0.first().map(|(at, _)| *at)
+    }
+
+    /// Takes the one to fire first among those due at `now`: by kind, then by time, then by order of receipt.
+    pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, Cause)> {
+        let due = self.0.iter().take_while(|(at, _)| *at <= now);
+        let first = due.min_by_key(|(at, cause)| (cause.rank(), *at))?.clone();
+        self.0.remove(&first);
+        Some(first)
+    }
+}

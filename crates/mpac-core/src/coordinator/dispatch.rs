@@ -1,0 +1,63 @@
+//! One `match` from message to rule, and one from deadline to rule.
+
+use mpac_wire::{Message, Timestamp};
+
+use super::deadlines::Cause;
+use super::gate::{self, Facts};
+use super::outbox::Outbox;
+use super::state::Session;
+use super::{cascade, conflict, intent, operation, session as layer};
+use crate::refusal::Refusal;
+
+/// Fires everything due at `now`, in the order of one sweep, and moves the session's time there (D-013).
+pub(super) fn timers(session: &mut Session, out: &mut Outbox, now: Timestamp) {
+    session.now = now;
+    while let Some((at, cause)) = session.deadlines.pop_due(now) {
+        match cause {
+            Cause::IntentTtl(_, id) => intent::expire::apply(session, out, &id),
+            Cause::Grace(_, op) => cascade::grace_over(session, out, &op),
+            Cause::Silent(principal) => layer::liveness::silent(session, out, &principal),
+            Cause::Status => layer::status::heartbeat(session, out, at),
+        }
+    }
+}
+
+/// Steps 14, 16 and 17 for everything but HELLO, which the gate hands over itself.
+pub(super) fn message(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>) -> Result<(), Refusal> {
+    let message = facts.envelope.message()?;
+    if !gate::is_known(session, &message) {
+        return gate::unknown_type(session, facts);
+    }
+    match message {
+        Message::Heartbeat(payload) => layer::heartbeat::handle(session, facts, payload),
+        Message::Goodbye(payload) => layer::goodbye::handle(session, out, facts, &payload),
+        Message::IntentAnnounce(payload) => intent::announce::handle(session, out, facts, payload)?,
+        Message::IntentUpdate(payload) => intent::update::handle(session, out, facts, payload)?,
+        Message::IntentWithdraw(payload) => intent::withdraw::handle(session, out, facts, &payload)?,
+        Message::OpPropose(payload) => operation::propose::handle(session, out, facts, payload)?,
+        Message::OpCommit(payload) => operation::commit::handle(session, out, facts, payload)?,
+        Message::ConflictAck(payload) => conflict::ack::handle(session, out, facts, &payload)?,
+        Message::ConflictEscalate(payload) => conflict::escalate::handle(session, out, facts, &payload)?,
+        Message::Resolution(payload) => conflict::resolve::handle(session, out, facts, payload)?,
+        // Participants' errors are for the log (ERR-03).
+        Message::ProtocolError(_) => {}
+        Message::IntentDeferred(_)
+        | Message::IntentClaim(_)
+        | Message::OpBatchCommit(_)
+        | Message::OpReject(_)
+        | Message::OpSupersede(_)
+        | Message::ConflictReport(_) => {
+            return Err(Refusal::Unsupported(facts.envelope.message_type.clone()));
+        }
+        // The gate has sent these elsewhere: HELLO to its own rule, the coordinator's types away.
+        Message::Hello(_)
+        | Message::SessionInfo(_)
+        | Message::SessionClose(_)
+        | Message::CoordinatorStatus(_)
+        | Message::IntentClaimStatus(_)
+        | Message::Unknown { .. } => {
+            return Err(Refusal::CoordinatorOnly(facts.envelope.message_type.clone()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! The checks every frame goes through, in the order of `spec/requirements.md` §2. The first that fails answers.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use mpac_wire::names::MessageType;
+use mpac_wire::received::message_id_of;
+use mpac_wire::sideband::{self, Request, SessionSummaryResponse, SidebandType};
+use mpac_wire::{Envelope, Frame, Message, MessageId, Received, Seconds, Timestamp};
+
+use super::outbox::Outbox;
+use super::session::{hello, liveness};
+use super::state::Session;
+use super::{View, dispatch};
+use crate::config::{ProtocolLevel, UnknownTypes};
+use crate::input::{ConnId, Peer};
+use crate::output::{HangUpReason, Output};
+use crate::refusal::Refusal;
+
+/// Malformed frames on one connection before it is closed, and in how many seconds (D-025).
+const MALFORMED_LIMIT: usize = 20;
+const MALFORMED_WINDOW_SEC: Seconds = Seconds::whole(60);
+/// Refused HELLOs on one connection before it is closed (HEL-03).
+const HELLO_LIMIT: u32 = 5;
+
+/// What is settled about a message before its type's own rules are asked.
+pub(crate) struct Facts<'a> {
+    pub(crate) conn: ConnId,
+    pub(crate) received: &'a Received,
+    pub(crate) envelope: &'a Envelope,
+    /// The Lamport value, where the watermark has one.
+    pub(crate) lamport: Option<u64>,
+}
+
+/// Takes one frame.
+pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: &Arc<str>) {
+    let conn = from.conn;
+    session.connections.entry(conn).or_default();
+    let received = match Frame::parse(text.clone(), &session.config.limits) {
+        Ok(Frame::Message(received)) => received,
+        Ok(Frame::Sideband(request)) => return beside_the_protocol(session, out, conn, request),
+        Err(error) => {
+            let refers_to = message_id_of(text);
+            return malformed(session, out, conn, &error.into(), refers_to.as_ref());
+        }
+    };
+    let envelope = received.envelope();
+    let message_id = &envelope.message_id;
+    let lamport = match shape(envelope) {
+        Ok(lamport) => lamport,
+        Err(refusal) => return malformed(session, out, conn, &refusal, Some(message_id)),
+    };
+    let facts = Facts { conn, received: &received, envelope, lamport };
+    let outcome = match envelope.message_type {
+        MessageType::Hello => admit(session, &facts).and_then(|()| hello::handle(session, out, &facts)),
+        _ => admit(session, &facts).and_then(|()| {
+            count_as_received(session, out, &facts);
+            permitted(session, &facts)?;
+            dispatch::message(session, out, &facts)
+        }),
+    };
+    let Err(refusal) = outcome else { return };
+    // An error is never answered by an error (ERR-03).
+    if envelope.message_type != MessageType::ProtocolError {
+        out.refuse(session, conn, &refusal, Some(message_id));
+    }
+    if envelope.message_type == MessageType::Hello {
+        refused_hello(session, out, conn);
+    }
+}
+
+/// Takes a frame that is no text.
+pub(super) fn unreadable(session: &mut Session, out: &mut Outbox, from: &Peer, problem: &str) {
+    session.connections.entry(from.conn).or_default();
+    malformed(session, out, from.conn, &Refusal::Unreadable(problem.into()), None);
+}
+
+/// Step 4, beyond what the types say: returns the Lamport value.
+fn shape(envelope: &Envelope) -> Result<Option<u64>, Refusal> {
+    if envelope.protocol != Envelope::PROTOCOL {
+        return Err(Refusal::WrongProtocol(envelope.protocol.clone()));
+    }
+    Ok(envelope.watermark.as_ref().map(|watermark| watermark.lamport_value()).transpose()?.flatten())
+}
+
+/// Steps 5 to 13: whether this message may be heard at all.
+fn admit(session: &Session, facts: &Facts<'_>) -> Result<(), Refusal> {
+    let Facts { envelope, conn, lamport, .. } = facts;
+    let minor = envelope.version.strip_prefix("0.1.").unwrap_or_default();
+    if minor.is_empty() || !minor.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Refusal::VersionMismatch(envelope.version.clone()));
+    }
+    if envelope.session_id != session.config.session_id {
+        return Err(Refusal::ForeignSession {
+            expected: session.config.session_id.clone(),
+            found: envelope.session_id.clone(),
+        });
+    }
+    if session.closed && envelope.message_type != MessageType::Goodbye {
+        return Err(Refusal::SessionClosed);
+    }
+    let sender = &envelope.sender;
+    if sender.principal_id == session.coordinator.principal_id {
+        return Err(Refusal::CoordinatorId(sender.principal_id.clone()));
+    }
+    match session.bound(*conn) {
+        Some(member) if !same_sender(&member.sender, sender) => {
+            return Err(Refusal::ForeignSender {
+                bound: member.sender.principal_id.clone(),
+                claimed: sender.principal_id.clone(),
+            });
+        }
+        None if envelope.message_type != MessageType::Hello => return Err(Refusal::NotAdmitted),
+        Some(_) | None => {}
+    }
+    let key = (sender.principal_id.clone(), sender.sender_instance_id.clone());
+    let last = session.frontier.get(&key).and_then(|frontier| frontier.lamport);
+    match (*lamport, last) {
+        (Some(found), Some(last)) if found <= last && session.config.enforce_lamport => {
+            Err(Refusal::LamportNotAbove { found, last })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The bound triple: principal, type, instance (D-015). Extensions of the sender may vary.
+fn same_sender(one: &mpac_wire::Sender, other: &mpac_wire::Sender) -> bool {
+    one.principal_id == other.principal_id
+        && one.principal_type == other.principal_type
+        && one.sender_instance_id == other.sender_instance_id
+}
+
+/// From here on the message counts: clock, frontier, liveness, return from unavailability (LAM-10, LIV-03, LIV-14).
+pub(super) fn count_as_received(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>) {
+    session.lamport.receive(facts.lamport);
+    let sender = &facts.envelope.sender;
+    let key = (sender.principal_id.clone(), sender.sender_instance_id.clone());
+    let frontier = session.frontier.entry(key).or_default();
+    frontier.ts = Some(facts.envelope.ts.clone());
+    frontier.lamport = facts.lamport.or(frontier.lamport);
+    session.seen(&sender.principal_id, &facts.envelope.message_id);
+    liveness::returned(session, out, &sender.principal_id);
+}
+
+/// Steps 14 and 15: whether this sender may send this type.
+fn permitted(session: &Session, facts: &Facts<'_>) -> Result<(), Refusal> {
+    use MessageType as T;
+    let message_type = &facts.envelope.message_type;
+    match message_type {
+        T::SessionInfo | T::SessionClose | T::CoordinatorStatus | T::IntentClaimStatus => {
+            Err(Refusal::CoordinatorOnly(message_type.clone()))
+        }
+        T::IntentAnnounce
+        | T::IntentUpdate
+        | T::IntentWithdraw
+        | T::IntentDeferred
+        | T::IntentClaim
+        | T::OpPropose
+        | T::OpCommit
+        | T::OpBatchCommit
+        | T::OpReject
+        | T::OpSupersede
+        | T::Resolution => match session.bound(facts.conn) {
+            Some(member) if member.is_read_only() => Err(Refusal::ReadOnly(message_type.clone())),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Whether a type is known at the session's level (D-089).
+pub(super) fn is_known(session: &Session, message: &Message) -> bool {
+    match message {
+        Message::Unknown { .. } => false,
+        Message::IntentDeferred(_) => session.config.level >= ProtocolLevel::V0_1_14,
+        _ => true,
+    }
+}
+
+/// What becomes of a message of an unknown type (EXT-04, D-007).
+pub(super) fn unknown_type(session: &Session, facts: &Facts<'_>) -> Result<(), Refusal> {
+    match session.config.unknown_message_types {
+        UnknownTypes::Ignore => Ok(()),
+        UnknownTypes::Reject => Err(Refusal::UnknownType(facts.envelope.message_type.clone())),
+    }
+}
+
+/// Answers a frame that cannot be used; one that sends nothing else is not kept (D-025).
+fn malformed(
+    session: &mut Session,
+    out: &mut Outbox,
+    conn: ConnId,
+    refusal: &Refusal,
+    refers_to: Option<&MessageId>,
+) {
+    out.refuse(session, conn, refusal, refers_to);
+    let now = session.now;
+    let recent = |at: &Timestamp| now.since(*at) < MALFORMED_WINDOW_SEC;
+    if let Some(connection) = session.connections.get_mut(&conn) {
+        connection.malformed.retain(recent);
+        connection.malformed.push_back(now);
+        if connection.malformed.len() >= MALFORMED_LIMIT {
+            connection.malformed.clear();
+            out.hang_up(conn, HangUpReason::MalformedFrames);
+        }
+    }
+}
+
+fn refused_hello(session: &mut Session, out: &mut Outbox, conn: ConnId) {
+    if let Some(connection) = session.connections.get_mut(&conn) {
+        connection.refused_hellos += 1;
+        if connection.refused_hellos >= HELLO_LIMIT {
+            connection.refused_hellos = 0;
+            out.hang_up(conn, HangUpReason::RefusedHellos);
+        }
+    }
+}
+
+/// The shared workspace is the host's; the summary is ours (SRV-11). In the open profile anybody may ask (D-126).
+fn beside_the_protocol(session: &Session, out: &mut Outbox, conn: ConnId, request: Request) {
+    out.0.push(match request {
+        Request::SessionSummary => {
+            let summary = View::new(session).summary();
+            let answer = SessionSummaryResponse::new(SidebandType::SessionSummaryResponse, summary);
+            Output::Answer { conn, text: sideband::to_json(&answer).into() }
+        }
+        request => Output::Workspace { conn, request },
+    });
+}
+
+/// Everybody in `principals`, sorted and once.
+pub(super) fn sorted<T: Ord>(principals: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut list: Vec<T> = principals.into_iter().collect();
+    list.sort();
+    list.dedup();
+    list
+}

@@ -1,0 +1,85 @@
+//! INTENT_ANNOUNCE: a participant says what it is about to do (INT-03 to INT-10, INT-17).
+
+use alloc::borrow::ToOwned;
+
+use mpac_wire::names::Priority;
+use mpac_wire::payload::IntentAnnounce;
+use mpac_wire::{IntentId, Scope, Seconds};
+
+use super::super::cascade;
+use super::super::conflict::detect;
+use super::super::gate::Facts;
+use super::super::outbox::Outbox;
+use super::super::state::{NewIntent, Session};
+use crate::refusal::Refusal;
+use crate::table::intent::{Event, State};
+
+pub(in super::super) fn handle(
+    session: &mut Session,
+    out: &mut Outbox,
+    facts: &Facts<'_>,
+    announce: IntentAnnounce,
+) -> Result<(), Refusal> {
+    let new = plan(session, facts, announce)?;
+    let (id, scope, superseded) = (new.id.clone(), new.scope.clone(), new.supersedes.clone());
+    if session.register_intent(new).is_none() {
+        return Err(Refusal::UnknownIntent(id)); // the table always has this row
+    }
+    cascade::relay_as_it_came(out, facts);
+    if let Some(old) = superseded {
+        super::end(session, out, &old, Event::Superseded);
+    }
+    detect::overlaps(session, out, &id, &scope);
+    Ok(())
+}
+
+fn plan(session: &Session, facts: &Facts<'_>, announce: IntentAnnounce) -> Result<NewIntent, Refusal> {
+    let owner = facts.envelope.sender.principal_id.clone();
+    complete(&announce.scope)?;
+    if let Some(old) = session.intents.get(&announce.intent_id) {
+        let reusable = old.owner == owner && old.state().is_terminal() && !is_referenced(session, &old.id);
+        if !reusable {
+            let value = announce.intent_id.as_str().to_owned();
+            return Err(Refusal::Duplicate { field: "intent_id", value }); // D-022, D-024
+        }
+    }
+    if let Some(id) = &announce.supersedes_intent_id {
+        let old = session.intents.get(id).ok_or_else(|| Refusal::UnknownIntent(id.clone()))?;
+        if old.owner != owner {
+            return Err(Refusal::NotOwner { intent: id.clone(), owner: old.owner.clone() });
+        }
+        if old.state() != State::Active {
+            return Err(Refusal::IntentState { intent: id.clone(), state: old.state() });
+        }
+    }
+    let ttl = match (announce.ttl_sec, announce.expiry_ms) {
+        (Some(ttl), _) => ttl,
+        (None, Some(ms)) => Seconds::from_micros(ms.micros() / 1000), // INT-08
+        (None, None) => session.config.default_intent_ttl_sec.clone(), // INT-06
+    };
+    Ok(NewIntent {
+        id: announce.intent_id,
+        owner,
+        objective: announce.objective,
+        scope: announce.scope,
+        ttl,
+        message: facts.envelope.message_id.clone(),
+        assumptions: announce.assumptions.unwrap_or_default(),
+        priority: announce.priority.unwrap_or(Priority::Normal),
+        parent: announce.parent_intent_id,
+        supersedes: announce.supersedes_intent_id,
+    })
+}
+
+/// Whether the scope has the member its kind needs (SCO-01).
+pub(super) fn complete(scope: &Scope) -> Result<(), Refusal> {
+    match scope.missing_member() {
+        Some(member) => Err(Refusal::ScopeIncomplete { kind: scope.kind.as_str().to_owned(), member }),
+        None => Ok(()),
+    }
+}
+
+/// Whether something that is not over still names the intent (D-024).
+fn is_referenced(session: &Session, id: &IntentId) -> bool {
+    session.pending_by_intent.contains_key(id) || session.disputes_by_intent.contains_key(id)
+}

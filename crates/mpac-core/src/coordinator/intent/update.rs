@@ -1,0 +1,63 @@
+//! INTENT_UPDATE: an owner changes its intent (INT-11 to INT-13).
+
+use mpac_wire::payload::IntentUpdate;
+
+use super::super::cascade;
+use super::super::conflict::detect;
+use super::super::gate::Facts;
+use super::super::outbox::Outbox;
+use super::super::state::{Intent, Session};
+use super::announce::complete;
+use crate::refusal::Refusal;
+use crate::scope::overlap::growth;
+use crate::table::intent::{Event, State};
+
+pub(in super::super) fn handle(
+    session: &mut Session,
+    out: &mut Outbox,
+    facts: &Facts<'_>,
+    update: IntentUpdate,
+) -> Result<(), Refusal> {
+    let record = owned(session, facts, &update.intent_id)?;
+    if record.state() != State::Active {
+        return Err(Refusal::IntentState { intent: record.id.clone(), state: record.state() });
+    }
+    let grown = match &update.scope {
+        Some(scope) => {
+            complete(scope)?;
+            growth(scope, &record.scope)
+        }
+        None => None,
+    };
+    let id = update.intent_id;
+    session.move_intent(&id, Event::Updated);
+    if let Some(record) = session.intents.get_mut(&id) {
+        record.last_message = facts.envelope.message_id.clone();
+        record.objective = update.objective.unwrap_or_else(|| core::mem::take(&mut record.objective));
+        record.assumptions = update.assumptions.unwrap_or_else(|| core::mem::take(&mut record.assumptions));
+    }
+    if let Some(scope) = update.scope {
+        session.set_scope(&id, scope);
+    }
+    if let Some(ttl) = update.ttl_sec {
+        session.set_ttl(&id, ttl);
+    }
+    cascade::relay_as_it_came(out, facts);
+    if let Some(part) = grown {
+        detect::overlaps(session, out, &id, &part);
+    }
+    Ok(())
+}
+
+/// The intent, if the sender owns it: unknown first, then somebody else's (D-080).
+pub(super) fn owned<'a>(
+    session: &'a Session,
+    facts: &Facts<'_>,
+    id: &mpac_wire::IntentId,
+) -> Result<&'a Intent, Refusal> {
+    let record = session.intents.get(id).ok_or_else(|| Refusal::UnknownIntent(id.clone()))?;
+    if record.owner != facts.envelope.sender.principal_id {
+        return Err(Refusal::NotOwner { intent: id.clone(), owner: record.owner.clone() });
+    }
+    Ok(record)
+}

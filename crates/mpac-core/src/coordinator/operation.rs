@@ -1,0 +1,70 @@
+//! The operation layer: who changes what, based on which state.
+
+pub(super) mod commit;
+pub(super) mod content;
+pub(super) mod propose;
+
+use mpac_wire::names::RejectReason;
+use mpac_wire::{ConflictId, IntentId, OpId, StateRef};
+
+use super::outbox::Outbox;
+use super::state::{Operation, Session};
+use crate::refusal::Refusal;
+use crate::table::intent::State;
+
+/// What the intent that an operation names means for it (D-093).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guard {
+    /// It is active.
+    Usable,
+    /// There is none, and none is needed (OPS-13).
+    Uncoordinated,
+    /// It is over: the operation is rejected, not refused (OPS-02, OPS-14).
+    TooLate,
+}
+
+/// Judges the intent of a proposal, or of a commit in a session that needs intents.
+fn strict_guard(session: &Session, intent: Option<&IntentId>) -> Result<Guard, Refusal> {
+    let Some(id) = intent else {
+        let needed = session.config.requires_intent();
+        return if needed { Err(Refusal::IntentNeeded) } else { Ok(Guard::Uncoordinated) };
+    };
+    let record = session.intents.get(id).ok_or_else(|| Refusal::UnknownIntent(id.clone()))?;
+    match record.state() {
+        State::Active => Ok(Guard::Usable),
+        State::Suspended => Err(Refusal::IntentState { intent: id.clone(), state: State::Suspended }),
+        State::Expired | State::Withdrawn | State::Superseded | State::Transferred => Ok(Guard::TooLate),
+    }
+}
+
+/// Compares what a message was based on with what is there (OCC-03). Unknown targets accept anything.
+fn current(session: &Session, target: &str, stated: &StateRef) -> Result<(), Refusal> {
+    match session.refs.get(target) {
+        Some(current) if current != stated => Err(Refusal::StaleStateRef {
+            target: target.into(),
+            current: current.clone(),
+            stated: stated.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Registers a refused proposal and tells its proposer.
+fn reject_too_late(session: &mut Session, out: &mut Outbox, record: Operation) {
+    let (op, proposer) = (record.id.clone(), record.proposer.clone());
+    let intent = record.intent.as_ref().and_then(|id| session.intents.get(id));
+    let last_message = intent.map(|intent| intent.last_message.clone());
+    session.register_operation(record);
+    out.reject(session, &proposer, &op, RejectReason::IntentTerminated, last_message.as_ref());
+}
+
+/// Adds an operation to the open conflicts of its intent (CON-21, OPS-29).
+fn attach_to_conflicts(session: &mut Session, op: &OpId) {
+    let Some(record) = session.operations.get(op) else { return };
+    let (Some(intent), proposer) = (record.intent.clone(), record.proposer.clone()) else { return };
+    let open: alloc::vec::Vec<ConflictId> =
+        session.disputes_by_intent.get(&intent).into_iter().flatten().cloned().collect();
+    for conflict in &open {
+        session.attach(conflict, op, &proposer);
+    }
+}

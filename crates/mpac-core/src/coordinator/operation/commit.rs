@@ -1,0 +1,164 @@
+//! OP_COMMIT in a post-commit session: a participant says what it has done (OPS-03, OPS-28, OCC-02 to OCC-16).
+
+use alloc::string::String;
+
+use mpac_wire::payload::OpCommit;
+use mpac_wire::{IntentId, OpId};
+
+use super::super::cascade;
+use super::super::conflict::detect;
+use super::super::gate::Facts;
+use super::super::outbox::Outbox;
+use super::super::state::{Operation, Session};
+use super::content::Upload;
+use super::{Guard, attach_to_conflicts, current, reject_too_late, strict_guard};
+use crate::output::Recipients;
+use crate::refusal::Refusal;
+use crate::scope::{contains_target, normalize};
+use crate::table::intent::State as IntentState;
+use crate::table::operation::{Event, State, next};
+
+/// Everything that was checked.
+struct Plan {
+    guard: Guard,
+    /// It completes a proposal of its own (D-103).
+    completes: bool,
+    target: String,
+    upload: Upload,
+}
+
+pub(in super::super) fn handle(
+    session: &mut Session,
+    out: &mut Outbox,
+    facts: &Facts<'_>,
+    commit: OpCommit,
+) -> Result<(), Refusal> {
+    let plan = plan(session, facts, &commit)?;
+    // What others get is the message without the contents (OPS-22).
+    let text = match &commit.file_changes {
+        Some(_) => facts.received.with_payload(|members| members.remove("file_changes"))?.into(),
+        None => facts.received.text().clone(),
+    };
+    let Plan { guard, completes, target, upload } = plan;
+    let content_missing = session.files.contains(&target) && !upload.has(&target);
+    let op = commit.op_id.clone();
+    let after = commit.state_ref_after.clone();
+    let event = if guard == Guard::TooLate { Event::ProposedTooLate } else { Event::Committed };
+    let record = record(session, facts, commit, event, guard, content_missing);
+    if guard == Guard::TooLate {
+        reject_too_late(session, out, record);
+        return Ok(());
+    }
+    if completes {
+        complete(session, record);
+    } else {
+        session.register_operation(record);
+    }
+    if !content_missing {
+        session.refs.insert(target, after); // OCC-04; without content the file is as it was (OCC-16)
+    }
+    cascade::relay(out, facts, Recipients::All, text);
+    upload.apply(session, out, &facts.envelope.sender.principal_id);
+    attach_to_conflicts(session, &op);
+    detect::concurrent_write(session, out, &op);
+    Ok(())
+}
+
+/// Duplicate, intent, state references, contents, in this order.
+fn plan(session: &Session, facts: &Facts<'_>, commit: &OpCommit) -> Result<Plan, Refusal> {
+    let completes = match session.operations.get(&commit.op_id) {
+        Some(known) => completes(facts, known, commit)?,
+        None => false,
+    };
+    let guard = if session.config.requires_intent() {
+        strict_guard(session, commit.intent_id.as_ref())?
+    } else {
+        lenient_guard(session, commit.intent_id.as_ref())?
+    };
+    let target = normalize(&commit.target);
+    current(session, &target, &commit.state_ref_before)?;
+    let upload = Upload::plan(session, commit.file_changes.as_ref(), &target, &commit.state_ref_after)?;
+    Ok(Plan { guard, completes, target, upload })
+}
+
+/// A known op_id is a repeat, unless it is the sender's own proposal (OPS-12, D-023, D-103).
+fn completes(facts: &Facts<'_>, known: &Operation, commit: &OpCommit) -> Result<bool, Refusal> {
+    let duplicate = || Err(Refusal::DuplicateCommit(known.id.clone()));
+    if known.proposer != facts.envelope.sender.principal_id {
+        return duplicate();
+    }
+    match known.state {
+        State::Proposed if known.grace_until.is_some() => {
+            Err(Refusal::OperationState { op: known.id.clone(), state: known.state }) // CAS-09
+        }
+        State::Proposed if normalize(&known.target) != normalize(&commit.target) => {
+            Err(Refusal::TargetChanged {
+                op: known.id.clone(),
+                proposed: known.target.clone(),
+                committed: commit.target.clone(),
+            })
+        }
+        State::Proposed => Ok(true),
+        State::Frozen => Err(Refusal::OperationFrozen(known.id.clone())),
+        State::Committed | State::Rejected | State::Abandoned | State::Superseded => duplicate(),
+    }
+}
+
+/// In a core session a commit without a usable intent is accepted and flagged: the work is done already (D-093).
+fn lenient_guard(session: &Session, intent: Option<&IntentId>) -> Result<Guard, Refusal> {
+    let Some(record) = intent.and_then(|id| session.intents.get(id)) else { return Ok(Guard::Uncoordinated) };
+    match record.state() {
+        IntentState::Active => Ok(Guard::Usable),
+        IntentState::Suspended => {
+            Err(Refusal::IntentState { intent: record.id.clone(), state: IntentState::Suspended }) // OPS-15
+        }
+        IntentState::Expired
+        | IntentState::Withdrawn
+        | IntentState::Superseded
+        | IntentState::Transferred => Ok(Guard::Uncoordinated),
+    }
+}
+
+fn record(
+    session: &Session,
+    facts: &Facts<'_>,
+    commit: OpCommit,
+    event: Event,
+    guard: Guard,
+    content_missing: bool,
+) -> Operation {
+    let scope = commit.intent_id.as_ref().and_then(|id| session.intents.get(id)).map(|intent| &intent.scope);
+    Operation {
+        out_of_scope: scope.and_then(|scope| contains_target(scope, &commit.target)) == Some(false),
+        id: commit.op_id,
+        intent: commit.intent_id,
+        proposer: facts.envelope.sender.principal_id.clone(),
+        state: next(None, event).unwrap_or(State::Rejected), // the table has both rows
+        target: commit.target,
+        kind: commit.op_kind,
+        before: Some(commit.state_ref_before),
+        after: Some(commit.state_ref_after),
+        created_at: session.now,
+        change_ref: commit.change_ref,
+        summary: commit.summary,
+        uncoordinated: guard == Guard::Uncoordinated,
+        content_missing,
+        grace_until: None,
+        sequence: 0,
+    }
+}
+
+/// The proposal becomes what was committed; its author, place and time of receipt stay (OPS-11, OPS-30).
+fn complete(session: &mut Session, committed: Operation) {
+    let op: OpId = committed.id.clone();
+    session.move_operation(&op, Event::Committed);
+    if let Some(known) = session.operations.get_mut(&op) {
+        *known = Operation {
+            state: known.state,
+            intent: known.intent.clone().or(committed.intent),
+            sequence: known.sequence,
+            created_at: known.created_at,
+            ..committed
+        };
+    }
+}

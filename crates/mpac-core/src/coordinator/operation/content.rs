@@ -1,0 +1,66 @@
+//! `file_changes`: new contents that come with a commit, judged together with it (OCC-05 to OCC-08, D-091, D-092).
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use mpac_wire::payload::FileChanges;
+use mpac_wire::{PrincipalId, StateRef};
+
+use super::super::outbox::Outbox;
+use super::super::state::Session;
+use super::current;
+use crate::output::Notice;
+use crate::refusal::Refusal;
+use crate::scope::{is_safe, normalize};
+
+/// Contents that have passed every check.
+pub(super) struct Upload(Vec<(String, String, StateRef)>);
+
+impl Upload {
+    /// Checks all entries; one that fails refuses the message.
+    ///
+    /// `target` is the operation's, normalised, and `after` what the message says it left there.
+    pub(super) fn plan(
+        session: &Session,
+        changes: Option<&FileChanges>,
+        target: &str,
+        after: &StateRef,
+    ) -> Result<Self, Refusal> {
+        let mut seen = BTreeSet::new();
+        let mut files = Vec::new();
+        for (key, change) in changes.into_iter().flat_map(FileChanges::iter) {
+            let path = normalize(key);
+            if !is_safe(&path) {
+                return Err(Refusal::UnsafePath(key.to_owned()));
+            }
+            if !seen.insert(path.clone()) {
+                return Err(Refusal::RepeatedPath(path));
+            }
+            if session.files.contains(&path) {
+                current(session, &path, &change.state_ref_before)?;
+            }
+            let computed = StateRef::of(&change.content);
+            if path == target && computed != *after {
+                return Err(Refusal::ContentMismatch { target: path, computed, stated: after.clone() });
+            }
+            files.push((path, change.content.clone(), computed));
+        }
+        Ok(Self(files))
+    }
+
+    /// Whether it brings the content of `target`.
+    pub(super) fn has(&self, target: &str) -> bool {
+        self.0.iter().any(|(path, ..)| path == target)
+    }
+
+    /// The files are current from here on, and the host is told to store and announce them.
+    pub(super) fn apply(self, session: &mut Session, out: &mut Outbox, by: &PrincipalId) {
+        for (path, content, state_ref) in self.0 {
+            session.files.insert(path.clone());
+            session.refs.insert(path.clone(), state_ref.clone());
+            out.notice(Notice::FileUpdated { path, content, state_ref, updated_by: by.clone() });
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! OP_PROPOSE: a participant asks to change something (OPS-01, OPS-02).
+
+use alloc::borrow::ToOwned;
+
+use mpac_wire::names::Role;
+use mpac_wire::payload::OpPropose;
+
+use super::super::cascade;
+use super::super::gate::{Facts, sorted};
+use super::super::outbox::Outbox;
+use super::super::state::{Operation, Session};
+use super::{Guard, attach_to_conflicts, current, reject_too_late, strict_guard};
+use crate::output::Recipients;
+use crate::refusal::Refusal;
+use crate::scope::{contains_target, normalize};
+use crate::table::operation::{Event, State, next};
+
+pub(in super::super) fn handle(
+    session: &mut Session,
+    out: &mut Outbox,
+    facts: &Facts<'_>,
+    propose: OpPropose,
+) -> Result<(), Refusal> {
+    if session.operations.contains_key(&propose.op_id) {
+        return Err(Refusal::Duplicate { field: "op_id", value: propose.op_id.as_str().to_owned() });
+    }
+    let guard = strict_guard(session, propose.intent_id.as_ref())?;
+    let target = normalize(&propose.target);
+    if let Some(stated) = &propose.state_ref_before {
+        current(session, &target, stated)?;
+    }
+    let too_late = guard == Guard::TooLate;
+    let event = if too_late { Event::ProposedTooLate } else { Event::Proposed };
+    let scope = propose.intent_id.as_ref().and_then(|id| session.intents.get(id)).map(|intent| &intent.scope);
+    let record = Operation {
+        out_of_scope: scope.and_then(|scope| contains_target(scope, &propose.target)) == Some(false),
+        id: propose.op_id,
+        intent: propose.intent_id,
+        proposer: facts.envelope.sender.principal_id.clone(),
+        state: next(None, event).unwrap_or(State::Rejected), // the table has both rows
+        target: propose.target,
+        kind: propose.op_kind,
+        before: propose.state_ref_before,
+        after: None,
+        created_at: session.now,
+        change_ref: propose.change_ref,
+        summary: propose.summary,
+        uncoordinated: guard == Guard::Uncoordinated,
+        content_missing: false,
+        grace_until: None,
+        sequence: 0,
+    };
+    if too_late {
+        reject_too_late(session, out, record);
+        return Ok(());
+    }
+    let op = record.id.clone();
+    session.register_operation(record);
+    attach_to_conflicts(session, &op);
+    show_to_reviewers(session, out, facts);
+    Ok(())
+}
+
+/// Reviewers, owners and arbiters see proposals; the proposer needs no echo (`spec/wire.md` §8.1).
+fn show_to_reviewers(session: &Session, out: &mut Outbox, facts: &Facts<'_>) {
+    let sender = &facts.envelope.sender.principal_id;
+    let reviews = |role: &Role| matches!(role, Role::Reviewer | Role::Owner | Role::Arbiter);
+    let members = session.members.iter();
+    let reviewers =
+        members.filter(|(id, member)| *id != sender && !member.departed && member.roles.iter().any(reviews));
+    let to = sorted(reviewers.map(|(id, _)| id.clone()));
+    if !to.is_empty() {
+        cascade::relay(out, facts, Recipients::Only(to), facts.received.text().clone());
+    }
+}

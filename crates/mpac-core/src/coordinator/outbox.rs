@@ -1,0 +1,115 @@
+//! Where outputs are collected, and the only place where the coordinator writes envelopes.
+
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use mpac_wire::names::RejectReason;
+use mpac_wire::payload::{OpReject, ProtocolError};
+use mpac_wire::{Envelope, Integer, Message, MessageId, OpId, PrincipalId};
+
+use super::state::Session;
+use crate::input::ConnId;
+use crate::output::{HangUpReason, Notice, Output, Recipients};
+use crate::refusal::Refusal;
+
+/// The outputs of one input, in the order they were made.
+#[derive(Default)]
+pub(crate) struct Outbox(pub(crate) Vec<Output>);
+
+impl Outbox {
+    /// Writes one message of the coordinator: ticks the clock, takes the next id (LAM-09, ENV-10).
+    pub(crate) fn send(
+        &mut self,
+        session: &mut Session,
+        to: Recipients,
+        message: impl Into<Message>,
+    ) -> MessageId {
+        self.answer(session, to, message, None)
+    }
+
+    /// The same, as an answer to a message.
+    pub(crate) fn answer(
+        &mut self,
+        session: &mut Session,
+        to: Recipients,
+        message: impl Into<Message>,
+        in_reply_to: Option<&MessageId>,
+    ) -> MessageId {
+        let watermark = session.lamport.tick();
+        self.write(session, to, &message.into(), watermark, in_reply_to)
+    }
+
+    /// The same, with a watermark that was ticked before because the payload tells it.
+    pub(crate) fn write(
+        &mut self,
+        session: &mut Session,
+        to: Recipients,
+        message: &Message,
+        watermark: mpac_wire::Watermark,
+        in_reply_to: Option<&MessageId>,
+    ) -> MessageId {
+        let id = session.ids.message_id();
+        let mut envelope = Envelope::new(
+            Envelope::PROTOCOL.to_owned(),
+            session.config.level.as_str().to_owned(),
+            message.message_type(),
+            id.clone(),
+            session.config.session_id.clone(),
+            session.coordinator.clone(),
+            session.now.into(),
+            message.to_payload(),
+        );
+        envelope.watermark = Some(watermark);
+        envelope.coordinator_epoch = Some(Integer::new(session.epoch));
+        envelope.in_reply_to = in_reply_to.cloned();
+        self.0.push(Output::Send { to, envelope });
+        id
+    }
+
+    /// Tells the sender why its message was refused (ERR-01, ERR-05).
+    pub(crate) fn refuse(
+        &mut self,
+        session: &mut Session,
+        conn: ConnId,
+        refusal: &Refusal,
+        refers_to: Option<&MessageId>,
+    ) {
+        let mut error = ProtocolError::new(refusal.code(), refusal.to_string());
+        error.refers_to = refers_to.map(|id| id.as_str().into());
+        error.extensions = refusal.extensions();
+        self.answer(session, Recipients::Conn(conn), error, refers_to);
+    }
+
+    /// Tells a proposer that an operation is refused.
+    pub(crate) fn reject(
+        &mut self,
+        session: &mut Session,
+        proposer: &PrincipalId,
+        op: &OpId,
+        reason: RejectReason,
+        refers_to: Option<&MessageId>,
+    ) {
+        let mut reject = OpReject::new(op.clone(), reason);
+        reject.refers_to = refers_to.cloned();
+        self.send(session, Recipients::Only([proposer.clone()].into()), reject);
+    }
+
+    pub(crate) fn hang_up(&mut self, conn: ConnId, reason: HangUpReason) {
+        self.0.push(Output::HangUp { conn, reason });
+    }
+
+    pub(crate) fn notice(&mut self, notice: Notice) {
+        self.0.push(Output::Notice(notice));
+    }
+}
+
+/// A description's list of names, shortened where it is long.
+pub(crate) fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let mut text = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&alloc::format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}

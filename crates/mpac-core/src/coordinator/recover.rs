@@ -1,0 +1,182 @@
+//! From the session to its stored form (REC-08, D-035).
+
+use alloc::borrow::ToOwned;
+
+use mpac_wire::names::{ConflictState, IntentState, OperationState};
+use mpac_wire::snapshot::{
+    AckRecord, AntiReplay, ConflictRecord, FrontierRecord, IntentRecord, OperationRecord, ParticipantRecord,
+    ResolutionRecord, Snapshot,
+};
+use mpac_wire::{Integer, Seconds};
+
+use super::state::{Conflict, Intent, Member, Operation, Session};
+use crate::table::{conflict, intent, operation};
+
+/// The session's version of the format.
+const VERSION: u64 = 2;
+
+/// The stored form: the references' fields, then ours.
+pub(super) fn snapshot(session: &Session) -> Snapshot {
+    let config = &session.config;
+    let level = config.level.as_str().to_owned();
+    let mut snapshot = Snapshot::new(
+        Integer::new(VERSION),
+        config.session_id.clone(),
+        level.clone(),
+        session.now,
+        Integer::new(session.epoch),
+        Integer::new(session.lamport.value()),
+    );
+    snapshot.anti_replay = Some(anti_replay(session));
+    snapshot.participants = Some(session.members.values().map(participant).collect());
+    snapshot.intents = Some(session.intents.values().map(intent_record).collect());
+    snapshot.operations = Some(session.operations.values().map(operation_record).collect());
+    snapshot.conflicts = Some(session.conflicts.values().map(conflict_record).collect());
+    snapshot.pending_claims = Some([].into());
+    snapshot.session_closed = Some(session.closed);
+    snapshot.governance_policy = Some(config.effective_governance());
+    snapshot.liveness_policy = Some(config.effective_liveness());
+    snapshot.protocol_level = Some(level);
+    snapshot.security_profile = Some(config.security_profile.clone());
+    snapshot.compliance_profile = Some(config.compliance_profile.clone());
+    snapshot.execution_model = Some(config.execution_model.clone());
+    snapshot.state_ref_format = Some(config.state_ref_format.clone());
+    snapshot.session_started_at = Some(session.started_at);
+    snapshot.role_policy = config.role_policy.clone();
+    snapshot.target_state_refs = Some(session.refs.clone());
+    snapshot.archived_intents = Some(session.archived_intents.iter().map(intent_record).collect());
+    snapshot
+}
+
+fn anti_replay(session: &Session) -> AntiReplay {
+    let frontier = session.frontier.iter().map(|((principal, instance), last)| {
+        let mut record = FrontierRecord::new();
+        record.last_ts = last.ts.clone();
+        record.last_lamport = last.lamport.map(Integer::new);
+        (alloc::format!("{principal}|{instance}"), record)
+    });
+    let mut anti_replay = AntiReplay::new();
+    anti_replay.replay_window_sec = Some(Seconds::whole(300));
+    anti_replay.recent_message_ids = Some([].into());
+    anti_replay.sender_frontier = Some(frontier.collect());
+    anti_replay
+}
+
+fn participant(member: &Member) -> ParticipantRecord {
+    let mut record = ParticipantRecord::new(member.sender.principal_id.clone());
+    record.principal_type = Some(member.sender.principal_type.clone());
+    record.display_name = Some(member.display_name.clone());
+    record.roles = Some(member.roles.clone());
+    record.capabilities = Some(member.capabilities.clone());
+    record.status = Some(member.status.clone());
+    record.is_available = Some(member.available);
+    record.last_seen = Some(member.last_seen);
+    record.sender_instance_id = Some(member.sender.sender_instance_id.clone());
+    record.departed = Some(member.departed);
+    record.last_message_id = member.last_message.clone();
+    record.backend_model_id = member.backend.as_ref().map(|backend| backend.model_id.clone());
+    record.backend_provider = member.backend.as_ref().map(|backend| backend.provider.clone());
+    record
+}
+
+fn intent_record(intent: &Intent) -> IntentRecord {
+    let mut record = IntentRecord::new(intent.id.clone(), intent.owner.clone(), intent.scope.clone());
+    record.objective = Some(intent.objective.clone());
+    record.state = Some(intent_state(intent.state()));
+    record.received_at = Some(intent.received_at);
+    record.ttl_sec = Some(intent.ttl.clone());
+    record.expires_at = Some(intent.expires_at);
+    record.last_message_id = Some(intent.last_message.clone());
+    record.assumptions = Some(intent.assumptions.clone());
+    record.priority = Some(intent.priority.clone());
+    record.parent_intent_id = intent.parent.clone();
+    record.supersedes_intent_id = intent.supersedes.clone();
+    record.suspended_cause = intent.suspended_cause.as_deref().map(ToOwned::to_owned);
+    record.sequence = Some(Integer::new(intent.sequence));
+    record
+}
+
+fn operation_record(op: &Operation) -> OperationRecord {
+    let flag = |on: bool| on.then_some(true);
+    let mut record = OperationRecord::new(op.id.clone(), op.proposer.clone());
+    record.intent_id = Some(op.intent.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default());
+    record.state = Some(operation_state(op.state));
+    record.target = Some(op.target.clone());
+    record.op_kind = Some(op.kind.clone());
+    record.state_ref_before = op.before.clone();
+    record.state_ref_after = op.after.clone();
+    record.created_at = Some(op.created_at);
+    record.change_ref = op.change_ref.clone();
+    record.summary = op.summary.clone();
+    record.uncoordinated = flag(op.uncoordinated);
+    record.out_of_scope = flag(op.out_of_scope);
+    record.content_missing = flag(op.content_missing);
+    record.sequence = Some(Integer::new(op.sequence));
+    record.grace_until = op.grace_until;
+    record
+}
+
+fn conflict_record(conflict: &Conflict) -> ConflictRecord {
+    let mut record = ConflictRecord::new(conflict.id.clone());
+    record.category = Some(conflict.category.clone());
+    record.severity = Some(conflict.severity.clone());
+    record.principal_a = conflict.a.as_ref().map(|(principal, _)| principal.clone());
+    record.principal_b = conflict.b.as_ref().map(|(principal, _)| principal.clone());
+    record.intent_a = conflict.a.as_ref().map(|(_, intent)| intent.clone());
+    record.intent_b = conflict.b.as_ref().map(|(_, intent)| intent.clone());
+    record.state = Some(conflict_state(conflict.state));
+    record.related_intents = Some(conflict.intents.clone());
+    record.related_ops = Some(conflict.ops.clone());
+    record.created_at = Some(conflict.created_at);
+    record.escalated_to = conflict.escalated.as_ref().map(|(target, _)| target.clone());
+    record.escalated_at = conflict.escalated.as_ref().map(|(_, at)| *at);
+    record.resolution_id = conflict.resolution.as_ref().map(|settled| settled.id.clone());
+    record.resolved_by = conflict.resolution.as_ref().map(|settled| settled.by.clone());
+    record.scope_frozen = Some(false);
+    record.basis = Some(conflict.basis.clone());
+    record.based_on_watermark = Some(conflict.based_on.clone());
+    record.description = Some(conflict.description.clone());
+    record.report_message_id = conflict.report.clone();
+    let acks = conflict.acks.iter();
+    record.acks = Some(acks.map(|(who, what, at)| AckRecord::new(who.clone(), what.clone(), *at)).collect());
+    record.resolution = conflict.resolution.as_ref().map(|settled| {
+        let mut resolution = ResolutionRecord::new(settled.decision.clone(), settled.at);
+        resolution.outcome = settled.outcome.clone();
+        resolution.rationale = Some(settled.rationale.clone());
+        resolution
+    });
+    record
+}
+
+pub(super) fn intent_state(state: intent::State) -> IntentState {
+    match state {
+        intent::State::Active => IntentState::Active,
+        intent::State::Suspended => IntentState::Suspended,
+        intent::State::Expired => IntentState::Expired,
+        intent::State::Withdrawn => IntentState::Withdrawn,
+        intent::State::Superseded => IntentState::Superseded,
+        intent::State::Transferred => IntentState::Transferred,
+    }
+}
+
+fn operation_state(state: operation::State) -> OperationState {
+    match state {
+        operation::State::Proposed => OperationState::Proposed,
+        operation::State::Committed => OperationState::Committed,
+        operation::State::Rejected => OperationState::Rejected,
+        operation::State::Abandoned => OperationState::Abandoned,
+        operation::State::Frozen => OperationState::Frozen,
+        operation::State::Superseded => OperationState::Superseded,
+    }
+}
+
+pub(super) fn conflict_state(state: conflict::State) -> ConflictState {
+    match state {
+        conflict::State::Open => ConflictState::Open,
+        conflict::State::Acked => ConflictState::Acked,
+        conflict::State::Escalated => ConflictState::Escalated,
+        conflict::State::Resolved => ConflictState::Resolved,
+        conflict::State::Closed => ConflictState::Closed,
+        conflict::State::Dismissed => ConflictState::Dismissed,
+    }
+}

@@ -1,0 +1,9 @@
+//! The session layer: who is here.
+
+pub(super) mod close;
+pub(super) mod connection;
+pub(super) mod goodbye;
+pub(super) mod heartbeat;
+pub(super) mod hello;
+pub(super) mod liveness;
+pub(super) mod status;

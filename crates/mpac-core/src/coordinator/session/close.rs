@@ -1,0 +1,76 @@
+//! SESSION_CLOSE: the session is over (SES-13 to SES-18, D-033).
+
+use alloc::vec::Vec;
+
+use mpac_wire::names::{CloseDisposition, CloseReason};
+use mpac_wire::payload::{SessionClose, Summary};
+use mpac_wire::{Integer, IntentId, Message, OpId};
+
+use super::super::outbox::Outbox;
+use super::super::state::Session;
+use super::super::{cascade, intent};
+use super::status;
+use crate::output::{Notice, Recipients};
+use crate::table::{conflict, intent as intents, operation};
+
+/// Ends the session. A closed one stays as it is.
+pub(in super::super) fn apply(
+    session: &mut Session,
+    out: &mut Outbox,
+    reason: &CloseReason,
+    disposition: &CloseDisposition,
+) {
+    if session.closed {
+        return;
+    }
+    if *disposition != CloseDisposition::ExpireAll {
+        let active: Vec<IntentId> = session.live.values().flatten().cloned().collect();
+        for id in &active {
+            // Suspended ones stay suspended: the table has no such row.
+            intent::end_at_close(session, out, id);
+        }
+    }
+    let left: Vec<OpId> = session.pending_by_proposer.values().flatten().cloned().collect();
+    for op in &left {
+        session.move_operation(op, operation::Event::ProposerLost);
+        cascade::operation_ended(session, out, op);
+    }
+    session.closed = true;
+    status::schedule(session);
+    let watermark = session.lamport.tick();
+    let mut close = SessionClose::new(reason.clone(), Integer::new(session.lamport.value()));
+    close.summary = Some(summary(session));
+    close.active_intents_disposition = Some(disposition.clone());
+    out.write(session, Recipients::All, &Message::SessionClose(close), watermark, None);
+    out.notice(Notice::Closed { reason: reason.clone() });
+}
+
+/// The session in numbers (`spec/wire.md` §9).
+fn summary(session: &Session) -> Summary {
+    let all_intents = || session.intents.values().chain(&session.archived_intents);
+    let intents =
+        |states: &[intents::State]| count(all_intents().filter(|record| states.contains(&record.state())));
+    let ops =
+        |state: operation::State| count(session.operations.values().filter(|record| record.state == state));
+    let resolved =
+        |state: conflict::State| matches!(state, conflict::State::Resolved | conflict::State::Closed);
+    let whole_seconds = session.now.since(session.started_at).micros() / 1_000_000;
+    Summary::new(
+        count(all_intents()),
+        intents(&[intents::State::Superseded, intents::State::Transferred]),
+        intents(&[intents::State::Expired]),
+        intents(&[intents::State::Withdrawn]),
+        count(session.operations.values()),
+        ops(operation::State::Committed),
+        ops(operation::State::Rejected),
+        ops(operation::State::Abandoned),
+        count(session.conflicts.values()),
+        count(session.conflicts.values().filter(|record| resolved(record.state))),
+        count(session.members.values()),
+        Integer::new(u64::try_from(whole_seconds).unwrap_or(0)),
+    )
+}
+
+fn count<T>(records: impl Iterator<Item = T>) -> Integer {
+    Integer::new(records.count() as u64)
+}

@@ -1,0 +1,46 @@
+//! COORDINATOR_STATUS: the coordinator is alive (REC-01 to REC-04, D-039).
+
+use mpac_wire::names::{CoordinatorEvent, SessionHealth};
+use mpac_wire::payload::CoordinatorStatus;
+use mpac_wire::{Integer, Timestamp};
+
+use super::super::deadlines::Cause;
+use super::super::outbox::Outbox;
+use super::super::state::Session;
+use crate::output::Recipients;
+
+/// Heartbeats run while somebody is connected to hear them.
+pub(super) fn schedule(session: &mut Session) {
+    let wanted = session.config.status_heartbeats
+        && !session.closed
+        && session.members.values().any(|member| member.conn.is_some());
+    match session.next_status {
+        None if wanted => set(session, session.now),
+        Some(at) if !wanted => {
+            session.deadlines.remove(at, &Cause::Status);
+            session.next_status = None;
+        }
+        Some(_) | None => {}
+    }
+}
+
+fn set(session: &mut Session, from: Timestamp) {
+    let at = from.after(&session.config.status_interval());
+    session.next_status = Some(at);
+    session.deadlines.insert(at, Cause::Status);
+}
+
+/// Tells everybody how the session is. `due` keeps the rhythm; after a long pause it begins afresh.
+pub(in super::super) fn heartbeat(session: &mut Session, out: &mut Outbox, due: Timestamp) {
+    let now = session.now;
+    let late = now.since(due) > session.config.status_interval();
+    set(session, if late { now } else { due });
+    let open = session.conflicts.values().filter(|conflict| !conflict.state.is_terminal()).count() as u64;
+    let active = session.members.values().filter(|member| member.available).count() as u64;
+    let health = if open > 0 { SessionHealth::Degraded } else { SessionHealth::Healthy };
+    let mut status =
+        CoordinatorStatus::new(CoordinatorEvent::Heartbeat, session.coordinator.principal_id.clone(), health);
+    status.active_participants = Some(Integer::new(active));
+    status.open_conflicts = Some(Integer::new(open));
+    out.send(session, Recipients::All, status);
+}

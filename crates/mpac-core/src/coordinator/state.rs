@@ -1,0 +1,463 @@
+//! The whole state of a session as one value: records and lookups, no rules.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use mpac_wire::names::{
+    AckType, ConflictCategory, Decision, HeartbeatStatus, OpKind, Priority, Role, Severity,
+};
+use mpac_wire::payload::{Backend, Basis, Outcome};
+use mpac_wire::{
+    ClaimedTime, ConflictId, InstanceId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope,
+    Seconds, Sender, StateRef, Timestamp, Watermark,
+};
+
+use super::deadlines::{Cause, Deadlines};
+use crate::config::SessionConfig;
+use crate::ids::IdSource;
+use crate::input::ConnId;
+use crate::lamport::LamportClock;
+use crate::scope::ScopeIndex;
+use crate::table::{conflict, intent, operation};
+
+/// A participant, present or not.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Member {
+    pub(crate) sender: Sender,
+    pub(crate) display_name: String,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) capabilities: Vec<String>,
+    pub(crate) backend: Option<Backend>,
+    pub(crate) status: HeartbeatStatus,
+    pub(crate) available: bool,
+    /// Said GOODBYE and no HELLO since (D-019).
+    pub(crate) departed: bool,
+    pub(crate) last_seen: Timestamp,
+    pub(crate) last_message: Option<MessageId>,
+    /// Its connection, while there is one.
+    pub(crate) conn: Option<ConnId>,
+    /// Its place in the order of joining.
+    pub(crate) joined: u64,
+}
+
+impl Member {
+    /// Only observers: may look, report and escalate (INT-21).
+    pub(crate) fn is_read_only(&self) -> bool {
+        !self.roles.is_empty() && self.roles.iter().all(|role| *role == Role::Observer)
+    }
+
+    /// Owner or arbiter, present (D-044).
+    pub(crate) fn governs(&self) -> bool {
+        !self.departed && self.roles.iter().any(|role| matches!(role, Role::Owner | Role::Arbiter))
+    }
+}
+
+/// Somebody announced what they are about to do.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Intent {
+    pub(crate) id: IntentId,
+    pub(crate) owner: PrincipalId,
+    pub(crate) objective: String,
+    pub(crate) scope: Scope,
+    state: intent::State,
+    pub(crate) received_at: Timestamp,
+    pub(crate) ttl: Seconds,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) last_message: MessageId,
+    pub(crate) assumptions: Vec<String>,
+    pub(crate) priority: Priority,
+    pub(crate) parent: Option<IntentId>,
+    pub(crate) supersedes: Option<IntentId>,
+    /// Why it is suspended (D-051).
+    pub(crate) suspended_cause: Option<Box<str>>,
+    pub(crate) sequence: u64,
+}
+
+impl Intent {
+    pub(crate) fn state(&self) -> intent::State {
+        self.state
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        !self.state.is_terminal()
+    }
+}
+
+/// What a new intent begins with; its state is the table's to give.
+pub(crate) struct NewIntent {
+    pub(crate) id: IntentId,
+    pub(crate) owner: PrincipalId,
+    pub(crate) objective: String,
+    pub(crate) scope: Scope,
+    pub(crate) ttl: Seconds,
+    pub(crate) message: MessageId,
+    pub(crate) assumptions: Vec<String>,
+    pub(crate) priority: Priority,
+    pub(crate) parent: Option<IntentId>,
+    pub(crate) supersedes: Option<IntentId>,
+}
+
+/// Somebody changes something, or asks to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Operation {
+    pub(crate) id: OpId,
+    pub(crate) intent: Option<IntentId>,
+    pub(crate) proposer: PrincipalId,
+    pub(crate) state: operation::State,
+    pub(crate) target: String,
+    pub(crate) kind: OpKind,
+    pub(crate) before: Option<StateRef>,
+    pub(crate) after: Option<StateRef>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) change_ref: Option<String>,
+    pub(crate) summary: Option<String>,
+    pub(crate) uncoordinated: bool,
+    pub(crate) out_of_scope: bool,
+    pub(crate) content_missing: bool,
+    /// Until when it outlives its intent (CAS-02).
+    pub(crate) grace_until: Option<Timestamp>,
+    pub(crate) sequence: u64,
+}
+
+/// Two parties are in each other's way.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Conflict {
+    pub(crate) id: ConflictId,
+    pub(crate) category: ConflictCategory,
+    pub(crate) severity: Severity,
+    pub(crate) basis: Basis,
+    pub(crate) based_on: Watermark,
+    pub(crate) description: String,
+    pub(crate) intents: Vec<IntentId>,
+    pub(crate) ops: Vec<OpId>,
+    /// Owners of the intents and proposers of the operations, sorted.
+    pub(crate) principals: Vec<PrincipalId>,
+    pub(crate) a: Option<(PrincipalId, IntentId)>,
+    pub(crate) b: Option<(PrincipalId, IntentId)>,
+    pub(crate) state: conflict::State,
+    pub(crate) created_at: Timestamp,
+    pub(crate) report: Option<MessageId>,
+    pub(crate) acks: Vec<(PrincipalId, AckType, Timestamp)>,
+    pub(crate) escalated: Option<(PrincipalId, Timestamp)>,
+    pub(crate) resolution: Option<Settled>,
+    pub(crate) sequence: u64,
+}
+
+/// Who settled a conflict, when and how (GOV-10).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Settled {
+    pub(crate) id: ResolutionId,
+    pub(crate) by: PrincipalId,
+    pub(crate) decision: Decision,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) rationale: String,
+    pub(crate) at: Timestamp,
+    /// It was escalated then, to whom: later comers are judged by that (GOV-03).
+    pub(crate) escalated_to: Option<PrincipalId>,
+}
+
+/// The last that was heard of one sender instance (SEC-21).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Frontier {
+    pub(crate) ts: Option<ClaimedTime>,
+    pub(crate) lamport: Option<u64>,
+}
+
+/// A connection: who speaks on it, and how it behaved.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Connection {
+    pub(crate) principal: Option<PrincipalId>,
+    pub(crate) refused_hellos: u32,
+    /// When its malformed frames of the last minute came (D-025).
+    pub(crate) malformed: VecDeque<Timestamp>,
+}
+
+/// Everything a session is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Session {
+    pub(crate) config: SessionConfig,
+    pub(crate) coordinator: Sender,
+    pub(crate) epoch: u64,
+    pub(crate) ids: IdSource,
+    pub(crate) lamport: LamportClock,
+    pub(crate) started_at: Timestamp,
+    pub(crate) now: Timestamp,
+    pub(crate) closed: bool,
+    pub(crate) members: BTreeMap<PrincipalId, Member>,
+    pub(crate) connections: BTreeMap<ConnId, Connection>,
+    pub(crate) intents: BTreeMap<IntentId, Intent>,
+    /// Finished records whose id was used again (D-024).
+    pub(crate) archived_intents: Vec<Intent>,
+    pub(crate) operations: BTreeMap<OpId, Operation>,
+    pub(crate) conflicts: BTreeMap<ConflictId, Conflict>,
+    pub(crate) resolutions: BTreeSet<ResolutionId>,
+    pub(crate) frontier: BTreeMap<(PrincipalId, InstanceId), Frontier>,
+    /// Current reference by normalised target (OCC-02).
+    pub(crate) refs: BTreeMap<String, StateRef>,
+    /// The targets that are files of the workspace.
+    pub(crate) files: BTreeSet<String>,
+    /// Counts intents, operations and conflicts in the order of receipt (OPS-30).
+    pub(crate) sequence: u64,
+    /// When the next COORDINATOR_STATUS heartbeat is due, while somebody listens.
+    pub(crate) next_status: Option<Timestamp>,
+    /// Derived: see [`Session::rebuilt_indexes`].
+    pub(crate) scopes: ScopeIndex,
+    /// Derived: live intents by owner.
+    pub(crate) live: BTreeMap<PrincipalId, BTreeSet<IntentId>>,
+    /// Derived: pending operations by intent and by proposer.
+    pub(crate) pending_by_intent: BTreeMap<IntentId, BTreeSet<OpId>>,
+    pub(crate) pending_by_proposer: BTreeMap<PrincipalId, BTreeSet<OpId>>,
+    /// Derived: conflicts that are not over, by intent and by operation.
+    pub(crate) disputes_by_intent: BTreeMap<IntentId, BTreeSet<ConflictId>>,
+    pub(crate) disputes_by_op: BTreeMap<OpId, BTreeSet<ConflictId>>,
+    /// Derived: what falls due.
+    pub(crate) deadlines: Deadlines,
+}
+
+/// Adds to one set of a map of sets.
+pub(crate) fn put<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: K, value: V) {
+    map.entry(key).or_default().insert(value);
+}
+
+/// Takes from one set of a map of sets, and the set away with its last entry.
+pub(crate) fn take<K: Ord + Clone, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {
+    if let Some(set) = map.get_mut(key) {
+        set.remove(value);
+        if set.is_empty() {
+            map.remove(key);
+        }
+    }
+}
+
+impl Session {
+    /// The next number in the order of receipt.
+    pub(crate) fn next_sequence(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    /// Who speaks on a connection.
+    pub(crate) fn bound(&self, conn: ConnId) -> Option<&Member> {
+        self.members.get(self.connections.get(&conn)?.principal.as_ref()?)
+    }
+
+    /// Registers what was announced and gives its state from the table; `None` where the table has no such row.
+    pub(crate) fn register_intent(&mut self, new: NewIntent) -> Option<()> {
+        let (state, _) = intent::next(None, intent::Event::Announced)?;
+        let sequence = self.next_sequence();
+        if let Some(finished) = self.intents.remove(&new.id) {
+            self.archived_intents.push(finished);
+        }
+        let record = Intent {
+            expires_at: self.now.after(&new.ttl),
+            received_at: self.now,
+            state,
+            id: new.id,
+            owner: new.owner,
+            objective: new.objective,
+            scope: new.scope,
+            ttl: new.ttl,
+            last_message: new.message,
+            assumptions: new.assumptions,
+            priority: new.priority,
+            parent: new.parent,
+            supersedes: new.supersedes,
+            suspended_cause: None,
+            sequence,
+        };
+        self.index_intent(&record);
+        self.intents.insert(record.id.clone(), record);
+        Some(())
+    }
+
+    /// Moves an intent along its table, the only way its state changes. `None` where the table has no such row.
+    pub(crate) fn move_intent(
+        &mut self,
+        id: &IntentId,
+        on: intent::Event,
+    ) -> Option<(intent::State, intent::Effect)> {
+        let record = self.intents.get_mut(id)?;
+        let (state, effect) = intent::next(Some(record.state), on)?;
+        record.state = state;
+        if state.is_terminal() {
+            let record = record.clone();
+            self.scopes.remove(id, &record.scope);
+            take(&mut self.live, &record.owner, id);
+            self.deadlines.remove(record.expires_at, &Cause::IntentTtl(record.sequence, record.id));
+        }
+        Some((state, effect))
+    }
+
+    /// Gives a live intent another scope.
+    pub(crate) fn set_scope(&mut self, id: &IntentId, scope: Scope) {
+        if let Some(record) = self.intents.get_mut(id) {
+            self.scopes.remove(id, &record.scope);
+            self.scopes.insert(id, &scope);
+            record.scope = scope;
+        }
+    }
+
+    /// Lets a live intent's time begin afresh.
+    pub(crate) fn set_ttl(&mut self, id: &IntentId, ttl: Seconds) {
+        let now = self.now;
+        if let Some(record) = self.intents.get_mut(id) {
+            let cause = Cause::IntentTtl(record.sequence, id.clone());
+            self.deadlines.remove(record.expires_at, &cause);
+            record.expires_at = now.after(&ttl);
+            record.ttl = ttl;
+            self.deadlines.insert(record.expires_at, cause);
+        }
+    }
+
+    /// Registers an operation in the state its table gives.
+    pub(crate) fn register_operation(&mut self, mut record: Operation) {
+        record.sequence = self.next_sequence();
+        record.created_at = self.now;
+        self.index_operation(&record);
+        self.operations.insert(record.id.clone(), record);
+    }
+
+    /// Moves an operation along its table. `None` where the table has no such row.
+    pub(crate) fn move_operation(&mut self, id: &OpId, on: operation::Event) -> Option<operation::State> {
+        let record = self.operations.get_mut(id)?;
+        let state = operation::next(Some(record.state), on)?;
+        record.state = state;
+        if !state.is_pending() {
+            if let Some(intent) = &record.intent {
+                take(&mut self.pending_by_intent, intent, id);
+            }
+            take(&mut self.pending_by_proposer, &record.proposer, id);
+            if let Some(until) = record.grace_until.take() {
+                self.deadlines.remove(until, &Cause::Grace(record.sequence, id.clone()));
+            }
+        }
+        Some(state)
+    }
+
+    /// Lets a proposal outlive its intent until `until` (CAS-02).
+    pub(crate) fn grant_grace(&mut self, id: &OpId, until: Timestamp) {
+        if let Some(record) = self.operations.get_mut(id) {
+            record.grace_until = Some(until);
+            self.deadlines.insert(until, Cause::Grace(record.sequence, id.clone()));
+        }
+    }
+
+    /// Registers a conflict.
+    pub(crate) fn register_conflict(&mut self, mut record: Conflict) {
+        record.sequence = self.next_sequence();
+        self.index_conflict(&record);
+        self.conflicts.insert(record.id.clone(), record);
+    }
+
+    /// Moves a conflict along its table. `None` where the table has no such row.
+    pub(crate) fn move_conflict(&mut self, id: &ConflictId, on: conflict::Event) -> Option<conflict::State> {
+        let record = self.conflicts.get_mut(id)?;
+        let state = conflict::next(Some(record.state), on)?;
+        record.state = state;
+        if state.is_terminal() {
+            for intent in &record.intents {
+                take(&mut self.disputes_by_intent, intent, id);
+            }
+            for op in &record.ops {
+                take(&mut self.disputes_by_op, op, id);
+            }
+        }
+        Some(state)
+    }
+
+    /// Adds an operation to a conflict that is not over (CON-21).
+    pub(crate) fn attach(&mut self, conflict: &ConflictId, op: &OpId, proposer: &PrincipalId) {
+        if let Some(record) = self.conflicts.get_mut(conflict)
+            && !record.ops.contains(op)
+        {
+            record.ops.push(op.clone());
+            if let Err(at) = record.principals.binary_search(proposer) {
+                record.principals.insert(at, proposer.clone());
+            }
+            put(&mut self.disputes_by_op, op.clone(), conflict.clone());
+        }
+    }
+
+    /// Notes that somebody was heard, and moves the moment at which it counts as silent (LIV-03, LIV-04).
+    pub(crate) fn seen(&mut self, principal: &PrincipalId, message: &MessageId) {
+        let now = self.now;
+        if let Some(member) = self.members.get_mut(principal) {
+            self.deadlines.remove(silent_at(&self.config, member), &Cause::Silent(principal.clone()));
+            member.last_seen = now;
+            member.last_message = Some(message.clone());
+            self.watch_silence(principal);
+        }
+    }
+
+    /// Watches for silence of somebody who is here and not exempt (LIV-05).
+    pub(crate) fn watch_silence(&mut self, principal: &PrincipalId) {
+        if let Some(member) = self.members.get(principal) {
+            let at = silent_at(&self.config, member);
+            let cause = Cause::Silent(principal.clone());
+            if member.available && member.status != HeartbeatStatus::Offline {
+                self.deadlines.insert(at, cause);
+            } else {
+                self.deadlines.remove(at, &cause);
+            }
+        }
+    }
+
+    fn index_intent(&mut self, record: &Intent) {
+        if record.is_live() {
+            self.scopes.insert(&record.id, &record.scope);
+            put(&mut self.live, record.owner.clone(), record.id.clone());
+            self.deadlines.insert(record.expires_at, Cause::IntentTtl(record.sequence, record.id.clone()));
+        }
+    }
+
+    fn index_operation(&mut self, record: &Operation) {
+        if record.state.is_pending() {
+            if let Some(intent) = &record.intent {
+                put(&mut self.pending_by_intent, intent.clone(), record.id.clone());
+            }
+            put(&mut self.pending_by_proposer, record.proposer.clone(), record.id.clone());
+            if let Some(until) = record.grace_until {
+                self.deadlines.insert(until, Cause::Grace(record.sequence, record.id.clone()));
+            }
+        }
+    }
+
+    fn index_conflict(&mut self, record: &Conflict) {
+        if !record.state.is_terminal() {
+            for intent in &record.intents {
+                put(&mut self.disputes_by_intent, intent.clone(), record.id.clone());
+            }
+            for op in &record.ops {
+                put(&mut self.disputes_by_op, op.clone(), record.id.clone());
+            }
+        }
+    }
+
+    /// This session with every derived part made anew from the records: equal to itself, or there is a bug.
+    pub(crate) fn rebuilt_indexes(&self) -> Self {
+        let mut fresh = self.clone();
+        fresh.scopes = ScopeIndex::default();
+        fresh.live.clear();
+        fresh.pending_by_intent.clear();
+        fresh.pending_by_proposer.clear();
+        fresh.disputes_by_intent.clear();
+        fresh.disputes_by_op.clear();
+        fresh.deadlines = Deadlines::default();
+        self.intents.values().for_each(|record| fresh.index_intent(record));
+        self.operations.values().for_each(|record| fresh.index_operation(record));
+        self.conflicts.values().for_each(|record| fresh.index_conflict(record));
+        self.members.keys().for_each(|principal| fresh.watch_silence(principal));
+        if let Some(at) = self.next_status {
+            fresh.deadlines.insert(at, Cause::Status);
+        }
+        fresh
+    }
+}
+
+/// A participant is silent when strictly more than the timeout has passed (D-012).
+fn silent_at(config: &SessionConfig, member: &Member) -> Timestamp {
+    let limit = member.last_seen.after(&config.unavailability_timeout());
+    Timestamp::from_micros(limit.micros().saturating_add(1))
+}

@@ -1,0 +1,125 @@
+//! A read-only look at a session.
+
+use alloc::vec::Vec;
+
+use mpac_wire::sideband::{SessionSummary, SummaryConflict, SummaryIntent, SummaryParticipant};
+use mpac_wire::{ConflictId, Integer, IntentId, OpId, PrincipalId, StateRef, Timestamp};
+
+use super::recover::{conflict_state, intent_state};
+use super::state::Session;
+use crate::table::{conflict, intent, operation};
+
+/// A session as it stands. Cheap to make, changes nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    session: &'a Session,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(session: &'a Session) -> Self {
+        Self { session }
+    }
+
+    /// Where an intent stands.
+    pub fn intent(&self, id: &IntentId) -> Option<intent::State> {
+        self.session.intents.get(id).map(|record| record.state())
+    }
+
+    /// Where an operation stands.
+    pub fn operation(&self, id: &OpId) -> Option<operation::State> {
+        self.session.operations.get(id).map(|record| record.state)
+    }
+
+    /// Where a conflict stands.
+    pub fn conflict(&self, id: &ConflictId) -> Option<conflict::State> {
+        self.session.conflicts.get(id).map(|record| record.state)
+    }
+
+    /// The conflicts, in the order they were found.
+    pub fn conflicts(&self) -> Vec<ConflictId> {
+        let mut records: Vec<_> = self.session.conflicts.values().collect();
+        records.sort_by_key(|record| record.sequence);
+        records.into_iter().map(|record| record.id.clone()).collect()
+    }
+
+    /// Whether somebody is here and was heard lately.
+    pub fn is_available(&self, principal: &PrincipalId) -> bool {
+        self.session.members.get(principal).is_some_and(|member| member.available)
+    }
+
+    /// The current reference of a normalised target.
+    pub fn state_ref(&self, target: &str) -> Option<&'a StateRef> {
+        self.session.refs.get(target)
+    }
+
+    /// The coordinator's Lamport clock.
+    pub fn lamport(&self) -> u64 {
+        self.session.lamport.value()
+    }
+
+    /// The time of the last record.
+    pub fn now(&self) -> Timestamp {
+        self.session.now
+    }
+
+    /// Whether the session is over.
+    pub fn is_closed(&self) -> bool {
+        self.session.closed
+    }
+
+    /// What SESSION_SUMMARY answers (SRV-11). The host fills in `workspace_dir`, of which the core knows nothing.
+    pub fn summary(&self) -> SessionSummary {
+        let session = self.session;
+        let participants = session.members.iter().map(|(id, member)| {
+            SummaryParticipant::new(
+                id.clone(),
+                member.display_name.clone(),
+                member.roles.clone(),
+                member.status.clone(),
+                member.available,
+                member.last_seen,
+            )
+        });
+        let participants: Vec<_> = participants.collect();
+        let mut live: Vec<_> = session.intents.values().filter(|record| record.is_live()).collect();
+        live.sort_by_key(|record| record.sequence);
+        let intents = live.into_iter().map(|record| {
+            SummaryIntent::new(
+                record.id.clone(),
+                record.owner.clone(),
+                record.objective.clone(),
+                intent_state(record.state()),
+                record.scope.clone(),
+            )
+        });
+        let intents: Vec<_> = intents.collect();
+        let mut open: Vec<_> =
+            session.conflicts.values().filter(|record| !record.state.is_terminal()).collect();
+        open.sort_by_key(|record| record.sequence);
+        let conflicts = open.into_iter().map(|record| {
+            let mut conflict = SummaryConflict::new(
+                record.id.clone(),
+                record.category.clone(),
+                record.severity.clone(),
+                conflict_state(record.state),
+            );
+            conflict.principal_a = record.a.as_ref().map(|(principal, _)| principal.clone());
+            conflict.principal_b = record.b.as_ref().map(|(principal, _)| principal.clone());
+            conflict.intent_a = record.a.as_ref().map(|(_, intent)| intent.clone());
+            conflict.intent_b = record.b.as_ref().map(|(_, intent)| intent.clone());
+            conflict
+        });
+        let conflicts: Vec<_> = conflicts.collect();
+        let mut summary = SessionSummary::new(
+            session.config.session_id.clone(),
+            Integer::new(participants.len() as u64),
+            Integer::new(intents.len() as u64),
+            Integer::new(conflicts.len() as u64),
+            participants,
+            intents,
+            conflicts,
+        );
+        summary.captured_at = Some(session.now);
+        summary
+    }
+}

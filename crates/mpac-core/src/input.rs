@@ -1,0 +1,111 @@
+//! What goes in: every input is a value, so that a session can be logged and replayed.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use mpac_wire::names::{CloseDisposition, CloseReason, CredentialType};
+use mpac_wire::{PrincipalId, Timestamp};
+
+/// A connection, numbered by the host; numbers are not used again within a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// Who sends: the connection, and what the transport proved about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peer {
+    /// The connection a frame came on.
+    pub conn: ConnId,
+    /// What is known of its other end.
+    pub identity: Identity,
+}
+
+impl Peer {
+    /// The other end of `conn`, of whom nothing is proven.
+    pub const fn unproven(conn: ConnId) -> Self {
+        Self { conn, identity: Identity::Unproven }
+    }
+}
+
+/// What the adapter found out about a credential. Checking it needs IO, so the core gets the outcome (SEC-07).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Identity {
+    /// Nothing was proven.
+    Unproven,
+    /// The credential is good for one principal.
+    Proven {
+        /// Which one.
+        principal: PrincipalId,
+        /// By which kind of credential.
+        method: CredentialType,
+        /// On whose word.
+        issuer: Option<Box<str>>,
+    },
+    /// A credential was shown and is no good.
+    Rejected {
+        /// Of which kind.
+        method: CredentialType,
+    },
+}
+
+/// One thing that happens to a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a new input must be thought about by every host and every log")]
+pub enum Input {
+    /// A frame came, protocol or sideband.
+    Frame {
+        /// From whom.
+        from: Peer,
+        /// As it came, credentials blanked.
+        text: Arc<str>,
+    },
+    /// A frame came that is no text: answered like any malformed frame (D-025).
+    Unreadable {
+        /// From whom.
+        from: Peer,
+        /// Why, for the answer.
+        problem: Box<str>,
+    },
+    /// A connection ended. Changes no protocol state (LIV-16).
+    Disconnect {
+        /// Which one.
+        conn: ConnId,
+    },
+    /// An administrator speaks.
+    Command(Command),
+    /// Time passed: whatever is due at the record's time fires.
+    Timeout,
+}
+
+/// What only a local administrator may ask for (SRV-15).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "as for Input")]
+pub enum Command {
+    /// End the session (SES-08, SES-13).
+    Close {
+        /// Why.
+        reason: CloseReason,
+        /// What becomes of active intents (SES-16).
+        disposition: CloseDisposition,
+    },
+}
+
+/// One entry of the input log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Record {
+    /// Counts from 1, without gaps.
+    pub seq: u64,
+    /// When it was received; never earlier than the record before.
+    pub at: Timestamp,
+    /// What happened.
+    pub input: Input,
+}
+
+impl Record {
+    /// An entry read back from a log.
+    pub const fn new(seq: u64, at: Timestamp, input: Input) -> Self {
+        Self { seq, at, input }
+    }
+}

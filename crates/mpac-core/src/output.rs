@@ -1,0 +1,147 @@
+//! What comes out: the host carries these out, in order.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use mpac_wire::names::CloseReason;
+use mpac_wire::sideband::Request;
+use mpac_wire::{Envelope, MessageType, PrincipalId, StateRef, Timestamp};
+
+use crate::input::ConnId;
+
+/// What an input led to.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "outputs that are not carried out are lost"]
+#[non_exhaustive]
+pub struct Step {
+    /// To be carried out in this order.
+    pub outputs: Vec<Output>,
+    /// When to hand in [`Input::Timeout`](crate::Input) if nothing happens before.
+    pub next_deadline: Option<Timestamp>,
+}
+
+/// One effect.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "an output that a host does not know would be lost in silence")]
+#[expect(clippy::large_enum_variant, reason = "outputs live for one step")]
+pub enum Output {
+    /// A participant's message goes on to others (`spec/wire.md` §8.1).
+    Relay {
+        /// To whom.
+        to: Recipients,
+        /// The bytes that came, without what must not be passed on.
+        text: Arc<str>,
+        /// Its type, for metrics and logs.
+        message_type: MessageType,
+        /// Its sender, for metrics and logs.
+        sender: PrincipalId,
+    },
+    /// The coordinator speaks (`spec/wire.md` §8.2).
+    Send {
+        /// To whom.
+        to: Recipients,
+        /// What.
+        envelope: Envelope,
+    },
+    /// A sideband request that the host answers from its workspace, on this connection alone.
+    Workspace {
+        /// Who asks.
+        conn: ConnId,
+        /// FILE_LIST or FILE_READ.
+        request: Request,
+    },
+    /// A sideband answer, on this connection alone.
+    Answer {
+        /// Who asked.
+        conn: ConnId,
+        /// JSON.
+        text: Arc<str>,
+    },
+    /// The connection shall be closed, after everything sent to it before.
+    HangUp {
+        /// Which one.
+        conn: ConnId,
+        /// Close code and text.
+        reason: HangUpReason,
+    },
+    /// Something the host keeps track of.
+    Notice(Notice),
+}
+
+/// Who receives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "as for Output")]
+pub enum Recipients {
+    /// Every bound connection of the session.
+    All,
+    /// One connection, bound or not.
+    Conn(ConnId),
+    /// The connections of these principals: sorted, without repeats, never empty.
+    Only(Vec<PrincipalId>),
+}
+
+/// Why a connection is closed (`spec/wire.md` §1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HangUpReason {
+    /// Too many frames that could not be read (D-025).
+    MalformedFrames,
+    /// Too many refused HELLOs (D-018).
+    RefusedHellos,
+    /// A newer connection of the same participant took its place (D-016).
+    Replaced,
+}
+
+impl HangUpReason {
+    /// The WebSocket close code.
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::MalformedFrames | Self::RefusedHellos => 1008,
+            Self::Replaced => 4001,
+        }
+    }
+
+    /// The text that goes with it.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::MalformedFrames => "too many malformed frames",
+            Self::RefusedHellos => "too many refused HELLOs",
+            Self::Replaced => "replaced by a newer connection",
+        }
+    }
+}
+
+/// What the host must know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "as for Output")]
+pub enum Notice {
+    /// From here on the connection is one of "all" and speaks for this principal (D-015).
+    Bound {
+        /// The connection.
+        conn: ConnId,
+        /// Who is at its other end.
+        principal: PrincipalId,
+    },
+    /// From here on the connection is nobody's.
+    Unbound {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// A commit brought a new content: store it, and push FILE_UPDATED to all (OCC-07).
+    FileUpdated {
+        /// Normalised, safe (D-092).
+        path: String,
+        /// The whole content.
+        content: String,
+        /// Its reference.
+        state_ref: StateRef,
+        /// Who committed it.
+        updated_by: PrincipalId,
+    },
+    /// The session is over; nothing but GOODBYE is accepted any more (SES-14).
+    Closed {
+        /// Why.
+        reason: CloseReason,
+    },
+}

@@ -1,0 +1,350 @@
+//! Why a message is refused: one variant a reason, with the code and the rule it goes back to.
+
+use alloc::string::String;
+
+use mpac_wire::names::ErrorCode;
+use mpac_wire::{
+    ConflictId, DecodeError, IntentId, MessageType, OpId, PrincipalId, Raw, SessionId, StateRef, Timestamp,
+};
+use thiserror::Error;
+
+use crate::table::{conflict, intent, operation};
+
+/// A message that changed nothing, and why. Its text is for people; code and ids are the contract.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[expect(clippy::exhaustive_enums, reason = "a new reason must get a code and a source before it compiles")]
+pub enum Refusal {
+    /// The frame or its payload cannot be read.
+    #[error("{0}")]
+    Malformed(#[from] DecodeError),
+    /// The frame is no text.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The envelope names another protocol.
+    #[error("protocol: expected \"MPAC\", found {0:?}")]
+    WrongProtocol(String),
+    /// The envelope's version is none of ours.
+    #[error("version {0:?} is not supported; this session speaks 0.1.x")]
+    VersionMismatch(String),
+    /// The message belongs to another session.
+    #[error("this connection belongs to session {expected:?}, the message to {found:?}")]
+    ForeignSession {
+        /// The session of the connection.
+        expected: SessionId,
+        /// The one in the message.
+        found: SessionId,
+    },
+    /// The session is over.
+    #[error("the session is closed; only GOODBYE is accepted")]
+    SessionClosed,
+    /// The coordinator's name is worn by somebody else.
+    #[error("{0} is the coordinator's own id")]
+    CoordinatorId(PrincipalId),
+    /// No HELLO was accepted on this connection.
+    #[error("say HELLO first: this connection has no participant")]
+    NotAdmitted,
+    /// The sender is not the one who said HELLO on this connection.
+    #[error("this connection speaks for {bound}, not for {claimed}")]
+    ForeignSender {
+        /// Who said HELLO.
+        bound: PrincipalId,
+        /// Who the message says it is from.
+        claimed: PrincipalId,
+    },
+    /// Somebody else is here under this name.
+    #[error("{0} is here already, from another process; choose another principal_id or leave there first")]
+    PrincipalTaken(PrincipalId),
+    /// The Lamport value is none.
+    #[error("{0}")]
+    BadLamport(#[from] mpac_wire::watermark::InvalidLamport),
+    /// The Lamport value does not grow.
+    #[error("watermark.value {found} is not above {last}, the last one of this sender instance")]
+    LamportNotAbove {
+        /// The value in the message.
+        found: u64,
+        /// The last one accepted.
+        last: u64,
+    },
+    /// A type that only the coordinator may send.
+    #[error("{0} is sent by the coordinator only")]
+    CoordinatorOnly(MessageType),
+    /// A type that this coordinator does not handle yet.
+    #[error("{0} is not supported by this coordinator yet")]
+    Unsupported(MessageType),
+    /// A type nobody knows, in a session that wants to hear of it.
+    #[error("unknown message type {0}")]
+    UnknownType(MessageType),
+    /// The sender may only look.
+    #[error("an observer may not send {0}")]
+    ReadOnly(MessageType),
+    /// None of the roles asked for can be granted.
+    #[error("none of the roles asked for can be granted to {0}")]
+    NoRole(PrincipalId),
+    /// A scope without the member its kind needs.
+    #[error("payload.scope: kind {kind} needs {member}")]
+    ScopeIncomplete {
+        /// The kind.
+        kind: String,
+        /// What it needs.
+        member: &'static str,
+    },
+    /// An id that was used before.
+    #[error("duplicate {field} {value:?}: every one must be new in its session")]
+    Duplicate {
+        /// Which field.
+        field: &'static str,
+        /// Which id.
+        value: String,
+    },
+    /// A commit repeats an operation's id (D-023).
+    #[error(
+        "duplicate op_id {0:?}: every operation needs a new one; read the target again and commit under another"
+    )]
+    DuplicateCommit(OpId),
+    /// No such intent.
+    #[error("unknown intent {0}")]
+    UnknownIntent(IntentId),
+    /// No such conflict.
+    #[error("unknown conflict {0}")]
+    UnknownConflict(ConflictId),
+    /// No such participant.
+    #[error("unknown participant {0}")]
+    UnknownParticipant(PrincipalId),
+    /// Somebody else's intent.
+    #[error("intent {intent} belongs to {owner}")]
+    NotOwner {
+        /// Which.
+        intent: IntentId,
+        /// Whose.
+        owner: PrincipalId,
+    },
+    /// The intent is in a state that does not allow this.
+    #[error("intent {intent} is {state:?}")]
+    IntentState {
+        /// Which.
+        intent: IntentId,
+        /// Where it stands.
+        state: intent::State,
+    },
+    /// The operation is in a state that does not allow this.
+    #[error("operation {op} is {state:?}")]
+    OperationState {
+        /// Which.
+        op: OpId,
+        /// Where it stands.
+        state: operation::State,
+    },
+    /// The operation waits for its intent to be active again.
+    #[error("operation {0} is frozen: its intent is suspended")]
+    OperationFrozen(OpId),
+    /// A commit completes a proposal on something else.
+    #[error("operation {op} was proposed on {proposed:?}, not on {committed:?}")]
+    TargetChanged {
+        /// Which.
+        op: OpId,
+        /// On what it was proposed.
+        proposed: String,
+        /// On what it is committed.
+        committed: String,
+    },
+    /// The conflict is in a state that does not allow this.
+    #[error("conflict {conflict} is {state:?}")]
+    ConflictState {
+        /// Which.
+        conflict: ConflictId,
+        /// Where it stands.
+        state: conflict::State,
+    },
+    /// The conflict is settled already.
+    #[error("conflict {0} is resolved already")]
+    AlreadyResolved(ConflictId),
+    /// The sender has nothing to do with the conflict.
+    #[error("{principal} is not part of conflict {conflict}")]
+    NotRelated {
+        /// Who.
+        principal: PrincipalId,
+        /// Which.
+        conflict: ConflictId,
+    },
+    /// The sender may not decide this.
+    #[error("{principal} may not resolve conflict {conflict}: that takes {needed}")]
+    MayNotResolve {
+        /// Who.
+        principal: PrincipalId,
+        /// Which.
+        conflict: ConflictId,
+        /// Who might.
+        needed: String,
+    },
+    /// The one named for an escalation cannot decide.
+    #[error("{0} has no authority to resolve conflicts: escalate to an owner or arbiter who is here")]
+    NoAuthority(PrincipalId),
+    /// The outcome names something that is not in the conflict.
+    #[error("payload.outcome: {0:?} is no part of this conflict")]
+    ForeignOutcome(String),
+    /// The outcome says two things of one id.
+    #[error("payload.outcome: {0:?} is both accepted and rejected")]
+    ContradictoryOutcome(String),
+    /// A committed operation is rejected without saying how it is undone.
+    #[error("payload.outcome.rollback is needed: {0} is committed")]
+    RollbackMissing(OpId),
+    /// The operation needs an intent in this session.
+    #[error("payload: missing field `intent_id`: operations need an intent in this session")]
+    IntentNeeded,
+    /// The state that the operation was based on is not the current one.
+    #[error("{target} is at {current}, not at {stated}: read it again and build on that")]
+    StaleStateRef {
+        /// Which target.
+        target: String,
+        /// Its current reference.
+        current: StateRef,
+        /// The one in the message.
+        stated: StateRef,
+    },
+    /// The content delivered is not the one that the message speaks of.
+    #[error("payload.file_changes: the content of {target} is {computed}, but state_ref_after says {stated}")]
+    ContentMismatch {
+        /// Which file.
+        target: String,
+        /// What the content gives.
+        computed: StateRef,
+        /// What the message says.
+        stated: StateRef,
+    },
+    /// A path that could lead out of the workspace.
+    #[error("payload.file_changes: {0:?} is no safe path: relative, without .., backslash or NUL")]
+    UnsafePath(String),
+    /// Two keys of `file_changes` name one file.
+    #[error("payload.file_changes: {0:?} is given twice")]
+    RepeatedPath(String),
+}
+
+impl Refusal {
+    /// The code on the wire. Total on purpose: a new reason has no default.
+    pub const fn code(&self) -> ErrorCode {
+        use ErrorCode as C;
+        match self {
+            Self::Malformed(_)
+            | Self::Unreadable(_)
+            | Self::WrongProtocol(_)
+            | Self::BadLamport(_)
+            | Self::LamportNotAbove { .. }
+            | Self::ScopeIncomplete { .. }
+            | Self::Duplicate { .. }
+            | Self::ContradictoryOutcome(_)
+            | Self::RollbackMissing(_)
+            | Self::IntentNeeded
+            | Self::ContentMismatch { .. }
+            | Self::UnsafePath(_)
+            | Self::RepeatedPath(_) => C::MalformedMessage,
+            Self::VersionMismatch(_) => C::VersionMismatch,
+            Self::ForeignSession { .. }
+            | Self::NotAdmitted
+            | Self::UnknownIntent(_)
+            | Self::UnknownConflict(_)
+            | Self::UnknownParticipant(_)
+            | Self::IntentState { .. }
+            | Self::OperationState { .. }
+            | Self::TargetChanged { .. }
+            | Self::ConflictState { .. }
+            | Self::ForeignOutcome(_) => C::InvalidReference,
+            Self::OperationFrozen(_) => C::ScopeFrozen,
+            Self::SessionClosed => C::SessionClosed,
+            Self::CoordinatorId(_)
+            | Self::ForeignSender { .. }
+            | Self::PrincipalTaken(_)
+            | Self::CoordinatorOnly(_)
+            | Self::ReadOnly(_)
+            | Self::NoRole(_)
+            | Self::NotOwner { .. }
+            | Self::NotRelated { .. }
+            | Self::MayNotResolve { .. }
+            | Self::NoAuthority(_) => C::AuthorizationFailed,
+            Self::Unsupported(_) => C::CapabilityUnsupported,
+            Self::UnknownType(_) => C::UnknownMessageType,
+            Self::AlreadyResolved(_) => C::ResolutionConflict,
+            Self::DuplicateCommit(_) | Self::StaleStateRef { .. } => C::StaleStateRef,
+        }
+    }
+
+    /// The rule it goes back to.
+    pub const fn requirement(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "ENV-01",
+            Self::Unreadable(_) => "ERR-02",
+            Self::WrongProtocol(_) => "ENV-03",
+            Self::VersionMismatch(_) => "ENV-05",
+            Self::ForeignSession { .. } => "ENV-13",
+            Self::SessionClosed => "SES-14",
+            Self::CoordinatorId(_) => "SEC-05",
+            Self::NotAdmitted => "SES-24",
+            Self::ForeignSender { .. } => "SEC-04",
+            Self::PrincipalTaken(_) => "HEL-14",
+            Self::BadLamport(_) => "LAM-14",
+            Self::LamportNotAbove { .. } => "LAM-13",
+            Self::CoordinatorOnly(_) => "SES-09",
+            Self::Unsupported(_) => "CAP-09",
+            Self::UnknownType(_) => "EXT-04",
+            Self::ReadOnly(_) => "INT-21",
+            Self::NoRole(_) => "ROL-03",
+            Self::ScopeIncomplete { .. } => "SCO-01",
+            Self::Duplicate { .. } => "D-022",
+            Self::DuplicateCommit(_) => "OPS-12",
+            Self::UnknownIntent(_) | Self::NotOwner { .. } => "INT-11",
+            Self::UnknownConflict(_) => "CON-09",
+            Self::UnknownParticipant(_) | Self::NoAuthority(_) => "CON-07",
+            Self::IntentState { .. } => "INT-18",
+            Self::OperationState { .. } => "ERR-09",
+            Self::OperationFrozen(_) | Self::TargetChanged { .. } => "OPS-09",
+            Self::ConflictState { .. } | Self::NotRelated { .. } => "CON-06",
+            Self::AlreadyResolved(_) => "GOV-04",
+            Self::MayNotResolve { .. } => "GOV-01",
+            Self::ForeignOutcome(_) | Self::ContradictoryOutcome(_) => "D-113",
+            Self::RollbackMissing(_) => "GOV-05",
+            Self::IntentNeeded => "OPS-14",
+            Self::StaleStateRef { .. } => "OCC-03",
+            Self::ContentMismatch { .. } => "OCC-06",
+            Self::UnsafePath(_) | Self::RepeatedPath(_) => "OCC-08",
+        }
+    }
+
+    /// What a program may want to know beyond the code: `extensions.mpac.duplicate` (D-022).
+    pub fn extensions(&self) -> Option<Raw> {
+        let (field, value) = match self {
+            Self::Duplicate { field, value } => (*field, value.as_str()),
+            Self::DuplicateCommit(op) => ("op_id", op.as_str()),
+            _ => return None,
+        };
+        Raw::of(&serde_json::json!({ "mpac": { "duplicate": { "field": field, "value": value } } })).ok()
+    }
+}
+
+/// The configuration cannot be opened.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Something this coordinator does not do yet.
+    #[error("{option} = {value} is not supported yet")]
+    Unsupported {
+        /// Which option.
+        option: &'static str,
+        /// Set to what.
+        value: String,
+    },
+    /// The workspace needs content hashes (OCC-17).
+    #[error("a session with a workspace uses state_ref_format sha256, not {0:?}")]
+    StateRefFormat(String),
+    /// A duration that must not be zero.
+    #[error("{0} must be more than 0")]
+    Zero(&'static str),
+}
+
+/// The caller applied a record out of turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("record {found} at {at}, expected record {expected} at {not_before} or later")]
+pub struct OutOfOrder {
+    pub(crate) found: u64,
+    pub(crate) at: Timestamp,
+    pub(crate) expected: u64,
+    pub(crate) not_before: Timestamp,
+}

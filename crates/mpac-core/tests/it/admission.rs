@@ -1,0 +1,285 @@
+//! Who is let in, and what is refused at the gate.
+
+use mpac_core::{ConnId, Input};
+use mpac_wire::names::{ErrorCode, Role};
+use mpac_wire::payload::{Heartbeat, SessionInfo};
+use mpac_wire::{Envelope, Message, Watermark};
+
+use crate::covers;
+use crate::world::{World, error, heard};
+
+/// `bob`, who is here, says this text instead of his heartbeat.
+fn altered(world: &mut World, alter: impl FnOnce(&mut Envelope)) -> Vec<crate::world::Delivery> {
+    let stamp = world.stamp();
+    let mut envelope = world.people.get_mut("bob").unwrap().1.write(stamp, Heartbeat::new("idle".into()));
+    alter(&mut envelope);
+    world.send("bob", &envelope)
+}
+
+#[test]
+fn hello_is_answered_with_the_session_as_it_is() {
+    covers!("HEL-04", "HEL-05", "HEL-06", "HEL-11", "SES-03", "ENV-10", "D-001", "D-045", "REC-10");
+    let mut world = World::of(&["alice"]);
+    let deliveries = world.join("bob", &[Role::Owner]);
+    assert_eq!(heard(&deliveries, "bob"), ["SESSION_INFO"]);
+    let Message::SessionInfo(info) = &deliveries[0].message else { panic!() };
+    let info: &SessionInfo = info;
+    assert_eq!(info.participant_count.as_ref().unwrap().get(), 2);
+    assert_eq!(info.granted_roles, [Role::Owner]);
+    assert_eq!(info.identity_verified, Some(false));
+    let timeout = |json: &str| json.matches(r#""resolution_timeout_sec":300"#).count();
+    assert_eq!(timeout(&deliveries[0].text), 2);
+    assert_eq!(deliveries[0].from, "service:coordinator-s");
+    assert!(deliveries[0].text.contains(r#""coordinator_epoch":1"#));
+    assert!(deliveries[0].text.contains(r#""version":"0.1.13""#));
+}
+
+#[test]
+fn what_cannot_be_read_is_answered_and_the_connection_goes_on() {
+    covers!("ERR-02", "ENV-01", "D-025", "ENV-18");
+    let mut world = World::of(&["bob"]);
+    let conn = world.people["bob"].0;
+    let before = world.coordinator.snapshot();
+    let nested = format!(r#"{{"message_id":"m","x":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
+    for frame in [
+        "{bad",
+        "[]",
+        "7",
+        "",
+        "{}",
+        r#"{"type":"FILE_NAP"}"#,
+        r#"{"message_type":"HELLO"}"#,
+        nested.as_str(),
+    ] {
+        let error = error(&world.frame(conn, frame), "bob");
+        assert_eq!(error.error_code, ErrorCode::MalformedMessage, "{frame}");
+        assert_eq!(error.refers_to, frame.starts_with(r#"{"message_id""#).then(|| "m".to_owned()));
+    }
+    let deliveries = world.input(Input::Unreadable {
+        from: mpac_core::Peer::unproven(conn),
+        problem: "the frame is not UTF-8".into(),
+    });
+    assert_eq!(error(&deliveries, "bob").description, "the frame is not UTF-8");
+    let mut after = world.coordinator.snapshot();
+    after.lamport_clock = before.lamport_clock.clone();
+    assert_eq!(after, before);
+    assert_eq!(heard(&world.announce("bob", "i", &["a"]), "bob"), ["INTENT_ANNOUNCE"]);
+}
+
+#[test]
+fn twenty_unreadable_frames_in_a_minute_end_the_connection() {
+    covers!("D-025");
+    let mut world = World::of(&["bob"]);
+    let conn = world.people["bob"].0;
+    for _ in 0..19 {
+        world.frame(conn, "{bad");
+    }
+    world.wait(61.0);
+    world.frame(conn, "{bad");
+    assert_eq!(world.hung_up, []);
+    for _ in 0..19 {
+        world.frame(conn, "{bad");
+    }
+    assert_eq!(world.hung_up, [(conn, 1008)]);
+}
+
+#[test]
+fn each_check_of_the_gate_has_its_code() {
+    covers!(
+        "ENV-03", "ENV-05", "ENV-13", "SEC-04", "SEC-05", "LAM-14", "SES-09", "D-014", "D-015", "D-017",
+        "GOV-18"
+    );
+    type Alter = fn(&mut Envelope);
+    let cases: &[(Alter, ErrorCode)] = &[
+        (|it| it.protocol = "mpac".to_owned(), ErrorCode::MalformedMessage),
+        (|it| it.version = "9.9".to_owned(), ErrorCode::VersionMismatch),
+        (|it| it.version = "0.1.".to_owned(), ErrorCode::VersionMismatch),
+        (|it| it.session_id = "other".parse().unwrap(), ErrorCode::InvalidReference),
+        (|it| it.sender.principal_id = "alice".parse().unwrap(), ErrorCode::AuthorizationFailed),
+        (|it| it.sender.sender_instance_id = "bob:2".parse().unwrap(), ErrorCode::AuthorizationFailed),
+        (
+            |it| it.sender.principal_id = "service:coordinator-s".parse().unwrap(),
+            ErrorCode::AuthorizationFailed,
+        ),
+        (|it| it.watermark = Some(Watermark::lamport(1 << 52)), ErrorCode::MalformedMessage),
+        (|it| it.watermark = Some(Watermark::lamport(1)), ErrorCode::MalformedMessage),
+        (|it| it.message_type = "SESSION_CLOSE".into(), ErrorCode::AuthorizationFailed),
+        (|it| it.message_type = "COORDINATOR_STATUS".into(), ErrorCode::AuthorizationFailed),
+    ];
+    for (at, (alter, code)) in cases.iter().enumerate() {
+        let mut world = World::of(&["alice", "bob"]);
+        let lamport = world.coordinator.view().lamport();
+        let deliveries = altered(&mut world, |envelope| {
+            alter(envelope);
+            // 2^52 is a legal value; what is not is beyond the bound.
+            if envelope.watermark == Some(Watermark::lamport(1 << 52)) {
+                envelope.watermark = Some(Watermark::lamport(Watermark::MAX_LAMPORT + 1));
+            }
+        });
+        let refused = error(&deliveries, "bob");
+        assert_eq!(refused.error_code, *code, "case {at}: {}", refused.description);
+        assert!(world.coordinator.view().lamport() <= lamport + 10, "case {at}: the clock was not poisoned");
+    }
+}
+
+#[test]
+fn nobody_speaks_before_hello_or_after_goodbye() {
+    covers!("SES-24", "BYE-08", "D-019", "BYE-09", "D-056");
+    let mut world = World::of(&["alice"]);
+    let conn = world.connect("bob");
+    world.people.insert("bob".to_owned(), (conn, World::participant("bob", 1, &[Role::Contributor])));
+    let refused = error(&world.say("bob", Heartbeat::new("idle".into())), "bob");
+    assert_eq!(refused.error_code, ErrorCode::InvalidReference);
+    world.hello("bob");
+    let goodbye = mpac_wire::payload::Goodbye::new("completed".into());
+    let deliveries = world.say("bob", goodbye);
+    assert_eq!(heard(&deliveries, "alice"), ["GOODBYE"]);
+    let refused = error(&world.say("bob", Heartbeat::new("idle".into())), "bob");
+    assert_eq!(refused.error_code, ErrorCode::InvalidReference);
+    assert_eq!(heard(&world.hello("bob"), "bob"), ["SESSION_INFO"]);
+}
+
+#[test]
+fn a_name_that_is_taken_is_refused_and_a_reconnect_takes_over() {
+    covers!("HEL-14", "HEL-15", "HEL-03", "SEC-02", "D-016", "D-018", "LIV-16");
+    let mut world = World::of(&["alice", "bob"]);
+    let old = world.people["bob"].0;
+    // Another process under the same name.
+    let thief = world.connect("thief");
+    world.people.insert("thief".to_owned(), (thief, World::participant("bob", 2, &[Role::Contributor])));
+    for _ in 0..5 {
+        let refused = error(&world.hello("thief"), "thief");
+        assert_eq!(refused.error_code, ErrorCode::AuthorizationFailed);
+    }
+    assert_eq!(world.hung_up, [(thief, 1008)]);
+    // The same process on another connection.
+    let new = world.connect("bob");
+    world.people.get_mut("bob").unwrap().0 = new;
+    assert_eq!(heard(&world.hello("bob"), "bob"), ["SESSION_INFO"]);
+    assert_eq!(world.hung_up.last(), Some(&(old, 4001)));
+    world.input(Input::Disconnect { conn: old });
+    assert_eq!(heard(&world.announce("bob", "i", &["x"]), "bob"), ["INTENT_ANNOUNCE"]);
+    // Once the connection is gone, another process may come.
+    world.input(Input::Disconnect { conn: new });
+    assert_eq!(heard(&world.hello("thief"), "thief"), ["SESSION_INFO"]);
+}
+
+#[test]
+fn an_observer_may_look_but_not_touch() {
+    covers!("INT-21", "ROL-06", "D-044");
+    let mut world = World::of(&["alice"]);
+    world.join("eve", &[Role::Observer]);
+    let refused = error(&world.announce("eve", "i", &["a"]), "eve");
+    assert_eq!(refused.error_code, ErrorCode::AuthorizationFailed);
+    assert_eq!(heard(&world.say("eve", Heartbeat::new("idle".into())), "eve"), [""; 0]);
+}
+
+#[test]
+fn the_same_frame_twice_is_refused_once() {
+    covers!("LAM-13", "D-027", "SEC-19", "LAM-12");
+    let mut world = World::of(&["bob"]);
+    let stamp = world.stamp();
+    let frame =
+        world.people.get_mut("bob").unwrap().1.write(stamp, Heartbeat::new("working".into())).to_json();
+    let conn = world.people["bob"].0;
+    assert_eq!(world.frame(conn, &frame).len(), 0);
+    assert_eq!(error(&world.frame(conn, &frame), "bob").error_code, ErrorCode::MalformedMessage);
+}
+
+#[test]
+fn an_error_is_not_answered_by_an_error() {
+    covers!("ERR-03", "ERR-07");
+    let mut world = World::of(&["bob"]);
+    let report = mpac_wire::payload::ProtocolError::new("X_Y".into(), "hm".to_owned());
+    assert_eq!(world.say("bob", report.clone()).len(), 0);
+    let stamp = world.stamp();
+    let mut envelope = world.people.get_mut("bob").unwrap().1.write(stamp, report);
+    envelope.version = "9.9".to_owned();
+    assert_eq!(world.send("bob", &envelope).len(), 0);
+}
+
+#[test]
+fn unknown_types_are_ignored_or_refused_as_configured() {
+    covers!("EXT-04", "D-007", "DEF-15", "D-089");
+    for (option, answers) in
+        [(mpac_core::config::UnknownTypes::Ignore, 0), (mpac_core::config::UnknownTypes::Reject, 1)]
+    {
+        let mut config = crate::world::config();
+        config.unknown_message_types = option;
+        let mut world = World::with(config);
+        world.join("bob", &[Role::Contributor]);
+        for name in ["PARTICIPANT_KEYS", "INTENT_DEFERRED"] {
+            let deliveries = altered(&mut world, |envelope| envelope.message_type = name.into());
+            assert_eq!(deliveries.len(), answers, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_silent_participant_is_unavailable_and_comes_back_with_any_message() {
+    covers!(
+        "LIV-03", "LIV-04", "LIV-06", "LIV-07", "LIV-08", "LIV-14", "D-012", "D-049", "D-050", "D-051",
+        "LIV-10"
+    );
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("bob", "i", &["x"]);
+    world.wait(80.0);
+    world.say("alice", Heartbeat::new("idle".into()));
+    assert_eq!(heard(&world.wait(10.0), "alice"), [""; 0], "at exactly 90 s nothing happens");
+    let deliveries = world.wait(0.001);
+    let [lost, suspended] = heard(&deliveries, "alice").try_into().unwrap();
+    assert_eq!(lost, "PROTOCOL_ERROR PARTICIPANT_UNAVAILABLE");
+    assert_eq!(suspended, "INTENT_UPDATE i [SUSPENDED: owner_unavailable] bob does i");
+    assert!(deliveries[0].text.contains(r#""affected_principal":"bob""#));
+    // Its scope still counts.
+    assert_eq!(heard(&world.announce("alice", "j", &["x"]), "alice"), ["INTENT_ANNOUNCE", "CONFLICT_REPORT"]);
+    // A commit under the intent restores it first, and is accepted.
+    let commit = crate::world::commit_payload("o", Some("i"), "x", "", "new\n");
+    assert_eq!(heard(&world.say("bob", commit), "alice"), ["INTENT_UPDATE i bob does i", "OP_COMMIT"]);
+}
+
+#[test]
+fn whoever_is_offline_is_not_missed() {
+    covers!("LIV-05", "LIV-02");
+    let mut world = World::of(&["bob"]);
+    world.say("bob", Heartbeat::new("offline".into()));
+    assert_eq!(world.wait(1000.0).len(), 0);
+    world.say("bob", Heartbeat::new("idle".into()));
+    assert_eq!(heard(&world.wait(91.0), "bob"), ["PROTOCOL_ERROR PARTICIPANT_UNAVAILABLE"]);
+}
+
+#[test]
+fn the_status_beats_while_somebody_listens() {
+    covers!("REC-01", "REC-02", "REC-03", "D-039");
+    let mut config = crate::world::config();
+    config.status_heartbeats = true;
+    let mut world = World::with(config);
+    assert_eq!(world.coordinator.next_deadline(), None);
+    world.join("bob", &[Role::Contributor]);
+    let beats = world.wait(35.0);
+    assert_eq!(heard(&beats, "bob"), ["COORDINATOR_STATUS heartbeat"; 3]);
+    assert!(
+        beats[0].text.contains(r#""session_health":"healthy","active_participants":1,"open_conflicts":0"#)
+    );
+    let conn = world.people["bob"].0;
+    world.input(Input::Disconnect { conn });
+    assert!(heard(&world.wait(60.0), "bob").iter().all(|line| !line.contains("heartbeat")));
+}
+
+#[test]
+fn sideband_requests_go_to_the_host_and_the_summary_is_answered() {
+    covers!("SRV-11", "OCC-14");
+    let mut world = World::of(&["bob"]);
+    world.announce("bob", "i", &["x"]);
+    let conn = ConnId(99);
+    world.frame(conn, r#"{"type":"FILE_READ","path":"a.py"}"#);
+    world.frame(conn, r#"{"type":"SESSION_SUMMARY"}"#);
+    let [.., read, summary] = world.steps.as_slice() else { panic!() };
+    assert!(matches!(&read.outputs[..], [mpac_core::Output::Workspace { conn: ConnId(99), .. }]));
+    let [mpac_core::Output::Answer { text, .. }] = &summary.outputs[..] else { panic!() };
+    assert!(
+        text.contains(r#""participant_count":1,"active_intent_count":1,"open_conflict_count":0"#),
+        "{text}"
+    );
+    assert!(text.contains(r#""workspace_dir":null"#));
+}

@@ -1,0 +1,163 @@
+//! Conflicts: acknowledged, escalated, resolved, dismissed.
+
+use mpac_wire::names::{AckType, Decision, ErrorCode, Role};
+use mpac_wire::payload::{ConflictAck, ConflictEscalate, Outcome, Resolution};
+use mpac_wire::{ConflictId, Message};
+
+use crate::covers;
+use crate::world::{World, commit_payload, error, heard};
+
+/// Alice and Bob in each other's way, Olga an owner, Ada an arbiter.
+fn dispute() -> (World, ConflictId) {
+    let mut world = World::of(&["alice", "bob"]);
+    world.join("olga", &[Role::Owner]);
+    world.join("ada", &[Role::Arbiter]);
+    world.announce("alice", "i1", &["x"]);
+    world.announce("bob", "i2", &["x"]);
+    let conflict = world.conflict();
+    (world, conflict)
+}
+
+fn state(world: &World, conflict: &ConflictId) -> String {
+    format!("{:?}", world.coordinator.view().conflict(conflict).unwrap())
+}
+
+#[test]
+fn those_in_it_acknowledge_and_disputing_changes_nothing() {
+    covers!("CON-06", "D-109", "CON-18");
+    let (mut world, conflict) = dispute();
+    let ack = |kind| ConflictAck::new(conflict.clone(), kind);
+    assert_eq!(heard(&world.say("bob", ack(AckType::Disputed)), "alice"), ["CONFLICT_ACK"]);
+    assert_eq!(state(&world, &conflict), "Open");
+    assert_eq!(
+        error(&world.say("olga", ack(AckType::Seen)), "olga").error_code,
+        ErrorCode::AuthorizationFailed
+    );
+    world.say("alice", ack(AckType::Seen));
+    world.say("bob", ack(AckType::Accepted));
+    assert_eq!(state(&world, &conflict), "Acked");
+    let record = world.coordinator.snapshot().conflicts.unwrap().remove(0);
+    assert_eq!(record.acks.unwrap().len(), 3);
+    let unknown = ConflictAck::new(ConflictId::new("?").unwrap(), AckType::Seen);
+    assert_eq!(error(&world.say("bob", unknown), "bob").error_code, ErrorCode::InvalidReference);
+}
+
+#[test]
+fn an_owner_resolves_and_the_outcome_is_applied() {
+    covers!(
+        "GOV-01", "GOV-04", "GOV-06", "GOV-07", "GOV-09", "GOV-10", "INT-19", "D-082", "D-113", "D-114",
+        "CON-19"
+    );
+    let (mut world, conflict) = dispute();
+    let mut resolution = Resolution::new(conflict.clone(), Decision::Approved);
+    let mut outcome = Outcome::new();
+    outcome.accepted = Some(vec!["i1".to_owned()]);
+    outcome.rejected = Some(vec!["i2".to_owned()]);
+    resolution.outcome = Some(outcome);
+    assert_eq!(
+        error(&world.say("bob", resolution.clone()), "bob").error_code,
+        ErrorCode::AuthorizationFailed
+    );
+    let deliveries = world.say("olga", resolution.clone());
+    assert_eq!(heard(&deliveries, "bob"), ["RESOLUTION approved", "INTENT_WITHDRAW i2"]);
+    let Message::Resolution(relayed) = &deliveries[0].message else { panic!() };
+    assert!(relayed.resolution_id.is_some());
+    assert_eq!(relayed.rationale.as_deref(), Some(""));
+    assert_eq!(state(&world, &conflict), "Closed");
+    let record = world.coordinator.snapshot().conflicts.unwrap().remove(0);
+    assert_eq!(record.resolved_by.unwrap().as_str(), "olga");
+    // Later ones: the authorised learn that it is resolved, the others that they may not.
+    assert_eq!(error(&world.say("ada", resolution.clone()), "ada").error_code, ErrorCode::ResolutionConflict);
+    assert_eq!(error(&world.say("bob", resolution), "bob").error_code, ErrorCode::AuthorizationFailed);
+    // The withdrawn intent is in nobody's way any more.
+    world.withdraw("alice", "i1");
+    assert_eq!(heard(&world.announce("alice", "i3", &["x"]), "bob"), ["INTENT_ANNOUNCE"]);
+}
+
+#[test]
+fn a_bad_outcome_leaves_the_conflict_open() {
+    covers!("GOV-05", "D-113", "CON-09", "ENV-14");
+    let (mut world, conflict) = dispute();
+    world.say("bob", commit_payload("o", Some("i2"), "x", "", "new\n"));
+    let resolve = |accepted: &[&str], rejected: &[&str]| {
+        let list = |ids: &[&str]| (!ids.is_empty()).then(|| ids.iter().map(|id| (*id).to_owned()).collect());
+        let mut outcome = Outcome::new();
+        (outcome.accepted, outcome.rejected) = (list(accepted), list(rejected));
+        let mut resolution = Resolution::new(conflict.clone(), Decision::Rejected);
+        resolution.outcome = Some(outcome);
+        resolution
+    };
+    for (resolution, code) in [
+        (resolve(&["i9"], &[]), ErrorCode::InvalidReference),
+        (resolve(&["i1"], &["i1"]), ErrorCode::MalformedMessage),
+        (resolve(&[], &["o"]), ErrorCode::MalformedMessage),
+        (Resolution::new(ConflictId::new("?").unwrap(), Decision::Rejected), ErrorCode::InvalidReference),
+    ] {
+        assert_eq!(error(&world.say("olga", resolution), "olga").error_code, code);
+        assert_eq!(state(&world, &conflict), "Open");
+    }
+    let mut resolution = resolve(&[], &["o"]);
+    resolution.outcome.as_mut().unwrap().rollback = Some("not_required".to_owned());
+    assert_eq!(heard(&world.say("olga", resolution), "bob"), ["RESOLUTION rejected"]);
+}
+
+#[test]
+fn after_escalation_its_target_decides() {
+    covers!("CON-07", "D-110", "GOV-02", "GOV-03", "D-111", "GOV-19");
+    let (mut world, conflict) = dispute();
+    let escalate =
+        |to: &str| ConflictEscalate::new(conflict.clone(), to.parse().unwrap(), "stuck".to_owned());
+    assert_eq!(error(&world.say("bob", escalate("alice")), "bob").error_code, ErrorCode::AuthorizationFailed);
+    assert_eq!(error(&world.say("bob", escalate("nobody")), "bob").error_code, ErrorCode::InvalidReference);
+    assert_eq!(heard(&world.say("bob", escalate("ada")), "alice"), ["CONFLICT_ESCALATE"]);
+    assert_eq!(error(&world.say("bob", escalate("olga")), "bob").error_code, ErrorCode::InvalidReference);
+    let resolution = Resolution::new(conflict.clone(), Decision::Dismissed);
+    assert_eq!(
+        error(&world.say("olga", resolution.clone()), "olga").error_code,
+        ErrorCode::AuthorizationFailed
+    );
+    assert_eq!(heard(&world.say("ada", resolution.clone()), "bob"), ["RESOLUTION dismissed"]);
+    assert_eq!(state(&world, &conflict), "Dismissed");
+    assert_eq!(error(&world.say("olga", resolution), "olga").error_code, ErrorCode::AuthorizationFailed);
+}
+
+#[test]
+fn a_resolution_id_is_used_once() {
+    covers!("D-022", "D-114");
+    let (mut world, conflict) = dispute();
+    let resolve = |conflict: ConflictId| {
+        let mut resolution = Resolution::new(conflict, Decision::Merged);
+        resolution.resolution_id = Some("r".parse().unwrap());
+        resolution
+    };
+    world.say("olga", resolve(conflict));
+    world.announce("alice", "i3", &["x"]);
+    let second = world.conflict();
+    let refused = error(&world.say("olga", resolve(second)), "olga");
+    assert!(refused.description.starts_with("duplicate resolution_id"), "{}", refused.description);
+}
+
+#[test]
+fn a_conflict_ends_when_everything_in_it_has() {
+    covers!("CON-10", "CON-13", "CAS-08", "GOV-17");
+    let (mut world, conflict) = dispute();
+    assert_eq!(heard(&world.withdraw("alice", "i1"), "bob"), ["INTENT_WITHDRAW i1"]);
+    let deliveries = world.withdraw("bob", "i2");
+    assert_eq!(heard(&deliveries, "alice"), ["INTENT_WITHDRAW i2", "RESOLUTION dismissed"]);
+    let Message::Resolution(resolution) = &deliveries.last().unwrap().message else { panic!() };
+    assert_eq!(resolution.rationale.as_deref(), Some("all_related_entities_terminated"));
+    assert_eq!(deliveries.last().unwrap().from, "service:coordinator-s");
+    assert_eq!(state(&world, &conflict), "Dismissed");
+}
+
+#[test]
+fn a_committed_operation_keeps_its_conflict_open() {
+    covers!("CON-11", "CON-21", "OPS-29");
+    let (mut world, conflict) = dispute();
+    world.say("bob", commit_payload("o", Some("i2"), "x", "", "new\n"));
+    world.withdraw("alice", "i1");
+    assert_eq!(heard(&world.withdraw("bob", "i2"), "alice"), ["INTENT_WITHDRAW i2"]);
+    assert_eq!(state(&world, &conflict), "Open");
+    let record = world.coordinator.snapshot().conflicts.unwrap().remove(0);
+    assert_eq!(record.related_ops.unwrap().len(), 1);
+}

@@ -1,0 +1,76 @@
+//! The session as a whole: its end, and its replay.
+
+use mpac_core::{Coordinator, IdSource, Input, Record};
+use mpac_wire::Message;
+use mpac_wire::names::ErrorCode;
+use mpac_wire::payload::{Goodbye, Heartbeat};
+
+use crate::covers;
+use crate::world::{World, commit_payload, error, heard};
+
+#[test]
+fn the_close_withdraws_all_and_counts() {
+    covers!("SES-13", "SES-14", "SES-16", "SES-17", "SES-18", "D-033", "BYE-09");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("alice", "i1", &["x"]);
+    world.announce("bob", "i2", &["x"]);
+    world.say(
+        "bob",
+        mpac_wire::payload::OpPropose::new("p".parse().unwrap(), "y".to_owned(), "replace".into()),
+    );
+    world.say("alice", commit_payload("o", Some("i1"), "x", "", "new\n"));
+    world.wait(5.5);
+    let deliveries = world.close();
+    assert_eq!(heard(&deliveries, "alice"), ["SESSION_CLOSE coordinator_shutdown"]);
+    let Message::SessionClose(close) = &deliveries[0].message else { panic!() };
+    let summary = serde_json::to_string(close.summary.as_ref().unwrap()).unwrap();
+    assert_eq!(
+        summary,
+        r#"{"total_intents":2,"completed_intents":0,"expired_intents":0,"withdrawn_intents":2,"total_operations":2,"committed_operations":1,"rejected_operations":0,"abandoned_operations":1,"total_conflicts":1,"resolved_conflicts":0,"total_participants":2,"duration_sec":5}"#
+    );
+    let lamport = format!(r#""value":{}"#, close.final_lamport_clock.get());
+    assert!(deliveries[0].text.contains(&lamport), "the payload's clock is the watermark's");
+    assert_eq!(
+        error(&world.say("bob", Heartbeat::new("idle".into())), "bob").error_code,
+        ErrorCode::SessionClosed
+    );
+    assert_eq!(error(&world.hello("bob"), "bob").error_code, ErrorCode::SessionClosed);
+    assert_eq!(heard(&world.say("bob", Goodbye::new("completed".into())), "alice"), ["GOODBYE"]);
+    assert_eq!(world.close().len(), 0);
+}
+
+#[test]
+fn a_record_out_of_turn_is_refused_and_changes_nothing() {
+    let mut world = World::of(&["alice"]);
+    let before = world.coordinator.clone();
+    let next = world.coordinator.stamp(world.now, Input::Timeout);
+    for (seq, micros) in [(next.seq + 1, 0), (next.seq - 1, 0), (next.seq, -1)] {
+        let at = mpac_wire::Timestamp::from_micros(next.at.micros() + micros);
+        let record = Record::new(seq, at, Input::Timeout);
+        assert!(world.coordinator.apply(&record).is_err());
+        assert_eq!(world.coordinator, before);
+    }
+    // The clock of a session never runs backwards (D-011).
+    let past = mpac_wire::Timestamp::from_micros(0);
+    assert_eq!(world.coordinator.stamp(past, Input::Timeout).at, world.now);
+}
+
+#[test]
+fn the_same_records_give_the_same_session_byte_for_byte() {
+    covers!("SES-07", "D-037", "REC-29");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("alice", "i1", &["a.py"]);
+    world.announce("bob", "i2", &["a.py"]);
+    world.say("alice", commit_payload("o1", Some("i1"), "a.py", "one\n", "two\n"));
+    world.say("bob", commit_payload("o2", Some("i2"), "a.py", "one\n", "three\n"));
+    world.wait(400.0);
+    world.close();
+    let start = mpac_wire::Timestamp::parse(crate::world::START).unwrap();
+    let mut again = Coordinator::new(crate::world::config(), IdSource::new(7), start).unwrap();
+    for (record, step) in world.log.iter().zip(&world.steps) {
+        assert_eq!(again.apply(record).unwrap(), *step);
+    }
+    assert_eq!(again, world.coordinator);
+    let text = |coordinator: &Coordinator| serde_json::to_string(&coordinator.snapshot()).unwrap();
+    assert_eq!(text(&again), text(&world.coordinator));
+}

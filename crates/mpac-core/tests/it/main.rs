@@ -1,0 +1,25 @@
+//! The core through its doors: tables, stories, hostile input, replay.
+#![expect(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test that panics has failed; tables are long"
+)]
+
+mod admission;
+mod conflicts;
+mod golden;
+mod intents;
+mod lifecycle;
+mod operations;
+mod participant;
+mod props;
+mod tables;
+mod world;
+
+/// Names the requirements and decisions a test shows; `cargo xtask requirements` reads it.
+macro_rules! covers {
+    ($($id:literal),+ $(,)?) => {
+        let _: &[&str] = &[$($id),+];
+    };
+}
+pub(crate) use covers;

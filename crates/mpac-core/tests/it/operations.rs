@@ -1,0 +1,176 @@
+//! Operations in a post-commit session, and the contents that come with them.
+
+use mpac_wire::names::{ComplianceProfile, ErrorCode, OpKind, Role};
+use mpac_wire::payload::{FileChange, OpPropose};
+use mpac_wire::{Message, StateRef};
+
+use crate::covers;
+use crate::world::{World, commit_payload, error, heard, intent, op};
+
+#[test]
+fn a_commit_is_relayed_without_contents_and_the_file_is_new() {
+    covers!("OPS-03", "OPS-22", "OCC-04", "OCC-05", "OCC-07", "ENV-16", "SRV-06", "D-094");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("alice", "i", &["a.py"]);
+    let mut commit = commit_payload("o", Some("i"), "a.py", "one\n", "two\n");
+    commit.extra.insert("x-note", mpac_wire::Raw::of(&1.5).unwrap());
+    let deliveries = world.say("alice", commit);
+    assert_eq!(heard(&deliveries, "alice"), ["OP_COMMIT"]);
+    let relayed = &deliveries.iter().find(|delivery| delivery.to == "bob").unwrap().text;
+    assert!(!relayed.contains("file_changes") && relayed.contains(r#""x-note":1.5"#), "{relayed}");
+    assert_eq!(world.files["a.py"], "two\n");
+    assert_eq!(world.coordinator.view().state_ref("a.py"), Some(&StateRef::of("two\n")));
+    // Relay first, then the file.
+    let outputs = &world.steps.last().unwrap().outputs;
+    assert!(matches!(outputs[0], mpac_core::Output::Relay { .. }));
+    assert!(matches!(outputs[1], mpac_core::Output::Notice(mpac_core::Notice::FileUpdated { .. })));
+}
+
+#[test]
+fn of_two_commits_from_one_base_one_succeeds() {
+    covers!("OCC-02", "OCC-03", "OCC-12", "D-090", "D-091", "OPS-11");
+    let mut world = World::of(&["alice", "bob"]);
+    world.say("alice", commit_payload("o1", None, "a.py", "one\n", "two\n"));
+    let before = world.coordinator.snapshot().operations;
+    for target in ["a.py", "./a.py", "a.py/"] {
+        let refused = error(&world.say("bob", commit_payload("o2", None, target, "one\n", "three\n")), "bob");
+        assert_eq!(refused.error_code, ErrorCode::StaleStateRef, "{target}");
+        assert!(refused.refers_to.is_some());
+    }
+    assert_eq!(world.files["a.py"], "two\n");
+    assert_eq!(world.coordinator.snapshot().operations, before);
+    assert_eq!(
+        heard(&world.say("bob", commit_payload("o3", None, "./a.py", "two\n", "three\n")), "alice"),
+        ["OP_COMMIT"]
+    );
+    assert_eq!(world.files.keys().collect::<Vec<_>>(), ["a.py"], "one spelling, one file");
+}
+
+#[test]
+fn contents_are_applied_together_or_not_at_all() {
+    covers!("OCC-05", "OCC-06", "OCC-08", "D-091", "D-092", "D-026", "ERR-05");
+    let mut world = World::of(&["alice"]);
+    let change = |content: &str, before: &str| FileChange::new(content.to_owned(), StateRef::of(before));
+    let cases: Vec<(Vec<(&str, FileChange)>, ErrorCode)> = vec![
+        // The second file is stale.
+        (
+            vec![("new.py", change("new\n", "")), ("a.py", change("two\n", "zero\n"))],
+            ErrorCode::StaleStateRef,
+        ),
+        (vec![("new.py", change("other\n", ""))], ErrorCode::MalformedMessage),
+        (vec![("new.py", change("new\n", "")), ("../x", change("x", ""))], ErrorCode::MalformedMessage),
+        (vec![("new.py", change("new\n", "")), ("/etc/x", change("x", ""))], ErrorCode::MalformedMessage),
+        (vec![("new.py", change("new\n", "")), ("a\\b", change("x", ""))], ErrorCode::MalformedMessage),
+        (vec![("new.py", change("new\n", "")), ("./new.py", change("x", ""))], ErrorCode::MalformedMessage),
+    ];
+    for (at, (changes, code)) in cases.into_iter().enumerate() {
+        let mut commit = commit_payload(&format!("o{at}"), None, "new.py", "", "new\n");
+        commit.file_changes = Some(changes.into_iter().collect());
+        assert_eq!(error(&world.say("alice", commit), "alice").error_code, code, "case {at}");
+        assert_eq!(world.files.len(), 0);
+        assert_eq!(world.coordinator.view().state_ref("new.py"), None);
+    }
+    let mut commit = commit_payload("o", None, "new.py", "", "new\n");
+    let both = [("new.py", change("new\n", "")), ("a.py", change("two\n", "one\n"))];
+    commit.file_changes = Some(both.into_iter().collect());
+    world.say("alice", commit);
+    assert_eq!((world.files["new.py"].as_str(), world.files["a.py"].as_str()), ("new\n", "two\n"));
+}
+
+#[test]
+fn a_commit_without_the_content_it_should_bring_leaves_the_file_as_it_is() {
+    covers!("OCC-16", "D-091");
+    let mut world = World::of(&["alice"]);
+    let mut commit = commit_payload("o", None, "a.py", "one\n", "two\n");
+    commit.file_changes = None;
+    world.say("alice", commit);
+    let snapshot = world.coordinator.snapshot();
+    assert_eq!(snapshot.operations.unwrap()[0].content_missing, Some(true));
+    assert_eq!(world.coordinator.view().state_ref("a.py"), Some(&StateRef::of("one\n")));
+}
+
+#[test]
+fn a_repeated_op_id_is_stale_for_commits_and_malformed_for_proposals() {
+    covers!("OPS-12", "D-022", "D-023");
+    let mut world = World::of(&["alice", "bob"]);
+    world.say("alice", commit_payload("o", None, "a.py", "one\n", "two\n"));
+    for name in ["alice", "bob"] {
+        let refused = error(&world.say(name, commit_payload("o", None, "a.py", "two\n", "three\n")), name);
+        assert_eq!(refused.error_code, ErrorCode::StaleStateRef);
+        assert!(refused.description.starts_with("duplicate op_id"), "{}", refused.description);
+    }
+    let propose = OpPropose::new(op("o"), "a.py".to_owned(), OpKind::Replace);
+    assert_eq!(error(&world.say("bob", propose), "bob").error_code, ErrorCode::MalformedMessage);
+    assert_eq!(world.files["a.py"], "two\n");
+}
+
+#[test]
+fn a_proposal_is_shown_to_reviewers_and_may_be_committed_by_its_proposer() {
+    covers!("OPS-01", "OPS-28", "D-103", "OPS-30");
+    let mut world = World::of(&["alice", "bob"]);
+    world.join("rita", &[Role::Reviewer]);
+    world.announce("alice", "i", &["a.py"]);
+    let mut propose = OpPropose::new(op("o"), "a.py".to_owned(), OpKind::Replace);
+    propose.intent_id = Some(intent("i"));
+    let deliveries = world.say("alice", propose);
+    assert_eq!(heard(&deliveries, "rita"), ["OP_PROPOSE"]);
+    assert_eq!(deliveries.len(), 1, "no echo, nobody else");
+    let commit = commit_payload("o", Some("i"), "a.py", "one\n", "two\n");
+    assert_eq!(error(&world.say("bob", commit.clone()), "bob").error_code, ErrorCode::StaleStateRef);
+    let elsewhere = commit_payload("o", Some("i"), "b.py", "", "two\n");
+    assert_eq!(error(&world.say("alice", elsewhere), "alice").error_code, ErrorCode::InvalidReference);
+    assert_eq!(heard(&world.say("alice", commit), "bob"), ["OP_COMMIT"]);
+}
+
+#[test]
+fn the_intent_of_an_operation_is_judged_by_the_profile() {
+    covers!("OPS-02", "OPS-13", "OPS-14", "OPS-15", "D-093", "D-136", "LIV-09");
+    let mut world = World::of(&["alice"]);
+    // Core: accepted and flagged.
+    for (at, under) in [None, Some("unknown")].into_iter().enumerate() {
+        let commit = commit_payload(&format!("o{at}"), under, &format!("f{at}"), "", "x");
+        assert_eq!(heard(&world.say("alice", commit), "alice"), ["OP_COMMIT"]);
+        let record = &world.coordinator.snapshot().operations.unwrap()[at];
+        assert_eq!(record.uncoordinated, Some(true));
+    }
+    // Proposals are judged strictly everywhere.
+    let mut propose = OpPropose::new(op("p"), "x".to_owned(), OpKind::Replace);
+    propose.intent_id = Some(intent("unknown"));
+    assert_eq!(error(&world.say("alice", propose), "alice").error_code, ErrorCode::InvalidReference);
+    let mut config = crate::world::config();
+    config.compliance_profile = ComplianceProfile::Semantic;
+    let mut world = World::with(config);
+    world.join("alice", &[Role::Contributor]);
+    let refused = error(&world.say("alice", commit_payload("o", None, "x", "", "x")), "alice");
+    assert_eq!(refused.error_code, ErrorCode::MalformedMessage);
+    let refused = error(&world.say("alice", commit_payload("o", Some("unknown"), "x", "", "x")), "alice");
+    assert_eq!(refused.error_code, ErrorCode::InvalidReference);
+    world.announce("alice", "i", &["x"]);
+    world.withdraw("alice", "i");
+    let late = world.say("alice", commit_payload("o", Some("i"), "x", "", "x"));
+    assert_eq!(heard(&late, "alice"), ["OP_REJECT o intent_terminated"]);
+    assert_eq!(world.files.len(), 0);
+}
+
+#[test]
+fn an_uncoordinated_write_on_somebody_s_scope_is_reported() {
+    covers!("OPS-29", "D-105", "SCO-21", "OPS-27", "SCO-16", "D-069");
+    let mut world = World::of(&["alice", "bob", "carol"]);
+    world.announce("alice", "i", &["x"]);
+    let deliveries = world.say("bob", commit_payload("o", None, "./x", "", "new\n"));
+    assert_eq!(heard(&deliveries, "alice"), ["OP_COMMIT", "CONFLICT_REPORT"]);
+    assert_eq!(heard(&deliveries, "bob"), ["OP_COMMIT", "CONFLICT_REPORT"]);
+    assert_eq!(heard(&deliveries, "carol"), ["OP_COMMIT"]);
+    let Message::ConflictReport(report) = &deliveries.last().unwrap().message else { panic!() };
+    assert_eq!((report.category.as_str(), report.severity.as_str()), ("concurrent_write", "high"));
+    assert_eq!(report.related_ops, Some(vec![op("o")]));
+}
+
+#[test]
+fn what_part_one_does_not_do_says_so() {
+    covers!("CAP-09", "ERR-09");
+    let mut world = World::of(&["alice"]);
+    let supersede = mpac_wire::payload::OpSupersede::new(op("n"), op("o"), "x".to_owned());
+    let refused = error(&world.say("alice", supersede), "alice");
+    assert_eq!(refused.error_code, ErrorCode::CapabilityUnsupported);
+}

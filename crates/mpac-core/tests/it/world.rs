@@ -1,0 +1,289 @@
+//! A coordinator and named participants in virtual time: the rig the scenarios are written with.
+
+use std::collections::BTreeMap;
+
+use mpac_core::participant::{Introduction, Stamp};
+use mpac_core::{
+    Command, ConnId, Coordinator, IdSource, Input, Notice, Output, Participant, Peer, Recipients, Record,
+    SessionConfig, Step,
+};
+use mpac_wire::names::{CloseDisposition, CloseReason, OpKind, PrincipalType, Role};
+use mpac_wire::payload::{FileChange, OpCommit};
+use mpac_wire::{
+    ClaimedTime, ConflictId, Envelope, InstanceId, IntentId, Message, MessageId, OpId, PrincipalId, Received,
+    Scope, Sender, SessionId, StateRef, Timestamp,
+};
+
+/// When every world begins.
+pub(crate) const START: &str = "2026-01-02T03:04:05Z";
+
+/// One delivered message, as its receiver sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivery {
+    /// `service:coordinator-s`, or whose relay it is.
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) text: String,
+    pub(crate) message: Message,
+}
+
+impl Delivery {
+    /// `TYPE` and what matters of it: an error's code, a resolution's decision, an id.
+    pub(crate) fn line(&self) -> String {
+        let kind = self.message.message_type();
+        let detail = match &self.message {
+            Message::ProtocolError(error) => error.error_code.to_string(),
+            Message::Resolution(resolution) => resolution.decision.to_string(),
+            Message::OpReject(reject) => format!("{} {}", reject.op_id, reject.reason),
+            Message::IntentUpdate(update) => {
+                format!("{} {}", update.intent_id, update.objective.clone().unwrap_or_default())
+            }
+            Message::IntentWithdraw(withdraw) => withdraw.intent_id.to_string(),
+            Message::CoordinatorStatus(status) => status.event.to_string(),
+            Message::SessionClose(close) => close.reason.to_string(),
+            _ => String::new(),
+        };
+        format!("{kind} {detail}").trim_end().to_owned()
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) coordinator: Coordinator,
+    pub(crate) now: Timestamp,
+    pub(crate) people: BTreeMap<String, (ConnId, Participant)>,
+    connections: BTreeMap<ConnId, String>,
+    next_id: u64,
+    /// Everything that was applied, for replays.
+    pub(crate) log: Vec<Record>,
+    /// What each record led to.
+    pub(crate) steps: Vec<Step>,
+    /// Files as a host would store them.
+    pub(crate) files: BTreeMap<String, String>,
+    pub(crate) hung_up: Vec<(ConnId, u16)>,
+}
+
+pub(crate) fn session_id() -> SessionId {
+    SessionId::new("s").unwrap()
+}
+
+/// A core session with one shared file, `a.py`, and no status heartbeats in between.
+pub(crate) fn config() -> SessionConfig {
+    let mut config = SessionConfig::new(session_id());
+    config.status_heartbeats = false;
+    config.workspace = BTreeMap::from([("a.py".to_owned(), StateRef::of("one\n"))]);
+    config
+}
+
+pub(crate) fn intent(id: &str) -> IntentId {
+    IntentId::new(id).unwrap()
+}
+
+pub(crate) fn op(id: &str) -> OpId {
+    OpId::new(id).unwrap()
+}
+
+pub(crate) fn commit_payload(
+    id: &str,
+    under: Option<&str>,
+    target: &str,
+    before: &str,
+    after: &str,
+) -> OpCommit {
+    let mut commit =
+        OpCommit::new(op(id), target.to_owned(), OpKind::Replace, StateRef::of(before), StateRef::of(after));
+    commit.intent_id = under.map(intent);
+    commit.file_changes =
+        Some([(target, FileChange::new(after.to_owned(), StateRef::of(before)))].into_iter().collect());
+    commit
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(config())
+    }
+
+    pub(crate) fn with(config: SessionConfig) -> Self {
+        let now = Timestamp::parse(START).unwrap();
+        Self {
+            coordinator: Coordinator::new(config, IdSource::new(7), now).unwrap(),
+            now,
+            people: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            next_id: 0,
+            log: Vec::new(),
+            steps: Vec::new(),
+            files: BTreeMap::new(),
+            hung_up: Vec::new(),
+        }
+    }
+
+    /// The world with these contributors in it.
+    pub(crate) fn of(names: &[&str]) -> Self {
+        let mut world = Self::new();
+        for name in names {
+            world.join(name, &[Role::Contributor]);
+        }
+        world
+    }
+
+    /// The next message id and the world's time.
+    pub(crate) fn stamp(&mut self) -> Stamp {
+        self.next_id += 1;
+        let id = MessageId::new(format!("m{}", self.next_id)).unwrap();
+        Stamp::new(id, ClaimedTime::from(self.now))
+    }
+
+    pub(crate) fn participant(name: &str, incarnation: u32, roles: &[Role]) -> Participant {
+        let sender = Sender::new(
+            PrincipalId::new(name).unwrap(),
+            PrincipalType::Agent,
+            InstanceId::new(format!("{name}:{incarnation}")).unwrap(),
+        );
+        let mut introduction = Introduction::new(name);
+        introduction.roles = roles.to_vec();
+        Participant::new(session_id(), sender, introduction)
+    }
+
+    /// A connection that nobody speaks on yet.
+    pub(crate) fn connect(&mut self, name: &str) -> ConnId {
+        let conn = ConnId(self.connections.len() as u64 + 1);
+        self.connections.insert(conn, name.to_owned());
+        conn
+    }
+
+    pub(crate) fn join(&mut self, name: &str, roles: &[Role]) -> Vec<Delivery> {
+        let conn = self.connect(name);
+        self.people.insert(name.to_owned(), (conn, Self::participant(name, 1, roles)));
+        self.hello(name)
+    }
+
+    pub(crate) fn hello(&mut self, name: &str) -> Vec<Delivery> {
+        let stamp = self.stamp();
+        let envelope = self.people.get_mut(name).unwrap().1.hello(stamp, None);
+        self.send(name, &envelope)
+    }
+
+    /// `name` says this.
+    pub(crate) fn say(&mut self, name: &str, message: impl Into<Message>) -> Vec<Delivery> {
+        let stamp = self.stamp();
+        let envelope = self.people.get_mut(name).unwrap().1.write(stamp, message);
+        self.send(name, &envelope)
+    }
+
+    pub(crate) fn announce(&mut self, name: &str, id: &str, files: &[&str]) -> Vec<Delivery> {
+        let stamp = self.stamp();
+        let scope = Scope::files(files.iter().copied());
+        let who = &mut self.people.get_mut(name).unwrap().1;
+        let envelope = who.announce(stamp, intent(id), format!("{name} does {id}"), scope, None);
+        self.send(name, &envelope)
+    }
+
+    pub(crate) fn withdraw(&mut self, name: &str, id: &str) -> Vec<Delivery> {
+        self.say(name, mpac_wire::payload::IntentWithdraw::new(intent(id)))
+    }
+
+    pub(crate) fn send(&mut self, name: &str, envelope: &Envelope) -> Vec<Delivery> {
+        let conn = self.people[name].0;
+        self.frame(conn, &envelope.to_json())
+    }
+
+    pub(crate) fn frame(&mut self, conn: ConnId, text: &str) -> Vec<Delivery> {
+        self.input(Input::Frame { from: Peer::unproven(conn), text: text.into() })
+    }
+
+    pub(crate) fn input(&mut self, input: Input) -> Vec<Delivery> {
+        let record = self.coordinator.stamp(self.now, input);
+        let step = self.coordinator.apply(&record).unwrap();
+        self.log.push(record);
+        self.steps.push(step.clone());
+        assert!(self.coordinator.indexes_are_sound());
+        self.carry_out(step)
+    }
+
+    pub(crate) fn close(&mut self) -> Vec<Delivery> {
+        self.input(Input::Command(Command::Close {
+            reason: CloseReason::CoordinatorShutdown,
+            disposition: CloseDisposition::WithdrawAll,
+        }))
+    }
+
+    /// Lets time pass, firing whatever falls due on the way.
+    pub(crate) fn wait(&mut self, seconds: f64) -> Vec<Delivery> {
+        let end = Timestamp::from_micros(self.now.micros() + (seconds * 1e6) as i64);
+        let mut deliveries = Vec::new();
+        while let Some(at) = self.coordinator.next_deadline().filter(|at| *at <= end) {
+            self.now = at.max(self.now);
+            deliveries.extend(self.input(Input::Timeout));
+            let next = self.coordinator.next_deadline();
+            assert!(next.is_none_or(|next| next > at), "a deadline that does not go away");
+        }
+        self.now = end;
+        deliveries.extend(self.input(Input::Timeout));
+        deliveries
+    }
+
+    fn carry_out(&mut self, step: Step) -> Vec<Delivery> {
+        let mut deliveries = Vec::new();
+        for output in step.outputs {
+            match output {
+                Output::Relay { to, text, .. } => self.deliver(&to, &text, &mut deliveries),
+                Output::Send { to, envelope } => self.deliver(&to, &envelope.to_json(), &mut deliveries),
+                Output::HangUp { conn, reason } => self.hung_up.push((conn, reason.code())),
+                Output::Notice(Notice::FileUpdated { path, content, state_ref, .. }) => {
+                    assert_eq!(StateRef::of(&content), state_ref);
+                    self.files.insert(path, content);
+                }
+                Output::Notice(_) | Output::Workspace { .. } | Output::Answer { .. } => {}
+            }
+        }
+        deliveries
+    }
+
+    fn deliver(&mut self, to: &Recipients, text: &str, deliveries: &mut Vec<Delivery>) {
+        let names: Vec<String> = match to {
+            Recipients::All => {
+                let view = self.coordinator.snapshot().participants.unwrap();
+                let present = view.iter().filter(|record| record.departed != Some(true));
+                present.map(|record| record.principal_id.to_string()).collect()
+            }
+            Recipients::Conn(conn) => vec![self.connections[conn].clone()],
+            Recipients::Only(list) => {
+                assert!(!list.is_empty() && list.is_sorted(), "{list:?}");
+                list.iter().map(ToString::to_string).collect()
+            }
+        };
+        let received =
+            Received::parse(text, &mpac_wire::Limits::default()).expect("what goes out can be read");
+        let message = received.envelope().message().expect("what goes out has the fields of its type");
+        for name in names {
+            if let Some((_, participant)) = self.people.get_mut(&name) {
+                participant.hear(received.envelope(), &message);
+            }
+            deliveries.push(Delivery {
+                from: received.envelope().sender.principal_id.to_string(),
+                to: name,
+                text: text.to_owned(),
+                message: message.clone(),
+            });
+        }
+    }
+
+    /// The newest conflict.
+    pub(crate) fn conflict(&self) -> ConflictId {
+        self.coordinator.view().conflicts().last().cloned().expect("a conflict")
+    }
+}
+
+/// What `who` received, a line each.
+pub(crate) fn heard(deliveries: &[Delivery], who: &str) -> Vec<String> {
+    deliveries.iter().filter(|delivery| delivery.to == who).map(Delivery::line).collect()
+}
+
+/// The one error that `who` received.
+pub(crate) fn error(deliveries: &[Delivery], who: &str) -> mpac_wire::payload::ProtocolError {
+    let [Delivery { to, message: Message::ProtocolError(error), .. }] = deliveries else {
+        panic!("not one error: {:?}", deliveries.iter().map(Delivery::line).collect::<Vec<_>>());
+    };
+    assert_eq!(to, who);
+    error.clone()
+}
