@@ -1,2 +1,83 @@
-//! x
-fn main(){}
+//! `mpac-ws`: share a directory with the agents of several people.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use mpac_ws::cli::Settings;
+use mpac_ws::config;
+use mpac_ws::error::Error;
+use mpac_ws::server::Server;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let outcome = config::load(std::env::args_os()).and_then(|settings| {
+        log_to_stderr(&settings)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| Error::Io { step: "starting the runtime", source })?;
+        runtime.block_on(serve(settings))
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Error::Usage(help)) if !help.use_stderr() => {
+            // Somebody closed the pipe before the end of the help: they have read enough.
+            let _ = help.print();
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn serve(settings: Settings) -> Result<(), Error> {
+    let stop = stop_signal()?;
+    let server = Server::bind(settings).await?;
+    let mut stdout = std::io::stdout();
+    // Whoever closed stdout does not want the banner; the server is for those who connect.
+    let _ = write!(stdout, "{}", server.banner()).and_then(|()| stdout.flush());
+    server.run(stop).await
+}
+
+fn log_to_stderr(settings: &Settings) -> Result<(), Error> {
+    let filter = EnvFilter::try_new(&settings.log)
+        .map_err(|error| Error::Log { filter: settings.log.clone(), reason: error.to_string() })?;
+    let ansi =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(ansi)
+        .init();
+    Ok(())
+}
+
+/// Completes at the first SIGINT or SIGTERM; a second one ends the process without waiting for anybody.
+#[cfg(unix)]
+fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let listen = |kind| signal(kind).map_err(|source| Error::Io { step: "listening for signals", source });
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        tokio::spawn(async move {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            std::process::exit(130);
+        });
+    })
+}
+
+/// Completes at the first Ctrl-C.
+#[cfg(not(unix))]
+fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
+    Ok(async {
+        // Without a signal to wait for there is nothing to do but to go on.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}

@@ -1,0 +1,256 @@
+//! What the server says when it is up: what it serves, and how to join from here and from elsewhere.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use mpac_wire::names::SecurityProfile;
+
+use crate::cli::Settings;
+use crate::workspace::Workspace;
+use crate::workspace::load::Skipped;
+
+/// Skipped files that are named here; the log names all.
+const NAMED: usize = 3;
+
+/// What there is to say.
+#[derive(Debug)]
+pub(crate) struct Served<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) skipped: &'a [Skipped],
+    /// Where the server really listens.
+    pub(crate) address: SocketAddr,
+    /// How other machines see this one, if that can be told.
+    pub(crate) reachable_as: Option<IpAddr>,
+}
+
+/// The whole text, ending in a newline. The first `ws://` URL in it is the one to connect to.
+pub(crate) fn banner(served: &Served<'_>) -> String {
+    let Served { settings, address, .. } = served;
+    let id = settings.session.as_deref();
+    let shown = id.unwrap_or(if settings.multi_session { "demo" } else { DEFAULT_SESSION });
+    let path = if settings.multi_session { format!("/session/{shown}") } else { String::new() };
+    let here = format!("ws://{}{path}", local(*address));
+    let mut text = format!("MPAC coordinator, listening on {here}\n\n");
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {name:<12}{value}");
+    };
+    line("workspace", &workspace_line(served));
+    if !served.skipped.is_empty() {
+        line("skipped", &skipped_line(served.skipped));
+    }
+    line("session", &session_line(settings, shown));
+    line("write-back", write_back_line(settings));
+    let _ = write!(
+        text,
+        "\nJoin from this machine, with ANTHROPIC_API_KEY set:\n{}",
+        commands(settings, &here, shown)
+    );
+    let _ = write!(text, "\nJoin from another machine:\n{}", elsewhere(served, &path, shown));
+    text.push_str("\nStop with Ctrl-C.\n");
+    text
+}
+
+/// The session's id when none is given.
+pub(crate) const DEFAULT_SESSION: &str = "default";
+
+fn workspace_line(served: &Served<'_>) -> String {
+    match served.workspace.dir() {
+        Some(dir) => format!("{} from {}", files(served.workspace.files().count()), dir.display()),
+        None => "empty; share a directory with --workspace DIR".to_owned(),
+    }
+}
+
+fn skipped_line(skipped: &[Skipped]) -> String {
+    let named: Vec<String> =
+        skipped.iter().take(NAMED).map(|it| format!("{} ({})", it.path, it.reason)).collect();
+    let more = if skipped.len() > NAMED { ", ... (all of them in the log)" } else { "" };
+    format!("{}: {}{more}", files(skipped.len()), named.join(", "))
+}
+
+fn session_line(settings: &Settings, shown: &str) -> String {
+    let kind = format!(
+        "protocol {}, {}, {}, {}",
+        settings.protocol_level,
+        settings.execution_model,
+        settings.compliance_profile,
+        settings.security_profile
+    );
+    match (settings.multi_session, &settings.session) {
+        (false, _) => format!("{shown} ({kind})"),
+        (true, None) => {
+            format!("one for every /session/<id> that is joined, up to {} ({kind})", settings.max_sessions)
+        }
+        (true, Some(id)) => {
+            format!(
+                "{id}, and one for every other /session/<id> that is joined, up to {} ({kind})",
+                settings.max_sessions
+            )
+        }
+    }
+}
+
+const fn write_back_line(settings: &Settings) -> &'static str {
+    match (settings.write_back, settings.workspace.is_some()) {
+        (true, _) => "on: accepted commits are written into the directory",
+        (false, true) => "off: the directory is not touched (--write-back turns it on)",
+        (false, false) => "off",
+    }
+}
+
+/// Our agent and the Python one, for any URL.
+fn commands(settings: &Settings, url: &str, session: &str) -> String {
+    // Our agent takes the session from the path, and knows the default one.
+    let flag = match (settings.multi_session, session) {
+        (true, _) | (false, DEFAULT_SESSION) => String::new(),
+        (false, id) => format!(" --session {}", quoted(id)),
+    };
+    let code = format!(
+        "import asyncio, os; from mpac_protocol.agent import MPACAgent; bob = MPACAgent(\"Bob\", \
+         os.environ[\"ANTHROPIC_API_KEY\"]); run = asyncio.new_event_loop().run_until_complete; \
+         run(bob.connect({}, {})); run(bob.run_interactive()); run(bob.close())",
+        python(url),
+        python(session)
+    );
+    format!(
+        "  cargo run -p mpac-agent -- {}{flag} --name Bob --task \"say what to do\"\n  or, with the Python package (pip \
+         install mpac):\n  python3 -c {}\n",
+        quoted(url),
+        quoted(&code)
+    )
+}
+
+fn elsewhere(served: &Served<'_>, path: &str, session: &str) -> String {
+    let Served { settings, address, .. } = served;
+    if address.ip().is_loopback() {
+        let port = if settings.port == 0 { String::new() } else { format!(" --port {}", settings.port) };
+        return format!(
+            "  not possible now: only this machine can reach {}. Start the server with --host 0.0.0.0{port}\n  (the same \
+             commands then work with this machine's name or address in the URL)\n",
+            address.ip()
+        );
+    }
+    let host = match served.reachable_as {
+        Some(ip) if address.ip().is_unspecified() => SocketAddr::new(ip, address.port()).to_string(),
+        None if address.ip().is_unspecified() => format!("NAME-OF-THIS-MACHINE:{}", address.port()),
+        _ => address.to_string(),
+    };
+    commands(settings, &format!("ws://{host}{path}"), session)
+}
+
+/// A listener on every address is reached from here by the loopback one.
+fn local(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// The address this machine would speak from, asked of its own routing table; nothing is sent.
+pub(crate) fn outward_address(listening_on: IpAddr) -> Option<IpAddr> {
+    if !listening_on.is_unspecified() {
+        return None;
+    }
+    // 192.0.2.1 is set aside for documentation: no machine has it, and connecting a datagram socket sends nothing.
+    let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
+    socket.connect(("192.0.2.1", 9)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback())
+}
+
+/// What an operator should know before it is too late.
+pub(crate) fn warning(settings: &Settings, address: SocketAddr) -> Option<String> {
+    (!address.ip().is_loopback() && settings.security_profile == SecurityProfile::Open).then(|| {
+        format!(
+            "the session is open and {} can be reached from other machines: anybody who reaches port {} can read and change \
+             the shared files. Use it in networks you trust only",
+            address.ip(),
+            address.port()
+        )
+    })
+}
+
+fn files(count: usize) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
+}
+
+/// For a shell.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:".contains(c);
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// For Python, whose string literals are close enough to JSON's.
+fn python(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::workspace::File;
+
+    fn text(flags: &[&str], address: &str, skipped: &[Skipped]) -> String {
+        let settings = Settings::try_parse_from([&["mpac-ws"], flags].concat()).unwrap();
+        let mut workspace = Workspace::default();
+        workspace.put("a.py", File::new("x".into()));
+        let address = address.parse().unwrap();
+        banner(&Served { settings: &settings, workspace: &workspace, skipped, address, reachable_as: None })
+    }
+
+    fn first_url(text: &str) -> &str {
+        let start = text.find("ws://").unwrap();
+        text[start..].split_whitespace().next().unwrap()
+    }
+
+    #[test]
+    fn the_first_url_is_the_one_to_connect_to() {
+        assert_eq!(first_url(&text(&[], "127.0.0.1:8766", &[])), "ws://127.0.0.1:8766");
+        assert_eq!(first_url(&text(&[], "0.0.0.0:81", &[])), "ws://127.0.0.1:81");
+        assert_eq!(first_url(&text(&[], "[::1]:81", &[])), "ws://[::1]:81");
+        assert_eq!(
+            first_url(&text(&["--multi-session"], "127.0.0.1:1", &[])),
+            "ws://127.0.0.1:1/session/demo"
+        );
+    }
+
+    #[test]
+    fn the_session_is_in_the_command_only_where_it_is_needed() {
+        assert!(text(&[], "127.0.0.1:1", &[]).contains("-- ws://127.0.0.1:1 --name Bob"));
+        let named = text(&["--session", "team a"], "127.0.0.1:1", &[]);
+        assert!(named.contains("-- ws://127.0.0.1:1 --session 'team a' --name Bob"), "{named}");
+        assert!(named.contains(r#"connect("ws://127.0.0.1:1", "team a"))"#), "{named}");
+    }
+
+    #[test]
+    fn a_local_server_says_how_to_open_it_up() {
+        assert!(text(&["--port", "9"], "127.0.0.1:9", &[]).contains("--host 0.0.0.0 --port 9\n"));
+        assert!(
+            text(&[], "192.0.2.7:8766", &[])
+                .contains("another machine:\n  cargo run -p mpac-agent -- ws://192.0.2.7:8766")
+        );
+        assert!(text(&[], "0.0.0.0:8766", &[]).contains("ws://NAME-OF-THIS-MACHINE:8766"));
+    }
+
+    #[test]
+    fn skipped_files_are_counted_and_the_first_are_named() {
+        let skipped: Vec<Skipped> = (0..5)
+            .map(|n| Skipped { path: format!("{n}.png"), reason: "not UTF-8 text".to_owned() })
+            .collect();
+        let text = text(&[], "127.0.0.1:1", &skipped);
+        assert!(text.contains("5 files: 0.png (not UTF-8 text), 1.png (not UTF-8 text), 2.png"), "{text}");
+        assert!(text.contains("in the log") && !text.contains("3.png"), "{text}");
+    }
+
+    #[test]
+    fn an_open_session_on_a_network_is_warned_about() {
+        let settings = Settings::try_parse_from(["mpac-ws"]).unwrap();
+        assert_eq!(warning(&settings, "127.0.0.1:1".parse().unwrap()), None);
+        assert!(
+            warning(&settings, "0.0.0.0:1".parse().unwrap()).unwrap().contains("anybody who reaches port 1")
+        );
+    }
+}

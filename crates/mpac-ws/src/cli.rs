@@ -1,0 +1,161 @@
+//! Every option of the server, with its default: the command line, the configuration file and `--help` are all read off this
+//! one struct.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use mpac_core::ProtocolLevel;
+use mpac_wire::Seconds;
+use mpac_wire::names::{ComplianceProfile, ExecutionModel, SecurityProfile};
+
+const EXAMPLES: &str = "\
+Examples:
+  mpac-ws                                     an empty workspace on 127.0.0.1:8766
+  mpac-ws --workspace ./project               share a directory; commits stay in memory
+  mpac-ws --workspace ./project --write-back  also write commits into the directory
+  mpac-ws --host 0.0.0.0 --port 9000          let other machines join
+  mpac-ws --multi-session                     a session for every /session/<id>
+  mpac-ws --config mpac.toml                  take the options from a file
+
+A configuration file is TOML, with the long names above and underscores:
+  port = 9000
+  write_back = true
+  role_policy = { default_role = \"contributor\" }
+Flags win over the file; relative paths in it start at its directory.
+
+Stop the server with Ctrl-C: it closes every session and tells everybody why.";
+
+/// The levels a session can be opened with, D-001.
+fn level() -> impl TypedValueParser<Value = ProtocolLevel> {
+    PossibleValuesParser::new(ProtocolLevel::ALL.map(ProtocolLevel::as_str))
+        .try_map(|text| text.parse::<ProtocolLevel>())
+}
+
+/// A parser that takes the listed values of one of the wire's open enums and no other.
+macro_rules! listed {
+    ($name:ident) => {
+        PossibleValuesParser::new($name::LISTED.iter().map($name::as_str))
+            .map(|text| $name::from(text.as_str()))
+    };
+}
+
+/// What the server was asked to do: flags and configuration file, merged.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "mpac-ws",
+    version,
+    about = "Share a directory with the agents of several people: an MPAC coordinator over WebSocket",
+    after_help = EXAMPLES,
+    args_override_self = true
+)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Address to listen on. The default can be reached from this machine only; 0.0.0.0 listens on every address
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = "Server")]
+    pub host: String,
+    /// Port to listen on; 0 takes a free one and prints it
+    #[arg(long, value_name = "PORT", default_value_t = 8766, help_heading = "Server")]
+    pub port: u16,
+    /// Serve many sessions: each /session/ID is opened by the first participant who joins it
+    #[arg(long, value_name = "BOOL", help_heading = "Server", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set,
+          hide_possible_values = true, hide_default_value = true)]
+    pub multi_session: bool,
+    /// How many sessions may be open at once with --multi-session
+    #[arg(long, value_name = "N", default_value_t = 1000, help_heading = "Server",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_sessions: u32,
+    /// Let web pages of this origin connect, as in `https://example.org`; can be repeated. Pages of other origins are
+    /// refused: any page open in a browser could reach a server on the same machine
+    #[arg(long, value_name = "ORIGIN", help_heading = "Server")]
+    pub allow_origin: Vec<String>,
+    /// Read options from this TOML file; flags win over it
+    #[arg(long, value_name = "FILE.toml", help_heading = "Server")]
+    pub config: Option<PathBuf>,
+    /// What to log on stderr: error, warn, info, debug, or a filter such as mpac_ws=debug
+    #[arg(
+        long,
+        value_name = "FILTER",
+        default_value = "info",
+        env = "MPAC_LOG",
+        hide_env_values = true,
+        help_heading = "Server"
+    )]
+    pub log: String,
+
+    /// Directory whose text files are shared; without it the workspace starts empty
+    #[arg(long, value_name = "DIR", help_heading = "Workspace")]
+    pub workspace: Option<PathBuf>,
+    /// Write accepted commits into the workspace directory. Files that somebody changed meanwhile are kept, and the commit
+    /// is written beside them
+    #[arg(long, value_name = "BOOL", help_heading = "Workspace", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set,
+          hide_possible_values = true, hide_default_value = true)]
+    pub write_back: bool,
+
+    /// Id of the session [default: default; with --multi-session: none is open at the start]
+    #[arg(long, value_name = "ID", help_heading = "Session")]
+    pub session: Option<String>,
+    /// Level of the protocol that the session speaks
+    #[arg(long, value_name = "LEVEL", default_value = "0.1.13", value_parser = level(), help_heading = "Session")]
+    pub protocol_level: ProtocolLevel,
+    /// Commit at once (post_commit), or propose first and commit when authorised (pre_commit)
+    #[arg(long, value_name = "MODEL", default_value = "post_commit", value_parser = listed!(ExecutionModel),
+          help_heading = "Session")]
+    pub execution_model: ExecutionModel,
+    /// How much of the protocol the session asks of its participants
+    #[arg(long, value_name = "PROFILE", default_value = "core", value_parser = listed!(ComplianceProfile),
+          help_heading = "Session")]
+    pub compliance_profile: ComplianceProfile,
+    /// Who may join: anybody who reaches the port (open), or only with credentials
+    #[arg(long, value_name = "PROFILE", default_value = "open", value_parser = listed!(SecurityProfile),
+          help_heading = "Session")]
+    pub security_profile: SecurityProfile,
+    /// Who gets which role: a JSON file, or the JSON text itself
+    #[arg(long, value_name = "FILE.json", help_heading = "Session")]
+    pub role_policy: Option<String>,
+
+    /// Seconds between two heartbeats that participants are asked for
+    #[arg(long, value_name = "SEC", default_value = "30", value_parser = seconds, help_heading = "Times")]
+    pub heartbeat_interval_sec: Seconds,
+    /// Seconds of silence after which a participant counts as unavailable
+    #[arg(long, value_name = "SEC", default_value = "90", value_parser = seconds, help_heading = "Times")]
+    pub unavailability_timeout_sec: Seconds,
+    /// Seconds after which an unresolved conflict is escalated; 0 never does
+    #[arg(long, value_name = "SEC", default_value = "300", value_parser = seconds, help_heading = "Times")]
+    pub resolution_timeout_sec: Seconds,
+    /// Seconds before the claim on an unavailable participant's intent is granted
+    #[arg(long, value_name = "SEC", default_value = "30", value_parser = seconds, help_heading = "Times")]
+    pub intent_claim_grace_sec: Seconds,
+    /// Seconds that an intent stays active when its announcement does not say
+    #[arg(long, value_name = "SEC", default_value = "300", value_parser = seconds, help_heading = "Times")]
+    pub default_intent_ttl_sec: Seconds,
+
+    /// Largest frame, in bytes, that is read or sent. Python clients refuse frames above the default
+    #[arg(long, value_name = "BYTES", default_value_t = 1_048_576, help_heading = "Limits",
+          value_parser = clap::value_parser!(u32).range(4096..=67_108_864))]
+    pub max_frame_bytes: u32,
+    /// Frames that may wait for a slow connection before it is closed
+    #[arg(long, value_name = "N", default_value_t = 10_000, help_heading = "Limits",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub queue_frames: u32,
+    /// Messages a second that one connection may send in the long run
+    #[arg(long, value_name = "N", default_value_t = 200, help_heading = "Limits",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate_per_sec: u32,
+    /// Messages that one connection may send at once
+    #[arg(long, value_name = "N", default_value_t = 400, help_heading = "Limits",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate_burst: u32,
+}
+
+fn seconds(text: &str) -> Result<Seconds, String> {
+    match text.parse::<f64>() {
+        // To the microsecond; `as` saturates, so a duration beyond 292,000 years is that long.
+        Ok(value) if value.is_finite() && value >= 0.0 => {
+            Ok(Seconds::from_micros((value * 1e6).round() as i64))
+        }
+        _ => Err("give a number of seconds, 0 or more".into()),
+    }
+}

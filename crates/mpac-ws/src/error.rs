@@ -1,0 +1,169 @@
+//! What can stop the server from starting or running, each with its remedy.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// A mistake in how the server was called, or a failure of the machine under it.
+///
+/// Its text is one line that names the thing and what to do about it; [`Error::exit_code`] says which of the two it is.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The command line cannot be understood; also carries `--help` and `--version`, which are to be printed.
+    #[error("{}", one_line(.0))]
+    Usage(#[from] clap::Error),
+    /// The configuration file cannot be read.
+    #[error("config {}: {source}; check the path given with --config", .path.display())]
+    ConfigRead {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The configuration file is not TOML.
+    #[error("config {}: line {line}: {message}", .path.display())]
+    ConfigSyntax {
+        /// The file.
+        path: PathBuf,
+        /// Where, from 1.
+        line: usize,
+        /// What TOML expected.
+        message: String,
+    },
+    /// The configuration file has a key that is no option.
+    #[error("config {}: unknown key `{key}`{}", .path.display(), hint(.meant.as_deref()))]
+    ConfigKey {
+        /// The file.
+        path: PathBuf,
+        /// The key as written.
+        key: String,
+        /// The option whose name is closest.
+        meant: Option<String>,
+    },
+    /// The configuration file has a value that the option does not take.
+    #[error("config {}: `{key}`: {reason}", .path.display())]
+    ConfigValue {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What it takes instead.
+        reason: String,
+    },
+    /// The log filter makes no sense.
+    #[error("--log {filter:?}: {reason}; give error, warn, info, debug, or a filter such as mpac_ws=debug")]
+    Log {
+        /// As given.
+        filter: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The role policy is no JSON file of that form.
+    #[error("--role-policy: {0}")]
+    RolePolicy(String),
+    /// The session cannot be opened this way; the rules that say so are the core's.
+    #[error("{0}")]
+    Session(String),
+    /// The directory to share cannot be read.
+    #[error("workspace {}: {}", .path.display(), workspace_remedy(.source))]
+    Workspace {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// `--write-back` has nowhere to write.
+    #[error("--write-back needs a directory to write to: add --workspace DIR")]
+    WriteBackWhere,
+    /// Several sessions would write over each other.
+    #[error(
+        "--write-back does not work with --multi-session: every session has files of its own; choose one of the two"
+    )]
+    WriteBackMany,
+    /// The port cannot be listened on.
+    #[error("{}", bind_remedy(.host, *.port, .source))]
+    Bind {
+        /// The address asked for.
+        host: String,
+        /// The port asked for.
+        port: u16,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Something under the running server failed.
+    #[error("{step}: {source}")]
+    Io {
+        /// What was being done.
+        step: &'static str,
+        /// How it failed.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// 0 for `--help`, 2 for what the caller can put right, 1 for the rest.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(error) if !error.use_stderr() => 0,
+            Self::Io { .. } => 1,
+            _ => 2,
+        }
+    }
+
+    pub(crate) fn workspace(path: &Path, source: io::Error) -> Self {
+        Self::Workspace { path: path.to_owned(), source }
+    }
+}
+
+/// clap writes paragraphs; scripts and people in a hurry read one line.
+pub(crate) fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty());
+    let joined = lines.collect::<Vec<_>>().join("; ");
+    format!("{} (see mpac-ws --help)", joined.trim_start_matches("error: "))
+}
+
+fn hint(meant: Option<&str>) -> String {
+    match meant {
+        Some(name) => format!(" (did you mean `{name}`?)"),
+        None => " (see mpac-ws --help for the names)".to_owned(),
+    }
+}
+
+fn workspace_remedy(source: &io::Error) -> String {
+    match source.kind() {
+        io::ErrorKind::NotFound => {
+            "there is no such directory; create it or name another with --workspace".to_owned()
+        }
+        io::ErrorKind::NotADirectory => "this is not a directory; name one with --workspace".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "permission denied; make it readable or name another with --workspace".to_owned()
+        }
+        _ => format!("{source}; name another with --workspace"),
+    }
+}
+
+fn bind_remedy(host: &str, port: u16, source: &io::Error) -> String {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "port {port} on {host} is already in use; stop what listens there, name another with --port, or take a free one \
+             with --port 0"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!("port {port} on {host} may not be used by this user; name one above 1023 with --port")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!(
+                "{host} is not an address of this machine; name one of its addresses with --host, or 0.0.0.0 for all"
+            )
+        }
+        _ => format!("cannot listen on {host} port {port}: {source}; check --host and --port"),
+    }
+}

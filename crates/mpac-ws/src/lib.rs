@@ -1,0 +1,38 @@
+//! An MPAC coordinator over WebSocket, sharing a directory with the agents of several people.
+//!
+//! ```text
+//! socket ──frames──▶ session ──inputs──▶ mpac_core::Coordinator
+//!   ▲                  │  ▲                    │
+//!   └──outbox◀─────────┘  └──────outputs───────┘
+//! ```
+//!
+//! # Map
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`cli`], [`config`] | every option with its default; flags and a TOML file made one [`cli::Settings`] |
+//! | [`server`] | the listener, handshakes, `/healthz`, the stop |
+//! | `socket`, `outbox`, `rate` | one connection: what it may send, what waits for it, how fast it may talk |
+//! | `registry`, `session` | from a path to the task that owns a coordinator; carrying its outputs out |
+//! | [`workspace`], `sideband` | the shared files: loading, serving, writing back |
+//! | `banner`, [`error`], `clock` | what is printed at the start; what can go wrong; the one look at the time |
+//!
+//! # Never here
+//!
+//! No rule of the protocol: who may do what, and who hears of it, is the core's. No session waits for a connection, a disk or
+//! another session. Nothing is written outside the shared directory, nor anywhere in it without `--write-back`.
+
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod server;
+pub mod workspace;
+
+mod banner;
+mod clock;
+mod outbox;
+mod rate;
+mod registry;
+mod session;
+mod sideband;
+mod socket;

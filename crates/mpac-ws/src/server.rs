@@ -1,0 +1,228 @@
+//! The listener: handshakes, `/healthz`, and a stop that tells everybody.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::serve::ListenerExt;
+use futures::{StreamExt, TryStreamExt};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite;
+use tracing::{info, warn};
+
+use crate::banner::{self, Served};
+use crate::cli::Settings;
+use crate::error::Error;
+use crate::outbox::{QueueLimits, outbox};
+use crate::registry::Registry;
+use crate::sideband;
+use crate::socket::{self, Lost, SocketLimits, Times};
+use crate::workspace::Workspace;
+use crate::workspace::load::{Skipped, load};
+
+/// Bytes that may wait for one connection, whatever their number of frames.
+const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+/// A frame up to this many times too large is read whole and refused with 1009; one beyond is refused at its first bytes,
+/// and its sender may see a reset instead of the reason.
+const OVERSIZE: usize = 4;
+
+/// A server that listens and has not begun to answer.
+#[derive(Debug)]
+pub struct Server {
+    settings: Settings,
+    listener: TcpListener,
+    address: SocketAddr,
+    registry: Arc<Registry>,
+    workspace: Workspace,
+    skipped: Vec<Skipped>,
+}
+
+/// What every handshake needs.
+#[derive(Clone)]
+struct Shared {
+    registry: Arc<Registry>,
+    settings: Arc<Settings>,
+    /// Upgraded by each connection for as long as it lasts, so that the stop can wait for the last of them.
+    open: mpsc::WeakSender<()>,
+}
+
+impl Server {
+    /// Loads the workspace, opens the configured session and takes the port.
+    ///
+    /// # Errors
+    /// What is wrong with the directory, the session's configuration or the address, each with its remedy.
+    pub async fn bind(settings: Settings) -> Result<Self, Error> {
+        let max_frame = settings.max_frame_bytes as usize;
+        let (workspace, skipped) = match &settings.workspace {
+            Some(dir) => load(dir, max_frame)?,
+            None => (Workspace::default(), Vec::new()),
+        };
+        for file in &skipped {
+            warn!("not shared: {} ({})", file.path, file.reason);
+        }
+        if !sideband::list_fits(&workspace, max_frame) {
+            warn!(
+                "the list of all files fits into no frame, so FILE_LIST will be answered `too large`: share fewer"
+            );
+        }
+        let bind = |source| Error::Bind { host: settings.host.clone(), port: settings.port, source };
+        let listener = TcpListener::bind((settings.host.as_str(), settings.port)).await.map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        // Last, because it starts a task: an error above has nothing to stop.
+        let registry = Arc::new(Registry::open(&settings, workspace.clone())?);
+        Ok(Self { settings, listener, address, registry, workspace, skipped })
+    }
+
+    /// Where it listens, with the port that was taken.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What to print once it runs.
+    #[must_use]
+    pub fn banner(&self) -> String {
+        banner::banner(&Served {
+            settings: &self.settings,
+            workspace: &self.workspace,
+            skipped: &self.skipped,
+            address: self.address,
+            reachable_as: banner::outward_address(self.address.ip()),
+        })
+    }
+
+    /// Serves until `stop` completes; then closes every session (SESSION_CLOSE, close code 1001) and returns. SRV-12.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the listener fails.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
+        if let Some(warning) = banner::warning(&self.settings, self.address) {
+            warn!("{warning}");
+        }
+        let (open, mut all_closed) = mpsc::channel(1);
+        let shared = Shared {
+            registry: Arc::clone(&self.registry),
+            settings: Arc::new(self.settings),
+            open: open.downgrade(),
+        };
+        let app = Router::new().fallback(answer).with_state(shared);
+        let listener = self.listener.tap_io(|socket| {
+            // Frames are small and people wait for them; a socket that cannot be told so works all the same.
+            let _ = socket.set_nodelay(true);
+        });
+        let (stopped, stopping) = oneshot::channel::<()>();
+        let mut serving = tokio::spawn(
+            axum::serve(listener, app)
+                .with_graceful_shutdown(async {
+                    // Either way round it is time to stop.
+                    let _ = stopping.await;
+                })
+                .into_future(),
+        );
+        tokio::select! {
+            result = &mut serving => return ended(result),
+            () = stop => info!("stopping: closing every session"),
+        }
+        drop(stopped);
+        self.registry.stop().await;
+        drop(open);
+        // A peer that never reads its close frame is given up by its connection; this is for what nobody thought of.
+        let _ = timeout(2 * Times::default().close_within, all_closed.recv()).await;
+        // Whatever is left is half a handshake.
+        serving.abort();
+        Ok(())
+    }
+}
+
+fn ended(result: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<(), Error> {
+    let step = "serving";
+    match result {
+        Ok(served) => served.map_err(|source| Error::Io { step, source }),
+        Err(panic) => Err(Error::Io { step, source: std::io::Error::other(panic) }),
+    }
+}
+
+/// Every path: a WebSocket handshake, the health check, or a browser that lost its way.
+async fn answer(
+    State(shared): State<Shared>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    uri: Uri,
+    request: Request,
+) -> Response {
+    match upgrade {
+        Ok(upgrade) if !origin_allowed(request.headers(), &shared.settings.allow_origin) => {
+            drop(upgrade);
+            let text = "pages of this origin may not connect; the server's --allow-origin lets them\n";
+            (StatusCode::FORBIDDEN, text).into_response()
+        }
+        Ok(upgrade) => {
+            let max = shared.settings.max_frame_bytes as usize * OVERSIZE;
+            upgrade
+                .max_message_size(max)
+                .max_frame_size(max)
+                .on_upgrade(async move |socket| connection(socket, uri.path(), shared).await)
+        }
+        Err(_) if uri.path() == "/healthz" => "ok\n".into_response(),
+        Err(_) => {
+            let text = "This is an MPAC coordinator. Agents join it over WebSocket; /healthz says whether it is up.\n";
+            (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket")], text).into_response()
+        }
+    }
+}
+
+/// Only browsers send an origin, and they let any page connect anywhere: without this check a page that somebody has open
+/// could read and change the files shared on that machine.
+fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
+    headers.get(header::ORIGIN).is_none_or(|origin| {
+        let same =
+            |allowed: &String| allowed.eq_ignore_ascii_case(&String::from_utf8_lossy(origin.as_bytes()));
+        allowed.iter().any(same)
+    })
+}
+
+async fn connection(mut socket: WebSocket, path: &str, shared: Shared) {
+    // None when the server is stopping, which the registry then says.
+    let open = shared.open.upgrade();
+    let settings = &shared.settings;
+    let (outbox, queue) = outbox(QueueLimits { frames: settings.queue_frames as usize, bytes: QUEUE_BYTES });
+    let link = match shared.registry.join(path, outbox.clone()).await {
+        Ok(link) => link,
+        Err(refused) => {
+            let frame = CloseFrame { code: refused.code(), reason: refused.to_string().into() };
+            // The peer may be gone already; there is nobody else to tell.
+            let _ = socket.send(Message::Close(Some(frame))).await;
+            let _ = timeout(Times::default().close_within, socket.for_each(async |_| ())).await;
+            return;
+        }
+    };
+    let limits = SocketLimits {
+        max_frame: settings.max_frame_bytes as usize,
+        rate_per_sec: settings.rate_per_sec,
+        rate_burst: settings.rate_burst,
+        times: Times::default(),
+    };
+    let (sink, stream) = socket.split();
+    socket::run(stream.map_err(lost), sink, (outbox, queue), limits, &link).await;
+    shared.registry.leave(&link);
+    drop(open);
+}
+
+fn lost(error: axum::Error) -> Lost {
+    match error.into_inner().downcast::<tungstenite::Error>().as_deref() {
+        Ok(tungstenite::Error::Capacity(_)) => Lost::TooLarge,
+        Ok(tungstenite::Error::Utf8(_)) => Lost::NotText,
+        Ok(tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => {
+            Lost::Gone
+        }
+        Ok(tungstenite::Error::Protocol(_)) => Lost::Protocol,
+        _ => Lost::Gone,
+    }
+}

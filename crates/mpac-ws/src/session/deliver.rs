@@ -1,0 +1,240 @@
+//! Carrying outputs out: to whom each frame goes, and what it does to the shared files.
+
+use std::collections::BTreeMap;
+
+use axum::extract::ws::Utf8Bytes;
+use mpac_core::{ConnId, Notice, Output, Recipients};
+use mpac_wire::sideband::Request;
+use mpac_wire::{PrincipalId, SessionId};
+use tracing::error;
+
+use super::events::Events;
+use crate::outbox::Outbox;
+use crate::sideband;
+use crate::workspace::writer::Writer;
+use crate::workspace::{File, Workspace};
+
+/// The connections of a session, who speaks on them, and its files.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    connections: BTreeMap<ConnId, Outbox>,
+    /// Who is bound, from the core's notices: "all" are these (SEC-41).
+    bound: BTreeMap<ConnId, PrincipalId>,
+    workspace: Workspace,
+    writer: Option<Writer>,
+    max_frame: usize,
+    events: Events,
+}
+
+impl Delivery {
+    pub(super) fn new(
+        session: SessionId,
+        workspace: Workspace,
+        writer: Option<Writer>,
+        max_frame: usize,
+    ) -> Self {
+        let (connections, bound) = Default::default();
+        Self { connections, bound, workspace, writer, max_frame, events: Events::new(session) }
+    }
+
+    pub(super) fn joined(&mut self, conn: ConnId, outbox: Outbox) {
+        self.connections.insert(conn, outbox);
+    }
+
+    pub(super) fn knows(&self, conn: ConnId) -> bool {
+        self.connections.contains_key(&conn)
+    }
+
+    /// Whether it was still there.
+    pub(super) fn left(&mut self, conn: ConnId) -> bool {
+        self.connections.remove(&conn).is_some()
+    }
+
+    pub(super) fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Relay { to, text, message_type, .. } => {
+                self.events.relayed(&message_type, &text);
+                self.send(&to, &Utf8Bytes::from(&*text));
+            }
+            Output::Send { to, envelope } => {
+                let hearer = match &to {
+                    Recipients::All => "everybody",
+                    Recipients::Only(_) => "those concerned",
+                    Recipients::Conn(conn) => {
+                        self.bound.get(conn).map_or("a connection that has not joined", PrincipalId::as_str)
+                    }
+                };
+                self.events.sent(&envelope, hearer);
+                self.send(&to, &envelope.to_json().into());
+            }
+            Output::Workspace { conn, request } => {
+                let answer = self.answer(&request);
+                self.send(&Recipients::Conn(conn), &answer);
+            }
+            Output::Answer { conn, text } => {
+                let answer = sideband::complete(&text, &self.workspace, self.max_frame);
+                self.send(&Recipients::Conn(conn), &answer);
+            }
+            Output::HangUp { conn, reason } => {
+                if let Some(outbox) = self.connections.get(&conn) {
+                    outbox.close(reason.code(), reason.text());
+                }
+            }
+            Output::Notice(notice) => self.notice(notice),
+        }
+    }
+
+    /// Says goodbye to all, and waits for the files that are still to be written.
+    pub(super) async fn finish(mut self) {
+        for outbox in self.connections.values() {
+            outbox.close(1001, "the server is stopping");
+        }
+        if let Some(writer) = self.writer.take() {
+            writer.finish().await;
+        }
+    }
+
+    /// One serialised frame, shared by all who get it (SRV-06).
+    fn send(&self, to: &Recipients, frame: &Utf8Bytes) {
+        if frame.len() > self.max_frame {
+            // Python clients would close the connection over it (SRV-18).
+            return error!("a frame of {} bytes was not sent: more than --max-frame-bytes", frame.len());
+        }
+        let push = |conn: &ConnId| {
+            if let Some(outbox) = self.connections.get(conn) {
+                outbox.push(frame.clone());
+            }
+        };
+        match to {
+            Recipients::All => self.bound.keys().for_each(push),
+            Recipients::Conn(conn) => push(conn),
+            Recipients::Only(principals) => self
+                .bound
+                .iter()
+                .filter(|(_, principal)| principals.binary_search(principal).is_ok())
+                .for_each(|(conn, _)| push(conn)),
+        }
+    }
+
+    fn answer(&self, request: &Request) -> Utf8Bytes {
+        match request {
+            Request::FileList => sideband::file_list(&self.workspace, self.max_frame),
+            Request::FileRead { path } => {
+                sideband::file_read(&self.workspace, path.as_deref(), self.max_frame)
+            }
+            // The core answers what it knows itself; a request it hands on without need has no file in it.
+            _ => sideband::file_error("", "File not found"),
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Bound { conn, principal } => {
+                self.bound.insert(conn, principal.clone());
+                self.events.joined(&principal, self.bound.len());
+            }
+            Notice::Unbound { conn } => {
+                if let Some(principal) = self.bound.remove(&conn) {
+                    self.events.left(&principal, self.bound.len());
+                }
+            }
+            Notice::FileUpdated { path, content, state_ref, updated_by } => {
+                let file = File { content: content.into(), state_ref };
+                self.send(&Recipients::All, &sideband::file_updated(&path, &file, &updated_by));
+                if let Some(writer) = &self.writer {
+                    writer.put(&path, file.clone());
+                }
+                self.workspace.put(&path, file);
+            }
+            Notice::Closed { reason } => self.events.closed(reason.as_str()),
+        }
+    }
+}
+
+impl Drop for Delivery {
+    /// After [`Delivery::finish`] everything is closed already; without it the task has panicked, and nobody is to wait for
+    /// answers that will not come.
+    fn drop(&mut self) {
+        for outbox in self.connections.values() {
+            outbox.close(1011, "internal fault: this session has failed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::{Next, QueueLimits, outbox};
+
+    fn delivery() -> Delivery {
+        Delivery::new(SessionId::new("s").unwrap(), Workspace::default(), None, 50)
+    }
+
+    fn connection(delivery: &mut Delivery, conn: u64, principal: Option<&str>) -> crate::outbox::Queue {
+        let (outbox, queue) = outbox(QueueLimits { frames: 10, bytes: 1000 });
+        delivery.joined(ConnId(conn), outbox);
+        if let Some(principal) = principal {
+            let principal = PrincipalId::new(principal).unwrap();
+            delivery.carry_out(Output::Notice(Notice::Bound { conn: ConnId(conn), principal }));
+        }
+        queue
+    }
+
+    /// How many frames a connection got before it was closed.
+    async fn got(queue: &crate::outbox::Queue) -> (usize, u16) {
+        let mut frames = Vec::new();
+        loop {
+            let mut batch = Vec::new();
+            match queue.next(&mut batch).await {
+                Next::Frames => frames.extend(batch),
+                Next::Close(frame) => return (frames.len(), frame.code),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn all_are_the_bound_connections_and_only_the_named_ones_get_the_rest() {
+        let mut delivery = delivery();
+        let queues = [Some("a"), Some("b"), None].map(|who| {
+            let conn = delivery.connections.len() as u64;
+            connection(&mut delivery, conn, who)
+        });
+        delivery.send(&Recipients::All, &"1".into());
+        delivery.send(&Recipients::Only(vec![PrincipalId::new("b").unwrap()]), &"2".into());
+        delivery.send(&Recipients::Conn(ConnId(2)), &"3".into());
+        delivery.finish().await;
+        let mut counts = Vec::new();
+        for queue in &queues {
+            counts.push(got(queue).await);
+        }
+        assert_eq!(counts, [(1, 1001), (2, 1001), (1, 1001)]);
+    }
+
+    #[tokio::test]
+    async fn who_is_unbound_hears_nothing_more() {
+        let mut delivery = delivery();
+        let queue = connection(&mut delivery, 1, Some("a"));
+        delivery.carry_out(Output::Notice(Notice::Unbound { conn: ConnId(1) }));
+        delivery.send(&Recipients::All, &"1".into());
+        delivery.finish().await;
+        assert_eq!(got(&queue).await, (0, 1001));
+    }
+
+    #[tokio::test]
+    async fn a_frame_larger_than_the_limit_is_not_sent() {
+        let mut delivery = delivery();
+        let queue = connection(&mut delivery, 1, Some("a"));
+        delivery.send(&Recipients::All, &"x".repeat(51).into());
+        delivery.send(&Recipients::All, &"x".repeat(50).into());
+        delivery.finish().await;
+        assert_eq!(got(&queue).await, (1, 1001));
+    }
+
+    #[tokio::test]
+    async fn a_session_that_fails_closes_its_connections_with_1011() {
+        let mut delivery = delivery();
+        let queue = connection(&mut delivery, 1, None);
+        drop(delivery);
+        assert_eq!(got(&queue).await, (0, 1011));
+    }
+}

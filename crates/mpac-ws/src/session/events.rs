@@ -1,0 +1,186 @@
+//! What an operator sees of a session: one line for each thing that people did.
+
+use std::sync::Arc;
+
+use mpac_wire::names::MessageType;
+use mpac_wire::{Envelope, Limits, Message, PrincipalId, Received, Scope, SessionId};
+use tracing::{Level, enabled, info};
+
+/// Characters of a text by somebody else that are shown.
+const SHOWN: usize = 100;
+
+/// Writes the lines.
+#[derive(Debug)]
+pub(super) struct Events {
+    session: SessionId,
+}
+
+impl Events {
+    pub(super) const fn new(session: SessionId) -> Self {
+        Self { session }
+    }
+
+    pub(super) fn joined(&self, who: &PrincipalId, here: usize) {
+        self.line(&format!("{} joined ({here} here)", shown(who.as_str())));
+    }
+
+    pub(super) fn left(&self, who: &PrincipalId, here: usize) {
+        self.line(&format!("{} left ({here} here)", shown(who.as_str())));
+    }
+
+    pub(super) fn closed(&self, reason: &str) {
+        self.line(&format!("session closed: {}", shown(reason)));
+    }
+
+    /// A participant's message that was accepted.
+    pub(super) fn relayed(&self, message_type: &MessageType, text: &Arc<str>) {
+        // A relay is not parsed again for a log that nobody keeps.
+        if !enabled!(Level::INFO) || !tells_something(message_type) {
+            return;
+        }
+        if let Ok(received) = Received::parse(Arc::clone(text), &Limits::default()) {
+            self.sent(received.envelope(), "everybody");
+        }
+    }
+
+    /// A message by anybody; `to` is who hears it.
+    pub(super) fn sent(&self, envelope: &Envelope, to: &str) {
+        if !enabled!(Level::INFO) || !tells_something(&envelope.message_type) {
+            return;
+        }
+        if let Some(what) = envelope.message().ok().as_ref().and_then(|message| describe(message, to)) {
+            let who = match envelope.coordinator_epoch {
+                Some(_) => "the coordinator".to_owned(),
+                None => shown(envelope.sender.principal_id.as_str()),
+            };
+            self.line(&format!("{who} {what}"));
+        }
+    }
+
+    fn line(&self, text: &str) {
+        info!("[{}] {text}", shown(self.session.as_str()));
+    }
+}
+
+const fn tells_something(message_type: &MessageType) -> bool {
+    use MessageType as T;
+    matches!(
+        message_type,
+        T::IntentAnnounce
+            | T::IntentWithdraw
+            | T::OpCommit
+            | T::OpBatchCommit
+            | T::OpSupersede
+            | T::ConflictReport
+            | T::ProtocolError
+            | T::Resolution
+    )
+}
+
+fn describe(message: &Message, to: &str) -> Option<String> {
+    Some(match message {
+        Message::IntentAnnounce(it) => {
+            let id = shown(it.intent_id.as_str());
+            format!("announced {id} on {}: {}", covered(&it.scope), shown(&it.objective))
+        }
+        Message::IntentWithdraw(it) => {
+            let reason =
+                it.reason.as_deref().map(|reason| format!(": {}", shown(reason))).unwrap_or_default();
+            format!("withdrew {}{reason}", shown(it.intent_id.as_str()))
+        }
+        Message::OpCommit(it) => {
+            format!(
+                "committed {} ({} -> {})",
+                shown(&it.target),
+                shown_ref(&it.state_ref_before),
+                shown_ref(&it.state_ref_after)
+            )
+        }
+        Message::OpBatchCommit(it) => {
+            let targets: Vec<&str> = it.operations.iter().map(|entry| entry.target.as_str()).collect();
+            format!("committed {} files: {}", targets.len(), shown(&targets.join(", ")))
+        }
+        Message::OpSupersede(it) => {
+            format!("committed {} in place of {}", shown(&it.target), shown(it.supersedes_op_id.as_str()))
+        }
+        Message::ConflictReport(it) => {
+            let named = |who: &Option<PrincipalId>| {
+                who.as_ref().map_or_else(|| "?".to_owned(), |who| shown(who.as_str()))
+            };
+            format!(
+                "reported a conflict: {} ({}) between {} and {}",
+                shown(it.category.as_str()),
+                shown(it.severity.as_str()),
+                named(&it.principal_a),
+                named(&it.principal_b)
+            )
+        }
+        Message::ProtocolError(it) => {
+            format!("told {}: {}: {}", shown(to), shown(it.error_code.as_str()), shown(&it.description))
+        }
+        Message::Resolution(it) => format!("resolved a conflict: {}", shown(it.decision.as_str())),
+        _ => return None,
+    })
+}
+
+fn covered(scope: &Scope) -> String {
+    let listed = scope.resources.as_ref().or(scope.entities.as_ref()).or(scope.task_ids.as_ref());
+    let text = listed.map(|names| names.join(", ")).or_else(|| scope.pattern.clone());
+    shown(text.as_deref().unwrap_or(scope.kind.as_str()))
+}
+
+fn shown_ref(state_ref: &mpac_wire::StateRef) -> String {
+    shown(state_ref.as_str().strip_prefix("sha256:").unwrap_or(state_ref.as_str()))
+}
+
+/// What peers write may hold line ends and terminal codes, and may be long.
+fn shown(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]).chars().map(clean).collect(),
+        None => text.chars().map(clean).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mpac_wire::names::{ErrorCode, OpKind};
+    use mpac_wire::payload::{IntentAnnounce, OpCommit, ProtocolError};
+    use mpac_wire::{IntentId, OpId, StateRef};
+
+    use super::*;
+
+    #[test]
+    fn an_announce_is_one_line_whatever_is_in_it() {
+        let id = IntentId::new("i-1").unwrap();
+        let announce =
+            IntentAnnounce::new(id, "fix\nthe \u{1b}[31mbug".to_owned(), Scope::files(["a.py", "b.py"]));
+        let line = describe(&announce.into(), "everybody").unwrap();
+        assert_eq!(line, "announced i-1 on a.py, b.py: fix the  [31mbug");
+    }
+
+    #[test]
+    fn a_commit_names_its_target_and_both_references() {
+        let op = OpId::new("op-1").unwrap();
+        let (before, after) = (StateRef::of(""), StateRef::of("hello\n"));
+        let commit = OpCommit::new(op, "a.py".to_owned(), OpKind::Replace, before, after);
+        assert_eq!(
+            describe(&commit.into(), "everybody").unwrap(),
+            "committed a.py (e3b0c44298fc1c14 -> 5891b5b522d5df08)"
+        );
+    }
+
+    #[test]
+    fn a_refusal_names_whom_it_was_told_and_why() {
+        let error = ProtocolError::new(ErrorCode::StaleStateRef, "read it again".to_owned());
+        assert_eq!(
+            describe(&error.into(), "agent:bob").unwrap(),
+            "told agent:bob: STALE_STATE_REF: read it again"
+        );
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(shown(&"é".repeat(200)), format!("{}...", "é".repeat(SHOWN)));
+    }
+}

@@ -1,0 +1,180 @@
+//! One connection: what it may send, what waits for it, and how it ends.
+//!
+//! Generic over stream and sink, so that tests give it channels. Three things run beside each other until one of them is
+//! over: reading, writing, and watching that the peer still answers pings (SRV-16).
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::time::{Duration, Instant};
+
+use axum::extract::ws::{Message, Utf8Bytes};
+use futures::{Sink, SinkExt, Stream, StreamExt};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use crate::outbox::{Next, Outbox, Queue};
+use crate::rate::RateLimit;
+
+/// What one connection may cost. D-134.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SocketLimits {
+    pub(crate) max_frame: usize,
+    pub(crate) rate_per_sec: u32,
+    pub(crate) rate_burst: u32,
+    pub(crate) times: Times,
+}
+
+/// How long one waits for a peer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub(crate) ping_every: Duration,
+    pub(crate) pong_within: Duration,
+    /// For what still waits and the answer to our close frame.
+    pub(crate) close_within: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        let [ping_every, pong_within, close_within] = [20, 20, 5].map(Duration::from_secs);
+        Self { ping_every, pong_within, close_within }
+    }
+}
+
+/// Why nothing more can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// A frame so large that it was not even read.
+    TooLarge,
+    /// A text frame that is not UTF-8.
+    NotText,
+    /// Not the WebSocket protocol.
+    Protocol,
+    /// The transport is gone.
+    Gone,
+}
+
+/// What a frame holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    Text(Utf8Bytes),
+    /// Binary that is not UTF-8: malformed, but no reason to hang up (D-025).
+    NotText,
+}
+
+/// The session's side of a connection.
+pub(crate) trait Link {
+    /// Passes a frame on, waiting for room; false when the session takes no more.
+    fn frame(&self, frame: Frame) -> impl Future<Output = bool> + Send;
+    /// Says that the connection is over; saying it twice is harmless.
+    fn left(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// Runs the connection until it is over.
+pub(crate) async fn run(
+    stream: impl Stream<Item = Result<Message, Lost>> + Unpin,
+    sink: impl Sink<Message> + Unpin,
+    (outbox, queue): (Outbox, Queue),
+    limits: SocketLimits,
+    link: &impl Link,
+) {
+    let times = limits.times;
+    let pong = Notify::new();
+    let closing = async {
+        queue.closing().await;
+        // Told at once: the principal may be on its way back while a slow socket still closes.
+        link.left().await;
+        sleep(times.close_within).await;
+    };
+    tokio::select! {
+        () = read(stream, &outbox, limits, link, &pong) => {}
+        () = write(sink, &queue) => {}
+        () = keep_alive(&outbox, times, &pong) => {}
+        () = closing => {}
+    }
+    link.left().await;
+}
+
+/// Passes frames on until the peer is gone. Once the connection is closing they are read and dropped, so that our close
+/// frame is not lost in a reset.
+async fn read(
+    mut stream: impl Stream<Item = Result<Message, Lost>> + Unpin,
+    outbox: &Outbox,
+    limits: SocketLimits,
+    link: &impl Link,
+    pong: &Notify,
+) {
+    let mut rate = RateLimit::new(limits.rate_per_sec, limits.rate_burst, Instant::now());
+    while let Some(item) = stream.next().await {
+        let frame = match item {
+            Ok(Message::Text(text)) => Frame::Text(text),
+            Ok(Message::Binary(bytes)) => Utf8Bytes::try_from(bytes).map_or(Frame::NotText, Frame::Text),
+            Ok(Message::Pong(_)) => {
+                pong.notify_one();
+                continue;
+            }
+            // Both are answered by the library below; after a close the stream ends.
+            Ok(Message::Ping(_) | Message::Close(_)) => continue,
+            Err(lost) => return give_up(lost, outbox).await,
+        };
+        if outbox.is_closing() {
+            continue;
+        }
+        if matches!(&frame, Frame::Text(text) if text.len() > limits.max_frame) {
+            outbox.close(1009, "the frame is larger than this server's limit");
+        } else if !rate.take(Instant::now()) {
+            outbox.close(1008, "too many messages: the rate limit of this server is exceeded");
+        } else if !link.frame(frame).await {
+            outbox.close(1001, "the session is over");
+        }
+    }
+}
+
+async fn give_up(lost: Lost, outbox: &Outbox) {
+    match lost {
+        Lost::TooLarge => outbox.close(1009, "the frame is larger than this server's limit"),
+        Lost::NotText => outbox.close(1007, "a text frame that is not UTF-8"),
+        Lost::Protocol => outbox.close(1002, "not the WebSocket protocol"),
+        Lost::Gone => return,
+    }
+    // Nothing more can be read, but the close frame is still to be written.
+    pending().await
+}
+
+/// Writes what waits, one flush a batch. Ends when the transport fails; after a close frame the peer has the word.
+async fn write(mut sink: impl Sink<Message> + Unpin, queue: &Queue) {
+    let mut batch = Vec::new();
+    loop {
+        match queue.next(&mut batch).await {
+            Next::Frames => {
+                for message in batch.drain(..) {
+                    if sink.feed(message).await.is_err() {
+                        return;
+                    }
+                }
+                if sink.flush().await.is_err() {
+                    return;
+                }
+            }
+            Next::Close(frame) => {
+                if sink.send(Message::Close(Some(frame))).await.is_ok() {
+                    pending::<Infallible>().await;
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Ends when a ping stays unanswered.
+async fn keep_alive(outbox: &Outbox, times: Times, pong: &Notify) {
+    loop {
+        sleep(times.ping_every).await;
+        outbox.ping();
+        if timeout(times.pong_within, pong.notified()).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

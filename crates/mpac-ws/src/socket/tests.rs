@@ -1,0 +1,149 @@
+//! One connection over channels.
+
+use std::sync::Mutex;
+
+use futures::channel::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::outbox::{QueueLimits, outbox};
+
+/// Far longer than any of these tests.
+const LONG: Duration = Duration::from_secs(600);
+/// Nobody waits for it but the connection under test.
+const SHORT: Duration = Duration::from_millis(2);
+const PATIENT: Times = Times { ping_every: LONG, pong_within: LONG, close_within: LONG };
+
+#[derive(Default)]
+struct Session {
+    frames: Mutex<Vec<Frame>>,
+    came: Notify,
+    left: Mutex<usize>,
+}
+
+impl Link for Session {
+    async fn frame(&self, frame: Frame) -> bool {
+        self.frames.lock().unwrap().push(frame);
+        self.came.notify_one();
+        true
+    }
+    async fn left(&self) {
+        *self.left.lock().unwrap() += 1;
+    }
+}
+
+/// The peer's end of one connection.
+struct Rig {
+    peer: Sender<Result<Message, Lost>>,
+    wire: Receiver<Message>,
+    outbox: Outbox,
+    session: &'static Session,
+    task: JoinHandle<()>,
+}
+
+fn rig(times: Times) -> Rig {
+    let limits = SocketLimits { max_frame: 20, rate_per_sec: 1, rate_burst: 3, times };
+    let (peer, stream) = channel(8);
+    let (sink, wire) = channel(0); // a peer with no room at all: every frame waits until it is read
+    let (outbox, queue) = outbox(QueueLimits { frames: 10, bytes: 1000 });
+    let session: &'static Session = Box::leak(Box::default());
+    let ends = (outbox.clone(), queue);
+    let task = tokio::spawn(async move { run(stream, sink, ends, limits, session).await });
+    Rig { peer, wire, outbox, session, task }
+}
+
+impl Rig {
+    async fn send(&mut self, message: Message) {
+        self.peer.send(Ok(message)).await.unwrap();
+    }
+
+    async fn close_code(&mut self) -> u16 {
+        loop {
+            if let Message::Close(Some(frame)) = self.wire.next().await.unwrap() {
+                return frame.code;
+            }
+        }
+    }
+
+    /// Hangs up from the peer's side and waits until everything has ended.
+    async fn end(self) -> &'static Session {
+        drop(self.peer);
+        self.task.await.unwrap();
+        self.session
+    }
+}
+
+#[tokio::test]
+async fn text_and_binary_frames_reach_the_session_alike() {
+    let mut rig = rig(PATIENT);
+    rig.send(Message::Text("a".into())).await;
+    rig.send(Message::Binary("b".into())).await;
+    rig.send(Message::Binary(vec![0xff].into())).await;
+    let session = rig.end().await;
+    let expected = [Frame::Text("a".into()), Frame::Text("b".into()), Frame::NotText];
+    assert_eq!(*session.frames.lock().unwrap(), expected);
+    assert!(*session.left.lock().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn a_frame_over_the_limit_closes_with_1009_and_one_of_the_limit_does_not() {
+    let mut rig = rig(PATIENT);
+    rig.send(Message::Text("x".repeat(20).into())).await;
+    rig.send(Message::Text("x".repeat(21).into())).await;
+    assert_eq!(rig.close_code().await, 1009);
+    assert_eq!(rig.end().await.frames.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_frame_that_was_never_read_whole_closes_with_1009_too() {
+    let mut rig = rig(PATIENT);
+    rig.peer.send(Err(Lost::TooLarge)).await.unwrap();
+    assert_eq!(rig.close_code().await, 1009);
+}
+
+#[tokio::test]
+async fn more_messages_than_the_burst_close_with_1008() {
+    let mut rig = rig(PATIENT);
+    for _ in 0..4 {
+        rig.send(Message::Text("x".into())).await;
+    }
+    assert_eq!(rig.close_code().await, 1008);
+    assert_eq!(rig.end().await.frames.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn frames_after_the_close_are_dropped() {
+    let mut rig = rig(PATIENT);
+    rig.outbox.close(1001, "stop");
+    assert_eq!(rig.close_code().await, 1001);
+    rig.send(Message::Text("late".into())).await;
+    assert_eq!(*rig.end().await.frames.lock().unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_reader_who_never_reads_is_given_up_after_the_grace() {
+    let rig = rig(Times { close_within: SHORT, ..PATIENT });
+    for _ in 0..12 {
+        rig.outbox.push("x".into());
+    }
+    rig.task.await.unwrap();
+    assert!(*rig.session.left.lock().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_no_ping_is_dropped() {
+    let mut rig = rig(Times { ping_every: SHORT, pong_within: SHORT, ..PATIENT });
+    assert!(matches!(rig.wire.next().await, Some(Message::Ping(_))));
+    rig.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_pings_stays() {
+    let mut rig = rig(Times { ping_every: SHORT, ..PATIENT });
+    for _ in 0..5 {
+        assert!(matches!(rig.wire.next().await, Some(Message::Ping(_))));
+        rig.send(Message::Pong(Vec::new().into())).await;
+    }
+    assert!(!rig.task.is_finished());
+    rig.end().await;
+}

@@ -1,0 +1,95 @@
+//! Names of shared files, and what never is one. D-092.
+
+use std::path::{Component, Path};
+
+/// Directories that are not shared: the reference's list.
+const IGNORED_DIRS: [&str; 17] = [
+    ".git",
+    ".hg",
+    ".svn",
+    "__pycache__",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".ruff_cache",
+    "node_modules",
+    ".venv",
+    "venv",
+    "env",
+    ".idea",
+    ".vscode",
+    "dist",
+    "build",
+    ".next",
+    ".turbo",
+];
+/// Files that are not shared: the reference's list.
+const IGNORED_FILES: [&str; 3] = [".DS_Store", "Thumbs.db", ".gitignore"];
+/// How our own unfinished files begin; one may be left behind by a crash.
+pub(crate) const TEMPORARY: &str = ".mpac-tmp-";
+
+/// Whether a directory of this name is left out, with all it holds.
+pub(crate) fn is_ignored_dir(name: &str) -> bool {
+    // Hidden ones without case: on some file systems `.GIT` is `.git`, and writing into it would be writing hooks.
+    IGNORED_DIRS
+        .iter()
+        .any(|ignored| *ignored == name || (name.starts_with('.') && ignored.eq_ignore_ascii_case(name)))
+}
+
+/// Whether a file of this name is left out.
+pub(crate) fn is_ignored_file(name: &str) -> bool {
+    name.starts_with(TEMPORARY) || IGNORED_FILES.contains(&name)
+}
+
+/// The shared name of a file below the workspace directory: its components with `/` between them.
+///
+/// None where it cannot have one: a component that is not UTF-8, or has a backslash in it.
+pub(crate) fn shared_name(relative: &Path) -> Option<String> {
+    let mut name = String::new();
+    for component in relative.components() {
+        let Component::Normal(part) = component else { return None };
+        let part = part.to_str().filter(|part| !part.contains(['\\', '\0']))?;
+        if !name.is_empty() {
+            name.push('/');
+        }
+        name.push_str(part);
+    }
+    (!name.is_empty()).then_some(name)
+}
+
+/// The components of a shared name, if it is relative, normalised and stays below its root. D-063, D-092.
+pub(crate) fn components(name: &str) -> Option<Vec<&str>> {
+    let parts: Vec<&str> = name.split('/').collect();
+    let sound = |part: &&str| {
+        // `Path` knows what else is special here: a drive letter or a prefix on Windows.
+        let mut seen = Path::new(part).components();
+        !part.contains(['\\', '\0'])
+            && matches!((seen.next(), seen.next()), (Some(Component::Normal(_)), None))
+    };
+    parts.iter().all(sound).then_some(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaping_and_odd_names_have_no_components() {
+        for name in ["", ".", "..", "../x", "a/../x", "/x", "a//b", "./a", "a/./b", "a/", "a\\b", "a\0b"] {
+            assert_eq!(components(name), None, "{name:?}");
+        }
+        assert_eq!(components("src/a b/..c.rs"), Some(vec!["src", "a b", "..c.rs"]));
+    }
+
+    #[test]
+    fn a_shared_name_has_slashes_and_no_oddities() {
+        assert_eq!(shared_name(Path::new("src").join("lib.rs").as_path()).as_deref(), Some("src/lib.rs"));
+        assert_eq!(shared_name(Path::new("../lib.rs")), None);
+        assert_eq!(shared_name(Path::new("")), None);
+    }
+
+    #[test]
+    fn the_reference_lists_are_left_out_whatever_their_case() {
+        assert!(is_ignored_dir("node_modules") && is_ignored_dir(".GIT") && !is_ignored_dir("Build"));
+        assert!(is_ignored_file("Thumbs.db") && is_ignored_file(".gitignore") && !is_ignored_file("main.py"));
+    }
+}

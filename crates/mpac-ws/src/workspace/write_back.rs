@@ -1,0 +1,198 @@
+//! Accepted commits written into the directory they came from: atomically, never outside it, and never over what somebody
+//! changed there meanwhile.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, Metadata};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::NamedTempFile;
+use thiserror::Error;
+
+use super::path::{TEMPORARY, components, is_ignored_dir, is_ignored_file};
+use super::{File, Workspace};
+
+/// The directory as we last knew it.
+#[derive(Debug)]
+pub(crate) struct Mirror {
+    root: PathBuf,
+    /// What we loaded or wrote last; a file that differs was changed by somebody else.
+    known: BTreeMap<String, Arc<str>>,
+}
+
+/// What became of one commit.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The file is the commit's content now.
+    Written,
+    /// Somebody changed the file: theirs stays, the commit lies in the file of this name.
+    KeptTheirs { beside: String },
+}
+
+/// Why a commit is in the session and not in the directory.
+#[derive(Debug, Error)]
+pub(crate) enum Refused {
+    #[error("the path leads out of the workspace")]
+    Outside,
+    #[error("{0} is not part of the workspace: names like it are ignored")]
+    Ignored(String),
+    #[error("{} is a symbolic link, which is never followed", .0.display())]
+    Link(PathBuf),
+    #[error("{} is no {kind}", .path.display())]
+    Occupied { path: PathBuf, kind: &'static str },
+    #[error("{0}: {1}")]
+    Io(Step, io::Error),
+}
+
+/// What was being done when the file system refused.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Look,
+    Directory,
+    Write,
+    Replace,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Look => "cannot look at what is there",
+            Self::Directory => "cannot create its directory",
+            Self::Write => "cannot write a temporary file beside it",
+            Self::Replace => "cannot put the new file in its place",
+        })
+    }
+}
+
+impl Mirror {
+    /// For the directory that `loaded` was read from; None when it was not read from one.
+    pub(crate) fn of(loaded: &Workspace) -> Option<Self> {
+        let known = loaded.files().map(|(path, file)| (path.to_owned(), Arc::clone(&file.content))).collect();
+        Some(Self { root: loaded.dir()?.to_owned(), known })
+    }
+
+    /// Writes `file` under its shared name, or beside it when somebody changed what is there.
+    ///
+    /// # Errors
+    /// [`Refused`] when the name leads out or the file system says no; the directory is then as it was, but for
+    /// directories created on the way.
+    pub(crate) fn write(&mut self, name: &str, file: &File) -> Result<Outcome, Refused> {
+        let target = self.place(name)?;
+        let there = look(&target)?;
+        let staged = stage(&target, &file.content, there.as_ref())?;
+        let on_disk = match there {
+            Some(_) => Some(fs::read(&target).map_err(|error| Refused::Io(Step::Look, error))?),
+            None => None,
+        };
+        let known = self.known.get(name).map(|content| content.as_bytes());
+        let outcome = if on_disk.as_deref() == Some(file.content.as_bytes()) {
+            Outcome::Written
+        } else if on_disk.as_deref() != known {
+            // Changed, removed or created by somebody else: all three are theirs to keep.
+            beside(&target, staged, file)?
+        } else {
+            replace(&target, staged, on_disk.is_some())?
+        };
+        self.known.insert(name.to_owned(), Arc::clone(&file.content));
+        Ok(outcome)
+    }
+
+    /// The path of a shared name, with its directories made; no step of it is a link or an ignored name.
+    fn place(&self, name: &str) -> Result<PathBuf, Refused> {
+        let parts = components(name).ok_or(Refused::Outside)?;
+        let (last, parents) = parts.split_last().ok_or(Refused::Outside)?;
+        let ignored = parents
+            .iter()
+            .find(|part| is_ignored_dir(part))
+            .or_else(|| Some(last).filter(|last| ignored_leaf(last)));
+        if let Some(part) = ignored {
+            return Err(Refused::Ignored((*part).to_owned()));
+        }
+        let mut path = self.root.clone();
+        for part in parents {
+            path.push(part);
+            match entry(&path)? {
+                None => fs::create_dir(&path).map_err(|error| Refused::Io(Step::Directory, error))?,
+                Some(found) if found.is_symlink() => return Err(Refused::Link(path)),
+                Some(found) if found.is_dir() => {}
+                Some(_) => return Err(Refused::Occupied { path, kind: "directory" }),
+            }
+        }
+        path.push(last);
+        Ok(path)
+    }
+}
+
+fn ignored_leaf(name: &str) -> bool {
+    // A file may take the place of an ignored directory too: `.git` is one in a worktree.
+    is_ignored_file(name) || (name.starts_with('.') && is_ignored_dir(name))
+}
+
+/// What is at `path` itself, links not followed.
+fn entry(path: &Path) -> Result<Option<Metadata>, Refused> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Refused::Io(Step::Look, error)),
+    }
+}
+
+fn look(target: &Path) -> Result<Option<Metadata>, Refused> {
+    match entry(target)? {
+        Some(found) if found.is_symlink() => Err(Refused::Link(target.to_owned())),
+        Some(found) if !found.is_file() => {
+            Err(Refused::Occupied { path: target.to_owned(), kind: "regular file" })
+        }
+        found => Ok(found),
+    }
+}
+
+/// The whole content in a temporary file of the same directory, on disk, with the mode of the file it will replace.
+fn stage(target: &Path, content: &str, like: Option<&Metadata>) -> Result<NamedTempFile, Refused> {
+    let failed = |error| Refused::Io(Step::Write, error);
+    let dir = target.parent().unwrap_or(target);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask, as for any new file
+    let mut staged = builder.tempfile_in(dir).map_err(failed)?;
+    staged.write_all(content.as_bytes()).map_err(failed)?;
+    if let Some(like) = like {
+        staged.as_file().set_permissions(like.permissions()).map_err(failed)?;
+    }
+    staged.as_file().sync_all().map_err(failed)?;
+    Ok(staged)
+}
+
+fn replace(target: &Path, staged: NamedTempFile, exists: bool) -> Result<Outcome, Refused> {
+    // Where nothing was a moment ago, whatever is there now is not ours to replace.
+    let placed = if exists { staged.persist(target) } else { staged.persist_noclobber(target) };
+    placed.map_err(|error| Refused::Io(Step::Replace, error.error))?;
+    sync_parent(target);
+    Ok(Outcome::Written)
+}
+
+/// `name.mpac-1a2b3c4d` beside the file that is kept.
+fn beside(target: &Path, staged: NamedTempFile, file: &File) -> Result<Outcome, Refused> {
+    let hex = file.state_ref.as_str().rsplit(':').next().unwrap_or_default();
+    let mut path = target.as_os_str().to_owned();
+    path.push(format!(".mpac-{}", hex.get(..8).unwrap_or(hex)));
+    let path = PathBuf::from(path);
+    if let Err(error) = staged.persist_noclobber(&path) {
+        // The same commit written twice; anything else under that name is not ours.
+        if fs::read(&path).ok().as_deref() != Some(file.content.as_bytes()) {
+            return Err(Refused::Io(Step::Replace, error.error));
+        }
+    }
+    sync_parent(&path);
+    Ok(Outcome::KeptTheirs { beside: path.file_name().unwrap_or_default().to_string_lossy().into_owned() })
+}
+
+/// Makes the rename durable; a file system that cannot sync a directory has no more to offer.
+fn sync_parent(path: &Path) {
+    if let Some(dir) = path.parent().and_then(|parent| fs::File::open(parent).ok()) {
+        let _ = dir.sync_all();
+    }
+}

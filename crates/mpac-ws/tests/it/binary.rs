@@ -1,0 +1,114 @@
+//! The program itself: what it prints, and how it exits.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_mpac-ws");
+
+fn run(args: &[&str]) -> Output {
+    Command::new(PROGRAM).args(args).output().unwrap()
+}
+
+/// The one line on stderr of a call that cannot work.
+fn mistake(args: &[&str]) -> String {
+    let output = run(args);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("error: "), "{stderr}");
+    stderr
+}
+
+#[test]
+fn a_port_in_use_is_named_with_the_remedy() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let line = mistake(&["--port", &port]);
+    assert!(line.contains(&port) && line.contains("--port 0"), "{line}");
+}
+
+#[test]
+fn a_missing_directory_is_named() {
+    let line = mistake(&["--port", "0", "--workspace", "no/such/dir"]);
+    assert!(line.contains("no/such/dir") && line.contains("--workspace"), "{line}");
+}
+
+#[test]
+fn a_mistyped_configuration_key_is_named_with_the_one_that_was_meant() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mpac.toml");
+    std::fs::write(&file, "prot = 9\n").unwrap();
+    let line = mistake(&["--config", file.to_str().unwrap()]);
+    let expected = format!("error: config {}: unknown key `prot` (did you mean `port`?)\n", file.display());
+    assert_eq!(line, expected);
+}
+
+#[test]
+fn options_that_make_no_sense_are_named() {
+    for (args, named) in [
+        (&["--prot", "1"][..], "--port"),
+        (&["--port", "x"], "--port"),
+        (&["--host", "203.0.113.7", "--port", "0"], "203.0.113.7"),
+        (&["--log", "mpac_ws=loud", "--port", "0"], "--log"),
+        (&["--role-policy", "no-such.json", "--port", "0"], "no-such.json"),
+        (&["--role-policy", "{", "--port", "0"], "--role-policy"),
+        (&["--write-back"], "--workspace"),
+        (&["--session", "", "--port", "0"], "--session"),
+        (&["--heartbeat-interval-sec", "0", "--port", "0"], "heartbeat_interval_sec"),
+    ] {
+        let line = mistake(args);
+        assert!(line.contains(named), "{line}");
+    }
+}
+
+#[test]
+fn profiles_that_the_core_refuses_are_refused_at_the_start() {
+    for flags in [["--security-profile", "verified"], ["--security-profile", "authenticated"]] {
+        assert!(mistake(&[&flags[..], &["--port", "0"]].concat()).contains("security_profile"));
+        assert!(
+            mistake(&[&flags[..], &["--port", "0", "--multi-session"]].concat()).contains("security_profile")
+        );
+    }
+}
+
+#[test]
+fn help_explains_every_group_with_defaults_and_examples() {
+    let output = run(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    let help = String::from_utf8(output.stdout).unwrap();
+    for part in [
+        "Server:",
+        "Workspace:",
+        "Session:",
+        "Times:",
+        "Limits:",
+        "[default: 8766]",
+        "Examples:",
+        "mpac-ws --workspace",
+    ] {
+        assert!(help.contains(part), "{part} is not in\n{help}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn it_prints_where_to_connect_and_ends_well_on_sigterm() {
+    let mut server = Command::new(PROGRAM)
+        .args(["--port", "0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let url = loop {
+        let line = lines.next().unwrap().unwrap();
+        if let Some(start) = line.find("ws://") {
+            break line[start..].split_whitespace().next().unwrap().to_owned();
+        }
+    };
+    assert!(std::net::TcpStream::connect(url.strip_prefix("ws://").unwrap()).is_ok(), "{url}");
+    let killed = Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+}

@@ -1,0 +1,140 @@
+//! The shared files: reading, committing, writing back.
+
+use std::fs;
+
+use mpac_wire::StateRef;
+use serde_json::{Value, json};
+use tempfile::{TempDir, tempdir};
+
+use crate::rig::{Client, host};
+
+fn dir_with(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempdir().unwrap();
+    for (path, content) in files {
+        fs::write(dir.path().join(path), content).unwrap();
+    }
+    dir
+}
+
+/// Commits `after` to `path`, based on `before`.
+async fn commit(client: &mut Client, op: &str, path: &str, before: &str, after: &str) {
+    let (before, after_ref) = (StateRef::of(before), StateRef::of(after));
+    let mut changes = json!({});
+    changes[path] = json!({"content": after, "state_ref_before": before.as_str()});
+    let payload = json!({
+        "op_id": op, "target": path, "op_kind": "replace", "state_ref_before": before.as_str(),
+        "state_ref_after": after_ref.as_str(), "file_changes": changes,
+    });
+    client.say("OP_COMMIT", payload).await;
+}
+
+async fn read(client: &mut Client, path: &str) -> Value {
+    client.send(json!({"type": "FILE_READ", "path": path}).to_string()).await;
+    client.next().await
+}
+
+#[tokio::test]
+async fn files_can_be_listed_and_read_before_hello() {
+    let dir = dir_with(&[("b.py", "héllo"), ("a.py", "x\r\ny")]);
+    let host = host(&["--workspace", dir.path().to_str().unwrap()]).await;
+    let mut client = host.connect("/").await;
+    let list = client.is_alive().await;
+    let expected = json!({"type": "FILE_LIST_RESPONSE", "files": [
+        {"path": "a.py", "state_ref": StateRef::of("x\r\ny").as_str(), "size": 4},
+        {"path": "b.py", "state_ref": "sha256:3c48591d8d098a45", "size": 5},
+    ]});
+    assert_eq!(list, expected);
+    let content = json!({
+        "type": "FILE_CONTENT", "path": "a.py", "content": "x\r\ny", "state_ref": StateRef::of("x\r\ny").as_str(),
+    });
+    assert_eq!(read(&mut client, "a.py").await, content);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_answered_with_the_reason() {
+    let dir = dir_with(&[("a.py", "x")]);
+    let host = host(&["--workspace", dir.path().to_str().unwrap()]).await;
+    let mut client = host.connect("/").await;
+    for path in ["b.py", "../a.py", "/etc/passwd", "sub/../../a.py"] {
+        let error = json!({"type": "FILE_ERROR", "path": path, "error": "File not found"});
+        assert_eq!(read(&mut client, path).await, error);
+    }
+    client.send(r#"{"type":"FILE_READ"}"#).await;
+    assert_eq!(client.next().await, json!({"type": "FILE_ERROR", "path": "", "error": "missing path"}));
+}
+
+#[tokio::test]
+async fn the_summary_says_who_is_here_and_what_is_shared() {
+    let dir = dir_with(&[("a.py", "x")]);
+    let host = host(&["--workspace", dir.path().to_str().unwrap()]).await;
+    let mut alice = host.join("agent:alice").await;
+    alice.announce("i-1", "a.py").await;
+    alice.send(r#"{"type":"SESSION_SUMMARY"}"#).await;
+    let summary = alice.until("SESSION_SUMMARY_RESPONSE").await;
+    let session = &summary["session"];
+    assert_eq!(session["session_id"], "default");
+    assert_eq!(session["participants"][0]["principal_id"], "agent:alice");
+    assert_eq!(session["active_intents"][0]["intent_id"], "i-1");
+    assert_eq!(session["workspace_dir"], json!(dir.path().canonicalize().unwrap()));
+}
+
+#[tokio::test]
+async fn a_commit_is_relayed_without_its_content_and_then_announced_as_a_new_file_state() {
+    let dir = dir_with(&[("a.py", "one")]);
+    let host = host(&["--workspace", dir.path().to_str().unwrap()]).await;
+    let (mut alice, mut bob) = (host.join("agent:alice").await, host.join("agent:bob").await);
+    commit(&mut alice, "op-1", "a.py", "one", "two").await;
+    for client in [&mut alice, &mut bob] {
+        let relay = client.until("OP_COMMIT").await;
+        assert_eq!(relay["payload"]["op_id"], "op-1");
+        assert_eq!(relay["payload"].get("file_changes"), None);
+        let updated = client.next().await;
+        let state_ref = StateRef::of("two").as_str().to_owned();
+        let expected = json!({
+            "type": "FILE_UPDATED", "path": "a.py", "state_ref": state_ref, "updated_by": "agent:alice",
+        });
+        assert_eq!(updated, expected);
+    }
+    assert_eq!(read(&mut bob, "./a.py").await["content"], "two");
+    drop((alice, bob));
+    host.stop().await;
+    assert_eq!(fs::read_to_string(dir.path().join("a.py")).unwrap(), "one", "no --write-back: not touched");
+}
+
+#[tokio::test]
+async fn a_stale_commit_changes_nothing() {
+    let dir = dir_with(&[("a.py", "one")]);
+    let host = host(&["--write-back", "--workspace", dir.path().to_str().unwrap()]).await;
+    let mut alice = host.join("agent:alice").await;
+    commit(&mut alice, "op-1", "a.py", "old", "two").await;
+    assert_eq!(alice.until("PROTOCOL_ERROR").await["payload"]["error_code"], "STALE_STATE_REF");
+    assert_eq!(read(&mut alice, "a.py").await["content"], "one");
+    commit(&mut alice, "op-2", "../a.py", "", "evil").await;
+    assert_eq!(alice.until("PROTOCOL_ERROR").await["payload"]["error_code"], "MALFORMED_MESSAGE");
+    drop(alice);
+    host.stop().await;
+    assert_eq!(fs::read_to_string(dir.path().join("a.py")).unwrap(), "one");
+}
+
+#[tokio::test]
+async fn with_write_back_accepted_commits_are_in_the_directory_when_the_server_has_stopped() {
+    let dir = dir_with(&[("a.py", "one\r\n"), ("edited.py", "one")]);
+    let host = host(&["--write-back", "--workspace", dir.path().to_str().unwrap()]).await;
+    let mut alice = host.join("agent:alice").await;
+    fs::write(dir.path().join("edited.py"), "by hand").unwrap();
+    commit(&mut alice, "op-1", "a.py", "one\r\n", "two\r\n").await;
+    commit(&mut alice, "op-2", "./new/b.py", "", "b").await;
+    commit(&mut alice, "op-3", "edited.py", "one", "hello\n").await;
+    commit(&mut alice, "op-4", ".git/hooks/pre-commit", "", "evil").await;
+    for _ in 0..4 {
+        alice.until("FILE_UPDATED").await;
+    }
+    drop(alice);
+    host.stop().await;
+    let text = |path: &str| fs::read_to_string(dir.path().join(path)).unwrap();
+    assert_eq!(text("a.py"), "two\r\n");
+    assert_eq!(text("new/b.py"), "b");
+    assert_eq!(text("edited.py"), "by hand");
+    assert_eq!(text("edited.py.mpac-5891b5b5"), "hello\n");
+    assert!(!dir.path().join(".git").exists());
+}

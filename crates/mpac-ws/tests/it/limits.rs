@@ -1,0 +1,94 @@
+//! What one connection may cost, and that the others do not pay for it.
+
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::rig::{host, kind_of};
+
+#[tokio::test]
+async fn a_frame_of_the_limit_is_read_and_one_byte_more_closes_with_1009() {
+    let host = host(&[]).await;
+    let mut client = host.connect("/").await;
+    client.send("x".repeat(1_048_576)).await;
+    assert_eq!(client.next().await["payload"]["error_code"], "MALFORMED_MESSAGE");
+    client.send("x".repeat(1_048_577)).await;
+    assert_eq!(client.close_code().await, 1009);
+    let mut other = host.join("agent:bob").await;
+    other.is_alive().await;
+}
+
+#[tokio::test]
+async fn more_messages_than_the_rate_allows_close_with_1008() {
+    let host = host(&["--rate-per-sec=1", "--rate-burst=5"]).await;
+    let mut client = host.connect("/").await;
+    for _ in 0..7 {
+        client.send(r#"{"type":"FILE_LIST"}"#).await;
+    }
+    let (kinds, code) = client.rest().await;
+    assert_eq!(code, 1008);
+    assert!(kinds.len() <= 5, "{} answers", kinds.len());
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_disconnected_and_the_others_get_everything() {
+    const FRAMES: usize = 300;
+    let host = host(&["--queue-frames=20"]).await;
+    let mut slow = host.connect_with("/", Some(8 * 1024)).await;
+    slow.hello("agent:slow").await;
+    let (mut alice, mut bob) = (host.join("agent:alice").await, host.join("agent:bob").await);
+    let objective = "x".repeat(60_000);
+    let reader = tokio::spawn(async move {
+        for _ in 0..FRAMES {
+            bob.until("INTENT_ANNOUNCE").await;
+        }
+        bob
+    });
+    for n in 0..FRAMES {
+        let scope = json!({"kind": "file_set", "resources": [format!("{n}.py")]});
+        alice
+            .say(
+                "INTENT_ANNOUNCE",
+                json!({"intent_id": format!("i-{n}"), "objective": objective, "scope": scope}),
+            )
+            .await;
+        // Its own echo, so that only one of the three is slow.
+        alice.until("INTENT_ANNOUNCE").await;
+    }
+    let mut bob = reader.await.unwrap();
+    let (kinds, code) = slow.rest().await;
+    assert_eq!(code, 1008);
+    assert!(kinds.len() < FRAMES, "{} frames", kinds.len());
+    bob.is_alive().await;
+    alice.is_alive().await;
+}
+
+#[tokio::test]
+async fn a_file_whose_answer_fits_into_no_frame_is_too_large() {
+    let host = host(&["--max-frame-bytes=8192"]).await;
+    let mut alice = host.join("agent:alice").await;
+    // Just small enough to come in; the path is in the answer too, and a longer one than in the commit makes it too large.
+    let content = "x".repeat(7_000);
+    let before = mpac_wire::StateRef::of("");
+    let payload = json!({
+        "op_id": "op-1", "target": "a.txt", "op_kind": "replace", "state_ref_before": before.as_str(),
+        "state_ref_after": mpac_wire::StateRef::of(&content).as_str(),
+        "file_changes": {"a.txt": {"content": content, "state_ref_before": before.as_str()}},
+    });
+    alice.say("OP_COMMIT", payload).await;
+    alice.until("FILE_UPDATED").await;
+    for (path, answer) in
+        [("a.txt".to_owned(), "FILE_CONTENT"), (format!("{}a.txt", "./".repeat(1000)), "FILE_ERROR")]
+    {
+        alice.send(json!({"type": "FILE_READ", "path": path}).to_string()).await;
+        assert_eq!(kind_of(&alice.next().await), answer);
+    }
+}
+
+#[tokio::test]
+async fn pings_of_a_client_are_answered() {
+    use futures::StreamExt;
+    let host = host(&[]).await;
+    let mut client = host.connect("/").await;
+    client.frame(Message::Ping("x".into())).await;
+    assert_eq!(client.socket.next().await.unwrap().unwrap(), Message::Pong("x".into()));
+}

@@ -1,0 +1,11 @@
+//! The server over loopback, and its binary.
+#![expect(clippy::unwrap_used, reason = "a test, and what tests share, has failed where it cannot go on")]
+
+mod binary;
+mod files;
+mod handshake;
+mod joining;
+mod limits;
+mod rig;
+mod sessions;
+mod stopping;

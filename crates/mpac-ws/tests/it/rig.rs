@@ -1,0 +1,184 @@
+//! A server in this process, and clients that speak plain JSON to it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Parser;
+use futures::{SinkExt, StreamExt};
+use mpac_ws::cli::Settings;
+use mpac_ws::server::Server;
+use serde_json::{Value, json};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+/// Long enough for a busy machine; a test that needs it has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) async fn patiently<F: Future>(what: F) -> F::Output {
+    timeout(PATIENCE, what).await.expect("nothing came")
+}
+
+/// A running server. It ends with its test's runtime; [`Host::stop`] is for what an orderly end does.
+pub(crate) struct Host {
+    pub(crate) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+/// Starts a server with `flags` on a free port.
+pub(crate) async fn host(flags: &[&str]) -> Host {
+    let settings = Settings::try_parse_from([&["mpac-ws", "--port=0"], flags].concat()).unwrap();
+    let server = Server::bind(settings).await.unwrap();
+    let address = server.address();
+    let (stop, stopped) = oneshot::channel();
+    let task = tokio::spawn(async move {
+        server.run(async { stopped.await.unwrap_or(()) }).await.unwrap();
+    });
+    Host { address, stop, task }
+}
+
+impl Host {
+    /// Stops it and waits until it is down, which takes a while longer where a client neither reads nor hangs up.
+    pub(crate) async fn stop(self) {
+        let _ = self.stop.send(());
+        patiently(self.task).await.unwrap();
+    }
+
+    /// Begins the stop.
+    pub(crate) fn stopping(self) -> JoinHandle<()> {
+        let _ = self.stop.send(());
+        self.task
+    }
+
+    /// A connection to `path` on which nobody has said HELLO.
+    pub(crate) async fn connect(&self, path: &str) -> Client {
+        self.connect_with(path, None).await
+    }
+
+    /// As [`Host::connect`], with a receive buffer of that many bytes.
+    pub(crate) async fn connect_with(&self, path: &str, buffer: Option<u32>) -> Client {
+        let socket = TcpSocket::new_v4().unwrap();
+        if let Some(bytes) = buffer {
+            socket.set_recv_buffer_size(bytes).unwrap();
+        }
+        let stream = socket.connect(self.address).await.unwrap();
+        let url = format!("ws://{}{path}", self.address);
+        let (socket, _) = client_async(url, stream).await.unwrap();
+        Client { socket, who: String::new(), session: "default".to_owned(), count: 0 }
+    }
+
+    /// `who`, admitted to the default session.
+    pub(crate) async fn join(&self, who: &str) -> Client {
+        let mut client = self.connect("/").await;
+        assert_eq!(client.hello(who).await["message_type"], "SESSION_INFO");
+        client
+    }
+}
+
+/// One connection.
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<TcpStream>,
+    pub(crate) who: String,
+    pub(crate) session: String,
+    count: u64,
+}
+
+impl Client {
+    /// Says HELLO as `who` and gives the answer.
+    pub(crate) async fn hello(&mut self, who: &str) -> Value {
+        self.who = who.to_owned();
+        self.say("HELLO", json!({"display_name": who, "roles": ["contributor"], "capabilities": []})).await;
+        self.next().await
+    }
+
+    /// Sends a message.
+    pub(crate) async fn say(&mut self, message_type: &str, payload: Value) {
+        let text = self.envelope(message_type, payload).to_string();
+        self.send(text).await;
+    }
+
+    /// What [`Client::say`] sends.
+    pub(crate) fn envelope(&mut self, message_type: &str, payload: Value) -> Value {
+        self.count += 1;
+        json!({
+            "protocol": "MPAC", "version": "0.1.13", "message_type": message_type,
+            "message_id": format!("{}-{}", self.who, self.count), "session_id": self.session,
+            "sender": {
+                "principal_id": self.who, "principal_type": "agent", "sender_instance_id": format!("{}:1", self.who),
+            },
+            "ts": "2026-01-02T03:04:05Z", "payload": payload,
+            "watermark": {"kind": "lamport_clock", "value": self.count},
+        })
+    }
+
+    /// Announces an intent on one file.
+    pub(crate) async fn announce(&mut self, id: &str, file: &str) {
+        let scope = json!({"kind": "file_set", "resources": [file]});
+        self.say("INTENT_ANNOUNCE", json!({"intent_id": id, "objective": "work", "scope": scope})).await;
+    }
+
+    /// Sends a text frame as it is.
+    pub(crate) async fn send(&mut self, text: impl Into<String>) {
+        self.frame(Message::Text(text.into().into())).await;
+    }
+
+    pub(crate) async fn frame(&mut self, message: Message) {
+        patiently(self.socket.send(message)).await.unwrap();
+    }
+
+    /// The next text frame.
+    pub(crate) async fn next(&mut self) -> Value {
+        loop {
+            match patiently(self.socket.next()).await.expect("the connection ended").unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Close(frame) => panic!("closed: {frame:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next frame whose `message_type` or `type` is `kind`.
+    pub(crate) async fn until(&mut self, kind: &str) -> Value {
+        loop {
+            let frame = self.next().await;
+            if kind_of(&frame) == kind {
+                return frame;
+            }
+        }
+    }
+
+    /// Reads to the end: the kinds of what came, and the close code (1006 when there was none).
+    pub(crate) async fn rest(&mut self) -> (Vec<String>, u16) {
+        let mut kinds = Vec::new();
+        loop {
+            match patiently(self.socket.next()).await {
+                Some(Ok(Message::Text(text))) => {
+                    kinds.push(kind_of(&serde_json::from_str(&text).unwrap()).to_owned())
+                }
+                Some(Ok(Message::Close(frame))) => {
+                    return (kinds, frame.map_or(1005, |frame| frame.code.into()));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return (kinds, 1006),
+            }
+        }
+    }
+
+    pub(crate) async fn close_code(&mut self) -> u16 {
+        self.rest().await.1
+    }
+
+    /// That it is still served: asks for the files and waits for them, skipping everything else.
+    pub(crate) async fn is_alive(&mut self) -> Value {
+        self.send(r#"{"type":"FILE_LIST"}"#).await;
+        self.until("FILE_LIST_RESPONSE").await
+    }
+}
+
+pub(crate) fn kind_of(frame: &Value) -> &str {
+    frame["message_type"].as_str().or_else(|| frame["type"].as_str()).unwrap_or("?")
+}

@@ -1,0 +1,99 @@
+//! Many sessions on one server.
+
+use serde_json::json;
+
+use crate::rig::{Client, Host, host};
+
+async fn in_session(host: &Host, id: &str) -> Client {
+    let mut client = host.connect(&format!("/session/{id}")).await;
+    client.session = id.to_owned();
+    client
+}
+
+async fn summary(client: &mut Client) -> serde_json::Value {
+    client.send(r#"{"type":"SESSION_SUMMARY"}"#).await;
+    client.until("SESSION_SUMMARY_RESPONSE").await["session"].take()
+}
+
+#[tokio::test]
+async fn a_path_without_session_is_closed_with_4004() {
+    let host = host(&["--multi-session"]).await;
+    for path in ["/", "/session/", "/session", "/sessions/a", "/session//a"] {
+        assert_eq!(host.connect(path).await.close_code().await, 4004, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn without_multi_session_every_path_leads_to_the_one_session() {
+    let host = host(&["--session", "team"]).await;
+    for (n, path) in ["/", "/session/other", "/a/b?c=d", "/healthz"].iter().enumerate() {
+        let mut client = host.connect(path).await;
+        client.session = "team".to_owned();
+        assert_eq!(client.hello(&format!("agent:{n}")).await["payload"]["session_id"], "team", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn sessions_do_not_hear_each_other() {
+    let host = host(&["--multi-session"]).await;
+    let (mut alice, mut bob) = (in_session(&host, "a").await, in_session(&host, "b").await);
+    alice.hello("agent:same").await;
+    assert_eq!(bob.hello("agent:same").await["message_type"], "SESSION_INFO", "names are per session");
+    alice.announce("i-a", "a.py").await;
+    bob.announce("i-b", "a.py").await;
+    assert_eq!(bob.next().await["payload"]["intent_id"], "i-b");
+}
+
+#[tokio::test]
+async fn the_id_is_not_decoded_and_what_follows_it_is_ignored() {
+    let host = host(&["--multi-session"]).await;
+    let mut client = host.connect("/session/a%20b/more?x=y").await;
+    client.session = "a%20b".to_owned();
+    assert_eq!(client.hello("agent:alice").await["payload"]["session_id"], "a%20b");
+}
+
+#[tokio::test]
+async fn a_session_exists_from_its_first_accepted_hello() {
+    let host = host(&["--multi-session"]).await;
+    let (mut first, mut second) = (in_session(&host, "x").await, in_session(&host, "x").await);
+    let unknown = summary(&mut first).await;
+    assert_eq!(unknown["error"], "session_not_found");
+    assert_eq!(unknown["workspace_dir"], json!(null));
+    assert_eq!(first.is_alive().await["files"], json!([]));
+    first.session = "y".to_owned();
+    first.hello("agent:alice").await;
+    assert_eq!(summary(&mut first).await["error"], "session_not_found", "a refused HELLO opens nothing");
+    first.session = "x".to_owned();
+    first.hello("agent:alice").await;
+    assert_eq!(summary(&mut second).await["participant_count"], 1);
+}
+
+#[tokio::test]
+async fn beyond_the_limit_a_hello_is_refused_and_the_connection_stays() {
+    let host = host(&["--multi-session", "--max-sessions=1"]).await;
+    let (mut alice, mut bob) = (in_session(&host, "a").await, in_session(&host, "b").await);
+    assert_eq!(alice.hello("agent:alice").await["message_type"], "SESSION_INFO");
+    let refused = bob.hello("agent:bob").await;
+    assert_eq!(refused["message_type"], "PROTOCOL_ERROR");
+    assert_eq!(refused["payload"]["error_code"], "INVALID_REFERENCE");
+    assert_eq!(refused["payload"]["refers_to"], "agent:bob-1");
+    assert_eq!(summary(&mut bob).await["error"], "session_not_found");
+    let mut late = in_session(&host, "a").await;
+    assert_eq!(late.hello("agent:late").await["message_type"], "SESSION_INFO");
+}
+
+#[tokio::test]
+async fn a_configured_session_is_there_before_anybody_joins() {
+    let host = host(&["--multi-session", "--session", "team"]).await;
+    let mut client = in_session(&host, "team").await;
+    assert_eq!(summary(&mut client).await["participant_count"], 0);
+}
+
+#[tokio::test]
+async fn the_coordinator_speaks_when_its_time_has_come() {
+    let host = host(&["--heartbeat-interval-sec=0.01"]).await;
+    let mut alice = host.join("agent:alice").await;
+    for _ in 0..3 {
+        assert_eq!(alice.until("COORDINATOR_STATUS").await["payload"]["event"], "heartbeat");
+    }
+}
