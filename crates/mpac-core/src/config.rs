@@ -228,7 +228,18 @@ impl SessionConfig {
         policy
     }
 
-    fn resolution_timeout(&self) -> Seconds {
+    /// Seconds of a freeze's phase: 60 for the first, 240 for the second (FRZ-18).
+    pub fn frozen_phase(&self, phase: u8) -> Seconds {
+        let policy = &self.governance;
+        if phase == 1 {
+            policy.frozen_scope_phase_1_sec.clone().unwrap_or(Seconds::whole(60))
+        } else {
+            policy.frozen_scope_phase_2_sec.clone().unwrap_or(Seconds::whole(240))
+        }
+    }
+
+    /// Seconds a conflict may stay pending: 300; 0 disables (GOV-14).
+    pub fn resolution_timeout(&self) -> Seconds {
         let configured = self.governance.resolution_timeout_sec.clone();
         configured.or_else(|| self.liveness.resolution_timeout_sec.clone()).unwrap_or(Seconds::whole(300))
     }

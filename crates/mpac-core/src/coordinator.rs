@@ -5,9 +5,11 @@ mod conflict;
 mod deadlines;
 mod dispatch;
 mod gate;
+mod governance;
 mod intent;
 mod operation;
 mod outbox;
+mod records;
 mod recover;
 mod session;
 mod state;
@@ -78,6 +80,7 @@ impl Coordinator {
             pending_by_proposer: BTreeMap::new(),
             disputes_by_intent: BTreeMap::new(),
             disputes_by_op: BTreeMap::new(),
+            frozen: BTreeSet::new(),
             deadlines: deadlines::Deadlines::default(),
             config,
         };

@@ -214,6 +214,17 @@ pub enum Refusal {
     /// A path that could lead out of the workspace.
     #[error("payload.file_changes: {0:?} is no safe path: relative, without .., backslash or NUL")]
     UnsafePath(String),
+    /// The target lies in a frozen scope.
+    #[error("{target} is frozen until conflict {conflict} is resolved")]
+    TargetFrozen {
+        /// What.
+        target: String,
+        /// By which conflict.
+        conflict: ConflictId,
+    },
+    /// All of the scope is frozen.
+    #[error("this scope is frozen until these conflicts are resolved: {0:?}")]
+    ScopeFrozen(alloc::vec::Vec<ConflictId>),
     /// Two keys of `file_changes` name one file.
     #[error("payload.file_changes: {0:?} is given twice")]
     RepeatedPath(String),
@@ -248,7 +259,7 @@ impl Refusal {
             | Self::TargetChanged { .. }
             | Self::ConflictState { .. }
             | Self::ForeignOutcome(_) => C::InvalidReference,
-            Self::OperationFrozen(_) => C::ScopeFrozen,
+            Self::OperationFrozen(_) | Self::TargetFrozen { .. } | Self::ScopeFrozen(_) => C::ScopeFrozen,
             Self::SessionClosed => C::SessionClosed,
             Self::CoordinatorId(_)
             | Self::ForeignSender { .. }
@@ -304,6 +315,8 @@ impl Refusal {
             Self::IntentNeeded => "OPS-14",
             Self::StaleStateRef { .. } => "OCC-03",
             Self::ContentMismatch { .. } => "OCC-06",
+            Self::TargetFrozen { .. } => "FRZ-02",
+            Self::ScopeFrozen(_) => "FRZ-03",
             Self::UnsafePath(_) | Self::RepeatedPath(_) => "OCC-08",
         }
     }

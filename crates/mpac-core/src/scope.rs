@@ -1,10 +1,12 @@
 //! When two scopes are in each other's way, and the index that finds them.
 
+pub mod containment;
 pub mod glob;
 pub mod index;
 pub mod normalize;
 pub mod overlap;
 
+pub use containment::{Cover, cover, is_inside};
 pub use index::ScopeIndex;
 pub use normalize::{is_safe, normalize};
 pub use overlap::{Overlap, contains_target, overlap};

@@ -9,7 +9,8 @@ use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, ResolutionId};
 
 use super::gate::Facts;
 use super::outbox::Outbox;
-use super::state::{Session, Settled};
+use super::records::Settled;
+use super::state::Session;
 use crate::output::{Output, Recipients};
 use crate::table::{conflict, operation};
 

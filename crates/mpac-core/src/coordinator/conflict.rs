@@ -7,7 +7,8 @@ pub(super) mod resolve;
 
 use mpac_wire::ConflictId;
 
-use super::state::{Conflict, Session};
+use super::records::Conflict;
+use super::state::Session;
 use crate::refusal::Refusal;
 
 fn known<'a>(session: &'a Session, id: &ConflictId) -> Result<&'a Conflict, Refusal> {

@@ -6,7 +6,7 @@ use super::deadlines::Cause;
 use super::gate::{self, Facts};
 use super::outbox::Outbox;
 use super::state::Session;
-use super::{cascade, conflict, intent, operation, session as layer};
+use super::{cascade, conflict, governance, intent, operation, session as layer};
 use crate::refusal::Refusal;
 
 /// Fires everything due at `now`, in the order of one sweep, and moves the session's time there (D-013).
@@ -17,6 +17,8 @@ pub(super) fn timers(session: &mut Session, out: &mut Outbox, now: Timestamp) {
             Cause::IntentTtl(_, id) => intent::expire::apply(session, out, &id),
             Cause::Grace(_, op) => cascade::grace_over(session, out, &op),
             Cause::Silent(principal) => layer::liveness::silent(session, out, &principal),
+            Cause::Unresolved(_, conflict) => governance::timeout::over(session, out, &conflict),
+            Cause::FreezePhase(_, conflict) => governance::freeze::next_phase(session, out, &conflict),
             Cause::Status => layer::status::heartbeat(session, out, at),
         }
     }

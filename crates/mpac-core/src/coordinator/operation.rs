@@ -8,7 +8,8 @@ use mpac_wire::names::RejectReason;
 use mpac_wire::{ConflictId, IntentId, OpId, StateRef};
 
 use super::outbox::Outbox;
-use super::state::{Operation, Session};
+use super::records::Operation;
+use super::state::Session;
 use crate::refusal::Refusal;
 use crate::table::intent::State;
 

@@ -9,7 +9,8 @@ use mpac_wire::snapshot::{
 };
 use mpac_wire::{Integer, Seconds};
 
-use super::state::{Conflict, Intent, Member, Operation, Session};
+use super::records::{Conflict, Member, Operation};
+use super::state::{Intent, Session};
 use crate::table::{conflict, intent, operation};
 
 /// The session's version of the format.
@@ -110,6 +111,7 @@ fn operation_record(op: &Operation) -> OperationRecord {
     record.summary = op.summary.clone();
     record.uncoordinated = flag(op.uncoordinated);
     record.out_of_scope = flag(op.out_of_scope);
+    record.contested = flag(op.contested);
     record.content_missing = flag(op.content_missing);
     record.sequence = Some(Integer::new(op.sequence));
     record.grace_until = op.grace_until;
@@ -132,7 +134,9 @@ fn conflict_record(conflict: &Conflict) -> ConflictRecord {
     record.escalated_at = conflict.escalated.as_ref().map(|(_, at)| *at);
     record.resolution_id = conflict.resolution.as_ref().map(|settled| settled.id.clone());
     record.resolved_by = conflict.resolution.as_ref().map(|settled| settled.by.clone());
-    record.scope_frozen = Some(false);
+    record.scope_frozen = Some(conflict.freeze.is_some() && !conflict.state.is_terminal());
+    record.frozen_at = conflict.freeze.as_ref().map(|freeze| freeze.at);
+    record.phase = conflict.freeze.as_ref().map(|freeze| Integer::new(freeze.phase.into()));
     record.basis = Some(conflict.basis.clone());
     record.based_on_watermark = Some(conflict.based_on.clone());
     record.description = Some(conflict.description.clone());

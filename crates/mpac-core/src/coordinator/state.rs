@@ -1,58 +1,24 @@
-//! The whole state of a session as one value: records and lookups, no rules.
+//! The whole state of a session as one value, and the only way its records change state. No rules.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use mpac_wire::names::{
-    AckType, ConflictCategory, Decision, HeartbeatStatus, OpKind, Priority, Role, Severity,
-};
-use mpac_wire::payload::{Backend, Basis, Outcome};
+use mpac_wire::names::{HeartbeatStatus, Priority};
 use mpac_wire::{
-    ClaimedTime, ConflictId, InstanceId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope,
-    Seconds, Sender, StateRef, Timestamp, Watermark,
+    ConflictId, InstanceId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope, Seconds, Sender,
+    StateRef, Timestamp,
 };
 
 use super::deadlines::{Cause, Deadlines};
+use super::records::{Conflict, Connection, Freeze, Frontier, Member, NewIntent, Operation};
 use crate::config::SessionConfig;
 use crate::ids::IdSource;
 use crate::input::ConnId;
 use crate::lamport::LamportClock;
 use crate::scope::ScopeIndex;
 use crate::table::{conflict, intent, operation};
-
-/// A participant, present or not.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Member {
-    pub(crate) sender: Sender,
-    pub(crate) display_name: String,
-    pub(crate) roles: Vec<Role>,
-    pub(crate) capabilities: Vec<String>,
-    pub(crate) backend: Option<Backend>,
-    pub(crate) status: HeartbeatStatus,
-    pub(crate) available: bool,
-    /// Said GOODBYE and no HELLO since (D-019).
-    pub(crate) departed: bool,
-    pub(crate) last_seen: Timestamp,
-    pub(crate) last_message: Option<MessageId>,
-    /// Its connection, while there is one.
-    pub(crate) conn: Option<ConnId>,
-    /// Its place in the order of joining.
-    pub(crate) joined: u64,
-}
-
-impl Member {
-    /// Only observers: may look, report and escalate (INT-21).
-    pub(crate) fn is_read_only(&self) -> bool {
-        !self.roles.is_empty() && self.roles.iter().all(|role| *role == Role::Observer)
-    }
-
-    /// Owner or arbiter, present (D-044).
-    pub(crate) fn governs(&self) -> bool {
-        !self.departed && self.roles.iter().any(|role| matches!(role, Role::Owner | Role::Arbiter))
-    }
-}
 
 /// Somebody announced what they are about to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,95 +49,6 @@ impl Intent {
     pub(crate) fn is_live(&self) -> bool {
         !self.state.is_terminal()
     }
-}
-
-/// What a new intent begins with; its state is the table's to give.
-pub(crate) struct NewIntent {
-    pub(crate) id: IntentId,
-    pub(crate) owner: PrincipalId,
-    pub(crate) objective: String,
-    pub(crate) scope: Scope,
-    pub(crate) ttl: Seconds,
-    pub(crate) message: MessageId,
-    pub(crate) assumptions: Vec<String>,
-    pub(crate) priority: Priority,
-    pub(crate) parent: Option<IntentId>,
-    pub(crate) supersedes: Option<IntentId>,
-}
-
-/// Somebody changes something, or asks to.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Operation {
-    pub(crate) id: OpId,
-    pub(crate) intent: Option<IntentId>,
-    pub(crate) proposer: PrincipalId,
-    pub(crate) state: operation::State,
-    pub(crate) target: String,
-    pub(crate) kind: OpKind,
-    pub(crate) before: Option<StateRef>,
-    pub(crate) after: Option<StateRef>,
-    pub(crate) created_at: Timestamp,
-    pub(crate) change_ref: Option<String>,
-    pub(crate) summary: Option<String>,
-    pub(crate) uncoordinated: bool,
-    pub(crate) out_of_scope: bool,
-    pub(crate) content_missing: bool,
-    /// Until when it outlives its intent (CAS-02).
-    pub(crate) grace_until: Option<Timestamp>,
-    pub(crate) sequence: u64,
-}
-
-/// Two parties are in each other's way.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Conflict {
-    pub(crate) id: ConflictId,
-    pub(crate) category: ConflictCategory,
-    pub(crate) severity: Severity,
-    pub(crate) basis: Basis,
-    pub(crate) based_on: Watermark,
-    pub(crate) description: String,
-    pub(crate) intents: Vec<IntentId>,
-    pub(crate) ops: Vec<OpId>,
-    /// Owners of the intents and proposers of the operations, sorted.
-    pub(crate) principals: Vec<PrincipalId>,
-    pub(crate) a: Option<(PrincipalId, IntentId)>,
-    pub(crate) b: Option<(PrincipalId, IntentId)>,
-    pub(crate) state: conflict::State,
-    pub(crate) created_at: Timestamp,
-    pub(crate) report: Option<MessageId>,
-    pub(crate) acks: Vec<(PrincipalId, AckType, Timestamp)>,
-    pub(crate) escalated: Option<(PrincipalId, Timestamp)>,
-    pub(crate) resolution: Option<Settled>,
-    pub(crate) sequence: u64,
-}
-
-/// Who settled a conflict, when and how (GOV-10).
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Settled {
-    pub(crate) id: ResolutionId,
-    pub(crate) by: PrincipalId,
-    pub(crate) decision: Decision,
-    pub(crate) outcome: Option<Outcome>,
-    pub(crate) rationale: String,
-    pub(crate) at: Timestamp,
-    /// It was escalated then, to whom: later comers are judged by that (GOV-03).
-    pub(crate) escalated_to: Option<PrincipalId>,
-}
-
-/// The last that was heard of one sender instance (SEC-21).
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Frontier {
-    pub(crate) ts: Option<ClaimedTime>,
-    pub(crate) lamport: Option<u64>,
-}
-
-/// A connection: who speaks on it, and how it behaved.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Connection {
-    pub(crate) principal: Option<PrincipalId>,
-    pub(crate) refused_hellos: u32,
-    /// When its malformed frames of the last minute came (D-025).
-    pub(crate) malformed: VecDeque<Timestamp>,
 }
 
 /// Everything a session is.
@@ -212,6 +89,8 @@ pub(crate) struct Session {
     /// Derived: conflicts that are not over, by intent and by operation.
     pub(crate) disputes_by_intent: BTreeMap<IntentId, BTreeSet<ConflictId>>,
     pub(crate) disputes_by_op: BTreeMap<OpId, BTreeSet<ConflictId>>,
+    /// Derived: conflicts whose scope is frozen.
+    pub(crate) frozen: BTreeSet<ConflictId>,
     /// Derived: what falls due.
     pub(crate) deadlines: Deadlines,
 }
@@ -363,8 +242,43 @@ impl Session {
             for op in &record.ops {
                 take(&mut self.disputes_by_op, op, id);
             }
+            self.frozen.remove(id);
+            let waiting =
+                [record.timeout_at.take(), record.freeze.as_mut().and_then(|it| it.phase_ends.take())];
+            for at in waiting.into_iter().flatten() {
+                self.deadlines.remove(at, &Cause::Unresolved(record.sequence, id.clone()));
+                self.deadlines.remove(at, &Cause::FreezePhase(record.sequence, id.clone()));
+            }
         }
         Some(state)
+    }
+
+    /// Watches a conflict for being pending too long; `None` stops watching (GOV-14).
+    pub(crate) fn watch_conflict(&mut self, id: &ConflictId, until: Option<Timestamp>) {
+        if let Some(record) = self.conflicts.get_mut(id) {
+            let cause = Cause::Unresolved(record.sequence, id.clone());
+            if let Some(at) = core::mem::replace(&mut record.timeout_at, until) {
+                self.deadlines.remove(at, &cause);
+            }
+            if let Some(at) = until {
+                self.deadlines.insert(at, cause);
+            }
+        }
+    }
+
+    /// Freezes a conflict's scope, or moves its freeze to another phase (FRZ-01).
+    pub(crate) fn set_freeze(&mut self, id: &ConflictId, freeze: Freeze) {
+        if let Some(record) = self.conflicts.get_mut(id) {
+            let cause = Cause::FreezePhase(record.sequence, id.clone());
+            if let Some(at) = record.freeze.as_ref().and_then(|old| old.phase_ends) {
+                self.deadlines.remove(at, &cause);
+            }
+            if let Some(at) = freeze.phase_ends {
+                self.deadlines.insert(at, cause);
+            }
+            record.freeze = Some(freeze);
+            self.frozen.insert(id.clone());
+        }
     }
 
     /// Adds an operation to a conflict that is not over (CON-21).
@@ -432,6 +346,15 @@ impl Session {
             for op in &record.ops {
                 put(&mut self.disputes_by_op, op.clone(), record.id.clone());
             }
+            if let Some(at) = record.timeout_at {
+                self.deadlines.insert(at, Cause::Unresolved(record.sequence, record.id.clone()));
+            }
+            if let Some(freeze) = &record.freeze {
+                self.frozen.insert(record.id.clone());
+                if let Some(at) = freeze.phase_ends {
+                    self.deadlines.insert(at, Cause::FreezePhase(record.sequence, record.id.clone()));
+                }
+            }
         }
     }
 
@@ -444,6 +367,7 @@ impl Session {
         fresh.pending_by_proposer.clear();
         fresh.disputes_by_intent.clear();
         fresh.disputes_by_op.clear();
+        fresh.frozen.clear();
         fresh.deadlines = Deadlines::default();
         self.intents.values().for_each(|record| fresh.index_intent(record));
         self.operations.values().for_each(|record| fresh.index_operation(record));

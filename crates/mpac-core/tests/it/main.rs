@@ -7,6 +7,7 @@
 
 mod admission;
 mod conflicts;
+mod freeze;
 mod golden;
 mod intents;
 mod lifecycle;

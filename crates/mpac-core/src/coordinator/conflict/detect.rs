@@ -9,8 +9,10 @@ use mpac_wire::payload::{Basis, ConflictReport};
 use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, Scope, Watermark};
 
 use super::super::gate::sorted;
+use super::super::governance::timeout;
 use super::super::outbox::{Outbox, listed};
-use super::super::state::{Conflict, Session};
+use super::super::records::Conflict;
+use super::super::state::Session;
 use crate::config::ReportAudience;
 use crate::output::Recipients;
 use crate::scope::{Overlap, contains_target, overlap};
@@ -136,6 +138,7 @@ fn report(session: &mut Session, out: &mut Outbox, found: Found) {
     message.involved_principals = Some(found.principals.clone());
     let to = audience(session, &found.principals);
     let message_id = out.send(session, to, message);
+    let conflict = id.clone();
     session.register_conflict(Conflict {
         id,
         category: found.category,
@@ -154,8 +157,11 @@ fn report(session: &mut Session, out: &mut Outbox, found: Found) {
         acks: Vec::new(),
         escalated: None,
         resolution: None,
+        timeout_at: None,
+        freeze: None,
         sequence: 0,
     });
+    timeout::arm(session, &conflict);
 }
 
 /// The principals in it, and those who could settle it (D-108).

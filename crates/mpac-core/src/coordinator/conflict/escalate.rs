@@ -4,6 +4,7 @@ use mpac_wire::payload::ConflictEscalate;
 
 use super::super::cascade;
 use super::super::gate::Facts;
+use super::super::governance::timeout;
 use super::super::outbox::Outbox;
 use super::super::state::Session;
 use super::known;
@@ -32,6 +33,9 @@ pub(in super::super) fn handle(
     let at = session.now;
     if let Some(record) = session.conflicts.get_mut(id) {
         record.escalated = Some((escalate.escalate_to.clone(), at));
+    }
+    if !session.frozen.contains(id) {
+        timeout::arm(session, id); // pending since the escalation from here on (D-116)
     }
     cascade::relay_as_it_came(out, facts);
     Ok(())

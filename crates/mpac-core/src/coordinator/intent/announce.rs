@@ -9,8 +9,10 @@ use mpac_wire::{IntentId, Scope, Seconds};
 use super::super::cascade;
 use super::super::conflict::detect;
 use super::super::gate::Facts;
+use super::super::governance::frozen::{self, Warning};
 use super::super::outbox::Outbox;
-use super::super::state::{NewIntent, Session};
+use super::super::records::NewIntent;
+use super::super::state::Session;
 use crate::refusal::Refusal;
 use crate::table::intent::{Event, State};
 
@@ -20,7 +22,7 @@ pub(in super::super) fn handle(
     facts: &Facts<'_>,
     announce: IntentAnnounce,
 ) -> Result<(), Refusal> {
-    let new = plan(session, facts, announce)?;
+    let (new, warning) = plan(session, facts, announce)?;
     let (id, scope, superseded) = (new.id.clone(), new.scope.clone(), new.supersedes.clone());
     if session.register_intent(new).is_none() {
         return Err(Refusal::UnknownIntent(id)); // the table always has this row
@@ -29,11 +31,19 @@ pub(in super::super) fn handle(
     if let Some(old) = superseded {
         super::end(session, out, &old, Event::Superseded);
     }
+    if let Some(warning) = warning {
+        warning.send(session, out, facts);
+    }
     detect::overlaps(session, out, &id, &scope);
     Ok(())
 }
 
-fn plan(session: &Session, facts: &Facts<'_>, announce: IntentAnnounce) -> Result<NewIntent, Refusal> {
+/// Duplicate, frozen scope, what it supersedes, in this order.
+fn plan(
+    session: &Session,
+    facts: &Facts<'_>,
+    announce: IntentAnnounce,
+) -> Result<(NewIntent, Option<Warning>), Refusal> {
     let owner = facts.envelope.sender.principal_id.clone();
     complete(&announce.scope)?;
     if let Some(old) = session.intents.get(&announce.intent_id) {
@@ -43,6 +53,7 @@ fn plan(session: &Session, facts: &Facts<'_>, announce: IntentAnnounce) -> Resul
             return Err(Refusal::Duplicate { field: "intent_id", value }); // D-022, D-024
         }
     }
+    let warning = frozen::scope(session, &announce.scope)?;
     if let Some(id) = &announce.supersedes_intent_id {
         let old = session.intents.get(id).ok_or_else(|| Refusal::UnknownIntent(id.clone()))?;
         if old.owner != owner {
@@ -57,7 +68,7 @@ fn plan(session: &Session, facts: &Facts<'_>, announce: IntentAnnounce) -> Resul
         (None, Some(ms)) => Seconds::from_micros(ms.micros() / 1000), // INT-08
         (None, None) => session.config.default_intent_ttl_sec.clone(), // INT-06
     };
-    Ok(NewIntent {
+    let new = NewIntent {
         id: announce.intent_id,
         owner,
         objective: announce.objective,
@@ -68,7 +79,8 @@ fn plan(session: &Session, facts: &Facts<'_>, announce: IntentAnnounce) -> Resul
         priority: announce.priority.unwrap_or(Priority::Normal),
         parent: announce.parent_intent_id,
         supersedes: announce.supersedes_intent_id,
-    })
+    };
+    Ok((new, warning))
 }
 
 /// Whether the scope has the member its kind needs (SCO-01).

@@ -5,6 +5,7 @@ use mpac_wire::payload::IntentUpdate;
 use super::super::cascade;
 use super::super::conflict::detect;
 use super::super::gate::Facts;
+use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::state::{Intent, Session};
 use super::announce::complete;
@@ -29,6 +30,10 @@ pub(in super::super) fn handle(
         }
         None => None,
     };
+    let warning = match &grown {
+        Some(part) => frozen::scope(session, part)?, // INT-14
+        None => None,
+    };
     let id = update.intent_id;
     session.move_intent(&id, Event::Updated);
     if let Some(record) = session.intents.get_mut(&id) {
@@ -43,6 +48,9 @@ pub(in super::super) fn handle(
         session.set_ttl(&id, ttl);
     }
     cascade::relay_as_it_came(out, facts);
+    if let Some(warning) = warning {
+        warning.send(session, out, facts);
+    }
     if let Some(part) = grown {
         detect::overlaps(session, out, &id, &part);
     }

@@ -8,8 +8,10 @@ use mpac_wire::{IntentId, OpId};
 use super::super::cascade;
 use super::super::conflict::detect;
 use super::super::gate::Facts;
+use super::super::governance::frozen;
 use super::super::outbox::Outbox;
-use super::super::state::{Operation, Session};
+use super::super::records::Operation;
+use super::super::state::Session;
 use super::content::Upload;
 use super::{Guard, attach_to_conflicts, current, reject_too_late, strict_guard};
 use crate::output::Recipients;
@@ -64,7 +66,7 @@ pub(in super::super) fn handle(
     Ok(())
 }
 
-/// Duplicate, intent, state references, contents, in this order.
+/// Duplicate, intent, frozen target, state references, contents, in this order.
 fn plan(session: &Session, facts: &Facts<'_>, commit: &OpCommit) -> Result<Plan, Refusal> {
     let completes = match session.operations.get(&commit.op_id) {
         Some(known) => completes(facts, known, commit)?,
@@ -76,6 +78,9 @@ fn plan(session: &Session, facts: &Facts<'_>, commit: &OpCommit) -> Result<Plan,
         lenient_guard(session, commit.intent_id.as_ref())?
     };
     let target = normalize(&commit.target);
+    if guard != Guard::TooLate {
+        frozen::target(session, &target, commit.intent_id.as_ref())?;
+    }
     current(session, &target, &commit.state_ref_before)?;
     let upload = Upload::plan(session, commit.file_changes.as_ref(), &target, &commit.state_ref_after)?;
     Ok(Plan { guard, completes, target, upload })
@@ -143,6 +148,7 @@ fn record(
         summary: commit.summary,
         uncoordinated: guard == Guard::Uncoordinated,
         content_missing,
+        contested: false,
         grace_until: None,
         sequence: 0,
     }

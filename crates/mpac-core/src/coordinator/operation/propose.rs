@@ -7,8 +7,10 @@ use mpac_wire::payload::OpPropose;
 
 use super::super::cascade;
 use super::super::gate::{Facts, sorted};
+use super::super::governance::frozen;
 use super::super::outbox::Outbox;
-use super::super::state::{Operation, Session};
+use super::super::records::Operation;
+use super::super::state::Session;
 use super::{Guard, attach_to_conflicts, current, reject_too_late, strict_guard};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
@@ -26,6 +28,9 @@ pub(in super::super) fn handle(
     }
     let guard = strict_guard(session, propose.intent_id.as_ref())?;
     let target = normalize(&propose.target);
+    if guard != Guard::TooLate {
+        frozen::target(session, &target, propose.intent_id.as_ref())?;
+    }
     if let Some(stated) = &propose.state_ref_before {
         current(session, &target, stated)?;
     }
@@ -47,6 +52,7 @@ pub(in super::super) fn handle(
         summary: propose.summary,
         uncoordinated: guard == Guard::Uncoordinated,
         content_missing: false,
+        contested: false,
         grace_until: None,
         sequence: 0,
     };

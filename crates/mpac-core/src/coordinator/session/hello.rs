@@ -10,7 +10,8 @@ use mpac_wire::{Integer, PrincipalId};
 
 use super::super::gate::{Facts, count_as_received};
 use super::super::outbox::Outbox;
-use super::super::state::{Member, Session};
+use super::super::records::Member;
+use super::super::state::Session;
 use super::{connection, liveness};
 use crate::input::ConnId;
 use crate::output::{HangUpReason, Recipients};

@@ -1,0 +1,80 @@
+//! What a frozen scope refuses (FRZ-02 to FRZ-07, FRZ-10, D-071, D-119).
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use mpac_wire::names::ErrorCode;
+use mpac_wire::payload::ProtocolError;
+use mpac_wire::{ConflictId, IntentId, Raw, Scope};
+
+use super::super::gate::Facts;
+use super::super::outbox::Outbox;
+use super::super::records::Conflict;
+use super::super::state::Session;
+use crate::output::Recipients;
+use crate::refusal::Refusal;
+use crate::scope::{Cover, contains_target, cover, normalize};
+
+/// Refuses an operation whose target lies in a frozen scope, unless its intent is the favoured one there.
+pub(in super::super) fn target(
+    session: &Session,
+    target: &str,
+    intent: Option<&IntentId>,
+) -> Result<(), Refusal> {
+    for record in session.frozen.iter().filter_map(|id| session.conflicts.get(id)) {
+        let favoured = record.freeze.as_ref().and_then(|freeze| freeze.favoured.as_ref());
+        let passes = favoured.is_some() && favoured == intent;
+        if !passes && holds(session, record, target) {
+            return Err(Refusal::TargetFrozen { target: target.to_owned(), conflict: record.id.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn holds(session: &Session, record: &Conflict, target: &str) -> bool {
+    // A scope that does not say what it covers is frozen as a whole (D-069).
+    scopes(session, record).any(|scope| contains_target(scope, target) != Some(false))
+        || targets(session, record).any(|frozen| frozen == target)
+}
+
+/// The scopes of the intents, as last known, over or not (D-071).
+fn scopes<'a>(session: &'a Session, record: &'a Conflict) -> impl Iterator<Item = &'a Scope> {
+    record.intents.iter().filter_map(|id| session.intents.get(id)).map(|intent| &intent.scope)
+}
+
+fn targets<'a>(session: &'a Session, record: &'a Conflict) -> impl Iterator<Item = String> + 'a {
+    record.ops.iter().filter_map(|id| session.operations.get(id)).map(|op| normalize(&op.target))
+}
+
+/// How much of a scope is frozen, and by what; entirely frozen is refused.
+pub(in super::super) fn scope(session: &Session, asked: &Scope) -> Result<Option<Warning>, Refusal> {
+    if session.frozen.is_empty() {
+        return Ok(None);
+    }
+    let records: Vec<&Conflict> = session.frozen.iter().filter_map(|id| session.conflicts.get(id)).collect();
+    let union: Vec<&Scope> = records.iter().flat_map(|record| scopes(session, record)).collect();
+    let targets: BTreeSet<String> = records.iter().flat_map(|record| targets(session, record)).collect();
+    let conflicts = || records.iter().map(|record| record.id.clone()).collect();
+    match cover(asked, &union, &targets) {
+        Cover::Entire => Err(Refusal::ScopeFrozen(conflicts())),
+        Cover::Partial => Ok(Some(Warning(conflicts()))),
+        Cover::None => Ok(None),
+    }
+}
+
+/// Part of an accepted scope is frozen.
+pub(in super::super) struct Warning(Vec<ConflictId>);
+
+impl Warning {
+    /// Tells the sender, after the relay: its message was accepted all the same (FRZ-04, SRV-07).
+    pub(in super::super) fn send(self, session: &mut Session, out: &mut Outbox, facts: &Facts<'_>) {
+        let list = self.0.iter().map(ConflictId::as_str).collect::<Vec<_>>().join(", ");
+        let text = alloc::format!("Warning: part of this scope is frozen by {list}; leave that part alone");
+        let mut error = ProtocolError::new(ErrorCode::ScopeFrozen, text);
+        error.refers_to = Some(facts.envelope.message_id.as_str().into());
+        error.extensions = Raw::of(&serde_json::json!({ "mpac": { "accepted": true } })).ok();
+        out.answer(session, Recipients::Conn(facts.conn), error, Some(&facts.envelope.message_id));
+    }
+}

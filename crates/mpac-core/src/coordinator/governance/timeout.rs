@@ -1,0 +1,50 @@
+//! A conflict that nobody settles in time is escalated, then frozen (GOV-14, GOV-15, D-116).
+
+use alloc::borrow::ToOwned;
+
+use mpac_wire::payload::ConflictEscalate;
+use mpac_wire::{ConflictId, PrincipalId, Timestamp};
+
+use super::super::outbox::Outbox;
+use super::super::state::Session;
+use super::{arbiter, freeze};
+use crate::output::Recipients;
+use crate::table::conflict::{Event, State};
+
+/// From now on the conflict may stay pending for the configured time and no longer; 0 disables.
+pub(in super::super) fn arm(session: &mut Session, id: &ConflictId) {
+    let limit = session.config.resolution_timeout();
+    // Strictly more than the limit (D-012).
+    let at = Timestamp::from_micros(session.now.after(&limit).micros().saturating_add(1));
+    session.watch_conflict(id, (!limit.is_zero()).then_some(at));
+}
+
+/// It has been pending for too long: the first time an arbiter is asked, if there is one.
+pub(in super::super) fn over(session: &mut Session, out: &mut Outbox, id: &ConflictId) {
+    session.watch_conflict(id, None);
+    let Some(state) = session.conflicts.get(id).map(|record| record.state) else { return };
+    match arbiter(session) {
+        Some(arbiter) if state != State::Escalated => {
+            escalate(session, out, id, arbiter, "resolution_timeout");
+            arm(session, id);
+        }
+        _ => freeze::begin(session, out, id),
+    }
+}
+
+/// The coordinator hands a conflict to an arbiter (GOV-13).
+pub(super) fn escalate(
+    session: &mut Session,
+    out: &mut Outbox,
+    id: &ConflictId,
+    to: PrincipalId,
+    reason: &str,
+) {
+    // An escalated one stays escalated and gets another target (D-110).
+    session.move_conflict(id, Event::Escalated);
+    let at = session.now;
+    if let Some(record) = session.conflicts.get_mut(id) {
+        record.escalated = Some((to.clone(), at));
+    }
+    out.send(session, Recipients::All, ConflictEscalate::new(id.clone(), to, reason.to_owned()));
+}

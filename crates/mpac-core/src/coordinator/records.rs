@@ -1,0 +1,155 @@
+//! What a session keeps of each participant, operation, conflict, claim and connection. No rules.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use mpac_wire::names::{
+    AckType, ConflictCategory, Decision, HeartbeatStatus, OpKind, Priority, Role, Severity,
+};
+use mpac_wire::payload::{Backend, Basis, Outcome};
+use mpac_wire::{
+    ClaimedTime, ConflictId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope, Seconds, Sender,
+    StateRef, Timestamp, Watermark,
+};
+
+use crate::input::ConnId;
+use crate::table::{conflict, operation};
+
+/// A participant, present or not.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Member {
+    pub(crate) sender: Sender,
+    pub(crate) display_name: String,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) capabilities: Vec<String>,
+    pub(crate) backend: Option<Backend>,
+    pub(crate) status: HeartbeatStatus,
+    pub(crate) available: bool,
+    /// Said GOODBYE and no HELLO since (D-019).
+    pub(crate) departed: bool,
+    pub(crate) last_seen: Timestamp,
+    pub(crate) last_message: Option<MessageId>,
+    /// Its connection, while there is one.
+    pub(crate) conn: Option<ConnId>,
+    /// Its place in the order of joining.
+    pub(crate) joined: u64,
+}
+
+impl Member {
+    /// Only observers: may look, report and escalate (INT-21).
+    pub(crate) fn is_read_only(&self) -> bool {
+        !self.roles.is_empty() && self.roles.iter().all(|role| *role == Role::Observer)
+    }
+
+    /// Owner or arbiter, present (D-044).
+    pub(crate) fn governs(&self) -> bool {
+        !self.departed && self.roles.iter().any(|role| matches!(role, Role::Owner | Role::Arbiter))
+    }
+}
+
+/// What a new intent begins with; its state is the table's to give.
+pub(crate) struct NewIntent {
+    pub(crate) id: IntentId,
+    pub(crate) owner: PrincipalId,
+    pub(crate) objective: String,
+    pub(crate) scope: Scope,
+    pub(crate) ttl: Seconds,
+    pub(crate) message: MessageId,
+    pub(crate) assumptions: Vec<String>,
+    pub(crate) priority: Priority,
+    pub(crate) parent: Option<IntentId>,
+    pub(crate) supersedes: Option<IntentId>,
+}
+
+/// Somebody changes something, or asks to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Operation {
+    pub(crate) id: OpId,
+    pub(crate) intent: Option<IntentId>,
+    pub(crate) proposer: PrincipalId,
+    pub(crate) state: operation::State,
+    pub(crate) target: String,
+    pub(crate) kind: OpKind,
+    pub(crate) before: Option<StateRef>,
+    pub(crate) after: Option<StateRef>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) change_ref: Option<String>,
+    pub(crate) summary: Option<String>,
+    pub(crate) uncoordinated: bool,
+    pub(crate) out_of_scope: bool,
+    pub(crate) content_missing: bool,
+    /// Objected to after the fact (OPS-18, D-118).
+    pub(crate) contested: bool,
+    /// Until when it outlives its intent (CAS-02).
+    pub(crate) grace_until: Option<Timestamp>,
+    pub(crate) sequence: u64,
+}
+
+/// Two parties are in each other's way.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Conflict {
+    pub(crate) id: ConflictId,
+    pub(crate) category: ConflictCategory,
+    pub(crate) severity: Severity,
+    pub(crate) basis: Basis,
+    pub(crate) based_on: Watermark,
+    pub(crate) description: String,
+    pub(crate) intents: Vec<IntentId>,
+    pub(crate) ops: Vec<OpId>,
+    /// Owners of the intents and proposers of the operations, sorted.
+    pub(crate) principals: Vec<PrincipalId>,
+    pub(crate) a: Option<(PrincipalId, IntentId)>,
+    pub(crate) b: Option<(PrincipalId, IntentId)>,
+    pub(crate) state: conflict::State,
+    pub(crate) created_at: Timestamp,
+    pub(crate) report: Option<MessageId>,
+    pub(crate) acks: Vec<(PrincipalId, AckType, Timestamp)>,
+    pub(crate) escalated: Option<(PrincipalId, Timestamp)>,
+    pub(crate) resolution: Option<Settled>,
+    /// When it has been pending for too long (GOV-14).
+    pub(crate) timeout_at: Option<Timestamp>,
+    pub(crate) freeze: Option<Freeze>,
+    pub(crate) sequence: u64,
+}
+
+/// Nobody settled a conflict in time: its scope is frozen (FRZ-01).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Freeze {
+    pub(crate) at: Timestamp,
+    /// 1 to 2; the third phase ends the conflict.
+    pub(crate) phase: u8,
+    /// When the next phase begins, if there is one.
+    pub(crate) phase_ends: Option<Timestamp>,
+    /// The one intent whose operations pass, from phase 2 on (FRZ-10).
+    pub(crate) favoured: Option<IntentId>,
+}
+
+/// Who settled a conflict, when and how (GOV-10).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Settled {
+    pub(crate) id: ResolutionId,
+    pub(crate) by: PrincipalId,
+    pub(crate) decision: Decision,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) rationale: String,
+    pub(crate) at: Timestamp,
+    /// It was escalated then, to whom: later comers are judged by that (GOV-03).
+    pub(crate) escalated_to: Option<PrincipalId>,
+}
+
+/// The last that was heard of one sender instance (SEC-21).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Frontier {
+    pub(crate) ts: Option<ClaimedTime>,
+    pub(crate) lamport: Option<u64>,
+}
+
+/// A connection: who speaks on it, and how it behaved.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Connection {
+    pub(crate) principal: Option<PrincipalId>,
+    pub(crate) refused_hellos: u32,
+    /// When its malformed frames of the last minute came (D-025).
+    pub(crate) malformed: VecDeque<Timestamp>,
+}

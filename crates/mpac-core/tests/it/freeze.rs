@@ -1,0 +1,178 @@
+//! Conflicts that nobody settles: escalated, frozen, decided by the first commit.
+
+use mpac_core::SessionConfig;
+use mpac_wire::names::{Decision, ErrorCode, Priority, Role};
+use mpac_wire::payload::{Heartbeat, IntentAnnounce, IntentUpdate, OpPropose, Resolution};
+use mpac_wire::{Message, Scope, Seconds};
+
+use crate::covers;
+use crate::world::{Delivery, World, commit_payload, error, heard, intent, op};
+
+/// Nobody falls silent and no intent expires while these stories wait.
+fn patient() -> SessionConfig {
+    let mut config = crate::world::config();
+    config.liveness.unavailability_timeout_sec = Some(Seconds::whole(100_000));
+    config.default_intent_ttl_sec = Seconds::whole(100_000);
+    config
+}
+
+/// Alice on x, Bob on x and y, in each other's way.
+fn dispute(config: SessionConfig) -> World {
+    let mut world = World::with(config);
+    for name in ["alice", "bob"] {
+        world.join(name, &[Role::Contributor]);
+    }
+    world.announce("alice", "i1", &["x"]);
+    world.announce("bob", "i2", &["x", "y"]);
+    world
+}
+
+fn lines(deliveries: &[Delivery]) -> Vec<String> {
+    heard(deliveries, "alice")
+}
+
+#[test]
+fn without_an_arbiter_the_scope_freezes_and_the_first_committer_wins() {
+    covers!(
+        "GOV-14", "GOV-15", "FRZ-01", "FRZ-08", "FRZ-12", "FRZ-13", "FRZ-14", "FRZ-16", "D-012", "D-116",
+        "D-117", "D-118"
+    );
+    let mut world = dispute(patient());
+    world.say("bob", commit_payload("o1", Some("i2"), "x", "", "bob\n"));
+    let mut propose = OpPropose::new(op("p"), "x".to_owned(), "replace".into());
+    propose.intent_id = Some(intent("i1"));
+    world.say("alice", propose);
+    world.say("alice", commit_payload("o2", Some("i1"), "x", "bob\n", "alice\n"));
+    assert_eq!(lines(&world.wait(300.0)), [""; 0], "at exactly the limit nothing happens");
+    let frozen = world.wait(0.001);
+    assert_eq!(lines(&frozen), ["PROTOCOL_ERROR RESOLUTION_TIMEOUT"]);
+    let Message::ProtocolError(timeout) = &frozen[0].message else { panic!() };
+    assert_eq!(timeout.conflict_id, Some(world.conflict()));
+    assert_eq!(lines(&world.wait(59.0)), [""; 0]);
+    assert_eq!(lines(&world.wait(1.0)), ["PROTOCOL_ERROR RESOLUTION_TIMEOUT"], "the reminder of phase 2");
+    assert_eq!(lines(&world.wait(239.0)), [""; 0]);
+    let end = world.wait(1.0);
+    assert_eq!(
+        lines(&end),
+        [
+            "RESOLUTION policy_override",
+            "OP_REJECT p frozen_scope_fallback",
+            "OP_REJECT o2 frozen_scope_fallback"
+        ]
+    );
+    let Message::Resolution(resolution) = &end[0].message else { panic!() };
+    let outcome = resolution.outcome.as_ref().unwrap();
+    assert_eq!(outcome.accepted, Some(vec!["o1".to_owned()]));
+    assert_eq!(outcome.rejected, Some(vec!["p".to_owned(), "o2".to_owned()]));
+    let id = resolution.resolution_id.as_ref().unwrap();
+    assert_eq!(outcome.rollback, Some(format!("compensation:{id}")));
+    let view = world.coordinator.view();
+    assert_eq!(format!("{:?}", view.conflict(&world.conflict()).unwrap()), "Closed");
+    assert_eq!(format!("{:?}", view.operation(&op("o2")).unwrap()), "Committed");
+    assert_eq!(world.coordinator.snapshot().operations.unwrap()[1].contested, Some(true));
+}
+
+#[test]
+fn a_frozen_scope_takes_no_writes_and_no_intents_but_the_rest_goes_on() {
+    covers!(
+        "FRZ-02", "FRZ-03", "FRZ-04", "FRZ-05", "FRZ-06", "FRZ-07", "INT-14", "SRV-07", "D-071", "D-119",
+        "D-133"
+    );
+    let mut world = dispute(patient());
+    world.join("olga", &[Role::Owner]);
+    world.wait(301.0);
+    let refused =
+        |world: &mut World, message: Message| error(&world.say("alice", message), "alice").error_code;
+    assert_eq!(
+        refused(&mut world, commit_payload("o1", Some("i1"), "./x", "", "n").into()),
+        ErrorCode::ScopeFrozen
+    );
+    // The union of both scopes is frozen.
+    assert_eq!(refused(&mut world, commit_payload("o1", None, "y", "", "n").into()), ErrorCode::ScopeFrozen);
+    let announce =
+        |id: &str, files: &[&str]| IntentAnnounce::new(intent(id), "o".into(), Scope::files(files.to_vec()));
+    assert_eq!(refused(&mut world, announce("i3", &["y", "x"]).into()), ErrorCode::ScopeFrozen);
+    let mut update = IntentUpdate::new(intent("i1"));
+    update.scope = Some(Scope::files(["x", "y"]));
+    assert_eq!(refused(&mut world, update.clone().into()), ErrorCode::ScopeFrozen);
+    // Elsewhere nothing is frozen; partly inside is accepted, relayed, and warned of.
+    assert_eq!(lines(&world.say("bob", commit_payload("o1", None, "z", "", "n"))), ["OP_COMMIT"]);
+    let warned = world.say("alice", announce("i3", &["y", "z"]));
+    assert_eq!(lines(&warned), ["INTENT_ANNOUNCE", "PROTOCOL_ERROR SCOPE_FROZEN", "CONFLICT_REPORT"]);
+    assert_eq!(heard(&warned, "bob"), ["INTENT_ANNOUNCE", "CONFLICT_REPORT"]);
+    assert!(warned.iter().any(|it| it.text.contains(r#""accepted":true"#) && it.text.contains("Warning: ")));
+    assert_eq!(world.say("alice", Heartbeat::new("idle".into())).len(), 0);
+    // A resolution releases it at once.
+    let first = world.coordinator.view().conflicts()[0].clone();
+    world.say("olga", Resolution::new(first, Decision::Dismissed));
+    assert_eq!(lines(&world.say("alice", commit_payload("o2", Some("i1"), "x", "", "n"))), ["OP_COMMIT"]);
+}
+
+#[test]
+fn an_arbiter_is_asked_first_and_again_in_phase_two() {
+    covers!("GOV-13", "FRZ-09", "D-110", "LIV-20", "CON-07");
+    let mut world = dispute(patient());
+    world.join("ada", &[Role::Arbiter]);
+    assert_eq!(lines(&world.wait(301.0)), ["CONFLICT_ESCALATE"]);
+    assert_eq!(lines(&world.wait(299.0)), [""; 0]);
+    assert_eq!(
+        lines(&world.wait(1.0)),
+        ["PROTOCOL_ERROR RESOLUTION_TIMEOUT"],
+        "escalated for as long: frozen"
+    );
+    world.say("ada", mpac_wire::payload::Goodbye::new("user_exit".into()));
+    world.join("eve", &[Role::Arbiter]);
+    let phase_two = world.wait(60.0);
+    assert_eq!(lines(&phase_two), ["CONFLICT_ESCALATE", "PROTOCOL_ERROR RESOLUTION_TIMEOUT"]);
+    assert!(phase_two[0].text.contains(r#""escalate_to":"eve","reason":"frozen_scope_phase_2""#));
+    let conflict = world.conflict();
+    assert_eq!(lines(&world.say("eve", Resolution::new(conflict, Decision::Merged))), ["RESOLUTION merged"]);
+}
+
+#[test]
+fn in_phase_two_the_more_urgent_intent_passes() {
+    covers!("FRZ-10", "FRZ-11", "D-120");
+    let mut world = World::with(patient());
+    for (name, priority) in [("alice", Priority::Normal), ("bob", Priority::High)] {
+        world.join(name, &[Role::Contributor]);
+        let mut announce = IntentAnnounce::new(intent(name), "o".into(), Scope::files(["x"]));
+        announce.priority = Some(priority);
+        world.say(name, announce);
+    }
+    world.wait(301.0);
+    let commit = |id: &str, who: &str| commit_payload(id, Some(who), "x", "", "n");
+    assert_eq!(error(&world.say("bob", commit("o", "bob")), "bob").error_code, ErrorCode::ScopeFrozen);
+    let phase_two = world.wait(60.0);
+    assert_eq!(lines(&phase_two), ["PROTOCOL_ERROR SCOPE_FROZEN"]);
+    assert_eq!(heard(&phase_two, "bob"), [""; 0]);
+    assert_eq!(error(&world.say("alice", commit("o", "alice")), "alice").error_code, ErrorCode::ScopeFrozen);
+    assert_eq!(lines(&world.say("bob", commit("o", "bob"))), ["OP_COMMIT"]);
+}
+
+#[test]
+fn phases_are_as_long_as_the_policy_says() {
+    covers!("FRZ-17", "FRZ-18", "D-116");
+    let mut config = patient();
+    config.governance.resolution_timeout_sec = Some(Seconds::ZERO);
+    assert_eq!(lines(&dispute(config).wait(10_000.0)), [""; 0], "0 disables");
+    let mut config = patient();
+    config.governance.frozen_scope_phase_1_sec = Some(Seconds::ZERO);
+    config.governance.frozen_scope_phase_2_sec = Some(Seconds::ZERO);
+    let all_at_once =
+        ["PROTOCOL_ERROR RESOLUTION_TIMEOUT"; 2].into_iter().chain(["RESOLUTION policy_override"]);
+    assert_eq!(lines(&dispute(config).wait(301.0)), all_at_once.collect::<Vec<_>>());
+    let mut config = patient();
+    config.governance.frozen_scope_disable_phase_3 = Some(true);
+    assert_eq!(lines(&dispute(config).wait(10_000.0)), ["PROTOCOL_ERROR RESOLUTION_TIMEOUT"; 2]);
+}
+
+#[test]
+fn a_conflict_whose_intents_end_thaws() {
+    covers!("FRZ-05", "CON-10", "CON-12");
+    let mut world = dispute(patient());
+    world.wait(301.0);
+    world.withdraw("alice", "i1");
+    assert_eq!(lines(&world.withdraw("bob", "i2")), ["INTENT_WITHDRAW i2", "RESOLUTION dismissed"]);
+    assert_eq!(lines(&world.say("bob", commit_payload("o", None, "x", "", "n"))), ["OP_COMMIT"]);
+    assert_eq!(lines(&world.wait(1000.0)), [""; 0], "nothing is left to fall due");
+}
