@@ -223,9 +223,14 @@ impl SessionConfig {
         let mut policy = self.liveness.clone();
         policy.heartbeat_interval_sec.get_or_insert(Seconds::whole(30));
         policy.unavailability_timeout_sec.get_or_insert(Seconds::whole(90));
-        policy.intent_claim_grace_period_sec.get_or_insert(Seconds::whole(30));
+        policy.intent_claim_grace_period_sec.get_or_insert_with(|| self.claim_grace());
         policy.resolution_timeout_sec = Some(self.resolution_timeout());
         policy
+    }
+
+    /// Seconds in which a claim may be objected to: 30 (CLM-08).
+    pub fn claim_grace(&self) -> Seconds {
+        self.liveness.intent_claim_grace_period_sec.clone().unwrap_or(Seconds::whole(30))
     }
 
     /// Seconds of a freeze's phase: 60 for the first, 240 for the second (FRZ-18).

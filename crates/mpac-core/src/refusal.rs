@@ -4,7 +4,8 @@ use alloc::string::String;
 
 use mpac_wire::names::ErrorCode;
 use mpac_wire::{
-    ConflictId, DecodeError, IntentId, MessageType, OpId, PrincipalId, Raw, SessionId, StateRef, Timestamp,
+    ClaimId, ConflictId, DecodeError, IntentId, MessageType, OpId, PrincipalId, Raw, SessionId, StateRef,
+    Timestamp,
 };
 use thiserror::Error;
 
@@ -214,6 +215,33 @@ pub enum Refusal {
     /// A path that could lead out of the workspace.
     #[error("payload.file_changes: {0:?} is no safe path: relative, without .., backslash or NUL")]
     UnsafePath(String),
+    /// A claim names somebody else than the intent's owner.
+    #[error("intent {intent} does not belong to {stated}")]
+    WrongOwner {
+        /// Which.
+        intent: IntentId,
+        /// Whose it is said to be.
+        stated: PrincipalId,
+    },
+    /// Somebody claims an intent of their own.
+    #[error("intent {0} is your own: any message brings it back")]
+    OwnClaim(IntentId),
+    /// Somebody else was first.
+    #[error("intent {0} is claimed already")]
+    ClaimTaken(IntentId),
+    /// A claim is decided with a word that decides nothing.
+    #[error("payload.decision: a claim is approved or rejected, not {0}")]
+    ClaimDecision(mpac_wire::names::Decision),
+    /// The sender may not decide on this claim.
+    #[error("{principal} may not decide on claim {claim}: that takes {needed}")]
+    MayNotDecide {
+        /// Who.
+        principal: PrincipalId,
+        /// Which.
+        claim: ClaimId,
+        /// Who might.
+        needed: &'static str,
+    },
     /// The target lies in a frozen scope.
     #[error("{target} is frozen until conflict {conflict} is resolved")]
     TargetFrozen {
@@ -245,6 +273,7 @@ impl Refusal {
             | Self::ContradictoryOutcome(_)
             | Self::RollbackMissing(_)
             | Self::IntentNeeded
+            | Self::ClaimDecision(_)
             | Self::ContentMismatch { .. }
             | Self::UnsafePath(_)
             | Self::RepeatedPath(_) => C::MalformedMessage,
@@ -254,6 +283,8 @@ impl Refusal {
             | Self::UnknownIntent(_)
             | Self::UnknownConflict(_)
             | Self::UnknownParticipant(_)
+            | Self::WrongOwner { .. }
+            | Self::OwnClaim(_)
             | Self::IntentState { .. }
             | Self::OperationState { .. }
             | Self::TargetChanged { .. }
@@ -270,7 +301,9 @@ impl Refusal {
             | Self::NotOwner { .. }
             | Self::NotRelated { .. }
             | Self::MayNotResolve { .. }
+            | Self::MayNotDecide { .. }
             | Self::NoAuthority(_) => C::AuthorizationFailed,
+            Self::ClaimTaken(_) => C::ClaimConflict,
             Self::Unsupported(_) => C::CapabilityUnsupported,
             Self::UnknownType(_) => C::UnknownMessageType,
             Self::AlreadyResolved(_) => C::ResolutionConflict,
@@ -315,6 +348,10 @@ impl Refusal {
             Self::IntentNeeded => "OPS-14",
             Self::StaleStateRef { .. } => "OCC-03",
             Self::ContentMismatch { .. } => "OCC-06",
+            Self::WrongOwner { .. } | Self::OwnClaim(_) => "CLM-04",
+            Self::ClaimTaken(_) => "CLM-02",
+            Self::ClaimDecision(_) => "D-004",
+            Self::MayNotDecide { .. } => "CLM-07",
             Self::TargetFrozen { .. } => "FRZ-02",
             Self::ScopeFrozen(_) => "FRZ-03",
             Self::UnsafePath(_) | Self::RepeatedPath(_) => "OCC-08",

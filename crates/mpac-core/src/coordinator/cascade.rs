@@ -8,6 +8,7 @@ use mpac_wire::payload::Resolution;
 use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, ResolutionId};
 
 use super::gate::Facts;
+use super::intent;
 use super::outbox::Outbox;
 use super::records::Settled;
 use super::state::Session;
@@ -23,7 +24,7 @@ pub(crate) enum Grace {
     None,
 }
 
-/// An intent is over: its operations, then its conflicts (CAS-08).
+/// An intent is over: its operations, a claim on it, its conflicts, in this order (CAS-08).
 pub(super) fn intent_ended(session: &mut Session, out: &mut Outbox, id: &IntentId, grace: Grace) {
     let pending: Vec<OpId> = session.pending_by_intent.get(id).into_iter().flatten().cloned().collect();
     let length = session.config.intent_expiry_grace();
@@ -36,6 +37,7 @@ pub(super) fn intent_ended(session: &mut Session, out: &mut Outbox, id: &IntentI
             session.grant_grace(op, session.now.after(&length));
         }
     }
+    intent::claim::original_ended(session, out, id);
     dismiss_where_all_ended(session, out, session.disputes_by_intent.get(id).cloned());
 }
 
@@ -66,12 +68,13 @@ pub(super) fn intent_restored(session: &mut Session, id: &IntentId) {
     }
 }
 
-/// A proposer is gone: what it proposed is abandoned (LIV-11, BYE-07, D-102).
-pub(super) fn proposer_lost(session: &mut Session, out: &mut Outbox, principal: &PrincipalId) {
+/// A participant is gone: what it proposed is abandoned, what it claimed refused (LIV-11, BYE-07, BYE-10, D-102).
+pub(super) fn participant_lost(session: &mut Session, out: &mut Outbox, principal: &PrincipalId) {
     for op in session.pending_by_proposer.get(principal).cloned().unwrap_or_default() {
         session.move_operation(&op, operation::Event::ProposerLost);
         operation_ended(session, out, &op);
     }
+    intent::claim::claimer_lost(session, out, principal);
 }
 
 /// An operation is over: its conflicts may be, too (CON-13).

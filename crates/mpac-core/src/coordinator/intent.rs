@@ -1,6 +1,7 @@
 //! The intent layer: who is about to do what.
 
 pub(super) mod announce;
+pub(super) mod claim;
 pub(super) mod expire;
 pub(super) mod update;
 pub(super) mod withdraw;
@@ -45,6 +46,7 @@ pub(super) fn suspend(session: &mut Session, out: &mut Outbox, id: &IntentId, ca
 
 /// Makes a suspended intent active again and tells everybody.
 pub(super) fn restore(session: &mut Session, out: &mut Outbox, id: &IntentId) {
+    claim::owner_returned(session, out, id);
     if session.move_intent(id, Event::OwnerReturned).is_none() {
         return;
     }

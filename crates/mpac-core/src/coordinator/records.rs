@@ -9,8 +9,8 @@ use mpac_wire::names::{
 };
 use mpac_wire::payload::{Backend, Basis, Outcome};
 use mpac_wire::{
-    ClaimedTime, ConflictId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope, Seconds, Sender,
-    StateRef, Timestamp, Watermark,
+    ClaimId, ClaimedTime, ConflictId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope, Seconds,
+    Sender, StateRef, Timestamp, Watermark,
 };
 
 use crate::input::ConnId;
@@ -123,6 +123,23 @@ pub(crate) struct Freeze {
     pub(crate) phase_ends: Option<Timestamp>,
     /// The one intent whose operations pass, from phase 2 on (FRZ-10).
     pub(crate) favoured: Option<IntentId>,
+}
+
+/// Somebody would go on with a suspended intent, and nobody has decided yet.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Claim {
+    pub(crate) id: ClaimId,
+    pub(crate) original: IntentId,
+    pub(crate) owner: PrincipalId,
+    pub(crate) new_intent: IntentId,
+    pub(crate) claimer: PrincipalId,
+    pub(crate) objective: String,
+    pub(crate) scope: Scope,
+    pub(crate) justification: Option<String>,
+    pub(crate) message: MessageId,
+    pub(crate) submitted_at: Timestamp,
+    /// When it is granted by itself; in governance sessions never (CLM-07, CLM-08).
+    pub(crate) granted_at: Option<Timestamp>,
 }
 
 /// Who settled a conflict, when and how (GOV-10).

@@ -4,12 +4,13 @@ use alloc::borrow::ToOwned;
 
 use mpac_wire::names::{ConflictState, IntentState, OperationState};
 use mpac_wire::snapshot::{
-    AckRecord, AntiReplay, ConflictRecord, FrontierRecord, IntentRecord, OperationRecord, ParticipantRecord,
-    ResolutionRecord, Snapshot,
+    AckRecord, AntiReplay, ClaimRecord, ConflictRecord, FrontierRecord, IntentRecord, OperationRecord,
+    ParticipantRecord, ResolutionRecord, Snapshot,
 };
 use mpac_wire::{Integer, Seconds};
 
-use super::records::{Conflict, Member, Operation};
+use super::intent::claim::pending_on;
+use super::records::{Claim, Conflict, Member, Operation};
 use super::state::{Intent, Session};
 use crate::table::{conflict, intent, operation};
 
@@ -30,10 +31,21 @@ pub(super) fn snapshot(session: &Session) -> Snapshot {
     );
     snapshot.anti_replay = Some(anti_replay(session));
     snapshot.participants = Some(session.members.values().map(participant).collect());
-    snapshot.intents = Some(session.intents.values().map(intent_record).collect());
+    snapshot.intents = Some(
+        session
+            .intents
+            .values()
+            .map(|intent| {
+                let mut record = intent_record(intent);
+                let claim = pending_on(session, &intent.id).and_then(|id| session.claims.get(&id));
+                record.claimed_by = claim.map(|claim| claim.claimer.clone());
+                record
+            })
+            .collect(),
+    );
     snapshot.operations = Some(session.operations.values().map(operation_record).collect());
     snapshot.conflicts = Some(session.conflicts.values().map(conflict_record).collect());
-    snapshot.pending_claims = Some([].into());
+    snapshot.pending_claims = Some(session.claims.values().map(claim_record).collect());
     snapshot.session_closed = Some(session.closed);
     snapshot.governance_policy = Some(config.effective_governance());
     snapshot.liveness_policy = Some(config.effective_liveness());
@@ -115,6 +127,22 @@ fn operation_record(op: &Operation) -> OperationRecord {
     record.content_missing = flag(op.content_missing);
     record.sequence = Some(Integer::new(op.sequence));
     record.grace_until = op.grace_until;
+    record
+}
+
+fn claim_record(claim: &Claim) -> ClaimRecord {
+    let mut record = ClaimRecord::new(
+        claim.id.clone(),
+        claim.original.clone(),
+        claim.owner.clone(),
+        claim.new_intent.clone(),
+        claim.claimer.clone(),
+        claim.scope.clone(),
+    );
+    record.objective = Some(claim.objective.clone());
+    record.justification = claim.justification.clone();
+    record.submitted_at = Some(claim.submitted_at);
+    record.decision = Some("pending".to_owned());
     record
 }
 

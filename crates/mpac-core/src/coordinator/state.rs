@@ -7,12 +7,12 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{HeartbeatStatus, Priority};
 use mpac_wire::{
-    ConflictId, InstanceId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope, Seconds, Sender,
-    StateRef, Timestamp,
+    ClaimId, ConflictId, InstanceId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope, Seconds,
+    Sender, StateRef, Timestamp,
 };
 
 use super::deadlines::{Cause, Deadlines};
-use super::records::{Conflict, Connection, Freeze, Frontier, Member, NewIntent, Operation};
+use super::records::{Claim, Conflict, Connection, Freeze, Frontier, Member, NewIntent, Operation};
 use crate::config::SessionConfig;
 use crate::ids::IdSource;
 use crate::input::ConnId;
@@ -69,6 +69,11 @@ pub(crate) struct Session {
     pub(crate) archived_intents: Vec<Intent>,
     pub(crate) operations: BTreeMap<OpId, Operation>,
     pub(crate) conflicts: BTreeMap<ConflictId, Conflict>,
+    /// Claims that nobody has decided on yet.
+    pub(crate) claims: BTreeMap<ClaimId, Claim>,
+    pub(crate) claim_ids: BTreeSet<ClaimId>,
+    /// Whose claim was refused lately, and until when that matters (D-131).
+    pub(crate) refused_claimers: BTreeMap<PrincipalId, Timestamp>,
     pub(crate) resolutions: BTreeSet<ResolutionId>,
     pub(crate) frontier: BTreeMap<(PrincipalId, InstanceId), Frontier>,
     /// Current reference by normalised target (OCC-02).
@@ -253,6 +258,28 @@ impl Session {
         Some(state)
     }
 
+    /// Registers a claim.
+    pub(crate) fn register_claim(&mut self, record: Claim) {
+        self.index_claim(&record);
+        self.claim_ids.insert(record.id.clone());
+        self.claims.insert(record.id.clone(), record);
+    }
+
+    /// Takes a claim that is being decided.
+    pub(crate) fn take_claim(&mut self, id: &ClaimId) -> Option<Claim> {
+        let record = self.claims.remove(id)?;
+        if let Some(at) = record.granted_at {
+            self.deadlines.remove(at, &Cause::ClaimGrace(id.clone()));
+        }
+        Some(record)
+    }
+
+    fn index_claim(&mut self, record: &Claim) {
+        if let Some(at) = record.granted_at {
+            self.deadlines.insert(at, Cause::ClaimGrace(record.id.clone()));
+        }
+    }
+
     /// Watches a conflict for being pending too long; `None` stops watching (GOV-14).
     pub(crate) fn watch_conflict(&mut self, id: &ConflictId, until: Option<Timestamp>) {
         if let Some(record) = self.conflicts.get_mut(id) {
@@ -372,6 +399,7 @@ impl Session {
         self.intents.values().for_each(|record| fresh.index_intent(record));
         self.operations.values().for_each(|record| fresh.index_operation(record));
         self.conflicts.values().for_each(|record| fresh.index_conflict(record));
+        self.claims.values().for_each(|record| fresh.index_claim(record));
         self.members.keys().for_each(|principal| fresh.watch_silence(principal));
         if let Some(at) = self.next_status {
             fresh.deadlines.insert(at, Cause::Status);

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use mpac_wire::sideband::{SessionSummary, SummaryConflict, SummaryIntent, SummaryParticipant};
 use mpac_wire::{ConflictId, Integer, IntentId, OpId, PrincipalId, StateRef, Timestamp};
 
+use super::intent::claim::pending_on;
 use super::recover::{conflict_state, intent_state};
 use super::state::Session;
 use crate::table::{conflict, intent, operation};
@@ -84,13 +85,16 @@ impl<'a> View<'a> {
         let mut live: Vec<_> = session.intents.values().filter(|record| record.is_live()).collect();
         live.sort_by_key(|record| record.sequence);
         let intents = live.into_iter().map(|record| {
-            SummaryIntent::new(
+            let mut summary = SummaryIntent::new(
                 record.id.clone(),
                 record.owner.clone(),
                 record.objective.clone(),
                 intent_state(record.state()),
                 record.scope.clone(),
-            )
+            );
+            let claim = pending_on(session, &record.id).and_then(|id| session.claims.get(&id));
+            summary.claimed_by = claim.map(|claim| claim.claimer.clone());
+            summary
         });
         let intents: Vec<_> = intents.collect();
         let mut open: Vec<_> =

@@ -61,7 +61,7 @@ pub fn is_inside(inner: &Scope, outer: &[&Scope], targets: &BTreeSet<String>) ->
             || literal && targets.contains(&pattern)
             || resolved_inside(inner, outer);
     }
-    outer.iter().any(|outer| *outer == inner)
+    outer.contains(&inner)
 }
 
 fn has_entry(outer: &Scope, kind: SetKind, entry: &str) -> bool {

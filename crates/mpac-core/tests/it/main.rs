@@ -6,6 +6,7 @@
 )]
 
 mod admission;
+mod claims;
 mod conflicts;
 mod freeze;
 mod golden;

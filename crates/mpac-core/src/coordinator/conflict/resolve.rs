@@ -7,10 +7,11 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{Decision, RejectReason, Role};
 use mpac_wire::payload::{IntentWithdraw, Outcome, Resolution};
-use mpac_wire::{IntentId, OpId, PrincipalId, Raw};
+use mpac_wire::{ClaimId, IntentId, OpId, PrincipalId, Raw};
 
 use super::super::cascade::{self, Grace};
 use super::super::gate::Facts;
+use super::super::intent::claim as claims;
 use super::super::outbox::Outbox;
 use super::super::records::{Conflict, Settled};
 use super::super::state::Session;
@@ -33,6 +34,12 @@ pub(in super::super) fn handle(
     facts: &Facts<'_>,
     resolution: Resolution,
 ) -> Result<(), Refusal> {
+    // Conflict ids first, then claims (D-084).
+    let claim =
+        ClaimId::new(resolution.conflict_id.as_str()).ok().filter(|id| session.claims.contains_key(id));
+    if let Some(claim) = claim.filter(|_| !session.conflicts.contains_key(&resolution.conflict_id)) {
+        return claims::decide(session, out, facts, &claim, &resolution);
+    }
     let record = known(session, &resolution.conflict_id)?;
     let by = &facts.envelope.sender.principal_id;
     authorised(session, record, by)?; // before order: GOV-03

@@ -12,7 +12,8 @@ use super::super::gate::Facts;
 use super::super::governance::frozen::{self, Warning};
 use super::super::outbox::Outbox;
 use super::super::records::NewIntent;
-use super::super::state::Session;
+use super::super::state::{Intent, Session};
+use super::claim;
 use crate::refusal::Refusal;
 use crate::table::intent::{Event, State};
 
@@ -46,12 +47,12 @@ fn plan(
 ) -> Result<(NewIntent, Option<Warning>), Refusal> {
     let owner = facts.envelope.sender.principal_id.clone();
     complete(&announce.scope)?;
-    if let Some(old) = session.intents.get(&announce.intent_id) {
-        let reusable = old.owner == owner && old.state().is_terminal() && !is_referenced(session, &old.id);
-        if !reusable {
-            let value = announce.intent_id.as_str().to_owned();
-            return Err(Refusal::Duplicate { field: "intent_id", value }); // D-022, D-024
-        }
+    let reusable =
+        |old: &Intent| old.owner == owner && old.state().is_terminal() && !is_referenced(session, &old.id);
+    let taken = session.intents.get(&announce.intent_id).is_some_and(|old| !reusable(old));
+    if taken || claim::is_promised(session, &announce.intent_id) {
+        let value = announce.intent_id.as_str().to_owned();
+        return Err(Refusal::Duplicate { field: "intent_id", value }); // D-022, D-024
     }
     let warning = frozen::scope(session, &announce.scope)?;
     if let Some(id) = &announce.supersedes_intent_id {

@@ -26,7 +26,7 @@ pub(in super::super) fn silent(session: &mut Session, out: &mut Outbox, principa
     error.affected_principal = Some(principal.clone());
     out.send(session, Recipients::All, error);
     // Its own proposals end first, so that suspending does not freeze them (D-102).
-    cascade::proposer_lost(session, out, principal);
+    cascade::participant_lost(session, out, principal);
     for id in session.live.get(principal).cloned().unwrap_or_default() {
         intent::suspend(session, out, &id, "owner_unavailable");
     }
