@@ -1,2 +1,22 @@
-//! x
-fn main(){}
+//! `mpac-agent`: see `--help`.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = mpac_agent::cli::Cli::parse();
+    // One provider for the socket and for HTTP. A second one installed elsewhere would make this fail.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        eprintln!("error: another TLS provider is installed already; this build is broken");
+        return ExitCode::FAILURE;
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start: {error}; are there file descriptors and threads left?");
+            return ExitCode::FAILURE;
+        }
+    };
+    ExitCode::from(runtime.block_on(mpac_agent::run(cli)))
+}

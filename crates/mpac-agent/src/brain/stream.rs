@@ -1,0 +1,260 @@
+//! Reading a streamed answer of the Messages API: server-sent events in, one [`Reply`] out.
+//!
+//! [`Answer`] is a fold without IO: [`Answer::take`] per event, [`Answer::finish`] at the end. An answer
+//! counts only when `message_stop` arrived and the model stopped by itself.
+
+use serde::Deserialize;
+
+use super::BrainError;
+use crate::tools::Reply;
+
+/// An answer longer than this many bytes is thrown away; a commit could not carry it anyway.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum StreamEvent {
+    ContentBlockStart {
+        content_block: Block,
+    },
+    ContentBlockDelta {
+        delta: Delta,
+    },
+    MessageDelta {
+        delta: MessageDelta,
+    },
+    MessageStop,
+    Error {
+        error: ApiError,
+    },
+    /// `message_start`, `content_block_stop`, `ping`, and kinds that come later.
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Block {
+    ToolUse {
+        name: String,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type")]
+enum Delta {
+    #[serde(rename = "text_delta")]
+    Text { text: String },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: String },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Debug, Deserialize)]
+struct MessageDelta {
+    #[serde(default)]
+    stop_reason: Option<String>,
+}
+
+/// The `error` object of the API, in a stream or as the body of an HTTP error.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct ApiError {
+    #[serde(rename = "type", default)]
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) message: String,
+}
+
+/// Why a stream did not become an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum StreamFault {
+    /// Nothing is wrong with the question: asking again may help.
+    Passing(String),
+    /// Asking again would end the same way.
+    Final(BrainError),
+}
+
+/// The answer so far.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    text: String,
+    tool: Option<(String, String)>,
+    stop_reason: Option<String>,
+    stopped: bool,
+}
+
+impl Answer {
+    /// Takes the `data` of one event.
+    pub(super) fn take(&mut self, data: &str) -> Result<(), StreamFault> {
+        let event: StreamEvent = serde_json::from_str(data)
+            .map_err(|error| StreamFault::Final(BrainError::Unusable(format!("stream event: {error}"))))?;
+        match event {
+            StreamEvent::ContentBlockStart { content_block: Block::ToolUse { name } } => {
+                // One tool is offered and one use asked for; a second block would be a second opinion.
+                self.tool.get_or_insert_with(|| (name, String::new()));
+            }
+            StreamEvent::ContentBlockDelta { delta: Delta::Text { text } } => self.text.push_str(&text),
+            StreamEvent::ContentBlockDelta { delta: Delta::InputJson { partial_json } } => {
+                let (_, input) = self.tool.as_mut().ok_or_else(|| {
+                    StreamFault::Final(BrainError::Unusable("tool input before the tool".to_owned()))
+                })?;
+                input.push_str(&partial_json);
+            }
+            StreamEvent::MessageDelta { delta } => {
+                self.stop_reason = delta.stop_reason.or_else(|| self.stop_reason.take());
+            }
+            StreamEvent::MessageStop => self.stopped = true,
+            StreamEvent::Error { error } => return Err(in_stream(error)),
+            StreamEvent::ContentBlockStart { content_block: Block::Other }
+            | StreamEvent::ContentBlockDelta { delta: Delta::Other }
+            | StreamEvent::Other => {}
+        }
+        if self.received() > MAX_ANSWER_BYTES {
+            let why = format!("longer than {MAX_ANSWER_BYTES} bytes");
+            return Err(StreamFault::Final(BrainError::Unusable(why)));
+        }
+        Ok(())
+    }
+
+    /// Is the answer complete?
+    pub(super) fn stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Bytes of content so far.
+    pub(super) fn received(&self) -> usize {
+        self.text.len() + self.tool.as_ref().map_or(0, |(_, input)| input.len())
+    }
+
+    /// The whole answer, when there is one. `max_tokens` is the limit the request set.
+    pub(super) fn finish(self, max_tokens: u32) -> Result<Reply, StreamFault> {
+        if !self.stopped {
+            return Err(StreamFault::Passing("the answer broke off".to_owned()));
+        }
+        match self.stop_reason.as_deref() {
+            Some("end_turn" | "tool_use" | "stop_sequence") => {}
+            Some("max_tokens") => return Err(StreamFault::Final(BrainError::CutOff(max_tokens))),
+            Some("refusal") => return Err(StreamFault::Final(BrainError::Declined)),
+            other => {
+                let why = format!("it stopped for the reason {}", other.unwrap_or("(none)"));
+                return Err(StreamFault::Final(BrainError::Unusable(why)));
+            }
+        }
+        Ok(match self.tool {
+            Some((name, input)) => Reply::Tool { name, input },
+            None => Reply::Text(self.text),
+        })
+    }
+}
+
+fn in_stream(error: ApiError) -> StreamFault {
+    let text = format!("{}: {}", error.kind, error.message);
+    match error.kind.as_str() {
+        "overloaded_error" | "rate_limit_error" | "api_error" | "timeout_error" => StreamFault::Passing(text),
+        _ => StreamFault::Final(BrainError::Unusable(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STOP: &str = r#"{"type":"message_stop"}"#;
+
+    fn read(events: &[&str]) -> Result<Reply, StreamFault> {
+        let mut answer = Answer::default();
+        events.iter().try_for_each(|event| answer.take(event))?;
+        answer.finish(100)
+    }
+
+    fn stop(reason: &str) -> String {
+        format!(
+            r#"{{"type":"message_delta","delta":{{"stop_reason":"{reason}"}},"usage":{{"output_tokens":3}}}}"#
+        )
+    }
+
+    #[test]
+    fn a_tool_input_is_put_together_from_its_pieces() {
+        let reply = read(&[
+            r#"{"type":"message_start","message":{"id":"m"}}"#,
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"write_file","input":{}}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{\"con"}}"#,
+            r#"{"type":"ping"}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"tent\":\"x\"}"}}"#,
+            r#"{"type":"content_block_stop","index":0}"#,
+            &stop("tool_use"),
+            STOP,
+        ]);
+        let (name, input) = ("write_file".to_owned(), r#"{"content":"x"}"#.to_owned());
+        assert_eq!(reply, Ok(Reply::Tool { name, input }));
+    }
+
+    #[test]
+    fn text_without_a_tool_is_text() {
+        let delta = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hi "}}"#;
+        assert_eq!(read(&[delta, delta, &stop("end_turn"), STOP]), Ok(Reply::Text("hi hi ".to_owned())));
+    }
+
+    #[test]
+    fn kinds_we_do_not_know_are_passed_over() {
+        let later = [
+            r#"{"type":"later","x":1}"#,
+            r#"{"type":"content_block_start","content_block":{"type":"thinking","thinking":""}}"#,
+            r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"hm"}}"#,
+        ];
+        assert_eq!(
+            read(&[later[0], later[1], later[2], &stop("end_turn"), STOP]),
+            Ok(Reply::Text(String::new()))
+        );
+    }
+
+    #[test]
+    fn a_truncated_answer_is_never_an_answer() {
+        let fault = read(&[&stop("max_tokens"), STOP]).unwrap_err();
+        assert_eq!(fault, StreamFault::Final(BrainError::CutOff(100)));
+    }
+
+    #[test]
+    fn a_stream_that_ends_early_may_be_asked_again() {
+        assert!(matches!(read(&[&stop("end_turn")]), Err(StreamFault::Passing(_))));
+        assert!(matches!(read(&[]), Err(StreamFault::Passing(_))));
+    }
+
+    #[test]
+    fn an_overloaded_stream_may_be_asked_again_and_an_invalid_one_not() {
+        let error =
+            |kind: &str| read(&[&format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"m"}}}}"#)]);
+        assert_eq!(error("overloaded_error"), Err(StreamFault::Passing("overloaded_error: m".to_owned())));
+        assert!(matches!(error("invalid_request_error"), Err(StreamFault::Final(_))));
+    }
+
+    #[test]
+    fn malformed_events_are_refused() {
+        for event in [
+            "",
+            "{",
+            "[]",
+            r#"{"type":7}"#,
+            r#"{"no_type":1}"#,
+            r#"{"type":"content_block_delta","delta":{}}"#,
+        ] {
+            assert!(matches!(read(&[event]), Err(StreamFault::Final(_))), "{event}");
+        }
+        let orphan =
+            r#"{"type":"content_block_delta","delta":{"type":"input_json_delta","partial_json":"{"}}"#;
+        assert!(matches!(read(&[orphan]), Err(StreamFault::Final(_))));
+    }
+
+    #[test]
+    fn an_unknown_stop_reason_is_not_trusted() {
+        assert!(matches!(read(&[&stop("later"), STOP]), Err(StreamFault::Final(_))));
+    }
+
+    #[test]
+    fn a_refusal_says_so() {
+        assert_eq!(read(&[&stop("refusal"), STOP]), Err(StreamFault::Final(BrainError::Declined)));
+    }
+}

@@ -1,0 +1,173 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use mpac_wire::{PrincipalId, SessionId};
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+
+use crate::brain::claude::DEFAULT_MODEL;
+use crate::connection::{Header, Target};
+use crate::error::AgentError;
+
+const AFTER_HELP: &str = "\
+There must be a coordinator to join. `mpac-ws --workspace DIR` (or `cargo run -p mpac-ws -- --workspace DIR`) starts
+one that shares a directory, and prints the address to give here.
+
+Examples:
+  One task, then leave:
+    mpac-agent ws://127.0.0.1:8766 --name Bob --task \"Make the login compare in constant time\"
+  Stay and type tasks, with the work of others shown as it happens:
+    mpac-agent ws://127.0.0.1:8766 --name Bob
+  A session of a multi-session coordinator, through a tunnel that wants a header:
+    mpac-agent wss://example.org/session/team-a --name Bob --header 'X-Tunnel: token'
+  Without a key, with answers from a file (its keys stand in crates/mpac-agent/src/brain/scripted.rs):
+    mpac-agent ws://127.0.0.1:8766 --name Bob --script bob.json --task \"Fix it\"
+
+Environment:
+  ANTHROPIC_API_KEY   the key for Claude; needed unless --script is given
+  ANTHROPIC_BASE_URL  another address for the Messages API
+  NO_COLOR            set to anything: no colours
+  CLICOLOR_FORCE      set to anything but 0: colours even when the output is no terminal
+
+Exit codes with --task: 0 committed (or nothing had to change), 3 yielded to somebody else, 1 failed, 2 bad usage.";
+
+/// Joins an MPAC session as an agent: plans with Claude, tells the others what it is about to do, learns of
+/// overlaps, and commits files.
+#[derive(Debug, Parser)]
+#[command(name = "mpac-agent", version, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// The coordinator: ws://HOST:PORT, or wss://HOST/session/ID
+    pub url: String,
+    /// Your agent's name, shown to everybody in the session
+    #[arg(long)]
+    pub name: String,
+    /// The session to join [default: ID if the address ends in /session/ID, else "default"]
+    #[arg(long, value_name = "ID")]
+    pub session: Option<String>,
+    /// What to do; without it the agent is interactive
+    #[arg(long, value_name = "TEXT")]
+    pub task: Option<String>,
+    /// The Claude model that plans and writes
+    #[arg(long, default_value = DEFAULT_MODEL)]
+    pub model: String,
+    /// A role to ask for; may be repeated
+    #[arg(long = "role", default_value = "contributor", value_name = "ROLE")]
+    pub roles: Vec<String>,
+    /// The agent's identity [default: "agent:NAME"]
+    #[arg(long, value_name = "ID")]
+    pub principal_id: Option<String>,
+    /// An extra header of the WebSocket handshake; may be repeated
+    #[arg(long = "header", value_parser = parse_header, value_name = "'Name: value'")]
+    pub headers: Vec<Header>,
+    /// Answers from this file instead of Claude; no key is needed
+    #[arg(long, value_name = "FILE.json")]
+    pub script: Option<PathBuf>,
+    /// Who the agent is and what it cares for, told to Claude
+    #[arg(long, value_name = "TEXT")]
+    pub about: Option<String>,
+    /// How often to redo a file that somebody else changed meanwhile
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub max_rebase: u32,
+    /// Interactive: commit without asking (with --task it never asks)
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// What the command line says, checked.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Where to connect.
+    pub target: Target,
+    /// The session to join.
+    pub session: SessionId,
+    /// The own identity.
+    pub principal: PrincipalId,
+}
+
+impl Cli {
+    /// Checks what clap cannot.
+    ///
+    /// # Errors
+    /// [`AgentError::Usage`] naming the option and the remedy.
+    pub fn place(&self) -> Result<Place, AgentError> {
+        let usage = |text: &str| AgentError::Usage(text.to_owned());
+        if self.name.trim().is_empty() || self.name.chars().any(char::is_control) {
+            return Err(usage("--name is empty or has control characters; give a name like Bob"));
+        }
+        if self.task.as_ref().is_some_and(|task| task.trim().is_empty()) {
+            return Err(usage("--task is empty; say what to do, or leave it out to be asked"));
+        }
+        let target = Target::new(&self.url, self.headers.clone())?;
+        let session = self.session.as_deref().or_else(|| target.session_in_path()).unwrap_or("default");
+        let session =
+            SessionId::new(session).map_err(|_| usage("--session is empty; leave it out or name one"))?;
+        let principal = match &self.principal_id {
+            Some(id) => PrincipalId::new(id)
+                .map_err(|_| usage("--principal-id is empty; leave it out or give one"))?,
+            None => PrincipalId::new(format!("agent:{}", self.name)).expect("the text begins with `agent:`"),
+        };
+        Ok(Place { target, session, principal })
+    }
+}
+
+fn parse_header(text: &str) -> Result<Header, String> {
+    let (name, value) = text.split_once(':').ok_or("write it as 'Name: value'")?;
+    let name =
+        HeaderName::try_from(name.trim()).map_err(|_| format!("`{}` is no header name", name.trim()))?;
+    let value = HeaderValue::try_from(value.trim())
+        .map_err(|_| "the value has characters no header can hold".to_owned())?;
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn place(arguments: &[&str]) -> Result<Place, AgentError> {
+        let all = ["mpac-agent"].iter().chain(arguments);
+        Cli::try_parse_from(all).unwrap().place()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_session_comes_from_the_option_then_the_path_then_is_default() {
+        let session = |arguments: &[&str]| place(arguments).unwrap().session.to_string();
+        assert_eq!(session(&["ws://h:1", "--name", "Bob"]), "default");
+        assert_eq!(session(&["ws://h:1/session/a", "--name", "Bob"]), "a");
+        assert_eq!(session(&["ws://h:1/session/a", "--name", "Bob", "--session", "b"]), "b");
+    }
+
+    #[test]
+    fn the_principal_follows_the_name_unless_given() {
+        assert_eq!(place(&["ws://h:1", "--name", "Bob"]).unwrap().principal.as_str(), "agent:Bob");
+        let given = place(&["ws://h:1", "--name", "Bob", "--principal-id", "agent:bob@laptop"]).unwrap();
+        assert_eq!(given.principal.as_str(), "agent:bob@laptop");
+    }
+
+    #[test]
+    fn headers_are_name_and_value() {
+        let (name, value) = parse_header("Authorization: Bearer a:b").unwrap();
+        assert_eq!((name.as_str(), value.to_str().unwrap()), ("authorization", "Bearer a:b"));
+        assert!(parse_header("no colon").is_err());
+        assert!(parse_header("bad name: x").is_err());
+        assert!(parse_header("x: a\nb").is_err());
+    }
+
+    #[test]
+    fn empty_values_are_usage_mistakes() {
+        for arguments in [
+            ["ws://h:1", "--name", " "].as_slice(),
+            &["ws://h:1", "--name", "Bob", "--task", " "],
+            &["ws://h:1", "--name", "Bob", "--session", ""],
+            &["ws://h:1", "--name", "Bob", "--principal-id", ""],
+        ] {
+            assert_eq!(place(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
+        }
+    }
+}

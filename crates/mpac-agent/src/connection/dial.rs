@@ -1,0 +1,125 @@
+//! Opening the socket: `ws://` in the clear, `wss://` over TLS with the system's root certificates.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use futures::stream::{SplitSink, SplitStream};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Request};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message as Frame};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use crate::arrival::MAX_FRAME_IN;
+use crate::error::AgentError;
+
+/// How long opening may take, TLS and handshake included.
+const DIAL_LIMIT: Duration = Duration::from_secs(15);
+
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(super) type SocketSink = SplitSink<Socket, Frame>;
+pub(super) type SocketStream = SplitStream<Socket>;
+
+/// An extra header of the handshake, such as a tunnel's token.
+pub type Header = (HeaderName, HeaderValue);
+
+/// Where to connect, and with which headers.
+#[derive(Debug, Clone)]
+pub struct Target {
+    request: Request<()>,
+}
+
+impl Target {
+    /// Checks the address.
+    ///
+    /// # Errors
+    /// [`AgentError::Usage`] when it is no `ws://` or `wss://` address.
+    pub fn new(url: &str, headers: Vec<Header>) -> Result<Self, AgentError> {
+        let usage =
+            |why: &str| AgentError::Usage(format!("{url} {why}; give an address like ws://127.0.0.1:8766"));
+        let mut request =
+            url.into_client_request().map_err(|error| usage(&format!("is no address ({error})")))?;
+        if !matches!(request.uri().scheme_str(), Some("ws" | "wss")) {
+            return Err(usage("does not begin with ws:// or wss://"));
+        }
+        request.headers_mut().extend(headers);
+        Ok(Self { request })
+    }
+
+    /// The address as text.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.request.uri().to_string()
+    }
+
+    /// `<id>` when the path is `/session/<id>`, up to the next `/` (the path of a multi-session coordinator).
+    #[must_use]
+    pub fn session_in_path(&self) -> Option<&str> {
+        let (id, _) = split_once_or_all(self.request.uri().path().strip_prefix("/session/")?, '/');
+        (!id.is_empty()).then_some(id)
+    }
+}
+
+fn split_once_or_all(text: &str, at: char) -> (&str, &str) {
+    text.split_once(at).unwrap_or((text, ""))
+}
+
+pub(super) async fn dial(target: &Target) -> Result<Socket, AgentError> {
+    let config =
+        WebSocketConfig::default().max_message_size(Some(MAX_FRAME_IN)).max_frame_size(Some(MAX_FRAME_IN));
+    let open = tokio_tungstenite::connect_async_with_config(target.request.clone(), Some(config), true);
+    match tokio::time::timeout(DIAL_LIMIT, open).await {
+        Ok(Ok((socket, _response))) => Ok(socket),
+        Ok(Err(error)) => Err(explain(target.url(), &error)),
+        Err(_) => Err(AgentError::CannotConnect {
+            url: target.url(),
+            why: format!("no answer within {} s; check host, port and firewall", DIAL_LIMIT.as_secs()),
+        }),
+    }
+}
+
+fn explain(url: String, error: &Error) -> AgentError {
+    let why = match error {
+        Error::Io(io) if io.kind() == ErrorKind::ConnectionRefused => return AgentError::NobodyThere { url },
+        Error::Io(io) if io.kind() == ErrorKind::InvalidData => {
+            format!("TLS: {io}; use ws:// if the coordinator does not speak TLS")
+        }
+        Error::Io(io) => format!("{io}; check the host name and the port"),
+        Error::Http(response) => format!(
+            "the server answered HTTP {} instead of opening a WebSocket; check the path and any --header a tunnel needs",
+            response.status().as_u16()
+        ),
+        Error::Tls(error) => format!("TLS: {error}; use ws:// if the coordinator does not speak TLS"),
+        Error::Protocol(error) => format!("{error}; is that a coordinator's address?"),
+        other => other.to_string(),
+    };
+    AgentError::CannotConnect { url, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(url: &str) -> Option<String> {
+        Target::new(url, Vec::new()).unwrap().session_in_path().map(str::to_owned)
+    }
+
+    #[test]
+    fn the_session_is_read_from_the_path() {
+        assert_eq!(session("ws://127.0.0.1:8766/session/team-a"), Some("team-a".to_owned()));
+        assert_eq!(session("ws://h/session/team-a/more?x=1"), Some("team-a".to_owned()));
+        assert_eq!(session("ws://127.0.0.1:8766"), None);
+        assert_eq!(session("ws://127.0.0.1:8766/session/"), None);
+        assert_eq!(session("ws://127.0.0.1:8766/other/team-a"), None);
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_named() {
+        for url in ["127.0.0.1:8766", "http://127.0.0.1:8766", "", "ws://"] {
+            let error = Target::new(url, Vec::new()).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{url}");
+            assert!(error.to_string().contains("ws://127.0.0.1:8766"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! How the agent speaks: the core's [`Participant`], with the clock and the ids that it leaves to its host.
+
+use std::time::SystemTime;
+
+use mpac_core::IdSource;
+use mpac_core::participant::{Hearing, Introduction, Participant, Stamp};
+use mpac_wire::names::PrincipalType;
+use mpac_wire::{Envelope, InstanceId, Message, MessageId, PrincipalId, Sender, SessionId, Timestamp};
+
+use crate::naming::draw;
+
+/// Who speaks, and where.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The own principal.
+    pub principal: PrincipalId,
+    /// The session.
+    pub session: SessionId,
+}
+
+/// The participant of one process: one incarnation, one Lamport clock (PAR-01).
+#[derive(Debug)]
+pub struct Voice {
+    participant: Participant,
+    ids: IdSource,
+}
+
+impl Voice {
+    /// A new incarnation. Its ids begin at a random point.
+    #[must_use]
+    pub fn new(identity: Identity) -> Self {
+        let mut ids = IdSource::new(draw());
+        let instance = InstanceId::new(format!("{}:{}", identity.principal, ids.next_uuid()))
+            .expect("the text has a colon, so it is not empty");
+        let sender = Sender::new(identity.principal, PrincipalType::Agent, instance);
+        // HELLO is written like every other message; the introduction is for `Participant::hello`.
+        let introduction = Introduction::new("");
+        Self { participant: Participant::new(identity.session, sender, introduction), ids }
+    }
+
+    /// The own principal.
+    #[must_use]
+    pub fn principal(&self) -> &PrincipalId {
+        &self.participant.sender().principal_id
+    }
+
+    /// The envelope around a message, with a new id, the time, and the next Lamport value.
+    pub fn write(&mut self, message: Message) -> Envelope {
+        let id = MessageId::new(self.ids.next_uuid()).expect("a UUID's text is not empty");
+        self.participant.write(Stamp::new(id, now()), message)
+    }
+
+    /// Takes note of what arrived. False when it comes from a coordinator whose time is over: then it has
+    /// no effect at all (PAR-06).
+    pub fn hear(&mut self, envelope: &Envelope, message: &Message) -> bool {
+        self.participant.hear(envelope, message) != Hearing::Stale
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    // 292,000 years fit; a clock before 1970 says 1970, which only an auditor would notice.
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

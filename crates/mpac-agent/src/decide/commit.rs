@@ -1,0 +1,115 @@
+//! What became of a commit.
+
+use mpac_wire::StateRef;
+
+use super::Holder;
+
+/// A PROTOCOL_ERROR that answers an own message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// `error_code`.
+    pub code: String,
+    /// `description`.
+    pub description: String,
+    /// For STALE_INTENT: the intents that were there first, as far as they are named.
+    pub holders: Vec<Holder>,
+}
+
+/// Everything heard about one message between sending it and the answer of the request sent after it.
+///
+/// A coordinator handles the frames of a connection in their order, so nothing about the message can
+/// come later than that answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// The own message came back.
+    pub echo: bool,
+    /// The PROTOCOL_ERROR that refers to it.
+    pub error: Option<Refusal>,
+    /// `reason` of an OP_REJECT that names it.
+    pub rejected: Option<String>,
+    /// FILE_UPDATED for the file, with the committed content's reference and in the own name.
+    pub updated: bool,
+}
+
+/// What to do after a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitVerdict {
+    /// It is in the workspace.
+    Accepted,
+    /// Somebody was faster: read again and redo the work.
+    Stale,
+    /// Another PROTOCOL_ERROR.
+    Refused(Refusal),
+    /// OP_REJECT with this reason.
+    Rejected(String),
+    /// Neither echo nor error: it was passed over.
+    Ignored,
+}
+
+/// Judges a commit by what was heard and by the file's reference afterwards (PAR-12).
+///
+/// The echo alone does not prove much: Python servers also relay a commit that they answer with OP_REJECT,
+/// and one whose content their file store then turns down. So the content must have arrived as well.
+#[must_use]
+pub fn judge_commit(heard: &Heard, after: &StateRef, current: Option<&StateRef>) -> CommitVerdict {
+    if let Some(refusal) = &heard.error {
+        let stale = refusal.code == "STALE_STATE_REF";
+        return if stale { CommitVerdict::Stale } else { CommitVerdict::Refused(refusal.clone()) };
+    }
+    if let Some(reason) = &heard.rejected {
+        return CommitVerdict::Rejected(reason.clone());
+    }
+    match (heard.echo, heard.updated || current == Some(after)) {
+        (true, true) => CommitVerdict::Accepted,
+        (true, false) => CommitVerdict::Stale,
+        (false, _) => CommitVerdict::Ignored,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(heard: &Heard, current: &str) -> CommitVerdict {
+        judge_commit(heard, &StateRef::of("new"), Some(&StateRef::of(current)))
+    }
+
+    fn echoed() -> Heard {
+        Heard { echo: true, ..Heard::default() }
+    }
+
+    #[test]
+    fn an_echo_and_the_content_make_an_accepted_commit() {
+        assert_eq!(judge(&echoed(), "new"), CommitVerdict::Accepted);
+        // Somebody else committed on top of it before our read.
+        assert_eq!(judge(&Heard { updated: true, ..echoed() }, "newer"), CommitVerdict::Accepted);
+    }
+
+    #[test]
+    fn an_echo_without_the_content_is_stale() {
+        assert_eq!(judge(&echoed(), "other"), CommitVerdict::Stale);
+    }
+
+    #[test]
+    fn only_a_stale_reference_is_worth_a_rebase() {
+        let refusal =
+            |code: &str| Refusal { code: code.to_owned(), description: "d".to_owned(), holders: vec![] };
+        let error = |code: &str| Heard { error: Some(refusal(code)), ..Heard::default() };
+        assert_eq!(judge(&error("STALE_STATE_REF"), "x"), CommitVerdict::Stale);
+        assert_eq!(
+            judge(&error("INVALID_REFERENCE"), "x"),
+            CommitVerdict::Refused(refusal("INVALID_REFERENCE"))
+        );
+    }
+
+    #[test]
+    fn a_relayed_rejection_is_a_rejection() {
+        let heard = Heard { rejected: Some("intent_terminated".to_owned()), ..echoed() };
+        assert_eq!(judge(&heard, "new"), CommitVerdict::Rejected("intent_terminated".to_owned()));
+    }
+
+    #[test]
+    fn silence_is_not_success_even_if_the_content_fits() {
+        assert_eq!(judge(&Heard::default(), "new"), CommitVerdict::Ignored);
+    }
+}

@@ -1,0 +1,138 @@
+//! Everything that can end a command of the agent, in words that say what to do.
+
+use mpac_wire::StateRef;
+use thiserror::Error;
+
+use crate::brain::BrainError;
+use crate::decide::{PlanFault, Refusal};
+
+/// Why the agent stopped.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// The command line does not fit together. Exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// Nobody listens at the address.
+    #[error(
+        "nobody listens at {url}; start a coordinator with `cargo run -p mpac-ws -- --workspace DIR`, or check host and port"
+    )]
+    NobodyThere {
+        /// The address that was tried.
+        url: String,
+    },
+    /// The socket could not be opened.
+    #[error("cannot join {url}: {why}")]
+    CannotConnect {
+        /// The address that was tried.
+        url: String,
+        /// The failing step and its remedy.
+        why: String,
+    },
+    /// The connection ended while it was needed.
+    #[error("the connection to the coordinator ended ({0}); start the agent again to join again")]
+    Lost(String),
+    /// SESSION_CLOSE arrived (PAR-16).
+    #[error("the coordinator closed the session ({0}); work has ended")]
+    SessionClosed(String),
+    /// An answer did not come in time, so it is unknown whether the message had an effect (PAR-12).
+    #[error(
+        "no answer to {what} within {seconds} s, so it is unknown whether it took effect; look at the workspace before you repeat it"
+    )]
+    NoAnswer {
+        /// What was asked.
+        what: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// The coordinator passed over a message: neither its echo nor an error came.
+    #[error(
+        "the coordinator said nothing to {what}, so it did not take effect; was the intent ended by somebody else?"
+    )]
+    Ignored {
+        /// The message.
+        what: String,
+    },
+    /// PROTOCOL_ERROR answered a message.
+    #[error("the coordinator refused {what}: {code}: {description}")]
+    Refused {
+        /// The message.
+        what: String,
+        /// `error_code`.
+        code: String,
+        /// `description`.
+        description: String,
+    },
+    /// OP_REJECT answered a commit.
+    #[error("the commit to {path} was rejected: {reason}")]
+    Rejected {
+        /// The file.
+        path: String,
+        /// The reason on the wire.
+        reason: String,
+    },
+    /// A file cannot be read for another reason than that it does not exist.
+    #[error("the coordinator cannot hand out {path}: {why}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// The coordinator's words.
+        why: String,
+    },
+    /// Others were faster each time.
+    #[error(
+        "{path} changed under each of {attempts} attempts (now at {current}); nothing of it was committed. Try again, or raise --max-rebase"
+    )]
+    AlwaysStale {
+        /// The file.
+        path: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// The file's reference now.
+        current: StateRef,
+    },
+    /// The frame is larger than a coordinator takes.
+    #[error("{what} makes a frame of {bytes} bytes and coordinators take at most {limit}: split the file")]
+    TooLarge {
+        /// The message.
+        what: String,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The plan was refused twice.
+    #[error("the plan cannot be used: {0}")]
+    Plan(#[from] PlanFault),
+    /// A session that authorises before committing.
+    #[error(
+        "this session is pre_commit and the agent commits in post_commit sessions only; start the coordinator with --execution-model post_commit"
+    )]
+    PreCommit,
+    /// A resolution went against the agent's own intent.
+    #[error("the conflict was resolved against this task ({0}); nothing more is written")]
+    Overruled(String),
+    /// The brain has no answer.
+    #[error(transparent)]
+    Brain(#[from] BrainError),
+    /// Terminal trouble.
+    #[error("terminal: {0}")]
+    Terminal(String),
+}
+
+impl AgentError {
+    /// A PROTOCOL_ERROR that answered `what`.
+    #[must_use]
+    pub fn refused(what: &str, refusal: Refusal) -> Self {
+        Self::Refused { what: what.to_owned(), code: refusal.code, description: refusal.description }
+    }
+
+    /// 2 for what the person can only mend on the command line or in its environment, 1 for the rest.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Brain(BrainError::NoKey) => 2,
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! An MPAC agent: joins a coordinator, plans with Claude, announces what it is about to do, settles conflicts,
+//! and commits files.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`cli`] | the command line |
+//! | [`connection`], [`arrival`], [`history`] | the socket's tasks, what a frame is, what has been seen |
+//! | [`session`], [`view`], [`report`] | questions and their answers, the others, lines about them |
+//! | [`task`] | the workflow from plan to commit |
+//! | [`decide`] | the judgement in it, pure |
+//! | [`brain`], [`prompt`], [`tools`] | who thinks: Claude or a script; what it is asked and how it answers |
+//! | [`interactive`], [`console`], [`diff`] | the terminal |
+//!
+//! The agent holds no rule of the coordinator's: what it may do is for the coordinator to say, and the agent
+//! reads the answer.
+
+pub mod arrival;
+pub mod brain;
+pub mod cli;
+pub mod connection;
+pub mod console;
+pub mod decide;
+pub mod diff;
+pub mod error;
+pub mod history;
+pub mod interactive;
+pub mod naming;
+pub mod prompt;
+pub mod report;
+pub mod session;
+pub mod task;
+pub mod tools;
+pub mod view;
+
+use std::io::IsTerminal as _;
+
+use mpac_wire::names::{GoodbyeReason, Role};
+use mpac_wire::payload::session::{Backend, Hello};
+
+use brain::Brain;
+use brain::claude::{Claude, ClaudeConfig};
+use brain::scripted::ScriptedBrain;
+use cli::Cli;
+use connection::{Identity, Voice, connect};
+use console::{Console, Style};
+use error::AgentError;
+use history::History;
+use interactive::Keyboard;
+use naming::Naming;
+use prompt::Persona;
+use session::Session;
+use task::{Outcome, TaskOptions, run_task};
+
+/// What the agent can do, for HELLO. No more than it does.
+const CAPABILITIES: [&str; 6] = [
+    "intent.broadcast",
+    "intent.withdraw",
+    "op.commit",
+    "conflict.ack",
+    "causality.lamport_clock",
+    "intent.update",
+];
+
+/// Runs the agent and returns its exit code: 0 committed or left, 1 failed, 2 bad usage, 3 yielded.
+pub async fn run(cli: Cli) -> u8 {
+    match start(&cli).await {
+        Ok(code) => code,
+        Err(error) => {
+            // It may quote what others wrote.
+            eprintln!("error: {}", diff::printable(&error.to_string()));
+            error.exit_code()
+        }
+    }
+}
+
+async fn start(cli: &Cli) -> Result<u8, AgentError> {
+    let place = cli.place()?;
+    let (recorder, history) = history::channel();
+    let mut brain = brain_of(cli, history)?;
+    let voice = Voice::new(Identity { principal: place.principal.clone(), session: place.session.clone() });
+    let connection = connect(&place.target, voice, recorder).await?;
+    let mut keyboard = match &cli.task {
+        Some(_) => None,
+        None => Some(Keyboard::open(&cli.name)?),
+    };
+    let console = keyboard.as_ref().map_or_else(Console::stdout, Keyboard::console);
+    let mut session = Session::new(place.principal.clone(), connection, console);
+    session.join(hello(cli, &*brain).into()).await?;
+    let mut naming = Naming::new(&cli.name);
+    let options = TaskOptions { max_rebase: cli.max_rebase, approver: None };
+    match (&cli.task, &mut keyboard) {
+        (Some(task), _) => one_task(session, &mut *brain, &mut naming, &options, task).await,
+        (None, Some(keyboard)) => {
+            let ended =
+                interactive::run(&mut session, &mut *brain, &mut naming, options, keyboard, !cli.yes).await;
+            leave_terminal(session, keyboard, ended).await
+        }
+        (None, None) => unreachable!("without a task there is a keyboard"),
+    }
+}
+
+fn brain_of(cli: &Cli, history: History) -> Result<Box<dyn Brain>, AgentError> {
+    if let Some(path) = &cli.script {
+        return match ScriptedBrain::load(path, history) {
+            Ok(brain) => Ok(Box::new(brain)),
+            Err(error) => Err(AgentError::Usage(error.to_string())),
+        };
+    }
+    let persona = Persona { name: cli.name.clone(), about: cli.about.clone() };
+    Ok(Box::new(Claude::new(ClaudeConfig::from_env(&cli.model)?, persona)?))
+}
+
+fn hello(cli: &Cli, brain: &dyn Brain) -> Hello {
+    let mut hello = Hello::new(cli.name.clone(), CAPABILITIES.map(str::to_owned).to_vec());
+    hello.roles = Some(cli.roles.iter().map(|role| Role::from(role.as_str())).collect());
+    hello.backend = brain.model_id().map(|model| Backend::new(model, "anthropic".to_owned()));
+    hello
+}
+
+/// One task; Ctrl-C withdraws and leaves.
+async fn one_task(
+    mut session: Session,
+    brain: &mut dyn Brain,
+    naming: &mut Naming,
+    options: &TaskOptions,
+    task: &str,
+) -> Result<u8, AgentError> {
+    let outcome = {
+        let work = run_task(&mut session, brain, naming, options, task);
+        tokio::select! {
+            outcome = work => Some(outcome),
+            _ = tokio::signal::ctrl_c() => None,
+        }
+    };
+    let Some(outcome) = outcome else {
+        session.abandon("cancelled");
+        session.console().say(Style::Yellow, "cancelled; what was committed stays");
+        session.leave(GoodbyeReason::UserExit).await;
+        return Ok(1);
+    };
+    let reason = if outcome.is_ok() { GoodbyeReason::from("completed") } else { GoodbyeReason::Error };
+    session.leave(reason).await;
+    Ok(match outcome? {
+        Outcome::Committed(_) | Outcome::Unchanged => 0,
+        Outcome::Declined => 1,
+        Outcome::Yielded => 3,
+    })
+}
+
+async fn leave_terminal(
+    mut session: Session,
+    keyboard: &mut Keyboard,
+    ended: Result<(), AgentError>,
+) -> Result<u8, AgentError> {
+    if let Err(error) = &ended
+        && std::io::stdin().is_terminal()
+    {
+        session.console().say(Style::Red, &format!("{error} (press Enter)"));
+        keyboard.let_go().await;
+    }
+    session.leave(GoodbyeReason::UserExit).await;
+    ended.map(|()| 0)
+}

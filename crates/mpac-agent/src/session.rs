@@ -1,0 +1,356 @@
+//! One agent in one session: what it asks, what it hears, and what it tells its person about it.
+//!
+//! Everything that arrives is taken in by `step`, in order, whatever the agent is doing at the
+//! moment. Nothing here waits for a fixed time: an exchange ends when its answer is there, and because a coordinator
+//! handles the frames of one connection in their order, the answer to a file request sent right *after* a message
+//! proves that everything the coordinator had to say about the message has arrived (the Python servers
+//! handle one frame completely before they read the next as well).
+
+mod absorb;
+mod exchange;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use mpac_wire::names::{ExecutionModel, GoodbyeReason, HeartbeatStatus, IntentDisposition};
+use mpac_wire::payload::conflict::ConflictReport;
+use mpac_wire::payload::intent::{IntentAnnounce, IntentWithdraw};
+use mpac_wire::payload::session::{Goodbye, SessionInfo};
+use mpac_wire::sideband::{FileEntry, Request};
+use mpac_wire::{IntentId, Message, PrincipalId, Scope, Seconds, StateRef};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::arrival::{Answer, Arrival};
+use crate::connection::{Connection, Link};
+use crate::console::{Console, Style};
+use crate::decide::{Heard, Holder, Sign};
+use crate::error::AgentError;
+use crate::view::View;
+
+use exchange::{Subject, Watched, accepted, within};
+
+/// How long an answer may take (PAR-12).
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// How long leaving may take.
+const LEAVE_LIMIT: Duration = Duration::from_secs(5);
+/// An announced intent outlives slow models; if we vanish, the coordinator's liveness check ends it far earlier.
+const INTENT_TTL_SECONDS: u32 = 1_800;
+
+/// The session and the agent's place in it.
+#[derive(Debug)]
+pub struct Session {
+    link: Link,
+    arrivals: mpsc::UnboundedReceiver<Arrival>,
+    writer: JoinHandle<()>,
+    console: Console,
+    view: View,
+    info: Option<SessionInfo>,
+    /// Sideband requests without an answer, oldest first; one whose asker gave up stays until it is answered.
+    asked: VecDeque<u64>,
+    next_request: u64,
+    watched: Option<Watched>,
+    own: Option<OwnIntent>,
+    /// Conflict reports about the own intent that nobody has decided on yet.
+    undecided: Option<Vec<ConflictReport>>,
+    /// Signs of others, while a task cares.
+    signs: Option<Vec<Sign>>,
+    overruled: Option<String>,
+    answer_limit: Duration,
+}
+
+/// The own live intent.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnIntent {
+    pub(crate) id: IntentId,
+    pub(crate) files: Vec<String>,
+}
+
+/// A file as the coordinator has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileState {
+    /// Its text.
+    pub content: String,
+    /// Its reference.
+    pub state_ref: StateRef,
+}
+
+impl FileState {
+    /// What a file that does not exist yet is based on.
+    #[must_use]
+    pub fn absent() -> Self {
+        Self { content: String::new(), state_ref: StateRef::of("") }
+    }
+}
+
+impl Session {
+    /// A session over an open connection; [`join`](Self::join) comes next.
+    #[must_use]
+    pub fn new(me: PrincipalId, connection: Connection, console: Console) -> Self {
+        Self {
+            link: connection.link,
+            arrivals: connection.arrivals,
+            writer: connection.writer,
+            console,
+            view: View::new(me),
+            info: None,
+            asked: VecDeque::new(),
+            next_request: 0,
+            watched: None,
+            own: None,
+            undecided: None,
+            signs: None,
+            overruled: None,
+            answer_limit: ANSWER_LIMIT,
+        }
+    }
+
+    /// Another limit than [`ANSWER_LIMIT`].
+    #[must_use]
+    pub fn with_answer_limit(mut self, limit: Duration) -> Self {
+        self.answer_limit = limit;
+        self
+    }
+
+    /// HELLO, and what the coordinator says to it (PAR-02).
+    ///
+    /// # Errors
+    /// [`AgentError::Refused`] with the coordinator's reason, [`AgentError::NoAnswer`], [`AgentError::Lost`].
+    pub async fn join(&mut self, hello: Message) -> Result<(), AgentError> {
+        let id = self.link.say(hello, "HELLO").await?;
+        self.watch(id, Subject::None);
+        let limit = self.answer_limit;
+        let answered = async {
+            while self.info.is_none() {
+                self.step().await?;
+                self.refused("HELLO")?;
+            }
+            Ok(())
+        };
+        within(limit, "HELLO", answered).await?;
+        self.watched = None;
+        self.greet();
+        Ok(())
+    }
+
+    fn greet(&mut self) {
+        let Some(info) = &self.info else { return };
+        let here =
+            info.participant_count.as_ref().map_or(String::new(), |here| format!(", {} here", here.get()));
+        let joined = format!("joined session {} as {}{here}", info.session_id, self.view.me());
+        let warnings = info.compatibility_errors.clone().unwrap_or_default();
+        self.console.say(Style::Bold, &joined);
+        for warning in warnings {
+            self.console.say(Style::Yellow, &format!("the coordinator warns: {warning}"));
+        }
+    }
+
+    /// # Errors
+    /// [`AgentError::PreCommit`] when work has to be authorised before it is done (PAR-10).
+    pub(crate) fn require_post_commit(&self) -> Result<(), AgentError> {
+        match self.info.as_ref().and_then(|info| info.execution_model.as_ref()) {
+            Some(ExecutionModel::PreCommit) => Err(AgentError::PreCommit),
+            _ => Ok(()),
+        }
+    }
+
+    /// Every file of the workspace.
+    ///
+    /// # Errors
+    /// [`AgentError::NoAnswer`], [`AgentError::Lost`], [`AgentError::SessionClosed`].
+    pub async fn list_files(&mut self) -> Result<Vec<FileEntry>, AgentError> {
+        match self.ask(Request::FileList, "FILE_LIST").await? {
+            Answer::Files(files) => Ok(files),
+            Answer::Content(_) | Answer::Error(_) | Answer::Other => Err(AgentError::Unreadable {
+                path: "the list of files".to_owned(),
+                why: "another answer came".to_owned(),
+            }),
+        }
+    }
+
+    /// One file; `None` when there is no such file.
+    ///
+    /// # Errors
+    /// [`AgentError::Unreadable`] when it exists and cannot be had; as [`list_files`](Self::list_files).
+    pub async fn read_file(&mut self, path: &str) -> Result<Option<FileState>, AgentError> {
+        let answer = self.ask(read(path), &format!("FILE_READ {path}")).await?;
+        file_state(path, answer)
+    }
+
+    /// Announces an intent and waits for everything the coordinator says about it: the conflict reports are
+    /// then in [`take_undecided`](Self::take_undecided). When the files are taken (STALE_INTENT), the holders.
+    ///
+    /// # Errors
+    /// [`AgentError::Refused`] or [`AgentError::Ignored`] when it did not become an intent for another reason.
+    pub(crate) async fn announce(
+        &mut self,
+        own: OwnIntent,
+        objective: &str,
+    ) -> Result<Vec<Holder>, AgentError> {
+        let mut announce = IntentAnnounce::new(
+            own.id.clone(),
+            objective.to_owned(),
+            Scope::files(own.files.iter().cloned()),
+        );
+        announce.ttl_sec = Some(Seconds::whole(INTENT_TTL_SECONDS));
+        let barrier = read(own.files.first().map_or("", String::as_str));
+        let id = own.id.clone();
+        (self.own, self.undecided, self.overruled) = (Some(own), Some(Vec::new()), None);
+        self.signs = Some(Vec::new());
+        let (heard, _) = self.exchange(announce.into(), "the announce", barrier, Subject::None).await?;
+        if heard.error.is_some() {
+            self.own = None;
+        }
+        if let Some(refusal) = heard.error.as_ref().filter(|refusal| refusal.code == "STALE_INTENT")
+            && !refusal.holders.is_empty()
+        {
+            for holder in &refusal.holders {
+                self.view.learn(&holder.intent, &holder.principal);
+            }
+            self.link.status(HeartbeatStatus::Blocked, None);
+            return Ok(refusal.holders.clone());
+        }
+        accepted(heard, "the announce")?;
+        self.link.status(HeartbeatStatus::Working, Some(id));
+        Ok(Vec::new())
+    }
+
+    /// The conflicts reported at the announce; later ones are shown and acknowledged, and the work goes on.
+    pub(crate) fn take_undecided(&mut self) -> Vec<ConflictReport> {
+        self.undecided.take().unwrap_or_default()
+    }
+
+    /// What was seen of others since the announce, or since the last call.
+    pub(crate) fn take_signs(&mut self) -> Vec<Sign> {
+        self.signs.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The task does not care for signs any more.
+    pub(crate) fn forget_signs(&mut self) {
+        self.signs = None;
+        self.link.status(HeartbeatStatus::Idle, None);
+    }
+
+    /// Ends the own intent, if there is one. What the coordinator thinks of it is shown, not returned:
+    /// there is nothing the work could still do about it.
+    ///
+    /// # Errors
+    /// [`AgentError::NoAnswer`], [`AgentError::Lost`], [`AgentError::SessionClosed`].
+    pub(crate) async fn withdraw(&mut self, reason: &str) -> Result<(), AgentError> {
+        let Some(own) = self.own.take() else { return Ok(()) };
+        let message = withdrawal(own.id.clone(), reason);
+        let barrier = read(own.files.first().map_or("", String::as_str));
+        let (heard, _) = self.exchange(message, "the withdrawal", barrier, Subject::None).await?;
+        self.link.status(HeartbeatStatus::Idle, None);
+        if let Err(error) = accepted(heard, "the withdrawal") {
+            self.console.say(Style::Dim, &error.to_string());
+        }
+        Ok(())
+    }
+
+    /// Ends the own intent without waiting for anything, when the work was broken off.
+    pub(crate) fn abandon(&mut self, reason: &str) {
+        if let Some(own) = self.own.take() {
+            self.link.mention(withdrawal(own.id, reason));
+            self.link.status(HeartbeatStatus::Idle, None);
+        }
+        (self.undecided, self.watched) = (None, None);
+    }
+
+    /// Sends a commit and reads its file right after: what was heard, and the file as it is now.
+    ///
+    /// # Errors
+    /// [`AgentError::TooLarge`] before anything is sent; as [`read_file`](Self::read_file).
+    pub(crate) async fn commit(
+        &mut self,
+        commit: mpac_wire::payload::operation::OpCommit,
+    ) -> Result<(Heard, Option<FileState>), AgentError> {
+        let path = commit.target.clone();
+        let subject = Subject::Commit {
+            op: commit.op_id.clone(),
+            path: path.clone(),
+            after: commit.state_ref_after.clone(),
+        };
+        let what = format!("the commit to {path}");
+        let (heard, answer) = self.exchange(commit.into(), &what, read(&path), subject).await?;
+        Ok((heard, file_state(&path, answer)?))
+    }
+
+    /// GOODBYE, and the end of the connection once everything is sent.
+    pub async fn leave(self, reason: GoodbyeReason) {
+        let mut goodbye = Goodbye::new(reason);
+        goodbye.intent_disposition = Some(IntentDisposition::Withdraw);
+        self.link.mention(goodbye.into());
+        self.link.close();
+        // What cannot be sent in this time has nobody to read it.
+        let _ = tokio::time::timeout(LEAVE_LIMIT, self.writer).await;
+    }
+
+    /// Lets things arrive while something else is awaited.
+    ///
+    /// # Errors
+    /// [`AgentError::Lost`], [`AgentError::SessionClosed`], [`AgentError::Overruled`].
+    pub async fn meanwhile<T>(&mut self, other: impl Future<Output = T>) -> Result<T, AgentError> {
+        let mut other = pin!(other);
+        loop {
+            if let Some(why) = self.overruled.take() {
+                return Err(AgentError::Overruled(why));
+            }
+            tokio::select! {
+                done = &mut other => return Ok(done),
+                step = self.step() => { step?; }
+            }
+        }
+    }
+
+    /// Lets one thing arrive. Safe to be dropped while it waits.
+    ///
+    /// # Errors
+    /// [`AgentError::Lost`], [`AgentError::SessionClosed`].
+    pub async fn next(&mut self) -> Result<(), AgentError> {
+        self.step().await.map(|_| ())
+    }
+
+    /// The others.
+    #[must_use]
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    pub(crate) fn view_mut(&mut self) -> &mut View {
+        &mut self.view
+    }
+
+    /// The own live intent.
+    pub(crate) fn own(&self) -> Option<&OwnIntent> {
+        self.own.as_ref()
+    }
+
+    /// Where lines for people go.
+    pub fn console(&mut self) -> &mut Console {
+        &mut self.console
+    }
+}
+
+fn withdrawal(intent: IntentId, reason: &str) -> Message {
+    let mut withdraw = IntentWithdraw::new(intent);
+    withdraw.reason = Some(reason.to_owned());
+    withdraw.into()
+}
+
+fn read(path: &str) -> Request {
+    Request::FileRead { path: Some(path.to_owned()) }
+}
+
+fn file_state(path: &str, answer: Answer) -> Result<Option<FileState>, AgentError> {
+    match answer {
+        Answer::Content(file) => Ok(Some(FileState { content: file.content, state_ref: file.state_ref })),
+        Answer::Error(error) if error.error == "File not found" => Ok(None),
+        Answer::Error(error) => Err(AgentError::Unreadable { path: path.to_owned(), why: error.error }),
+        Answer::Files(_) | Answer::Other => {
+            Err(AgentError::Unreadable { path: path.to_owned(), why: "another answer came".to_owned() })
+        }
+    }
+}

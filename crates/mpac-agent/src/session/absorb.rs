@@ -1,0 +1,141 @@
+//! Taking in what arrives: the fate of the watched message, the view of the others, lines for people.
+
+use mpac_wire::names::AckType;
+use mpac_wire::payload::conflict::{ConflictAck, ConflictReport, Resolution};
+use mpac_wire::payload::error::ProtocolError;
+use mpac_wire::{Envelope, Message};
+
+use super::Session;
+use super::exchange::{Step, Subject};
+use crate::arrival::Arrival;
+use crate::console::Style;
+use crate::decide::{Refusal, holders};
+use crate::error::AgentError;
+use crate::report;
+
+impl Session {
+    pub(super) fn absorb(&mut self, arrival: Arrival) -> Result<Step, AgentError> {
+        match arrival {
+            Arrival::Message(envelope, message) => self.absorb_message(&envelope, &message)?,
+            Arrival::Answer(answer) => {
+                // An answer that nobody asked for is dropped.
+                return Ok(self
+                    .asked
+                    .pop_front()
+                    .map_or(Step::Passed, |number| Step::Answered(number, answer)));
+            }
+            Arrival::Updated(update) => {
+                if let Some(watched) = &mut self.watched
+                    && let Subject::Commit { path, after, .. } = &watched.subject
+                    && *path == update.path
+                    && *after == update.state_ref
+                    && update.updated_by == *self.view.me()
+                {
+                    watched.heard.updated = true;
+                }
+            }
+            Arrival::Unreadable(why) => {
+                self.console.say(Style::Dim, &format!("passed over a frame that cannot be read: {why}"));
+            }
+            Arrival::Ended(why) => return Err(AgentError::Lost(why)),
+        }
+        Ok(Step::Passed)
+    }
+
+    fn absorb_message(&mut self, envelope: &Envelope, message: &Message) -> Result<(), AgentError> {
+        let coordinators = self.view.is_coordinators(envelope);
+        match message {
+            Message::SessionInfo(info) if envelope.coordinator_epoch.is_some() && self.info.is_none() => {
+                self.view.joined(envelope.sender.principal_id.clone());
+                self.info = Some(info.clone());
+            }
+            Message::SessionClose(close) if coordinators => {
+                return Err(AgentError::SessionClosed(close.reason.to_string()));
+            }
+            Message::ConflictReport(report) => {
+                self.conflict(report);
+                return Ok(());
+            }
+            Message::Resolution(resolution) => self.resolution(resolution),
+            _ => {}
+        }
+        let watched = self.heard(envelope, message);
+        let told = report::line(&self.view, envelope, message);
+        let signs = self.view.observe(envelope, message);
+        if let Some(kept) = &mut self.signs {
+            kept.extend(signs);
+        }
+        if let Some((style, text)) = told
+            && !watched
+        {
+            self.console.say(style, &text);
+        }
+        Ok(())
+    }
+
+    /// Is it about the watched message? Then its fate is noted, and the work reports it.
+    fn heard(&mut self, envelope: &Envelope, message: &Message) -> bool {
+        let Some(watched) = &mut self.watched else { return false };
+        if envelope.message_id == watched.message {
+            watched.heard.echo = true;
+            return true;
+        }
+        match message {
+            Message::ProtocolError(error) if refers_to(error, watched.message.as_str()) => {
+                watched.heard.error = Some(Refusal {
+                    code: error.error_code.to_string(),
+                    description: error.description.clone(),
+                    holders: holders(error),
+                });
+                true
+            }
+            Message::OpReject(reject) => match &watched.subject {
+                Subject::Commit { op, .. } if *op == reject.op_id => {
+                    watched.heard.rejected = Some(reject.reason.to_string());
+                    true
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Shown and acknowledged (PAR-19). One that comes with the announce is also kept for a decision; one that
+    /// comes later, because somebody announced after us, is theirs to decide first: our work goes on, and the
+    /// state references protect both.
+    fn conflict(&mut self, report: &ConflictReport) {
+        let Some(own) = self.own.clone() else { return };
+        let Some(other) = self.view.other_side(report, &own.id) else { return };
+        let theirs = other.intent.as_ref().and_then(|id| self.view.intent(id));
+        let shared: Vec<String> = theirs
+            .map(|intent| own.files.iter().filter(|file| intent.files.contains(file)).cloned().collect())
+            .unwrap_or_default();
+        let about = if shared.is_empty() { &own.files } else { &shared };
+        let later = if self.undecided.is_some() { "" } else { " (they came later; the work goes on)" };
+        let text = format!(
+            "conflict with {} about {}: {}, {}{later}",
+            other.principal,
+            report::files(about),
+            report.category,
+            report.severity
+        );
+        self.console.say(Style::Yellow, &report::one_line(&text));
+        self.link.mention(ConflictAck::new(report.conflict_id.clone(), AckType::Seen).into());
+        if let Some(undecided) = &mut self.undecided {
+            undecided.push(report.clone());
+        }
+    }
+
+    fn resolution(&mut self, resolution: &Resolution) {
+        let Some(own) = &self.own else { return };
+        let rejected = resolution.outcome.as_ref().and_then(|outcome| outcome.rejected.as_deref());
+        if rejected.unwrap_or_default().iter().any(|id| id == own.id.as_str()) {
+            let why = resolution.rationale.clone().unwrap_or_else(|| resolution.decision.to_string());
+            self.overruled = Some(why);
+        }
+    }
+}
+
+fn refers_to(error: &ProtocolError, message: &str) -> bool {
+    error.refers_to.as_deref() == Some(message)
+}

@@ -1,0 +1,107 @@
+//! Questions and their answers: what is sent, and what is waited for.
+
+use std::future::Future;
+use std::time::Duration;
+
+use mpac_wire::sideband::Request;
+use mpac_wire::{Message, MessageId, OpId, StateRef};
+
+use super::Session;
+use crate::arrival::{Answer, Arrival};
+use crate::decide::Heard;
+use crate::error::AgentError;
+
+/// The message whose fate is being watched.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) message: MessageId,
+    pub(super) subject: Subject,
+    pub(super) heard: Heard,
+}
+
+/// What else than its id tells that something is about a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Subject {
+    None,
+    /// A commit's operation, file and new reference.
+    Commit {
+        op: OpId,
+        path: String,
+        after: StateRef,
+    },
+}
+
+/// What one step brought.
+pub(super) enum Step {
+    Answered(u64, Answer),
+    Passed,
+}
+
+impl Session {
+    pub(super) async fn step(&mut self) -> Result<Step, AgentError> {
+        let arrival = self.arrivals.recv().await.unwrap_or_else(|| Arrival::Ended("it is closed".to_owned()));
+        self.absorb(arrival)
+    }
+
+    pub(super) async fn ask(&mut self, request: Request, what: &str) -> Result<Answer, AgentError> {
+        let number = self.next_request;
+        self.next_request += 1;
+        self.link.ask(request)?;
+        self.asked.push_back(number);
+        let limit = self.answer_limit;
+        let answered = async {
+            loop {
+                if let Step::Answered(answered, answer) = self.step().await?
+                    && answered == number
+                {
+                    return Ok(answer);
+                }
+            }
+        };
+        within(limit, what, answered).await
+    }
+
+    pub(super) async fn exchange(
+        &mut self,
+        message: Message,
+        what: &str,
+        barrier: Request,
+        subject: Subject,
+    ) -> Result<(Heard, Answer), AgentError> {
+        let id = self.link.say(message, what).await?;
+        self.watch(id, subject);
+        let answer = self.ask(barrier, what).await;
+        let heard = self.watched.take().map(|watched| watched.heard).unwrap_or_default();
+        Ok((heard, answer?))
+    }
+
+    pub(super) fn watch(&mut self, message: MessageId, subject: Subject) {
+        self.watched = Some(Watched { message, subject, heard: Heard::default() });
+    }
+
+    pub(super) fn refused(&self, what: &str) -> Result<(), AgentError> {
+        match self.watched.as_ref().and_then(|watched| watched.heard.error.clone()) {
+            Some(refusal) => Err(AgentError::refused(what, refusal)),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(super) fn accepted(heard: Heard, what: &str) -> Result<(), AgentError> {
+    match heard.error {
+        Some(refusal) => Err(AgentError::refused(what, refusal)),
+        None if heard.echo => Ok(()),
+        None => Err(AgentError::Ignored { what: what.to_owned() }),
+    }
+}
+
+pub(super) async fn within<T>(
+    limit: Duration,
+    what: &str,
+    work: impl Future<Output = Result<T, AgentError>>,
+) -> Result<T, AgentError> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(done) => done,
+        Err(_) => Err(AgentError::NoAnswer { what: what.to_owned(), seconds: limit.as_secs() }),
+    }
+}

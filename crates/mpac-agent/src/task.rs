@@ -1,0 +1,239 @@
+//! One task from plan to commit.
+//!
+//! list files → plan → announce → settle conflicts → per file: read, write, commit, again on a stale
+//! reference → withdraw. Every arrow waits for an answer or for somebody's message, never for a fixed time.
+
+mod settle;
+mod write;
+
+use std::collections::BTreeSet;
+
+use mpac_wire::{IntentId, PrincipalId};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::brain::{Brain, BrainError, FileEntry, Note, Notes, Plan, PlanAsk};
+use crate::console::Style;
+use crate::decide::check_plan;
+use crate::error::AgentError;
+use crate::naming::Naming;
+use crate::report::{self, bytes, count};
+use crate::session::{OwnIntent, Session};
+
+use crate::view::{COMPLETED, YIELDED};
+
+use settle::Settled;
+
+/// How a task ended, when it did not fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// These files were committed.
+    Committed(Vec<String>),
+    /// The files already are as the task wants them.
+    Unchanged,
+    /// Somebody else goes on with it.
+    Yielded,
+    /// The person looked at the diff and said no.
+    Declined,
+}
+
+/// Asks the person whether what was just shown may be committed.
+#[derive(Debug, Clone)]
+pub struct Approver(mpsc::UnboundedSender<oneshot::Sender<bool>>);
+
+impl Approver {
+    /// The asking end and the end where the questions arrive.
+    #[must_use]
+    pub fn channel() -> (Self, mpsc::UnboundedReceiver<oneshot::Sender<bool>>) {
+        let (ask, asked) = mpsc::unbounded_channel();
+        (Self(ask), asked)
+    }
+
+    async fn approves(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        // Nobody to ask is nobody who agrees.
+        self.0.send(answer).is_ok() && answered.await.unwrap_or(false)
+    }
+}
+
+/// What a task is run with.
+#[derive(Debug, Clone)]
+pub struct TaskOptions {
+    /// How often a file is redone when somebody else was faster.
+    pub max_rebase: u32,
+    /// Who looks at each diff before its commit; `None` commits without asking.
+    pub approver: Option<Approver>,
+}
+
+/// A task at work.
+struct Worker<'a> {
+    session: &'a mut Session,
+    brain: &'a mut dyn Brain,
+    naming: &'a mut Naming,
+    options: &'a TaskOptions,
+    task: String,
+    notes: Notes,
+    heard: mpsc::UnboundedReceiver<Note>,
+}
+
+/// Runs one task. If it breaks off, its intent is withdrawn.
+///
+/// # Errors
+/// What went wrong; nothing is committed half.
+pub async fn run_task(
+    session: &mut Session,
+    brain: &mut dyn Brain,
+    naming: &mut Naming,
+    options: &TaskOptions,
+    task: &str,
+) -> Result<Outcome, AgentError> {
+    let (notes, heard) = Notes::channel();
+    let mut worker = Worker { session, brain, naming, options, task: task.to_owned(), notes, heard };
+    let outcome = worker.run().await;
+    if outcome.is_err() {
+        session.abandon("task_failed");
+    }
+    session.forget_signs();
+    outcome
+}
+
+impl Worker<'_> {
+    async fn run(&mut self) -> Result<Outcome, AgentError> {
+        self.session.require_post_commit()?;
+        let plan = self.plan().await?;
+        let mut settled_with = BTreeSet::new();
+        let mut rounds = 0;
+        loop {
+            rounds += 1;
+            if !self.announce(&plan).await? {
+                return Ok(Outcome::Yielded);
+            }
+            match self.settle(&plan, &settled_with).await? {
+                Settled::Proceed => break,
+                Settled::Yield { to, watchable } if watchable && rounds == 1 => {
+                    match self.step_back(to).await? {
+                        Some(with) => settled_with = with,
+                        None => return Ok(Outcome::Yielded),
+                    }
+                }
+                Settled::Yield { .. } => {
+                    self.session.withdraw(YIELDED).await?;
+                    self.say(Style::Yellow, "yielded; the task is left to the others");
+                    return Ok(Outcome::Yielded);
+                }
+            }
+        }
+        let outcome = self.write_all(&plan).await?;
+        self.session.withdraw(COMPLETED).await?;
+        self.say_done(&outcome);
+        Ok(outcome)
+    }
+
+    async fn plan(&mut self) -> Result<Plan, AgentError> {
+        let listed = self.session.list_files().await?;
+        let existing: BTreeSet<String> = listed.iter().map(|file| file.path.clone()).collect();
+        let files: Vec<FileEntry> =
+            listed.into_iter().map(|file| FileEntry { path: file.path, size: file.size.get() }).collect();
+        self.say(Style::Bold, &format!("planning over {}", count(files.len(), "file")));
+        let mut ask = PlanAsk { task: self.task.clone(), files, fault: None };
+        loop {
+            let answer =
+                think(self.session, &mut self.heard, "planning", self.brain.plan(ask.clone(), &self.notes))
+                    .await?;
+            let fault = match answer.map(|plan| check_plan(plan, &existing)) {
+                Ok(Ok(plan)) => return Ok(self.show(plan)),
+                // One round of repair, for a bad plan and for an answer that is none.
+                Ok(Err(fault)) if ask.fault.is_some() => return Err(fault.into()),
+                Ok(Err(fault)) => fault.to_string(),
+                Err(BrainError::Unusable(why)) if ask.fault.is_none() => why,
+                Err(error) => return Err(error.into()),
+            };
+            self.say(Style::Yellow, &format!("the plan cannot be used ({fault}); asking for another"));
+            ask.fault = Some(fault);
+        }
+    }
+
+    fn show(&mut self, plan: Plan) -> Plan {
+        self.say(Style::Bold, &format!("plan: {}", plan.objective));
+        for path in &plan.files {
+            self.say(Style::Plain, &format!("  change {path}"));
+        }
+        for path in &plan.new_files {
+            self.say(Style::Plain, &format!("  create {path}"));
+        }
+        plan
+    }
+
+    /// Announces the plan, after waiting for those who hold its files where the session locks them (level
+    /// 0.1.15 and the Python server 0.2.13). False when they hold them for too long.
+    async fn announce(&mut self, plan: &Plan) -> Result<bool, AgentError> {
+        let files = [plan.files.as_slice(), plan.new_files.as_slice()].concat();
+        loop {
+            let id = self.naming.intent(&plan.objective);
+            self.say(Style::Bold, &format!("announcing {id}"));
+            let own = OwnIntent { id, files: files.clone() };
+            let holders = self.session.announce(own, &plan.objective).await?;
+            if holders.is_empty() {
+                return Ok(true);
+            }
+            if !self.wait_for(&holders).await? {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn say(&mut self, style: Style, text: &str) {
+        self.session.console().say(style, text);
+    }
+
+    fn say_done(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Committed(files) => {
+                self.say(Style::Green, &format!("done: {} committed", report::files(files)));
+            }
+            Outcome::Unchanged => self.say(Style::Green, "done: nothing had to change"),
+            Outcome::Declined => self.say(Style::Yellow, "stopped: the change was not approved"),
+            Outcome::Yielded => {}
+        }
+    }
+}
+
+/// Lets the brain think while everything that arrives is taken in.
+async fn think<T>(
+    session: &mut Session,
+    heard: &mut mpsc::UnboundedReceiver<Note>,
+    what: &str,
+    thought: impl Future<Output = T>,
+) -> Result<T, AgentError> {
+    let mut thought = std::pin::pin!(thought);
+    loop {
+        let next = async {
+            tokio::select! {
+                biased;
+                note = heard.recv() => Err(note),
+                done = &mut thought => Ok(done),
+            }
+        };
+        match session.meanwhile(next).await? {
+            Ok(done) => return Ok(done),
+            Err(Some(Note::Received(size))) => {
+                session.console().progress(&format!("  {what}: {} so far", bytes(size)));
+            }
+            Err(Some(Note::Retrying { why, wait })) => {
+                let text = format!("{why}; trying again in {:.1} s", wait.as_secs_f32());
+                session.console().say(Style::Yellow, &text);
+            }
+            Err(Some(Note::WaitingFor(event))) => {
+                session.console().say(Style::Dim, &format!("waiting for {event}"));
+            }
+            // The notes' other end is held by whoever called.
+            Err(None) => {}
+        }
+    }
+}
+
+/// Somebody else's intent that overlaps with the own one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rival {
+    principal: PrincipalId,
+    intent: Option<IntentId>,
+}

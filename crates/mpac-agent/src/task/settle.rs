@@ -1,0 +1,194 @@
+//! Conflicts with the intents that were there first: decide, and step back when that is the decision.
+//!
+//! Who announces second decides. Conflicts that come later belong to those who came later; they are shown and
+//! acknowledged, and the work goes on. So two of our agents step back for each other only when both announced
+//! before either had its answers; with Python agents, which both decide, it is common. [`StepBack`] settles it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use mpac_wire::payload::conflict::ConflictReport;
+use mpac_wire::{IntentId, PrincipalId};
+
+use super::{Rival, Worker, think};
+use crate::brain::{Choice, ConflictAsk, Plan};
+use crate::console::Style;
+use crate::decide::{Holder, Sign, StepBack, Verdict};
+use crate::error::AgentError;
+use crate::view::YIELDED;
+
+/// How long somebody we yielded to, or who holds our files, is waited for. Then we have yielded for good.
+const WAIT_LIMIT: Duration = Duration::from_secs(300);
+
+/// What the conflicts at the announce amount to.
+pub(super) enum Settled {
+    Proceed,
+    /// Withdraw for these; `watchable` when each report named the other intent.
+    Yield {
+        to: Vec<Rival>,
+        watchable: bool,
+    },
+}
+
+impl Worker<'_> {
+    /// Asks the brain about each rival once. `settled_with` have stepped back for us already.
+    pub(super) async fn settle(
+        &mut self,
+        plan: &Plan,
+        settled_with: &BTreeSet<PrincipalId>,
+    ) -> Result<Settled, AgentError> {
+        let mut yielding: Vec<Rival> = Vec::new();
+        let mut met: Vec<Rival> = Vec::new();
+        for report in self.session.take_undecided() {
+            let Some(rival) = self.rival(&report) else { continue };
+            if met.contains(&rival) {
+                continue;
+            }
+            met.push(rival.clone());
+            if settled_with.contains(&rival.principal) {
+                self.say(Style::Yellow, &format!("settled before with {}", rival.principal));
+            } else if self.decide(plan, &report, &rival).await? == Choice::Yield {
+                yielding.push(rival);
+            }
+        }
+        // While the brain thought, the reason to step back may have gone.
+        let signs = self.session.take_signs();
+        yielding.retain(|rival| !has_gone(rival, &signs));
+        if yielding.is_empty() {
+            if !met.is_empty() {
+                self.say(Style::Yellow, "proceeding");
+            }
+            return Ok(Settled::Proceed);
+        }
+        let watchable = yielding.iter().all(|rival| rival.intent.is_some());
+        Ok(Settled::Yield { to: yielding, watchable })
+    }
+
+    fn rival(&mut self, report: &ConflictReport) -> Option<Rival> {
+        let own = self.session.own()?.id.clone();
+        let other = self.session.view_mut().other_side(report, &own)?;
+        Some(Rival { principal: other.principal, intent: other.intent })
+    }
+
+    async fn decide(
+        &mut self,
+        plan: &Plan,
+        report: &ConflictReport,
+        rival: &Rival,
+    ) -> Result<Choice, AgentError> {
+        let theirs = rival.intent.as_ref().and_then(|id| self.session.view().intent(id)).cloned();
+        let ask = ConflictAsk {
+            task: self.task.clone(),
+            plan: plan.clone(),
+            category: report.category.to_string(),
+            severity: report.severity.to_string(),
+            other: rival.principal.to_string(),
+            other_objective: theirs.as_ref().and_then(|intent| intent.objective.clone()),
+            other_files: theirs.map(|intent| intent.files).unwrap_or_default(),
+            description: report.description.clone(),
+        };
+        let thought = self.brain.decide_conflict(ask, &self.notes);
+        let decision = think(self.session, &mut self.heard, "deciding", thought).await??;
+        let word = match decision.choice {
+            Choice::Proceed => "proceed",
+            Choice::Yield => "yield",
+        };
+        self.say(Style::Yellow, &format!("decision: {word} ({})", decision.reason));
+        Ok(decision.choice)
+    }
+
+    /// Withdraws for the rivals and waits until it shows who goes on: `Some` when it is up to us again.
+    pub(super) async fn step_back(
+        &mut self,
+        to: Vec<Rival>,
+    ) -> Result<Option<BTreeSet<PrincipalId>>, AgentError> {
+        let me = self.session.view().me().clone();
+        let names: Vec<String> = to.iter().map(|rival| rival.principal.to_string()).collect();
+        let names = names.join(", ");
+        let pairs = to.into_iter().filter_map(|rival| Some((rival.intent?, rival.principal)));
+        let mut watch = StepBack::new(me, pairs);
+        self.session.withdraw(YIELDED).await?;
+        self.say(Style::Yellow, &format!("yielded to {names}; watching whether they go on"));
+        let watched = tokio::time::timeout(WAIT_LIMIT, self.watch(&mut watch)).await;
+        let Ok(verdict) = watched else {
+            let text = format!("{names} showed nothing for {} s", WAIT_LIMIT.as_secs());
+            self.say(Style::Yellow, &text);
+            return Ok(None);
+        };
+        match verdict? {
+            Verdict::AnnounceAgain { settled_with } => {
+                let why = watch
+                    .goes_first()
+                    .map_or_else(|| "nobody else goes on".to_owned(), |first| format!("{first} is done"));
+                self.say(Style::Yellow, &format!("{why}; it is our turn"));
+                Ok(Some(settled_with))
+            }
+            Verdict::TheyWentOn(who) => {
+                self.say(Style::Yellow, &format!("{who} went on; the task is left to them"));
+                Ok(None)
+            }
+            Verdict::Wait => Ok(None),
+        }
+    }
+
+    /// The files are taken: waits until one of the holders has ended its intent or left (PAR-18). False when
+    /// that takes too long.
+    pub(super) async fn wait_for(&mut self, holders: &[Holder]) -> Result<bool, AgentError> {
+        let names: Vec<String> = holders.iter().map(|holder| holder.principal.to_string()).collect();
+        let names = names.join(", ");
+        self.say(Style::Yellow, &format!("taken: {names} works there; waiting for the end of that"));
+        let freed = async {
+            while !self
+                .session
+                .take_signs()
+                .iter()
+                .any(|sign| holders.iter().any(|holder| frees(holder, sign)))
+            {
+                self.session.next().await?;
+            }
+            Ok(())
+        };
+        if let Ok(freed) = tokio::time::timeout(WAIT_LIMIT, freed).await {
+            return freed.map(|()| true);
+        }
+        let text =
+            format!("{names} still works there after {} s; the task is left to them", WAIT_LIMIT.as_secs());
+        self.say(Style::Yellow, &text);
+        Ok(false)
+    }
+
+    async fn watch(&mut self, watch: &mut StepBack) -> Result<Verdict, AgentError> {
+        let mut told = false;
+        loop {
+            for sign in self.session.take_signs() {
+                let verdict = watch.observe(&sign);
+                if verdict != Verdict::Wait {
+                    return Ok(verdict);
+                }
+            }
+            if let Some(first) = watch.goes_first().filter(|_| !told) {
+                let text = format!("{first} stepped back too and goes first; waiting for its work");
+                self.session.console().say(Style::Yellow, &text);
+                told = true;
+            }
+            self.session.next().await?;
+        }
+    }
+}
+
+fn has_gone(rival: &Rival, signs: &[Sign]) -> bool {
+    signs.iter().any(|sign| ends(sign, rival.intent.as_ref(), &rival.principal))
+}
+
+fn frees(holder: &Holder, sign: &Sign) -> bool {
+    ends(sign, Some(&holder.intent), &holder.principal)
+}
+
+/// Is there nothing left of that intent?
+fn ends(sign: &Sign, of: Option<&IntentId>, by: &PrincipalId) -> bool {
+    match sign {
+        Sign::Ended { intent, .. } => of == Some(intent),
+        Sign::Left { principal } => principal == by,
+        Sign::Announced { .. } | Sign::Worked { .. } => false,
+    }
+}

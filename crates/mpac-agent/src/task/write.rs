@@ -1,0 +1,112 @@
+//! Writing and committing the files of a plan, one after the other.
+
+use mpac_wire::StateRef;
+use mpac_wire::names::OpKind;
+use mpac_wire::payload::operation::{FileChange, OpCommit};
+
+use super::{Outcome, Worker, think};
+use crate::brain::{Plan, WriteAsk, Written};
+use crate::console::Style;
+use crate::decide::{CommitVerdict, judge_commit};
+use crate::diff;
+use crate::error::AgentError;
+use crate::session::FileState;
+
+/// What became of one file.
+enum Fate {
+    Committed,
+    Unchanged,
+    Declined,
+}
+
+/// What became of one attempt at it.
+enum Attempt {
+    Over(Fate),
+    /// Somebody was faster; the file as it is now.
+    Stale(FileState),
+}
+
+impl Worker<'_> {
+    pub(super) async fn write_all(&mut self, plan: &Plan) -> Result<Outcome, AgentError> {
+        let mut committed = Vec::new();
+        for path in plan.files.iter().chain(&plan.new_files) {
+            match self.write_one(plan, path).await? {
+                Fate::Committed => committed.push(path.clone()),
+                Fate::Unchanged => {}
+                Fate::Declined if committed.is_empty() => return Ok(Outcome::Declined),
+                Fate::Declined => break,
+            }
+        }
+        Ok(if committed.is_empty() { Outcome::Unchanged } else { Outcome::Committed(committed) })
+    }
+
+    async fn write_one(&mut self, plan: &Plan, path: &str) -> Result<Fate, AgentError> {
+        let mut base = self.session.read_file(path).await?.unwrap_or_else(FileState::absent);
+        for redone in 0..=self.options.max_rebase {
+            self.say(Style::Bold, &format!("writing {path} on top of {}", base.state_ref));
+            let ask = WriteAsk {
+                task: self.task.clone(),
+                plan: plan.clone(),
+                path: path.to_owned(),
+                content: base.content.clone(),
+                rebased: redone > 0,
+            };
+            let thought = self.brain.write_file(ask, &self.notes);
+            let written = think(self.session, &mut self.heard, "writing", thought).await??;
+            match self.attempt(path, &base, written).await? {
+                Attempt::Over(fate) => return Ok(fate),
+                Attempt::Stale(now) => base = now,
+            }
+            if redone < self.options.max_rebase {
+                let text = format!("stale: {path} is at {} by now; rebasing", base.state_ref);
+                self.say(Style::Yellow, &text);
+            }
+        }
+        let attempts = self.options.max_rebase + 1;
+        Err(AgentError::AlwaysStale { path: path.to_owned(), attempts, current: base.state_ref })
+    }
+
+    async fn attempt(
+        &mut self,
+        path: &str,
+        base: &FileState,
+        written: Written,
+    ) -> Result<Attempt, AgentError> {
+        if written.content == base.content {
+            self.say(Style::Plain, &format!("{path} already is as it should be"));
+            return Ok(Attempt::Over(Fate::Unchanged));
+        }
+        let lines = diff::unified(path, &base.content, &written.content, self.session.console().palette());
+        self.session.console().block(&lines);
+        if let Some(approver) = &self.options.approver
+            && !self.session.meanwhile(approver.approves()).await?
+        {
+            return Ok(Attempt::Over(Fate::Declined));
+        }
+        let after = StateRef::of(&written.content);
+        let commit = self.commit_of(path, base, &after, written);
+        let (heard, now) = self.session.commit(commit).await?;
+        match judge_commit(&heard, &after, now.as_ref().map(|now| &now.state_ref)) {
+            CommitVerdict::Accepted => {
+                self.say(Style::Green, &format!("committed {path}: {} -> {after}", base.state_ref));
+                Ok(Attempt::Over(Fate::Committed))
+            }
+            CommitVerdict::Stale => Ok(Attempt::Stale(now.unwrap_or_else(FileState::absent))),
+            CommitVerdict::Refused(refusal) => {
+                Err(AgentError::refused(&format!("the commit to {path}"), refusal))
+            }
+            CommitVerdict::Rejected(reason) => Err(AgentError::Rejected { path: path.to_owned(), reason }),
+            CommitVerdict::Ignored => Err(AgentError::Ignored { what: format!("the commit to {path}") }),
+        }
+    }
+
+    fn commit_of(&mut self, path: &str, base: &FileState, after: &StateRef, written: Written) -> OpCommit {
+        let before = base.state_ref.clone();
+        let op = self.naming.operation(path);
+        let mut commit = OpCommit::new(op, path.to_owned(), OpKind::Replace, before.clone(), after.clone());
+        commit.intent_id = self.session.own().map(|own| own.id.clone());
+        commit.summary = written.summary.filter(|summary| !summary.is_empty());
+        commit.file_changes = Some([(path, FileChange::new(written.content, before))].into_iter().collect());
+        commit
+    }
+}

@@ -1,0 +1,282 @@
+//! The three tools that give a model's answers their structure, and the readers of what it fills in.
+//!
+//! | Tool | Input |
+//! |---|---|
+//! | `plan_task` | `{"objective": string, "files": [string], "new_files"?: [string]}` |
+//! | `decide_conflict` | `{"decision": "proceed" \| "yield", "reason": string}` |
+//! | `write_file` | `{"content": string, "summary"?: string}` |
+//!
+//! Every request offers exactly one tool and asks for it by `tool_choice`. A server that answers with
+//! plain text instead is understood too: JSON with the same keys for the first two, the file itself
+//! (bare, or in one fenced block) for the third.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::brain::{BrainError, Choice, Decision, Plan, Written};
+
+/// Which tool a request offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    /// `plan_task`
+    PlanTask,
+    /// `decide_conflict`
+    DecideConflict,
+    /// `write_file`
+    WriteFile,
+}
+
+impl Tool {
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PlanTask => "plan_task",
+            Self::DecideConflict => "decide_conflict",
+            Self::WriteFile => "write_file",
+        }
+    }
+
+    /// The tool as the Messages API wants it: `name`, `description`, `input_schema`.
+    #[must_use]
+    pub fn definition(self) -> Value {
+        let (description, schema) = match self {
+            Self::PlanTask => ("Say what you are going to do and which files you will write.", plan_schema()),
+            Self::DecideConflict => ("Say whether you go on or step back.", conflict_schema()),
+            Self::WriteFile => ("Hand in the complete new text of the file.", write_schema()),
+        };
+        json!({"name": self.name(), "description": description, "input_schema": schema})
+    }
+
+    /// The choice that makes the model use this tool, once.
+    #[must_use]
+    pub fn choice(self) -> Value {
+        json!({"type": "tool", "name": self.name(), "disable_parallel_tool_use": true})
+    }
+}
+
+fn plan_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "objective": {"type": "string", "description": "One sentence that tells the others what you will change and why."},
+            "files": {"type": "array", "items": {"type": "string"}, "description": "Existing files you will change, exactly as listed."},
+            "new_files": {"type": "array", "items": {"type": "string"}, "description": "Files you will create, as relative paths. Usually empty."}
+        },
+        "required": ["objective", "files"]
+    })
+}
+
+fn conflict_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "decision": {"type": "string", "enum": ["proceed", "yield"]},
+            "reason": {"type": "string", "description": "One sentence for the people who follow along."}
+        },
+        "required": ["decision", "reason"]
+    })
+}
+
+fn write_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "content": {"type": "string", "description": "The whole file after your change, not a part of it."},
+            "summary": {"type": "string", "description": "What you changed, in at most ten words."}
+        },
+        "required": ["content"]
+    })
+}
+
+/// A model's whole answer: the tool it used, or else the text it wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Name of the tool and its input as JSON text.
+    Tool {
+        /// The tool's name.
+        name: String,
+        /// The input object, not parsed yet.
+        input: String,
+    },
+    /// Text without a tool.
+    Text(String),
+}
+
+#[derive(Deserialize)]
+struct PlanInput {
+    objective: String,
+    files: Vec<String>,
+    #[serde(default)]
+    new_files: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct DecisionInput {
+    decision: String,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Deserialize)]
+struct WriteInput {
+    content: String,
+    #[serde(default)]
+    summary: Option<String>,
+}
+
+/// Reads the answer to a `plan_task` request.
+///
+/// # Errors
+/// [`BrainError::Unusable`] naming what is missing.
+pub fn read_plan(reply: &Reply) -> Result<Plan, BrainError> {
+    let input: PlanInput = read_object(Tool::PlanTask, reply)?;
+    Ok(Plan { objective: input.objective, files: input.files, new_files: input.new_files })
+}
+
+/// Reads the answer to a `decide_conflict` request.
+///
+/// # Errors
+/// [`BrainError::Unusable`] for anything but `proceed` and `yield`.
+pub fn read_decision(reply: &Reply) -> Result<Decision, BrainError> {
+    let input: DecisionInput = read_object(Tool::DecideConflict, reply)?;
+    let choice = match input.decision.as_str() {
+        "proceed" => Choice::Proceed,
+        "yield" => Choice::Yield,
+        other => {
+            return Err(BrainError::Unusable(format!("decision `{other}` is neither `proceed` nor `yield`")));
+        }
+    };
+    Ok(Decision { choice, reason: input.reason })
+}
+
+/// Reads the answer to a `write_file` request.
+///
+/// # Errors
+/// [`BrainError::Unusable`] when there is no content at all.
+pub fn read_written(reply: &Reply) -> Result<Written, BrainError> {
+    match reply {
+        Reply::Tool { .. } => {
+            let input: WriteInput = read_object(Tool::WriteFile, reply)?;
+            Ok(Written { content: input.content, summary: input.summary })
+        }
+        Reply::Text(text) if text.trim().is_empty() => {
+            Err(BrainError::Unusable("neither write_file nor any text".to_owned()))
+        }
+        Reply::Text(text) => Ok(Written { content: unfence(text), summary: None }),
+    }
+}
+
+fn read_object<T: for<'de> Deserialize<'de>>(tool: Tool, reply: &Reply) -> Result<T, BrainError> {
+    let text = match reply {
+        Reply::Tool { name, input } if name == tool.name() => input.as_str(),
+        Reply::Tool { name, .. } => {
+            return Err(BrainError::Unusable(format!(
+                "it used the tool `{name}` instead of `{}`",
+                tool.name()
+            )));
+        }
+        Reply::Text(text) => braces(text)
+            .ok_or_else(|| BrainError::Unusable(format!("neither `{}` nor a JSON object", tool.name())))?,
+    };
+    serde_json::from_str(text).map_err(|error| BrainError::Unusable(format!("{}: {error}", tool.name())))
+}
+
+/// From the first `{` to the last `}`.
+fn braces(text: &str) -> Option<&str> {
+    let (start, end) = (text.find('{')?, text.rfind('}')?);
+    text.get(start..=end)
+}
+
+/// The text inside a fence that encloses the whole answer; any other text as it is.
+///
+/// A fence inside the file (a Markdown file, say) is part of it and stays.
+fn unfence(text: &str) -> String {
+    let inner = text.trim().strip_prefix("```").and_then(|rest| {
+        let (_language, body) = rest.split_once('\n')?;
+        let body = body.strip_suffix("```")?;
+        (body.is_empty() || body.ends_with('\n')).then_some(body)
+    });
+    inner.unwrap_or(text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tool(tool: Tool, input: &str) -> Reply {
+        Reply::Tool { name: tool.name().to_owned(), input: input.to_owned() }
+    }
+
+    #[test]
+    fn a_plan_without_new_files_creates_none() {
+        let plan = read_plan(&tool(Tool::PlanTask, r#"{"objective":"fix it","files":["a.py"]}"#)).unwrap();
+        assert_eq!(
+            plan,
+            Plan { objective: "fix it".to_owned(), files: vec!["a.py".to_owned()], new_files: vec![] }
+        );
+    }
+
+    #[test]
+    fn a_plan_written_as_text_is_read_from_its_braces() {
+        let reply =
+            Reply::Text("Sure:\n{\"intent_id\":\"i\",\"objective\":\"o\",\"files\":[\"a\"]}\n".to_owned());
+        assert_eq!(read_plan(&reply).unwrap().files, ["a"]);
+    }
+
+    #[test]
+    fn a_missing_key_is_named() {
+        let error = read_plan(&tool(Tool::PlanTask, r#"{"files":[]}"#)).unwrap_err();
+        assert!(error.to_string().contains("objective"), "{error}");
+    }
+
+    #[test]
+    fn the_wrong_tool_is_refused_by_name() {
+        let error = read_plan(&tool(Tool::WriteFile, r#"{"content":""}"#)).unwrap_err();
+        assert!(error.to_string().contains("`write_file` instead of `plan_task`"), "{error}");
+    }
+
+    #[test]
+    fn a_decision_is_proceed_or_yield_and_nothing_else() {
+        let read = |word: &str| {
+            read_decision(&tool(
+                Tool::DecideConflict,
+                &format!(r#"{{"decision":"{word}","reason":"because"}}"#),
+            ))
+        };
+        assert_eq!(read("yield").unwrap().choice, Choice::Yield);
+        assert_eq!(read("proceed").unwrap().choice, Choice::Proceed);
+        assert!(read("maybe").is_err());
+    }
+
+    #[test]
+    fn text_instead_of_write_file_is_the_file() {
+        let read = |text: &str| read_written(&Reply::Text(text.to_owned())).unwrap().content;
+        assert_eq!(read("x = 1\n"), "x = 1\n");
+        assert_eq!(read("```python\nx = 1\n```"), "x = 1\n");
+        assert_eq!(
+            read("# Title\n\n```sh\nls\n```\n"),
+            "# Title\n\n```sh\nls\n```\n",
+            "an inner fence is the file's own"
+        );
+    }
+
+    #[test]
+    fn an_empty_text_is_no_file_but_an_empty_content_is() {
+        assert!(read_written(&Reply::Text("  \n".to_owned())).is_err());
+        assert_eq!(read_written(&tool(Tool::WriteFile, r#"{"content":""}"#)).unwrap().content, "");
+    }
+
+    #[test]
+    fn input_that_is_not_json_is_unusable() {
+        assert!(read_written(&tool(Tool::WriteFile, r#"{"content":"x"#)).is_err());
+    }
+
+    #[test]
+    fn each_tool_requires_what_its_reader_requires() {
+        let required = |tool: Tool| tool.definition()["input_schema"]["required"].clone();
+        assert_eq!(required(Tool::PlanTask), json!(["objective", "files"]));
+        assert_eq!(required(Tool::DecideConflict), json!(["decision", "reason"]));
+        assert_eq!(required(Tool::WriteFile), json!(["content"]));
+    }
+}

@@ -1,0 +1,197 @@
+//! What the agent knows of the others: their live intents, and the signs that matter to its own task.
+//!
+//! The view changes through relayed and coordinator messages only (PAR-09), and an intent ends or changes only
+//! by its owner's message or the coordinator's (PAR-14): Python servers also relay what had no effect.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mpac_wire::payload::conflict::ConflictReport;
+use mpac_wire::{Envelope, IntentId, Message, PrincipalId};
+
+use crate::decide::{End, Sign};
+
+/// The reason of a withdrawal that steps back for somebody else, as the Python agents write it.
+pub const YIELDED: &str = "yielded";
+/// The reason of a withdrawal after the work, as the Python agents write it.
+pub const COMPLETED: &str = "task_completed";
+
+/// Somebody else's live intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherIntent {
+    /// Whose.
+    pub owner: PrincipalId,
+    /// In the owner's words; `None` when only a conflict report spoke of it.
+    pub objective: Option<String>,
+    /// The files it names.
+    pub files: Vec<String>,
+}
+
+/// The others.
+#[derive(Debug, Clone)]
+pub struct View {
+    me: PrincipalId,
+    coordinator: Option<PrincipalId>,
+    intents: BTreeMap<IntentId, OtherIntent>,
+    /// Everybody who spoke and has not left.
+    people: BTreeSet<PrincipalId>,
+}
+
+/// The other side of a conflict report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherSide {
+    /// Whose intent ours overlaps with.
+    pub principal: PrincipalId,
+    /// Which intent, when the report says.
+    pub intent: Option<IntentId>,
+}
+
+impl View {
+    /// Nobody is known yet.
+    #[must_use]
+    pub fn new(me: PrincipalId) -> Self {
+        Self { me, coordinator: None, intents: BTreeMap::new(), people: BTreeSet::new() }
+    }
+
+    /// The own principal.
+    #[must_use]
+    pub fn me(&self) -> &PrincipalId {
+        &self.me
+    }
+
+    /// Notes who the coordinator is: the sender of the SESSION_INFO that answered HELLO (PAR-26).
+    pub fn joined(&mut self, coordinator: PrincipalId) {
+        self.coordinator = Some(coordinator);
+    }
+
+    /// Is this message the coordinator's own? (PAR-26)
+    #[must_use]
+    pub fn is_coordinators(&self, envelope: &Envelope) -> bool {
+        envelope.coordinator_epoch.is_some()
+            && self.coordinator.as_ref() == Some(&envelope.sender.principal_id)
+    }
+
+    /// Somebody else's live intent.
+    #[must_use]
+    pub fn intent(&self, id: &IntentId) -> Option<&OtherIntent> {
+        self.intents.get(id)
+    }
+
+    /// Everybody else seen, each with its live intents.
+    pub fn people(&self) -> impl Iterator<Item = (&PrincipalId, Vec<&OtherIntent>)> {
+        self.people
+            .iter()
+            .map(|person| (person, self.intents.values().filter(|i| i.owner == *person).collect()))
+    }
+
+    /// The other side of a report that concerns `own`, and notes the owner of its intent.
+    pub fn other_side(&mut self, report: &ConflictReport, own: &IntentId) -> Option<OtherSide> {
+        let side_a = (report.intent_a.clone(), report.principal_a.clone());
+        let side_b = (report.intent_b.clone(), report.principal_b.clone());
+        let (intent, principal) = if side_a.0.as_ref() == Some(own) {
+            side_b
+        } else if side_b.0.as_ref() == Some(own) {
+            side_a
+        } else {
+            self.side_by_lists(report, own)?
+        };
+        let known = intent.as_ref().and_then(|id| self.intents.get(id)).map(|known| known.owner.clone());
+        let principal = principal.or(known).filter(|principal| *principal != self.me)?;
+        if let Some(id) = &intent {
+            self.learn(id, &principal);
+        }
+        Some(OtherSide { principal, intent })
+    }
+
+    /// The coordinator spoke of this live intent; its announce may have been before we joined.
+    pub fn learn(&mut self, intent: &IntentId, owner: &PrincipalId) {
+        let unseen = OtherIntent { owner: owner.clone(), objective: None, files: Vec::new() };
+        self.intents.entry(intent.clone()).or_insert(unseen);
+    }
+
+    /// For reports without the references' own fields: the specification's `related_intents`.
+    fn side_by_lists(
+        &self,
+        report: &ConflictReport,
+        own: &IntentId,
+    ) -> Option<(Option<IntentId>, Option<PrincipalId>)> {
+        let related = report.related_intents.as_deref()?;
+        if !related.contains(own) {
+            return None;
+        }
+        let other = related.iter().find(|id| *id != own).cloned();
+        let involved = report.involved_principals.as_deref().unwrap_or_default();
+        Some((other, involved.iter().find(|principal| **principal != self.me).cloned()))
+    }
+
+    /// Takes one message; the signs in it, in order. Own messages carry none.
+    pub fn observe(&mut self, envelope: &Envelope, message: &Message) -> Vec<Sign> {
+        let sender = envelope.sender.principal_id.clone();
+        let coordinator = self.is_coordinators(envelope);
+        if sender == self.me {
+            return Vec::new();
+        }
+        if !coordinator && envelope.coordinator_epoch.is_none() {
+            self.people.insert(sender.clone());
+        }
+        match message {
+            Message::IntentAnnounce(announce) => {
+                let intent = announce.intent_id.clone();
+                let files = announce.scope.resources.clone().unwrap_or_default();
+                let objective = Some(announce.objective.clone());
+                self.intents.insert(intent.clone(), OtherIntent { owner: sender.clone(), objective, files });
+                vec![Sign::Announced { intent, owner: sender }]
+            }
+            Message::IntentUpdate(update) if self.owns(&sender, &update.intent_id) => {
+                if let Some(known) = self.intents.get_mut(&update.intent_id) {
+                    known.objective = update.objective.clone().or_else(|| known.objective.take());
+                    if let Some(files) = update.scope.as_ref().and_then(|scope| scope.resources.clone()) {
+                        known.files = files;
+                    }
+                }
+                Vec::new()
+            }
+            Message::IntentWithdraw(withdraw) if coordinator || self.owns(&sender, &withdraw.intent_id) => {
+                let end = match withdraw.reason.as_deref() {
+                    Some(YIELDED) if !coordinator => End::Yielded,
+                    Some(COMPLETED) if !coordinator => End::Completed,
+                    _ => End::Otherwise,
+                };
+                self.intents.remove(&withdraw.intent_id);
+                vec![Sign::Ended { intent: withdraw.intent_id.clone(), end }]
+            }
+            Message::OpCommit(commit) => self.worked(&sender, commit.intent_id.as_ref()),
+            Message::OpBatchCommit(batch) => self.worked(&sender, batch.intent_id.as_ref()),
+            Message::OpSupersede(supersede) => self.worked(&sender, supersede.intent_id.as_ref()),
+            Message::Goodbye(_) => self.left(sender),
+            Message::ProtocolError(error)
+                if coordinator && error.error_code.as_str() == "PARTICIPANT_UNAVAILABLE" =>
+            {
+                let named = error.affected_principal.clone();
+                // Python coordinators put the principal into `refers_to`.
+                let named = named.or_else(|| PrincipalId::new(error.refers_to.as_deref()?).ok());
+                named.map(|principal| self.left(principal)).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn owns(&self, sender: &PrincipalId, intent: &IntentId) -> bool {
+        self.intents.get(intent).is_some_and(|known| known.owner == *sender)
+    }
+
+    fn worked(&self, sender: &PrincipalId, intent: Option<&IntentId>) -> Vec<Sign> {
+        let theirs = intent.filter(|id| self.owns(sender, id));
+        theirs.map(|id| Sign::Worked { intent: id.clone() }).into_iter().collect()
+    }
+
+    fn left(&mut self, principal: PrincipalId) -> Vec<Sign> {
+        self.people.remove(&principal);
+        self.intents.retain(|_, intent| intent.owner != principal);
+        vec![Sign::Left { principal }]
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;

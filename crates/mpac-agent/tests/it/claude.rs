@@ -1,0 +1,183 @@
+//! The client of the Messages API, over real HTTP.
+
+use std::time::Duration;
+
+use mpac_agent::brain::claude::{Claude, ClaudeConfig};
+use mpac_agent::brain::retry::Backoff;
+use mpac_agent::brain::{
+    Brain as _, BrainError, Choice, ConflictAsk, FileEntry, Note, Notes, Plan, PlanAsk, WriteAsk,
+};
+use mpac_agent::prompt::Persona;
+use mpac_wire::Secret;
+use serde_json::json;
+
+use crate::fake_api::{FakeApi, error, raw_stream, stream, text_events, tool_events};
+
+fn claude(url: &str) -> Claude {
+    let backoff = Backoff { attempts: 3, first: Duration::from_millis(1), longest: Duration::from_secs(1) };
+    let config = ClaudeConfig {
+        key: Secret::new("sk-test"),
+        base_url: format!("{url}/"),
+        model: "model-1".to_owned(),
+        backoff,
+    };
+    Claude::new(config, Persona { name: "Bob".to_owned(), about: None }).unwrap()
+}
+
+fn plan_ask(fault: Option<&str>) -> PlanAsk {
+    let files = vec![FileEntry { path: "a.py".to_owned(), size: 3 }];
+    PlanAsk { task: "mend".to_owned(), files, fault: fault.map(str::to_owned) }
+}
+
+fn plan() -> Plan {
+    Plan { objective: "o".to_owned(), files: vec!["a.py".to_owned()], new_files: vec![] }
+}
+
+fn write_ask() -> WriteAsk {
+    WriteAsk {
+        task: "t".to_owned(),
+        plan: plan(),
+        path: "a.py".to_owned(),
+        content: "old\n".to_owned(),
+        rebased: false,
+    }
+}
+
+fn planned() -> String {
+    stream(&tool_events("plan_task", &json!({"objective": "o", "files": ["a.py"]}), "tool_use"))
+}
+
+#[tokio::test]
+async fn a_plan_is_asked_for_by_its_tool() {
+    let api = FakeApi::answering(vec![planned()]).await;
+    assert_eq!(claude(&api.url).plan(plan_ask(None), &Notes::unread()).await.unwrap(), plan());
+    let asked = api.asked().remove(0);
+    assert!(asked.head.starts_with("post /v1/messages http/1.1\r\n"), "{}", asked.head);
+    assert!(asked.head.contains("x-api-key: sk-test\r\n"), "{}", asked.head);
+    assert!(asked.head.contains("anthropic-version: 2023-06-01\r\n"), "{}", asked.head);
+    assert_eq!((&asked.body["model"], &asked.body["stream"]), (&json!("model-1"), &json!(true)));
+    assert_eq!(asked.body["tool_choice"]["name"], "plan_task");
+    assert_eq!(asked.body["tools"][0]["name"], "plan_task");
+    assert!(asked.body["system"].as_str().unwrap().starts_with("You are Bob,"));
+}
+
+#[tokio::test]
+async fn a_refused_plan_is_asked_again_with_what_was_wrong() {
+    let api = FakeApi::answering(vec![planned(), planned()]).await;
+    let mut claude = claude(&api.url);
+    claude.plan(plan_ask(None), &Notes::unread()).await.unwrap();
+    claude.plan(plan_ask(Some("there is no file `a.py`")), &Notes::unread()).await.unwrap();
+    let messages = api.asked()[1].body["messages"].clone();
+    let roles: Vec<_> = messages.as_array().unwrap().iter().map(|message| message["role"].clone()).collect();
+    assert_eq!(roles, ["user", "assistant", "user"]);
+    assert_eq!(messages[1]["content"][0]["input"], json!({"objective": "o", "files": ["a.py"]}));
+    let result = &messages[2]["content"][0];
+    assert_eq!(result["tool_use_id"], messages[1]["content"][0]["id"]);
+    assert_eq!(result["is_error"], true);
+    assert!(result["content"].as_str().unwrap().contains("there is no file `a.py`"));
+}
+
+#[tokio::test]
+async fn an_overloaded_api_is_asked_again_after_the_pause_it_names() {
+    let answers = vec![error(529, ""), error(429, "retry-after: 0\r\n"), planned()];
+    let api = FakeApi::answering(answers).await;
+    let (notes, mut heard) = Notes::channel();
+    assert!(claude(&api.url).plan(plan_ask(None), &notes).await.is_ok());
+    assert_eq!(api.asked().len(), 3);
+    assert!(matches!(heard.recv().await, Some(Note::Retrying { .. })));
+    assert!(matches!(heard.recv().await, Some(Note::Retrying { wait: Duration::ZERO, .. })));
+}
+
+#[tokio::test]
+async fn patience_has_an_end() {
+    let api = FakeApi::answering(vec![error(500, ""), error(503, ""), error(529, "")]).await;
+    let failed = claude(&api.url).plan(plan_ask(None), &Notes::unread()).await.unwrap_err();
+    assert_eq!(failed.to_string(), "the Messages API answered 529: as told (some_error)");
+    let api = FakeApi::answering(vec![error(429, "retry-after: 3600\r\n")]).await;
+    let failed = claude(&api.url).plan(plan_ask(None), &Notes::unread()).await.unwrap_err();
+    assert!(matches!(failed, BrainError::Refused { status: 429, .. }), "{failed}");
+}
+
+#[tokio::test]
+async fn other_refusals_are_never_repeated() {
+    for status in [400, 401, 403, 404, 413] {
+        let api = FakeApi::answering(vec![error(status, "retry-after: 0\r\n"), planned()]).await;
+        let failed = claude(&api.url).plan(plan_ask(None), &Notes::unread()).await.unwrap_err();
+        assert_eq!(failed, BrainError::Refused { status, message: "as told (some_error)".to_owned() });
+        assert_eq!(api.asked().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_asked_for_again() {
+    let whole = tool_events("write_file", &json!({"content": "new\n"}), "tool_use");
+    let api = FakeApi::answering(vec![stream(&whole[..4]), raw_stream(""), stream(&whole)]).await;
+    let written = claude(&api.url).write_file(write_ask(), &Notes::unread()).await.unwrap();
+    assert_eq!((written.content.as_str(), api.asked().len()), ("new\n", 3));
+}
+
+#[tokio::test]
+async fn a_truncated_file_is_an_error_and_not_a_file() {
+    let cut = tool_events("write_file", &json!({"content": "half"}), "max_tokens");
+    let api = FakeApi::answering(vec![stream(&cut), planned()]).await;
+    let failed = claude(&api.url).write_file(write_ask(), &Notes::unread()).await.unwrap_err();
+    assert_eq!(failed, BrainError::CutOff(8_194));
+    assert_eq!(api.asked().len(), 1, "asking again would be cut off again");
+}
+
+#[tokio::test]
+async fn a_file_in_plain_text_is_taken_and_its_progress_told() {
+    let api = FakeApi::answering(vec![stream(&text_events("```python\nnew\n```"))]).await;
+    let (notes, mut heard) = Notes::channel();
+    let written = claude(&api.url).write_file(write_ask(), &notes).await.unwrap();
+    assert_eq!((written.content.as_str(), written.summary), ("new\n", None));
+    drop(notes);
+    let mut last = None;
+    while let Some(note) = heard.recv().await {
+        last = Some(note);
+    }
+    assert_eq!(last, Some(Note::Received(17)));
+}
+
+#[tokio::test]
+async fn a_decision_comes_with_its_reason() {
+    let answer =
+        tool_events("decide_conflict", &json!({"decision": "yield", "reason": "same work"}), "tool_use");
+    let api = FakeApi::answering(vec![stream(&answer)]).await;
+    let ask = ConflictAsk {
+        task: "t".to_owned(),
+        plan: plan(),
+        category: "scope_overlap".to_owned(),
+        severity: "medium".to_owned(),
+        other: "agent:Alice".to_owned(),
+        other_objective: None,
+        other_files: vec![],
+        description: None,
+    };
+    let decision = claude(&api.url).decide_conflict(ask, &Notes::unread()).await.unwrap();
+    assert_eq!((decision.choice, decision.reason.as_str()), (Choice::Yield, "same work"));
+}
+
+#[tokio::test]
+async fn a_malformed_stream_is_an_error_and_not_asked_again() {
+    for body in ["data: {not json}\n\n", "no colon here\n\n", "data: [1]\n\n", "event: a\nevent: b\n\n"] {
+        let api = FakeApi::answering(vec![raw_stream(body), planned()]).await;
+        let failed = claude(&api.url).plan(plan_ask(None), &Notes::unread()).await.unwrap_err();
+        assert!(matches!(failed, BrainError::Unusable(_)), "{body}: {failed}");
+        assert_eq!(api.asked().len(), 1, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_at_the_address_names_the_address() {
+    let gone = FakeApi::answering(vec![]).await;
+    let failed = loop {
+        // The listener closes once its task has run.
+        match claude(&gone.url).plan(plan_ask(None), &Notes::unread()).await.unwrap_err() {
+            BrainError::Unreachable { url, why } if why.contains("refused") => break url,
+            BrainError::Unreachable { .. } => tokio::task::yield_now().await,
+            other => panic!("{other}"),
+        }
+    };
+    assert!(failed.ends_with("/v1/messages"), "{failed}");
+}

@@ -1,0 +1,269 @@
+//! The other end of the agent's socket, spoken by the test: it takes what the agent sends, in order, and says
+//! what the test wants. It knows no rules.
+
+use std::sync::{Arc, Mutex};
+
+use futures::{SinkExt as _, StreamExt as _};
+use mpac_agent::brain::scripted::ScriptedBrain;
+use mpac_agent::connection::{Identity, Target, Voice, connect};
+use mpac_agent::console::{Console, Palette};
+use mpac_agent::error::AgentError;
+use mpac_agent::history::{self, History};
+use mpac_agent::naming::Naming;
+use mpac_agent::session::Session;
+use mpac_agent::task::{Outcome, TaskOptions, run_task};
+use mpac_wire::payload::session::Hello;
+use mpac_wire::{PrincipalId, SessionId, StateRef};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message as Frame;
+
+/// The coordinator's principal.
+pub(crate) const COORDINATOR: &str = "service:coordinator-s";
+
+/// The coordinator's end of one connection.
+pub(crate) struct Peer {
+    socket: WebSocketStream<TcpStream>,
+    clock: u64,
+}
+
+/// Everything the agent told its person.
+#[derive(Clone, Default)]
+pub(crate) struct Lines(Arc<Mutex<String>>);
+
+impl Lines {
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub(crate) fn console(&self) -> Console {
+        let lines = Arc::clone(&self.0);
+        Console::lines_to(Palette::PLAIN, Box::new(move |line| lines.lock().unwrap().push_str(&line)))
+    }
+}
+
+/// An agent that has connected and said nothing yet, and the other end.
+pub(crate) async fn connected(principal: &str, lines: &Lines) -> (Session, History, Peer) {
+    let (url, accept) = listening().await;
+    let target = Target::new(&url, Vec::new()).unwrap();
+    let me = PrincipalId::new(principal).unwrap();
+    let (recorder, history) = history::channel();
+    let voice = Voice::new(Identity { principal: me.clone(), session: SessionId::new("s").unwrap() });
+    let connection = connect(&target, voice, recorder).await.unwrap();
+    let session = Session::new(me, connection, lines.console());
+    (session, history, accept.await.unwrap())
+}
+
+/// The other end for an agent that connects by itself: its address, and the socket once it has come.
+pub(crate) async fn listening() -> (String, JoinHandle<Peer>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let accept = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        Peer { socket: tokio_tungstenite::accept_async(stream).await.unwrap(), clock: 0 }
+    });
+    (url, accept)
+}
+
+pub(crate) fn hello() -> mpac_wire::Message {
+    Hello::new("Bob".to_owned(), Vec::new()).into()
+}
+
+/// A script for the task of most tests: `a.py`, where `old` becomes `new`.
+pub(crate) fn script(more: &str) -> String {
+    format!(
+        r#"{{"plan":{{"objective":"mend it","files":["a.py"]}},"edits":{{"a.py":[{{"find":"old","replace":"new"}}]}}{more}}}"#
+    )
+}
+
+/// A joined agent at work on a scripted task, and the other end after SESSION_INFO.
+pub(crate) struct Work {
+    pub(crate) peer: Peer,
+    pub(crate) lines: Lines,
+    pub(crate) outcome: JoinHandle<Result<Outcome, AgentError>>,
+}
+
+impl Work {
+    pub(crate) async fn start(principal: &str, script: &str) -> Self {
+        let lines = Lines::default();
+        let (mut session, history, mut peer) = connected(principal, &lines).await;
+        let script = script.to_owned();
+        let outcome = tokio::spawn(async move {
+            session.join(hello()).await?;
+            let mut brain = ScriptedBrain::parse("test".to_owned(), &script, history)?;
+            let options = TaskOptions { max_rebase: 2, approver: None };
+            let mut naming = Naming::new("Bob");
+            let outcome = run_task(&mut session, &mut brain, &mut naming, &options, "mend").await;
+            session.leave("completed".into()).await;
+            outcome
+        });
+        peer.take("HELLO").await;
+        peer.welcome().await;
+        Self { peer, lines, outcome }
+    }
+
+    /// As `start`, and up to the announce, which is relayed to the agent with whatever `reports` the test makes
+    /// of it before the file request after it is answered.
+    pub(crate) async fn announced(
+        principal: &str,
+        script: &str,
+        reports: impl Fn(&str) -> Vec<Value>,
+    ) -> (Self, String) {
+        let mut work = Self::start(principal, script).await;
+        work.peer.answer_list(&["a.py"]).await;
+        let intent = work.peer.accept_announce(reports).await;
+        (work, intent)
+    }
+
+    pub(crate) async fn end(self) -> Result<Outcome, AgentError> {
+        let Self { mut peer, outcome, .. } = self;
+        // The agent's last words; the socket stays open until it has closed its end.
+        while peer.next().await.is_some() {}
+        outcome.await.unwrap()
+    }
+}
+
+impl Peer {
+    /// The next frame, heartbeats and acknowledgements passed over; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
+        loop {
+            let value = self.next_of_any_kind().await?;
+            if value["message_type"] != "HEARTBEAT" && value["message_type"] != "CONFLICT_ACK" {
+                return Some(value);
+            }
+        }
+    }
+
+    pub(crate) async fn next_of_any_kind(&mut self) -> Option<Value> {
+        loop {
+            match self.socket.next().await {
+                Some(Ok(Frame::Text(text))) => return Some(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Frame::Close(_)) | Err(_)) | None => return None,
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// The next frame, which must be of this type.
+    pub(crate) async fn take(&mut self, kind: &str) -> Value {
+        let value = self.next().await.unwrap_or_else(|| panic!("the agent left instead of sending {kind}"));
+        let found = value["message_type"].as_str().or_else(|| value["type"].as_str()).unwrap().to_owned();
+        assert_eq!(found, kind, "{value}");
+        value
+    }
+
+    pub(crate) async fn send(&mut self, value: &Value) {
+        self.socket.send(Frame::text(value.to_string())).await.unwrap();
+    }
+
+    /// Back to its sender, as every coordinator relays it.
+    pub(crate) async fn relay(&mut self, message: &Value) {
+        let mut message = message.clone();
+        message["payload"].as_object_mut().unwrap().remove("file_changes");
+        self.send(&message).await;
+    }
+
+    /// A message of the coordinator's own.
+    pub(crate) async fn say(&mut self, kind: &str, payload: Value) {
+        let message = self.message(COORDINATOR, kind, payload);
+        self.send(&message).await;
+    }
+
+    /// A relayed message of somebody else.
+    pub(crate) async fn other(&mut self, principal: &str, kind: &str, payload: Value) {
+        let message = self.message(principal, kind, payload);
+        self.send(&message).await;
+    }
+
+    pub(crate) fn message(&mut self, principal: &str, kind: &str, payload: Value) -> Value {
+        self.clock += 1;
+        let mut message = json!({
+            "protocol": "MPAC", "version": "0.1.13", "message_type": kind, "message_id": format!("m-{}", self.clock),
+            "session_id": "s",
+            "sender": {"principal_id": principal, "principal_type": "agent", "sender_instance_id": "i"},
+            "ts": "2026-01-02T03:04:05Z", "payload": payload,
+            "watermark": {"kind": "lamport_clock", "value": 100 + self.clock},
+        });
+        if principal == COORDINATOR {
+            message["coordinator_epoch"] = json!(1);
+        }
+        message
+    }
+
+    /// SESSION_INFO with no more than the Python 0.1.0 server's required members, and without policies.
+    pub(crate) async fn welcome(&mut self) {
+        self.say("SESSION_INFO", info(json!({}))).await;
+    }
+
+    pub(crate) async fn answer_list(&mut self, paths: &[&str]) {
+        self.take("FILE_LIST").await;
+        let files: Vec<Value> =
+            paths.iter().map(|path| json!({"path": path, "state_ref": "sha256:0", "size": 3})).collect();
+        self.send(&json!({"type": "FILE_LIST_RESPONSE", "files": files})).await;
+    }
+
+    pub(crate) async fn answer_read(&mut self, path: &str, content: &str) {
+        let asked = self.take("FILE_READ").await;
+        assert_eq!(asked["path"], path);
+        let state_ref = StateRef::of(content);
+        let answer = json!({"type": "FILE_CONTENT", "path": path, "content": content, "state_ref": state_ref.as_str()});
+        self.send(&answer).await;
+    }
+
+    /// Takes an announce, relays it, reports, and answers the file request behind it: the intent's id.
+    pub(crate) async fn accept_announce(&mut self, reports: impl Fn(&str) -> Vec<Value>) -> String {
+        let announce = self.take("INTENT_ANNOUNCE").await;
+        let intent = announce["payload"]["intent_id"].as_str().unwrap().to_owned();
+        self.relay(&announce).await;
+        for report in reports(&intent) {
+            self.say("CONFLICT_REPORT", report).await;
+        }
+        self.answer_read("a.py", "old").await;
+        intent
+    }
+
+    /// Takes a commit, relays it, pushes FILE_UPDATED and answers the file request behind it: the commit.
+    pub(crate) async fn accept_commit(&mut self, content: &str) -> Value {
+        let commit = self.take("OP_COMMIT").await;
+        self.relay(&commit).await;
+        let update = json!({"type": "FILE_UPDATED", "path": commit["payload"]["target"],
+            "state_ref": commit["payload"]["state_ref_after"], "updated_by": commit["sender"]["principal_id"]});
+        self.send(&update).await;
+        self.answer_read("a.py", content).await;
+        commit
+    }
+
+    /// Refuses a message.
+    pub(crate) async fn refuse(&mut self, message: &Value, code: &str, description: &str) {
+        let payload =
+            json!({"error_code": code, "description": description, "refers_to": message["message_id"]});
+        self.say("PROTOCOL_ERROR", payload).await;
+    }
+
+    /// Takes a withdrawal, relays it, answers the request behind it: its reason.
+    pub(crate) async fn accept_withdraw(&mut self, intent: &str) -> String {
+        let withdraw = self.take("INTENT_WITHDRAW").await;
+        assert_eq!(withdraw["payload"]["intent_id"], intent);
+        self.relay(&withdraw).await;
+        self.answer_read("a.py", "old").await;
+        withdraw["payload"]["reason"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A SESSION_INFO payload.
+pub(crate) fn info(more: Value) -> Value {
+    let mut info = json!({
+        "session_id": "s", "protocol_version": "0.1.13", "security_profile": "open", "compliance_profile": "core",
+        "watermark_kind": "lamport_clock", "state_ref_format": "sha256", "granted_roles": ["contributor"],
+    });
+    info.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    info
+}
+
+/// A report as the Python servers write it: `theirs` was there first.
+pub(crate) fn report(conflict: &str, ours: &str, theirs: &str, owner: &str) -> Value {
+    json!({"conflict_id": conflict, "category": "scope_overlap", "severity": "medium", "principal_a": "agent:Bob",
+        "principal_b": owner, "intent_a": ours, "intent_b": theirs})
+}

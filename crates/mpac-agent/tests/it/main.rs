@@ -1,0 +1,13 @@
+//! The agent against a coordinator's socket and a Messages API that the tests speak for themselves, on loopback.
+
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod claude;
+mod conflicts;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod fake_api;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod fake_coordinator;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod program;
+mod session;
+mod task;

@@ -1,0 +1,179 @@
+//! Joining, leaving, and a connection that misbehaves.
+
+use std::time::Duration;
+
+use mpac_agent::connection::{Identity, Target, Voice, connect};
+use mpac_agent::error::AgentError;
+use mpac_agent::history;
+use mpac_wire::{PrincipalId, SessionId};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::fake_coordinator::{COORDINATOR, Lines, Work, connected, hello, info, script};
+
+#[tokio::test]
+async fn hello_has_the_ten_base_fields_and_nothing_else() {
+    let (mut session, _, mut peer) = connected("agent:Bob", &Lines::default()).await;
+    let joined = tokio::spawn(async move { session.join(hello()).await });
+    let hello = peer.take("HELLO").await;
+    let mut keys: Vec<_> = hello.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    let base = [
+        "message_id",
+        "message_type",
+        "payload",
+        "protocol",
+        "sender",
+        "session_id",
+        "ts",
+        "version",
+        "watermark",
+    ];
+    assert_eq!(keys, base);
+    assert_eq!(hello["sender"].as_object().unwrap().len(), 3);
+    peer.welcome().await;
+    joined.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_hello_says_why() {
+    let (mut session, _, mut peer) = connected("agent:Bob", &Lines::default()).await;
+    let joined = tokio::spawn(async move { session.join(hello()).await });
+    let hello = peer.take("HELLO").await;
+    peer.refuse(&hello, "CREDENTIAL_REJECTED", "no credential").await;
+    let error = joined.await.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "the coordinator refused HELLO: CREDENTIAL_REJECTED: no credential");
+}
+
+#[tokio::test]
+async fn an_error_about_something_else_does_not_end_the_join() {
+    let lines = Lines::default();
+    let (mut session, _, mut peer) = connected("agent:Bob", &lines).await;
+    let joined = tokio::spawn(async move { session.join(hello()).await });
+    peer.take("HELLO").await;
+    peer.say(
+        "PROTOCOL_ERROR",
+        json!({"error_code": "RESOLUTION_TIMEOUT", "description": "d", "refers_to": "c-1"}),
+    )
+    .await;
+    peer.say("SESSION_INFO", info(json!({"compatibility_errors": ["old client"], "participant_count": 2})))
+        .await;
+    joined.await.unwrap().unwrap();
+    assert!(lines.text().contains("joined session s as agent:Bob, 2 here"), "{}", lines.text());
+    assert!(lines.text().contains("the coordinator warns: old client"), "{}", lines.text());
+}
+
+#[tokio::test]
+async fn silence_is_an_unknown_outcome_and_not_a_success() {
+    let (session, _, peer) = connected("agent:Bob", &Lines::default()).await;
+    let mut session = session.with_answer_limit(Duration::from_millis(20));
+    let error = session.join(hello()).await.unwrap_err();
+    assert!(matches!(error, AgentError::NoAnswer { .. }), "{error}");
+    assert!(error.to_string().contains("unknown whether it took effect"), "{error}");
+    drop(peer);
+}
+
+#[tokio::test]
+async fn a_closed_socket_ends_the_work_with_its_reason() {
+    let work = Work::start("agent:Bob", &script("")).await;
+    drop(work.peer);
+    let error = work.outcome.await.unwrap().unwrap_err();
+    assert!(matches!(error, AgentError::Lost(_)), "{error}");
+    assert_eq!(error.exit_code(), 1);
+}
+
+#[tokio::test]
+async fn session_close_ends_the_work_with_its_reason() {
+    let waits = r#","wait_for":[{"before":"plan","event":"OP_COMMIT"}]"#;
+    let mut work = Work::start("agent:Bob", &script(waits)).await;
+    work.peer.answer_list(&["a.py"]).await;
+    // A peer cannot close the session.
+    work.peer
+        .other("agent:Eve", "SESSION_CLOSE", json!({"reason": "manual", "final_lamport_clock": 1}))
+        .await;
+    work.peer.say("SESSION_CLOSE", json!({"reason": "coordinator_shutdown", "final_lamport_clock": 9})).await;
+    let error = work.end().await.unwrap_err();
+    assert!(
+        matches!(&error, AgentError::SessionClosed(reason) if reason == "coordinator_shutdown"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn frames_that_cannot_be_read_change_nothing() {
+    let lines = Lines::default();
+    let (mut session, _, mut peer) = connected("agent:Bob", &lines).await;
+    let listed = tokio::spawn(async move {
+        session.join(hello()).await?;
+        session.list_files().await
+    });
+    peer.take("HELLO").await;
+    peer.welcome().await;
+    peer.send(&json!([])).await;
+    peer.send(&json!({"type": "LATER"})).await;
+    peer.say("OP_COMMIT", json!({"op_id": 7})).await;
+    peer.answer_list(&["a.py"]).await;
+    assert_eq!(listed.await.unwrap().unwrap().len(), 1);
+    assert_eq!(lines.text().matches("cannot be read").count(), 3, "{}", lines.text());
+}
+
+#[tokio::test]
+async fn heartbeats_come_from_their_own_timer() {
+    let (mut session, _, mut peer) = connected("agent:Bob", &Lines::default()).await;
+    let idle = tokio::spawn(async move {
+        session.join(hello()).await?;
+        session.meanwhile(std::future::pending::<()>()).await
+    });
+    peer.take("HELLO").await;
+    peer.say("SESSION_INFO", info(json!({"liveness_policy": {"heartbeat_interval_sec": 1.0}}))).await;
+    let beat = peer.next_of_any_kind().await.unwrap();
+    assert_eq!((&beat["message_type"], &beat["payload"]), (&json!("HEARTBEAT"), &json!({"status": "idle"})));
+    idle.abort();
+}
+
+#[tokio::test]
+async fn a_refused_connection_names_the_command_that_starts_a_coordinator() {
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let identity =
+        Identity { principal: PrincipalId::new("agent:Bob").unwrap(), session: SessionId::new("s").unwrap() };
+    let target = Target::new(&format!("ws://{free}"), Vec::new()).unwrap();
+    let error = connect(&target, Voice::new(identity), history::channel().0).await.unwrap_err();
+    assert!(error.to_string().contains("cargo run -p mpac-ws"), "{error}");
+}
+
+#[tokio::test]
+async fn the_answer_to_a_question_given_up_is_not_taken_for_the_next() {
+    let (mut session, _, mut peer) = connected("agent:Bob", &Lines::default()).await;
+    let read = tokio::spawn(async move {
+        session.join(hello()).await?;
+        let given_up = tokio::time::timeout(Duration::from_millis(20), session.read_file("a.py")).await;
+        assert!(given_up.is_err(), "nobody has answered yet");
+        session.read_file("b.py").await
+    });
+    peer.take("HELLO").await;
+    peer.welcome().await;
+    let (first, second) = (peer.take("FILE_READ").await, peer.take("FILE_READ").await);
+    for asked in [first, second] {
+        let path = &asked["path"];
+        peer.send(&json!({"type": "FILE_CONTENT", "path": path, "content": path, "state_ref": "sha256:0"}))
+            .await;
+    }
+    assert_eq!(read.await.unwrap().unwrap().unwrap().content, "b.py");
+}
+
+#[tokio::test]
+async fn a_coordinator_whose_time_is_over_has_no_effect() {
+    let lines = Lines::default();
+    let (mut session, _, mut peer) = connected("agent:Bob", &lines).await;
+    let listed = tokio::spawn(async move {
+        session.join(hello()).await?;
+        session.list_files().await
+    });
+    peer.take("HELLO").await;
+    let mut welcome = peer.message(COORDINATOR, "SESSION_INFO", info(json!({})));
+    welcome["coordinator_epoch"] = json!(2);
+    peer.send(&welcome).await;
+    peer.say("SESSION_CLOSE", json!({"reason": "manual", "final_lamport_clock": 9})).await;
+    peer.answer_list(&["a.py"]).await;
+    assert_eq!(listed.await.unwrap().unwrap().len(), 1);
+}

@@ -1,0 +1,188 @@
+//! A task alone in its session: from plan to commit, and what can go wrong on the way.
+
+use mpac_agent::error::AgentError;
+use mpac_agent::task::Outcome;
+use mpac_wire::StateRef;
+use serde_json::json;
+
+use crate::fake_coordinator::{Work, info, script};
+
+fn reference(content: &str) -> String {
+    StateRef::of(content).to_string()
+}
+
+#[tokio::test]
+async fn a_task_goes_from_plan_to_commit_and_leaves() {
+    let (mut work, intent) = Work::announced("agent:Bob", &script(""), |_| vec![]).await;
+    let peer = &mut work.peer;
+    peer.answer_read("a.py", "old\n").await;
+    let commit = peer.accept_commit("new\n").await;
+    let payload = &commit["payload"];
+    assert_eq!(payload["intent_id"], intent);
+    assert_eq!(payload["op_kind"], "replace");
+    assert_eq!(
+        (&payload["state_ref_before"], &payload["state_ref_after"]),
+        (&json!(reference("old\n")), &json!(reference("new\n")))
+    );
+    let changes = json!({"a.py": {"content": "new\n", "state_ref_before": reference("old\n")}});
+    assert_eq!(payload["file_changes"], changes);
+    assert_eq!(peer.accept_withdraw(&intent).await, "task_completed");
+    let goodbye = peer.take("GOODBYE").await;
+    assert_eq!(goodbye["payload"]["reason"], "completed");
+    let lines = work.lines.clone();
+    assert_eq!(work.end().await.unwrap(), Outcome::Committed(vec!["a.py".to_owned()]));
+    assert!(lines.text().contains("-old\n+new\n"), "{}", lines.text());
+}
+
+#[tokio::test]
+async fn a_stale_commit_is_redone_on_the_new_text_under_a_new_id() {
+    let (mut work, intent) = Work::announced("agent:Bob", &script(""), |_| vec![]).await;
+    let peer = &mut work.peer;
+    peer.answer_read("a.py", "old\n").await;
+    let first = peer.take("OP_COMMIT").await;
+    peer.refuse(&first, "STALE_STATE_REF", "a.py has changed").await;
+    peer.answer_read("a.py", "# theirs\nold\n").await;
+    let second = peer.accept_commit("# theirs\nnew\n").await;
+    assert_ne!(first["payload"]["op_id"], second["payload"]["op_id"]);
+    assert_eq!(second["payload"]["state_ref_before"], reference("# theirs\nold\n"));
+    assert_eq!(second["payload"]["file_changes"]["a.py"]["content"], "# theirs\nnew\n");
+    peer.accept_withdraw(&intent).await;
+    assert_eq!(work.end().await.unwrap(), Outcome::Committed(vec!["a.py".to_owned()]));
+}
+
+#[tokio::test]
+async fn an_echo_without_its_content_is_stale_as_python_servers_do_it() {
+    let (mut work, intent) = Work::announced("agent:Bob", &script(""), |_| vec![]).await;
+    let peer = &mut work.peer;
+    peer.answer_read("a.py", "old\n").await;
+    let first = peer.take("OP_COMMIT").await;
+    peer.relay(&first).await;
+    peer.answer_read("a.py", "# theirs\nold\n").await;
+    peer.accept_commit("# theirs\nnew\n").await;
+    peer.accept_withdraw(&intent).await;
+    assert!(matches!(work.end().await.unwrap(), Outcome::Committed(_)));
+}
+
+#[tokio::test]
+async fn rebasing_ends_at_its_limit_and_withdraws() {
+    let (mut work, intent) = Work::announced("agent:Bob", &script(""), |_| vec![]).await;
+    let peer = &mut work.peer;
+    peer.answer_read("a.py", "old 0").await;
+    for round in 1..=3 {
+        let commit = peer.take("OP_COMMIT").await;
+        peer.refuse(&commit, "STALE_STATE_REF", "again").await;
+        peer.answer_read("a.py", &format!("old {round}")).await;
+    }
+    let withdraw = peer.take("INTENT_WITHDRAW").await;
+    assert_eq!(
+        (&withdraw["payload"]["intent_id"], &withdraw["payload"]["reason"]),
+        (&json!(intent), &json!("task_failed"))
+    );
+    let error = work.end().await.unwrap_err();
+    assert!(matches!(error, AgentError::AlwaysStale { attempts: 3, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn another_refusal_is_an_error_and_not_repeated() {
+    let (mut work, _) = Work::announced("agent:Bob", &script(""), |_| vec![]).await;
+    let peer = &mut work.peer;
+    peer.answer_read("a.py", "old").await;
+    let commit = peer.take("OP_COMMIT").await;
+    peer.refuse(&commit, "INVALID_REFERENCE", "the intent has ended").await;
+    peer.answer_read("a.py", "old").await;
+    peer.take("INTENT_WITHDRAW").await;
+    let error = work.end().await.unwrap_err().to_string();
+    assert_eq!(error, "the coordinator refused the commit to a.py: INVALID_REFERENCE: the intent has ended");
+}
+
+#[tokio::test]
+async fn a_relayed_rejection_is_not_taken_for_success() {
+    let (mut work, _) = Work::announced("agent:Bob", &script(""), |_| vec![]).await;
+    let peer = &mut work.peer;
+    peer.answer_read("a.py", "old").await;
+    let commit = peer.take("OP_COMMIT").await;
+    peer.relay(&commit).await;
+    peer.say("OP_REJECT", json!({"op_id": commit["payload"]["op_id"], "reason": "intent_terminated"})).await;
+    peer.answer_read("a.py", "new").await;
+    peer.take("INTENT_WITHDRAW").await;
+    let error = work.end().await.unwrap_err();
+    assert!(
+        matches!(&error, AgentError::Rejected { reason, .. } if reason == "intent_terminated"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_announce_that_is_passed_over_is_an_error() {
+    let mut work = Work::start("agent:Bob", &script("")).await;
+    work.peer.answer_list(&["a.py"]).await;
+    work.peer.take("INTENT_ANNOUNCE").await;
+    work.peer.answer_read("a.py", "old").await;
+    let error = work.end().await.unwrap_err();
+    assert!(matches!(error, AgentError::Ignored { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_new_file_is_based_on_the_empty_text() {
+    let script = r#"{"plan":{"objective":"o","files":[],"new_files":["a.py"]},"edits":{"a.py":[{"find":"","replace":"x\n"}]}}"#;
+    let mut work = Work::start("agent:Bob", script).await;
+    let peer = &mut work.peer;
+    peer.answer_list(&[]).await;
+    let not_there = json!({"type": "FILE_ERROR", "path": "a.py", "error": "File not found"});
+    let announce = peer.take("INTENT_ANNOUNCE").await;
+    assert_eq!(announce["payload"]["ttl_sec"], 1800);
+    assert_eq!(announce["payload"]["scope"], json!({"kind": "file_set", "resources": ["a.py"]}));
+    peer.relay(&announce).await;
+    for _ in 0..2 {
+        peer.take("FILE_READ").await;
+        peer.send(&not_there).await;
+    }
+    let commit = peer.accept_commit("x\n").await;
+    assert_eq!(commit["payload"]["state_ref_before"], reference(""));
+    peer.accept_withdraw(announce["payload"]["intent_id"].as_str().unwrap()).await;
+    assert_eq!(work.end().await.unwrap(), Outcome::Committed(vec!["a.py".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_file_that_is_right_already_is_not_committed() {
+    let same = r#"{"plan":{"objective":"o","files":["a.py"]},"edits":{"a.py":[]}}"#;
+    let (mut work, intent) = Work::announced("agent:Bob", same, |_| vec![]).await;
+    work.peer.answer_read("a.py", "old").await;
+    assert_eq!(work.peer.accept_withdraw(&intent).await, "task_completed");
+    assert_eq!(work.end().await.unwrap(), Outcome::Unchanged);
+}
+
+#[tokio::test]
+async fn a_file_too_large_for_a_frame_is_not_sent() {
+    let (mut work, _) = Work::announced("agent:Bob", &script(""), |_| vec![]).await;
+    let large = format!("old {}", "x".repeat(1 << 20));
+    work.peer.answer_read("a.py", &large).await;
+    work.peer.take("INTENT_WITHDRAW").await;
+    let error = work.end().await.unwrap_err();
+    assert!(matches!(error, AgentError::TooLarge { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_plan_with_an_unknown_file_is_never_announced() {
+    let mut work = Work::start("agent:Bob", &script("")).await;
+    work.peer.answer_list(&["b.py"]).await;
+    let error = work.end().await.unwrap_err().to_string();
+    assert!(error.contains("there is no file `a.py`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_pre_commit_session_is_told_apart_before_anything_is_announced() {
+    let lines = crate::fake_coordinator::Lines::default();
+    let (mut session, history, mut peer) = crate::fake_coordinator::connected("agent:Bob", &lines).await;
+    let ended = tokio::spawn(async move {
+        session.join(crate::fake_coordinator::hello()).await?;
+        let mut brain =
+            mpac_agent::brain::scripted::ScriptedBrain::parse("t".to_owned(), &script(""), history)?;
+        let options = mpac_agent::task::TaskOptions { max_rebase: 0, approver: None };
+        let mut naming = mpac_agent::naming::Naming::new("Bob");
+        mpac_agent::task::run_task(&mut session, &mut brain, &mut naming, &options, "t").await
+    });
+    peer.take("HELLO").await;
+    peer.say("SESSION_INFO", info(json!({"execution_model": "pre_commit"}))).await;
+    assert!(matches!(ended.await.unwrap(), Err(AgentError::PreCommit)));
+}
