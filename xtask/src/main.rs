@@ -1,2 +1,85 @@
-//! x
-fn main(){}
+//! Developer commands: `cargo xtask ci` is what the continuous integration runs, every other command is one part of it.
+//!
+//! | module | command |
+//! |---|---|
+//! | `ci` | all steps in order, or some with `--only` |
+//! | `walls` | what each crate must not depend on |
+//! | `tidy` | file sizes, module pages, forbidden words and paths |
+//! | `requirements` | requirement and decision IDs: cited, covered by a test, or unknown |
+//! | `conformance` | the golden messages |
+//! | `demo` | two scripted agents on one file, shown live |
+//! | `interop` | unmodified Python agents and servers against ours |
+//!
+//! `step` holds what they share (failures, running a command), `peer` a child process that is always stopped by its id.
+//! Nothing here is async and nothing here links the product's crates: the commands see what a user sees.
+
+mod ci;
+mod conformance;
+mod demo;
+mod interop;
+mod peer;
+mod requirements;
+mod step;
+mod tidy;
+mod walls;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Developer commands of mpac-rs")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every check in order and stop at the first that fails.
+    Ci {
+        /// Run only these steps (may be repeated); an unknown name lists them all.
+        #[arg(long, value_name = "STEP")]
+        only: Vec<String>,
+    },
+    /// Prove that crates do not depend on what they must not.
+    Walls,
+    /// Check file sizes, module pages, forbidden words and machine paths.
+    Tidy,
+    /// Check requirement and decision IDs, and count what tests cover.
+    Requirements {
+        /// List the requirements of this area (such as INT) that no test covers.
+        #[arg(long, value_name = "AREA")]
+        missing: Option<String>,
+    },
+    /// Run the golden tests and compare the golden files with their checksums.
+    Conformance,
+    /// Show two scripted agents of two people working on the same file.
+    Demo,
+    /// Prove that unmodified Python agents and servers work with ours.
+    Interop {
+        /// Run only cases whose name contains this text.
+        #[arg(long, value_name = "TEXT")]
+        case: Option<String>,
+        /// How many cases run at a time.
+        #[arg(long, default_value_t = 4)]
+        jobs: usize,
+    },
+}
+
+fn main() -> std::process::ExitCode {
+    let done = match Cli::parse().command {
+        Command::Ci { only } => ci::run(&only),
+        Command::Walls => walls::run(),
+        Command::Tidy => tidy::run(),
+        Command::Requirements { missing } => requirements::run(missing.as_deref()),
+        Command::Conformance => conformance::run(),
+        Command::Demo => demo::run(),
+        Command::Interop { case, jobs } => interop::run(case.as_deref(), jobs),
+    };
+    match done {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `cargo xtask ci`: every check in order, each with its name and how long it took.
+
+use std::time::Instant;
+
+use crate::step::{self, Failure};
+use crate::{conformance, demo, interop, requirements, tidy, walls};
+
+type Run = fn() -> Result<(), Failure>;
+
+/// In the order they run: what fails fast comes first.
+const STEPS: [(&str, Run); 10] = [
+    ("fmt", fmt),
+    ("tidy", tidy::run),
+    ("requirements", || requirements::run(None)),
+    ("walls", walls::run),
+    ("clippy", clippy),
+    ("docs", docs),
+    ("tests", tests),
+    ("conformance", conformance::run),
+    ("demo", demo::run),
+    ("interop", || interop::run(None, 4)),
+];
+
+/// Runs all steps, or only the named ones, and stops at the first that fails.
+///
+/// # Errors
+/// An unknown step name, or the failure of the step that failed.
+pub(crate) fn run(only: &[String]) -> Result<(), Failure> {
+    let names: Vec<&str> = STEPS.iter().map(|(name, _)| *name).collect();
+    if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
+        return Err(Failure::check(format!(
+            "no step is called `{unknown}`; the steps are {}",
+            names.join(", ")
+        )));
+    }
+    let began = Instant::now();
+    let mut times = Vec::new();
+    for (name, step) in STEPS {
+        if !only.is_empty() && !only.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        println!("\n==== {name}");
+        let start = Instant::now();
+        step().map_err(|failure| Failure::check(format!("step `{name}` failed: {failure}")))?;
+        let seconds = start.elapsed().as_secs_f64();
+        println!("==== {name}: ok in {seconds:.1} s");
+        times.push(format!("{name} {seconds:.1}"));
+    }
+    println!("\nAll steps took {:.1} s: {}.", began.elapsed().as_secs_f64(), times.join(", "));
+    println!("steps: {} passed, 0 failed", times.len());
+    Ok(())
+}
+
+fn fmt() -> Result<(), Failure> {
+    step::run(&mut step::cargo(&["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> Result<(), Failure> {
+    let args = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    step::run(&mut step::cargo(&args))
+}
+
+fn docs() -> Result<(), Failure> {
+    let args = ["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"];
+    step::run(step::cargo(&args).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// The command that README names, word for word.
+fn tests() -> Result<(), Failure> {
+    step::run(&mut step::cargo(&["test", "--workspace"]))
+}

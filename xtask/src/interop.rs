@@ -1,0 +1,108 @@
+//! `cargo xtask interop`: unmodified Python agents and servers against ours, over loopback sockets.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `venv` | the virtual environments with the two released Python versions |
+//! | `case` | who takes part, what they are asked, and what must come of it |
+//! | `cast` | the processes of one case |
+//! | `check` | what must be seen on the wire and in the files afterwards |
+//!
+//! Every case has a server, a copy of the workspace and a stand-in for the Messages API of its own, so cases run side by side.
+
+mod case;
+mod cast;
+mod check;
+mod venv;
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use case::{Case, Party, Shape};
+pub(crate) use cast::url_in;
+
+use crate::step::{self, Failure};
+
+/// The released Python versions that must work unmodified: the first compatibility target and the newest.
+const VERSIONS: [&str; 2] = ["0.1.0", "0.2.13"];
+
+/// Installs what is needed, runs the cases (those whose name contains `only`), `jobs` at a time.
+///
+/// # Errors
+/// Something cannot be installed or built, no case has such a name, or a case failed.
+pub(crate) fn run(only: Option<&str>, jobs: usize) -> Result<(), Failure> {
+    let cases: Vec<Case> =
+        all().into_iter().filter(|case| only.is_none_or(|text| case.name().contains(text))).collect();
+    if cases.is_empty() {
+        let names: Vec<String> = all().iter().map(Case::name).collect();
+        return Err(Failure::check(format!(
+            "no case's name contains that text; the cases are\n{}",
+            names.join("\n")
+        )));
+    }
+    for version in VERSIONS {
+        venv::ensure(version)?;
+    }
+    step::run(&mut step::cargo(&["build", "--locked", "-p", "mpac-ws", "-p", "mpac-agent"]))?;
+    let began = Instant::now();
+    let failed = run_side_by_side(&cases, jobs.max(1));
+    let seconds = began.elapsed().as_secs_f64();
+    println!("{} cases took {seconds:.1} s", cases.len());
+    println!("interop: {} passed, {failed} failed", cases.len() - failed);
+    if failed == 0 { Ok(()) } else { Err(Failure::check(format!("{failed} interop cases failed"))) }
+}
+
+/// Hands back how many failed.
+fn run_side_by_side(cases: &[Case], jobs: usize) -> usize {
+    let next = AtomicUsize::new(0);
+    let failed = AtomicUsize::new(0);
+    let printing = Mutex::new(());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.min(cases.len()) {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let start = Instant::now();
+                    let done = case.run();
+                    let seconds = start.elapsed().as_secs_f64();
+                    let _turn = printing.lock().unwrap_or_else(PoisonError::into_inner);
+                    match done {
+                        Ok(()) => println!("  pass  {} ({seconds:.1} s)", case.name()),
+                        Err(failure) => {
+                            failed.fetch_add(1, Ordering::Relaxed);
+                            println!("  FAIL  {} ({seconds:.1} s)\n    {failure}", case.name());
+                        }
+                    }
+                }
+            });
+        }
+    });
+    failed.into_inner()
+}
+
+/// The longest first, so that the last ones to run are short.
+fn all() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut add = |group, server, agents, shape| cases.push(Case { group, server, agents, shape });
+    for version in VERSIONS {
+        let python = Party::Python(version);
+        add('a', Party::Ours, [python; 2], Shape::BothYield);
+        for shape in [Shape::OneYields, Shape::SameFile, Shape::Disjoint] {
+            add('a', Party::Ours, [python; 2], shape);
+        }
+    }
+    add('c', Party::Ours, [Party::Python(VERSIONS[1]), Party::Ours], Shape::BothYield);
+    for version in VERSIONS {
+        for shape in [Shape::OneYields, Shape::SameFile, Shape::Disjoint] {
+            add('c', Party::Ours, [Party::Python(version), Party::Ours], shape);
+        }
+    }
+    // The newest server refuses the second announce over a file, so there nobody is asked to yield.
+    add('b', Party::Python(VERSIONS[0]), [Party::Ours; 2], Shape::OneYields);
+    for version in VERSIONS {
+        for shape in [Shape::SameFile, Shape::Disjoint] {
+            add('b', Party::Python(version), [Party::Ours; 2], shape);
+        }
+    }
+    cases
+}
