@@ -67,6 +67,7 @@ impl Coordinator {
             intents: BTreeMap::new(),
             archived_intents: alloc::vec::Vec::new(),
             operations: BTreeMap::new(),
+            batches: BTreeMap::new(),
             conflicts: BTreeMap::new(),
             claims: BTreeMap::new(),
             claim_ids: BTreeSet::new(),

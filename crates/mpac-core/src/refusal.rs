@@ -242,6 +242,48 @@ pub enum Refusal {
         /// Who might.
         needed: &'static str,
     },
+    /// No such operation or batch.
+    #[error("unknown operation {0}")]
+    UnknownOperation(OpId),
+    /// A batch of which everything is settled.
+    #[error("nothing of batch {0} is pending")]
+    NothingPending(OpId),
+    /// Rejecting takes a role.
+    #[error("{0} may not reject operations: that takes the role reviewer, owner or arbiter")]
+    MayNotReject(PrincipalId),
+    /// Somebody else's operation.
+    #[error("operation {op} is {author}'s")]
+    NotAuthor {
+        /// Which.
+        op: OpId,
+        /// Whose.
+        author: PrincipalId,
+    },
+    /// A new content without the reference to it.
+    #[error("payload: missing field `state_ref_after`: {0} brings a content")]
+    AfterNeeded(String),
+    /// Neither all or nothing nor best effort.
+    #[error("payload.atomicity: expected all_or_nothing or best_effort, found {0}")]
+    UnknownAtomicity(mpac_wire::names::Atomicity),
+    /// A batch of nothing, or of too much.
+    #[error("payload.operations: expected 1 to {max} entries, found {count}")]
+    BatchSize {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: usize,
+    },
+    /// An entry of a batch names another intent than the batch.
+    #[error("intent {0} is not the batch's")]
+    ForeignIntent(IntentId),
+    /// A report about nothing that is here.
+    #[error(
+        "payload: related_intents and related_ops are empty, and no live intent of those involved is meant"
+    )]
+    NothingRelated,
+    /// A message that must say what its sender had seen.
+    #[error("a watermark is needed: in the envelope or as based_on_watermark")]
+    WatermarkNeeded,
     /// The target lies in a frozen scope.
     #[error("{target} is frozen until conflict {conflict} is resolved")]
     TargetFrozen {
@@ -274,6 +316,11 @@ impl Refusal {
             | Self::RollbackMissing(_)
             | Self::IntentNeeded
             | Self::ClaimDecision(_)
+            | Self::AfterNeeded(_)
+            | Self::UnknownAtomicity(_)
+            | Self::BatchSize { .. }
+            | Self::NothingRelated
+            | Self::WatermarkNeeded
             | Self::ContentMismatch { .. }
             | Self::UnsafePath(_)
             | Self::RepeatedPath(_) => C::MalformedMessage,
@@ -283,6 +330,9 @@ impl Refusal {
             | Self::UnknownIntent(_)
             | Self::UnknownConflict(_)
             | Self::UnknownParticipant(_)
+            | Self::UnknownOperation(_)
+            | Self::NothingPending(_)
+            | Self::ForeignIntent(_)
             | Self::WrongOwner { .. }
             | Self::OwnClaim(_)
             | Self::IntentState { .. }
@@ -302,6 +352,8 @@ impl Refusal {
             | Self::NotRelated { .. }
             | Self::MayNotResolve { .. }
             | Self::MayNotDecide { .. }
+            | Self::MayNotReject(_)
+            | Self::NotAuthor { .. }
             | Self::NoAuthority(_) => C::AuthorizationFailed,
             Self::ClaimTaken(_) => C::ClaimConflict,
             Self::Unsupported(_) => C::CapabilityUnsupported,
@@ -352,6 +404,14 @@ impl Refusal {
             Self::ClaimTaken(_) => "CLM-02",
             Self::ClaimDecision(_) => "D-004",
             Self::MayNotDecide { .. } => "CLM-07",
+            Self::UnknownOperation(_) | Self::MayNotReject(_) => "OPS-17",
+            Self::NothingPending(_) => "BAT-11",
+            Self::NotAuthor { .. } => "OPS-19",
+            Self::AfterNeeded(_) => "D-091",
+            Self::UnknownAtomicity(_) | Self::BatchSize { .. } => "BAT-01",
+            Self::ForeignIntent(_) => "BAT-03",
+            Self::NothingRelated => "CON-02",
+            Self::WatermarkNeeded => "CON-03",
             Self::TargetFrozen { .. } => "FRZ-02",
             Self::ScopeFrozen(_) => "FRZ-03",
             Self::UnsafePath(_) | Self::RepeatedPath(_) => "OCC-08",

@@ -103,6 +103,14 @@ impl Extra {
         self.0.push(Member { position: usize::MAX, key: key.into(), value });
     }
 
+    /// Gives the member called `key` another value, at its place; adds it behind all others where there is none.
+    pub fn replace(&mut self, key: &str, value: Raw) {
+        match self.0.iter_mut().find(|member| &*member.key == key) {
+            Some(member) => member.value = value,
+            None => self.insert(key, value),
+        }
+    }
+
     /// Takes away the member called `key`.
     pub fn remove(&mut self, key: &str) {
         self.0.retain(|member| &*member.key != key);

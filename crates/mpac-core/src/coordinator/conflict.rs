@@ -3,6 +3,7 @@
 pub(super) mod ack;
 pub(super) mod detect;
 pub(super) mod escalate;
+pub(super) mod report;
 pub(super) mod resolve;
 
 use mpac_wire::ConflictId;

@@ -40,16 +40,16 @@ pub(super) fn message(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>
         Message::IntentClaim(payload) => intent::claim::handle(session, out, facts, payload)?,
         Message::OpPropose(payload) => operation::propose::handle(session, out, facts, payload)?,
         Message::OpCommit(payload) => operation::commit::handle(session, out, facts, payload)?,
+        Message::OpBatchCommit(payload) => operation::batch::handle(session, out, facts, payload)?,
+        Message::OpReject(payload) => operation::reject::handle(session, out, facts, &payload)?,
+        Message::OpSupersede(payload) => operation::supersede::handle(session, out, facts, payload)?,
+        Message::ConflictReport(payload) => conflict::report::handle(session, out, facts, payload)?,
         Message::ConflictAck(payload) => conflict::ack::handle(session, out, facts, &payload)?,
         Message::ConflictEscalate(payload) => conflict::escalate::handle(session, out, facts, &payload)?,
         Message::Resolution(payload) => conflict::resolve::handle(session, out, facts, payload)?,
         // Participants' errors are for the log (ERR-03).
         Message::ProtocolError(_) => {}
-        Message::IntentDeferred(_)
-        | Message::OpBatchCommit(_)
-        | Message::OpReject(_)
-        | Message::OpSupersede(_)
-        | Message::ConflictReport(_) => {
+        Message::IntentDeferred(_) => {
             return Err(Refusal::Unsupported(facts.envelope.message_type.clone()));
         }
         // The gate has sent these elsewhere: HELLO to its own rule, the coordinator's types away.

@@ -32,6 +32,16 @@ pub(crate) struct Facts<'a> {
     pub(crate) lamport: Option<u64>,
 }
 
+impl Facts<'_> {
+    /// What others get of a commit: the message as it came, without the contents it brings (OPS-22).
+    pub(crate) fn without_contents(&self, has_contents: bool) -> Result<Arc<str>, Refusal> {
+        if !has_contents {
+            return Ok(self.received.text().clone());
+        }
+        Ok(self.received.with_payload(|members| members.remove("file_changes"))?.into())
+    }
+}
+
 /// Takes one frame.
 pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: &Arc<str>) {
     let conn = from.conn;

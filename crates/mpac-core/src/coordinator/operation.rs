@@ -1,8 +1,11 @@
 //! The operation layer: who changes what, based on which state.
 
+pub(super) mod batch;
 pub(super) mod commit;
 pub(super) mod content;
 pub(super) mod propose;
+pub(super) mod reject;
+pub(super) mod supersede;
 
 use mpac_wire::names::RejectReason;
 use mpac_wire::{ConflictId, IntentId, OpId, StateRef};
@@ -35,6 +38,29 @@ fn strict_guard(session: &Session, intent: Option<&IntentId>) -> Result<Guard, R
         State::Active => Ok(Guard::Usable),
         State::Suspended => Err(Refusal::IntentState { intent: id.clone(), state: State::Suspended }),
         State::Expired | State::Withdrawn | State::Superseded | State::Transferred => Ok(Guard::TooLate),
+    }
+}
+
+/// Judges the intent of a commit, of a batch or of a supersession.
+fn commit_guard(session: &Session, intent: Option<&IntentId>) -> Result<Guard, Refusal> {
+    if session.config.requires_intent() {
+        strict_guard(session, intent)
+    } else {
+        lenient_guard(session, intent)
+    }
+}
+
+/// In a core session a commit without a usable intent is accepted and flagged: the work is done already (D-093).
+fn lenient_guard(session: &Session, intent: Option<&IntentId>) -> Result<Guard, Refusal> {
+    let Some(record) = intent.and_then(|id| session.intents.get(id)) else { return Ok(Guard::Uncoordinated) };
+    match record.state() {
+        State::Active => Ok(Guard::Usable),
+        State::Suspended => {
+            Err(Refusal::IntentState { intent: record.id.clone(), state: State::Suspended }) // OPS-15
+        }
+        State::Expired | State::Withdrawn | State::Superseded | State::Transferred => {
+            Ok(Guard::Uncoordinated)
+        }
     }
 }
 

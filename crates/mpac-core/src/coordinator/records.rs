@@ -5,12 +5,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::names::{
-    AckType, ConflictCategory, Decision, HeartbeatStatus, OpKind, Priority, Role, Severity,
+    AckType, Atomicity, ConflictCategory, Decision, HeartbeatStatus, OpKind, Priority, Role, Severity,
 };
 use mpac_wire::payload::{Backend, Basis, Outcome};
 use mpac_wire::{
-    ClaimId, ClaimedTime, ConflictId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope, Seconds,
-    Sender, StateRef, Timestamp, Watermark,
+    BatchId, ClaimId, ClaimedTime, ConflictId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope,
+    Seconds, Sender, StateRef, Timestamp, Watermark,
 };
 
 use crate::input::ConnId;
@@ -73,6 +73,7 @@ pub(crate) struct Operation {
     pub(crate) kind: OpKind,
     pub(crate) before: Option<StateRef>,
     pub(crate) after: Option<StateRef>,
+    pub(crate) batch: Option<BatchId>,
     pub(crate) created_at: Timestamp,
     pub(crate) change_ref: Option<String>,
     pub(crate) summary: Option<String>,
@@ -84,6 +85,15 @@ pub(crate) struct Operation {
     /// Until when it outlives its intent (CAS-02).
     pub(crate) grace_until: Option<Timestamp>,
     pub(crate) sequence: u64,
+}
+
+/// Operations that came in one message (BAT-10).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Batch {
+    pub(crate) atomicity: Atomicity,
+    pub(crate) principal: PrincipalId,
+    pub(crate) intent: Option<IntentId>,
+    pub(crate) ops: Vec<OpId>,
 }
 
 /// Two parties are in each other's way.

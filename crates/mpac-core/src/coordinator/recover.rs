@@ -4,13 +4,13 @@ use alloc::borrow::ToOwned;
 
 use mpac_wire::names::{ConflictState, IntentState, OperationState};
 use mpac_wire::snapshot::{
-    AckRecord, AntiReplay, ClaimRecord, ConflictRecord, FrontierRecord, IntentRecord, OperationRecord,
-    ParticipantRecord, ResolutionRecord, Snapshot,
+    AckRecord, AntiReplay, BatchRecord, ClaimRecord, ConflictRecord, FrontierRecord, IntentRecord,
+    OperationRecord, ParticipantRecord, ResolutionRecord, Snapshot,
 };
-use mpac_wire::{Integer, Seconds};
+use mpac_wire::{BatchId, Integer, Seconds};
 
 use super::intent::claim::pending_on;
-use super::records::{Claim, Conflict, Member, Operation};
+use super::records::{Batch, Claim, Conflict, Member, Operation};
 use super::state::{Intent, Session};
 use crate::table::{conflict, intent, operation};
 
@@ -58,6 +58,7 @@ pub(super) fn snapshot(session: &Session) -> Snapshot {
     snapshot.role_policy = config.role_policy.clone();
     snapshot.target_state_refs = Some(session.refs.clone());
     snapshot.archived_intents = Some(session.archived_intents.iter().map(intent_record).collect());
+    snapshot.batches = Some(session.batches.iter().map(|(id, batch)| batch_record(id, batch)).collect());
     snapshot
 }
 
@@ -118,6 +119,7 @@ fn operation_record(op: &Operation) -> OperationRecord {
     record.op_kind = Some(op.kind.clone());
     record.state_ref_before = op.before.clone();
     record.state_ref_after = op.after.clone();
+    record.batch_id = op.batch.clone();
     record.created_at = Some(op.created_at);
     record.change_ref = op.change_ref.clone();
     record.summary = op.summary.clone();
@@ -143,6 +145,13 @@ fn claim_record(claim: &Claim) -> ClaimRecord {
     record.justification = claim.justification.clone();
     record.submitted_at = Some(claim.submitted_at);
     record.decision = Some("pending".to_owned());
+    record
+}
+
+fn batch_record(id: &BatchId, batch: &Batch) -> BatchRecord {
+    let mut record =
+        BatchRecord::new(id.clone(), batch.atomicity.clone(), batch.principal.clone(), batch.ops.clone());
+    record.intent_id = batch.intent.clone();
     record
 }
 

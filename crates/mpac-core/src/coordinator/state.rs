@@ -7,12 +7,12 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{HeartbeatStatus, Priority};
 use mpac_wire::{
-    ClaimId, ConflictId, InstanceId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope, Seconds,
-    Sender, StateRef, Timestamp,
+    BatchId, ClaimId, ConflictId, InstanceId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope,
+    Seconds, Sender, StateRef, Timestamp,
 };
 
 use super::deadlines::{Cause, Deadlines};
-use super::records::{Claim, Conflict, Connection, Freeze, Frontier, Member, NewIntent, Operation};
+use super::records::{Batch, Claim, Conflict, Connection, Freeze, Frontier, Member, NewIntent, Operation};
 use crate::config::SessionConfig;
 use crate::ids::IdSource;
 use crate::input::ConnId;
@@ -68,6 +68,7 @@ pub(crate) struct Session {
     /// Finished records whose id was used again (D-024).
     pub(crate) archived_intents: Vec<Intent>,
     pub(crate) operations: BTreeMap<OpId, Operation>,
+    pub(crate) batches: BTreeMap<BatchId, Batch>,
     pub(crate) conflicts: BTreeMap<ConflictId, Conflict>,
     /// Claims that nobody has decided on yet.
     pub(crate) claims: BTreeMap<ClaimId, Claim>,

@@ -161,3 +161,37 @@ fn a_committed_operation_keeps_its_conflict_open() {
     let record = world.coordinator.snapshot().conflicts.unwrap().remove(0);
     assert_eq!(record.related_ops.unwrap().len(), 1);
 }
+
+#[test]
+fn a_participant_s_report_is_taken_in_every_form_and_relayed_complete() {
+    covers!("CON-02", "CON-03", "CON-04", "D-107", "ENV-16", "CON-14", "CON-17", "GOV-14");
+    let python = r#"{"conflict_id":"c1","category":"x.y","severity":"high","principal_a":"alice","principal_b":"bob","intent_a":"i1","intent_b":"i2"}"#;
+    let typescript = r#"{"conflict_id":"c2","category":"scope_overlap","severity":"low","basis":{},"involved_principals":["alice","bob"],"scope_a":{"kind":"file_set","resources":["x"]},"scope_b":{"kind":"file_set","resources":["z"]},"details":"both touch x","later":1.0}"#;
+    let specified = r#"{"conflict_id":"c3","related_intents":["i2"],"related_ops":[],"category":"policy_violation","severity":"info","basis":{"kind":"human_report"},"based_on_watermark":{"kind":"lamport_clock","value":1},"description":"d"}"#;
+    let (mut world, _) = dispute();
+    world.join("eve", &[Role::Observer]);
+    let say = |world: &mut World, payload: &str| {
+        let report: mpac_wire::payload::ConflictReport = serde_json::from_str(payload).unwrap();
+        world.say("eve", report)
+    };
+    for (payload, intents) in [(python, "i1 i2"), (typescript, "i1 i2"), (specified, "i2")] {
+        let deliveries = say(&mut world, payload);
+        for name in ["bob", "olga", "ada", "eve"] {
+            assert_eq!(heard(&deliveries, name), ["CONFLICT_REPORT"], "{name}");
+        }
+        let Message::ConflictReport(relayed) = &deliveries[0].message else { panic!() };
+        let related: Vec<&str> =
+            relayed.related_intents.as_ref().unwrap().iter().map(|id| id.as_str()).collect();
+        assert_eq!(related.join(" "), intents);
+        assert!(relayed.basis.as_ref().unwrap().kind.is_some());
+        assert!(relayed.based_on_watermark.is_some() && relayed.description.is_some());
+        assert_eq!(state(&world, &relayed.conflict_id), "Open");
+    }
+    for (payload, code) in [
+        (python.replace("c1", "c3"), ErrorCode::MalformedMessage),
+        (python.replace("c1", "c4").replace("i1", "i9"), ErrorCode::InvalidReference),
+        (typescript.replace("c2", "c5").replace("[\"x\"]", "[\"q\"]"), ErrorCode::MalformedMessage),
+    ] {
+        assert_eq!(error(&say(&mut world, &payload), "eve").error_code, code, "{payload}");
+    }
+}

@@ -9,7 +9,7 @@ use crate::covers;
 use crate::world::{Delivery, World, commit_payload, error, heard, intent, op};
 
 /// Nobody falls silent and no intent expires while these stories wait.
-fn patient() -> SessionConfig {
+pub(crate) fn patient() -> SessionConfig {
     let mut config = crate::world::config();
     config.liveness.unavailability_timeout_sec = Some(Seconds::whole(100_000));
     config.default_intent_ttl_sec = Seconds::whole(100_000);
@@ -17,7 +17,7 @@ fn patient() -> SessionConfig {
 }
 
 /// Alice on x, Bob on x and y, in each other's way.
-fn dispute(config: SessionConfig) -> World {
+pub(crate) fn dispute(config: SessionConfig) -> World {
     let mut world = World::with(config);
     for name in ["alice", "bob"] {
         world.join(name, &[Role::Contributor]);

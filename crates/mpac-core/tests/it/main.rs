@@ -6,6 +6,7 @@
 )]
 
 mod admission;
+mod batches;
 mod claims;
 mod conflicts;
 mod freeze;

@@ -165,12 +165,3 @@ fn an_uncoordinated_write_on_somebody_s_scope_is_reported() {
     assert_eq!((report.category.as_str(), report.severity.as_str()), ("concurrent_write", "high"));
     assert_eq!(report.related_ops, Some(vec![op("o")]));
 }
-
-#[test]
-fn what_part_one_does_not_do_says_so() {
-    covers!("CAP-09", "ERR-09");
-    let mut world = World::of(&["alice"]);
-    let supersede = mpac_wire::payload::OpSupersede::new(op("n"), op("o"), "x".to_owned());
-    let refused = error(&world.say("alice", supersede), "alice");
-    assert_eq!(refused.error_code, ErrorCode::CapabilityUnsupported);
-}

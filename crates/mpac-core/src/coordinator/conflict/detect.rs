@@ -70,37 +70,61 @@ fn overlap_conflict(
     report(session, out, found);
 }
 
-/// A commit on what somebody else's intent covers, without an own intent that covers it (D-105, OPS-29).
-pub(in super::super) fn concurrent_write(session: &mut Session, out: &mut Outbox, op: &OpId) {
-    let Some(record) = session.operations.get(op) else { return };
-    if !record.uncoordinated && !record.out_of_scope {
-        return;
-    }
-    let (author, target) = (record.proposer.clone(), record.target.clone());
+/// Commits on what somebody else's intents cover, without an own intent that covers it: one report for each of these
+/// intents' owners together, whatever the number of operations (D-105, OPS-29, BAT-07).
+pub(in super::super) fn concurrent_writes(session: &mut Session, out: &mut Outbox, ops: &[OpId]) {
     let mut held: Vec<(u64, IntentId, PrincipalId)> = Vec::new();
-    for id in session.scopes.candidates(&Scope::files([target.as_str()])) {
-        if let Some(intent) = session.intents.get(&id)
-            && intent.owner != author
-            && contains_target(&intent.scope, &target) == Some(true)
-        {
-            held.push((intent.sequence, id, intent.owner.clone()));
+    let mut writes: Vec<OpId> = Vec::new();
+    let mut targets: Vec<String> = Vec::new();
+    let Some(author) = ops.first().and_then(|op| session.operations.get(op)).map(|op| op.proposer.clone())
+    else {
+        return;
+    };
+    for record in ops.iter().filter_map(|op| session.operations.get(op)) {
+        let hit = if record.uncoordinated || record.out_of_scope {
+            holders(session, &record.target, &author)
+        } else {
+            Vec::new()
+        };
+        if !hit.is_empty() {
+            writes.push(record.id.clone());
+            targets.push(record.target.clone());
+            held.extend(hit);
         }
     }
-    held.sort_by_key(|(sequence, ..)| *sequence);
+    held.sort();
+    held.dedup();
     let Some((_, first, holder)) = held.first().cloned() else { return };
     let found = Found {
         category: ConflictCategory::ConcurrentWrite,
         severity: Severity::High,
         kind: BasisKind::Rule,
         rule: "op.concurrent_write.v1",
-        description: alloc::format!("{op} of {author} changed {target}, which {first} of {holder} covers"),
+        description: alloc::format!(
+            "{author} changed {}, which {first} of {holder} covers",
+            listed(&targets)
+        ),
         principals: sorted(held.iter().map(|(.., owner)| owner.clone()).chain([author])),
         intents: held.into_iter().map(|(_, id, _)| id).collect(),
-        ops: [op.clone()].into(),
+        ops: writes,
         a: None,
         b: Some((holder, first)),
     };
     report(session, out, found);
+}
+
+/// Live intents of others that cover a target, with their place in the order of receipt.
+fn holders(session: &Session, target: &str, author: &PrincipalId) -> Vec<(u64, IntentId, PrincipalId)> {
+    let mut held = Vec::new();
+    for id in session.scopes.candidates(&Scope::files([target])) {
+        if let Some(intent) = session.intents.get(&id)
+            && intent.owner != *author
+            && contains_target(&intent.scope, target) == Some(true)
+        {
+            held.push((intent.sequence, id, intent.owner.clone()));
+        }
+    }
+    held
 }
 
 /// A conflict that is about to be registered.
@@ -165,7 +189,7 @@ fn report(session: &mut Session, out: &mut Outbox, found: Found) {
 }
 
 /// The principals in it, and those who could settle it (D-108).
-fn audience(session: &Session, involved: &[PrincipalId]) -> Recipients {
+pub(super) fn audience(session: &Session, involved: &[PrincipalId]) -> Recipients {
     let governing =
         || session.members.iter().filter(|(_, member)| member.governs()).map(|(id, _)| id.clone());
     match session.config.conflict_report_audience {

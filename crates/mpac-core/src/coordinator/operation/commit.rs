@@ -2,8 +2,8 @@
 
 use alloc::string::String;
 
+use mpac_wire::OpId;
 use mpac_wire::payload::OpCommit;
-use mpac_wire::{IntentId, OpId};
 
 use super::super::cascade;
 use super::super::conflict::detect;
@@ -13,11 +13,10 @@ use super::super::outbox::Outbox;
 use super::super::records::Operation;
 use super::super::state::Session;
 use super::content::Upload;
-use super::{Guard, attach_to_conflicts, current, reject_too_late, strict_guard};
+use super::{Guard, attach_to_conflicts, commit_guard, current, reject_too_late};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::scope::{contains_target, normalize};
-use crate::table::intent::State as IntentState;
 use crate::table::operation::{Event, State, next};
 
 /// Everything that was checked.
@@ -36,11 +35,7 @@ pub(in super::super) fn handle(
     commit: OpCommit,
 ) -> Result<(), Refusal> {
     let plan = plan(session, facts, &commit)?;
-    // What others get is the message without the contents (OPS-22).
-    let text = match &commit.file_changes {
-        Some(_) => facts.received.with_payload(|members| members.remove("file_changes"))?.into(),
-        None => facts.received.text().clone(),
-    };
+    let text = facts.without_contents(commit.file_changes.is_some())?;
     let Plan { guard, completes, target, upload } = plan;
     let content_missing = session.files.contains(&target) && !upload.has(&target);
     let op = commit.op_id.clone();
@@ -62,7 +57,7 @@ pub(in super::super) fn handle(
     cascade::relay(out, facts, Recipients::All, text);
     upload.apply(session, out, &facts.envelope.sender.principal_id);
     attach_to_conflicts(session, &op);
-    detect::concurrent_write(session, out, &op);
+    detect::concurrent_writes(session, out, &[op]);
     Ok(())
 }
 
@@ -72,17 +67,13 @@ fn plan(session: &Session, facts: &Facts<'_>, commit: &OpCommit) -> Result<Plan,
         Some(known) => completes(facts, known, commit)?,
         None => false,
     };
-    let guard = if session.config.requires_intent() {
-        strict_guard(session, commit.intent_id.as_ref())?
-    } else {
-        lenient_guard(session, commit.intent_id.as_ref())?
-    };
+    let guard = commit_guard(session, commit.intent_id.as_ref())?;
     let target = normalize(&commit.target);
     if guard != Guard::TooLate {
         frozen::target(session, &target, commit.intent_id.as_ref())?;
     }
     current(session, &target, &commit.state_ref_before)?;
-    let upload = Upload::plan(session, commit.file_changes.as_ref(), &target, &commit.state_ref_after)?;
+    let upload = Upload::plan(session, commit.file_changes.as_ref(), &target, Some(&commit.state_ref_after))?;
     Ok(Plan { guard, completes, target, upload })
 }
 
@@ -109,21 +100,6 @@ fn completes(facts: &Facts<'_>, known: &Operation, commit: &OpCommit) -> Result<
     }
 }
 
-/// In a core session a commit without a usable intent is accepted and flagged: the work is done already (D-093).
-fn lenient_guard(session: &Session, intent: Option<&IntentId>) -> Result<Guard, Refusal> {
-    let Some(record) = intent.and_then(|id| session.intents.get(id)) else { return Ok(Guard::Uncoordinated) };
-    match record.state() {
-        IntentState::Active => Ok(Guard::Usable),
-        IntentState::Suspended => {
-            Err(Refusal::IntentState { intent: record.id.clone(), state: IntentState::Suspended }) // OPS-15
-        }
-        IntentState::Expired
-        | IntentState::Withdrawn
-        | IntentState::Superseded
-        | IntentState::Transferred => Ok(Guard::Uncoordinated),
-    }
-}
-
 fn record(
     session: &Session,
     facts: &Facts<'_>,
@@ -143,6 +119,7 @@ fn record(
         kind: commit.op_kind,
         before: Some(commit.state_ref_before),
         after: Some(commit.state_ref_after),
+        batch: None,
         created_at: session.now,
         change_ref: commit.change_ref,
         summary: commit.summary,

@@ -1,7 +1,7 @@
 //! `file_changes`: new contents that come with a commit, judged together with it (OCC-05 to OCC-08, D-091, D-092).
 
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -26,7 +26,31 @@ impl Upload {
         session: &Session,
         changes: Option<&FileChanges>,
         target: &str,
-        after: &StateRef,
+        after: Option<&StateRef>,
+    ) -> Result<Self, Refusal> {
+        Self::check(session, changes, |path| (path == target).then_some(after))
+    }
+
+    /// The same for a batch: `refs` is where its accepted entries leave their targets. Unless the batch goes as a
+    /// `whole`, contents of targets that were not accepted are left out (D-091).
+    pub(super) fn plan_batch(
+        session: &Session,
+        changes: Option<&FileChanges>,
+        refs: &BTreeMap<String, StateRef>,
+        whole: bool,
+    ) -> Result<Self, Refusal> {
+        let accepted: Option<FileChanges> = changes.filter(|_| !whole).map(|changes| {
+            let kept = changes.iter().filter(|(key, _)| refs.contains_key(&normalize(key)));
+            kept.map(|(key, change)| (key, change.clone())).collect()
+        });
+        Self::check(session, accepted.as_ref().or(changes), |path| refs.get(path).map(Some))
+    }
+
+    /// `stated` gives, for a target of the message, the reference it says it left there, if it says one.
+    fn check<'a>(
+        session: &Session,
+        changes: Option<&FileChanges>,
+        stated: impl Fn(&str) -> Option<Option<&'a StateRef>>,
     ) -> Result<Self, Refusal> {
         let mut seen = BTreeSet::new();
         let mut files = Vec::new();
@@ -42,8 +66,12 @@ impl Upload {
                 current(session, &path, &change.state_ref_before)?;
             }
             let computed = StateRef::of(&change.content);
-            if path == target && computed != *after {
-                return Err(Refusal::ContentMismatch { target: path, computed, stated: after.clone() });
+            match stated(&path) {
+                Some(Some(after)) if *after != computed => {
+                    return Err(Refusal::ContentMismatch { target: path, computed, stated: after.clone() });
+                }
+                Some(None) => return Err(Refusal::AfterNeeded(path)),
+                Some(Some(_)) | None => {}
             }
             files.push((path, change.content.clone(), computed));
         }

@@ -47,6 +47,7 @@ pub(in super::super) fn handle(
         kind: propose.op_kind,
         before: propose.state_ref_before,
         after: None,
+        batch: None,
         created_at: session.now,
         change_ref: propose.change_ref,
         summary: propose.summary,
@@ -68,7 +69,7 @@ pub(in super::super) fn handle(
 }
 
 /// Reviewers, owners and arbiters see proposals; the proposer needs no echo (`spec/wire.md` §8.1).
-fn show_to_reviewers(session: &Session, out: &mut Outbox, facts: &Facts<'_>) {
+pub(super) fn show_to_reviewers(session: &Session, out: &mut Outbox, facts: &Facts<'_>) {
     let sender = &facts.envelope.sender.principal_id;
     let reviews = |role: &Role| matches!(role, Role::Reviewer | Role::Owner | Role::Arbiter);
     let members = session.members.iter();

@@ -1,0 +1,150 @@
+//! CONFLICT_REPORT by a participant, in the specification's form or in the references' (CON-04, D-107).
+
+use alloc::borrow::ToOwned;
+use alloc::vec::Vec;
+
+use mpac_wire::names::BasisKind;
+use mpac_wire::payload::{Basis, ConflictReport};
+use mpac_wire::{IntentId, PrincipalId, Raw, Scope};
+
+use super::super::cascade;
+use super::super::gate::{Facts, sorted};
+use super::super::governance::timeout;
+use super::super::outbox::Outbox;
+use super::super::records::Conflict;
+use super::super::state::Session;
+use super::detect::audience;
+use crate::output::Recipients;
+use crate::refusal::Refusal;
+use crate::scope::overlap;
+use crate::table::conflict::State;
+
+pub(in super::super) fn handle(
+    session: &mut Session,
+    out: &mut Outbox,
+    facts: &Facts<'_>,
+    report: ConflictReport,
+) -> Result<(), Refusal> {
+    let report = normalised(session, facts, report)?;
+    if session.conflicts.contains_key(&report.conflict_id) {
+        let value = report.conflict_id.as_str().to_owned();
+        return Err(Refusal::Duplicate { field: "conflict_id", value });
+    }
+    let text = facts.received.with_payload(|members| complete(members, &report))?;
+    let conflict = record(session, facts, report);
+    let id = conflict.id.clone();
+    let sender = facts.envelope.sender.principal_id.clone();
+    let to = match audience(session, &conflict.principals) {
+        Recipients::Only(list) => Recipients::Only(sorted(list.into_iter().chain([sender]))),
+        everybody => everybody,
+    };
+    session.register_conflict(conflict);
+    timeout::arm(session, &id);
+    cascade::relay(out, facts, to, text.into());
+    Ok(())
+}
+
+/// Fills in what the references leave out, and checks that what it speaks of is there.
+fn normalised(
+    session: &Session,
+    facts: &Facts<'_>,
+    mut report: ConflictReport,
+) -> Result<ConflictReport, Refusal> {
+    let sides = [report.intent_a.clone(), report.intent_b.clone()];
+    let mut intents = report.related_intents.take().unwrap_or_default();
+    for side in sides.into_iter().flatten() {
+        if !intents.contains(&side) {
+            intents.push(side);
+        }
+    }
+    let ops = report.related_ops.take().unwrap_or_default();
+    if let Some(id) = intents.iter().find(|id| !session.intents.contains_key(*id)) {
+        return Err(Refusal::UnknownIntent(id.clone()));
+    }
+    if let Some(id) = ops.iter().find(|id| !session.operations.contains_key(*id)) {
+        return Err(Refusal::UnknownOperation(id.clone()));
+    }
+    if intents.is_empty() && ops.is_empty() {
+        let scopes: Vec<&Scope> = [&report.scope_a, &report.scope_b].into_iter().flatten().collect();
+        intents =
+            on_these_scopes(session, report.involved_principals.as_deref().unwrap_or_default(), &scopes);
+        if intents.is_empty() {
+            return Err(Refusal::NothingRelated);
+        }
+    }
+    report.related_intents = Some(intents);
+    report.related_ops = Some(ops);
+    if report.basis.as_ref().is_none_or(|basis| basis.kind.is_none()) {
+        let mut basis = report.basis.take().unwrap_or_else(Basis::new);
+        basis.kind = Some(BasisKind::Heuristic);
+        report.basis = Some(basis);
+    }
+    if report.based_on_watermark.is_none() {
+        report.based_on_watermark = facts.envelope.watermark.clone();
+    }
+    if report.based_on_watermark.is_none() {
+        return Err(Refusal::WatermarkNeeded); // D-030
+    }
+    if report.description.is_none() {
+        report.description = Some(report.details.clone().unwrap_or_default());
+    }
+    Ok(report)
+}
+
+/// The live intents of these principals that overlap one of these scopes: the TypeScript participant names no ids.
+fn on_these_scopes(session: &Session, principals: &[PrincipalId], scopes: &[&Scope]) -> Vec<IntentId> {
+    let theirs = principals.iter().filter_map(|principal| session.live.get(principal)).flatten();
+    let hit = |id: &&IntentId| {
+        let intent = session.intents.get(*id);
+        intent.is_some_and(|intent| scopes.iter().any(|scope| overlap(scope, &intent.scope).is_some()))
+    };
+    sorted(theirs.filter(hit).cloned())
+}
+
+/// The members that the relayed message must have (ENV-16).
+fn complete(members: &mut mpac_wire::Extra, report: &ConflictReport) {
+    let set = |members: &mut mpac_wire::Extra, key: &str, value: Option<Raw>| {
+        if let Some(value) = value {
+            members.replace(key, value);
+        }
+    };
+    set(members, "related_intents", report.related_intents.as_ref().and_then(|it| Raw::of(it).ok()));
+    set(members, "related_ops", report.related_ops.as_ref().and_then(|it| Raw::of(it).ok()));
+    set(members, "basis", report.basis.as_ref().and_then(|it| Raw::of(it).ok()));
+    set(members, "based_on_watermark", report.based_on_watermark.as_ref().and_then(|it| Raw::of(it).ok()));
+    set(members, "description", report.description.as_ref().and_then(|it| Raw::of(it).ok()));
+}
+
+fn record(session: &Session, facts: &Facts<'_>, report: ConflictReport) -> Conflict {
+    let intents = report.related_intents.unwrap_or_default();
+    let ops = report.related_ops.unwrap_or_default();
+    let owners = intents.iter().filter_map(|id| session.intents.get(id)).map(|intent| intent.owner.clone());
+    let proposers = ops.iter().filter_map(|id| session.operations.get(id)).map(|op| op.proposer.clone());
+    let side = |intent: Option<IntentId>| {
+        intent.and_then(|id| session.intents.get(&id).map(|intent| (intent.owner.clone(), id)))
+    };
+    Conflict {
+        principals: sorted(owners.chain(proposers)),
+        id: report.conflict_id,
+        category: report.category,
+        severity: report.severity,
+        basis: report.basis.unwrap_or_else(Basis::new),
+        based_on: report
+            .based_on_watermark
+            .unwrap_or_else(|| mpac_wire::Watermark::lamport(session.lamport.value())),
+        description: report.description.unwrap_or_default(),
+        intents,
+        ops,
+        a: side(report.intent_a),
+        b: side(report.intent_b),
+        state: State::Open,
+        created_at: session.now,
+        report: Some(facts.envelope.message_id.clone()),
+        acks: Vec::new(),
+        escalated: None,
+        resolution: None,
+        timeout_at: None,
+        freeze: None,
+        sequence: 0,
+    }
+}

@@ -1,0 +1,57 @@
+//! OP_REJECT by a participant: a proposal is refused, a commit contested (OPS-17, OPS-18, BAT-11, D-095).
+
+use alloc::vec::Vec;
+
+use mpac_wire::names::Role;
+use mpac_wire::payload::OpReject;
+use mpac_wire::{BatchId, OpId};
+
+use super::super::cascade;
+use super::super::gate::{Facts, sorted};
+use super::super::outbox::Outbox;
+use super::super::state::Session;
+use crate::output::Recipients;
+use crate::refusal::Refusal;
+use crate::table::operation::{Event, State};
+
+pub(in super::super) fn handle(
+    session: &mut Session,
+    out: &mut Outbox,
+    facts: &Facts<'_>,
+    reject: &OpReject,
+) -> Result<(), Refusal> {
+    let sender = &facts.envelope.sender.principal_id;
+    let reviews = |role: &Role| matches!(role, Role::Reviewer | Role::Owner | Role::Arbiter);
+    if !session.members.get(sender).is_some_and(|member| member.roles.iter().any(reviews)) {
+        return Err(Refusal::MayNotReject(sender.clone()));
+    }
+    let ops = named(session, &reject.op_id)?;
+    let proposers = ops.iter().filter_map(|op| session.operations.get(op)).map(|op| op.proposer.clone());
+    let to = sorted(proposers.chain([sender.clone()]));
+    cascade::relay(out, facts, Recipients::Only(to), facts.received.text().clone());
+    for op in &ops {
+        if session.move_operation(op, Event::Rejected).is_some() {
+            cascade::operation_ended(session, out, op);
+        } else if let Some(record) = session.operations.get_mut(op) {
+            record.contested = true; // what was committed stays
+        }
+    }
+    Ok(())
+}
+
+/// One operation that is pending or committed, or all pending ones of a batch.
+fn named(session: &Session, id: &OpId) -> Result<Vec<OpId>, Refusal> {
+    if let Some(record) = session.operations.get(id) {
+        return match record.state {
+            State::Proposed | State::Frozen | State::Committed => Ok([id.clone()].into()),
+            State::Rejected | State::Abandoned | State::Superseded => {
+                Err(Refusal::OperationState { op: id.clone(), state: record.state })
+            }
+        };
+    }
+    let batch = BatchId::new(id.as_str()).ok().and_then(|batch| session.batches.get(&batch));
+    let batch = batch.ok_or_else(|| Refusal::UnknownOperation(id.clone()))?;
+    let pending = |op: &&OpId| session.operations.get(*op).is_some_and(|record| record.state.is_pending());
+    let ops: Vec<OpId> = batch.ops.iter().filter(pending).cloned().collect();
+    if ops.is_empty() { Err(Refusal::NothingPending(id.clone())) } else { Ok(ops) }
+}

@@ -1,0 +1,160 @@
+//! OP_SUPERSEDE: a committed operation is replaced, or an orphaned proposal finds another intent (OPS-19, CAS-03,
+//! D-099, D-100).
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
+use mpac_wire::names::{RejectReason, Role};
+use mpac_wire::payload::OpSupersede;
+
+use super::super::cascade;
+use super::super::conflict::detect;
+use super::super::gate::Facts;
+use super::super::governance::frozen;
+use super::super::outbox::Outbox;
+use super::super::records::Operation;
+use super::super::state::Session;
+use super::content::Upload;
+use super::propose::show_to_reviewers;
+use super::{Guard, attach_to_conflicts, commit_guard, current, reject_too_late};
+use crate::output::Recipients;
+use crate::refusal::Refusal;
+use crate::scope::{contains_target, normalize};
+use crate::table::intent::State as IntentState;
+use crate::table::operation::{Event, State, next};
+
+pub(in super::super) fn handle(
+    session: &mut Session,
+    out: &mut Outbox,
+    facts: &Facts<'_>,
+    supersede: OpSupersede,
+) -> Result<(), Refusal> {
+    let old = plan(session, facts, &supersede)?.clone();
+    if old.grace_until.is_some() {
+        return reassociate(session, out, facts, &supersede, &old);
+    }
+    let guard = commit_guard(session, supersede.intent_id.as_ref())?;
+    let target = normalize(&old.target);
+    if guard != Guard::TooLate {
+        frozen::target(session, &target, supersede.intent_id.as_ref())?;
+    }
+    if let Some(after) = &old.after {
+        current(session, &target, after)?;
+    }
+    let upload =
+        Upload::plan(session, supersede.file_changes.as_ref(), &target, supersede.state_ref_after.as_ref())?;
+    let text = facts.without_contents(supersede.file_changes.is_some())?;
+    let event = if guard == Guard::TooLate { Event::ProposedTooLate } else { Event::Committed };
+    let content_missing = session.files.contains(&target) && !upload.has(&target);
+    let mut record = successor(session, facts, &supersede, &old, event);
+    record.uncoordinated = guard == Guard::Uncoordinated;
+    record.content_missing = content_missing;
+    if guard == Guard::TooLate {
+        reject_too_late(session, out, record);
+        return Ok(());
+    }
+    let op = record.id.clone();
+    session.register_operation(record);
+    session.move_operation(&old.id, Event::Superseded);
+    if let Some(after) = supersede.state_ref_after.filter(|_| !content_missing) {
+        session.refs.insert(target, after);
+    }
+    cascade::relay(out, facts, Recipients::All, text);
+    upload.apply(session, out, &facts.envelope.sender.principal_id);
+    attach_to_conflicts(session, &op);
+    detect::concurrent_writes(session, out, &[op]);
+    cascade::operation_ended(session, out, &old.id);
+    Ok(())
+}
+
+/// Unknown, used id, not theirs, wrong state, another target, in this order.
+fn plan<'a>(
+    session: &'a Session,
+    facts: &Facts<'_>,
+    supersede: &OpSupersede,
+) -> Result<&'a Operation, Refusal> {
+    let id = &supersede.supersedes_op_id;
+    let old = session.operations.get(id).ok_or_else(|| Refusal::UnknownOperation(id.clone()))?;
+    if session.operations.contains_key(&supersede.op_id) {
+        return Err(Refusal::Duplicate { field: "op_id", value: supersede.op_id.as_str().to_owned() });
+    }
+    let sender = &facts.envelope.sender.principal_id;
+    let governs = session
+        .members
+        .get(sender)
+        .is_some_and(|member| member.roles.iter().any(|role| matches!(role, Role::Owner | Role::Arbiter)));
+    let orphaned = old.state == State::Proposed && old.grace_until.is_some();
+    if old.proposer != *sender && (orphaned || !governs) {
+        return Err(Refusal::NotAuthor { op: id.clone(), author: old.proposer.clone() });
+    }
+    if old.state != State::Committed && !orphaned {
+        return Err(Refusal::OperationState { op: id.clone(), state: old.state });
+    }
+    if normalize(&old.target) != normalize(&supersede.target) {
+        return Err(Refusal::TargetChanged {
+            op: id.clone(),
+            proposed: old.target.clone(),
+            committed: supersede.target.clone(),
+        });
+    }
+    Ok(old)
+}
+
+/// A proposal whose intent is over goes on under another one: the new one is PROPOSED, the old one REJECTED.
+fn reassociate(
+    session: &mut Session,
+    out: &mut Outbox,
+    facts: &Facts<'_>,
+    supersede: &OpSupersede,
+    old: &Operation,
+) -> Result<(), Refusal> {
+    let intent = supersede.intent_id.as_ref().ok_or(Refusal::IntentNeeded)?;
+    let record = session.intents.get(intent).ok_or_else(|| Refusal::UnknownIntent(intent.clone()))?;
+    if record.state() != IntentState::Active {
+        return Err(Refusal::IntentState { intent: intent.clone(), state: record.state() });
+    }
+    frozen::target(session, &normalize(&old.target), Some(intent))?;
+    let mut record = successor(session, facts, supersede, old, Event::Proposed);
+    record.before = old.before.clone();
+    record.after = None;
+    let op = record.id.clone();
+    session.register_operation(record);
+    session.move_operation(&old.id, Event::Rejected);
+    attach_to_conflicts(session, &op);
+    show_to_reviewers(session, out, facts);
+    out.reject(session, &old.proposer, &old.id, RejectReason::Reassociated, None);
+    cascade::operation_ended(session, out, &old.id);
+    Ok(())
+}
+
+fn successor(
+    session: &Session,
+    facts: &Facts<'_>,
+    supersede: &OpSupersede,
+    old: &Operation,
+    event: Event,
+) -> Operation {
+    let scope =
+        supersede.intent_id.as_ref().and_then(|id| session.intents.get(id)).map(|intent| &intent.scope);
+    let summary: Option<String> = supersede.summary.clone().or_else(|| supersede.reason.clone());
+    Operation {
+        id: supersede.op_id.clone(),
+        intent: supersede.intent_id.clone(),
+        proposer: facts.envelope.sender.principal_id.clone(),
+        state: next(None, event).unwrap_or(State::Rejected), // the table has all three rows
+        target: supersede.target.clone(),
+        kind: supersede.op_kind.clone().unwrap_or_else(|| old.kind.clone()),
+        before: old.after.clone(),
+        after: supersede.state_ref_after.clone(),
+        batch: None,
+        created_at: session.now,
+        change_ref: supersede.change_ref.clone(),
+        summary,
+        uncoordinated: false,
+        out_of_scope: scope.and_then(|scope| contains_target(scope, &supersede.target)) == Some(false),
+        content_missing: false,
+        contested: false,
+        grace_until: None,
+        sequence: 0,
+    }
+}
