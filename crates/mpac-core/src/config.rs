@@ -148,9 +148,6 @@ impl SessionConfig {
         if self.execution_model != ExecutionModel::PostCommit {
             return unsupported("execution_model", self.execution_model.as_str());
         }
-        if self.level != ProtocolLevel::V0_1_13 {
-            return unsupported("protocol_level", self.level.as_str());
-        }
         if !matches!(
             self.compliance_profile,
             ComplianceProfile::Core | ComplianceProfile::Governance | ComplianceProfile::Semantic

@@ -69,6 +69,7 @@ impl Coordinator {
             operations: BTreeMap::new(),
             batches: BTreeMap::new(),
             conflicts: BTreeMap::new(),
+            deferrals: BTreeMap::new(),
             claims: BTreeMap::new(),
             claim_ids: BTreeSet::new(),
             refused_claimers: BTreeMap::new(),

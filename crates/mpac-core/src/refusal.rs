@@ -69,9 +69,15 @@ pub enum Refusal {
     /// A type that only the coordinator may send.
     #[error("{0} is sent by the coordinator only")]
     CoordinatorOnly(MessageType),
-    /// A type that this coordinator does not handle yet.
-    #[error("{0} is not supported by this coordinator yet")]
-    Unsupported(MessageType),
+    /// A deferral of nothing.
+    #[error("payload: missing field `scope`")]
+    ScopeNeeded,
+    /// Others are at work on these files (LCK-03: the text is read by programs).
+    #[error("{} already covers {}", match .0.first() {
+        Some(holder) => alloc::format!("intent {} (principal {})", holder.intent, holder.principal),
+        None => String::new(),
+    }, .0.first().map(|holder| holder.resources.join(", ")).unwrap_or_default())]
+    StaleIntent(alloc::vec::Vec<Holder>),
     /// A type nobody knows, in a session that wants to hear of it.
     #[error("unknown message type {0}")]
     UnknownType(MessageType),
@@ -316,6 +322,7 @@ impl Refusal {
             | Self::RollbackMissing(_)
             | Self::IntentNeeded
             | Self::ClaimDecision(_)
+            | Self::ScopeNeeded
             | Self::AfterNeeded(_)
             | Self::UnknownAtomicity(_)
             | Self::BatchSize { .. }
@@ -355,8 +362,8 @@ impl Refusal {
             | Self::MayNotReject(_)
             | Self::NotAuthor { .. }
             | Self::NoAuthority(_) => C::AuthorizationFailed,
+            Self::StaleIntent(_) => C::StaleIntent,
             Self::ClaimTaken(_) => C::ClaimConflict,
-            Self::Unsupported(_) => C::CapabilityUnsupported,
             Self::UnknownType(_) => C::UnknownMessageType,
             Self::AlreadyResolved(_) => C::ResolutionConflict,
             Self::DuplicateCommit(_) | Self::StaleStateRef { .. } => C::StaleStateRef,
@@ -379,7 +386,6 @@ impl Refusal {
             Self::BadLamport(_) => "LAM-14",
             Self::LamportNotAbove { .. } => "LAM-13",
             Self::CoordinatorOnly(_) => "SES-09",
-            Self::Unsupported(_) => "CAP-09",
             Self::UnknownType(_) => "EXT-04",
             Self::ReadOnly(_) => "INT-21",
             Self::NoRole(_) => "ROL-03",
@@ -404,6 +410,8 @@ impl Refusal {
             Self::ClaimTaken(_) => "CLM-02",
             Self::ClaimDecision(_) => "D-004",
             Self::MayNotDecide { .. } => "CLM-07",
+            Self::ScopeNeeded => "DEF-02",
+            Self::StaleIntent(_) => "LCK-01",
             Self::UnknownOperation(_) | Self::MayNotReject(_) => "OPS-17",
             Self::NothingPending(_) => "BAT-11",
             Self::NotAuthor { .. } => "OPS-19",
@@ -418,8 +426,21 @@ impl Refusal {
         }
     }
 
-    /// What a program may want to know beyond the code: `extensions.mpac.duplicate` (D-022).
+    /// What a program may want to know beyond the code: `extensions.mpac.duplicate` (D-022), `.holders` (LCK-03).
     pub fn extensions(&self) -> Option<Raw> {
+        if let Self::StaleIntent(holders) = self {
+            let holders: alloc::vec::Vec<_> = holders
+                .iter()
+                .map(|it| {
+                    serde_json::json!({
+                        "intent_id": it.intent.as_str(),
+                        "principal_id": it.principal.as_str(),
+                        "resources": it.resources,
+                    })
+                })
+                .collect();
+            return Raw::of(&serde_json::json!({ "mpac": { "holders": holders } })).ok();
+        }
         let (field, value) = match self {
             Self::Duplicate { field, value } => (*field, value.as_str()),
             Self::DuplicateCommit(op) => ("op_id", op.as_str()),
@@ -427,6 +448,18 @@ impl Refusal {
         };
         Raw::of(&serde_json::json!({ "mpac": { "duplicate": { "field": field, "value": value } } })).ok()
     }
+}
+
+/// Whose active intent is in the way, and with what (`spec/wire.md` §6.23).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The intent.
+    pub intent: IntentId,
+    /// Its owner.
+    pub principal: PrincipalId,
+    /// What both want, normalised.
+    pub resources: alloc::vec::Vec<String>,
 }
 
 /// The configuration cannot be opened.

@@ -24,7 +24,7 @@ pub(crate) enum Grace {
     None,
 }
 
-/// An intent is over: its operations, a claim on it, its conflicts, in this order (CAS-08).
+/// An intent is over: its operations, a claim on it, who waited for it, its conflicts, in this order (CAS-08).
 pub(super) fn intent_ended(session: &mut Session, out: &mut Outbox, id: &IntentId, grace: Grace) {
     let pending: Vec<OpId> = session.pending_by_intent.get(id).into_iter().flatten().cloned().collect();
     let length = session.config.intent_expiry_grace();
@@ -38,6 +38,7 @@ pub(super) fn intent_ended(session: &mut Session, out: &mut Outbox, id: &IntentI
         }
     }
     intent::claim::original_ended(session, out, id);
+    intent::defer::intent_ended(session, out, id);
     dismiss_where_all_ended(session, out, session.disputes_by_intent.get(id).cloned());
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeSet;
 
-use mpac_wire::{ClaimId, ConflictId, IntentId, OpId, PrincipalId, Timestamp};
+use mpac_wire::{ClaimId, ConflictId, DeferralId, IntentId, OpId, PrincipalId, Timestamp};
 
 /// Why something happens without a message. The order of the variants is the order in one sweep.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,6 +13,8 @@ pub(crate) enum Cause {
     Grace(u64, OpId),
     /// A participant has been silent for too long (LIV-04).
     Silent(PrincipalId),
+    /// A deferral's time is over (DEF-09).
+    DeferralTtl(DeferralId),
     /// A claim's grace is over (CLM-08).
     ClaimGrace(ClaimId),
     /// A conflict has been pending for too long (GOV-14).
@@ -30,10 +32,11 @@ impl Cause {
             Self::IntentTtl(..) => 0,
             Self::Grace(..) => 1,
             Self::Silent(_) => 2,
-            Self::ClaimGrace(_) => 3,
-            Self::Unresolved(..) => 4,
-            Self::FreezePhase(..) => 5,
-            Self::Status => 6,
+            Self::DeferralTtl(_) => 3,
+            Self::ClaimGrace(_) => 4,
+            Self::Unresolved(..) => 5,
+            Self::FreezePhase(..) => 6,
+            Self::Status => 7,
         }
     }
 }

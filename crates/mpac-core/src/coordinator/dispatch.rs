@@ -17,6 +17,7 @@ pub(super) fn timers(session: &mut Session, out: &mut Outbox, now: Timestamp) {
             Cause::IntentTtl(_, id) => intent::expire::apply(session, out, &id),
             Cause::Grace(_, op) => cascade::grace_over(session, out, &op),
             Cause::Silent(principal) => layer::liveness::silent(session, out, &principal),
+            Cause::DeferralTtl(deferral) => intent::defer::expired(session, out, &deferral),
             Cause::ClaimGrace(claim) => intent::claim::grace_over(session, out, &claim),
             Cause::Unresolved(_, conflict) => governance::timeout::over(session, out, &conflict),
             Cause::FreezePhase(_, conflict) => governance::freeze::next_phase(session, out, &conflict),
@@ -37,6 +38,7 @@ pub(super) fn message(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>
         Message::IntentAnnounce(payload) => intent::announce::handle(session, out, facts, payload)?,
         Message::IntentUpdate(payload) => intent::update::handle(session, out, facts, payload)?,
         Message::IntentWithdraw(payload) => intent::withdraw::handle(session, out, facts, &payload)?,
+        Message::IntentDeferred(payload) => intent::defer::handle(session, out, facts, payload)?,
         Message::IntentClaim(payload) => intent::claim::handle(session, out, facts, payload)?,
         Message::OpPropose(payload) => operation::propose::handle(session, out, facts, payload)?,
         Message::OpCommit(payload) => operation::commit::handle(session, out, facts, payload)?,
@@ -49,9 +51,6 @@ pub(super) fn message(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>
         Message::Resolution(payload) => conflict::resolve::handle(session, out, facts, payload)?,
         // Participants' errors are for the log (ERR-03).
         Message::ProtocolError(_) => {}
-        Message::IntentDeferred(_) => {
-            return Err(Refusal::Unsupported(facts.envelope.message_type.clone()));
-        }
         // The gate has sent these elsewhere: HELLO to its own rule, the coordinator's types away.
         Message::Hello(_)
         | Message::SessionInfo(_)

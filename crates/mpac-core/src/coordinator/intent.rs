@@ -2,7 +2,9 @@
 
 pub(super) mod announce;
 pub(super) mod claim;
+pub(super) mod defer;
 pub(super) mod expire;
+pub(super) mod race_lock;
 pub(super) mod update;
 pub(super) mod withdraw;
 

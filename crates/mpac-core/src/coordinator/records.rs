@@ -9,8 +9,8 @@ use mpac_wire::names::{
 };
 use mpac_wire::payload::{Backend, Basis, Outcome};
 use mpac_wire::{
-    BatchId, ClaimId, ClaimedTime, ConflictId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope,
-    Seconds, Sender, StateRef, Timestamp, Watermark,
+    BatchId, ClaimId, ClaimedTime, ConflictId, DeferralId, IntentId, MessageId, OpId, PrincipalId,
+    ResolutionId, Scope, Seconds, Sender, StateRef, Timestamp, Watermark,
 };
 
 use crate::input::ConnId;
@@ -85,6 +85,20 @@ pub(crate) struct Operation {
     /// Until when it outlives its intent (CAS-02).
     pub(crate) grace_until: Option<Timestamp>,
     pub(crate) sequence: u64,
+}
+
+/// Somebody stepped back for others.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Deferral {
+    pub(crate) id: DeferralId,
+    pub(crate) principal: PrincipalId,
+    pub(crate) scope: Scope,
+    pub(crate) reason: String,
+    pub(crate) observed_intents: Vec<String>,
+    pub(crate) observed_principals: Vec<PrincipalId>,
+    pub(crate) category: String,
+    pub(crate) received_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
 }
 
 /// Operations that came in one message (BAT-10).

@@ -4,13 +4,13 @@ use alloc::borrow::ToOwned;
 
 use mpac_wire::names::{ConflictState, IntentState, OperationState};
 use mpac_wire::snapshot::{
-    AckRecord, AntiReplay, BatchRecord, ClaimRecord, ConflictRecord, FrontierRecord, IntentRecord,
-    OperationRecord, ParticipantRecord, ResolutionRecord, Snapshot,
+    AckRecord, AntiReplay, BatchRecord, ClaimRecord, ConflictRecord, DeferralRecord, FrontierRecord,
+    IntentRecord, OperationRecord, ParticipantRecord, ResolutionRecord, Snapshot,
 };
 use mpac_wire::{BatchId, Integer, Seconds};
 
 use super::intent::claim::pending_on;
-use super::records::{Batch, Claim, Conflict, Member, Operation};
+use super::records::{Batch, Claim, Conflict, Deferral, Member, Operation};
 use super::state::{Intent, Session};
 use crate::table::{conflict, intent, operation};
 
@@ -58,6 +58,7 @@ pub(super) fn snapshot(session: &Session) -> Snapshot {
     snapshot.role_policy = config.role_policy.clone();
     snapshot.target_state_refs = Some(session.refs.clone());
     snapshot.archived_intents = Some(session.archived_intents.iter().map(intent_record).collect());
+    snapshot.deferrals = Some(session.deferrals.values().map(deferral_record).collect());
     snapshot.batches = Some(session.batches.iter().map(|(id, batch)| batch_record(id, batch)).collect());
     snapshot
 }
@@ -145,6 +146,21 @@ fn claim_record(claim: &Claim) -> ClaimRecord {
     record.justification = claim.justification.clone();
     record.submitted_at = Some(claim.submitted_at);
     record.decision = Some("pending".to_owned());
+    record
+}
+
+fn deferral_record(deferral: &Deferral) -> DeferralRecord {
+    let mut record = DeferralRecord::new(
+        deferral.id.clone(),
+        deferral.principal.clone(),
+        deferral.scope.clone(),
+        deferral.expires_at,
+    );
+    record.reason = Some(deferral.reason.clone());
+    record.observed_intent_ids = Some(deferral.observed_intents.clone());
+    record.observed_principals = Some(deferral.observed_principals.clone());
+    record.category = Some(deferral.category.clone());
+    record.received_at = Some(deferral.received_at);
     record
 }
 

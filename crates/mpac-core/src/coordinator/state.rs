@@ -7,12 +7,14 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{HeartbeatStatus, Priority};
 use mpac_wire::{
-    BatchId, ClaimId, ConflictId, InstanceId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope,
-    Seconds, Sender, StateRef, Timestamp,
+    BatchId, ClaimId, ConflictId, DeferralId, InstanceId, IntentId, MessageId, OpId, PrincipalId,
+    ResolutionId, Scope, Seconds, Sender, StateRef, Timestamp,
 };
 
 use super::deadlines::{Cause, Deadlines};
-use super::records::{Batch, Claim, Conflict, Connection, Freeze, Frontier, Member, NewIntent, Operation};
+use super::records::{
+    Batch, Claim, Conflict, Connection, Deferral, Freeze, Frontier, Member, NewIntent, Operation,
+};
 use crate::config::SessionConfig;
 use crate::ids::IdSource;
 use crate::input::ConnId;
@@ -70,6 +72,7 @@ pub(crate) struct Session {
     pub(crate) operations: BTreeMap<OpId, Operation>,
     pub(crate) batches: BTreeMap<BatchId, Batch>,
     pub(crate) conflicts: BTreeMap<ConflictId, Conflict>,
+    pub(crate) deferrals: BTreeMap<DeferralId, Deferral>,
     /// Claims that nobody has decided on yet.
     pub(crate) claims: BTreeMap<ClaimId, Claim>,
     pub(crate) claim_ids: BTreeSet<ClaimId>,
@@ -281,6 +284,20 @@ impl Session {
         }
     }
 
+    /// Registers a deferral, in place of one with the same id.
+    pub(crate) fn register_deferral(&mut self, record: Deferral) {
+        self.take_deferral(&record.id);
+        self.deadlines.insert(record.expires_at, Cause::DeferralTtl(record.id.clone()));
+        self.deferrals.insert(record.id.clone(), record);
+    }
+
+    /// Takes a deferral that ends.
+    pub(crate) fn take_deferral(&mut self, id: &DeferralId) -> Option<Deferral> {
+        let record = self.deferrals.remove(id)?;
+        self.deadlines.remove(record.expires_at, &Cause::DeferralTtl(id.clone()));
+        Some(record)
+    }
+
     /// Watches a conflict for being pending too long; `None` stops watching (GOV-14).
     pub(crate) fn watch_conflict(&mut self, id: &ConflictId, until: Option<Timestamp>) {
         if let Some(record) = self.conflicts.get_mut(id) {
@@ -400,6 +417,9 @@ impl Session {
         self.intents.values().for_each(|record| fresh.index_intent(record));
         self.operations.values().for_each(|record| fresh.index_operation(record));
         self.conflicts.values().for_each(|record| fresh.index_conflict(record));
+        for record in self.deferrals.values() {
+            fresh.deadlines.insert(record.expires_at, Cause::DeferralTtl(record.id.clone()));
+        }
         self.claims.values().for_each(|record| fresh.index_claim(record));
         self.members.keys().for_each(|principal| fresh.watch_silence(principal));
         if let Some(at) = self.next_status {

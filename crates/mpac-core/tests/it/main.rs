@@ -12,6 +12,7 @@ mod conflicts;
 mod freeze;
 mod golden;
 mod intents;
+mod levels;
 mod lifecycle;
 mod operations;
 mod participant;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use mpac_core::{Coordinator, IdSource, Input, Output};
+use mpac_core::{Coordinator, IdSource, Input, Output, ProtocolLevel};
 use mpac_wire::names::{AckType, Decision, Role};
 use mpac_wire::payload::{
-    ConflictAck, ConflictEscalate, Goodbye, Heartbeat, IntentAnnounce, IntentUpdate, OpPropose, Outcome,
-    Resolution,
+    BatchEntry, ConflictAck, ConflictEscalate, Goodbye, Heartbeat, IntentAnnounce, IntentClaim,
+    IntentDeferred, IntentUpdate, OpBatchCommit, OpPropose, OpReject, OpSupersede, Outcome, Resolution,
 };
-use mpac_wire::{Message, Scope, Seconds, Timestamp};
+use mpac_wire::{Message, Scope, Seconds, StateRef, Timestamp};
 use proptest::prelude::*;
 
 use crate::covers;
@@ -27,7 +27,7 @@ struct Act {
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let act = (0_usize..4, 0_u8..18, 0_u8..4, 0_u8..3, 0_u8..4)
+    let act = (0_usize..4, 0_u8..24, 0_u8..4, 0_u8..3, 0_u8..4)
         .prop_map(|(who, what, id, file, other)| Act { who, what, id, file, other });
     proptest::collection::vec(act, 1..60)
 }
@@ -86,6 +86,41 @@ fn message(world: &World, act: &Act) -> Option<Message> {
                 [None, Some("transfer".into()), Some("expire".into())][usize::from(act.file)].clone();
             goodbye.into()
         }
+        18 => {
+            let mut deferred = IntentDeferred::new();
+            deferred.deferral_id = Some(format!("d{}", act.other).parse().unwrap());
+            deferred.scope = Some(Scope::files([file]));
+            deferred.observed_intent_ids = (act.id != 3).then(|| vec![id]);
+            deferred.into()
+        }
+        19 => {
+            let owner = NAMES[usize::from(act.other)].parse().unwrap();
+            let scope = Scope::files([file]);
+            let (claim, new) = (format!("c{}", act.other), intent(&format!("n{}", act.other)));
+            IntentClaim::new(claim.parse().unwrap(), intent(&id), owner, new, "o".to_owned(), scope).into()
+        }
+        20 => {
+            let decision =
+                [Decision::Approved, Decision::Rejected, Decision::Merged][usize::from(act.file)].clone();
+            Resolution::new(format!("c{}", act.other).parse().unwrap(), decision).into()
+        }
+        21 => {
+            let entry = |n: u8, file: &str| {
+                let refs = (StateRef::of("one\n"), StateRef::of("two\n"));
+                BatchEntry::new(op(&format!("e{n}")), file.to_owned(), "replace".into(), refs.0, refs.1)
+            };
+            let atomicity = ["all_or_nothing", "best_effort", "x"][usize::from(act.file)].into();
+            let entries = vec![entry(act.id, file), entry(act.other, "a.py")];
+            OpBatchCommit::new(format!("b{}", act.id).parse().unwrap(), atomicity, entries).into()
+        }
+        22 => {
+            let (new, old) = (op(&format!("s{}", act.id)), op(&format!("o{}{}", act.id, act.other)));
+            let mut supersede = OpSupersede::new(new, old, file.to_owned());
+            supersede.state_ref_after = Some(StateRef::of("five\n"));
+            supersede.intent_id = Some(intent(&id));
+            supersede.into()
+        }
+        23 => OpReject::new(op(&format!("o{}", act.other)), "policy_violation".into()).into(),
         14 => Heartbeat::new(["idle", "working", "offline"][usize::from(act.file)].into()).into(),
         _ => return None,
     })
@@ -111,9 +146,14 @@ proptest! {
     /// Indexes are sound (the world checks after every step), a refused message changes nothing, the Lamport clock
     /// only rises, members only are spoken to, and a replay from the start says the same.
     #[test]
-    fn whatever_they_do(acts in acts()) {
+    fn whatever_they_do(acts in acts(), level in 0_usize..3) {
         covers!("ENV-14", "D-026", "LAM-12", "ERR-05", "ERR-06", "CAS-08", "SRV-05");
-        let mut world = World::new();
+        let config = || {
+            let mut config = config();
+            config.level = ProtocolLevel::ALL[level];
+            config
+        };
+        let mut world = World::with(config());
         for (name, role) in NAMES.iter().zip([Role::Contributor, Role::Contributor, Role::Owner, Role::Arbiter]) {
             world.join(name, &[role]);
         }
@@ -125,7 +165,7 @@ proptest! {
             match message(&world, act) {
                 Some(message) => { world.say(name, message); }
                 None if act.what == 15 => { world.hello(name); }
-                None if act.what == 16 => { world.wait(f64::from(act.id) * 15.0); }
+                None if act.what == 16 => { world.wait([5.0, 15.0, 40.0, 310.0][usize::from(act.id)]); }
                 None => { world.frame(world.people[name].0, r#"{"message_id":"m","#); }
             }
             for step in &world.steps[first..] {

@@ -68,6 +68,8 @@ object! {
         opt deferral_id: DeferralId,
         /// Who stepped back; only the coordinator's word counts (D-088).
         opt principal_id: PrincipalId,
+        /// How it ended, in the coordinator's last word on it.
+        opt status: DeferralStatus,
         /// On what.
         opt scope: Scope,
         /// Why.
@@ -82,8 +84,6 @@ object! {
         opt expires_at: ClaimedTime,
         /// `queue` or `duplicate_yield`, others kept (DEF-11).
         opt category: String,
-        /// How it ended, in the coordinator's last word on it.
-        opt status: DeferralStatus,
     }
 }
 

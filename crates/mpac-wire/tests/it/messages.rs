@@ -40,7 +40,7 @@ const PAYLOADS: &[(&str, &str)] = &[
     ("INTENT_WITHDRAW", r#"{"first":0,"intent_id":"i","reason":"yielded","last":{"deep":[[]]}}"#),
     (
         "INTENT_DEFERRED",
-        r#"{"deferral_id":"d","principal_id":"p","scope":{"kind":"task_set","task_ids":["t"]},"reason":"yielded","ttl_sec":60,"observed_intent_ids":["i"],"observed_principals":["p"],"expires_at":"2026-01-02T03:04:05+00:00","category":"queue","status":"resolved"}"#,
+        r#"{"deferral_id":"d","principal_id":"p","status":"resolved","scope":{"kind":"task_set","task_ids":["t"]},"reason":"yielded","ttl_sec":60,"observed_intent_ids":["i"],"observed_principals":["p"],"expires_at":"2026-01-02T03:04:05+00:00","category":"queue"}"#,
     ),
     (
         "INTENT_CLAIM",

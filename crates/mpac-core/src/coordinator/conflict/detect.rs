@@ -10,6 +10,7 @@ use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, Scope, Watermark};
 
 use super::super::gate::sorted;
 use super::super::governance::timeout;
+use super::super::intent::race_lock;
 use super::super::outbox::{Outbox, listed};
 use super::super::records::Conflict;
 use super::super::state::Session;
@@ -21,9 +22,11 @@ use crate::table::conflict::State;
 /// One conflict for each live intent that overlaps `part`, a scope of the new or grown intent `id`.
 pub(in super::super) fn overlaps(session: &mut Session, out: &mut Outbox, id: &IntentId, part: &Scope) {
     let mut others: Vec<(u64, IntentId, Overlap)> = Vec::new();
+    let owner = session.intents.get(id).map(|record| record.owner.clone());
     for other in session.scopes.candidates(part) {
         if let Some(record) = session.intents.get(&other)
             && other != *id
+            && !(race_lock::is_on(session) && Some(&record.owner) == owner.as_ref()) // D-075
             && let Some(found) = overlap(part, &record.scope)
         {
             others.push((record.sequence, other, found));

@@ -1,10 +1,11 @@
 //! INTENT_ANNOUNCE: a participant says what it is about to do (INT-03 to INT-10, INT-17).
 
 use alloc::borrow::ToOwned;
+use alloc::vec::Vec;
 
 use mpac_wire::names::Priority;
 use mpac_wire::payload::IntentAnnounce;
-use mpac_wire::{IntentId, Scope, Seconds};
+use mpac_wire::{IntentId, PrincipalId, Scope, Seconds};
 
 use super::super::cascade;
 use super::super::conflict::detect;
@@ -13,9 +14,17 @@ use super::super::governance::frozen::{self, Warning};
 use super::super::outbox::Outbox;
 use super::super::records::NewIntent;
 use super::super::state::{Intent, Session};
-use super::claim;
+use super::{claim, defer, race_lock};
 use crate::refusal::Refusal;
 use crate::table::intent::{Event, State};
+
+/// What was found out before anything changes.
+struct Plan {
+    new: NewIntent,
+    /// Own intents that it takes the place of.
+    replaced: Vec<IntentId>,
+    warning: Option<Warning>,
+}
 
 pub(in super::super) fn handle(
     session: &mut Session,
@@ -23,15 +32,15 @@ pub(in super::super) fn handle(
     facts: &Facts<'_>,
     announce: IntentAnnounce,
 ) -> Result<(), Refusal> {
-    let (new, warning) = plan(session, facts, announce)?;
-    let (id, scope, superseded) = (new.id.clone(), new.scope.clone(), new.supersedes.clone());
-    if session.register_intent(new).is_none() {
-        return Err(Refusal::UnknownIntent(id)); // the table always has this row
-    }
+    let Plan { new, replaced, warning } = plan(session, facts, announce)?;
+    let (id, owner, scope) = (new.id.clone(), new.owner.clone(), new.scope.clone());
     cascade::relay_as_it_came(out, facts);
-    if let Some(old) = superseded {
-        super::end(session, out, &old, Event::Superseded);
+    // What it replaces is over before it begins: one of them may have the same id (D-024).
+    for old in &replaced {
+        super::end(session, out, old, Event::Superseded);
     }
+    session.register_intent(new);
+    defer::principal_announced(session, out, &owner);
     if let Some(warning) = warning {
         warning.send(session, out, facts);
     }
@@ -39,16 +48,15 @@ pub(in super::super) fn handle(
     Ok(())
 }
 
-/// Duplicate, frozen scope, what it supersedes, in this order.
-fn plan(
-    session: &Session,
-    facts: &Facts<'_>,
-    announce: IntentAnnounce,
-) -> Result<(NewIntent, Option<Warning>), Refusal> {
+/// Duplicate, frozen scope, what it supersedes, race lock, in this order.
+fn plan(session: &Session, facts: &Facts<'_>, announce: IntentAnnounce) -> Result<Plan, Refusal> {
     let owner = facts.envelope.sender.principal_id.clone();
     complete(&announce.scope)?;
-    let reusable =
-        |old: &Intent| old.owner == owner && old.state().is_terminal() && !is_referenced(session, &old.id);
+    let mut replaced = race_lock::replaced(session, &owner, &announce.scope);
+    let reusable = |old: &Intent| {
+        let over = old.state().is_terminal() || replaced.contains(&old.id);
+        old.owner == owner && over && !is_referenced(session, &old.id)
+    };
     let taken = session.intents.get(&announce.intent_id).is_some_and(|old| !reusable(old));
     if taken || claim::is_promised(session, &announce.intent_id) {
         let value = announce.intent_id.as_str().to_owned();
@@ -56,14 +64,12 @@ fn plan(
     }
     let warning = frozen::scope(session, &announce.scope)?;
     if let Some(id) = &announce.supersedes_intent_id {
-        let old = session.intents.get(id).ok_or_else(|| Refusal::UnknownIntent(id.clone()))?;
-        if old.owner != owner {
-            return Err(Refusal::NotOwner { intent: id.clone(), owner: old.owner.clone() });
-        }
-        if old.state() != State::Active {
-            return Err(Refusal::IntentState { intent: id.clone(), state: old.state() });
+        superseded(session, &owner, id)?;
+        if !replaced.contains(id) {
+            replaced.push(id.clone());
         }
     }
+    race_lock::check(session, &owner, &announce.scope)?;
     let ttl = match (announce.ttl_sec, announce.expiry_ms) {
         (Some(ttl), _) => ttl,
         (None, Some(ms)) => Seconds::from_micros(ms.micros() / 1000), // INT-08
@@ -81,7 +87,19 @@ fn plan(
         parent: announce.parent_intent_id,
         supersedes: announce.supersedes_intent_id,
     };
-    Ok((new, warning))
+    Ok(Plan { new, replaced, warning })
+}
+
+/// Whether `id` may be superseded by its owner: known, own, active (D-074).
+fn superseded(session: &Session, owner: &PrincipalId, id: &IntentId) -> Result<(), Refusal> {
+    let old = session.intents.get(id).ok_or_else(|| Refusal::UnknownIntent(id.clone()))?;
+    if old.owner != *owner {
+        return Err(Refusal::NotOwner { intent: id.clone(), owner: old.owner.clone() });
+    }
+    if old.state() != State::Active {
+        return Err(Refusal::IntentState { intent: id.clone(), state: old.state() });
+    }
+    Ok(())
 }
 
 /// Whether the scope has the member its kind needs (SCO-01).

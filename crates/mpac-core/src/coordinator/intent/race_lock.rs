@@ -1,0 +1,56 @@
+//! From level 0.1.15 on, files that somebody works on are not announced again (LCK-01 to LCK-09, D-076 to D-078).
+
+use alloc::vec::Vec;
+
+use mpac_wire::names::ScopeKind;
+use mpac_wire::{IntentId, PrincipalId, Scope};
+
+use super::super::state::Session;
+use crate::config::ProtocolLevel;
+use crate::refusal::{Holder, Refusal};
+use crate::scope::{Overlap, overlap};
+use crate::table::intent::State;
+
+/// Whether the session has a race lock at all.
+pub(in super::super) fn is_on(session: &Session) -> bool {
+    session.config.level >= ProtocolLevel::V0_1_15
+}
+
+/// Refuses files that an active intent of somebody else covers. Judged before any supersession (LCK-09).
+pub(super) fn check(session: &Session, principal: &PrincipalId, scope: &Scope) -> Result<(), Refusal> {
+    if !is_on(session) || scope.kind != ScopeKind::FileSet {
+        return Ok(());
+    }
+    let holders: Vec<Holder> = direct(session, scope)
+        .into_iter()
+        .filter(|(_, holder)| holder.principal != *principal)
+        .map(|(_, holder)| holder)
+        .collect();
+    if holders.is_empty() { Ok(()) } else { Err(Refusal::StaleIntent(holders)) }
+}
+
+/// The sender's own active intents that this scope replaces (LCK-06).
+pub(super) fn replaced(session: &Session, principal: &PrincipalId, scope: &Scope) -> Vec<IntentId> {
+    if !is_on(session) {
+        return Vec::new();
+    }
+    let found = direct(session, scope).into_iter();
+    found.filter(|(_, holder)| holder.principal == *principal).map(|(_, holder)| holder.intent).collect()
+}
+
+/// Active intents of the same kind that overlap by a rule, not by a guess, in the order of receipt.
+fn direct(session: &Session, scope: &Scope) -> Vec<(u64, Holder)> {
+    let mut found = Vec::new();
+    for id in session.scopes.candidates(scope) {
+        if let Some(record) = session.intents.get(&id)
+            && record.state() == State::Active
+            && record.scope.kind == scope.kind
+            && let Some(Overlap::Shared(resources)) = overlap(scope, &record.scope)
+        {
+            let holder = Holder { intent: id, principal: record.owner.clone(), resources };
+            found.push((record.sequence, holder));
+        }
+    }
+    found.sort_by_key(|(sequence, _)| *sequence);
+    found
+}
