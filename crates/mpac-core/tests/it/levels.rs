@@ -22,8 +22,8 @@ fn deferred(id: &str, intents: &[&str], principals: &[&str]) -> IntentDeferred {
     let mut message = IntentDeferred::new();
     message.deferral_id = Some(id.parse().unwrap());
     message.scope = Some(Scope::files(["x"]));
-    let list = |ids: &[&str]| (!ids.is_empty()).then(|| ids.iter().map(|id| (*id).to_owned()).collect());
-    message.observed_intent_ids = list(intents);
+    message.observed_intent_ids =
+        (!intents.is_empty()).then(|| intents.iter().map(|id| (*id).to_owned()).collect());
     message.observed_principals =
         (!principals.is_empty()).then(|| principals.iter().map(|id| id.parse().unwrap()).collect());
     message
