@@ -154,6 +154,26 @@ impl SessionConfig {
         ) {
             return unsupported("compliance_profile", self.compliance_profile.as_str());
         }
+        let fixed = [
+            ("timeout_action", &self.governance.timeout_action, "escalate_then_freeze"),
+            ("frozen_scope_behavior", &self.governance.frozen_scope_behavior, "reject_writes_and_intents"),
+            (
+                "frozen_scope_phase_3_action",
+                &self.governance.frozen_scope_phase_3_action,
+                "first_committer_wins",
+            ),
+            ("orphaned_intent_action", &self.liveness.orphaned_intent_action, "suspend"),
+            ("orphaned_proposal_action", &self.liveness.orphaned_proposal_action, "abandon"),
+        ];
+        for (option, value, only) in fixed {
+            if let Some(value) = value.as_deref().filter(|value| *value != only) {
+                return unsupported(option, value);
+            }
+        }
+        let health = self.liveness.backend_health_policy.as_ref().and_then(|policy| policy.enabled);
+        if health == Some(true) {
+            return unsupported("backend_health_policy.enabled", "true");
+        }
         if !self.workspace.is_empty() && self.state_ref_format != "sha256" {
             return Err(ConfigError::StateRefFormat(self.state_ref_format.clone()));
         }

@@ -148,7 +148,7 @@ impl Coordinator {
 
     /// When the next thing falls due.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.session.deadlines.next()
+        if self.session.closed { None } else { self.session.deadlines.next() }
     }
 
     /// The session as it stands, in the stored form (REC-08).

@@ -76,7 +76,7 @@ impl Introduction {
     }
 }
 
-/// An intent of this participant, as far as the coordinator has confirmed it (PAR-09).
+/// An intent of this participant that the coordinator has accepted (PAR-09, PAR-12).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct OwnIntent {
@@ -84,8 +84,6 @@ pub struct OwnIntent {
     pub announced: IntentAnnounce,
     /// The message that announced it.
     pub message_id: MessageId,
-    /// Whether the coordinator has relayed it: only then it counts (PAR-12).
-    pub accepted: bool,
 }
 
 /// One participant of one session.
@@ -99,6 +97,8 @@ pub struct Participant {
     admission: Option<(SessionInfo, PrincipalId)>,
     /// The highest coordinator epoch accepted (REC-24).
     epoch: u64,
+    /// Announces without an answer yet, by the message that made them.
+    announced: BTreeMap<MessageId, IntentId>,
     intents: BTreeMap<IntentId, OwnIntent>,
     closed: bool,
 }
@@ -113,6 +113,7 @@ impl Participant {
             clock: LamportClock::default(),
             admission: None,
             epoch: 0,
+            announced: BTreeMap::new(),
             intents: BTreeMap::new(),
             closed: false,
         }
@@ -138,9 +139,15 @@ impl Participant {
         self.admission.as_ref().map(|(info, _)| info)
     }
 
-    /// Its intents that are not over, by id.
+    /// Its accepted intents, by id, until they are withdrawn, superseded or end with the session. That one expired is
+    /// not told to anybody, so it stays here until its owner withdraws it.
     pub fn intents(&self) -> &BTreeMap<IntentId, OwnIntent> {
         &self.intents
+    }
+
+    /// The intents it has announced and not heard of again.
+    pub fn unanswered(&self) -> impl Iterator<Item = &IntentId> {
+        self.announced.values()
     }
 
     /// Whether the session is over: nothing but GOODBYE may be sent (SES-15).
@@ -148,18 +155,13 @@ impl Participant {
         self.closed
     }
 
-    /// Writes any message: ticks the clock, and remembers an announced intent.
+    /// Writes any message: ticks the clock, and remembers that an intent was announced.
     ///
     /// Only the ten base fields go out, and of these no epoch: that is what unmodified Python servers take (ENV-09).
     pub fn write(&mut self, stamp: Stamp, message: impl Into<Message>) -> Envelope {
         let message = message.into();
         if let Message::IntentAnnounce(announced) = &message {
-            let own = OwnIntent {
-                announced: announced.clone(),
-                message_id: stamp.message_id.clone(),
-                accepted: false,
-            };
-            self.intents.insert(announced.intent_id.clone(), own);
+            self.announced.insert(stamp.message_id.clone(), announced.intent_id.clone());
         }
         let mut envelope = Envelope::new(
             Envelope::PROTOCOL.to_owned(),

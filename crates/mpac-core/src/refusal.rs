@@ -95,6 +95,14 @@ pub enum Refusal {
         /// What it needs.
         member: &'static str,
     },
+    /// A scope that would be expensive to compare.
+    #[error("payload.scope: {member} has more than {max} bytes")]
+    ScopeEntryTooLong {
+        /// What of it.
+        member: &'static str,
+        /// The limit.
+        max: usize,
+    },
     /// An id that was used before.
     #[error("duplicate {field} {value:?}: every one must be new in its session")]
     Duplicate {
@@ -317,6 +325,7 @@ impl Refusal {
             | Self::BadLamport(_)
             | Self::LamportNotAbove { .. }
             | Self::ScopeIncomplete { .. }
+            | Self::ScopeEntryTooLong { .. }
             | Self::Duplicate { .. }
             | Self::ContradictoryOutcome(_)
             | Self::RollbackMissing(_)
@@ -390,6 +399,7 @@ impl Refusal {
             Self::ReadOnly(_) => "INT-21",
             Self::NoRole(_) => "ROL-03",
             Self::ScopeIncomplete { .. } => "SCO-01",
+            Self::ScopeEntryTooLong { .. } => "SRV-10",
             Self::Duplicate { .. } => "D-022",
             Self::DuplicateCommit(_) => "OPS-12",
             Self::UnknownIntent(_) | Self::NotOwner { .. } => "INT-11",

@@ -74,10 +74,13 @@ impl Envelope {
         Message::read(&self.message_type, &self.payload)
     }
 
-    /// Compact JSON, in the order of `spec/wire.md`.
+    /// JSON on one line, in the order of `spec/wire.md`.
     pub fn to_json(&self) -> String {
         // Nothing in an envelope can refuse: all keys are text and all raw parts are JSON already.
-        serde_json::to_string(self).unwrap_or_else(|error| unreachable!("an envelope is JSON: {error}"))
+        let json =
+            serde_json::to_string(self).unwrap_or_else(|error| unreachable!("an envelope is JSON: {error}"));
+        // Parts kept as text may have come in another layout. Inside a string a line break is always escaped.
+        if json.contains(['\n', '\r']) { crate::layout::compact(&json) } else { json }
     }
 
     /// JSON with two spaces a level and no newline at the end, as in the golden files.

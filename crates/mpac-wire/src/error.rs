@@ -32,16 +32,6 @@ pub enum DecodeError {
         /// The limit.
         max: usize,
     },
-    /// An identifier is longer than [`Limits::max_id_bytes`](crate::Limits) (D-134).
-    #[error("{key}: an identifier of {bytes} bytes, more than the {max} allowed")]
-    IdTooLong {
-        /// The key it stands under.
-        key: String,
-        /// Its size.
-        bytes: usize,
-        /// The limit.
-        max: usize,
-    },
     /// Not JSON (ENV-18).
     #[error("not JSON: {problem}")]
     Syntax {

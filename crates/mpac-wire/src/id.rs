@@ -3,28 +3,31 @@
 use alloc::sync::Arc;
 use core::fmt;
 
-use serde::de::{Error, Unexpected};
+use serde::de::Error;
 use thiserror::Error as ThisError;
 
-/// The text given for an identifier is empty.
+/// Bytes of an identifier at the most (D-134).
+pub const MAX_ID_BYTES: usize = 256;
+
+/// The text given for an identifier is empty, or longer than [`MAX_ID_BYTES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ThisError)]
-#[error("an identifier must not be empty")]
+#[error("an identifier has 1 to {MAX_ID_BYTES} bytes")]
 pub struct InvalidId;
 
 macro_rules! id {
     ($($(#[$meta:meta])* $name:ident;)*) => {$(
         $(#[$meta])*
         ///
-        /// Non-empty text; cloning shares it. Its length is bounded by [`Limits::max_id_bytes`](crate::Limits).
+        /// Text of 1 to [`MAX_ID_BYTES`] bytes; cloning shares it.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Arc<str>);
 
         impl $name {
             /// # Errors
-            /// When `text` is empty.
+            /// When `text` is empty or too long.
             pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidId> {
                 let text = text.as_ref();
-                if text.is_empty() { Err(InvalidId) } else { Ok(Self(text.into())) }
+                if text.is_empty() || text.len() > MAX_ID_BYTES { Err(InvalidId) } else { Ok(Self(text.into())) }
             }
 
             /// The text.
@@ -68,7 +71,7 @@ macro_rules! id {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 deserializer
                     .deserialize_str(crate::open::TextVisitor(|text: &str| Self::new(text)))?
-                    .map_err(|_| D::Error::invalid_value(Unexpected::Str(""), &"a non-empty identifier"))
+                    .map_err(D::Error::custom)
             }
         }
     )*};

@@ -15,8 +15,10 @@ pub struct Limits {
     pub max_depth: usize,
     /// Entries of any one list or object: 10,000.
     pub max_entries: usize,
-    /// Bytes of any one identifier (the string under a key that ends in `_id`): 256.
-    pub max_id_bytes: usize,
+    /// Bytes of a scope's pattern: 512. Comparing two costs the product of their lengths.
+    pub max_pattern_bytes: usize,
+    /// Bytes of one entry of a scope: 4,096.
+    pub max_entry_bytes: usize,
     /// Entries of a batch: 1,000.
     pub max_batch: usize,
 }
@@ -27,7 +29,8 @@ impl Default for Limits {
             max_bytes: 1_048_576,
             max_depth: 128,
             max_entries: 10_000,
-            max_id_bytes: 256,
+            max_pattern_bytes: 512,
+            max_entry_bytes: 4_096,
             max_batch: 1_000,
         }
     }
@@ -42,7 +45,7 @@ struct Level {
 }
 
 impl Limits {
-    /// Checks size, depth, list lengths and identifier lengths of `text`, JSON or not, in one pass.
+    /// Checks size, depth and list lengths of `text`, JSON or not, in one pass.
     ///
     /// # Errors
     /// The first limit that is exceeded.
@@ -62,7 +65,6 @@ impl Limits {
                 b'"' => {
                     let end = string_end(bytes, at + 1);
                     last_string = (at + 1, end);
-                    self.check_id(text, key, end - at - 1)?;
                     at = end;
                 }
                 b':' => key = last_string,
@@ -93,15 +95,6 @@ impl Limits {
                 _ => {}
             }
             at += 1;
-        }
-        Ok(())
-    }
-
-    /// `key` is what stands before the colon, or nothing where the string is a key itself or a list entry.
-    fn check_id(&self, text: &str, key: (usize, usize), bytes: usize) -> Result<(), DecodeError> {
-        let is_id = || text.get(key.0..key.1).is_some_and(|key| key.ends_with("_id"));
-        if bytes > self.max_id_bytes && is_id() {
-            return Err(DecodeError::IdTooLong { key: name(text, key), bytes, max: self.max_id_bytes });
         }
         Ok(())
     }
@@ -139,14 +132,11 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_and_ids_are_named_by_their_key() {
-        let limits = Limits { max_entries: 3, max_id_bytes: 4, ..Limits::default() };
+    fn long_lists_are_named_by_their_key() {
+        let limits = Limits { max_entries: 3, ..Limits::default() };
         assert_eq!(limits.check(r#"{"resources":["a","b","c"]}"#), Ok(()));
         let error = limits.check(r#"{"resources":["a","b","c","d"]}"#).unwrap_err();
         assert_eq!(error, DecodeError::TooMany { key: "resources".into(), max: 3 });
-        assert_eq!(limits.check(r#"{"intent_id":"1234","objective":"12345"}"#), Ok(()));
-        let error = limits.check(r#"{"intent_id":"12345"}"#).unwrap_err();
-        assert_eq!(error, DecodeError::IdTooLong { key: "intent_id".into(), bytes: 5, max: 4 });
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -118,8 +119,25 @@ impl Extra {
 
     #[doc(hidden)]
     pub fn read_member(&mut self, position: usize, key: Cow<'_, str>, value: Raw) {
-        self.0.retain(|member| *member.key != *key);
         self.0.push(Member { position, key: key.into_owned().into_boxed_str(), value });
+    }
+}
+
+impl Extra {
+    /// After reading: of a repeated key the last member counts.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        let last: BTreeMap<Box<str>, usize> =
+            self.0.iter().enumerate().map(|(at, member)| (member.key.clone(), at)).collect();
+        if last.len() < self.0.len() {
+            let mut at = 0;
+            self.0.retain(|member| {
+                at += 1;
+                last.get(&member.key) == Some(&(at - 1))
+            });
+        }
+        self
     }
 }
 
@@ -179,7 +197,7 @@ impl<V> Default for Ordered<V> {
 impl<K: AsRef<str>, V> FromIterator<(K, V)> for Ordered<V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         // The last place of a repeated key would cost a search an entry; a map finds repeats once, afterwards.
-        let mut map = alloc::collections::BTreeMap::new();
+        let mut map = BTreeMap::new();
         let mut list: Vec<Option<(Box<str>, V)>> = Vec::new();
         for (key, value) in entries {
             let key: Box<str> = key.as_ref().into();
@@ -283,7 +301,7 @@ impl<'a, M: SerializeMap, P: Fn(&str) -> bool> Members<'a, M, P> {
 }
 
 /// Declares a JSON object: `req` members must be there, `opt` ones may be absent or null, `null` ones are written as
-/// null when they have no value (snapshots only).
+/// null when they have no value (snapshots only), `tri` ones tell null from absent ([`Nullable`]).
 ///
 /// Gives a `#[non_exhaustive]` struct with public fields and [`Extra`], `new` with the required members, and serde
 /// both ways. A key that is no identifier is given with `as "key"`.
@@ -359,7 +377,7 @@ macro_rules! object {
                         while let Some($crate::object::Key(key)) = map.next_key()? {
                             match &*key {
                                 $($crate::object!(@key $field $key) => {
-                                    $field = map.next_value()?;
+                                    $field = $crate::object!(@read $kind map);
                                     if $field.is_none() && $crate::object!(@keeps_null $kind) {
                                         extra.read_member(position, key, $crate::object::Raw::of(&())
                                             .map_err(::serde::de::Error::custom)?);
@@ -369,6 +387,7 @@ macro_rules! object {
                             }
                             position += 1;
                         }
+                        let extra = extra.settled();
                         Ok($name { $($field: $crate::object!(@take $kind $field $key),)* extra })
                     }
                 }
@@ -385,12 +404,17 @@ macro_rules! object {
     (@initial $kind:ident $field:ident) => { None };
     (@set $self:ident req $field:ident) => { true };
     (@set $self:ident $kind:ident $field:ident) => { $self.$field.is_some() };
+    (@read tri $map:ident) => { Some($map.next_value()?) };
+    (@read $kind:ident $map:ident) => { $map.next_value()? };
     (@keeps_null opt) => { true };
     (@keeps_null $kind:ident) => { false };
     (@write $self:ident $members:ident opt $field:ident $key:tt) => {
         if let Some(value) = &$self.$field {
             $members.member($crate::object!(@key $field $key), value)?;
         }
+    };
+    (@write $self:ident $members:ident tri $field:ident $key:tt) => {
+        $crate::object!(@write $self $members opt $field $key)
     };
     (@write $self:ident $members:ident $kind:ident $field:ident $key:tt) => {
         $members.member($crate::object!(@key $field $key), &$self.$field)?

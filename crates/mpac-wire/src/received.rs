@@ -2,12 +2,16 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::envelope::{Envelope, Payload};
 use crate::error::{DecodeError, decode};
 use crate::id::MessageId;
 use crate::limits::Limits;
-use crate::object::{Extra, Raw};
+use crate::object::{Extra, Key, Raw};
 use crate::sideband::Request;
 
 /// A message as it came. Relays and logs use the text, rules the envelope.
@@ -39,16 +43,28 @@ impl Received {
         &self.envelope
     }
 
-    /// The text of the same message with its payload's members changed by `edit`; the rest stays as it came
-    /// (ENV-16).
+    /// The text of the same message with its payload's members changed by `edit`. Everything outside the payload
+    /// stays as it came, and so does every member's value; white space between the members goes (ENV-16).
     ///
     /// # Errors
     /// When the payload is no object, which [`Received::parse`] has ruled out.
     pub fn with_payload(&self, edit: impl FnOnce(&mut Extra)) -> Result<String, DecodeError> {
-        let mut members: Members = self.envelope.payload.read()?;
+        let (before, payload, after) = self.around_payload()?;
+        let mut members: Members = decode(payload, "payload")?;
         edit(&mut members.extra);
-        let envelope = Envelope { payload: Payload::of(&members), ..self.envelope.clone() };
-        Ok(envelope.to_json())
+        Ok([before, Payload::of(&members).get(), after].concat())
+    }
+
+    /// The text before the payload, the payload's own, and the text behind it.
+    fn around_payload(&self) -> Result<(&str, &str, &str), DecodeError> {
+        let Outline(payload) = decode(&self.text, "")?;
+        // The parser borrows from the text, so the payload's place in it is the distance of the two.
+        let start = payload.as_ptr() as usize - self.text.as_ptr() as usize;
+        let end = start + payload.len();
+        match (self.text.get(..start), self.text.get(end..)) {
+            (Some(before), Some(after)) => Ok((before, payload, after)),
+            _ => Err(DecodeError::shape("payload", "expected an object")),
+        }
     }
 }
 
@@ -56,6 +72,31 @@ object! {
     /// Any object, as its members.
     #[doc(hidden)]
     pub struct Members {
+    }
+}
+
+/// Where the payload of an envelope is: of a repeated key the last one counts.
+struct Outline<'a>(&'a str);
+
+impl<'de> Deserialize<'de> for Outline<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OutlineVisitor;
+        impl<'de> Visitor<'de> for OutlineVisitor {
+            type Value = Outline<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut payload = None;
+                while let Some((Key(key), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
+                    if key == "payload" {
+                        payload = Some(value.get());
+                    }
+                }
+                payload.map(Outline).ok_or_else(|| A::Error::missing_field("payload"))
+            }
+        }
+        deserializer.deserialize_map(OutlineVisitor)
     }
 }
 
@@ -127,6 +168,11 @@ mod tests {
         let received = Received::parse(TEXT, &Limits::default()).unwrap();
         let cut = received.with_payload(|members| members.remove("file_changes")).unwrap();
         assert_eq!(cut, TEXT.replace(r#""file_changes":{"a":{"content":"1.50"}},"#, ""));
+        // Odd order, escapes and layout outside the payload are nobody's business.
+        let odd = TEXT.replace(r#""x":[1.0]"#, r#" "x" : "\u00e9" , "message_id" : "m" "#);
+        let received = Received::parse(odd.as_str(), &Limits::default()).unwrap();
+        let cut = received.with_payload(|members| members.remove("file_changes")).unwrap();
+        assert_eq!(cut, odd.replace(r#""file_changes":{"a":{"content":"1.50"}},"#, ""));
     }
 
     #[test]

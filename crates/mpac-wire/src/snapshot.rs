@@ -1,7 +1,8 @@
 //! The stored form of a session (`spec/wire.md` §10).
 //!
 //! The references' fields in their order, unset ones as null; then the fields this project adds, each optional on
-//! load. A snapshot of either reference loads here, ours loads there (REC-19).
+//! load. A snapshot of either reference loads here, ours loads there (REC-19). Unlike messages a snapshot is not
+//! written back as it came: maps are sorted, times have six digits, unset members are null.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -269,6 +270,8 @@ object! {
         opt based_on_watermark: Watermark,
         /// For people.
         opt description: String,
+        /// What the scopes overlap in; empty when that is only assumed (CON-22).
+        opt overlap: Vec<String>,
         /// The message that reported it (D-116).
         opt report_message_id: MessageId,
         /// Who said what to it (D-109).

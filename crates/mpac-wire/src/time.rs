@@ -180,7 +180,8 @@ impl Seconds {
     fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text).trim();
         let value: f64 = digits.parse().ok()?;
-        if !value.is_finite() || value < 0.0 || !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        if !value.is_finite() || value < 0.0 || !digits.starts_with(|c: char| c.is_ascii_digit() || c == '-')
+        {
             return None;
         }
         // `as` saturates: a duration beyond 292,000 years is that long.
@@ -289,7 +290,7 @@ mod tests {
 
     #[test]
     fn seconds_keep_their_spelling_and_compare_by_value() {
-        for text in ["60", "60.0", "0", "0.5", "1.50", "6e1", "\"60\"", "0.000001"] {
+        for text in ["60", "60.0", "0", "-0", "0.5", "1.50", "6e1", "\"60\"", "0.000001"] {
             let seconds: Seconds = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&seconds).unwrap(), text);
         }

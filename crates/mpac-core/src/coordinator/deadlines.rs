@@ -1,6 +1,7 @@
 //! What falls due, and in which order (`spec/requirements.md` §1, D-012, D-013).
 
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
 use mpac_wire::{ClaimId, ConflictId, DeferralId, IntentId, OpId, PrincipalId, Timestamp};
 
@@ -59,11 +60,15 @@ impl Deadlines {
         self.0.first().map(|(at, _)| *at)
     }
 
-    /// Takes the one to fire first among those due at `now`: by kind, then by time, then by order of receipt.
-    pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, Cause)> {
-        let due = self.0.iter().take_while(|(at, _)| *at <= now);
-        let first = due.min_by_key(|(at, cause)| (cause.rank(), *at))?.clone();
-        self.0.remove(&first);
-        Some(first)
+    /// Those due at `now`, in the order of one sweep: by kind, then by time, then by order of receipt.
+    pub(crate) fn due(&self, now: Timestamp) -> Vec<(Timestamp, Cause)> {
+        let mut due: Vec<_> = self.0.iter().take_while(|(at, _)| *at <= now).cloned().collect();
+        due.sort_by_key(|(at, cause)| (cause.rank(), *at));
+        due
+    }
+
+    /// Takes one that is about to fire; says whether it was still there.
+    pub(crate) fn take(&mut self, at: Timestamp, cause: &Cause) -> bool {
+        self.0.remove(&(at, cause.clone()))
     }
 }

@@ -3,7 +3,7 @@
 use mpac_wire::{Message, Timestamp};
 
 use super::deadlines::Cause;
-use super::gate::{self, Facts};
+use super::gate::Facts;
 use super::outbox::Outbox;
 use super::state::Session;
 use super::{cascade, conflict, governance, intent, operation, session as layer};
@@ -12,27 +12,37 @@ use crate::refusal::Refusal;
 /// Fires everything due at `now`, in the order of one sweep, and moves the session's time there (D-013).
 pub(super) fn timers(session: &mut Session, out: &mut Outbox, now: Timestamp) {
     session.now = now;
-    while let Some((at, cause)) = session.deadlines.pop_due(now) {
-        match cause {
-            Cause::IntentTtl(_, id) => intent::expire::apply(session, out, &id),
-            Cause::Grace(_, op) => cascade::grace_over(session, out, &op),
-            Cause::Silent(principal) => layer::liveness::silent(session, out, &principal),
-            Cause::DeferralTtl(deferral) => intent::defer::expired(session, out, &deferral),
-            Cause::ClaimGrace(claim) => intent::claim::grace_over(session, out, &claim),
-            Cause::Unresolved(_, conflict) => governance::timeout::over(session, out, &conflict),
-            Cause::FreezePhase(_, conflict) => governance::freeze::next_phase(session, out, &conflict),
-            Cause::Status => layer::status::heartbeat(session, out, at),
+    // After SESSION_CLOSE the coordinator says nothing more of its own accord (D-033).
+    while !session.closed {
+        let due = session.deadlines.due(now);
+        if due.is_empty() {
+            return;
+        }
+        for (at, cause) in due {
+            // An earlier one of this sweep may have settled it.
+            if session.deadlines.take(at, &cause) {
+                fire(session, out, at, cause);
+            }
         }
     }
 }
 
-/// Steps 14, 16 and 17 for everything but HELLO, which the gate hands over itself.
-pub(super) fn message(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>) -> Result<(), Refusal> {
-    let message = facts.envelope.message()?;
-    if !gate::is_known(session, &message) {
-        return gate::unknown_type(session, facts);
+fn fire(session: &mut Session, out: &mut Outbox, at: Timestamp, cause: Cause) {
+    match cause {
+        Cause::IntentTtl(_, id) => intent::expire::apply(session, out, &id),
+        Cause::Grace(_, op) => cascade::grace_over(session, out, &op),
+        Cause::Silent(principal) => layer::liveness::silent(session, out, &principal),
+        Cause::DeferralTtl(deferral) => intent::defer::expired(session, out, &deferral),
+        Cause::ClaimGrace(claim) => intent::claim::grace_over(session, out, &claim),
+        Cause::Unresolved(_, conflict) => governance::timeout::over(session, out, &conflict),
+        Cause::FreezePhase(_, conflict) => governance::freeze::next_phase(session, out, &conflict),
+        Cause::Status => layer::status::heartbeat(session, out, at),
     }
-    match message {
+}
+
+/// Steps 16 and 17 for everything but HELLO, which the gate hands over itself.
+pub(super) fn message(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>) -> Result<(), Refusal> {
+    match facts.envelope.message()? {
         Message::Heartbeat(payload) => layer::heartbeat::handle(session, facts, payload),
         Message::Goodbye(payload) => layer::goodbye::handle(session, out, facts, &payload),
         Message::IntentAnnounce(payload) => intent::announce::handle(session, out, facts, payload)?,

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use mpac_wire::names::MessageType;
 use mpac_wire::received::message_id_of;
 use mpac_wire::sideband::{self, Request, SessionSummaryResponse, SidebandType};
-use mpac_wire::{Envelope, Frame, Message, MessageId, Received, Seconds, Timestamp};
+use mpac_wire::{Envelope, Extra, Frame, MessageId, Received, Seconds, Timestamp};
 
 use super::outbox::Outbox;
 use super::session::{hello, liveness};
@@ -34,11 +34,14 @@ pub(crate) struct Facts<'a> {
 
 impl Facts<'_> {
     /// What others get of a commit: the message as it came, without the contents it brings (OPS-22).
-    pub(crate) fn without_contents(&self, has_contents: bool) -> Result<Arc<str>, Refusal> {
-        if !has_contents {
+    ///
+    /// `read` says whether the member was read; one that was written as null, perhaps after another that was not, is
+    /// among the members kept.
+    pub(crate) fn without_contents(&self, key: &str, read: bool, kept: &Extra) -> Result<Arc<str>, Refusal> {
+        if !read && kept.get(key).is_none() {
             return Ok(self.received.text().clone());
         }
-        Ok(self.received.with_payload(|members| members.remove("file_changes"))?.into())
+        Ok(self.received.with_payload(|members| members.remove(key))?.into())
     }
 }
 
@@ -58,6 +61,8 @@ pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: 
     let message_id = &envelope.message_id;
     let lamport = match shape(envelope) {
         Ok(lamport) => lamport,
+        // An error is never answered by an error (ERR-03).
+        Err(_) if envelope.message_type == MessageType::ProtocolError => return,
         Err(refusal) => return malformed(session, out, conn, &refusal, Some(message_id)),
     };
     let facts = Facts { conn, received: &received, envelope, lamport };
@@ -65,6 +70,9 @@ pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: 
         MessageType::Hello => admit(session, &facts).and_then(|()| hello::handle(session, out, &facts)),
         _ => admit(session, &facts).and_then(|()| {
             count_as_received(session, out, &facts);
+            if !is_known(session, &envelope.message_type) {
+                return unknown_type(session, &facts);
+            }
             permitted(session, &facts)?;
             dispatch::message(session, out, &facts)
         }),
@@ -146,13 +154,16 @@ pub(super) fn count_as_received(session: &mut Session, out: &mut Outbox, facts: 
     let sender = &facts.envelope.sender;
     let key = (sender.principal_id.clone(), sender.sender_instance_id.clone());
     let frontier = session.frontier.entry(key).or_default();
-    frontier.ts = Some(facts.envelope.ts.clone());
+    frontier.ts = Some(facts.envelope.ts.at());
     frontier.lamport = facts.lamport.or(frontier.lamport);
     session.seen(&sender.principal_id, &facts.envelope.message_id);
-    liveness::returned(session, out, &sender.principal_id);
+    // After the close nothing comes back to life (BYE-09).
+    if !session.closed {
+        liveness::returned(session, out, &sender.principal_id);
+    }
 }
 
-/// Steps 14 and 15: whether this sender may send this type.
+/// Step 15: whether this sender may send this type.
 fn permitted(session: &Session, facts: &Facts<'_>) -> Result<(), Refusal> {
     use MessageType as T;
     let message_type = &facts.envelope.message_type;
@@ -178,17 +189,17 @@ fn permitted(session: &Session, facts: &Facts<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// Whether a type is known at the session's level (D-089).
-pub(super) fn is_known(session: &Session, message: &Message) -> bool {
-    match message {
-        Message::Unknown { .. } => false,
-        Message::IntentDeferred(_) => session.config.level >= ProtocolLevel::V0_1_14,
+/// Step 14: whether a type is known at the session's level (D-089).
+fn is_known(session: &Session, message_type: &MessageType) -> bool {
+    match message_type {
+        MessageType::Other(_) => false,
+        MessageType::IntentDeferred => session.config.level >= ProtocolLevel::V0_1_14,
         _ => true,
     }
 }
 
 /// What becomes of a message of an unknown type (EXT-04, D-007).
-pub(super) fn unknown_type(session: &Session, facts: &Facts<'_>) -> Result<(), Refusal> {
+fn unknown_type(session: &Session, facts: &Facts<'_>) -> Result<(), Refusal> {
     match session.config.unknown_message_types {
         UnknownTypes::Ignore => Ok(()),
         UnknownTypes::Reject => Err(Refusal::UnknownType(facts.envelope.message_type.clone())),

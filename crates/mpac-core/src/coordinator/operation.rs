@@ -15,6 +15,7 @@ use super::records::Operation;
 use super::state::Session;
 use crate::refusal::Refusal;
 use crate::table::intent::State;
+use crate::table::operation::{Event, State as OperationState, next};
 
 /// What the intent that an operation names means for it (D-093).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,12 @@ fn current(session: &Session, target: &str, stated: &StateRef) -> Result<(), Ref
         }),
         _ => Ok(()),
     }
+}
+
+/// The state an operation begins in.
+fn begins(with: Event) -> OperationState {
+    // The table has a row without a state for every event that a handler begins an operation with.
+    next(None, with).unwrap_or_else(|| unreachable!("no operation begins with {with:?}"))
 }
 
 /// Registers a refused proposal and tells its proposer.

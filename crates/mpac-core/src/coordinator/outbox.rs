@@ -75,7 +75,7 @@ impl Outbox {
         refusal: &Refusal,
         refers_to: Option<&MessageId>,
     ) {
-        let mut error = ProtocolError::new(refusal.code(), refusal.to_string());
+        let mut error = ProtocolError::new(refusal.code(), excerpt(&refusal.to_string(), DESCRIPTION));
         error.refers_to = refers_to.map(|id| id.as_str().into());
         error.extensions = refusal.extensions();
         self.answer(session, Recipients::Conn(conn), error, refers_to);
@@ -104,10 +104,26 @@ impl Outbox {
     }
 }
 
+/// Bytes of a description at the most: it quotes what came, and that may be long.
+const DESCRIPTION: usize = 600;
+
+/// The beginning of `text`.
+fn excerpt(text: &str, bytes: usize) -> String {
+    if text.len() <= bytes {
+        return text.to_owned();
+    }
+    let mut end = bytes;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    alloc::format!("{}...", text.get(..end).unwrap_or_default())
+}
+
 /// A description's list of names, shortened where it is long.
 pub(crate) fn listed(names: &[String]) -> String {
     const SHOWN: usize = 10;
-    let mut text = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    const NAME: usize = 200;
+    let mut text = names.iter().take(SHOWN).map(|name| excerpt(name, NAME)).collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN {
         text.push_str(&alloc::format!(" and {} more", names.len() - SHOWN));
     }

@@ -9,11 +9,12 @@ use mpac_wire::names::{
 };
 use mpac_wire::payload::{Backend, Basis, Outcome};
 use mpac_wire::{
-    BatchId, ClaimId, ClaimedTime, ConflictId, DeferralId, IntentId, MessageId, OpId, PrincipalId,
-    ResolutionId, Scope, Seconds, Sender, StateRef, Timestamp, Watermark,
+    BatchId, ClaimId, ConflictId, DeferralId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope,
+    Seconds, Sender, StateRef, Timestamp, Watermark,
 };
 
 use crate::input::ConnId;
+use crate::scope::Overlap;
 use crate::table::{conflict, operation};
 
 /// A participant, present or not.
@@ -110,6 +111,9 @@ pub(crate) struct Batch {
     pub(crate) ops: Vec<OpId>,
 }
 
+/// One side of a conflict: who, and under which intent.
+pub(crate) type Side = (PrincipalId, Option<IntentId>);
+
 /// Two parties are in each other's way.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Conflict {
@@ -123,8 +127,12 @@ pub(crate) struct Conflict {
     pub(crate) ops: Vec<OpId>,
     /// Owners of the intents and proposers of the operations, sorted.
     pub(crate) principals: Vec<PrincipalId>,
-    pub(crate) a: Option<(PrincipalId, IntentId)>,
-    pub(crate) b: Option<(PrincipalId, IntentId)>,
+    /// The newer side.
+    pub(crate) a: Option<Side>,
+    /// The older side.
+    pub(crate) b: Option<Side>,
+    /// What the scopes overlap in, where the coordinator found that they do (CON-22).
+    pub(crate) part: Option<Overlap>,
     pub(crate) state: conflict::State,
     pub(crate) created_at: Timestamp,
     pub(crate) report: Option<MessageId>,
@@ -182,7 +190,7 @@ pub(crate) struct Settled {
 /// The last that was heard of one sender instance (SEC-21).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Frontier {
-    pub(crate) ts: Option<ClaimedTime>,
+    pub(crate) ts: Option<Timestamp>,
     pub(crate) lamport: Option<u64>,
 }
 

@@ -12,6 +12,7 @@ use mpac_wire::{BatchId, Integer, Seconds};
 use super::intent::claim::pending_on;
 use super::records::{Batch, Claim, Conflict, Deferral, Member, Operation};
 use super::state::{Intent, Session};
+use crate::scope::Overlap;
 use crate::table::{conflict, intent, operation};
 
 /// The session's version of the format.
@@ -66,7 +67,7 @@ pub(super) fn snapshot(session: &Session) -> Snapshot {
 fn anti_replay(session: &Session) -> AntiReplay {
     let frontier = session.frontier.iter().map(|((principal, instance), last)| {
         let mut record = FrontierRecord::new();
-        record.last_ts = last.ts.clone();
+        record.last_ts = last.ts.map(Into::into);
         record.last_lamport = last.lamport.map(Integer::new);
         (alloc::format!("{principal}|{instance}"), record)
     });
@@ -177,8 +178,8 @@ fn conflict_record(conflict: &Conflict) -> ConflictRecord {
     record.severity = Some(conflict.severity.clone());
     record.principal_a = conflict.a.as_ref().map(|(principal, _)| principal.clone());
     record.principal_b = conflict.b.as_ref().map(|(principal, _)| principal.clone());
-    record.intent_a = conflict.a.as_ref().map(|(_, intent)| intent.clone());
-    record.intent_b = conflict.b.as_ref().map(|(_, intent)| intent.clone());
+    record.intent_a = conflict.a.as_ref().and_then(|(_, intent)| intent.clone());
+    record.intent_b = conflict.b.as_ref().and_then(|(_, intent)| intent.clone());
     record.state = Some(conflict_state(conflict.state));
     record.related_intents = Some(conflict.intents.clone());
     record.related_ops = Some(conflict.ops.clone());
@@ -193,6 +194,11 @@ fn conflict_record(conflict: &Conflict) -> ConflictRecord {
     record.basis = Some(conflict.basis.clone());
     record.based_on_watermark = Some(conflict.based_on.clone());
     record.description = Some(conflict.description.clone());
+    record.overlap = match &conflict.part {
+        Some(Overlap::Shared(names)) => Some(names.clone()),
+        Some(Overlap::Assumed) => Some([].into()),
+        None => None,
+    };
     record.report_message_id = conflict.report.clone();
     let acks = conflict.acks.iter();
     record.acks = Some(acks.map(|(who, what, at)| AckRecord::new(who.clone(), what.clone(), *at)).collect());

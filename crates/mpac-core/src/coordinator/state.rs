@@ -133,7 +133,7 @@ impl Session {
 
     /// Registers what was announced and gives its state from the table; `None` where the table has no such row.
     pub(crate) fn register_intent(&mut self, new: NewIntent) -> Option<()> {
-        let (state, _) = intent::next(None, intent::Event::Announced)?;
+        let state = intent::next(None, intent::Event::Announced)?;
         let sequence = self.next_sequence();
         if let Some(finished) = self.intents.remove(&new.id) {
             self.archived_intents.push(finished);
@@ -161,13 +161,9 @@ impl Session {
     }
 
     /// Moves an intent along its table, the only way its state changes. `None` where the table has no such row.
-    pub(crate) fn move_intent(
-        &mut self,
-        id: &IntentId,
-        on: intent::Event,
-    ) -> Option<(intent::State, intent::Effect)> {
+    pub(crate) fn move_intent(&mut self, id: &IntentId, on: intent::Event) -> Option<intent::State> {
         let record = self.intents.get_mut(id)?;
-        let (state, effect) = intent::next(Some(record.state), on)?;
+        let state = intent::next(Some(record.state), on)?;
         record.state = state;
         if state.is_terminal() {
             let record = record.clone();
@@ -175,7 +171,7 @@ impl Session {
             take(&mut self.live, &record.owner, id);
             self.deadlines.remove(record.expires_at, &Cause::IntentTtl(record.sequence, record.id));
         }
-        Some((state, effect))
+        Some(state)
     }
 
     /// Gives a live intent another scope.

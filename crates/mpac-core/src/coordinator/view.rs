@@ -109,8 +109,8 @@ impl<'a> View<'a> {
             );
             conflict.principal_a = record.a.as_ref().map(|(principal, _)| principal.clone());
             conflict.principal_b = record.b.as_ref().map(|(principal, _)| principal.clone());
-            conflict.intent_a = record.a.as_ref().map(|(_, intent)| intent.clone());
-            conflict.intent_b = record.b.as_ref().map(|(_, intent)| intent.clone());
+            conflict.intent_a = record.a.as_ref().and_then(|(_, intent)| intent.clone());
+            conflict.intent_b = record.b.as_ref().and_then(|(_, intent)| intent.clone());
             conflict
         });
         let conflicts: Vec<_> = conflicts.collect();

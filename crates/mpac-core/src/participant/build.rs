@@ -8,12 +8,13 @@ use mpac_wire::names::{
     OpKind, Severity,
 };
 use mpac_wire::payload::{
-    Backend, BackendHealth, BatchEntry, ConflictAck, ConflictEscalate, ConflictReport, FileChanges, Goodbye,
-    Heartbeat, Hello, IntentAnnounce, IntentClaim, IntentDeferred, IntentUpdate, IntentWithdraw,
+    Backend, BackendHealth, Basis, BatchEntry, ConflictAck, ConflictEscalate, ConflictReport, FileChanges,
+    Goodbye, Heartbeat, Hello, IntentAnnounce, IntentClaim, IntentDeferred, IntentUpdate, IntentWithdraw,
     OpBatchCommit, OpCommit, OpPropose, OpSupersede, Outcome, Resolution,
 };
 use mpac_wire::{
-    BatchId, ClaimId, ConflictId, DeferralId, Envelope, IntentId, OpId, PrincipalId, Scope, Seconds, StateRef,
+    BatchId, ClaimId, ConflictId, DeferralId, Envelope, IntentId, OpId, PrincipalId, Scope, Seconds,
+    StateRef, Watermark,
 };
 
 use super::{Participant, Stamp};
@@ -194,25 +195,35 @@ impl Participant {
         self.write(stamp, message)
     }
 
-    /// CONFLICT_REPORT in the specification's form; the sides are the two owners and their intents (CON-02, CON-03).
+    /// CONFLICT_REPORT in the specification's form (CON-02, CON-03); the sides are the two owners and their intents.
     pub fn report_conflict(
         &mut self,
         stamp: Stamp,
         conflict: ConflictId,
         (category, severity): (ConflictCategory, Severity),
-        a: (PrincipalId, IntentId),
-        b: (PrincipalId, IntentId),
-        description: Option<String>,
+        (a, b): ((PrincipalId, IntentId), (PrincipalId, IntentId)),
+        basis: Basis,
+        description: String,
     ) -> Envelope {
         let mut report = ConflictReport::new(conflict, category, severity);
-        // Only beside a description, so that the Python participant's bare form can be written too.
-        if description.is_some() {
-            report.related_intents = Some([a.1.clone(), b.1.clone()].into());
-            report.based_on_watermark = Some(mpac_wire::Watermark::lamport(self.clock.value()));
-        }
-        report.description = description;
-        (report.principal_a, report.intent_a) = (Some(a.0), Some(a.1));
-        (report.principal_b, report.intent_b) = (Some(b.0), Some(b.1));
+        report.related_intents = Some([a.1.clone(), b.1.clone()].into());
+        report.basis = Some(basis);
+        report.based_on_watermark = Some(Watermark::lamport(self.clock.value()));
+        report.description = Some(description);
+        set_sides(&mut report, a, b);
+        self.write(stamp, report)
+    }
+
+    /// CONFLICT_REPORT as the reference's participant writes it: the two sides and nothing else (D-107).
+    pub fn report_conflict_briefly(
+        &mut self,
+        stamp: Stamp,
+        conflict: ConflictId,
+        (category, severity): (ConflictCategory, Severity),
+        (a, b): ((PrincipalId, IntentId), (PrincipalId, IntentId)),
+    ) -> Envelope {
+        let mut report = ConflictReport::new(conflict, category, severity);
+        set_sides(&mut report, a, b);
         self.write(stamp, report)
     }
 
@@ -249,6 +260,11 @@ impl Participant {
         resolution.outcome = outcome;
         self.write(stamp, resolution)
     }
+}
+
+fn set_sides(report: &mut ConflictReport, a: (PrincipalId, IntentId), b: (PrincipalId, IntentId)) {
+    (report.principal_a, report.intent_a) = (Some(a.0), Some(a.1));
+    (report.principal_b, report.intent_b) = (Some(b.0), Some(b.1));
 }
 
 /// The intent that shall take a claimed one's place.

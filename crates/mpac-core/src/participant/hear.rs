@@ -1,8 +1,12 @@
 //! What a participant makes of what it hears.
 
-use mpac_wire::{Envelope, Integer, Message, PrincipalId};
+use mpac_wire::payload::IntentAnnounce;
+use mpac_wire::{Envelope, Integer, Message, MessageId, PrincipalId, Watermark};
 
-use super::Participant;
+use super::{OwnIntent, Participant};
+
+/// How far below the bound a Lamport value must be to be adopted.
+const ROOM: u64 = 1 << 20;
 
 /// Whether a message counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,32 +24,42 @@ impl Participant {
     /// Own intents change only by what was relayed or what the coordinator says (PAR-09), and a relay is believed only
     /// if its sender is who it speaks for (PAR-14).
     pub fn hear(&mut self, envelope: &Envelope, message: &Message) -> Hearing {
-        if let Some(epoch) = envelope.coordinator_epoch.as_ref().map(Integer::get) {
+        let sender = &envelope.sender.principal_id;
+        let from_coordinator = self.is_coordinator(envelope, message);
+        if from_coordinator && let Some(epoch) = envelope.coordinator_epoch.as_ref().map(Integer::get) {
             if epoch < self.epoch {
                 return Hearing::Stale;
             }
             self.epoch = epoch;
         }
-        // A value that is none only ticks; a gap never stops the rule (LAM-17).
+        // A value that is none only ticks; a gap never stops the rule (LAM-17). Nor is one adopted that leaves no room
+        // to count on: every later message of ours would be refused (LAM-14).
         let value =
             envelope.watermark.as_ref().and_then(|watermark| watermark.lamport_value().ok()).flatten();
-        self.clock.receive(value);
-        let sender = &envelope.sender.principal_id;
-        if *sender == self.sender.principal_id {
-            self.hear_echo(envelope, message);
-        } else if envelope.coordinator_epoch.is_some() {
+        self.clock.receive(value.filter(|value| *value < Watermark::MAX_LAMPORT - ROOM));
+        if from_coordinator {
             self.hear_coordinator(sender, message);
+        } else if *sender == self.sender.principal_id {
+            self.hear_echo(envelope, message);
         }
         Hearing::Fresh
+    }
+
+    /// Whether the coordinator wrote it: it says so, and is the one that let this participant in (PAR-26). Anybody may
+    /// put an epoch into an envelope, but nobody else's SESSION_INFO is ever passed on.
+    fn is_coordinator(&self, envelope: &Envelope, message: &Message) -> bool {
+        let known = match &self.admission {
+            Some((_, coordinator)) => *coordinator == envelope.sender.principal_id,
+            None => false,
+        };
+        envelope.coordinator_epoch.is_some() && (known || matches!(message, Message::SessionInfo(_)))
     }
 
     /// An own message came back: it was accepted (D-132).
     fn hear_echo(&mut self, envelope: &Envelope, message: &Message) {
         match message {
             Message::IntentAnnounce(announced) => {
-                if let Some(own) = self.intents.get_mut(&announced.intent_id) {
-                    own.accepted |= own.message_id == envelope.message_id;
-                }
+                self.accept(&envelope.message_id, announced);
             }
             Message::IntentUpdate(update) => {
                 if let Some(own) = self.intents.get_mut(&update.intent_id) {
@@ -63,26 +77,35 @@ impl Participant {
         }
     }
 
+    /// An announce is accepted, and what it supersedes is over.
+    fn accept(&mut self, message_id: &MessageId, announced: &IntentAnnounce) {
+        self.announced.remove(message_id.as_str());
+        if let Some(old) = &announced.supersedes_intent_id {
+            self.intents.remove(old);
+        }
+        let own = OwnIntent { announced: announced.clone(), message_id: message_id.clone() };
+        self.intents.insert(announced.intent_id.clone(), own);
+    }
+
     fn hear_coordinator(&mut self, sender: &PrincipalId, message: &Message) {
         if let Message::SessionInfo(info) = message {
             self.admission = Some((info.clone(), sender.clone()));
             return;
         }
-        if self.admission.as_ref().is_none_or(|(_, coordinator)| coordinator != sender) {
-            return; // PAR-26
-        }
         match message {
             Message::SessionClose(_) => {
                 self.closed = true;
                 self.intents.clear();
+                self.announced.clear();
             }
             Message::IntentWithdraw(withdraw) => {
                 self.intents.remove(&withdraw.intent_id);
             }
             Message::ProtocolError(error) => {
-                // A refused announce is no intent; a warning about one that was accepted came after its echo.
-                let refused = error.refers_to.as_deref();
-                self.intents.retain(|_, own| own.accepted || refused != Some(own.message_id.as_str()));
+                // A refused announce is no intent; a warning about one that was accepted comes after its echo.
+                if let Some(refused) = &error.refers_to {
+                    self.announced.remove(refused.as_str());
+                }
             }
             _ => {}
         }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use mpac_wire::Scope;
 use mpac_wire::names::ScopeKind;
 
-use super::{glob, normalize};
+use super::{glob, is_inside, normalize};
 
 /// How two scopes overlap.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ pub fn growth(new: &Scope, old: &Scope) -> Option<Scope> {
         }
         return Some(part);
     }
-    (new != old).then(|| new.clone())
+    (!is_inside(new, &[old], &BTreeSet::new())).then(|| new.clone())
 }
 
 #[cfg(test)]

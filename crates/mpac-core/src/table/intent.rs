@@ -44,22 +44,6 @@ pub enum Event {
     ResolutionRejected,
 }
 
-/// What a transition brings with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "the table has no other effect")]
-pub enum Effect {
-    /// Counted among the live ones, overlaps looked for.
-    Register,
-    /// Fields replaced.
-    Replace,
-    /// The cascade of a terminal intent: operations, claims, deferrals, conflicts.
-    End,
-    /// Its operations freeze; its scope stays occupied.
-    Freeze,
-    /// Its operations thaw; a claim on it is withdrawn.
-    Thaw,
-}
-
 /// Every state.
 pub const STATES: [State; 6] = [
     State::Active,
@@ -97,21 +81,21 @@ impl State {
 /// What `on` makes of `from`. An owner's withdrawal of a suspended intent is two steps: OwnerReturned, then
 /// Withdrawn (D-081).
 #[rustfmt::skip]
-pub const fn next(from: Option<State>, on: Event) -> Option<(State, Effect)> {
-    use {Effect as F, Event as E, State as S};
+pub const fn next(from: Option<State>, on: Event) -> Option<State> {
+    use {Event as E, State as S};
     Some(match (from, on) {
-        (None,               E::Announced)          => (S::Active,      F::Register), // INT-03, CLM-09
-        (Some(S::Active),    E::Updated)            => (S::Active,      F::Replace),  // INT-12
-        (Some(S::Active),    E::Withdrawn)          => (S::Withdrawn,   F::End),      // INT-15, BYE-04
-        (Some(S::Active),    E::TtlReached)         => (S::Expired,     F::End),      // INT-07
-        (Some(S::Active),    E::Superseded)         => (S::Superseded,  F::End),      // INT-17, LCK-06
-        (Some(S::Active),    E::Suspended)          => (S::Suspended,   F::Freeze),   // LIV-07, BYE-05, BHM-05
-        (Some(S::Active),    E::ResolutionRejected) => (S::Withdrawn,   F::End),      // INT-19
-        (Some(S::Suspended), E::ResolutionRejected) => (S::Withdrawn,   F::End),      // INT-19
-        (Some(S::Active),    E::SessionClosed)      => (S::Withdrawn,   F::End),      // SES-16
-        (Some(S::Suspended), E::OwnerReturned)      => (S::Active,      F::Thaw),     // LIV-14, HEL-17
-        (Some(S::Suspended), E::ClaimApproved)      => (S::Transferred, F::End),      // CLM-09
-        (Some(S::Suspended), E::TtlReached)         => (S::Expired,     F::End),      // INT-07
+        (None,               E::Announced)          => S::Active,      // INT-03, CLM-09
+        (Some(S::Active),    E::Updated)            => S::Active,      // INT-12
+        (Some(S::Active),    E::Withdrawn)          => S::Withdrawn,   // INT-15, BYE-04
+        (Some(S::Active),    E::TtlReached)         => S::Expired,     // INT-07
+        (Some(S::Active),    E::Superseded)         => S::Superseded,  // INT-17, LCK-06
+        (Some(S::Active),    E::Suspended)          => S::Suspended,   // LIV-07, BYE-05, BHM-05
+        (Some(S::Active),    E::ResolutionRejected) => S::Withdrawn,   // INT-19
+        (Some(S::Suspended), E::ResolutionRejected) => S::Withdrawn,   // INT-19
+        (Some(S::Active),    E::SessionClosed)      => S::Withdrawn,   // SES-16
+        (Some(S::Suspended), E::OwnerReturned)      => S::Active,      // LIV-14, HEL-17
+        (Some(S::Suspended), E::ClaimApproved)      => S::Transferred, // CLM-09
+        (Some(S::Suspended), E::TtlReached)         => S::Expired,     // INT-07
         _ => return None, // a move that is not listed cannot happen: INT-18
     })
 }

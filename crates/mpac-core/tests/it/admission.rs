@@ -196,6 +196,8 @@ fn an_error_is_not_answered_by_an_error() {
     let mut envelope = world.people.get_mut("bob").unwrap().1.write(stamp, report);
     envelope.version = "9.9".to_owned();
     assert_eq!(world.send("bob", &envelope).len(), 0);
+    envelope.protocol = "mpac".to_owned();
+    assert_eq!(world.send("bob", &envelope).len(), 0);
 }
 
 #[test]
@@ -231,6 +233,7 @@ fn a_silent_participant_is_unavailable_and_comes_back_with_any_message() {
     assert_eq!(lost, "PROTOCOL_ERROR PARTICIPANT_UNAVAILABLE");
     assert_eq!(suspended, "INTENT_UPDATE i [SUSPENDED: owner_unavailable] bob does i");
     assert!(deliveries[0].text.contains(r#""affected_principal":"bob""#));
+    assert!(deliveries[0].text.contains(r#""refers_to":"m3""#), "its last message: {}", deliveries[0].text);
     // Its scope still counts.
     assert_eq!(heard(&world.announce("alice", "j", &["x"]), "alice"), ["INTENT_ANNOUNCE", "CONFLICT_REPORT"]);
     // A commit under the intent restores it first, and is accepted.
@@ -282,4 +285,50 @@ fn sideband_requests_go_to_the_host_and_the_summary_is_answered() {
         "{text}"
     );
     assert!(text.contains(r#""workspace_dir":null"#));
+}
+
+#[test]
+fn a_bad_hello_is_refused_and_long_input_is_not_echoed() {
+    covers!("HEL-19", "HEL-03", "D-003", "SRV-18");
+    let mut world = World::new();
+    let conn = world.connect("bob");
+    world.people.insert("bob".to_owned(), (conn, World::participant("bob", 1, &[Role::Contributor])));
+    let stamp = world.stamp();
+    let hello = world.people.get_mut("bob").unwrap().1.hello(stamp, None).to_json();
+    let long = "\u{7f}".repeat(200_000);
+    for bad in [
+        hello.replace(r#""display_name":"bob","#, ""),
+        hello.replace(r#""capabilities":[]"#, r#""capabilities":"all""#),
+        hello.replace(r#""roles":["contributor"]"#, r#""roles":[7]"#),
+        hello.replace("0.1.13", &long),
+        hello.replace(r#""message_id":"m1""#, &format!(r#""message_id":"{long}""#)),
+    ] {
+        assert_ne!(bad, hello);
+        let answers = world.frame(conn, &bad);
+        assert!(answers[0].text.len() < 2_000, "{} bytes", answers[0].text.len());
+        assert!(matches!(answers[0].message, Message::ProtocolError(_)));
+        assert_eq!(world.coordinator.snapshot().participants.unwrap().len(), 0);
+    }
+    // Roles alone have a default.
+    assert_eq!(
+        heard(&world.frame(conn, &hello.replace(r#""roles":["contributor"],"#, "")), "bob"),
+        ["SESSION_INFO"]
+    );
+}
+
+#[test]
+fn a_type_that_is_unknown_at_the_session_s_level_is_no_frame_to_anybody() {
+    covers!("DEF-15", "D-089");
+    let mut world = World::of(&["alice"]);
+    world.join("eve", &[Role::Observer]);
+    for name in ["alice", "eve"] {
+        let nonsense = Message::Unknown {
+            message_type: "INTENT_DEFERRED".into(),
+            payload: mpac_wire::Payload::of(&mpac_wire::payload::ConflictAck::new(
+                "c".parse().unwrap(),
+                "seen".into(),
+            )),
+        };
+        assert_eq!(world.say(name, nonsense).len(), 0);
+    }
 }

@@ -55,7 +55,7 @@ fn holders_of_authority_hear_of_every_conflict() {
 
 #[test]
 fn a_bad_announce_leaves_nothing_behind() {
-    covers!("ENV-14", "SCO-01", "INT-08", "D-003", "D-022", "D-026", "D-064", "INT-04", "HEL-19");
+    covers!("ENV-14", "SCO-01", "D-003", "D-022", "D-026", "D-064", "INT-04");
     let mut world = World::of(&["alice", "bob"]);
     world.announce("alice", "i1", &["a"]);
     let before = world.coordinator.snapshot().intents;
@@ -240,6 +240,8 @@ fn leaving_disposes_of_intents_as_said() {
     assert_eq!(states(&leave(None)), "Withdrawn Withdrawn Proposed Abandoned");
     assert_eq!(states(&leave(Some("expire"))), "Active Active Proposed Abandoned");
     let mut world = leave(Some("transfer"));
+    let told = world.coordinator.snapshot().intents.unwrap();
+    assert_eq!(told[0].suspended_cause.as_deref(), Some("goodbye_transfer"));
     assert_eq!(states(&world), "Suspended Suspended Frozen Abandoned");
     let back = world.hello("alice");
     assert_eq!(states(&world), "Active Active Proposed Abandoned");
@@ -247,4 +249,57 @@ fn leaving_disposes_of_intents_as_said() {
         heard(&back, "alice"),
         ["SESSION_INFO", "INTENT_UPDATE i1 alice does i1", "INTENT_UPDATE i2 alice does i2"]
     );
+}
+
+#[test]
+fn what_would_be_expensive_or_makes_no_sense_is_refused() {
+    covers!("INT-08", "D-073", "SRV-10", "D-134");
+    let mut world = World::of(&["alice"]);
+    let conn = world.people["alice"].0;
+    let announce =
+        |scope: &str, rest: &str| format!(r#"{{"intent_id":"i","objective":"o","scope":{scope}{rest}}}"#);
+    let files = r#"{"kind":"file_set","resources":["a"]}"#;
+    let pattern = format!(r#"{{"kind":"resource_path","pattern":"{}"}}"#, "?".repeat(600));
+    let long = format!(r#"{{"kind":"file_set","resources":["{}"]}}"#, "x".repeat(5000));
+    for payload in [
+        announce(files, r#","ttl_sec":-1"#),
+        announce(files, r#","ttl_sec":"x""#),
+        announce(files, r#","expiry_ms":[]"#),
+        announce(&pattern, ""),
+        announce(&long, ""),
+    ] {
+        let stamp = world.stamp();
+        let who = &mut world.people.get_mut("alice").unwrap().1;
+        let envelope = who.write(stamp, mpac_wire::payload::IntentWithdraw::new(intent("i")));
+        let text = envelope.to_json().replace("INTENT_WITHDRAW", "INTENT_ANNOUNCE");
+        let text = text.replace(r#"{"intent_id":"i"}"#, &payload);
+        let refused = error(&world.frame(conn, &text), "alice");
+        assert_eq!(refused.error_code, ErrorCode::MalformedMessage, "{}", refused.description);
+        assert!(refused.description.len() < 1000);
+    }
+}
+
+#[test]
+fn a_pair_hears_of_the_same_part_once() {
+    covers!("CON-22", "INT-13", "D-079");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("bob", "j", &["b", "c"]);
+    world.announce("alice", "i", &["a"]);
+    let mut update = |scope: Scope| {
+        let mut update = IntentUpdate::new(intent("i"));
+        update.scope = Some(scope);
+        heard(&world.say("alice", update), "bob").len() - 1
+    };
+    let files = |names: &[&str]| Scope::files(names.to_vec());
+    assert_eq!(update(files(&["a", "b"])), 1);
+    assert_eq!(update(files(&["a"])), 0);
+    assert_eq!(update(files(&["a", "b"])), 0, "the conflict about b is still open");
+    assert_eq!(update(files(&["a", "b", "c"])), 1);
+    let pattern = |text: &str| {
+        let mut scope = Scope::new("resource_path".into());
+        scope.pattern = Some(text.to_owned());
+        scope
+    };
+    assert_eq!(update(pattern("q/**")), 0);
+    assert_eq!(update(pattern("q/*")), 0, "narrower is no growth");
 }

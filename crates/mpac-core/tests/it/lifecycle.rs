@@ -57,7 +57,7 @@ fn a_record_out_of_turn_is_refused_and_changes_nothing() {
 
 #[test]
 fn the_same_records_give_the_same_session_byte_for_byte() {
-    covers!("SES-07", "D-037", "REC-29");
+    covers!("SES-07", "D-037");
     let mut world = World::of(&["alice", "bob"]);
     world.announce("alice", "i1", &["a.py"]);
     world.announce("bob", "i2", &["a.py"]);
@@ -73,4 +73,44 @@ fn the_same_records_give_the_same_session_byte_for_byte() {
     assert_eq!(again, world.coordinator);
     let text = |coordinator: &Coordinator| serde_json::to_string(&coordinator.snapshot()).unwrap();
     assert_eq!(text(&again), text(&world.coordinator));
+}
+
+#[test]
+fn after_the_close_nothing_is_said_of_its_own_accord() {
+    covers!("D-033", "BYE-09", "SES-14");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("alice", "i", &["x"]);
+    world.announce("bob", "j", &["x"]);
+    world.wait(91.0);
+    world.close();
+    assert_eq!(world.coordinator.next_deadline(), None);
+    assert_eq!(world.wait(10_000.0).len(), 0);
+    // Bob's intent is suspended; his late goodbye is relayed and brings nothing back.
+    assert_eq!(heard(&world.say("bob", Goodbye::new("completed".into())), "alice"), ["GOODBYE"]);
+}
+
+#[test]
+fn a_proposal_whose_intent_is_over_is_rejected_once() {
+    covers!("OPS-14", "OPS-11", "OPS-30", "D-093", "CAS-01");
+    let mut config = crate::world::config();
+    config.compliance_profile = mpac_wire::names::ComplianceProfile::Governance;
+    config.governance.intent_expiry_grace_sec = Some(mpac_wire::Seconds::ZERO);
+    let mut world = World::with(config);
+    world.join("bob", &[mpac_wire::names::Role::Contributor]);
+    world.announce("bob", "i1", &["x"]);
+    world.announce("bob", "i2", &["y"]);
+    let mut propose =
+        mpac_wire::payload::OpPropose::new("o".parse().unwrap(), "x".to_owned(), "replace".into());
+    propose.intent_id = Some("i1".parse().unwrap());
+    world.say("bob", propose);
+    let sequence = |world: &World| world.coordinator.snapshot().operations.unwrap()[0].sequence.clone();
+    let first = sequence(&world);
+    world.withdraw("bob", "i2");
+    // It goes on under the intent it was proposed under, whatever the commit names.
+    let done = world.say("bob", commit_payload("o", Some("i2"), "x", "", "new"));
+    assert_eq!(heard(&done, "bob"), ["OP_COMMIT"]);
+    assert_eq!(sequence(&world), first);
+    // A stale reference matters less than an intent that is over.
+    let late = world.say("bob", commit_payload("p", Some("i2"), "a.py", "zero", "new"));
+    assert_eq!(heard(&late, "bob"), ["OP_REJECT p intent_terminated"]);
 }

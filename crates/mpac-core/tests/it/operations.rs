@@ -106,7 +106,7 @@ fn a_repeated_op_id_is_stale_for_commits_and_malformed_for_proposals() {
 
 #[test]
 fn a_proposal_is_shown_to_reviewers_and_may_be_committed_by_its_proposer() {
-    covers!("OPS-01", "OPS-28", "D-103", "OPS-30");
+    covers!("OPS-01", "OPS-28", "D-103");
     let mut world = World::of(&["alice", "bob"]);
     world.join("rita", &[Role::Reviewer]);
     world.announce("alice", "i", &["a.py"]);
@@ -164,4 +164,21 @@ fn an_uncoordinated_write_on_somebody_s_scope_is_reported() {
     let Message::ConflictReport(report) = &deliveries.last().unwrap().message else { panic!() };
     assert_eq!((report.category.as_str(), report.severity.as_str()), ("concurrent_write", "high"));
     assert_eq!(report.related_ops, Some(vec![op("o")]));
+    assert_eq!(report.principal_a.as_ref().unwrap().as_str(), "bob");
+    assert_eq!(report.principal_b.as_ref().unwrap().as_str(), "alice");
+}
+
+#[test]
+fn contents_are_cut_out_however_they_are_written() {
+    covers!("OPS-22", "D-003", "D-010");
+    let mut world = World::of(&["alice", "bob"]);
+    let stamp = world.stamp();
+    let who = &mut world.people.get_mut("alice").unwrap().1;
+    let text = who.write(stamp, commit_payload("o", None, "x", "", "secret")).to_json();
+    let twice = text.replace(r#"}},"watermark""#, r#"},"file_changes":null},"watermark""#);
+    assert_ne!(text, twice);
+    let conn = world.people["alice"].0;
+    let relayed = world.frame(conn, &twice);
+    assert_eq!(heard(&relayed, "bob"), ["OP_COMMIT"]);
+    assert!(!relayed[0].text.contains("secret"), "{}", relayed[0].text);
 }

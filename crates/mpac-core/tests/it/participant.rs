@@ -94,13 +94,11 @@ fn every_message_of_the_reference_s_participant_in_its_member_order() {
             r#"{"op_id":"n","supersedes_op_id":"o","target":"t","reason":"r"}"#,
         ),
         (
-            who.report_conflict(
+            who.report_conflict_briefly(
                 stamp(),
                 "c".parse().unwrap(),
                 ("scope_overlap".into(), "medium".into()),
-                side("amy", "i"),
-                side("bob", "j"),
-                None,
+                (side("amy", "i"), side("bob", "j")),
             ),
             r#"{"conflict_id":"c","category":"scope_overlap","severity":"medium","principal_a":"amy","principal_b":"bob","intent_a":"i","intent_b":"j"}"#,
         ),
@@ -115,7 +113,7 @@ fn every_message_of_the_reference_s_participant_in_its_member_order() {
         ),
         (
             who.goodbye(stamp(), "user_exit".into(), IntentDisposition::Withdraw),
-            r#"{"reason":"user_exit","intent_disposition":"withdraw","active_intents":["i"]}"#,
+            r#"{"reason":"user_exit","intent_disposition":"withdraw"}"#,
         ),
     ];
     for (at, (envelope, payload)) in cases.iter().enumerate() {
@@ -128,17 +126,57 @@ fn every_message_of_the_reference_s_participant_in_its_member_order() {
 
 #[test]
 fn an_intent_counts_when_its_echo_is_back() {
-    covers!("PAR-12", "PAR-09", "LAM-08", "PAR-01");
+    covers!("PAR-12", "PAR-09", "BYE-02");
     let mut world = World::of(&["alice", "bob"]);
-    world.announce("alice", "i", &["a"]);
-    let own = |world: &World, name: &str| world.people[name].1.intents().clone();
-    assert!(own(&world, "alice")[&intent("i")].accepted);
-    // Refused: somebody else's id.
+    let own = |world: &World, name: &str| {
+        let ids: Vec<String> = world.people[name].1.intents().keys().map(ToString::to_string).collect();
+        (ids.join(" "), world.people[name].1.unanswered().count())
+    };
+    let stamp = world.stamp();
+    let who = &mut world.people.get_mut("alice").unwrap().1;
+    let announce = who.announce(stamp, intent("i"), "o".into(), Scope::files(["a"]), None);
+    assert_eq!(own(&world, "alice"), (String::new(), 1));
+    world.send("alice", &announce);
+    assert_eq!(own(&world, "alice"), ("i".to_owned(), 0));
+    // Refused, under an id that is somebody else's, and under one of its own: what was accepted stays.
     world.announce("bob", "i", &["a"]);
-    assert_eq!(own(&world, "bob").len(), 0);
-    world.withdraw("alice", "i");
-    assert_eq!(own(&world, "alice").len(), 0);
-    assert!(world.people["alice"].1.lamport() > world.people["bob"].1.lamport() / 2);
+    world.announce("alice", "i", &["b"]);
+    assert_eq!(own(&world, "bob"), (String::new(), 0));
+    assert_eq!(own(&world, "alice"), ("i".to_owned(), 0));
+    let mut second = mpac_wire::payload::IntentAnnounce::new(intent("j"), "o".into(), Scope::files(["a"]));
+    second.supersedes_intent_id = Some(intent("i"));
+    world.say("alice", second);
+    assert_eq!(own(&world, "alice").0, "j");
+    let stamp = world.stamp();
+    let goodbye = world.people.get_mut("alice").unwrap().1.goodbye(
+        stamp,
+        "user_exit".into(),
+        IntentDisposition::Withdraw,
+    );
+    assert!(goodbye.payload.get().ends_with(r#""active_intents":["j"]}"#));
+    world.withdraw("alice", "j");
+    assert_eq!(own(&world, "alice").0, "");
+}
+
+#[test]
+fn the_clock_follows_what_is_heard_but_not_off_the_end() {
+    covers!("LAM-08", "PAR-01", "LAM-17");
+    let mut bob = World::participant("bob", 1, &[Role::Contributor]);
+    let hear = |bob: &mut mpac_core::Participant, value: u64| {
+        let text = format!(
+            r#"{{"protocol":"MPAC","version":"0.1.13","message_type":"GOODBYE","message_id":"x","session_id":"s","sender":{{"principal_id":"eve","principal_type":"agent","sender_instance_id":"e"}},"ts":"2026-01-02T03:04:05Z","payload":{{"reason":"r"}},"watermark":{{"kind":"lamport_clock","value":{value}}}}}"#
+        );
+        let received = Received::parse(text, &Limits::default()).unwrap();
+        bob.hear(received.envelope(), &received.envelope().message().unwrap());
+        bob.lamport()
+    };
+    assert_eq!(hear(&mut bob, 40), 41);
+    assert_eq!(hear(&mut bob, 7), 42);
+    assert_eq!(
+        hear(&mut bob, mpac_wire::Watermark::MAX_LAMPORT),
+        43,
+        "a value that leaves no room is not adopted"
+    );
 }
 
 #[test]
@@ -163,8 +201,9 @@ fn a_message_of_a_past_epoch_is_dropped() {
     assert_eq!(bob.hear(&status, &heartbeat), Hearing::Fresh);
     let (stale, message) = close(4, coordinator);
     assert_eq!(bob.hear(&stale, &message), Hearing::Stale);
-    let (forged, message) = close(5, "mallory");
-    bob.hear(&forged, &message);
+    // Anybody may put an epoch into an envelope: it fences nobody off, and closes nothing.
+    let (forged, message) = close(1 << 40, "mallory");
+    assert_eq!(bob.hear(&forged, &message), Hearing::Fresh);
     assert!(!bob.is_closed() && bob.intents().len() == 1);
     let (real, message) = close(5, coordinator);
     bob.hear(&real, &message);

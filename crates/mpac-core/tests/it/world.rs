@@ -52,6 +52,8 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     pub(crate) people: BTreeMap<String, (ConnId, Participant)>,
     connections: BTreeMap<ConnId, String>,
+    /// Who speaks on which connection, by the core's notices.
+    bound: BTreeMap<ConnId, String>,
     next_id: u64,
     /// Everything that was applied, for replays.
     pub(crate) log: Vec<Record>,
@@ -109,6 +111,7 @@ impl World {
             now,
             people: BTreeMap::new(),
             connections: BTreeMap::new(),
+            bound: BTreeMap::new(),
             next_id: 0,
             log: Vec::new(),
             steps: Vec::new(),
@@ -233,6 +236,12 @@ impl World {
                     assert_eq!(StateRef::of(&content), state_ref);
                     self.files.insert(path, content);
                 }
+                Output::Notice(Notice::Bound { conn, principal }) => {
+                    assert!(self.bound.insert(conn, principal.to_string()).is_none(), "bound twice");
+                }
+                Output::Notice(Notice::Unbound { conn }) => {
+                    assert!(self.bound.remove(&conn).is_some(), "unbound without having been bound");
+                }
                 Output::Notice(_) | Output::Workspace { .. } | Output::Answer { .. } => {}
             }
         }
@@ -241,15 +250,13 @@ impl World {
 
     fn deliver(&mut self, to: &Recipients, text: &str, deliveries: &mut Vec<Delivery>) {
         let names: Vec<String> = match to {
-            Recipients::All => {
-                let view = self.coordinator.snapshot().participants.unwrap();
-                let present = view.iter().filter(|record| record.departed != Some(true));
-                present.map(|record| record.principal_id.to_string()).collect()
-            }
+            // As a host does it: the connections that are bound, by their notices.
+            Recipients::All => self.bound.values().cloned().collect(),
             Recipients::Conn(conn) => vec![self.connections[conn].clone()],
             Recipients::Only(list) => {
                 assert!(!list.is_empty() && list.is_sorted(), "{list:?}");
-                list.iter().map(ToString::to_string).collect()
+                let named = list.iter().map(ToString::to_string);
+                named.filter(|name| self.bound.values().any(|bound| bound == name)).collect()
             }
         };
         let received =

@@ -119,7 +119,7 @@ object! {
         /// How the provider is.
         req provider_status: ProviderStatus,
         /// For people; null and absent are told apart here.
-        opt status_detail: Nullable<String>,
+        tri status_detail: Nullable<String>,
         /// When that was found out.
         req checked_at: ClaimedTime,
         /// What else could be used.
@@ -243,7 +243,7 @@ object! {
         /// How the provider is.
         req provider_status: ProviderStatus,
         /// For people; null and absent are told apart here.
-        opt status_detail: Nullable<String>,
+        tri status_detail: Nullable<String>,
         /// What else could be used.
         opt alternatives: Vec<Alternative>,
         /// Whether a planned switch is confirmed (D-060).

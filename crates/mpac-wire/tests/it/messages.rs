@@ -164,7 +164,7 @@ fn an_error_names_the_member_by_its_path() {
         (
             "INTENT_ANNOUNCE",
             r#"{"intent_id":"","objective":"o","scope":{"kind":"x"}}"#,
-            r#"payload.intent_id: invalid value: string "", expected a non-empty identifier"#,
+            "payload.intent_id: an identifier has 1 to 256 bytes",
         ),
         (
             "INTENT_ANNOUNCE",

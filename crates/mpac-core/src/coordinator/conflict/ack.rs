@@ -22,14 +22,19 @@ pub(in super::super) fn handle(
     if record.principals.binary_search(principal).is_err() {
         return Err(Refusal::NotRelated { principal: principal.clone(), conflict: ack.conflict_id.clone() });
     }
-    // An ack of a kind we do not know says no more than "seen".
-    let on = if ack.ack_type == AckType::Disputed { Event::Disputed } else { Event::Acked };
+    let on = match ack.ack_type {
+        AckType::Seen | AckType::Accepted => Event::Acked,
+        // What we do not know moves nothing, as a dispute.
+        _ => Event::Disputed,
+    };
     if next(Some(record.state), on).is_none() {
         return Err(Refusal::ConflictState { conflict: ack.conflict_id.clone(), state: record.state });
     }
     session.move_conflict(&ack.conflict_id, on);
     let at = session.now;
     if let Some(record) = session.conflicts.get_mut(&ack.conflict_id) {
+        // One of each kind and person is remembered, so that repeating oneself costs nothing.
+        record.acks.retain(|(who, what, _)| (who, what) != (principal, &ack.ack_type));
         record.acks.push((principal.clone(), ack.ack_type.clone(), at));
     }
     cascade::relay_as_it_came(out, facts);

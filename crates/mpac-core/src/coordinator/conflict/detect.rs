@@ -12,7 +12,7 @@ use super::super::gate::sorted;
 use super::super::governance::timeout;
 use super::super::intent::race_lock;
 use super::super::outbox::{Outbox, listed};
-use super::super::records::Conflict;
+use super::super::records::{Conflict, Side};
 use super::super::state::Session;
 use crate::config::ReportAudience;
 use crate::output::Recipients;
@@ -28,6 +28,7 @@ pub(in super::super) fn overlaps(session: &mut Session, out: &mut Outbox, id: &I
             && other != *id
             && !(race_lock::is_on(session) && Some(&record.owner) == owner.as_ref()) // D-075
             && let Some(found) = overlap(part, &record.scope)
+            && let Some(found) = news(session, id, &other, found)
         {
             others.push((record.sequence, other, found));
         }
@@ -35,6 +36,23 @@ pub(in super::super) fn overlaps(session: &mut Session, out: &mut Outbox, id: &I
     others.sort_by_key(|(sequence, ..)| *sequence);
     for (_, other, found) in others {
         overlap_conflict(session, out, id, &other, &found);
+    }
+}
+
+/// What of an overlap no open conflict of the two intents names yet (CON-22).
+fn news(session: &Session, one: &IntentId, other: &IntentId, found: Overlap) -> Option<Overlap> {
+    let open = session.disputes_by_intent.get(one).into_iter().flatten();
+    let both = open.filter_map(|id| session.conflicts.get(id)).filter(|it| it.intents.contains(other));
+    let known: Vec<&Overlap> = both.filter_map(|conflict| conflict.part.as_ref()).collect();
+    match found {
+        Overlap::Assumed => (!known.contains(&&Overlap::Assumed)).then_some(Overlap::Assumed),
+        Overlap::Shared(names) => {
+            let told = |name: &String| {
+                known.iter().any(|part| matches!(part, Overlap::Shared(names) if names.contains(name)))
+            };
+            let left: Vec<String> = names.into_iter().filter(|name| !told(name)).collect();
+            (!left.is_empty()).then_some(Overlap::Shared(left))
+        }
     }
 }
 
@@ -67,8 +85,9 @@ fn overlap_conflict(
         principals: sorted([a.0.clone(), b.0.clone()]),
         intents: [new.clone(), old.clone()].into(),
         ops: Vec::new(),
-        a: Some(a),
-        b: Some(b),
+        a: Some((a.0, Some(a.1))),
+        b: Some((b.0, Some(b.1))),
+        part: Some(found.clone()),
     };
     report(session, out, found);
 }
@@ -98,6 +117,8 @@ pub(in super::super) fn concurrent_writes(session: &mut Session, out: &mut Outbo
     held.sort();
     held.dedup();
     let Some((_, first, holder)) = held.first().cloned() else { return };
+    let intent = writes.first().and_then(|op| session.operations.get(op)).and_then(|op| op.intent.clone());
+    let intent = intent.filter(|intent| session.intents.contains_key(intent));
     let found = Found {
         category: ConflictCategory::ConcurrentWrite,
         severity: Severity::High,
@@ -107,11 +128,12 @@ pub(in super::super) fn concurrent_writes(session: &mut Session, out: &mut Outbo
             "{author} changed {}, which {first} of {holder} covers",
             listed(&targets)
         ),
-        principals: sorted(held.iter().map(|(.., owner)| owner.clone()).chain([author])),
+        principals: sorted(held.iter().map(|(.., owner)| owner.clone()).chain([author.clone()])),
         intents: held.into_iter().map(|(_, id, _)| id).collect(),
         ops: writes,
-        a: None,
-        b: Some((holder, first)),
+        a: Some((author, intent)),
+        b: Some((holder, Some(first))),
+        part: None,
     };
     report(session, out, found);
 }
@@ -140,8 +162,10 @@ struct Found {
     principals: Vec<PrincipalId>,
     intents: Vec<IntentId>,
     ops: Vec<OpId>,
-    a: Option<(PrincipalId, IntentId)>,
-    b: Option<(PrincipalId, IntentId)>,
+    a: Option<Side>,
+    b: Option<Side>,
+    /// What they overlap in, for overlaps of scopes.
+    part: Option<Overlap>,
 }
 
 /// Registers a conflict and tells those it concerns. `*_a` is the newer side, `*_b` the older (`spec/wire.md` §6.18).
@@ -160,8 +184,8 @@ fn report(session: &mut Session, out: &mut Outbox, found: Found) {
     message.description = Some(found.description.clone());
     message.principal_a = found.a.as_ref().map(|(principal, _)| principal.clone());
     message.principal_b = found.b.as_ref().map(|(principal, _)| principal.clone());
-    message.intent_a = found.a.as_ref().map(|(_, intent)| intent.clone());
-    message.intent_b = found.b.as_ref().map(|(_, intent)| intent.clone());
+    message.intent_a = found.a.as_ref().and_then(|(_, intent)| intent.clone());
+    message.intent_b = found.b.as_ref().and_then(|(_, intent)| intent.clone());
     message.involved_principals = Some(found.principals.clone());
     let to = audience(session, &found.principals);
     let message_id = out.send(session, to, message);
@@ -178,6 +202,7 @@ fn report(session: &mut Session, out: &mut Outbox, found: Found) {
         principals: found.principals,
         a: found.a,
         b: found.b,
+        part: found.part,
         state: State::Open,
         created_at: session.now,
         report: Some(message_id),

@@ -121,7 +121,7 @@ fn record(session: &Session, facts: &Facts<'_>, report: ConflictReport) -> Confl
     let owners = intents.iter().filter_map(|id| session.intents.get(id)).map(|intent| intent.owner.clone());
     let proposers = ops.iter().filter_map(|id| session.operations.get(id)).map(|op| op.proposer.clone());
     let side = |intent: Option<IntentId>| {
-        intent.and_then(|id| session.intents.get(&id).map(|intent| (intent.owner.clone(), id)))
+        intent.and_then(|id| session.intents.get(&id).map(|intent| (intent.owner.clone(), Some(id))))
     };
     Conflict {
         principals: sorted(owners.chain(proposers)),
@@ -137,6 +137,7 @@ fn record(session: &Session, facts: &Facts<'_>, report: ConflictReport) -> Confl
         ops,
         a: side(report.intent_a),
         b: side(report.intent_b),
+        part: None,
         state: State::Open,
         created_at: session.now,
         report: Some(facts.envelope.message_id.clone()),

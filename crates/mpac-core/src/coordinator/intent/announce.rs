@@ -51,7 +51,7 @@ pub(in super::super) fn handle(
 /// Duplicate, frozen scope, what it supersedes, race lock, in this order.
 fn plan(session: &Session, facts: &Facts<'_>, announce: IntentAnnounce) -> Result<Plan, Refusal> {
     let owner = facts.envelope.sender.principal_id.clone();
-    complete(&announce.scope)?;
+    complete(session, &announce.scope)?;
     let mut replaced = race_lock::replaced(session, &owner, &announce.scope);
     let reusable = |old: &Intent| {
         let over = old.state().is_terminal() || replaced.contains(&old.id);
@@ -102,12 +102,20 @@ fn superseded(session: &Session, owner: &PrincipalId, id: &IntentId) -> Result<(
     Ok(())
 }
 
-/// Whether the scope has the member its kind needs (SCO-01).
-pub(super) fn complete(scope: &Scope) -> Result<(), Refusal> {
-    match scope.missing_member() {
-        Some(member) => Err(Refusal::ScopeIncomplete { kind: scope.kind.as_str().to_owned(), member }),
-        None => Ok(()),
+/// Whether the scope has the member its kind needs, and nothing that would make comparing it expensive (SCO-01).
+pub(super) fn complete(session: &Session, scope: &Scope) -> Result<(), Refusal> {
+    if let Some(member) = scope.missing_member() {
+        return Err(Refusal::ScopeIncomplete { kind: scope.kind.as_str().to_owned(), member });
     }
+    let limits = &session.config.limits;
+    if scope.pattern.as_ref().is_some_and(|pattern| pattern.len() > limits.max_pattern_bytes) {
+        return Err(Refusal::ScopeEntryTooLong { member: "pattern", max: limits.max_pattern_bytes });
+    }
+    let mut entries = [&scope.resources, &scope.entities, &scope.task_ids].into_iter().flatten().flatten();
+    if entries.any(|entry| entry.len() > limits.max_entry_bytes) {
+        return Err(Refusal::ScopeEntryTooLong { member: "an entry", max: limits.max_entry_bytes });
+    }
+    Ok(())
 }
 
 /// Whether something that is not over still names the intent (D-024).

@@ -54,7 +54,7 @@ pub(in super::super) fn handle(
 
 /// Unknown, used ids, not theirs to claim, wrong state, in this order.
 fn plan(session: &Session, facts: &Facts<'_>, claim: &IntentClaim) -> Result<(), Refusal> {
-    complete(&claim.scope)?;
+    complete(session, &claim.scope)?;
     let id = &claim.original_intent_id;
     let original = session.intents.get(id).ok_or_else(|| Refusal::UnknownIntent(id.clone()))?;
     let duplicate = |field, value: &str| Err(Refusal::Duplicate { field, value: value.to_owned() });

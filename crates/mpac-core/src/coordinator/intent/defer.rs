@@ -29,7 +29,7 @@ pub(in super::super) fn handle(
         return Err(Refusal::CoordinatorOnly(facts.envelope.message_type.clone())); // DEF-10
     }
     let scope = deferred.scope.ok_or(Refusal::ScopeNeeded)?;
-    complete(&scope)?;
+    complete(session, &scope)?;
     if let Some(id) = &deferred.deferral_id
         && session.deferrals.get(id).is_some_and(|known| known.principal != principal)
     {

@@ -19,15 +19,15 @@ pub(in super::super) fn handle(
     facts: &Facts<'_>,
     update: IntentUpdate,
 ) -> Result<(), Refusal> {
+    if let Some(scope) = &update.scope {
+        complete(session, scope)?;
+    }
     let record = owned(session, facts, &update.intent_id)?;
     if record.state() != State::Active {
         return Err(Refusal::IntentState { intent: record.id.clone(), state: record.state() });
     }
     let grown = match &update.scope {
-        Some(scope) => {
-            complete(scope)?;
-            growth(scope, &record.scope)
-        }
+        Some(scope) => growth(scope, &record.scope),
         None => None,
     };
     let warning = match &grown {

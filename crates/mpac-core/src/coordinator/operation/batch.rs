@@ -18,11 +18,11 @@ use super::super::outbox::Outbox;
 use super::super::records::{Batch, Operation};
 use super::super::state::Session;
 use super::content::Upload;
-use super::{Guard, attach_to_conflicts, commit_guard};
+use super::{Guard, attach_to_conflicts, begins, commit_guard};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::scope::{contains_target, normalize};
-use crate::table::operation::{Event, State, next};
+use crate::table::operation::Event;
 
 /// The entries, judged one after the other.
 #[derive(Default)]
@@ -131,7 +131,7 @@ fn judge_entry(
 /// What others get: no contents, and only what was accepted (BAT-14).
 fn passed_on(facts: &Facts<'_>, batch: &OpBatchCommit, judged: &Judged) -> Result<Arc<str>, Refusal> {
     if judged.rejected.is_empty() {
-        return facts.without_contents(batch.file_changes.is_some());
+        return facts.without_contents("file_changes", batch.file_changes.is_some(), &batch.extra);
     }
     let text = facts.received.with_payload(|members| {
         members.remove("file_changes");
@@ -193,7 +193,7 @@ fn record(
         id: entry.op_id.clone(),
         intent: batch.intent_id.clone(),
         proposer: sender.clone(),
-        state: next(None, Event::Committed).unwrap_or(State::Committed), // the table has this row
+        state: begins(Event::Committed),
         target: entry.target.clone(),
         kind: entry.op_kind.clone(),
         before: Some(entry.state_ref_before.clone()),

@@ -2,8 +2,8 @@
 
 use alloc::string::String;
 
-use mpac_wire::OpId;
 use mpac_wire::payload::OpCommit;
+use mpac_wire::{IntentId, OpId};
 
 use super::super::cascade;
 use super::super::conflict::detect;
@@ -13,15 +13,17 @@ use super::super::outbox::Outbox;
 use super::super::records::Operation;
 use super::super::state::Session;
 use super::content::Upload;
-use super::{Guard, attach_to_conflicts, commit_guard, current, reject_too_late};
+use super::{Guard, attach_to_conflicts, begins, commit_guard, current, reject_too_late};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::scope::{contains_target, normalize};
-use crate::table::operation::{Event, State, next};
+use crate::table::operation::{Event, State};
 
 /// Everything that was checked.
 struct Plan {
     guard: Guard,
+    /// The intent it counts under.
+    intent: Option<IntentId>,
     /// It completes a proposal of its own (D-103).
     completes: bool,
     target: String,
@@ -35,24 +37,29 @@ pub(in super::super) fn handle(
     commit: OpCommit,
 ) -> Result<(), Refusal> {
     let plan = plan(session, facts, &commit)?;
-    let text = facts.without_contents(commit.file_changes.is_some())?;
-    let Plan { guard, completes, target, upload } = plan;
-    let content_missing = session.files.contains(&target) && !upload.has(&target);
+    let text = facts.without_contents("file_changes", commit.file_changes.is_some(), &commit.extra)?;
+    let Plan { guard, intent, completes, target, upload } = plan;
     let op = commit.op_id.clone();
-    let after = commit.state_ref_after.clone();
-    let event = if guard == Guard::TooLate { Event::ProposedTooLate } else { Event::Committed };
-    let record = record(session, facts, commit, event, guard, content_missing);
     if guard == Guard::TooLate {
-        reject_too_late(session, out, record);
+        if completes {
+            cascade::grace_over(session, out, &op);
+        } else {
+            let late = record(session, facts, commit, intent, Event::ProposedTooLate);
+            reject_too_late(session, out, late);
+        }
         return Ok(());
+    }
+    let after = commit.state_ref_after.clone();
+    let mut record = record(session, facts, commit, intent, Event::Committed);
+    record.uncoordinated = guard == Guard::Uncoordinated;
+    record.content_missing = session.files.contains(&target) && !upload.has(&target);
+    if !record.content_missing {
+        session.refs.insert(target, after); // OCC-04; without content the file is as it was (OCC-16)
     }
     if completes {
         complete(session, record);
     } else {
         session.register_operation(record);
-    }
-    if !content_missing {
-        session.refs.insert(target, after); // OCC-04; without content the file is as it was (OCC-16)
     }
     cascade::relay(out, facts, Recipients::All, text);
     upload.apply(session, out, &facts.envelope.sender.principal_id);
@@ -63,18 +70,23 @@ pub(in super::super) fn handle(
 
 /// Duplicate, intent, frozen target, state references, contents, in this order.
 fn plan(session: &Session, facts: &Facts<'_>, commit: &OpCommit) -> Result<Plan, Refusal> {
-    let completes = match session.operations.get(&commit.op_id) {
+    let known = session.operations.get(&commit.op_id);
+    let completes = match known {
         Some(known) => completes(facts, known, commit)?,
         None => false,
     };
-    let guard = commit_guard(session, commit.intent_id.as_ref())?;
+    // A proposal that is completed goes on under its own intent.
+    let proposed_under = known.filter(|_| completes).and_then(|known| known.intent.clone());
+    let intent = proposed_under.or_else(|| commit.intent_id.clone());
+    let guard = commit_guard(session, intent.as_ref())?;
     let target = normalize(&commit.target);
-    if guard != Guard::TooLate {
-        frozen::target(session, &target, commit.intent_id.as_ref())?;
+    if guard == Guard::TooLate {
+        return Ok(Plan { guard, intent, completes, target, upload: Upload::default() });
     }
+    frozen::target(session, &target, intent.as_ref())?;
     current(session, &target, &commit.state_ref_before)?;
     let upload = Upload::plan(session, commit.file_changes.as_ref(), &target, Some(&commit.state_ref_after))?;
-    Ok(Plan { guard, completes, target, upload })
+    Ok(Plan { guard, intent, completes, target, upload })
 }
 
 /// A known op_id is a repeat, unless it is the sender's own proposal (OPS-12, D-023, D-103).
@@ -104,17 +116,16 @@ fn record(
     session: &Session,
     facts: &Facts<'_>,
     commit: OpCommit,
+    intent: Option<IntentId>,
     event: Event,
-    guard: Guard,
-    content_missing: bool,
 ) -> Operation {
-    let scope = commit.intent_id.as_ref().and_then(|id| session.intents.get(id)).map(|intent| &intent.scope);
+    let scope = intent.as_ref().and_then(|id| session.intents.get(id)).map(|intent| &intent.scope);
     Operation {
         out_of_scope: scope.and_then(|scope| contains_target(scope, &commit.target)) == Some(false),
         id: commit.op_id,
-        intent: commit.intent_id,
+        intent,
         proposer: facts.envelope.sender.principal_id.clone(),
-        state: next(None, event).unwrap_or(State::Rejected), // the table has both rows
+        state: begins(event),
         target: commit.target,
         kind: commit.op_kind,
         before: Some(commit.state_ref_before),
@@ -123,8 +134,8 @@ fn record(
         created_at: session.now,
         change_ref: commit.change_ref,
         summary: commit.summary,
-        uncoordinated: guard == Guard::Uncoordinated,
-        content_missing,
+        uncoordinated: false,
+        content_missing: false,
         contested: false,
         grace_until: None,
         sequence: 0,
@@ -138,7 +149,6 @@ fn complete(session: &mut Session, committed: Operation) {
     if let Some(known) = session.operations.get_mut(&op) {
         *known = Operation {
             state: known.state,
-            intent: known.intent.clone().or(committed.intent),
             sequence: known.sequence,
             created_at: known.created_at,
             ..committed

@@ -16,6 +16,7 @@ use crate::refusal::Refusal;
 use crate::scope::{is_safe, normalize};
 
 /// Contents that have passed every check.
+#[derive(Default)]
 pub(super) struct Upload(Vec<(String, String, StateRef)>);
 
 impl Upload {

@@ -11,11 +11,11 @@ use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::records::Operation;
 use super::super::state::Session;
-use super::{Guard, attach_to_conflicts, current, reject_too_late, strict_guard};
+use super::{Guard, attach_to_conflicts, begins, current, reject_too_late, strict_guard};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::scope::{contains_target, normalize};
-use crate::table::operation::{Event, State, next};
+use crate::table::operation::Event;
 
 pub(in super::super) fn handle(
     session: &mut Session,
@@ -30,9 +30,9 @@ pub(in super::super) fn handle(
     let target = normalize(&propose.target);
     if guard != Guard::TooLate {
         frozen::target(session, &target, propose.intent_id.as_ref())?;
-    }
-    if let Some(stated) = &propose.state_ref_before {
-        current(session, &target, stated)?;
+        if let Some(stated) = &propose.state_ref_before {
+            current(session, &target, stated)?;
+        }
     }
     let too_late = guard == Guard::TooLate;
     let event = if too_late { Event::ProposedTooLate } else { Event::Proposed };
@@ -42,7 +42,7 @@ pub(in super::super) fn handle(
         id: propose.op_id,
         intent: propose.intent_id,
         proposer: facts.envelope.sender.principal_id.clone(),
-        state: next(None, event).unwrap_or(State::Rejected), // the table has both rows
+        state: begins(event),
         target: propose.target,
         kind: propose.op_kind,
         before: propose.state_ref_before,

@@ -16,12 +16,12 @@ use super::super::records::Operation;
 use super::super::state::Session;
 use super::content::Upload;
 use super::propose::show_to_reviewers;
-use super::{Guard, attach_to_conflicts, commit_guard, current, reject_too_late};
+use super::{Guard, attach_to_conflicts, begins, commit_guard, current, reject_too_late};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::scope::{contains_target, normalize};
 use crate::table::intent::State as IntentState;
-use crate::table::operation::{Event, State, next};
+use crate::table::operation::{Event, State};
 
 pub(in super::super) fn handle(
     session: &mut Session,
@@ -34,25 +34,23 @@ pub(in super::super) fn handle(
         return reassociate(session, out, facts, &supersede, &old);
     }
     let guard = commit_guard(session, supersede.intent_id.as_ref())?;
-    let target = normalize(&old.target);
-    if guard != Guard::TooLate {
-        frozen::target(session, &target, supersede.intent_id.as_ref())?;
+    if guard == Guard::TooLate {
+        let late = successor(session, facts, &supersede, &old, Event::ProposedTooLate);
+        reject_too_late(session, out, late);
+        return Ok(());
     }
+    let target = normalize(&old.target);
+    frozen::target(session, &target, supersede.intent_id.as_ref())?;
     if let Some(after) = &old.after {
         current(session, &target, after)?;
     }
     let upload =
         Upload::plan(session, supersede.file_changes.as_ref(), &target, supersede.state_ref_after.as_ref())?;
-    let text = facts.without_contents(supersede.file_changes.is_some())?;
-    let event = if guard == Guard::TooLate { Event::ProposedTooLate } else { Event::Committed };
+    let text = facts.without_contents("file_changes", supersede.file_changes.is_some(), &supersede.extra)?;
     let content_missing = session.files.contains(&target) && !upload.has(&target);
-    let mut record = successor(session, facts, &supersede, &old, event);
+    let mut record = successor(session, facts, &supersede, &old, Event::Committed);
     record.uncoordinated = guard == Guard::Uncoordinated;
     record.content_missing = content_missing;
-    if guard == Guard::TooLate {
-        reject_too_late(session, out, record);
-        return Ok(());
-    }
     let op = record.id.clone();
     session.register_operation(record);
     session.move_operation(&old.id, Event::Superseded);
@@ -141,7 +139,7 @@ fn successor(
         id: supersede.op_id.clone(),
         intent: supersede.intent_id.clone(),
         proposer: facts.envelope.sender.principal_id.clone(),
-        state: next(None, event).unwrap_or(State::Rejected), // the table has all three rows
+        state: begins(event),
         target: supersede.target.clone(),
         kind: supersede.op_kind.clone().unwrap_or_else(|| old.kind.clone()),
         before: old.after.clone(),
