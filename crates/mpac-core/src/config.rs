@@ -106,6 +106,8 @@ pub struct SessionConfig {
     pub default_intent_ttl_sec: Seconds,
     /// Who hears of a conflict.
     pub conflict_report_audience: ReportAudience,
+    /// Whether the session exists from the start, or only from its first accepted HELLO on (D-031).
+    pub opens_with_hello: bool,
     /// Whether COORDINATOR_STATUS heartbeats are sent while somebody is connected (REC-01).
     pub status_heartbeats: bool,
     /// What a frame may cost.
@@ -131,6 +133,7 @@ impl SessionConfig {
             enforce_lamport: true,
             default_intent_ttl_sec: Seconds::whole(300),
             conflict_report_audience: ReportAudience::default(),
+            opens_with_hello: false,
             status_heartbeats: true,
             limits: Limits::default(),
             workspace: BTreeMap::new(),

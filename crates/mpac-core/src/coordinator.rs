@@ -61,6 +61,8 @@ impl Coordinator {
             lamport: LamportClock::default(),
             started_at: now,
             now,
+            unopened: config.opens_with_hello,
+            vacancy: true,
             closed: false,
             members: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -119,6 +121,7 @@ impl Coordinator {
                 gate::unreadable(&mut self.session, &mut out, from, problem)
             }
             Input::Disconnect { conn } => session::connection::lost(&mut self.session, &mut out, *conn),
+            Input::Command(Command::Vacancy(vacancy)) => self.session.vacancy = *vacancy,
             Input::Command(Command::Close { reason, disposition }) => {
                 session::close::apply(&mut self.session, &mut out, reason, disposition);
             }

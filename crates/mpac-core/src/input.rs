@@ -78,10 +78,13 @@ pub enum Input {
     Timeout,
 }
 
-/// What only a local administrator may ask for (SRV-15).
+/// What only the host or a local administrator may say (SRV-15).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "as for Input")]
 pub enum Command {
+    /// Whether the host has room for one more session. Matters only to a session that is not open yet; until the host
+    /// says otherwise there is room (SES-02).
+    Vacancy(bool),
     /// End the session (SES-08, SES-13).
     Close {
         /// Why.

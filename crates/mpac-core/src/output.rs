@@ -116,6 +116,8 @@ impl HangUpReason {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "as for Output")]
 pub enum Notice {
+    /// The first HELLO was accepted: from here on the session exists (D-031).
+    Opened,
     /// From here on the connection is one of "all" and speaks for this principal (D-015).
     Bound {
         /// The connection.

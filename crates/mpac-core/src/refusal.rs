@@ -35,6 +35,9 @@ pub enum Refusal {
         /// The one in the message.
         found: SessionId,
     },
+    /// The server holds as many sessions as it may.
+    #[error("session {0:?} cannot be opened: this server holds as many sessions as it may")]
+    NoVacancy(SessionId),
     /// The session is over.
     #[error("the session is closed; only GOODBYE is accepted")]
     SessionClosed,
@@ -343,6 +346,7 @@ impl Refusal {
             Self::VersionMismatch(_) => C::VersionMismatch,
             Self::ForeignSession { .. }
             | Self::NotAdmitted
+            | Self::NoVacancy(_)
             | Self::UnknownIntent(_)
             | Self::UnknownConflict(_)
             | Self::UnknownParticipant(_)
@@ -387,6 +391,7 @@ impl Refusal {
             Self::WrongProtocol(_) => "ENV-03",
             Self::VersionMismatch(_) => "ENV-05",
             Self::ForeignSession { .. } => "ENV-13",
+            Self::NoVacancy(_) => "SES-02",
             Self::SessionClosed => "SES-14",
             Self::CoordinatorId(_) => "SEC-05",
             Self::NotAdmitted => "SES-24",

@@ -241,7 +241,8 @@ fn refused_hello(session: &mut Session, out: &mut Outbox, conn: ConnId) {
 fn beside_the_protocol(session: &Session, out: &mut Outbox, conn: ConnId, request: Request) {
     out.0.push(match request {
         Request::SessionSummary => {
-            let summary = View::new(session).summary();
+            let view = View::new(session);
+            let summary = if session.unopened { view.not_found() } else { view.summary() };
             let answer = SessionSummaryResponse::new(SidebandType::SessionSummaryResponse, summary);
             Output::Answer { conn, text: sideband::to_json(&answer).into() }
         }

@@ -63,6 +63,10 @@ pub(crate) struct Session {
     pub(crate) lamport: LamportClock,
     pub(crate) started_at: Timestamp,
     pub(crate) now: Timestamp,
+    /// Does not exist yet for anybody outside: nobody has said HELLO (D-031).
+    pub(crate) unopened: bool,
+    /// The host has room for it.
+    pub(crate) vacancy: bool,
     pub(crate) closed: bool,
     pub(crate) members: BTreeMap<PrincipalId, Member>,
     pub(crate) connections: BTreeMap<ConnId, Connection>,

@@ -68,6 +68,20 @@ impl<'a> View<'a> {
         self.session.closed
     }
 
+    /// What SESSION_SUMMARY answers about a session that does not exist (`spec/wire.md` §7).
+    pub fn not_found(&self) -> SessionSummary {
+        let id = self.session.config.session_id.clone();
+        let none = || Integer::new(0);
+        let mut summary = SessionSummary::new(id, none(), none(), none(), Vec::new(), Vec::new(), Vec::new());
+        summary.error = Some("session_not_found".into());
+        summary
+    }
+
+    /// Whether somebody has joined: before, the session does not exist for anybody outside (D-031).
+    pub fn is_open(&self) -> bool {
+        !self.session.unopened
+    }
+
     /// What SESSION_SUMMARY answers (SRV-11). The host fills in `workspace_dir`, of which the core knows nothing.
     pub fn summary(&self) -> SessionSummary {
         let session = self.session;

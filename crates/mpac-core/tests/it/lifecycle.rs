@@ -114,3 +114,36 @@ fn a_proposal_whose_intent_is_over_is_rejected_once() {
     let late = world.say("bob", commit_payload("p", Some("i2"), "a.py", "zero", "new"));
     assert_eq!(heard(&late, "bob"), ["OP_REJECT p intent_terminated"]);
 }
+
+#[test]
+fn a_session_may_begin_with_its_first_hello() {
+    covers!("SES-02", "D-031", "SRV-11");
+    let mut config = crate::world::config();
+    config.opens_with_hello = true;
+    let mut world = World::with(config);
+    let conn = world.connect("bob");
+    let bob = World::participant("bob", 1, &[mpac_wire::names::Role::Contributor]);
+    world.people.insert("bob".to_owned(), (conn, bob));
+    let summary = |world: &mut World| {
+        world.frame(conn, r#"{"type":"SESSION_SUMMARY"}"#);
+        let mpac_core::Output::Answer { text, .. } = &world.steps.last().unwrap().outputs[0] else {
+            panic!()
+        };
+        text.to_string()
+    };
+    assert!(
+        summary(&mut world)
+            .contains(r#""error":"session_not_found","workspace_dir":null,"participant_count":0"#)
+    );
+    let vacancy = |left| Input::Command(mpac_core::Command::Vacancy(left));
+    world.input(vacancy(false));
+    assert_eq!(error(&world.hello("bob"), "bob").error_code, ErrorCode::InvalidReference);
+    assert!(!world.coordinator.view().is_open());
+    world.input(vacancy(true));
+    assert_eq!(heard(&world.hello("bob"), "bob"), ["SESSION_INFO"]);
+    assert!(matches!(
+        world.steps.last().unwrap().outputs[0],
+        mpac_core::Output::Notice(mpac_core::Notice::Opened)
+    ));
+    assert!(summary(&mut world).contains(r#""participant_count":1"#));
+}

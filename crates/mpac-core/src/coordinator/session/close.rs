@@ -23,6 +23,11 @@ pub(in super::super) fn apply(
     if session.closed {
         return;
     }
+    if session.unopened {
+        // Nobody is there to be told, and nothing happened that could be summed up.
+        session.closed = true;
+        return;
+    }
     if *disposition != CloseDisposition::ExpireAll {
         let active: Vec<IntentId> = session.live.values().flatten().cloned().collect();
         for id in &active {

@@ -14,7 +14,7 @@ use super::super::records::Member;
 use super::super::state::Session;
 use super::{connection, liveness};
 use crate::input::ConnId;
-use crate::output::{HangUpReason, Recipients};
+use crate::output::{HangUpReason, Notice, Recipients};
 use crate::refusal::Refusal;
 
 /// What was found out before anything changes.
@@ -38,6 +38,9 @@ pub(in super::super) fn handle(
 }
 
 fn plan(session: &Session, facts: &Facts<'_>, hello: &Hello) -> Result<Join, Refusal> {
+    if session.unopened && !session.vacancy {
+        return Err(Refusal::NoVacancy(session.config.session_id.clone())); // SES-02
+    }
     let sender = &facts.envelope.sender;
     let principal = &sender.principal_id;
     let before = session.members.get(principal).and_then(|member| member.conn.map(|conn| (member, conn)));
@@ -89,6 +92,10 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
         joined,
     };
     session.members.insert(principal.clone(), member);
+    if core::mem::take(&mut session.unopened) {
+        session.started_at = session.now;
+        out.notice(Notice::Opened);
+    }
     connection::bind(session, out, facts.conn, &principal);
     count_as_received(session, out, facts);
     // SESSION_INFO comes before anything else that goes to the joiner (HEL-02).
