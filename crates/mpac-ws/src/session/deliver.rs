@@ -146,6 +146,8 @@ impl Delivery {
                 }
                 self.workspace.put(&path, file);
             }
+            // Sessions served here exist from the start, or their door opens them.
+            Notice::Opened => {}
             Notice::Closed { reason } => self.events.closed(reason.as_str()),
         }
     }
