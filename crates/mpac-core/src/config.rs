@@ -61,6 +61,17 @@ pub enum UnknownTypes {
     Reject,
 }
 
+/// Who authorises operations in a pre-commit session (D-097).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OperationAuthorization {
+    /// The coordinator, as soon as nothing blocks them.
+    #[default]
+    Auto,
+    /// A reviewer, owner or arbiter, by a RESOLUTION naming the operation or batch (D-084).
+    Review,
+}
+
 /// Who hears of a conflict, beside what its own members do (D-108).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -106,6 +117,8 @@ pub struct SessionConfig {
     pub default_intent_ttl_sec: Seconds,
     /// Who hears of a conflict.
     pub conflict_report_audience: ReportAudience,
+    /// Who authorises operations in a pre-commit session.
+    pub operation_authorization: OperationAuthorization,
     /// Whether the session exists from the start, or only from its first accepted HELLO on (D-031).
     pub opens_with_hello: bool,
     /// Whether COORDINATOR_STATUS heartbeats are sent while somebody is connected (REC-01).
@@ -133,6 +146,7 @@ impl SessionConfig {
             enforce_lamport: true,
             default_intent_ttl_sec: Seconds::whole(300),
             conflict_report_audience: ReportAudience::default(),
+            operation_authorization: OperationAuthorization::default(),
             opens_with_hello: false,
             status_heartbeats: true,
             limits: Limits::default(),
@@ -148,8 +162,11 @@ impl SessionConfig {
         if self.security_profile != SecurityProfile::Open {
             return unsupported("security_profile", self.security_profile.as_str());
         }
-        if self.execution_model != ExecutionModel::PostCommit {
-            return unsupported("execution_model", self.execution_model.as_str());
+        match self.execution_model {
+            ExecutionModel::PostCommit => {}
+            ExecutionModel::PreCommit if self.is_governed() => {}
+            ExecutionModel::PreCommit => return Err(ConfigError::PreCommitInCore), // SES-05
+            _ => return unsupported("execution_model", self.execution_model.as_str()),
         }
         if !matches!(
             self.compliance_profile,

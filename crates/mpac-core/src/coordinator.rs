@@ -127,6 +127,7 @@ impl Coordinator {
             }
             Input::Timeout => {}
         }
+        operation::authorise::settle(&mut self.session, &mut out);
         Ok(Step { outputs: out.0, next_deadline: self.next_deadline() })
     }
 

@@ -4,8 +4,8 @@ use alloc::string::String;
 
 use mpac_wire::names::ErrorCode;
 use mpac_wire::{
-    ClaimId, ConflictId, DecodeError, IntentId, MessageType, OpId, PrincipalId, Raw, SessionId, StateRef,
-    Timestamp,
+    BatchId, ClaimId, ConflictId, DecodeError, IntentId, MessageType, OpId, PrincipalId, Raw, SessionId,
+    StateRef, Timestamp,
 };
 use thiserror::Error;
 
@@ -262,6 +262,26 @@ pub enum Refusal {
     /// No such operation or batch.
     #[error("unknown operation {0}")]
     UnknownOperation(OpId),
+    /// A completion before the authorisation.
+    #[error("operation {0} is not authorised yet: wait for COORDINATOR_STATUS authorization")]
+    NotAuthorised(OpId),
+    /// An entry of an all-or-nothing batch that would have to wait.
+    #[error("operation {0} is blocked by a conflict, a freeze or a newer state")]
+    Blocked(OpId),
+    /// A completion that leaves out entries of an all-or-nothing batch.
+    #[error("batch {batch} is all or nothing: complete all of its {entries} entries")]
+    BatchIncomplete {
+        /// Which.
+        batch: BatchId,
+        /// How many entries it has.
+        entries: usize,
+    },
+    /// The sender may not review this.
+    #[error("{0} may not review this: that takes a reviewer, owner or arbiter other than the proposer")]
+    MayNotReview(PrincipalId),
+    /// A review that decides nothing.
+    #[error("payload.decision: a proposal is approved or rejected, not {0}")]
+    ReviewDecision(mpac_wire::names::Decision),
     /// A batch of which everything is settled.
     #[error("nothing of batch {0} is pending")]
     NothingPending(OpId),
@@ -335,6 +355,8 @@ impl Refusal {
             | Self::IntentNeeded
             | Self::ClaimDecision(_)
             | Self::ScopeNeeded
+            | Self::ReviewDecision(_)
+            | Self::BatchIncomplete { .. }
             | Self::AfterNeeded(_)
             | Self::UnknownAtomicity(_)
             | Self::BatchSize { .. }
@@ -352,6 +374,7 @@ impl Refusal {
             | Self::UnknownParticipant(_)
             | Self::UnknownOperation(_)
             | Self::NothingPending(_)
+            | Self::Blocked(_)
             | Self::ForeignIntent(_)
             | Self::WrongOwner { .. }
             | Self::OwnClaim(_)
@@ -373,6 +396,8 @@ impl Refusal {
             | Self::MayNotResolve { .. }
             | Self::MayNotDecide { .. }
             | Self::MayNotReject(_)
+            | Self::MayNotReview(_)
+            | Self::NotAuthorised(_)
             | Self::NotAuthor { .. }
             | Self::NoAuthority(_) => C::AuthorizationFailed,
             Self::StaleIntent(_) => C::StaleIntent,
@@ -428,6 +453,10 @@ impl Refusal {
             Self::ScopeNeeded => "DEF-02",
             Self::StaleIntent(_) => "LCK-01",
             Self::UnknownOperation(_) | Self::MayNotReject(_) => "OPS-17",
+            Self::NotAuthorised(_) => "OPS-09",
+            Self::Blocked(_) => "OPS-07",
+            Self::BatchIncomplete { .. } => "BAT-09",
+            Self::MayNotReview(_) | Self::ReviewDecision(_) => "D-084",
             Self::NothingPending(_) => "BAT-11",
             Self::NotAuthor { .. } => "OPS-19",
             Self::AfterNeeded(_) => "D-091",
@@ -489,6 +518,9 @@ pub enum ConfigError {
         /// Set to what.
         value: String,
     },
+    /// Core sessions commit at once (SES-05).
+    #[error("execution_model pre_commit needs a governance session: set compliance_profile to governance")]
+    PreCommitInCore,
     /// The workspace needs content hashes (OCC-17).
     #[error("a session with a workspace uses state_ref_format sha256, not {0:?}")]
     StateRefFormat(String),

@@ -224,6 +224,10 @@ object! {
         opt content_missing: bool,
         /// Its place in the order of receipt (OPS-30).
         opt sequence: Integer,
+        /// The committed operation it replaces once completed (D-099).
+        opt supersedes_op_id: OpId,
+        /// Who approved it, where a review is asked for (D-084).
+        opt approved_by: PrincipalId,
         /// Until when it outlives its intent (CAS-02).
         opt grace_until: Timestamp,
     }

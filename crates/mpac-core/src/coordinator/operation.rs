@@ -1,10 +1,12 @@
 //! The operation layer: who changes what, based on which state.
 
+pub(super) mod authorise;
 pub(super) mod batch;
 pub(super) mod commit;
 pub(super) mod content;
 pub(super) mod propose;
 pub(super) mod reject;
+mod request;
 pub(super) mod supersede;
 
 use mpac_wire::names::RejectReason;

@@ -75,6 +75,12 @@ pub(crate) struct Operation {
     pub(crate) before: Option<StateRef>,
     pub(crate) after: Option<StateRef>,
     pub(crate) batch: Option<BatchId>,
+    /// The committed operation that it replaces once it is completed (D-099).
+    pub(crate) supersedes: Option<OpId>,
+    /// Who approved it, where a review is asked for (D-084).
+    pub(crate) approved_by: Option<PrincipalId>,
+    /// Who authorised it, and when (OPS-06).
+    pub(crate) authorised: Option<(PrincipalId, Timestamp)>,
     pub(crate) created_at: Timestamp,
     pub(crate) change_ref: Option<String>,
     pub(crate) summary: Option<String>,

@@ -122,6 +122,10 @@ fn operation_record(op: &Operation) -> OperationRecord {
     record.state_ref_before = op.before.clone();
     record.state_ref_after = op.after.clone();
     record.batch_id = op.batch.clone();
+    record.authorized_by = op.authorised.as_ref().map(|(by, _)| by.clone());
+    record.authorized_at = op.authorised.as_ref().map(|(_, at)| *at);
+    record.supersedes_op_id = op.supersedes.clone();
+    record.approved_by = op.approved_by.clone();
     record.created_at = Some(op.created_at);
     record.change_ref = op.change_ref.clone();
     record.summary = op.summary.clone();

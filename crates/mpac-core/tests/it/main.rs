@@ -16,6 +16,7 @@ mod levels;
 mod lifecycle;
 mod operations;
 mod participant;
+mod precommit;
 mod props;
 mod tables;
 mod world;

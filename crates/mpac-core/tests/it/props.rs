@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mpac_core::{Coordinator, IdSource, Input, Output, ProtocolLevel};
-use mpac_wire::names::{AckType, ComplianceProfile, Decision, Role};
+use mpac_wire::names::{AckType, ComplianceProfile, Decision, ExecutionModel, Role};
 use mpac_wire::payload::{
     BatchEntry, ConflictAck, ConflictEscalate, Goodbye, Heartbeat, IntentAnnounce, IntentClaim,
     IntentDeferred, IntentUpdate, OpBatchCommit, OpPropose, OpReject, OpSupersede, Outcome, Resolution,
@@ -146,13 +146,16 @@ proptest! {
     /// Indexes are sound (the world checks after every step), a refused message changes nothing, the Lamport clock
     /// only rises, connections are bound and unbound in turn, and a replay from the start says the same.
     #[test]
-    fn whatever_they_do(acts in acts(), level in 0_usize..3, governed in any::<bool>()) {
+    fn whatever_they_do(acts in acts(), level in 0_usize..3, governed in any::<bool>(), first_ask in any::<bool>()) {
         covers!("ENV-14", "D-026", "LAM-12", "ERR-06", "CAS-08");
         let config = || {
             let mut config = config();
             config.level = ProtocolLevel::ALL[level];
             if governed {
                 config.compliance_profile = ComplianceProfile::Governance;
+                if first_ask {
+                    config.execution_model = ExecutionModel::PreCommit;
+                }
                 config.governance.intent_expiry_grace_sec = Some(Seconds::whole(10));
             }
             config

@@ -12,6 +12,7 @@ use mpac_wire::{ClaimId, IntentId, OpId, PrincipalId, Raw};
 use super::super::cascade::{self, Grace};
 use super::super::gate::Facts;
 use super::super::intent::claim as claims;
+use super::super::operation::authorise;
 use super::super::outbox::Outbox;
 use super::super::records::{Conflict, Settled};
 use super::super::state::Session;
@@ -34,11 +35,17 @@ pub(in super::super) fn handle(
     facts: &Facts<'_>,
     resolution: Resolution,
 ) -> Result<(), Refusal> {
-    // Conflict ids first, then claims (D-084).
+    // Conflict ids first, then claims, then proposals (D-084).
     let claim =
         ClaimId::new(resolution.conflict_id.as_str()).ok().filter(|id| session.claims.contains_key(id));
     if let Some(claim) = claim.filter(|_| !session.conflicts.contains_key(&resolution.conflict_id)) {
         return claims::decide(session, out, facts, &claim, &resolution);
+    }
+    if !session.conflicts.contains_key(&resolution.conflict_id) {
+        let ops = authorise::named(session, resolution.conflict_id.as_str());
+        if !ops.is_empty() && authorise::is_pre_commit(session) {
+            return authorise::decide(session, out, facts, &ops, &resolution);
+        }
     }
     let record = known(session, &resolution.conflict_id)?;
     let by = &facts.envelope.sender.principal_id;

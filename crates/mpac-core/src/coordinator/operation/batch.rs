@@ -1,4 +1,5 @@
-//! OP_BATCH_COMMIT in a post-commit session: several operations in one message (BAT-01 to BAT-16, D-101).
+//! OP_BATCH_COMMIT: several operations in one message (BAT-01 to BAT-16, D-101). In a pre-commit session the first one is
+//! only a request.
 
 use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -17,8 +18,9 @@ use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::records::{Batch, Operation};
 use super::super::state::Session;
+use super::authorise::is_pre_commit;
 use super::content::Upload;
-use super::{Guard, attach_to_conflicts, begins, commit_guard};
+use super::{Guard, attach_to_conflicts, begins, commit, commit_guard, request};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::scope::{contains_target, normalize};
@@ -45,6 +47,13 @@ pub(in super::super) fn handle(
     if guard == Guard::TooLate {
         reject(session, out, &sender, &batch, RejectReason::IntentTerminated, &[]);
         return Ok(());
+    }
+    let known = session.batches.get(&batch.batch_id);
+    if is_pre_commit(session) {
+        match known {
+            Some(known) => request::completes(session, facts, &batch, known)?,
+            None => return request::many(session, out, facts, batch, guard),
+        }
     }
     let judged = judge(session, &batch)?;
     let whole = batch.atomicity == Atomicity::AllOrNothing;
@@ -73,7 +82,7 @@ fn check_form(session: &Session, batch: &OpBatchCommit) -> Result<(), Refusal> {
         return Err(Refusal::BatchSize { count, max });
     }
     let duplicate = |field, value: &str| Err(Refusal::Duplicate { field, value: value.to_owned() });
-    if session.batches.contains_key(&batch.batch_id) {
+    if session.batches.contains_key(&batch.batch_id) && !is_pre_commit(session) {
         return duplicate("batch_id", batch.batch_id.as_str());
     }
     let mut seen = BTreeSet::new();
@@ -108,16 +117,12 @@ fn judge_entry(
     entry: &BatchEntry,
     ahead: &BTreeMap<String, StateRef>,
 ) -> Result<String, Refusal> {
-    if session.operations.contains_key(&entry.op_id) {
-        return Err(Refusal::DuplicateCommit(entry.op_id.clone()));
-    }
-    if let Some(intent) = &entry.intent_id
-        && batch.intent_id.as_ref() != Some(intent)
-    {
-        return Err(Refusal::ForeignIntent(intent.clone())); // BAT-03
-    }
     let target = normalize(&entry.target);
-    frozen::target(session, &target, batch.intent_id.as_ref())?;
+    if is_pre_commit(session) {
+        frozen::target(session, &target, batch.intent_id.as_ref())?; // a completion: its entries are known
+    } else {
+        is_possible(session, batch, entry)?;
+    }
     match ahead.get(&target).or_else(|| session.refs.get(&target)) {
         Some(current) if *current != entry.state_ref_before => Err(Refusal::StaleStateRef {
             target,
@@ -126,6 +131,23 @@ fn judge_entry(
         }),
         _ => Ok(target),
     }
+}
+
+/// New, of the batch's intent, and not frozen.
+pub(super) fn is_possible(
+    session: &Session,
+    batch: &OpBatchCommit,
+    entry: &BatchEntry,
+) -> Result<(), Refusal> {
+    if session.operations.contains_key(&entry.op_id) {
+        return Err(Refusal::DuplicateCommit(entry.op_id.clone()));
+    }
+    if let Some(intent) = &entry.intent_id
+        && batch.intent_id.as_ref() != Some(intent)
+    {
+        return Err(Refusal::ForeignIntent(intent.clone())); // BAT-03
+    }
+    frozen::target(session, &normalize(&entry.target), batch.intent_id.as_ref())
 }
 
 /// What others get: no contents, and only what was accepted (BAT-14).
@@ -155,56 +177,68 @@ fn apply(
 ) {
     let sender = &facts.envelope.sender.principal_id;
     let ops: Vec<OpId> = judged.accepted.iter().map(|entry| entry.op_id.clone()).collect();
+    let mut superseded = Vec::new();
     for entry in &judged.accepted {
         let target = normalize(&entry.target);
-        let content_missing = session.files.contains(&target) && !upload.has(&target);
-        session.register_operation(record(session, sender, batch, entry, guard, content_missing));
-        if !content_missing {
+        let mut record = record(session, sender, batch, entry, guard, Event::Committed);
+        record.content_missing = session.files.contains(&target) && !upload.has(&target);
+        if !record.content_missing {
             session.refs.insert(target, entry.state_ref_after.clone());
         }
+        if session.operations.contains_key(&record.id) {
+            superseded.extend(commit::complete(session, record));
+        } else {
+            session.register_operation(record);
+        }
     }
-    session.batches.insert(
-        batch.batch_id.clone(),
-        Batch {
+    if !session.batches.contains_key(&batch.batch_id) {
+        let known = Batch {
             atomicity: batch.atomicity.clone(),
             principal: sender.clone(),
             intent: batch.intent_id.clone(),
             ops: ops.clone(),
-        },
-    );
+        };
+        session.batches.insert(batch.batch_id.clone(), known);
+    }
     cascade::relay(out, facts, Recipients::All, text);
     upload.apply(session, out, sender);
     for op in &ops {
         attach_to_conflicts(session, op);
     }
     detect::concurrent_writes(session, out, &ops); // one for the union of the targets: BAT-07
+    for old in &superseded {
+        cascade::operation_ended(session, out, old);
+    }
 }
 
-fn record(
+pub(super) fn record(
     session: &Session,
     sender: &PrincipalId,
     batch: &OpBatchCommit,
     entry: &BatchEntry,
     guard: Guard,
-    content_missing: bool,
+    event: Event,
 ) -> Operation {
     let scope = batch.intent_id.as_ref().and_then(|id| session.intents.get(id)).map(|intent| &intent.scope);
     Operation {
         id: entry.op_id.clone(),
         intent: batch.intent_id.clone(),
         proposer: sender.clone(),
-        state: begins(Event::Committed),
+        state: begins(event),
         target: entry.target.clone(),
         kind: entry.op_kind.clone(),
         before: Some(entry.state_ref_before.clone()),
         after: Some(entry.state_ref_after.clone()),
         batch: Some(batch.batch_id.clone()),
+        supersedes: None,
+        approved_by: None,
+        authorised: None,
         created_at: session.now,
         change_ref: entry.change_ref.clone(),
         summary: entry.summary.clone(),
         uncoordinated: guard == Guard::Uncoordinated,
         out_of_scope: scope.and_then(|scope| contains_target(scope, &entry.target)) == Some(false),
-        content_missing,
+        content_missing: false,
         contested: false,
         grace_until: None,
         sequence: 0,
@@ -212,7 +246,7 @@ fn record(
 }
 
 /// Tells the sender which entries were refused, and why (BAT-05, BAT-06).
-fn reject(
+pub(super) fn reject(
     session: &mut Session,
     out: &mut Outbox,
     sender: &PrincipalId,

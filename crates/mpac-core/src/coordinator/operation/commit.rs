@@ -1,4 +1,5 @@
-//! OP_COMMIT in a post-commit session: a participant says what it has done (OPS-03, OPS-28, OCC-02 to OCC-16).
+//! OP_COMMIT: a participant says what it has done (OPS-03, OPS-09, OPS-28, OCC-02 to OCC-16). In a pre-commit session
+//! the first one is only a request.
 
 use alloc::string::String;
 
@@ -12,8 +13,9 @@ use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::records::Operation;
 use super::super::state::Session;
+use super::authorise::{completable, is_pre_commit};
 use super::content::Upload;
-use super::{Guard, attach_to_conflicts, begins, commit_guard, current, reject_too_late};
+use super::{Guard, attach_to_conflicts, begins, commit_guard, current, reject_too_late, request};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::scope::{contains_target, normalize};
@@ -36,6 +38,9 @@ pub(in super::super) fn handle(
     facts: &Facts<'_>,
     commit: OpCommit,
 ) -> Result<(), Refusal> {
+    if is_pre_commit(session) && !session.operations.contains_key(&commit.op_id) {
+        return request::one(session, out, facts, commit);
+    }
     let plan = plan(session, facts, &commit)?;
     let text = facts.without_contents("file_changes", commit.file_changes.is_some(), &commit.extra)?;
     let Plan { guard, intent, completes, target, upload } = plan;
@@ -56,15 +61,19 @@ pub(in super::super) fn handle(
     if !record.content_missing {
         session.refs.insert(target, after); // OCC-04; without content the file is as it was (OCC-16)
     }
-    if completes {
-        complete(session, record);
+    let superseded = if completes {
+        complete(session, record)
     } else {
         session.register_operation(record);
-    }
+        None
+    };
     cascade::relay(out, facts, Recipients::All, text);
     upload.apply(session, out, &facts.envelope.sender.principal_id);
     attach_to_conflicts(session, &op);
     detect::concurrent_writes(session, out, &[op]);
+    if let Some(old) = superseded {
+        cascade::operation_ended(session, out, &old);
+    }
     Ok(())
 }
 
@@ -72,6 +81,10 @@ pub(in super::super) fn handle(
 fn plan(session: &Session, facts: &Facts<'_>, commit: &OpCommit) -> Result<Plan, Refusal> {
     let known = session.operations.get(&commit.op_id);
     let completes = match known {
+        Some(known) if is_pre_commit(session) => {
+            completable(known, &facts.envelope.sender.principal_id, &commit.target)?;
+            true
+        }
         Some(known) => completes(facts, known, commit)?,
         None => false,
     };
@@ -112,7 +125,7 @@ fn completes(facts: &Facts<'_>, known: &Operation, commit: &OpCommit) -> Result<
     }
 }
 
-fn record(
+pub(super) fn record(
     session: &Session,
     facts: &Facts<'_>,
     commit: OpCommit,
@@ -131,6 +144,9 @@ fn record(
         before: Some(commit.state_ref_before),
         after: Some(commit.state_ref_after),
         batch: None,
+        supersedes: None,
+        approved_by: None,
+        authorised: None,
         created_at: session.now,
         change_ref: commit.change_ref,
         summary: commit.summary,
@@ -142,16 +158,22 @@ fn record(
     }
 }
 
-/// The proposal becomes what was committed; its author, place and time of receipt stay (OPS-11, OPS-30).
-fn complete(session: &mut Session, committed: Operation) {
+/// The proposal becomes what was committed; its author, place and time of receipt stay (OPS-11, OPS-30). What it
+/// supersedes is superseded now (D-099).
+pub(super) fn complete(session: &mut Session, committed: Operation) -> Option<OpId> {
     let op: OpId = committed.id.clone();
     session.move_operation(&op, Event::Committed);
-    if let Some(known) = session.operations.get_mut(&op) {
-        *known = Operation {
-            state: known.state,
-            sequence: known.sequence,
-            created_at: known.created_at,
-            ..committed
-        };
-    }
+    let known = session.operations.get_mut(&op)?;
+    *known = Operation {
+        state: known.state,
+        batch: known.batch.clone(),
+        supersedes: known.supersedes.clone(),
+        approved_by: known.approved_by.clone(),
+        authorised: known.authorised.clone(),
+        sequence: known.sequence,
+        created_at: known.created_at,
+        ..committed
+    };
+    let old = known.supersedes.clone()?;
+    session.move_operation(&old, Event::Superseded).map(|_| old)
 }

@@ -1,6 +1,7 @@
 //! OP_PROPOSE: a participant asks to change something (OPS-01, OPS-02).
 
 use alloc::borrow::ToOwned;
+use alloc::sync::Arc;
 
 use mpac_wire::names::Role;
 use mpac_wire::payload::OpPropose;
@@ -11,6 +12,7 @@ use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::records::Operation;
 use super::super::state::Session;
+use super::authorise::is_pre_commit;
 use super::{Guard, attach_to_conflicts, begins, current, reject_too_late, strict_guard};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
@@ -30,7 +32,8 @@ pub(in super::super) fn handle(
     let target = normalize(&propose.target);
     if guard != Guard::TooLate {
         frozen::target(session, &target, propose.intent_id.as_ref())?;
-        if let Some(stated) = &propose.state_ref_before {
+        // In a pre-commit session a stale proposal waits (D-097).
+        if let Some(stated) = propose.state_ref_before.as_ref().filter(|_| !is_pre_commit(session)) {
             current(session, &target, stated)?;
         }
     }
@@ -48,6 +51,9 @@ pub(in super::super) fn handle(
         before: propose.state_ref_before,
         after: None,
         batch: None,
+        supersedes: None,
+        approved_by: None,
+        authorised: None,
         created_at: session.now,
         change_ref: propose.change_ref,
         summary: propose.summary,
@@ -64,12 +70,12 @@ pub(in super::super) fn handle(
     let op = record.id.clone();
     session.register_operation(record);
     attach_to_conflicts(session, &op);
-    show_to_reviewers(session, out, facts);
+    show_to_reviewers(session, out, facts, facts.received.text().clone());
     Ok(())
 }
 
 /// Reviewers, owners and arbiters see proposals; the proposer needs no echo (`spec/wire.md` §8.1).
-pub(super) fn show_to_reviewers(session: &Session, out: &mut Outbox, facts: &Facts<'_>) {
+pub(super) fn show_to_reviewers(session: &Session, out: &mut Outbox, facts: &Facts<'_>, text: Arc<str>) {
     let sender = &facts.envelope.sender.principal_id;
     let reviews = |role: &Role| matches!(role, Role::Reviewer | Role::Owner | Role::Arbiter);
     let members = session.members.iter();
@@ -77,6 +83,6 @@ pub(super) fn show_to_reviewers(session: &Session, out: &mut Outbox, facts: &Fac
         members.filter(|(id, member)| *id != sender && !member.departed && member.roles.iter().any(reviews));
     let to = sorted(reviewers.map(|(id, _)| id.clone()));
     if !to.is_empty() {
-        cascade::relay(out, facts, Recipients::Only(to), facts.received.text().clone());
+        cascade::relay(out, facts, Recipients::Only(to), text);
     }
 }

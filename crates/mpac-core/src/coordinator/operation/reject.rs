@@ -10,6 +10,7 @@ use super::super::cascade;
 use super::super::gate::{Facts, sorted};
 use super::super::outbox::Outbox;
 use super::super::state::Session;
+use super::authorise::is_pre_commit;
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::table::operation::{Event, State};
@@ -43,8 +44,9 @@ pub(in super::super) fn handle(
 fn named(session: &Session, id: &OpId) -> Result<Vec<OpId>, Refusal> {
     if let Some(record) = session.operations.get(id) {
         return match record.state {
-            State::Proposed | State::Frozen | State::Committed => Ok([id.clone()].into()),
-            State::Rejected | State::Abandoned | State::Superseded => {
+            State::Proposed | State::Frozen => Ok([id.clone()].into()),
+            State::Committed if !is_pre_commit(session) => Ok([id.clone()].into()),
+            State::Committed | State::Rejected | State::Abandoned | State::Superseded => {
                 Err(Refusal::OperationState { op: id.clone(), state: record.state })
             }
         };

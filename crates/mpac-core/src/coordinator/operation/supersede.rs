@@ -14,6 +14,7 @@ use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::records::Operation;
 use super::super::state::Session;
+use super::authorise::is_pre_commit;
 use super::content::Upload;
 use super::propose::show_to_reviewers;
 use super::{Guard, attach_to_conflicts, begins, commit_guard, current, reject_too_late};
@@ -52,6 +53,14 @@ pub(in super::super) fn handle(
     record.uncoordinated = guard == Guard::Uncoordinated;
     record.content_missing = content_missing;
     let op = record.id.clone();
+    if is_pre_commit(session) {
+        record.state = begins(Event::Proposed);
+        record.supersedes = Some(old.id.clone());
+        session.register_operation(record);
+        attach_to_conflicts(session, &op);
+        show_to_reviewers(session, out, facts, text);
+        return Ok(());
+    }
     session.register_operation(record);
     session.move_operation(&old.id, Event::Superseded);
     if let Some(after) = supersede.state_ref_after.filter(|_| !content_missing) {
@@ -119,7 +128,7 @@ fn reassociate(
     session.register_operation(record);
     session.move_operation(&old.id, Event::Rejected);
     attach_to_conflicts(session, &op);
-    show_to_reviewers(session, out, facts);
+    show_to_reviewers(session, out, facts, facts.received.text().clone());
     out.reject(session, &old.proposer, &old.id, RejectReason::Reassociated, None);
     cascade::operation_ended(session, out, &old.id);
     Ok(())
@@ -145,6 +154,9 @@ fn successor(
         before: old.after.clone(),
         after: supersede.state_ref_after.clone(),
         batch: None,
+        supersedes: None,
+        approved_by: None,
+        authorised: None,
         created_at: session.now,
         change_ref: supersede.change_ref.clone(),
         summary,

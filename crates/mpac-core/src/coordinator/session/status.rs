@@ -35,12 +35,24 @@ pub(in super::super) fn heartbeat(session: &mut Session, out: &mut Outbox, due: 
     let now = session.now;
     let late = now.since(due) > session.config.status_interval();
     set(session, if late { now } else { due });
-    let open = session.conflicts.values().filter(|conflict| !conflict.state.is_terminal()).count() as u64;
     let active = session.members.values().filter(|member| member.available).count() as u64;
-    let health = if open > 0 { SessionHealth::Degraded } else { SessionHealth::Healthy };
-    let mut status =
-        CoordinatorStatus::new(CoordinatorEvent::Heartbeat, session.coordinator.principal_id.clone(), health);
+    let open = open_conflicts(session);
+    let mut status = CoordinatorStatus::new(
+        CoordinatorEvent::Heartbeat,
+        session.coordinator.principal_id.clone(),
+        health(session),
+    );
     status.active_participants = Some(Integer::new(active));
     status.open_conflicts = Some(Integer::new(open));
     out.send(session, Recipients::All, status);
+}
+
+/// Conflicts that are not over.
+fn open_conflicts(session: &Session) -> u64 {
+    session.conflicts.values().filter(|conflict| !conflict.state.is_terminal()).count() as u64
+}
+
+/// How the session is (D-039).
+pub(in super::super) fn health(session: &Session) -> SessionHealth {
+    if open_conflicts(session) > 0 { SessionHealth::Degraded } else { SessionHealth::Healthy }
 }

@@ -1,0 +1,120 @@
+//! Pre-commit sessions: a first OP_COMMIT or OP_BATCH_COMMIT is only a request (OPS-04, BAT-08, BAT-09, OCC-10, D-096).
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use mpac_wire::OpId;
+use mpac_wire::names::{Atomicity, RejectReason};
+use mpac_wire::payload::{OpBatchCommit, OpCommit};
+
+use super::super::gate::Facts;
+use super::super::governance::frozen;
+use super::super::outbox::Outbox;
+use super::super::records::{Batch, Operation};
+use super::super::state::Session;
+use super::authorise::{completable, is_blocked};
+use super::propose::show_to_reviewers;
+use super::{Guard, attach_to_conflicts, batch, commit, commit_guard, reject_too_late};
+use crate::refusal::Refusal;
+use crate::scope::normalize;
+use crate::table::operation::Event;
+
+/// A commit of something that nobody has proposed yet: shown to reviewers, its contents not stored.
+pub(super) fn one(
+    session: &mut Session,
+    out: &mut Outbox,
+    facts: &Facts<'_>,
+    commit: OpCommit,
+) -> Result<(), Refusal> {
+    let intent = commit.intent_id.clone();
+    let guard = commit_guard(session, intent.as_ref())?;
+    if guard == Guard::TooLate {
+        let late = commit::record(session, facts, commit, intent, Event::ProposedTooLate);
+        reject_too_late(session, out, late);
+        return Ok(());
+    }
+    frozen::target(session, &normalize(&commit.target), intent.as_ref())?;
+    let text = facts.without_contents("file_changes", commit.file_changes.is_some(), &commit.extra)?;
+    let mut record = commit::record(session, facts, commit, intent, Event::Proposed);
+    record.uncoordinated = guard == Guard::Uncoordinated;
+    let op = record.id.clone();
+    session.register_operation(record);
+    attach_to_conflicts(session, &op);
+    show_to_reviewers(session, out, facts, text);
+    Ok(())
+}
+
+/// A batch that is not known yet: all its entries become proposals, or none where it goes as a whole.
+pub(super) fn many(
+    session: &mut Session,
+    out: &mut Outbox,
+    facts: &Facts<'_>,
+    message: OpBatchCommit,
+    guard: Guard,
+) -> Result<(), Refusal> {
+    let sender = facts.envelope.sender.principal_id.clone();
+    let whole = message.atomicity == Atomicity::AllOrNothing;
+    let mut records: Vec<Operation> = Vec::new();
+    let mut rejected: Vec<(OpId, Refusal)> = Vec::new();
+    for entry in &message.operations {
+        match batch::is_possible(session, &message, entry) {
+            Ok(()) => {
+                records.push(batch::record(session, &sender, &message, entry, guard, Event::Proposed));
+            }
+            Err(refusal @ Refusal::TargetFrozen { .. }) if whole => return Err(refusal), // BAT-13
+            Err(refusal) => rejected.push((entry.op_id.clone(), refusal)),
+        }
+    }
+    if whole {
+        // As a whole it is authorised at once or not at all (BAT-05, BAT-08); entries on one target follow each other.
+        let mut touched = BTreeSet::new();
+        for record in &records {
+            if touched.insert(normalize(&record.target)) && is_blocked(session, record) {
+                rejected.push((record.id.clone(), Refusal::Blocked(record.id.clone())));
+            }
+        }
+        if !rejected.is_empty() {
+            batch::reject(session, out, &sender, &message, RejectReason::BatchValidationFailed, &rejected);
+            return Ok(());
+        }
+    }
+    let text = facts.without_contents("file_changes", message.file_changes.is_some(), &message.extra)?;
+    let ops: Vec<OpId> = records.iter().map(|record| record.id.clone()).collect();
+    if !ops.is_empty() {
+        let known = Batch {
+            atomicity: message.atomicity.clone(),
+            principal: sender.clone(),
+            intent: message.intent_id.clone(),
+            ops: ops.clone(),
+        };
+        session.batches.insert(message.batch_id.clone(), known);
+        records.into_iter().for_each(|record| session.register_operation(record));
+        for op in &ops {
+            attach_to_conflicts(session, op);
+        }
+        show_to_reviewers(session, out, facts, text);
+    }
+    if !rejected.is_empty() {
+        batch::reject(session, out, &sender, &message, RejectReason::BatchEntriesRejected, &rejected);
+    }
+    Ok(())
+}
+
+/// Whether a known batch may be completed as this message says (BAT-09).
+pub(super) fn completes(
+    session: &Session,
+    facts: &Facts<'_>,
+    message: &OpBatchCommit,
+    known: &Batch,
+) -> Result<(), Refusal> {
+    let sender = &facts.envelope.sender.principal_id;
+    for entry in &message.operations {
+        let record = session.operations.get(&entry.op_id).filter(|_| known.ops.contains(&entry.op_id));
+        let record = record.ok_or_else(|| Refusal::UnknownOperation(entry.op_id.clone()))?;
+        completable(record, sender, &entry.target)?;
+    }
+    if known.atomicity == Atomicity::AllOrNothing && message.operations.len() != known.ops.len() {
+        return Err(Refusal::BatchIncomplete { batch: message.batch_id.clone(), entries: known.ops.len() });
+    }
+    Ok(())
+}

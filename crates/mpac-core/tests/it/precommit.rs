@@ -1,0 +1,241 @@
+//! Pre-commit sessions: first ask, then do, then say that it is done.
+
+use mpac_core::SessionConfig;
+use mpac_core::config::OperationAuthorization;
+use mpac_wire::names::{Atomicity, ComplianceProfile, Decision, ErrorCode, ExecutionModel, OpKind, Role};
+use mpac_wire::payload::{BatchEntry, OpBatchCommit, OpCommit, OpPropose, OpReject, OpSupersede, Resolution};
+use mpac_wire::{Message, StateRef};
+
+use crate::covers;
+use crate::world::{Delivery, World, commit_payload, error, heard, intent, op};
+
+fn precommit() -> SessionConfig {
+    let mut config = crate::world::config();
+    config.compliance_profile = ComplianceProfile::Governance;
+    config.execution_model = ExecutionModel::PreCommit;
+    config
+}
+
+/// Alice works on a.py under i, Bob on b.py under j; Rita reviews, Olga is an owner.
+fn world(config: SessionConfig) -> World {
+    let mut world = World::with(config);
+    for (name, role) in [
+        ("alice", Role::Contributor),
+        ("bob", Role::Contributor),
+        ("rita", Role::Reviewer),
+        ("olga", Role::Owner),
+    ] {
+        world.join(name, &[role]);
+    }
+    world.announce("alice", "i", &["a.py", "x"]);
+    world.announce("bob", "j", &["b.py"]);
+    world
+}
+
+fn commit(id: &str, before: &str, after: &str) -> OpCommit {
+    commit_payload(id, Some("i"), "a.py", before, after)
+}
+
+fn propose(id: &str) -> OpPropose {
+    let mut propose = OpPropose::new(op(id), "a.py".to_owned(), OpKind::Replace);
+    propose.intent_id = Some(intent("i"));
+    propose
+}
+
+/// Which operations were authorised in these deliveries, and for whom.
+fn authorised(deliveries: &[Delivery]) -> Vec<String> {
+    let status = deliveries.iter().filter_map(|it| match &it.message {
+        Message::CoordinatorStatus(status) => {
+            let batch = status.authorized_batch_id.as_ref().map(|id| format!(" of {id}")).unwrap_or_default();
+            Some(format!("{}{batch} to {}", status.authorized_op_id.as_ref().unwrap(), it.to))
+        }
+        _ => None,
+    });
+    status.collect()
+}
+
+#[test]
+fn a_proposal_is_authorised_then_completed() {
+    covers!("OPS-06", "OPS-08", "OPS-09", "OPS-10", "SES-05", "D-096", "D-098", "CAP-05");
+    let mut world = world(precommit());
+    let asked = world.say("alice", propose("o"));
+    assert_eq!(authorised(&asked), ["o to alice"]);
+    assert_eq!(heard(&asked, "rita"), ["OP_PROPOSE"]);
+    assert_eq!(heard(&asked, "bob"), [""; 0]);
+    assert!(asked.last().unwrap().text.contains(r#""authorized_by":"service:coordinator-s""#));
+    let state = |world: &World| format!("{:?}", world.coordinator.view().operation(&op("o")).unwrap());
+    assert_eq!(state(&world), "Proposed", "authorised is not done");
+    assert_eq!(
+        error(&world.say("bob", commit("o", "one\n", "2")), "bob").error_code,
+        ErrorCode::AuthorizationFailed
+    );
+    assert_eq!(
+        error(&world.say("alice", commit("o", "?", "2")), "alice").error_code,
+        ErrorCode::StaleStateRef
+    );
+    assert_eq!(heard(&world.say("alice", commit("o", "one\n", "2")), "bob"), ["OP_COMMIT"]);
+    assert_eq!((state(&world).as_str(), world.files["a.py"].as_str()), ("Committed", "2"));
+    assert_eq!(
+        error(&world.say("alice", commit("o", "2", "3")), "alice").error_code,
+        ErrorCode::InvalidReference
+    );
+    let reject = OpReject::new(op("o"), "policy_violation".into());
+    assert_eq!(error(&world.say("rita", reject), "rita").error_code, ErrorCode::InvalidReference);
+}
+
+#[test]
+fn a_first_commit_is_only_a_request() {
+    covers!("OPS-04", "OCC-10", "D-096", "OPS-05");
+    let mut world = world(precommit());
+    let asked = world.say("alice", commit("o", "one\n", "2"));
+    assert_eq!(heard(&asked, "bob"), [""; 0]);
+    assert_eq!(heard(&asked, "rita"), ["OP_COMMIT"]);
+    assert!(!asked[0].text.contains("file_changes"));
+    assert_eq!(authorised(&asked), ["o to alice"]);
+    assert_eq!(world.files.len(), 0);
+    assert_eq!(heard(&world.say("alice", commit("o", "one\n", "2")), "bob"), ["OP_COMMIT"]);
+    assert_eq!(world.files["a.py"], "2");
+}
+
+#[test]
+fn what_is_blocked_waits_and_is_judged_again() {
+    covers!("OPS-07", "D-097", "LIV-09");
+    let mut world = world(precommit());
+    // Carol's intent overlaps: a conflict.
+    world.join("carol", &[Role::Contributor]);
+    world.announce("carol", "k", &["a.py"]);
+    let asked = world.say("alice", propose("o"));
+    assert_eq!(authorised(&asked), [""; 0]);
+    assert_eq!(
+        error(&world.say("alice", commit("o", "one\n", "2")), "alice").error_code,
+        ErrorCode::AuthorizationFailed
+    );
+    let conflict = world.conflict();
+    let settled = world.say("olga", Resolution::new(conflict, Decision::Approved));
+    assert_eq!(authorised(&settled), ["o to alice"]);
+    // A stale reference waits as well, until the state is what the proposal was based on.
+    let mut early = propose("p");
+    early.target = "x".to_owned();
+    early.state_ref_before = Some(StateRef::of("second"));
+    world.say("alice", commit_payload("q", Some("i"), "x", "", "first"));
+    world.say("alice", commit_payload("q", Some("i"), "x", "", "first"));
+    assert_eq!(authorised(&world.say("alice", early)), [""; 0]);
+    world.say("alice", commit_payload("r", Some("i"), "x", "first", "second"));
+    assert_eq!(
+        authorised(&world.say("alice", commit_payload("r", Some("i"), "x", "first", "second"))),
+        ["p to alice"]
+    );
+}
+
+#[test]
+fn a_review_decides_where_it_is_asked_for() {
+    covers!("D-084", "OPS-06", "GOV-20", "CON-09");
+    let mut config = precommit();
+    config.operation_authorization = OperationAuthorization::Review;
+    let mut world = world(config);
+    assert_eq!(authorised(&world.say("alice", propose("o"))), [""; 0]);
+    let decide = |id: &str, decision| Resolution::new(id.parse().unwrap(), decision);
+    assert_eq!(
+        error(&world.say("bob", decide("o", Decision::Approved)), "bob").error_code,
+        ErrorCode::AuthorizationFailed
+    );
+    assert_eq!(
+        error(&world.say("rita", decide("o", Decision::Merged)), "rita").error_code,
+        ErrorCode::MalformedMessage
+    );
+    assert_eq!(
+        error(&world.say("rita", decide("?", Decision::Approved)), "rita").error_code,
+        ErrorCode::InvalidReference
+    );
+    let approved = world.say("rita", decide("o", Decision::Approved));
+    assert_eq!(authorised(&approved), ["o to alice"]);
+    assert!(approved.last().unwrap().text.contains(r#""authorized_by":"rita""#));
+    world.say("alice", propose("p"));
+    assert_eq!(
+        heard(&world.say("olga", decide("p", Decision::Rejected)), "alice"),
+        ["RESOLUTION rejected", "OP_REJECT p resolution_rejected"]
+    );
+}
+
+fn batch(id: &str, atomicity: Atomicity, ops: &[(&str, &str, &str, &str)]) -> OpBatchCommit {
+    let entry = |(id, target, before, after): &(&str, &str, &str, &str)| {
+        let (before, after) = (StateRef::of(before), StateRef::of(after));
+        BatchEntry::new(op(id), (*target).to_owned(), OpKind::Replace, before, after)
+    };
+    let mut batch = OpBatchCommit::new(id.parse().unwrap(), atomicity, ops.iter().map(entry).collect());
+    batch.intent_id = Some(intent("i"));
+    batch
+}
+
+#[test]
+fn a_batch_is_authorised_entry_by_entry_and_completed_as_it_was_asked() {
+    covers!("BAT-08", "BAT-09", "BAT-10");
+    let mut world = world(precommit());
+    let ops = [("o1", "x", "", "1"), ("o2", "y", "", "2")];
+    let asked = world.say("alice", batch("b", Atomicity::AllOrNothing, &ops));
+    assert_eq!(authorised(&asked), ["o1 of b to alice", "o2 of b to alice"]);
+    assert_eq!(heard(&asked, "bob"), [""; 0]);
+    let part = batch("b", Atomicity::AllOrNothing, &ops[..1]);
+    assert_eq!(error(&world.say("alice", part), "alice").error_code, ErrorCode::MalformedMessage);
+    let other = batch("b", Atomicity::AllOrNothing, &[("o1", "x", "", "1"), ("o9", "y", "", "2")]);
+    assert_eq!(error(&world.say("alice", other), "alice").error_code, ErrorCode::InvalidReference);
+    let mut foreign = batch("b", Atomicity::AllOrNothing, &ops);
+    foreign.intent_id = Some(intent("j"));
+    assert_eq!(error(&world.say("bob", foreign), "bob").error_code, ErrorCode::AuthorizationFailed);
+    assert_eq!(
+        heard(&world.say("alice", batch("b", Atomicity::AllOrNothing, &ops)), "bob"),
+        ["OP_BATCH_COMMIT"]
+    );
+    // Best effort: a part of it may be completed first.
+    let ops = [("p1", "x", "1", "3"), ("p2", "y", "2", "4")];
+    world.say("alice", batch("c", Atomicity::BestEffort, &ops));
+    assert_eq!(
+        heard(&world.say("alice", batch("c", Atomicity::BestEffort, &ops[1..])), "bob"),
+        ["OP_BATCH_COMMIT"]
+    );
+    assert_eq!(
+        heard(&world.say("alice", batch("c", Atomicity::BestEffort, &ops[..1])), "bob"),
+        ["OP_BATCH_COMMIT"]
+    );
+}
+
+#[test]
+fn a_batch_that_would_have_to_wait_as_a_whole_is_rejected() {
+    covers!("BAT-05", "OPS-07");
+    let mut world = world(precommit());
+    world.join("carol", &[Role::Contributor]);
+    world.announce("carol", "k", &["x"]);
+    let ops = [("o1", "x", "", "1"), ("o2", "y", "", "2")];
+    let whole = world.say("alice", batch("b", Atomicity::AllOrNothing, &ops));
+    assert_eq!(heard(&whole, "alice"), ["OP_REJECT b batch_validation_failed"]);
+    let best = world.say("alice", batch("b", Atomicity::BestEffort, &ops));
+    assert_eq!(authorised(&best), ["o2 of b to alice"], "the other one waits");
+}
+
+#[test]
+fn an_old_operation_is_superseded_when_the_new_one_is_completed() {
+    covers!("OPS-19", "D-099");
+    let mut world = world(precommit());
+    world.say("alice", commit("o", "one\n", "2"));
+    world.say("alice", commit("o", "one\n", "2"));
+    let mut supersede = OpSupersede::new(op("n"), op("o"), "a.py".to_owned());
+    supersede.intent_id = Some(intent("i"));
+    supersede.state_ref_after = Some(StateRef::of("3"));
+    let asked = world.say("alice", supersede);
+    assert_eq!(authorised(&asked), ["n to alice"]);
+    let state =
+        |world: &World, id: &str| format!("{:?}", world.coordinator.view().operation(&op(id)).unwrap());
+    assert_eq!((state(&world, "o").as_str(), state(&world, "n").as_str()), ("Committed", "Proposed"));
+    world.say("alice", commit("n", "2", "3"));
+    assert_eq!((state(&world, "o").as_str(), state(&world, "n").as_str()), ("Superseded", "Committed"));
+}
+
+#[test]
+fn a_core_session_cannot_ask_first() {
+    covers!("SES-05", "D-136");
+    let mut config = precommit();
+    config.compliance_profile = ComplianceProfile::Core;
+    assert!(config.validate().is_err());
+    config.compliance_profile = ComplianceProfile::Semantic;
+    assert_eq!(config.validate(), Ok(()));
+}
