@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::names::{ComplianceProfile, ExecutionModel, Role, SecurityProfile};
-use mpac_wire::policy::{GovernancePolicy, LivenessPolicy, RolePolicy};
+use mpac_wire::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, RolePolicy};
 use mpac_wire::{Limits, PrincipalId, Seconds, SessionId, StateRef};
 
 use crate::refusal::ConfigError;
@@ -107,6 +107,8 @@ pub struct SessionConfig {
     pub governance: GovernancePolicy,
     /// When somebody counts as gone.
     pub liveness: LivenessPolicy,
+    /// When the session ends by itself (SES-10 to SES-12).
+    pub lifecycle: LifecyclePolicy,
     /// Who may have which role; absent means as asked (ROL-01).
     pub role_policy: Option<RolePolicy>,
     /// What to do with unknown types.
@@ -141,6 +143,7 @@ impl SessionConfig {
             state_ref_format: "sha256".to_owned(),
             governance: GovernancePolicy::new(),
             liveness: LivenessPolicy::new(),
+            lifecycle: LifecyclePolicy::new(),
             role_policy: None,
             unknown_message_types: UnknownTypes::default(),
             enforce_lamport: true,

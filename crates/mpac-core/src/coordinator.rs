@@ -54,7 +54,7 @@ impl Coordinator {
         // Never empty: the principal is not.
         let instance = InstanceId::new(alloc::format!("{principal}:epoch-{epoch}"))
             .unwrap_or_else(|_| unreachable!("a principal id is not empty"));
-        let session = Session {
+        let mut session = Session {
             coordinator: Sender::new(principal, PrincipalType::Service, instance),
             epoch,
             ids,
@@ -80,6 +80,7 @@ impl Coordinator {
             refs: config.workspace.clone(),
             files: config.workspace.keys().cloned().collect(),
             sequence: 0,
+            closes_at: None,
             next_status: None,
             scopes: ScopeIndex::default(),
             live: BTreeMap::new(),
@@ -91,6 +92,7 @@ impl Coordinator {
             deadlines: deadlines::Deadlines::default(),
             config,
         };
+        session::lifecycle::watch_age(&mut session);
         Ok(Self { session, seq: 0 })
     }
 
@@ -128,6 +130,7 @@ impl Coordinator {
             Input::Timeout => {}
         }
         operation::authorise::settle(&mut self.session, &mut out);
+        session::lifecycle::settle(&mut self.session);
         Ok(Step { outputs: out.0, next_deadline: self.next_deadline() })
     }
 

@@ -8,6 +8,8 @@ use mpac_wire::{ClaimId, ConflictId, DeferralId, IntentId, OpId, PrincipalId, Ti
 /// Why something happens without a message. The order of the variants is the order in one sweep.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Cause {
+    /// The session's own time is over (SES-12).
+    SessionTtl,
     /// An intent's time is over; the number keeps the order of receipt (INT-07).
     IntentTtl(u64, IntentId),
     /// A proposal has outlived its intent for long enough (CAS-02).
@@ -22,6 +24,8 @@ pub(crate) enum Cause {
     Unresolved(u64, ConflictId),
     /// The next phase of a freeze begins (FRZ-09, FRZ-13).
     FreezePhase(u64, ConflictId),
+    /// Everything has been done for long enough (SES-11).
+    AutoClose,
     /// The next COORDINATOR_STATUS heartbeat (REC-01).
     Status,
 }
@@ -30,14 +34,16 @@ impl Cause {
     /// Its place among others that are due in the same sweep.
     fn rank(&self) -> u8 {
         match self {
-            Self::IntentTtl(..) => 0,
-            Self::Grace(..) => 1,
-            Self::Silent(_) => 2,
-            Self::DeferralTtl(_) => 3,
-            Self::ClaimGrace(_) => 4,
-            Self::Unresolved(..) => 5,
-            Self::FreezePhase(..) => 6,
-            Self::Status => 7,
+            Self::SessionTtl => 0,
+            Self::IntentTtl(..) => 1,
+            Self::Grace(..) => 2,
+            Self::Silent(_) => 3,
+            Self::DeferralTtl(_) => 4,
+            Self::ClaimGrace(_) => 5,
+            Self::Unresolved(..) => 6,
+            Self::FreezePhase(..) => 7,
+            Self::AutoClose => 8,
+            Self::Status => 9,
         }
     }
 }
@@ -53,6 +59,11 @@ impl Deadlines {
 
     pub(crate) fn remove(&mut self, at: Timestamp, cause: &Cause) {
         self.0.remove(&(at, cause.clone()));
+    }
+
+    /// Removes a cause whatever its time is.
+    pub(crate) fn remove_all(&mut self, cause: &Cause) {
+        self.0.retain(|(_, known)| known != cause);
     }
 
     /// When the first one is.

@@ -29,6 +29,8 @@ pub(super) fn timers(session: &mut Session, out: &mut Outbox, now: Timestamp) {
 
 fn fire(session: &mut Session, out: &mut Outbox, at: Timestamp, cause: Cause) {
     match cause {
+        Cause::SessionTtl => layer::lifecycle::time_over(session, out),
+        Cause::AutoClose => layer::lifecycle::all_done(session, out),
         Cause::IntentTtl(_, id) => intent::expire::apply(session, out, &id),
         Cause::Grace(_, op) => cascade::grace_over(session, out, &op),
         Cause::Silent(principal) => layer::liveness::silent(session, out, &principal),

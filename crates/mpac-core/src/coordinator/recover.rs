@@ -56,6 +56,7 @@ pub(super) fn snapshot(session: &Session) -> Snapshot {
     snapshot.execution_model = Some(config.execution_model.clone());
     snapshot.state_ref_format = Some(config.state_ref_format.clone());
     snapshot.session_started_at = Some(session.started_at);
+    snapshot.lifecycle_policy = Some(config.lifecycle.clone());
     snapshot.role_policy = config.role_policy.clone();
     snapshot.target_state_refs = Some(session.refs.clone());
     snapshot.archived_intents = Some(session.archived_intents.iter().map(intent_record).collect());

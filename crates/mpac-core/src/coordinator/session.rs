@@ -5,5 +5,6 @@ pub(super) mod connection;
 pub(super) mod goodbye;
 pub(super) mod heartbeat;
 pub(super) mod hello;
+pub(super) mod lifecycle;
 pub(super) mod liveness;
 pub(super) mod status;

@@ -90,6 +90,8 @@ pub(crate) struct Session {
     pub(crate) files: BTreeSet<String>,
     /// Counts intents, operations and conflicts in the order of receipt (OPS-30).
     pub(crate) sequence: u64,
+    /// When the session closes as completed, while everything is done.
+    pub(crate) closes_at: Option<Timestamp>,
     /// When the next COORDINATOR_STATUS heartbeat is due, while somebody listens.
     pub(crate) next_status: Option<Timestamp>,
     /// Derived: see [`Session::rebuilt_indexes`].
@@ -124,6 +126,13 @@ pub(crate) fn take<K: Ord + Clone, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, k
 }
 
 impl Session {
+    /// The session begins now, and its age counts from here (D-031, SES-12).
+    pub(crate) fn restart_clock(&mut self) {
+        self.deadlines.remove_all(&Cause::SessionTtl);
+        self.started_at = self.now;
+        super::session::lifecycle::watch_age(self);
+    }
+
     /// The next number in the order of receipt.
     pub(crate) fn next_sequence(&mut self) -> u64 {
         self.sequence += 1;
@@ -422,6 +431,10 @@ impl Session {
         }
         self.claims.values().for_each(|record| fresh.index_claim(record));
         self.members.keys().for_each(|principal| fresh.watch_silence(principal));
+        if let Some(at) = self.closes_at {
+            fresh.deadlines.insert(at, Cause::AutoClose);
+        }
+        super::session::lifecycle::watch_age(&mut fresh);
         if let Some(at) = self.next_status {
             fresh.deadlines.insert(at, Cause::Status);
         }

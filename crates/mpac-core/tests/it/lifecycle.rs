@@ -147,3 +147,43 @@ fn a_session_may_begin_with_its_first_hello() {
     ));
     assert!(summary(&mut world).contains(r#""participant_count":1"#));
 }
+
+#[test]
+fn a_session_closes_when_all_is_done_for_long_enough() {
+    covers!("SES-10", "SES-11", "D-032");
+    let mut config = crate::world::config();
+    config.lifecycle.auto_close = Some(true);
+    let mut world = World::with(config.clone());
+    world.join("alice", &[mpac_wire::names::Role::Contributor]);
+    assert_eq!(world.wait(80.0).len(), 0, "no intent yet");
+    world.announce("alice", "i", &["x"]);
+    world.withdraw("alice", "i");
+    world.say("alice", Heartbeat::new("working".into()));
+    assert_eq!(world.wait(80.0).len(), 0, "somebody is at work");
+    world.say("alice", Heartbeat::new("idle".into()));
+    assert_eq!(world.wait(50.0).len(), 0);
+    world.announce("alice", "j", &["x"]);
+    world.withdraw("alice", "j");
+    assert_eq!(heard(&world.wait(59.0), "alice"), [""; 0], "the wait began afresh");
+    assert_eq!(heard(&world.wait(1.0), "alice"), ["SESSION_CLOSE completed"]);
+    config.lifecycle.auto_close = None;
+    let mut world = World::with(config);
+    world.join("alice", &[mpac_wire::names::Role::Contributor]);
+    world.announce("alice", "i", &["x"]);
+    world.withdraw("alice", "i");
+    assert!(
+        heard(&world.wait(1000.0), "alice").iter().all(|line| !line.contains("CLOSE")),
+        "only when asked for"
+    );
+}
+
+#[test]
+fn a_session_closes_when_its_time_is_over() {
+    covers!("SES-12", "D-012");
+    let mut config = crate::world::config();
+    config.lifecycle.session_ttl_sec = Some(mpac_wire::Seconds::whole(60));
+    let mut world = World::with(config);
+    world.join("alice", &[mpac_wire::names::Role::Contributor]);
+    assert_eq!(world.wait(60.0).len(), 0, "at exactly the limit");
+    assert_eq!(heard(&world.wait(0.001), "alice"), ["SESSION_CLOSE timeout"]);
+}

@@ -6,6 +6,7 @@ use mpac_wire::names::{CloseDisposition, CloseReason};
 use mpac_wire::payload::{SessionClose, Summary};
 use mpac_wire::{Integer, IntentId, Message, OpId};
 
+use super::super::deadlines::Cause;
 use super::super::outbox::Outbox;
 use super::super::state::Session;
 use super::super::{cascade, intent};
@@ -26,6 +27,7 @@ pub(in super::super) fn apply(
     if session.unopened {
         // Nobody is there to be told, and nothing happened that could be summed up.
         session.closed = true;
+        session.deadlines.remove_all(&Cause::SessionTtl);
         return;
     }
     if *disposition != CloseDisposition::ExpireAll {
@@ -41,6 +43,7 @@ pub(in super::super) fn apply(
         cascade::operation_ended(session, out, op);
     }
     session.closed = true;
+    session.deadlines.remove_all(&Cause::SessionTtl);
     status::schedule(session);
     let watermark = session.lamport.tick();
     let mut close = SessionClose::new(reason.clone(), Integer::new(session.lamport.value()));

@@ -93,7 +93,7 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
     };
     session.members.insert(principal.clone(), member);
     if core::mem::take(&mut session.unopened) {
-        session.started_at = session.now;
+        session.restart_clock();
         out.notice(Notice::Opened);
     }
     connection::bind(session, out, facts.conn, &principal);
