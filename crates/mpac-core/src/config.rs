@@ -9,7 +9,7 @@ use mpac_wire::names::{ComplianceProfile, ExecutionModel, Role, SecurityProfile}
 use mpac_wire::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, RolePolicy};
 use mpac_wire::{Limits, PrincipalId, Seconds, SessionId, StateRef};
 
-use crate::refusal::ConfigError;
+use crate::error::ConfigError;
 
 /// Which edition of the protocol a session speaks (D-001, D-002).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

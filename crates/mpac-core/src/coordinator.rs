@@ -22,11 +22,11 @@ use mpac_wire::snapshot::Snapshot;
 use mpac_wire::{InstanceId, Sender, Timestamp};
 
 use crate::config::SessionConfig;
+use crate::error::{ConfigError, OutOfOrder};
 use crate::ids::IdSource;
 use crate::input::{Command, ConnId, Input, Peer, Record};
 use crate::lamport::LamportClock;
 use crate::output::Step;
-use crate::refusal::{ConfigError, OutOfOrder};
 use crate::scope::ScopeIndex;
 use outbox::Outbox;
 use state::Session;

@@ -26,7 +26,7 @@
 //! | [`coordinator`] | the doors; inside, a folder for each protocol layer, a file for each message type |
 //! | [`table`] | the three life cycles, one screen each |
 //! | [`scope`] | when scopes overlap, and the index that finds them |
-//! | [`refusal`] | every reason to refuse a message, its code and its rule |
+//! | [`refusal`], [`error`] | every reason to refuse a message, its code and its rule; the caller's own mistakes |
 //! | [`config`], [`ids`], [`lamport`] | a session's configuration; reproducible ids; the clock of messages |
 //! | [`participant`] | the client's half |
 //!
@@ -43,6 +43,7 @@ extern crate std;
 
 pub mod config;
 pub mod coordinator;
+pub mod error;
 pub mod ids;
 pub mod input;
 pub mod lamport;
@@ -54,8 +55,9 @@ pub mod table;
 
 pub use config::{ProtocolLevel, SessionConfig};
 pub use coordinator::{Coordinator, View};
+pub use error::{ConfigError, OutOfOrder};
 pub use ids::IdSource;
 pub use input::{Command, ConnId, Identity, Input, Peer, Record};
 pub use output::{HangUpReason, Notice, Output, Recipients, Step};
 pub use participant::Participant;
-pub use refusal::{ConfigError, OutOfOrder, Refusal};
+pub use refusal::Refusal;

@@ -1,11 +1,11 @@
-//! Why a message is refused: one variant a reason, with the code and the rule it goes back to.
+//! Why a message is refused: one variant a reason. `code.rs` has the code and the rule each goes back to.
+
+mod code;
 
 use alloc::string::String;
 
-use mpac_wire::names::ErrorCode;
 use mpac_wire::{
-    BatchId, ClaimId, ConflictId, DecodeError, IntentId, MessageType, OpId, PrincipalId, Raw, SessionId,
-    StateRef, Timestamp,
+    BatchId, ClaimId, ConflictId, DecodeError, IntentId, MessageType, OpId, PrincipalId, SessionId, StateRef,
 };
 use thiserror::Error;
 
@@ -337,163 +337,6 @@ pub enum Refusal {
     RepeatedPath(String),
 }
 
-impl Refusal {
-    /// The code on the wire. Total on purpose: a new reason has no default.
-    pub const fn code(&self) -> ErrorCode {
-        use ErrorCode as C;
-        match self {
-            Self::Malformed(_)
-            | Self::Unreadable(_)
-            | Self::WrongProtocol(_)
-            | Self::BadLamport(_)
-            | Self::LamportNotAbove { .. }
-            | Self::ScopeIncomplete { .. }
-            | Self::ScopeEntryTooLong { .. }
-            | Self::Duplicate { .. }
-            | Self::ContradictoryOutcome(_)
-            | Self::RollbackMissing(_)
-            | Self::IntentNeeded
-            | Self::ClaimDecision(_)
-            | Self::ScopeNeeded
-            | Self::ReviewDecision(_)
-            | Self::BatchIncomplete { .. }
-            | Self::AfterNeeded(_)
-            | Self::UnknownAtomicity(_)
-            | Self::BatchSize { .. }
-            | Self::NothingRelated
-            | Self::WatermarkNeeded
-            | Self::ContentMismatch { .. }
-            | Self::UnsafePath(_)
-            | Self::RepeatedPath(_) => C::MalformedMessage,
-            Self::VersionMismatch(_) => C::VersionMismatch,
-            Self::ForeignSession { .. }
-            | Self::NotAdmitted
-            | Self::NoVacancy(_)
-            | Self::UnknownIntent(_)
-            | Self::UnknownConflict(_)
-            | Self::UnknownParticipant(_)
-            | Self::UnknownOperation(_)
-            | Self::NothingPending(_)
-            | Self::Blocked(_)
-            | Self::ForeignIntent(_)
-            | Self::WrongOwner { .. }
-            | Self::OwnClaim(_)
-            | Self::IntentState { .. }
-            | Self::OperationState { .. }
-            | Self::TargetChanged { .. }
-            | Self::ConflictState { .. }
-            | Self::ForeignOutcome(_) => C::InvalidReference,
-            Self::OperationFrozen(_) | Self::TargetFrozen { .. } | Self::ScopeFrozen(_) => C::ScopeFrozen,
-            Self::SessionClosed => C::SessionClosed,
-            Self::CoordinatorId(_)
-            | Self::ForeignSender { .. }
-            | Self::PrincipalTaken(_)
-            | Self::CoordinatorOnly(_)
-            | Self::ReadOnly(_)
-            | Self::NoRole(_)
-            | Self::NotOwner { .. }
-            | Self::NotRelated { .. }
-            | Self::MayNotResolve { .. }
-            | Self::MayNotDecide { .. }
-            | Self::MayNotReject(_)
-            | Self::MayNotReview(_)
-            | Self::NotAuthorised(_)
-            | Self::NotAuthor { .. }
-            | Self::NoAuthority(_) => C::AuthorizationFailed,
-            Self::StaleIntent(_) => C::StaleIntent,
-            Self::ClaimTaken(_) => C::ClaimConflict,
-            Self::UnknownType(_) => C::UnknownMessageType,
-            Self::AlreadyResolved(_) => C::ResolutionConflict,
-            Self::DuplicateCommit(_) | Self::StaleStateRef { .. } => C::StaleStateRef,
-        }
-    }
-
-    /// The rule it goes back to.
-    pub const fn requirement(&self) -> &'static str {
-        match self {
-            Self::Malformed(_) => "ENV-01",
-            Self::Unreadable(_) => "ERR-02",
-            Self::WrongProtocol(_) => "ENV-03",
-            Self::VersionMismatch(_) => "ENV-05",
-            Self::ForeignSession { .. } => "ENV-13",
-            Self::NoVacancy(_) => "SES-02",
-            Self::SessionClosed => "SES-14",
-            Self::CoordinatorId(_) => "SEC-05",
-            Self::NotAdmitted => "SES-24",
-            Self::ForeignSender { .. } => "SEC-04",
-            Self::PrincipalTaken(_) => "HEL-14",
-            Self::BadLamport(_) => "LAM-14",
-            Self::LamportNotAbove { .. } => "LAM-13",
-            Self::CoordinatorOnly(_) => "SES-09",
-            Self::UnknownType(_) => "EXT-04",
-            Self::ReadOnly(_) => "INT-21",
-            Self::NoRole(_) => "ROL-03",
-            Self::ScopeIncomplete { .. } => "SCO-01",
-            Self::ScopeEntryTooLong { .. } => "SRV-10",
-            Self::Duplicate { .. } => "D-022",
-            Self::DuplicateCommit(_) => "OPS-12",
-            Self::UnknownIntent(_) | Self::NotOwner { .. } => "INT-11",
-            Self::UnknownConflict(_) => "CON-09",
-            Self::UnknownParticipant(_) | Self::NoAuthority(_) => "CON-07",
-            Self::IntentState { .. } => "INT-18",
-            Self::OperationState { .. } => "ERR-09",
-            Self::OperationFrozen(_) | Self::TargetChanged { .. } => "OPS-09",
-            Self::ConflictState { .. } | Self::NotRelated { .. } => "CON-06",
-            Self::AlreadyResolved(_) => "GOV-04",
-            Self::MayNotResolve { .. } => "GOV-01",
-            Self::ForeignOutcome(_) | Self::ContradictoryOutcome(_) => "D-113",
-            Self::RollbackMissing(_) => "GOV-05",
-            Self::IntentNeeded => "OPS-14",
-            Self::StaleStateRef { .. } => "OCC-03",
-            Self::ContentMismatch { .. } => "OCC-06",
-            Self::WrongOwner { .. } | Self::OwnClaim(_) => "CLM-04",
-            Self::ClaimTaken(_) => "CLM-02",
-            Self::ClaimDecision(_) => "D-004",
-            Self::MayNotDecide { .. } => "CLM-07",
-            Self::ScopeNeeded => "DEF-02",
-            Self::StaleIntent(_) => "LCK-01",
-            Self::UnknownOperation(_) | Self::MayNotReject(_) => "OPS-17",
-            Self::NotAuthorised(_) => "OPS-09",
-            Self::Blocked(_) => "OPS-07",
-            Self::BatchIncomplete { .. } => "BAT-09",
-            Self::MayNotReview(_) | Self::ReviewDecision(_) => "D-084",
-            Self::NothingPending(_) => "BAT-11",
-            Self::NotAuthor { .. } => "OPS-19",
-            Self::AfterNeeded(_) => "D-091",
-            Self::UnknownAtomicity(_) | Self::BatchSize { .. } => "BAT-01",
-            Self::ForeignIntent(_) => "BAT-03",
-            Self::NothingRelated => "CON-02",
-            Self::WatermarkNeeded => "CON-03",
-            Self::TargetFrozen { .. } => "FRZ-02",
-            Self::ScopeFrozen(_) => "FRZ-03",
-            Self::UnsafePath(_) | Self::RepeatedPath(_) => "OCC-08",
-        }
-    }
-
-    /// What a program may want to know beyond the code: `extensions.mpac.duplicate` (D-022), `.holders` (LCK-03).
-    pub fn extensions(&self) -> Option<Raw> {
-        if let Self::StaleIntent(holders) = self {
-            let holders: alloc::vec::Vec<_> = holders
-                .iter()
-                .map(|it| {
-                    serde_json::json!({
-                        "intent_id": it.intent.as_str(),
-                        "principal_id": it.principal.as_str(),
-                        "resources": it.resources,
-                    })
-                })
-                .collect();
-            return Raw::of(&serde_json::json!({ "mpac": { "holders": holders } })).ok();
-        }
-        let (field, value) = match self {
-            Self::Duplicate { field, value } => (*field, value.as_str()),
-            Self::DuplicateCommit(op) => ("op_id", op.as_str()),
-            _ => return None,
-        };
-        Raw::of(&serde_json::json!({ "mpac": { "duplicate": { "field": field, "value": value } } })).ok()
-    }
-}
-
 /// Whose active intent is in the way, and with what (`spec/wire.md` §6.23).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -504,37 +347,4 @@ pub struct Holder {
     pub principal: PrincipalId,
     /// What both want, normalised.
     pub resources: alloc::vec::Vec<String>,
-}
-
-/// The configuration cannot be opened.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// Something this coordinator does not do yet.
-    #[error("{option} = {value} is not supported yet")]
-    Unsupported {
-        /// Which option.
-        option: &'static str,
-        /// Set to what.
-        value: String,
-    },
-    /// Core sessions commit at once (SES-05).
-    #[error("execution_model pre_commit needs a governance session: set compliance_profile to governance")]
-    PreCommitInCore,
-    /// The workspace needs content hashes (OCC-17).
-    #[error("a session with a workspace uses state_ref_format sha256, not {0:?}")]
-    StateRefFormat(String),
-    /// A duration that must not be zero.
-    #[error("{0} must be more than 0")]
-    Zero(&'static str),
-}
-
-/// The caller applied a record out of turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("record {found} at {at}, expected record {expected} at {not_before} or later")]
-pub struct OutOfOrder {
-    pub(crate) found: u64,
-    pub(crate) at: Timestamp,
-    pub(crate) expected: u64,
-    pub(crate) not_before: Timestamp,
 }
