@@ -119,6 +119,8 @@ pub struct SessionConfig {
     pub default_intent_ttl_sec: Seconds,
     /// Who hears of a conflict.
     pub conflict_report_audience: ReportAudience,
+    /// Whether an announce that comes too soon after a rejection is refused (BKO-04).
+    pub enforce_intent_backoff: bool,
     /// Who authorises operations in a pre-commit session.
     pub operation_authorization: OperationAuthorization,
     /// Whether the session exists from the start, or only from its first accepted HELLO on (D-031).
@@ -149,6 +151,7 @@ impl SessionConfig {
             enforce_lamport: true,
             default_intent_ttl_sec: Seconds::whole(300),
             conflict_report_audience: ReportAudience::default(),
+            enforce_intent_backoff: false,
             operation_authorization: OperationAuthorization::default(),
             opens_with_hello: false,
             status_heartbeats: true,
@@ -263,6 +266,9 @@ impl SessionConfig {
         let mut policy = self.liveness.clone();
         policy.heartbeat_interval_sec.get_or_insert(Seconds::whole(30));
         policy.unavailability_timeout_sec.get_or_insert(Seconds::whole(90));
+        policy.intent_backoff_initial_sec.get_or_insert(Seconds::whole(30));
+        policy.intent_backoff_max_sec.get_or_insert(Seconds::whole(300));
+        policy.intent_backoff_multiplier.get_or_insert(Seconds::whole(2));
         policy.intent_claim_grace_period_sec.get_or_insert_with(|| self.claim_grace());
         policy.resolution_timeout_sec = Some(self.resolution_timeout());
         policy

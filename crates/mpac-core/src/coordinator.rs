@@ -72,6 +72,7 @@ impl Coordinator {
             batches: BTreeMap::new(),
             conflicts: BTreeMap::new(),
             deferrals: BTreeMap::new(),
+            backoff: alloc::vec::Vec::new(),
             claims: BTreeMap::new(),
             claim_ids: BTreeSet::new(),
             refused_claimers: BTreeMap::new(),

@@ -81,6 +81,12 @@ pub enum Refusal {
         None => String::new(),
     }, .0.first().map(|holder| holder.resources.join(", ")).unwrap_or_default())]
     StaleIntent(alloc::vec::Vec<Holder>),
+    /// Too soon after a rejection.
+    #[error("rejected lately: wait {retry_after} seconds before announcing this scope again")]
+    IntentBackoff {
+        /// How long is left.
+        retry_after: mpac_wire::Seconds,
+    },
     /// A type nobody knows, in a session that wants to hear of it.
     #[error("unknown message type {0}")]
     UnknownType(MessageType),

@@ -1,6 +1,7 @@
 //! The intent layer: who is about to do what.
 
 pub(super) mod announce;
+pub(super) mod backoff;
 pub(super) mod claim;
 pub(super) mod defer;
 pub(super) mod expire;
@@ -22,6 +23,7 @@ use crate::table::intent::Event;
 /// Ends an intent as the table says, with everything that follows from it.
 pub(super) fn end(session: &mut Session, out: &mut Outbox, id: &IntentId, on: Event) {
     if session.move_intent(id, on).is_some() {
+        backoff::ended_otherwise(session, id);
         cascade::intent_ended(session, out, id, Grace::Granted);
     }
 }

@@ -94,6 +94,15 @@ pub(crate) struct Operation {
     pub(crate) sequence: u64,
 }
 
+/// Somebody whose intent was rejected, and until when it should wait (BKO-01).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Backoff {
+    pub(crate) principal: PrincipalId,
+    pub(crate) scope: Scope,
+    pub(crate) rejections: u32,
+    pub(crate) not_before: Timestamp,
+}
+
 /// Somebody stepped back for others.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Deferral {

@@ -4,13 +4,13 @@ use alloc::borrow::ToOwned;
 
 use mpac_wire::names::{ConflictState, IntentState, OperationState};
 use mpac_wire::snapshot::{
-    AckRecord, AntiReplay, BatchRecord, ClaimRecord, ConflictRecord, DeferralRecord, FrontierRecord,
-    IntentRecord, OperationRecord, ParticipantRecord, ResolutionRecord, Snapshot,
+    AckRecord, AntiReplay, BackoffRecord, BatchRecord, ClaimRecord, ConflictRecord, DeferralRecord,
+    FrontierRecord, IntentRecord, OperationRecord, ParticipantRecord, ResolutionRecord, Snapshot,
 };
 use mpac_wire::{BatchId, Integer, Seconds};
 
 use super::intent::claim::pending_on;
-use super::records::{Batch, Claim, Conflict, Deferral, Member, Operation};
+use super::records::{Backoff, Batch, Claim, Conflict, Deferral, Member, Operation};
 use super::state::{Intent, Session};
 use crate::scope::Overlap;
 use crate::table::{conflict, intent, operation};
@@ -60,6 +60,7 @@ pub(super) fn snapshot(session: &Session) -> Snapshot {
     snapshot.role_policy = config.role_policy.clone();
     snapshot.target_state_refs = Some(session.refs.clone());
     snapshot.archived_intents = Some(session.archived_intents.iter().map(intent_record).collect());
+    snapshot.backoff = Some(session.backoff.iter().map(backoff_record).collect());
     snapshot.deferrals = Some(session.deferrals.values().map(deferral_record).collect());
     snapshot.batches = Some(session.batches.iter().map(|(id, batch)| batch_record(id, batch)).collect());
     snapshot
@@ -168,6 +169,15 @@ fn deferral_record(deferral: &Deferral) -> DeferralRecord {
     record.category = Some(deferral.category.clone());
     record.received_at = Some(deferral.received_at);
     record
+}
+
+fn backoff_record(backoff: &Backoff) -> BackoffRecord {
+    BackoffRecord::new(
+        backoff.principal.clone(),
+        backoff.scope.clone(),
+        Integer::new(backoff.rejections.into()),
+        backoff.not_before,
+    )
 }
 
 fn batch_record(id: &BatchId, batch: &Batch) -> BatchRecord {

@@ -13,7 +13,7 @@ use mpac_wire::{
 
 use super::deadlines::{Cause, Deadlines};
 use super::records::{
-    Batch, Claim, Conflict, Connection, Deferral, Freeze, Frontier, Member, NewIntent, Operation,
+    Backoff, Batch, Claim, Conflict, Connection, Deferral, Freeze, Frontier, Member, NewIntent, Operation,
 };
 use crate::config::SessionConfig;
 use crate::ids::IdSource;
@@ -77,6 +77,8 @@ pub(crate) struct Session {
     pub(crate) batches: BTreeMap<BatchId, Batch>,
     pub(crate) conflicts: BTreeMap<ConflictId, Conflict>,
     pub(crate) deferrals: BTreeMap<DeferralId, Deferral>,
+    /// Who should wait before announcing what again (D-083).
+    pub(crate) backoff: Vec<Backoff>,
     /// Claims that nobody has decided on yet.
     pub(crate) claims: BTreeMap<ClaimId, Claim>,
     pub(crate) claim_ids: BTreeSet<ClaimId>,

@@ -1,5 +1,7 @@
 //! The code and the rule of every refusal: total on purpose, so that a new reason has no default.
 
+use alloc::collections::BTreeMap;
+
 use mpac_wire::Raw;
 use mpac_wire::names::ErrorCode;
 
@@ -69,6 +71,7 @@ impl Refusal {
             | Self::NotAuthor { .. }
             | Self::NoAuthority(_) => C::AuthorizationFailed,
             Self::StaleIntent(_) => C::StaleIntent,
+            Self::IntentBackoff { .. } => C::IntentBackoff,
             Self::ClaimTaken(_) => C::ClaimConflict,
             Self::UnknownType(_) => C::UnknownMessageType,
             Self::AlreadyResolved(_) => C::ResolutionConflict,
@@ -120,6 +123,7 @@ impl Refusal {
             Self::MayNotDecide { .. } => "CLM-07",
             Self::ScopeNeeded => "DEF-02",
             Self::StaleIntent(_) => "LCK-01",
+            Self::IntentBackoff { .. } => "BKO-04",
             Self::UnknownOperation(_) | Self::MayNotReject(_) => "OPS-17",
             Self::NotAuthorised(_) => "OPS-09",
             Self::Blocked(_) => "OPS-07",
@@ -152,6 +156,9 @@ impl Refusal {
                 })
                 .collect();
             return Raw::of(&serde_json::json!({ "mpac": { "holders": holders } })).ok();
+        }
+        if let Self::IntentBackoff { retry_after } = self {
+            return Raw::of(&BTreeMap::from([("retry_after_sec", retry_after)])).ok(); // BKO-05
         }
         let (field, value) = match self {
             Self::Duplicate { field, value } => (*field, value.as_str()),

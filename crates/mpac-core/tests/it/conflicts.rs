@@ -195,3 +195,41 @@ fn a_participant_s_report_is_taken_in_every_form_and_relayed_complete() {
         assert_eq!(error(&say(&mut world, &payload), "eve").error_code, code, "{payload}");
     }
 }
+
+#[test]
+fn who_was_rejected_waits_longer_each_time_before_the_same_again() {
+    covers!("BKO-02", "BKO-03", "BKO-04", "BKO-05", "BKO-06", "BKO-07", "D-082", "D-083");
+    let mut config = crate::world::config();
+    config.enforce_intent_backoff = true;
+    config.liveness.unavailability_timeout_sec = Some(mpac_wire::Seconds::whole(100_000));
+    config.default_intent_ttl_sec = mpac_wire::Seconds::whole(100_000);
+    let mut world = World::with(config);
+    for (name, role) in [("alice", Role::Contributor), ("bob", Role::Contributor), ("olga", Role::Owner)] {
+        world.join(name, &[role]);
+    }
+    world.announce("alice", "a", &["x"]);
+    for (round, delay) in [30_u32, 60, 120, 240, 300, 300].into_iter().enumerate() {
+        let id = format!("b{round}");
+        world.announce("bob", &id, &["x", &format!("y{round}")]);
+        let mut resolution = Resolution::new(world.conflict(), Decision::Approved);
+        let mut outcome = Outcome::new();
+        outcome.rejected = Some(vec![id]);
+        resolution.outcome = Some(outcome);
+        world.say("olga", resolution);
+        world.wait(1.0);
+        let refused = error(&world.announce("bob", "early", &["./x"]), "bob");
+        assert_eq!(refused.error_code, ErrorCode::IntentBackoff);
+        assert_eq!(refused.extensions.unwrap().get(), format!(r#"{{"retry_after_sec":{}}}"#, delay - 1));
+        assert_eq!(
+            heard(&world.announce("bob", &format!("z{round}"), &["z"]), "bob"),
+            ["INTENT_ANNOUNCE"],
+            "elsewhere"
+        );
+        world.withdraw("bob", &format!("z{round}"));
+        world.wait(f64::from(delay - 1));
+    }
+    // An intent on that scope that ends otherwise: forgotten.
+    world.announce("bob", "c", &["x"]);
+    world.withdraw("bob", "c");
+    assert_eq!(heard(&world.announce("bob", "d", &["x"]), "bob"), ["INTENT_ANNOUNCE", "CONFLICT_REPORT"]);
+}

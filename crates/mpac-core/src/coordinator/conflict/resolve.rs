@@ -7,11 +7,11 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{Decision, RejectReason, Role};
 use mpac_wire::payload::{IntentWithdraw, Outcome, Resolution};
-use mpac_wire::{ClaimId, IntentId, OpId, PrincipalId, Raw};
+use mpac_wire::{ClaimId, ConflictId, IntentId, OpId, PrincipalId, Raw};
 
 use super::super::cascade::{self, Grace};
 use super::super::gate::Facts;
-use super::super::intent::claim as claims;
+use super::super::intent::{backoff, claim as claims};
 use super::super::operation::authorise;
 use super::super::outbox::Outbox;
 use super::super::records::{Conflict, Settled};
@@ -67,11 +67,12 @@ pub(in super::super) fn handle(
         Some(outcome) => judged(session, record, outcome)?,
         None => Rejected::default(),
     };
+    let conflict = record.id.clone();
     let escalated_to = record.escalated.as_ref().map(|(target, _)| target.clone());
     let text = completed(session, facts, &resolution)?;
     settle(session, facts, resolution, on, escalated_to, &text);
     cascade::relay(out, facts, Recipients::All, text.text.into());
-    apply(session, out, &rejected);
+    apply(session, out, &conflict, &rejected);
     Ok(())
 }
 
@@ -211,11 +212,12 @@ fn settle(
 }
 
 /// Rejected intents are withdrawn, rejected proposals rejected; what was committed stays as it is.
-fn apply(session: &mut Session, out: &mut Outbox, rejected: &Rejected) {
+fn apply(session: &mut Session, out: &mut Outbox, conflict: &ConflictId, rejected: &Rejected) {
     for id in &rejected.intents {
         if session.move_intent(id, intent::Event::ResolutionRejected).is_none() {
             continue; // over already: listed in vain
         }
+        backoff::rejected(session, conflict, id);
         let mut withdraw = IntentWithdraw::new(id.clone());
         withdraw.reason = Some("rejected_by_resolution".to_owned());
         out.send(session, Recipients::All, withdraw); // D-082

@@ -14,7 +14,7 @@ use super::super::governance::frozen::{self, Warning};
 use super::super::outbox::Outbox;
 use super::super::records::NewIntent;
 use super::super::state::{Intent, Session};
-use super::{claim, defer, race_lock};
+use super::{backoff, claim, defer, race_lock};
 use crate::refusal::Refusal;
 use crate::table::intent::{Event, State};
 
@@ -48,7 +48,7 @@ pub(in super::super) fn handle(
     Ok(())
 }
 
-/// Duplicate, frozen scope, what it supersedes, race lock, in this order.
+/// Duplicate, frozen scope, backoff, what it supersedes, race lock, in this order.
 fn plan(session: &Session, facts: &Facts<'_>, announce: IntentAnnounce) -> Result<Plan, Refusal> {
     let owner = facts.envelope.sender.principal_id.clone();
     complete(session, &announce.scope)?;
@@ -63,6 +63,7 @@ fn plan(session: &Session, facts: &Facts<'_>, announce: IntentAnnounce) -> Resul
         return Err(Refusal::Duplicate { field: "intent_id", value }); // D-022, D-024
     }
     let warning = frozen::scope(session, &announce.scope)?;
+    backoff::check(session, &owner, &announce.scope)?;
     if let Some(id) = &announce.supersedes_intent_id {
         superseded(session, &owner, id)?;
         if !replaced.contains(id) {
