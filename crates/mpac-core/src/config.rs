@@ -196,10 +196,6 @@ impl SessionConfig {
                 return unsupported(option, value);
             }
         }
-        let health = self.liveness.backend_health_policy.as_ref().and_then(|policy| policy.enabled);
-        if health == Some(true) {
-            return unsupported("backend_health_policy.enabled", "true");
-        }
         if !self.workspace.is_empty() && self.state_ref_format != "sha256" {
             return Err(ConfigError::StateRefFormat(self.state_ref_format.clone()));
         }

@@ -81,6 +81,14 @@ pub enum Refusal {
         None => String::new(),
     }, .0.first().map(|holder| holder.resources.join(", ")).unwrap_or_default())]
     StaleIntent(alloc::vec::Vec<Holder>),
+    /// An agent may not use this model.
+    #[error("a switch to {model} is denied: {why}")]
+    BackendSwitchDenied {
+        /// Which one.
+        model: String,
+        /// Why.
+        why: &'static str,
+    },
     /// Too soon after a rejection.
     #[error("rejected lately: wait {retry_after} seconds before announcing this scope again")]
     IntentBackoff {

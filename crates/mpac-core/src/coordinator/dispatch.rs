@@ -45,7 +45,7 @@ fn fire(session: &mut Session, out: &mut Outbox, at: Timestamp, cause: Cause) {
 /// Steps 16 and 17 for everything but HELLO, which the gate hands over itself.
 pub(super) fn message(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>) -> Result<(), Refusal> {
     match facts.envelope.message()? {
-        Message::Heartbeat(payload) => layer::heartbeat::handle(session, facts, payload),
+        Message::Heartbeat(payload) => layer::heartbeat::handle(session, out, facts, payload)?,
         Message::Goodbye(payload) => layer::goodbye::handle(session, out, facts, &payload),
         Message::IntentAnnounce(payload) => intent::announce::handle(session, out, facts, payload)?,
         Message::IntentUpdate(payload) => intent::update::handle(session, out, facts, payload)?,

@@ -5,7 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::names::{
-    AckType, Atomicity, ConflictCategory, Decision, HeartbeatStatus, OpKind, Priority, Role, Severity,
+    AckType, Atomicity, ConflictCategory, Decision, HeartbeatStatus, OpKind, Priority, ProviderStatus, Role,
+    Severity,
 };
 use mpac_wire::payload::{Backend, Basis, Outcome};
 use mpac_wire::{
@@ -25,6 +26,12 @@ pub(crate) struct Member {
     pub(crate) roles: Vec<Role>,
     pub(crate) capabilities: Vec<String>,
     pub(crate) backend: Option<Backend>,
+    /// How that is doing, by its last report (BHM-03).
+    pub(crate) provider_status: ProviderStatus,
+    /// Whether everybody was told that it is not well.
+    pub(crate) alerted: bool,
+    /// The model it may switch to (D-060).
+    pub(crate) approved_model: Option<String>,
     pub(crate) status: HeartbeatStatus,
     pub(crate) available: bool,
     /// Said GOODBYE and no HELLO since (D-019).

@@ -93,6 +93,7 @@ fn participant(member: &Member) -> ParticipantRecord {
     record.departed = Some(member.departed);
     record.last_message_id = member.last_message.clone();
     record.backend_model_id = member.backend.as_ref().map(|backend| backend.model_id.clone());
+    record.backend_provider_status = member.backend.as_ref().map(|_| member.provider_status.clone());
     record.backend_provider = member.backend.as_ref().map(|backend| backend.provider.clone());
     record
 }

@@ -1,5 +1,6 @@
 //! The session layer: who is here.
 
+pub(super) mod backend;
 pub(super) mod close;
 pub(super) mod connection;
 pub(super) mod goodbye;

@@ -71,6 +71,7 @@ impl Refusal {
             | Self::NotAuthor { .. }
             | Self::NoAuthority(_) => C::AuthorizationFailed,
             Self::StaleIntent(_) => C::StaleIntent,
+            Self::BackendSwitchDenied { .. } => C::BackendSwitchDenied,
             Self::IntentBackoff { .. } => C::IntentBackoff,
             Self::ClaimTaken(_) => C::ClaimConflict,
             Self::UnknownType(_) => C::UnknownMessageType,
@@ -123,6 +124,7 @@ impl Refusal {
             Self::MayNotDecide { .. } => "CLM-07",
             Self::ScopeNeeded => "DEF-02",
             Self::StaleIntent(_) => "LCK-01",
+            Self::BackendSwitchDenied { .. } => "BHM-09",
             Self::IntentBackoff { .. } => "BKO-04",
             Self::UnknownOperation(_) | Self::MayNotReject(_) => "OPS-17",
             Self::NotAuthorised(_) => "OPS-09",

@@ -6,6 +6,7 @@
 )]
 
 mod admission;
+mod backends;
 mod batches;
 mod claims;
 mod conflicts;

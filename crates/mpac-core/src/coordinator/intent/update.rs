@@ -7,6 +7,7 @@ use super::super::conflict::detect;
 use super::super::gate::Facts;
 use super::super::governance::frozen;
 use super::super::outbox::Outbox;
+use super::super::session::backend;
 use super::super::state::{Intent, Session};
 use super::announce::complete;
 use crate::refusal::Refusal;
@@ -34,6 +35,7 @@ pub(in super::super) fn handle(
         Some(part) => frozen::scope(session, part)?, // INT-14
         None => None,
     };
+    let switch = backend::planned_switch(session, update.extensions.as_ref())?;
     let id = update.intent_id;
     session.move_intent(&id, Event::Updated);
     if let Some(record) = session.intents.get_mut(&id) {
@@ -48,6 +50,9 @@ pub(in super::super) fn handle(
         session.set_ttl(&id, ttl);
     }
     cascade::relay_as_it_came(out, facts);
+    if let Some(model) = switch {
+        backend::confirm_switch(session, out, &facts.envelope.sender.principal_id, model);
+    }
     if let Some(warning) = warning {
         warning.send(session, out, facts);
     }

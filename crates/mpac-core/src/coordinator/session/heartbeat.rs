@@ -1,15 +1,27 @@
-//! HEARTBEAT: what a participant is doing (LIV-02, LIV-05).
+//! HEARTBEAT: what a participant is doing, and how its model is (LIV-02, LIV-05).
 
 use mpac_wire::payload::Heartbeat;
 
 use super::super::gate::Facts;
+use super::super::outbox::Outbox;
 use super::super::state::Session;
+use super::backend;
+use crate::refusal::Refusal;
 
-/// No relay, no answer.
-pub(in super::super) fn handle(session: &mut Session, facts: &Facts<'_>, heartbeat: Heartbeat) {
+/// No relay, and no answer but to a denied switch, which changes nothing else (BHM-15).
+pub(in super::super) fn handle(
+    session: &mut Session,
+    out: &mut Outbox,
+    facts: &Facts<'_>,
+    heartbeat: Heartbeat,
+) -> Result<(), Refusal> {
     let principal = &facts.envelope.sender.principal_id;
     if let Some(member) = session.members.get_mut(principal) {
         member.status = heartbeat.status;
     }
     session.watch_silence(principal);
+    match &heartbeat.backend_health {
+        Some(report) => backend::report(session, out, principal, report),
+        None => Ok(()),
+    }
 }

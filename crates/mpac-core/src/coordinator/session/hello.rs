@@ -4,7 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use mpac_wire::names::{HeartbeatStatus, Role, WatermarkKind};
+use mpac_wire::names::{HeartbeatStatus, ProviderStatus, Role, WatermarkKind};
 use mpac_wire::payload::{Hello, SessionInfo};
 use mpac_wire::{Integer, PrincipalId};
 
@@ -83,6 +83,9 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
         roles: join.granted,
         capabilities: hello.capabilities,
         backend: hello.backend,
+        provider_status: ProviderStatus::Unknown,
+        alerted: false,
+        approved_model: None,
         status: HeartbeatStatus::Idle,
         available: true,
         departed: false,

@@ -1,0 +1,128 @@
+//! How agents' models are doing.
+
+use mpac_wire::Message;
+use mpac_wire::names::{ErrorCode, Role};
+use mpac_wire::payload::{Heartbeat, IntentUpdate, OpPropose};
+
+use crate::covers;
+use crate::world::{Delivery, World, error, heard, intent, op};
+
+/// Alice holds `i`, under this backend policy.
+fn world(policy: &str) -> World {
+    let mut config = crate::world::config();
+    config.liveness.backend_health_policy = Some(serde_json::from_str(policy).unwrap());
+    let mut world = World::with(config);
+    for name in ["alice", "bob"] {
+        world.join(name, &[Role::Contributor]);
+    }
+    world.announce("alice", "i", &["x"]);
+    let mut propose = OpPropose::new(op("p"), "x".to_owned(), "replace".into());
+    propose.intent_id = Some(intent("i"));
+    world.say("bob", propose);
+    world
+}
+
+fn report(world: &mut World, model: &str, status: &str, from: Option<&str>) -> Vec<Delivery> {
+    let from = from.map(|from| format!(r#","switched_from":"{from}""#)).unwrap_or_default();
+    let text = format!(
+        r#"{{"status":"working","backend_health":{{"model_id":"{model}","provider_status":"{status}","checked_at":"2026-01-02T03:04:05Z"{from}}}}}"#
+    );
+    let heartbeat: Heartbeat = serde_json::from_str(&text).unwrap();
+    world.say("alice", heartbeat)
+}
+
+fn states(world: &World) -> String {
+    let view = world.coordinator.view();
+    format!("{:?} {:?}", view.intent(&intent("i")).unwrap(), view.operation(&op("p")).unwrap())
+}
+
+#[test]
+fn a_model_that_is_down_suspends_and_one_that_is_well_again_restores() {
+    covers!("BHM-03", "BHM-04", "BHM-05", "BHM-06", "BHM-07", "CAS-05", "CAS-07", "D-051", "D-058", "D-059");
+    let mut world = world(r#"{"enabled":true}"#);
+    let down = report(&mut world, "a/m", "down", None);
+    assert_eq!(
+        heard(&down, "bob"),
+        ["COORDINATOR_STATUS backend_alert", "INTENT_UPDATE i [SUSPENDED: backend_down] alice does i"]
+    );
+    assert!(down[0].text.contains(r#""status_detail":null"#), "{}", down[0].text);
+    assert_eq!(states(&world), "Suspended Frozen");
+    assert_eq!(report(&mut world, "a/m", "down", None).len(), 0, "told once");
+    assert_eq!(
+        world.say("alice", Heartbeat::new("idle".into())).len(),
+        0,
+        "a plain heartbeat restores nothing"
+    );
+    assert_eq!(report(&mut world, "a/m", "unknown", None).len(), 0);
+    assert_eq!(states(&world), "Suspended Frozen");
+    let well = report(&mut world, "a/m", "operational", None);
+    assert_eq!(heard(&well, "bob"), ["COORDINATOR_STATUS backend_alert", "INTENT_UPDATE i alice does i"]);
+    assert_eq!(states(&world), "Active Proposed");
+    assert_eq!(report(&mut world, "a/m", "operational", None).len(), 0);
+    assert_eq!(
+        heard(&report(&mut world, "a/m", "degraded", None), "bob"),
+        ["COORDINATOR_STATUS backend_alert"]
+    );
+    assert_eq!(states(&world), "Active Proposed", "degraded is a warning by default");
+}
+
+#[test]
+fn what_the_policy_does_not_ask_for_is_only_recorded() {
+    covers!("BHM-02", "BHM-12", "HEL-12");
+    for policy in [r#"{"enabled":false}"#, r#"{"enabled":true,"on_down":"ignore"}"#] {
+        let mut world = world(policy);
+        assert_eq!(report(&mut world, "a/m", "down", None).len(), 0, "{policy}");
+        assert_eq!(states(&world), "Active Proposed");
+        let record = &world.coordinator.snapshot().participants.unwrap()[0];
+        assert_eq!(record.backend_model_id.as_deref(), Some("a/m"));
+    }
+}
+
+#[test]
+fn a_switch_is_judged_before_anything_is_recorded() {
+    covers!("BHM-08", "BHM-09", "BHM-10", "BHM-13", "BHM-15", "D-061", "D-062");
+    let model = |world: &World| {
+        world.coordinator.snapshot().participants.unwrap()[0].backend_model_id.clone().unwrap()
+    };
+    for (policy, to) in [
+        (r#"{"enabled":true,"auto_switch":"forbidden"}"#, "a/n"),
+        (r#"{"enabled":true,"allowed_providers":["a"]}"#, "b/n"),
+        (r#"{"enabled":true,"allowed_providers":["a"]}"#, "n"),
+        (r#"{"enabled":true,"auto_switch":"notify_first"}"#, "a/n"),
+    ] {
+        let mut world = world(policy);
+        report(&mut world, "a/m", "operational", None);
+        let denied = error(&report(&mut world, to, "down", Some("a/m")), "alice");
+        assert_eq!(denied.error_code, ErrorCode::BackendSwitchDenied, "{policy}");
+        assert!(denied.refers_to.is_some());
+        assert_eq!(model(&world), "a/m");
+        assert_eq!(states(&world), "Active Proposed");
+    }
+    let mut world = world(r#"{"enabled":true,"allowed_providers":["a"]}"#);
+    report(&mut world, "a/m", "down", None);
+    report(&mut world, "a/n", "operational", Some("a/m"));
+    assert_eq!((model(&world).as_str(), states(&world).as_str()), ("a/n", "Active Proposed"));
+}
+
+#[test]
+fn a_planned_switch_is_confirmed_first() {
+    covers!("BHM-11", "D-060");
+    let mut world = world(r#"{"enabled":true,"auto_switch":"notify_first","allowed_providers":["a"]}"#);
+    let mut plan = |model: &str| {
+        let mut update = IntentUpdate::new(intent("i"));
+        let extensions =
+            format!(r#"{{"mpac":{{"planned_backend":{{"model_id":"{model}","provider":"a"}}}}}}"#);
+        update.extensions = Some(serde_json::from_str(&extensions).unwrap());
+        world.say("alice", update)
+    };
+    assert_eq!(error(&plan("b/n"), "alice").error_code, ErrorCode::BackendSwitchDenied);
+    let confirmed = plan("a/n");
+    let to_alice: Vec<&Delivery> = confirmed.iter().filter(|it| it.to == "alice").collect();
+    assert!(to_alice.iter().any(|it| it.text.contains(r#""switch_approved":true"#)));
+    assert!(
+        !confirmed.iter().any(|it| it.to == "bob" && matches!(it.message, Message::CoordinatorStatus(_)))
+    );
+    assert_eq!(report(&mut world, "a/n", "operational", Some("a/m")).len(), 0);
+    let again = error(&report(&mut world, "a/n2", "operational", Some("a/n")), "alice");
+    assert_eq!(again.error_code, ErrorCode::BackendSwitchDenied, "each switch needs a plan of its own");
+}
