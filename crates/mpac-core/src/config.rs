@@ -121,6 +121,8 @@ pub struct SessionConfig {
     pub conflict_report_audience: ReportAudience,
     /// Whether an announce that comes too soon after a rejection is refused (BKO-04).
     pub enforce_intent_backoff: bool,
+    /// Whether edits that reach files of others are reported (D-070).
+    pub dependency_detection: bool,
     /// Who authorises operations in a pre-commit session.
     pub operation_authorization: OperationAuthorization,
     /// Whether the session exists from the start, or only from its first accepted HELLO on (D-031).
@@ -152,6 +154,7 @@ impl SessionConfig {
             default_intent_ttl_sec: Seconds::whole(300),
             conflict_report_audience: ReportAudience::default(),
             enforce_intent_backoff: false,
+            dependency_detection: true,
             operation_authorization: OperationAuthorization::default(),
             opens_with_hello: false,
             status_heartbeats: true,

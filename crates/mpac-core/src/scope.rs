@@ -1,6 +1,7 @@
 //! When two scopes are in each other's way, and the index that finds them.
 
 pub mod containment;
+pub mod dependency;
 pub mod glob;
 pub mod index;
 pub mod normalize;

@@ -7,7 +7,7 @@ use mpac_wire::names::ScopeKind;
 use mpac_wire::{IntentId, Scope};
 
 use super::overlap::{SetKind, entries};
-use super::{glob, normalize};
+use super::{dependency, glob, normalize};
 
 /// Live intents by what they cover. Derived from the session: two sessions that are equal have equal indexes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct ScopeIndex {
     by_kind: BTreeMap<SetKind, BTreeSet<IntentId>>,
     /// Patterns, normalised. A list: there is no cheaper exact test for two patterns.
     patterns: BTreeMap<IntentId, String>,
+    /// Files that edits of an intent reach, to the intents that declare it.
+    by_impact: BTreeMap<String, BTreeSet<IntentId>>,
     /// Kinds that must be assumed to overlap.
     opaque: BTreeSet<IntentId>,
 }
@@ -29,6 +31,9 @@ impl ScopeIndex {
             self.by_kind.entry(kind).or_default().insert(intent.clone());
             for entry in set {
                 self.by_entry.entry((kind, entry)).or_default().insert(intent.clone());
+            }
+            for file in dependency::impact(scope) {
+                self.by_impact.entry(file).or_default().insert(intent.clone());
             }
         } else if let (ScopeKind::ResourcePath, Some(pattern)) = (&scope.kind, &scope.pattern) {
             self.patterns.insert(intent.clone(), normalize(pattern));
@@ -43,12 +48,29 @@ impl ScopeIndex {
             for entry in set {
                 take(&mut self.by_entry, &(kind, entry), intent);
             }
+            for file in dependency::impact(scope) {
+                take(&mut self.by_impact, &file, intent);
+            }
             take(&mut self.by_kind, &kind, intent);
         } else if scope.kind == ScopeKind::ResourcePath {
             self.patterns.remove(intent);
         } else {
             self.opaque.remove(intent);
         }
+    }
+
+    /// Every live intent whose edits may reach `scope`, or be reached by its edits (SCO-18).
+    pub fn dependents(&self, scope: &Scope) -> BTreeSet<IntentId> {
+        let mut found = BTreeSet::new();
+        if let Some((SetKind::Files, files)) = entries(scope) {
+            for file in &files {
+                found.extend(self.by_impact.get(file).into_iter().flatten().cloned());
+            }
+            for file in dependency::impact(scope) {
+                found.extend(self.by_entry.get(&(SetKind::Files, file)).into_iter().flatten().cloned());
+            }
+        }
+        found
     }
 
     /// Every live intent that may overlap `scope`; [`overlap`](super::overlap()) decides.

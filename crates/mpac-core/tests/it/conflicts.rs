@@ -233,3 +233,31 @@ fn who_was_rejected_waits_longer_each_time_before_the_same_again() {
     world.withdraw("bob", "c");
     assert_eq!(heard(&world.announce("bob", "d", &["x"]), "bob"), ["INTENT_ANNOUNCE", "CONFLICT_REPORT"]);
 }
+
+#[test]
+fn edits_that_reach_somebody_s_files_are_reported() {
+    covers!("SCO-18", "SCO-19", "SCO-20", "D-070", "LCK-04");
+    let scope = |file: &str, extensions: &str| -> mpac_wire::Scope {
+        let text = format!(r#"{{"kind":"file_set","resources":["{file}"],"extensions":{extensions}}}"#);
+        serde_json::from_str(&text).unwrap()
+    };
+    let mut world = World::of(&["alice", "bob"]);
+    let announce =
+        |id: &str, scope| mpac_wire::payload::IntentAnnounce::new(id.parse().unwrap(), "o".to_owned(), scope);
+    world.say("alice", announce("i", scope("uses.py", "{}")));
+    let lib = r#"{"impact":["./uses.py"],"affects_symbols":["lib.f"],"impact_symbols":{"uses.py":["lib.f","lib.g"]}}"#;
+    let deliveries = world.say("bob", announce("j", scope("lib.py", lib)));
+    assert_eq!(heard(&deliveries, "alice"), ["INTENT_ANNOUNCE", "CONFLICT_REPORT"]);
+    let text = &deliveries.last().unwrap().text;
+    assert!(text.contains(r#""category":"dependency_breakage","severity":"medium""#), "{text}");
+    assert!(
+        text.contains(r#""dependency_detail":{"ab":[{"file":"uses.py","symbols":["lib.f"]}]}"#),
+        "{text}"
+    );
+    // The other way round, whoever comes second.
+    world.withdraw("alice", "i");
+    let deliveries = world.say("alice", announce("k", scope("uses.py", "{}")));
+    assert!(deliveries.last().unwrap().text.contains(r#""dependency_detail":{"ba":["#));
+    // Oneself is in nobody's way.
+    assert_eq!(heard(&world.say("bob", announce("l", scope("uses2.py", "{}"))), "bob"), ["INTENT_ANNOUNCE"]);
+}

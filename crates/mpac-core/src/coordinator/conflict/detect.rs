@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{BasisKind, ConflictCategory, Severity};
 use mpac_wire::payload::{Basis, ConflictReport};
-use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, Scope, Watermark};
+use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, Raw, Scope, Watermark};
 
 use super::super::gate::sorted;
 use super::super::governance::timeout;
@@ -16,6 +16,7 @@ use super::super::records::{Conflict, Side};
 use super::super::state::Session;
 use crate::config::ReportAudience;
 use crate::output::Recipients;
+use crate::scope::dependency::{Reached, reached};
 use crate::scope::{Overlap, contains_target, overlap};
 use crate::table::conflict::State;
 
@@ -34,9 +35,89 @@ pub(in super::super) fn overlaps(session: &mut Session, out: &mut Outbox, id: &I
         }
     }
     others.sort_by_key(|(sequence, ..)| *sequence);
+    let direct: Vec<IntentId> = others.iter().map(|(_, other, _)| other.clone()).collect();
     for (_, other, found) in others {
         overlap_conflict(session, out, id, &other, &found);
     }
+    if session.config.dependency_detection {
+        dependencies(session, out, id, part, &direct);
+    }
+}
+
+/// One conflict for each other principal's live intent whose files these edits reach, or whose edits reach these files,
+/// where the scopes do not overlap directly (SCO-18, SCO-20). It blocks nobody.
+fn dependencies(session: &mut Session, out: &mut Outbox, id: &IntentId, part: &Scope, direct: &[IntentId]) {
+    let Some(owner) = session.intents.get(id).map(|record| record.owner.clone()) else { return };
+    let mut others: Vec<(u64, IntentId, Vec<Reached>, Vec<Reached>)> = Vec::new();
+    for other in session.scopes.dependents(part) {
+        if let Some(record) = session.intents.get(&other)
+            && record.owner != owner
+            && !direct.contains(&other)
+            && !is_reported(session, id, &other)
+        {
+            let (ab, ba) = (reached(part, &record.scope), reached(&record.scope, part));
+            if !ab.is_empty() || !ba.is_empty() {
+                others.push((record.sequence, other, ab, ba));
+            }
+        }
+    }
+    others.sort_by_key(|(sequence, ..)| *sequence);
+    for (_, other, ab, ba) in others {
+        dependency_conflict(session, out, id, &other, (&ab, &ba));
+    }
+}
+
+/// Whether a dependency between two intents is an open conflict already (CON-22).
+fn is_reported(session: &Session, one: &IntentId, other: &IntentId) -> bool {
+    let open = session.disputes_by_intent.get(one).into_iter().flatten();
+    open.filter_map(|id| session.conflicts.get(id)).any(|conflict| {
+        conflict.category == ConflictCategory::DependencyBreakage && conflict.intents.contains(other)
+    })
+}
+
+fn dependency_conflict(
+    session: &mut Session,
+    out: &mut Outbox,
+    new: &IntentId,
+    old: &IntentId,
+    (ab, ba): (&[Reached], &[Reached]),
+) {
+    let owner = |id: &IntentId| session.intents.get(id).map(|record| (record.owner.clone(), id.clone()));
+    let (Some(a), Some(b)) = (owner(new), owner(old)) else { return };
+    let side = |reached: &[Reached]| -> Vec<serde_json::Value> {
+        let entry = |it: &Reached| serde_json::json!({ "file": it.file, "symbols": it.symbols });
+        reached.iter().map(entry).collect()
+    };
+    let mut detail = serde_json::Map::new();
+    for (key, reached) in [("ab", ab), ("ba", ba)] {
+        if !reached.is_empty() {
+            detail.insert(key.to_owned(), side(reached).into());
+        }
+    }
+    let files: Vec<String> = ab.iter().chain(ba).map(|it| it.file.clone()).collect();
+    let description = alloc::format!(
+        "{} of {} and {} of {} depend on each other in {}",
+        a.1,
+        a.0,
+        b.1,
+        b.0,
+        listed(&files)
+    );
+    let found = Found {
+        category: ConflictCategory::DependencyBreakage,
+        severity: Severity::Medium,
+        kind: BasisKind::Rule,
+        rule: "scope.dependency.v1",
+        description,
+        principals: sorted([a.0.clone(), b.0.clone()]),
+        intents: [new.clone(), old.clone()].into(),
+        ops: Vec::new(),
+        a: Some((a.0, Some(a.1))),
+        b: Some((b.0, Some(b.1))),
+        part: None,
+        dependency: Raw::of(&detail).ok(),
+    };
+    report(session, out, found);
 }
 
 /// What of an overlap no open conflict of the two intents names yet (CON-22).
@@ -88,6 +169,7 @@ fn overlap_conflict(
         a: Some((a.0, Some(a.1))),
         b: Some((b.0, Some(b.1))),
         part: Some(found.clone()),
+        dependency: None,
     };
     report(session, out, found);
 }
@@ -134,6 +216,7 @@ pub(in super::super) fn concurrent_writes(session: &mut Session, out: &mut Outbo
         a: Some((author, intent)),
         b: Some((holder, Some(first))),
         part: None,
+        dependency: None,
     };
     report(session, out, found);
 }
@@ -166,6 +249,8 @@ struct Found {
     b: Option<Side>,
     /// What they overlap in, for overlaps of scopes.
     part: Option<Overlap>,
+    /// Which files and symbols, for dependencies.
+    dependency: Option<Raw>,
 }
 
 /// Registers a conflict and tells those it concerns. `*_a` is the newer side, `*_b` the older (`spec/wire.md` §6.18).
@@ -187,6 +272,7 @@ fn report(session: &mut Session, out: &mut Outbox, found: Found) {
     message.intent_a = found.a.as_ref().and_then(|(_, intent)| intent.clone());
     message.intent_b = found.b.as_ref().and_then(|(_, intent)| intent.clone());
     message.involved_principals = Some(found.principals.clone());
+    message.dependency_detail = found.dependency;
     let to = audience(session, &found.principals);
     let message_id = out.send(session, to, message);
     let conflict = id.clone();
