@@ -81,6 +81,7 @@ impl Coordinator {
             refs: config.workspace.clone(),
             files: config.workspace.keys().cloned().collect(),
             sequence: 0,
+            rejudge: false,
             closes_at: None,
             next_status: None,
             scopes: ScopeIndex::default(),

@@ -279,6 +279,14 @@ pub enum Refusal {
     /// A completion before the authorisation.
     #[error("operation {0} is not authorised yet: wait for COORDINATOR_STATUS authorization")]
     NotAuthorised(OpId),
+    /// A single completion of what belongs together.
+    #[error("operation {op} is part of batch {batch}, which is all or nothing: complete the batch")]
+    PartOfBatch {
+        /// Which.
+        op: OpId,
+        /// Of which batch.
+        batch: BatchId,
+    },
     /// An entry of an all-or-nothing batch that would have to wait.
     #[error("operation {0} is blocked by a conflict, a freeze or a newer state")]
     Blocked(OpId),

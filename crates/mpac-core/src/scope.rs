@@ -9,5 +9,5 @@ pub mod overlap;
 
 pub use containment::{Cover, cover, is_inside};
 pub use index::ScopeIndex;
-pub use normalize::{is_safe, normalize};
+pub use normalize::{is_safe, normalize, same_path};
 pub use overlap::{Overlap, contains_target, overlap};

@@ -83,44 +83,49 @@ pub(super) fn operation_ended(session: &mut Session, out: &mut Outbox, op: &OpId
     dismiss_where_all_ended(session, out, session.disputes_by_op.get(op).cloned());
 }
 
-/// Dismisses conflicts in which nothing is left to dispute (CON-10, CON-11, D-115).
+/// The same for several.
 fn dismiss_where_all_ended(
     session: &mut Session,
     out: &mut Outbox,
     conflicts: Option<alloc::collections::BTreeSet<ConflictId>>,
 ) {
     for id in conflicts.into_iter().flatten() {
-        let Some(record) = session.conflicts.get(&id) else { continue };
-        let intent_over =
-            |id: &IntentId| session.intents.get(id).is_none_or(|record| record.state().is_terminal());
-        let op_over = |id: &OpId| session.operations.get(id).is_none_or(|record| record.state.is_terminal());
-        let something = !record.intents.is_empty() || !record.ops.is_empty();
-        if !something || !record.intents.iter().all(intent_over) || !record.ops.iter().all(op_over) {
-            continue;
-        }
-        let escalated_to = record.escalated.as_ref().map(|(target, _)| target.clone());
-        if session.move_conflict(&id, conflict::Event::AllEnded).is_none() {
-            continue;
-        }
-        let rationale = "all_related_entities_terminated";
-        let resolution_id = next_resolution_id(session);
-        let mut resolution = Resolution::new(id.clone(), Decision::Dismissed);
-        resolution.resolution_id = Some(resolution_id.clone());
-        resolution.rationale = Some(rationale.into());
-        let settled = Settled {
-            id: resolution_id,
-            by: session.coordinator.principal_id.clone(),
-            decision: Decision::Dismissed,
-            outcome: None,
-            rationale: rationale.into(),
-            at: session.now,
-            escalated_to,
-        };
-        if let Some(record) = session.conflicts.get_mut(&id) {
-            record.resolution = Some(settled);
-        }
-        out.send(session, Recipients::All, resolution);
+        dismiss_if_over(session, out, &id);
     }
+}
+
+/// Dismisses a conflict in which nothing is left to dispute (CON-10, CON-11, D-115).
+pub(super) fn dismiss_if_over(session: &mut Session, out: &mut Outbox, id: &ConflictId) {
+    let Some(record) = session.conflicts.get(id) else { return };
+    let intent_over =
+        |id: &IntentId| session.intents.get(id).is_none_or(|record| record.state().is_terminal());
+    let op_over = |id: &OpId| session.operations.get(id).is_none_or(|record| record.state.is_terminal());
+    let something = !record.intents.is_empty() || !record.ops.is_empty();
+    if !something || !record.intents.iter().all(intent_over) || !record.ops.iter().all(op_over) {
+        return;
+    }
+    let escalated_to = record.escalated.as_ref().map(|(target, _)| target.clone());
+    if session.move_conflict(id, conflict::Event::AllEnded).is_none() {
+        return;
+    }
+    let rationale = "all_related_entities_terminated";
+    let resolution_id = next_resolution_id(session);
+    let mut resolution = Resolution::new(id.clone(), Decision::Dismissed);
+    resolution.resolution_id = Some(resolution_id.clone());
+    resolution.rationale = Some(rationale.into());
+    let settled = Settled {
+        id: resolution_id,
+        by: session.coordinator.principal_id.clone(),
+        decision: Decision::Dismissed,
+        outcome: None,
+        rationale: rationale.into(),
+        at: session.now,
+        escalated_to,
+    };
+    if let Some(record) = session.conflicts.get_mut(id) {
+        record.resolution = Some(settled);
+    }
+    out.send(session, Recipients::All, resolution);
 }
 
 /// A resolution id of the coordinator's own making (GOV-09).

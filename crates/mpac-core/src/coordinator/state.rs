@@ -92,6 +92,8 @@ pub(crate) struct Session {
     pub(crate) files: BTreeSet<String>,
     /// Counts intents, operations and conflicts in the order of receipt (OPS-30).
     pub(crate) sequence: u64,
+    /// Something changed that a waiting operation may have waited for (OPS-07).
+    pub(crate) rejudge: bool,
     /// When the session closes as completed, while everything is done.
     pub(crate) closes_at: Option<Timestamp>,
     /// When the next COORDINATOR_STATUS heartbeat is due, while somebody listens.
@@ -148,6 +150,7 @@ impl Session {
 
     /// Registers what was announced and gives its state from the table; `None` where the table has no such row.
     pub(crate) fn register_intent(&mut self, new: NewIntent) -> Option<()> {
+        self.rejudge = true;
         let state = intent::next(None, intent::Event::Announced)?;
         let sequence = self.next_sequence();
         if let Some(finished) = self.intents.remove(&new.id) {
@@ -177,6 +180,7 @@ impl Session {
 
     /// Moves an intent along its table, the only way its state changes. `None` where the table has no such row.
     pub(crate) fn move_intent(&mut self, id: &IntentId, on: intent::Event) -> Option<intent::State> {
+        self.rejudge = true;
         let record = self.intents.get_mut(id)?;
         let state = intent::next(Some(record.state), on)?;
         record.state = state;
@@ -191,6 +195,7 @@ impl Session {
 
     /// Gives a live intent another scope.
     pub(crate) fn set_scope(&mut self, id: &IntentId, scope: Scope) {
+        self.rejudge = true;
         if let Some(record) = self.intents.get_mut(id) {
             self.scopes.remove(id, &record.scope);
             self.scopes.insert(id, &scope);
@@ -212,6 +217,7 @@ impl Session {
 
     /// Registers an operation in the state its table gives.
     pub(crate) fn register_operation(&mut self, mut record: Operation) {
+        self.rejudge = true;
         record.sequence = self.next_sequence();
         record.created_at = self.now;
         self.index_operation(&record);
@@ -220,6 +226,7 @@ impl Session {
 
     /// Moves an operation along its table. `None` where the table has no such row.
     pub(crate) fn move_operation(&mut self, id: &OpId, on: operation::Event) -> Option<operation::State> {
+        self.rejudge = true;
         let record = self.operations.get_mut(id)?;
         let state = operation::next(Some(record.state), on)?;
         record.state = state;
@@ -245,6 +252,7 @@ impl Session {
 
     /// Registers a conflict.
     pub(crate) fn register_conflict(&mut self, mut record: Conflict) {
+        self.rejudge = true;
         record.sequence = self.next_sequence();
         self.index_conflict(&record);
         self.conflicts.insert(record.id.clone(), record);
@@ -252,6 +260,7 @@ impl Session {
 
     /// Moves a conflict along its table. `None` where the table has no such row.
     pub(crate) fn move_conflict(&mut self, id: &ConflictId, on: conflict::Event) -> Option<conflict::State> {
+        self.rejudge = true;
         let record = self.conflicts.get_mut(id)?;
         let state = conflict::next(Some(record.state), on)?;
         record.state = state;
@@ -324,6 +333,7 @@ impl Session {
 
     /// Freezes a conflict's scope, or moves its freeze to another phase (FRZ-01).
     pub(crate) fn set_freeze(&mut self, id: &ConflictId, freeze: Freeze) {
+        self.rejudge = true;
         if let Some(record) = self.conflicts.get_mut(id) {
             let cause = Cause::FreezePhase(record.sequence, id.clone());
             if let Some(at) = record.freeze.as_ref().and_then(|old| old.phase_ends) {

@@ -1,9 +1,11 @@
 //! What a participant makes of what it hears.
 
+use mpac_wire::names::ClaimDecision;
 use mpac_wire::payload::IntentAnnounce;
 use mpac_wire::{Envelope, Integer, Message, MessageId, PrincipalId, Watermark};
 
 use super::{OwnIntent, Participant};
+use crate::scope::{Overlap, overlap};
 
 /// How far below the bound a Lamport value must be to be adopted.
 const ROOM: u64 = 1 << 20;
@@ -83,6 +85,15 @@ impl Participant {
         if let Some(old) = &announced.supersedes_intent_id {
             self.intents.remove(old);
         }
+        // From level 0.1.15 on it also takes the place of own intents that it overlaps (LCK-06).
+        let locks = self.session_info().is_some_and(|info| info.protocol_version.as_str() >= "0.1.15");
+        if locks {
+            self.intents.retain(|_, own| {
+                let scope = &own.announced.scope;
+                let direct = matches!(overlap(scope, &announced.scope), Some(Overlap::Shared(_)));
+                scope.kind != announced.scope.kind || !direct
+            });
+        }
         let own = OwnIntent { announced: announced.clone(), message_id: message_id.clone() };
         self.intents.insert(announced.intent_id.clone(), own);
     }
@@ -100,6 +111,9 @@ impl Participant {
             }
             Message::IntentWithdraw(withdraw) => {
                 self.intents.remove(&withdraw.intent_id);
+            }
+            Message::IntentClaimStatus(status) if status.decision == ClaimDecision::Approved => {
+                self.intents.remove(&status.original_intent_id); // somebody else's from here on (PAR-22)
             }
             Message::ProtocolError(error) => {
                 // A refused announce is no intent; a warning about one that was accepted comes after its echo.

@@ -45,6 +45,7 @@ impl Refusal {
             | Self::UnknownOperation(_)
             | Self::NothingPending(_)
             | Self::Blocked(_)
+            | Self::PartOfBatch { .. }
             | Self::ForeignIntent(_)
             | Self::WrongOwner { .. }
             | Self::OwnClaim(_)
@@ -129,7 +130,7 @@ impl Refusal {
             Self::UnknownOperation(_) | Self::MayNotReject(_) => "OPS-17",
             Self::NotAuthorised(_) => "OPS-09",
             Self::Blocked(_) => "OPS-07",
-            Self::BatchIncomplete { .. } => "BAT-09",
+            Self::BatchIncomplete { .. } | Self::PartOfBatch { .. } => "BAT-09",
             Self::MayNotReview(_) | Self::ReviewDecision(_) => "D-084",
             Self::NothingPending(_) => "BAT-11",
             Self::NotAuthor { .. } => "OPS-19",

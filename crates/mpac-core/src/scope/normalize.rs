@@ -22,6 +22,16 @@ pub fn normalize(path: &str) -> String {
     rest.into()
 }
 
+/// Whether `path`, in whatever spelling, is the file of this normalised path. Nearly every path is in its one spelling
+/// already, and then nothing is allocated.
+pub fn same_path(path: &str, normal: &str) -> bool {
+    if path == normal {
+        return true;
+    }
+    let is_normal = !path.starts_with("./") && !path.ends_with('/') && !path.contains("//");
+    !is_normal && normalize(path) == normal
+}
+
 /// Whether a normalised path stays inside a workspace on every platform: relative, no `..`, no NUL, no backslash.
 pub fn is_safe(path: &str) -> bool {
     !path.is_empty()

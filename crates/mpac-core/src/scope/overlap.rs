@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use mpac_wire::Scope;
 use mpac_wire::names::ScopeKind;
 
-use super::{glob, is_inside, normalize};
+use super::{glob, is_inside, normalize, same_path};
 
 /// How two scopes overlap.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,10 +97,19 @@ fn shared(common: Vec<String>) -> Option<Overlap> {
 
 /// Whether an operation's target lies in a scope; `None` where its kind does not say (SCO-16, D-069).
 pub fn contains_target(scope: &Scope, target: &str) -> Option<bool> {
-    if let Some((kind, set)) = entries(scope) {
-        let target = if kind == SetKind::Files { normalize(target) } else { target.into() };
-        return Some(set.contains(&target) || has_uri(scope, &target));
-    }
+    let listed = match scope.kind {
+        ScopeKind::FileSet => {
+            let target = normalize(target);
+            scope.resources.iter().flatten().any(|path| same_path(path, &target))
+        }
+        ScopeKind::EntitySet => scope.entities.iter().flatten().any(|entity| entity == target),
+        ScopeKind::TaskSet => scope.task_ids.iter().flatten().any(|task| task == target),
+        _ => return of_other_kind(scope, target),
+    };
+    Some(listed || has_uri(scope, target))
+}
+
+fn of_other_kind(scope: &Scope, target: &str) -> Option<bool> {
     match pattern(scope) {
         Some(pattern) => Some(glob::matches(&pattern, &normalize(target)) || has_uri(scope, target)),
         None => has_uri(scope, target).then_some(true),

@@ -183,7 +183,7 @@ fn an_author_replaces_what_it_committed() {
 
 #[test]
 fn an_orphaned_proposal_finds_another_intent_in_its_grace() {
-    covers!("CAS-03", "CAS-04", "D-100");
+    covers!("CAS-03", "D-100");
     let mut world = World::of(&["alice", "bob"]);
     world.announce("alice", "i", &["x"]);
     let mut propose = OpPropose::new(op("p"), "x".to_owned(), OpKind::Replace);

@@ -74,7 +74,11 @@ fn anybody_else_may_object_in_time() {
     let mut world = orphaned(crate::world::config());
     world.say("bob", claim("c", "j", &["x"]));
     world.wait(10.0);
-    let decide = |decision| Resolution::new("c".parse().unwrap(), decision);
+    let decide = |decision| {
+        let mut resolution = Resolution::new("c".parse().unwrap(), decision);
+        resolution.resolution_id = Some("r".parse().unwrap());
+        resolution
+    };
     assert_eq!(
         error(&world.say("bob", decide(Decision::Rejected)), "bob").error_code,
         ErrorCode::AuthorizationFailed

@@ -5,7 +5,7 @@ use mpac_wire::payload::{ConflictAck, ConflictEscalate, Outcome, Resolution};
 use mpac_wire::{ConflictId, Message};
 
 use crate::covers;
-use crate::world::{World, commit_payload, error, heard};
+use crate::world::{World, commit_payload, error, heard, intent};
 
 /// Alice and Bob in each other's way, Olga an owner, Ada an arbiter.
 fn dispute() -> (World, ConflictId) {
@@ -260,4 +260,14 @@ fn edits_that_reach_somebody_s_files_are_reported() {
     assert!(deliveries.last().unwrap().text.contains(r#""dependency_detail":{"ba":["#));
     // Oneself is in nobody's way.
     assert_eq!(heard(&world.say("bob", announce("l", scope("uses2.py", "{}"))), "bob"), ["INTENT_ANNOUNCE"]);
+}
+
+#[test]
+fn a_report_about_what_is_over_is_dismissed_at_once() {
+    covers!("CON-10", "CON-13");
+    let (mut world, _) = dispute();
+    world.withdraw("alice", "i1");
+    let mut report = mpac_wire::payload::ConflictReport::new("c".parse().unwrap(), "x".into(), "low".into());
+    report.related_intents = Some(vec![intent("i1")]);
+    assert_eq!(heard(&world.say("bob", report), "alice"), ["CONFLICT_REPORT", "RESOLUTION dismissed"]);
 }

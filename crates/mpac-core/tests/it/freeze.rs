@@ -110,7 +110,7 @@ fn a_frozen_scope_takes_no_writes_and_no_intents_but_the_rest_goes_on() {
 
 #[test]
 fn an_arbiter_is_asked_first_and_again_in_phase_two() {
-    covers!("GOV-13", "FRZ-09", "D-110", "LIV-20", "CON-07");
+    covers!("FRZ-09", "D-110", "LIV-20", "CON-07");
     let mut world = dispute(patient());
     world.join("ada", &[Role::Arbiter]);
     assert_eq!(lines(&world.wait(301.0)), ["CONFLICT_ESCALATE"]);
@@ -168,11 +168,73 @@ fn phases_are_as_long_as_the_policy_says() {
 
 #[test]
 fn a_conflict_whose_intents_end_thaws() {
-    covers!("FRZ-05", "CON-10", "CON-12");
+    covers!("FRZ-05", "CON-10");
     let mut world = dispute(patient());
     world.wait(301.0);
     world.withdraw("alice", "i1");
     assert_eq!(lines(&world.withdraw("bob", "i2")), ["INTENT_WITHDRAW i2", "RESOLUTION dismissed"]);
     assert_eq!(lines(&world.say("bob", commit_payload("o", None, "x", "", "n"))), ["OP_COMMIT"]);
     assert_eq!(lines(&world.wait(1000.0)), [""; 0], "nothing is left to fall due");
+}
+
+#[test]
+fn what_a_freeze_refuses_and_what_stays_possible() {
+    covers!("FRZ-02", "FRZ-06");
+    let mut world = dispute(patient());
+    world.join("ada", &[Role::Arbiter]);
+    world.say("alice", commit_payload("before", Some("i1"), "x", "", "n"));
+    world.wait(602.0);
+    let conflict = world.conflict();
+    let mut propose = OpPropose::new(op("p"), "x".to_owned(), "replace".into());
+    propose.intent_id = Some(intent("i1"));
+    let supersede = mpac_wire::payload::OpSupersede::new(op("s"), op("before"), "x".to_owned());
+    for message in
+        [Message::from(propose), commit_payload("o", Some("i1"), "x", "n", "m").into(), supersede.into()]
+    {
+        assert_eq!(error(&world.say("alice", message), "alice").error_code, ErrorCode::ScopeFrozen);
+    }
+    let ack = mpac_wire::payload::ConflictAck::new(conflict.clone(), "seen".into());
+    assert_eq!(lines(&world.say("bob", ack)), ["CONFLICT_ACK"]);
+    let mut update = IntentUpdate::new(intent("i1"));
+    update.objective = Some("other".to_owned());
+    assert_eq!(lines(&world.say("alice", update)), ["INTENT_UPDATE i1 other"]);
+    assert_eq!(lines(&world.withdraw("bob", "i2")), ["INTENT_WITHDRAW i2"]);
+    assert_eq!(lines(&world.say("bob", mpac_wire::payload::Goodbye::new("user_exit".into()))), ["GOODBYE"]);
+    assert_eq!(
+        lines(&world.say("ada", Resolution::new(conflict, Decision::Approved))),
+        ["RESOLUTION approved"]
+    );
+}
+
+#[test]
+fn a_favoured_intent_that_is_over_opens_nothing() {
+    covers!("FRZ-10", "D-120");
+    let mut world = World::with(patient());
+    for (name, priority) in [("alice", Priority::Normal), ("bob", Priority::High)] {
+        world.join(name, &[Role::Contributor]);
+        let mut announce = IntentAnnounce::new(intent(name), "o".into(), Scope::files(["x"]));
+        announce.priority = Some(priority);
+        world.say(name, announce);
+    }
+    world.join("carol", &[Role::Contributor]);
+    world.wait(362.0);
+    world.withdraw("bob", "bob");
+    let commit = commit_payload("o", Some("bob"), "x", "", "n");
+    assert_eq!(error(&world.say("carol", commit), "carol").error_code, ErrorCode::ScopeFrozen);
+}
+
+#[test]
+fn in_phase_two_it_goes_to_an_arbiter_whoever_was_asked_before_and_whenever_one_comes() {
+    covers!("FRZ-09", "D-110", "FRZ-17");
+    let mut config = patient();
+    config.governance.frozen_scope_disable_phase_3 = Some(true);
+    let mut world = dispute(config);
+    world.join("olga", &[Role::Owner]);
+    let conflict = world.conflict();
+    let escalate =
+        mpac_wire::payload::ConflictEscalate::new(conflict.clone(), "olga".parse().unwrap(), "r".into());
+    world.say("bob", escalate);
+    assert_eq!(lines(&world.wait(400.0)), ["PROTOCOL_ERROR RESOLUTION_TIMEOUT"; 2]);
+    assert_eq!(heard(&world.join("ada", &[Role::Arbiter]), "ada"), ["SESSION_INFO", "CONFLICT_ESCALATE"]);
+    assert_eq!(lines(&world.say("ada", Resolution::new(conflict, Decision::Merged))), ["RESOLUTION merged"]);
 }

@@ -239,3 +239,71 @@ fn a_core_session_cannot_ask_first() {
     config.compliance_profile = ComplianceProfile::Semantic;
     assert_eq!(config.validate(), Ok(()));
 }
+
+#[test]
+fn entries_of_a_batch_follow_each_other_and_belong_together() {
+    covers!("BAT-04", "BAT-08", "BAT-09", "D-101", "CAS-09");
+    let mut world = world(precommit());
+    // Each entry is judged by what the ones before it leave, at the request as at the completion.
+    let chain = [("o1", "a.py", "one\n", "two\n"), ("o2", "./a.py", "two\n", "three\n")];
+    let asked = world.say("alice", batch("b", Atomicity::AllOrNothing, &chain));
+    assert_eq!(authorised(&asked), ["o1 of b to alice", "o2 of b to alice"]);
+    let broken = [("p1", "a.py", "one\n", "2"), ("p2", "a.py", "junk", "3")];
+    let refused = world.say("alice", batch("c", Atomicity::AllOrNothing, &broken));
+    assert_eq!(heard(&refused, "alice"), ["OP_REJECT c batch_validation_failed"]);
+    // One entry alone is no completion, and the message cannot make it a best effort.
+    let alone = commit_payload("o1", Some("i"), "a.py", "one\n", "two\n");
+    assert_eq!(error(&world.say("alice", alone), "alice").error_code, ErrorCode::InvalidReference);
+    let stale = [("o1", "a.py", "junk", "two\n"), ("o2", "a.py", "two\n", "three\n")];
+    let downgraded = world.say("alice", batch("b", Atomicity::BestEffort, &stale));
+    assert_eq!(heard(&downgraded, "alice"), ["OP_REJECT b batch_validation_failed"]);
+    assert_eq!(
+        heard(&world.say("alice", batch("b", Atomicity::AllOrNothing, &chain)), "bob"),
+        ["OP_BATCH_COMMIT"]
+    );
+    // In the grace nothing can be completed; at its end each entry is rejected once.
+    let late = [("q1", "x", "", "1")];
+    world.say("alice", batch("d", Atomicity::AllOrNothing, &late));
+    world.withdraw("alice", "i");
+    let refused = error(&world.say("alice", batch("d", Atomicity::AllOrNothing, &late)), "alice");
+    assert_eq!(refused.error_code, ErrorCode::InvalidReference);
+    assert_eq!(heard(&world.wait(31.0), "alice"), ["OP_REJECT q1 intent_terminated"]);
+}
+
+#[test]
+fn a_whole_batch_in_review_is_authorised_as_a_whole() {
+    covers!("BAT-08", "D-084");
+    let mut config = precommit();
+    config.operation_authorization = OperationAuthorization::Review;
+    let mut world = world(config);
+    let ops = [("o1", "x", "", "1"), ("o2", "y", "", "2")];
+    world.say("alice", batch("b", Atomicity::AllOrNothing, &ops));
+    world.announce("bob", "k", &["x"]);
+    let approve = Resolution::new("b".parse().unwrap(), Decision::Approved);
+    let approved = world.say("rita", approve);
+    assert_eq!(authorised(&approved), [""; 0], "none before all are free");
+    let Message::Resolution(relayed) = &approved[0].message else { panic!() };
+    assert!(relayed.resolution_id.is_some() && relayed.rationale.is_some());
+    assert_eq!(authorised(&world.withdraw("bob", "k")), ["o1 of b to alice", "o2 of b to alice"]);
+}
+
+#[test]
+fn of_two_supersessions_one_is_completed() {
+    covers!("OPS-19", "OPS-22", "D-100");
+    let mut world = world(precommit());
+    world.say("alice", commit("o", "one\n", "2"));
+    world.say("alice", commit("o", "one\n", "2"));
+    for id in ["n1", "n2"] {
+        let mut supersede = OpSupersede::new(op(id), op("o"), "a.py".to_owned());
+        supersede.intent_id = Some(intent("i"));
+        supersede.state_ref_after = Some(StateRef::of("3"));
+        supersede.file_changes = commit("x", "2", "3").file_changes;
+        let shown = world.say("alice", supersede);
+        assert!(!shown.iter().any(|it| it.text.contains("file_changes")));
+    }
+    world.say("alice", commit("n1", "2", "3"));
+    assert_eq!(
+        error(&world.say("alice", commit("n2", "3", "4")), "alice").error_code,
+        ErrorCode::InvalidReference
+    );
+}

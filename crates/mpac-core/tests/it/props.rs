@@ -147,7 +147,7 @@ proptest! {
     /// only rises, connections are bound and unbound in turn, and a replay from the start says the same.
     #[test]
     fn whatever_they_do(acts in acts(), level in 0_usize..3, governed in any::<bool>(), first_ask in any::<bool>()) {
-        covers!("ENV-14", "D-026", "LAM-12", "ERR-06", "CAS-08");
+        covers!("ENV-14", "D-026", "LAM-12", "ERR-06");
         let config = || {
             let mut config = config();
             config.level = ProtocolLevel::ALL[level];

@@ -1,6 +1,7 @@
 //! Finds conflicts and reports them (INT-09, CON-01, CON-05, D-105).
 
 use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -128,10 +129,13 @@ fn news(session: &Session, one: &IntentId, other: &IntentId, found: Overlap) -> 
     match found {
         Overlap::Assumed => (!known.contains(&&Overlap::Assumed)).then_some(Overlap::Assumed),
         Overlap::Shared(names) => {
-            let told = |name: &String| {
-                known.iter().any(|part| matches!(part, Overlap::Shared(names) if names.contains(name)))
-            };
-            let left: Vec<String> = names.into_iter().filter(|name| !told(name)).collect();
+            let mut told: BTreeSet<&String> = BTreeSet::new();
+            for part in known {
+                if let Overlap::Shared(names) = part {
+                    told.extend(names);
+                }
+            }
+            let left: Vec<String> = names.into_iter().filter(|name| !told.contains(name)).collect();
             (!left.is_empty()).then_some(Overlap::Shared(left))
         }
     }

@@ -41,6 +41,7 @@ pub(in super::super) fn handle(
     session.register_conflict(conflict);
     timeout::arm(session, &id);
     cascade::relay(out, facts, to, text.into());
+    cascade::dismiss_if_over(session, out, &id); // a report about what is over already
     Ok(())
 }
 

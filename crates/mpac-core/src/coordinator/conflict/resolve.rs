@@ -35,17 +35,8 @@ pub(in super::super) fn handle(
     facts: &Facts<'_>,
     resolution: Resolution,
 ) -> Result<(), Refusal> {
-    // Conflict ids first, then claims, then proposals (D-084).
-    let claim =
-        ClaimId::new(resolution.conflict_id.as_str()).ok().filter(|id| session.claims.contains_key(id));
-    if let Some(claim) = claim.filter(|_| !session.conflicts.contains_key(&resolution.conflict_id)) {
-        return claims::decide(session, out, facts, &claim, &resolution);
-    }
-    if !session.conflicts.contains_key(&resolution.conflict_id) {
-        let ops = authorise::named(session, resolution.conflict_id.as_str());
-        if !ops.is_empty() && authorise::is_pre_commit(session) {
-            return authorise::decide(session, out, facts, &ops, &resolution);
-        }
+    if let Some(subject) = other_subject(session, resolution.conflict_id.as_str()) {
+        return decide(session, out, facts, &subject, &resolution);
     }
     let record = known(session, &resolution.conflict_id)?;
     let by = &facts.envelope.sender.principal_id;
@@ -53,11 +44,7 @@ pub(in super::super) fn handle(
     if record.resolution.is_some() {
         return Err(Refusal::AlreadyResolved(record.id.clone()));
     }
-    if let Some(id) = &resolution.resolution_id
-        && session.resolutions.contains(id)
-    {
-        return Err(Refusal::Duplicate { field: "resolution_id", value: id.as_str().to_owned() });
-    }
+    unused(session, &resolution)?;
     let dismisses = resolution.decision == Decision::Dismissed;
     let on = if dismisses { Event::Dismissed } else { Event::Resolved };
     if next(Some(record.state), on).is_none() {
@@ -74,6 +61,58 @@ pub(in super::super) fn handle(
     cascade::relay(out, facts, Recipients::All, text.text.into());
     apply(session, out, &conflict, &rejected);
     Ok(())
+}
+
+/// What a RESOLUTION may name beside a conflict (D-084).
+enum Subject {
+    Claim(ClaimId),
+    Proposals(Vec<OpId>),
+}
+
+/// Conflict ids first, then claims, then proposals.
+fn other_subject(session: &Session, id: &str) -> Option<Subject> {
+    if session.conflicts.contains_key(id) {
+        return None;
+    }
+    if let Some(claim) = session.claims.get(id) {
+        return Some(Subject::Claim(claim.id.clone()));
+    }
+    let ops = authorise::named(session, id);
+    (authorise::is_pre_commit(session) && !ops.is_empty()).then_some(Subject::Proposals(ops))
+}
+
+/// Decides on a claim or on proposals: authority first, then the id; relayed complete, then carried out.
+fn decide(
+    session: &mut Session,
+    out: &mut Outbox,
+    facts: &Facts<'_>,
+    subject: &Subject,
+    resolution: &Resolution,
+) -> Result<(), Refusal> {
+    let by = &facts.envelope.sender.principal_id;
+    let approved = match subject {
+        Subject::Claim(claim) => claims::judge(session, by, claim, resolution)?,
+        Subject::Proposals(ops) => authorise::judge(session, by, ops, resolution)?,
+    };
+    unused(session, resolution)?;
+    let completed = completed(session, facts, resolution)?;
+    session.resolutions.insert(completed.id);
+    cascade::relay(out, facts, Recipients::All, completed.text.into());
+    match subject {
+        Subject::Claim(claim) => claims::decided(session, out, by, claim, approved),
+        Subject::Proposals(ops) => authorise::decided(session, out, by, ops, approved),
+    }
+    Ok(())
+}
+
+/// Every resolution has an id of its own (D-114).
+fn unused(session: &Session, resolution: &Resolution) -> Result<(), Refusal> {
+    match &resolution.resolution_id {
+        Some(id) if session.resolutions.contains(id) => {
+            Err(Refusal::Duplicate { field: "resolution_id", value: id.as_str().to_owned() })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Before escalation owners and arbiters decide, afterwards whom it was handed to or whom the policy lists.

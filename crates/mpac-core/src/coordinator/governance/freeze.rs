@@ -5,13 +5,13 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use mpac_wire::names::{Decision, ErrorCode, Priority, RejectReason};
+use mpac_wire::names::{Decision, ErrorCode, Priority, RejectReason, Role};
 use mpac_wire::payload::{Outcome, ProtocolError, Resolution};
 use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId};
 
 use super::super::cascade;
 use super::super::outbox::Outbox;
-use super::super::records::{Freeze, Settled};
+use super::super::records::{Conflict, Freeze, Settled};
 use super::super::state::Session;
 use super::{arbiter, timeout};
 use crate::output::Recipients;
@@ -46,9 +46,9 @@ fn second_phase(session: &mut Session, out: &mut Outbox, id: &ConflictId, freeze
         Freeze { phase: 2, phase_ends: (!disabled).then_some(third), favoured: favoured.clone(), ..freeze },
     );
     let Some(record) = session.conflicts.get(id) else { return };
-    let with_somebody_present = record.state == State::Escalated
-        && record.escalated.as_ref().is_some_and(|(target, _)| is_available(session, target));
-    if !with_somebody_present && let Some(arbiter) = arbiter(session) {
+    if !is_with_an_arbiter(session, record)
+        && let Some(arbiter) = arbiter(session)
+    {
         timeout::escalate(session, out, id, arbiter, "frozen_scope_phase_2");
     }
     match favoured {
@@ -61,8 +61,25 @@ fn second_phase(session: &mut Session, out: &mut Outbox, id: &ConflictId, freeze
     }
 }
 
-fn is_available(session: &Session, principal: &PrincipalId) -> bool {
-    session.members.get(principal).is_some_and(|member| member.available)
+/// Whether somebody who is here and an arbiter has been asked already.
+fn is_with_an_arbiter(session: &Session, record: &Conflict) -> bool {
+    let target = record.escalated.as_ref().and_then(|(target, _)| session.members.get(target));
+    record.state == State::Escalated
+        && target.is_some_and(|member| member.available && member.roles.contains(&Role::Arbiter))
+}
+
+/// An arbiter has come: whatever is frozen in phase 2 and with nobody who could settle it goes to them, or it might stay
+/// frozen for good (FRZ-09, D-110).
+pub(in super::super) fn arbiter_came(session: &mut Session, out: &mut Outbox, arbiter: &PrincipalId) {
+    let waiting = |id: &&ConflictId| {
+        session.conflicts.get(*id).is_some_and(|record| {
+            record.freeze.as_ref().is_some_and(|freeze| freeze.phase >= 2)
+                && !is_with_an_arbiter(session, record)
+        })
+    };
+    for id in session.frozen.iter().filter(waiting).cloned().collect::<Vec<_>>() {
+        timeout::escalate(session, out, &id, arbiter.clone(), "frozen_scope_phase_2");
+    }
 }
 
 /// The related intent that ranks strictly above all others that are not over (D-120).

@@ -12,10 +12,10 @@ use mpac_wire::{ConflictId, IntentId, Raw, Scope};
 use super::super::gate::Facts;
 use super::super::outbox::Outbox;
 use super::super::records::Conflict;
-use super::super::state::Session;
+use super::super::state::{Intent, Session};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
-use crate::scope::{Cover, contains_target, cover, normalize};
+use crate::scope::{Cover, contains_target, cover, normalize, same_path};
 
 /// Refuses an operation whose target lies in a frozen scope, unless its intent is the favoured one there.
 pub(in super::super) fn target(
@@ -25,7 +25,9 @@ pub(in super::super) fn target(
 ) -> Result<(), Refusal> {
     for record in session.frozen.iter().filter_map(|id| session.conflicts.get(id)) {
         let favoured = record.freeze.as_ref().and_then(|freeze| freeze.favoured.as_ref());
-        let passes = favoured.is_some() && favoured == intent;
+        // One that is over opens nothing any more (D-120).
+        let live = |id: &&IntentId| session.intents.get(*id).is_some_and(Intent::is_live);
+        let passes = favoured.filter(live).is_some_and(|favoured| Some(favoured) == intent);
         if !passes && holds(session, record, target) {
             return Err(Refusal::TargetFrozen { target: target.to_owned(), conflict: record.id.clone() });
         }
@@ -36,7 +38,7 @@ pub(in super::super) fn target(
 fn holds(session: &Session, record: &Conflict, target: &str) -> bool {
     // A scope that does not say what it covers is frozen as a whole (D-069).
     scopes(session, record).any(|scope| contains_target(scope, target) != Some(false))
-        || targets(session, record).any(|frozen| frozen == target)
+        || targeted(session, record).any(|frozen| same_path(frozen, target))
 }
 
 /// The scopes of the intents, as last known, over or not (D-071).
@@ -44,8 +46,8 @@ fn scopes<'a>(session: &'a Session, record: &'a Conflict) -> impl Iterator<Item 
     record.intents.iter().filter_map(|id| session.intents.get(id)).map(|intent| &intent.scope)
 }
 
-fn targets<'a>(session: &'a Session, record: &'a Conflict) -> impl Iterator<Item = String> + 'a {
-    record.ops.iter().filter_map(|id| session.operations.get(id)).map(|op| normalize(&op.target))
+fn targeted<'a>(session: &'a Session, record: &'a Conflict) -> impl Iterator<Item = &'a str> {
+    record.ops.iter().filter_map(|id| session.operations.get(id)).map(|op| op.target.as_str())
 }
 
 /// How much of a scope is frozen, and by what; entirely frozen is refused.
@@ -55,7 +57,8 @@ pub(in super::super) fn scope(session: &Session, asked: &Scope) -> Result<Option
     }
     let records: Vec<&Conflict> = session.frozen.iter().filter_map(|id| session.conflicts.get(id)).collect();
     let union: Vec<&Scope> = records.iter().flat_map(|record| scopes(session, record)).collect();
-    let targets: BTreeSet<String> = records.iter().flat_map(|record| targets(session, record)).collect();
+    let targets: BTreeSet<String> =
+        records.iter().flat_map(|record| targeted(session, record)).map(normalize).collect();
     let conflicts = || records.iter().map(|record| record.id.clone()).collect();
     match cover(asked, &union, &targets) {
         Cover::Entire => Err(Refusal::ScopeFrozen(conflicts())),

@@ -113,19 +113,17 @@ pub(in super::super) fn grace_over(session: &mut Session, out: &mut Outbox, id: 
     approve(session, out, id, None);
 }
 
-/// A RESOLUTION names the claim: governance decides, and in core sessions anybody else may object (D-084, D-085).
-pub(in super::super) fn decide(
-    session: &mut Session,
-    out: &mut Outbox,
-    facts: &Facts<'_>,
+/// A RESOLUTION names the claim: governance decides, and in core sessions anybody else may object (D-084, D-085). Says
+/// whether it is approved.
+pub(in super::super) fn judge(
+    session: &Session,
+    by: &PrincipalId,
     id: &ClaimId,
     resolution: &Resolution,
-) -> Result<(), Refusal> {
-    let Some(claim) = session.claims.get(id) else { return Ok(()) };
-    let by = facts.envelope.sender.principal_id.clone();
+) -> Result<bool, Refusal> {
     let governs = session
         .members
-        .get(&by)
+        .get(by)
         .is_some_and(|member| member.roles.iter().any(|role| matches!(role, Role::Owner | Role::Arbiter)));
     let approves = match resolution.decision {
         Decision::Approved => true,
@@ -133,22 +131,32 @@ pub(in super::super) fn decide(
         _ => return Err(Refusal::ClaimDecision(resolution.decision.clone())), // D-004
     };
     let governed = is_governed(session);
-    let may = by != claim.claimer && if governed { governs } else { !approves };
-    if !may {
+    let own = session.claims.get(id).is_some_and(|claim| claim.claimer == *by);
+    if own || !(if governed { governs } else { !approves }) {
         let needed = if governed {
             "an owner or arbiter other than the claimer"
         } else {
             "nobody: it is granted by itself"
         };
-        return Err(Refusal::MayNotDecide { principal: by, claim: id.clone(), needed });
+        return Err(Refusal::MayNotDecide { principal: by.clone(), claim: id.clone(), needed });
     }
-    cascade::relay_as_it_came(out, facts);
-    if approves {
-        approve(session, out, id, Some(by));
+    Ok(approves)
+}
+
+/// Carries a decision on a claim out.
+pub(in super::super) fn decided(
+    session: &mut Session,
+    out: &mut Outbox,
+    by: &PrincipalId,
+    id: &ClaimId,
+    approved: bool,
+) {
+    if approved {
+        approve(session, out, id, Some(by.clone()));
     } else {
-        end(session, out, id, ClaimDecision::Rejected, if governed { "rejected" } else { "objected" });
+        let reason = if is_governed(session) { "rejected" } else { "objected" };
+        end(session, out, id, ClaimDecision::Rejected, reason);
     }
-    Ok(())
 }
 
 /// The original is handed over, and the claimer's intent begins (CLM-09).

@@ -11,6 +11,9 @@ use crate::refusal::{Holder, Refusal};
 use crate::scope::{Overlap, overlap};
 use crate::table::intent::State;
 
+/// Bytes of resources that a refusal names at the most: it must fit into a frame (SRV-18).
+const TOLD_BYTES: usize = 65_536;
+
 /// Whether the session has a race lock at all.
 pub(in super::super) fn is_on(session: &Session) -> bool {
     session.config.level >= ProtocolLevel::V0_1_15
@@ -21,11 +24,20 @@ pub(super) fn check(session: &Session, principal: &PrincipalId, scope: &Scope) -
     if !is_on(session) || scope.kind != ScopeKind::FileSet {
         return Ok(());
     }
-    let holders: Vec<Holder> = direct(session, scope)
-        .into_iter()
-        .filter(|(_, holder)| holder.principal != *principal)
-        .map(|(_, holder)| holder)
-        .collect();
+    let mut room = TOLD_BYTES;
+    let mut holders: Vec<Holder> = Vec::new();
+    for (_, mut holder) in direct(session, scope) {
+        if holder.principal != *principal {
+            holder.resources.retain(|resource| {
+                room = room.saturating_sub(resource.len());
+                room > 0
+            });
+            // The first one is always named: clients read it (LCK-03).
+            if holders.is_empty() || room > 0 {
+                holders.push(holder);
+            }
+        }
+    }
     if holders.is_empty() { Ok(()) } else { Err(Refusal::StaleIntent(holders)) }
 }
 

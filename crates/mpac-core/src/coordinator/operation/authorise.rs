@@ -1,19 +1,19 @@
 //! Pre-commit sessions: an operation waits until it may happen (OPS-06 to OPS-08, OPS-10, D-097, D-098, D-084).
 
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use mpac_wire::names::{CoordinatorEvent, Decision, ExecutionModel, RejectReason, Role};
+use mpac_wire::names::{Atomicity, CoordinatorEvent, Decision, ExecutionModel, RejectReason, Role};
 use mpac_wire::payload::{CoordinatorStatus, Resolution};
-use mpac_wire::{BatchId, OpId, PrincipalId};
+use mpac_wire::{BatchId, OpId, PrincipalId, StateRef};
 
 use super::super::cascade;
-use super::super::gate::Facts;
 use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::records::Operation;
 use super::super::session::status::health;
 use super::super::state::Session;
-use super::current;
 use crate::config::OperationAuthorization;
 use crate::output::Recipients;
 use crate::refusal::Refusal;
@@ -26,10 +26,10 @@ pub(in super::super) fn is_pre_commit(session: &Session) -> bool {
     session.config.execution_model == ExecutionModel::PreCommit
 }
 
-/// Authorises whatever waits and is no longer blocked, in the order of receipt. Run after every record: any of them may
-/// have changed what blocked something.
+/// Authorises whatever waits and is no longer blocked, in the order of receipt. Run after every record that changed
+/// something; an all-or-nothing batch is authorised as a whole or not at all (BAT-08).
 pub(in super::super) fn settle(session: &mut Session, out: &mut Outbox) {
-    if !is_pre_commit(session) || session.closed {
+    if !core::mem::take(&mut session.rejudge) || !is_pre_commit(session) || session.closed {
         return;
     }
     let mut waiting: Vec<(u64, OpId)> = session
@@ -41,31 +41,74 @@ pub(in super::super) fn settle(session: &mut Session, out: &mut Outbox) {
         .map(|op| (op.sequence, op.id.clone()))
         .collect();
     waiting.sort();
+    let mut seen: BTreeSet<OpId> = BTreeSet::new();
     for (_, op) in waiting {
-        let coordinator = session.coordinator.principal_id.clone();
-        let by = match session.operations.get(&op).and_then(|record| record.approved_by.clone()) {
-            Some(reviewer) => reviewer,
-            None if session.config.operation_authorization == OperationAuthorization::Auto => coordinator,
-            None => continue,
-        };
-        if session.operations.get(&op).is_some_and(|record| !is_blocked(session, record)) {
-            authorise(session, out, &op, by);
+        if seen.contains(&op) {
+            continue;
         }
+        let unit = unit(session, &op);
+        seen.extend(unit.iter().cloned());
+        let free = unit.iter().all(|op| approver(session, op).is_some()) && !is_unit_blocked(session, &unit);
+        for op in unit.iter().filter(|_| free) {
+            if let Some(by) = approver(session, op) {
+                authorise(session, out, op, by);
+            }
+        }
+    }
+    // Authorising moves nothing that others wait for.
+    session.rejudge = false;
+}
+
+/// What is authorised together: the whole of an all-or-nothing batch, else the operation alone.
+fn unit(session: &Session, op: &OpId) -> Vec<OpId> {
+    let batch = session.operations.get(op).and_then(|record| record.batch.as_ref());
+    match batch.and_then(|batch| session.batches.get(batch)) {
+        Some(batch) if batch.atomicity == Atomicity::AllOrNothing => batch.ops.clone(),
+        _ => [op.clone()].into(),
     }
 }
 
-/// A frozen target, a stale reference, an intent that is not active, or an open conflict with somebody who covers the
-/// target: none of these refuse, all of them wait (D-097).
-pub(super) fn is_blocked(session: &Session, record: &Operation) -> bool {
-    let target = normalize(&record.target);
-    let stale = record.before.as_ref().is_some_and(|before| current(session, &target, before).is_err());
-    let frozen = frozen::target(session, &target, record.intent.as_ref()).is_err();
-    let idle = record
-        .intent
-        .as_ref()
-        .and_then(|id| session.intents.get(id))
-        .is_some_and(|intent| intent.state() != intent::State::Active);
-    stale || frozen || idle || record.grace_until.is_some() || is_disputed(session, record)
+/// Who would authorise an operation: its reviewer, or the coordinator where no review is asked for.
+fn approver(session: &Session, op: &OpId) -> Option<PrincipalId> {
+    let record = session.operations.get(op)?;
+    match session.config.operation_authorization {
+        OperationAuthorization::Auto => {
+            Some(record.approved_by.clone().unwrap_or_else(|| session.coordinator.principal_id.clone()))
+        }
+        OperationAuthorization::Review => record.approved_by.clone(),
+    }
+}
+
+/// Whether anything of a unit would have to wait, each operation seeing what the ones before it leave (BAT-04).
+fn is_unit_blocked(session: &Session, unit: &[OpId]) -> bool {
+    let records = unit.iter().filter_map(|op| session.operations.get(op));
+    is_any_blocked(session, records)
+}
+
+/// The same for operations that are not registered yet.
+pub(super) fn is_any_blocked<'a>(session: &Session, records: impl Iterator<Item = &'a Operation>) -> bool {
+    let mut ahead: BTreeMap<String, StateRef> = BTreeMap::new();
+    for record in records {
+        let target = normalize(&record.target);
+        let current = ahead.get(&target).or_else(|| session.refs.get(&target));
+        let stale = record.before.as_ref().zip(current).is_some_and(|(before, current)| before != current);
+        if record.state != State::Proposed || stale || is_hindered(session, record, &target) {
+            return true;
+        }
+        if let Some(after) = &record.after {
+            ahead.insert(target, after.clone());
+        }
+    }
+    false
+}
+
+/// A frozen target, an intent that is not active, or an open conflict with somebody who covers the target: none of
+/// these refuse, all of them wait (D-097).
+fn is_hindered(session: &Session, record: &Operation, target: &str) -> bool {
+    let frozen = frozen::target(session, target, record.intent.as_ref()).is_err();
+    let own = record.intent.as_ref().and_then(|id| session.intents.get(id));
+    let idle = own.is_some_and(|intent| intent.state() != intent::State::Active);
+    frozen || idle || record.grace_until.is_some() || is_disputed(session, record)
 }
 
 /// A conflict of the operation's intent that is not over, with another intent that covers the target.
@@ -110,31 +153,40 @@ pub(in super::super) fn named(session: &Session, id: &str) -> Vec<OpId> {
     batch.map(|batch| batch.ops.iter().filter(pending).cloned().collect()).unwrap_or_default()
 }
 
-/// A RESOLUTION names a proposal: a reviewer, owner or arbiter other than its proposer decides (D-084).
-pub(in super::super) fn decide(
-    session: &mut Session,
-    out: &mut Outbox,
-    facts: &Facts<'_>,
+/// A RESOLUTION names proposals: a reviewer, owner or arbiter other than their proposer decides (D-084). Says whether
+/// they are approved.
+pub(in super::super) fn judge(
+    session: &Session,
+    by: &PrincipalId,
     ops: &[OpId],
     resolution: &Resolution,
-) -> Result<(), Refusal> {
-    let by = &facts.envelope.sender.principal_id;
+) -> Result<bool, Refusal> {
     let reviews = |role: &Role| matches!(role, Role::Reviewer | Role::Owner | Role::Arbiter);
     let may = session.members.get(by).is_some_and(|member| member.roles.iter().any(reviews));
     let own = ops.iter().filter_map(|op| session.operations.get(op)).any(|record| record.proposer == *by);
     if !may || own {
         return Err(Refusal::MayNotReview(by.clone()));
     }
-    let approves = match resolution.decision {
-        Decision::Approved => true,
-        Decision::Rejected => false,
-        _ => return Err(Refusal::ReviewDecision(resolution.decision.clone())), // D-004
-    };
-    cascade::relay_as_it_came(out, facts);
+    match resolution.decision {
+        Decision::Approved => Ok(true),
+        Decision::Rejected => Ok(false),
+        _ => Err(Refusal::ReviewDecision(resolution.decision.clone())), // D-004
+    }
+}
+
+/// Carries a decision on proposals out; `settle` authorises what was approved.
+pub(in super::super) fn decided(
+    session: &mut Session,
+    out: &mut Outbox,
+    by: &PrincipalId,
+    ops: &[OpId],
+    approved: bool,
+) {
     for op in ops {
-        if approves {
+        if approved {
             if let Some(record) = session.operations.get_mut(op) {
-                record.approved_by = Some(by.clone()); // `settle` does the rest
+                record.approved_by = Some(by.clone());
+                session.rejudge = true;
             }
         } else if session.move_operation(op, Event::Rejected).is_some() {
             if let Some(proposer) = session.operations.get(op).map(|record| record.proposer.clone()) {
@@ -143,11 +195,15 @@ pub(in super::super) fn decide(
             cascade::operation_ended(session, out, op);
         }
     }
-    Ok(())
 }
 
 /// Whether a pending operation may be completed by this sender now (OPS-09, D-096).
-pub(super) fn completable(record: &Operation, sender: &PrincipalId, target: &str) -> Result<(), Refusal> {
+pub(super) fn completable(
+    session: &Session,
+    record: &Operation,
+    sender: &PrincipalId,
+    target: &str,
+) -> Result<(), Refusal> {
     let op = || record.id.clone();
     if record.proposer != *sender {
         return Err(Refusal::NotAuthor { op: op(), author: record.proposer.clone() });
@@ -159,6 +215,12 @@ pub(super) fn completable(record: &Operation, sender: &PrincipalId, target: &str
     }
     if record.authorised.is_none() {
         return Err(Refusal::NotAuthorised(op()));
+    }
+    // Somebody else's supersession may have been completed first.
+    if let Some(old) = record.supersedes.as_ref().and_then(|id| session.operations.get(id))
+        && old.state != State::Committed
+    {
+        return Err(Refusal::OperationState { op: old.id.clone(), state: old.state });
     }
     if normalize(&record.target) != normalize(target) {
         return Err(Refusal::TargetChanged {

@@ -39,21 +39,26 @@ pub(in super::super) fn handle(
     session: &mut Session,
     out: &mut Outbox,
     facts: &Facts<'_>,
-    batch: OpBatchCommit,
+    mut batch: OpBatchCommit,
 ) -> Result<(), Refusal> {
     let sender = facts.envelope.sender.principal_id.clone();
     check_form(session, &batch)?;
-    let guard = commit_guard(session, batch.intent_id.as_ref())?;
+    let known = session.batches.get(&batch.batch_id).filter(|_| is_pre_commit(session));
+    let guard = match known {
+        // A completion goes by what was asked for, whatever it says itself (BAT-09).
+        Some(known) => {
+            request::completes(session, facts, &batch, known)?;
+            (batch.atomicity, batch.intent_id) = (known.atomicity.clone(), known.intent.clone());
+            Guard::Usable
+        }
+        None => commit_guard(session, batch.intent_id.as_ref())?,
+    };
     if guard == Guard::TooLate {
         reject(session, out, &sender, &batch, RejectReason::IntentTerminated, &[]);
         return Ok(());
     }
-    let known = session.batches.get(&batch.batch_id);
-    if is_pre_commit(session) {
-        match known {
-            Some(known) => request::completes(session, facts, &batch, known)?,
-            None => return request::many(session, out, facts, batch, guard),
-        }
+    if is_pre_commit(session) && !session.batches.contains_key(&batch.batch_id) {
+        return request::many(session, out, facts, batch, guard);
     }
     let judged = judge(session, &batch)?;
     let whole = batch.atomicity == Atomicity::AllOrNothing;
@@ -62,7 +67,7 @@ pub(in super::super) fn handle(
         return Ok(());
     }
     let upload = Upload::plan_batch(session, batch.file_changes.as_ref(), &judged.refs, whole)?;
-    let text = passed_on(facts, &batch, &judged)?;
+    let text = passed_on(facts, &batch, &judged.accepted)?;
     if !judged.accepted.is_empty() {
         apply(session, out, facts, &batch, &judged, guard, upload, text);
     }
@@ -151,13 +156,17 @@ pub(super) fn is_possible(
 }
 
 /// What others get: no contents, and only what was accepted (BAT-14).
-fn passed_on(facts: &Facts<'_>, batch: &OpBatchCommit, judged: &Judged) -> Result<Arc<str>, Refusal> {
-    if judged.rejected.is_empty() {
+pub(super) fn passed_on(
+    facts: &Facts<'_>,
+    batch: &OpBatchCommit,
+    accepted: &[BatchEntry],
+) -> Result<Arc<str>, Refusal> {
+    if accepted.len() == batch.operations.len() {
         return facts.without_contents("file_changes", batch.file_changes.is_some(), &batch.extra);
     }
     let text = facts.received.with_payload(|members| {
         members.remove("file_changes");
-        if let Ok(accepted) = Raw::of(&judged.accepted) {
+        if let Ok(accepted) = Raw::of(accepted) {
             members.replace("operations", accepted);
         }
     })?;

@@ -3,6 +3,7 @@
 
 use alloc::string::String;
 
+use mpac_wire::names::Atomicity;
 use mpac_wire::payload::OpCommit;
 use mpac_wire::{IntentId, OpId};
 
@@ -82,7 +83,8 @@ fn plan(session: &Session, facts: &Facts<'_>, commit: &OpCommit) -> Result<Plan,
     let known = session.operations.get(&commit.op_id);
     let completes = match known {
         Some(known) if is_pre_commit(session) => {
-            completable(known, &facts.envelope.sender.principal_id, &commit.target)?;
+            completable(session, known, &facts.envelope.sender.principal_id, &commit.target)?;
+            not_part_of_a_whole(session, known)?;
             true
         }
         Some(known) => completes(facts, known, commit)?,
@@ -100,6 +102,17 @@ fn plan(session: &Session, facts: &Facts<'_>, commit: &OpCommit) -> Result<Plan,
     current(session, &target, &commit.state_ref_before)?;
     let upload = Upload::plan(session, commit.file_changes.as_ref(), &target, Some(&commit.state_ref_after))?;
     Ok(Plan { guard, intent, completes, target, upload })
+}
+
+/// An entry of an all-or-nothing batch is completed with its batch only (BAT-09).
+fn not_part_of_a_whole(session: &Session, known: &Operation) -> Result<(), Refusal> {
+    let Some(id) = &known.batch else { return Ok(()) };
+    match session.batches.get(id) {
+        Some(batch) if batch.atomicity == Atomicity::AllOrNothing => {
+            Err(Refusal::PartOfBatch { op: known.id.clone(), batch: id.clone() })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A known op_id is a repeat, unless it is the sender's own proposal (OPS-12, D-023, D-103).
@@ -166,6 +179,8 @@ pub(super) fn complete(session: &mut Session, committed: Operation) -> Option<Op
     let known = session.operations.get_mut(&op)?;
     *known = Operation {
         state: known.state,
+        intent: known.intent.clone(),
+        uncoordinated: known.uncoordinated,
         batch: known.batch.clone(),
         supersedes: known.supersedes.clone(),
         approved_by: known.approved_by.clone(),

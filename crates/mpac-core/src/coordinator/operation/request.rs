@@ -1,18 +1,17 @@
 //! Pre-commit sessions: a first OP_COMMIT or OP_BATCH_COMMIT is only a request (OPS-04, BAT-08, BAT-09, OCC-10, D-096).
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use mpac_wire::OpId;
 use mpac_wire::names::{Atomicity, RejectReason};
-use mpac_wire::payload::{OpBatchCommit, OpCommit};
+use mpac_wire::payload::{BatchEntry, OpBatchCommit, OpCommit};
 
 use super::super::gate::Facts;
 use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::records::{Batch, Operation};
 use super::super::state::Session;
-use super::authorise::{completable, is_blocked};
+use super::authorise::{completable, is_any_blocked};
 use super::propose::show_to_reviewers;
 use super::{Guard, attach_to_conflicts, batch, commit, commit_guard, reject_too_late};
 use crate::refusal::Refusal;
@@ -55,30 +54,30 @@ pub(super) fn many(
     let sender = facts.envelope.sender.principal_id.clone();
     let whole = message.atomicity == Atomicity::AllOrNothing;
     let mut records: Vec<Operation> = Vec::new();
+    let mut accepted: Vec<BatchEntry> = Vec::new();
     let mut rejected: Vec<(OpId, Refusal)> = Vec::new();
     for entry in &message.operations {
         match batch::is_possible(session, &message, entry) {
             Ok(()) => {
                 records.push(batch::record(session, &sender, &message, entry, guard, Event::Proposed));
+                accepted.push(entry.clone());
             }
             Err(refusal @ Refusal::TargetFrozen { .. }) if whole => return Err(refusal), // BAT-13
             Err(refusal) => rejected.push((entry.op_id.clone(), refusal)),
         }
     }
     if whole {
-        // As a whole it is authorised at once or not at all (BAT-05, BAT-08); entries on one target follow each other.
-        let mut touched = BTreeSet::new();
-        for record in &records {
-            if touched.insert(normalize(&record.target)) && is_blocked(session, record) {
-                rejected.push((record.id.clone(), Refusal::Blocked(record.id.clone())));
-            }
+        // As a whole it can be authorised at once, or it is refused (BAT-05); in a review it waits for its reviewer.
+        if rejected.is_empty() && is_any_blocked(session, records.iter()) {
+            let blocked = |record: &Operation| (record.id.clone(), Refusal::Blocked(record.id.clone()));
+            rejected = records.iter().map(blocked).collect();
         }
         if !rejected.is_empty() {
             batch::reject(session, out, &sender, &message, RejectReason::BatchValidationFailed, &rejected);
             return Ok(());
         }
     }
-    let text = facts.without_contents("file_changes", message.file_changes.is_some(), &message.extra)?;
+    let text = batch::passed_on(facts, &message, &accepted)?;
     let ops: Vec<OpId> = records.iter().map(|record| record.id.clone()).collect();
     if !ops.is_empty() {
         let known = Batch {
@@ -111,7 +110,7 @@ pub(super) fn completes(
     for entry in &message.operations {
         let record = session.operations.get(&entry.op_id).filter(|_| known.ops.contains(&entry.op_id));
         let record = record.ok_or_else(|| Refusal::UnknownOperation(entry.op_id.clone()))?;
-        completable(record, sender, &entry.target)?;
+        completable(session, record, sender, &entry.target)?;
     }
     if known.atomicity == Atomicity::AllOrNothing && message.operations.len() != known.ops.len() {
         return Err(Refusal::BatchIncomplete { batch: message.batch_id.clone(), entries: known.ops.len() });

@@ -121,14 +121,16 @@ fn reassociate(
         return Err(Refusal::IntentState { intent: intent.clone(), state: record.state() });
     }
     frozen::target(session, &normalize(&old.target), Some(intent))?;
+    let text = facts.without_contents("file_changes", supersede.file_changes.is_some(), &supersede.extra)?;
     let mut record = successor(session, facts, supersede, old, Event::Proposed);
+    record.supersedes = old.supersedes.clone();
     record.before = old.before.clone();
     record.after = None;
     let op = record.id.clone();
     session.register_operation(record);
     session.move_operation(&old.id, Event::Rejected);
     attach_to_conflicts(session, &op);
-    show_to_reviewers(session, out, facts, facts.received.text().clone());
+    show_to_reviewers(session, out, facts, text);
     out.reject(session, &old.proposer, &old.id, RejectReason::Reassociated, None);
     cascade::operation_ended(session, out, &old.id);
     Ok(())

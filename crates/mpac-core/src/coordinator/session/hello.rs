@@ -9,6 +9,7 @@ use mpac_wire::payload::{Hello, SessionInfo};
 use mpac_wire::{Integer, PrincipalId};
 
 use super::super::gate::{Facts, count_as_received};
+use super::super::governance::freeze;
 use super::super::outbox::Outbox;
 use super::super::records::Member;
 use super::super::state::Session;
@@ -105,6 +106,9 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
     let info = session_info(session, &principal, &join.asked);
     out.answer(session, Recipients::Conn(facts.conn), info, Some(&facts.envelope.message_id));
     liveness::restore_intents(session, out, &principal);
+    if session.members.get(&principal).is_some_and(|member| member.roles.contains(&Role::Arbiter)) {
+        freeze::arbiter_came(session, out, &principal);
+    }
 }
 
 fn session_info(session: &Session, principal: &PrincipalId, asked: &[Role]) -> SessionInfo {
