@@ -1,5 +1,7 @@
 //! What a frame from the coordinator is.
 
+use std::time::Duration;
+
 use mpac_wire::sideband::{FileContent, FileEntry, FileError, FileListResponse, FileUpdated, SidebandType};
 use mpac_wire::{Envelope, Limits, Message, Received};
 use serde::Deserialize;
@@ -12,12 +14,14 @@ pub(crate) const MAX_FRAME_IN: usize = 16 << 20;
 pub enum Arrival {
     /// An MPAC message.
     Message(Box<Envelope>, Box<Message>),
-    /// The answer to the oldest sideband request that has none yet.
+    /// The answer to a sideband request.
     Answer(Answer),
     /// FILE_UPDATED, a push.
     Updated(FileUpdated),
     /// A frame that cannot be read, and why. It changes nothing.
     Unreadable(String),
+    /// The coordinator has been silent for this long; and again as soon as it is heard of.
+    Silence(Option<Duration>),
     /// The connection ended, and why. Nothing comes after it.
     Ended(String),
 }
@@ -31,14 +35,49 @@ pub enum Answer {
     Content(FileContent),
     /// To FILE_READ of something that cannot be had.
     Error(FileError),
-    /// SESSION_SUMMARY_RESPONSE or an answer of a later kind.
+    /// To FILE_LIST or FILE_READ, but it cannot be read.
+    Unreadable {
+        /// What it answers; a FILE_READ's path is empty when it cannot be read either.
+        to: Question,
+        /// Why.
+        why: String,
+    },
+    /// SESSION_SUMMARY_RESPONSE, which this agent never asks for.
     Other,
+}
+
+/// What an answer answers: answers have no ids, so they are told apart by type and path (PAR-11).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// FILE_LIST.
+    List,
+    /// FILE_READ of this path.
+    Read(String),
+}
+
+impl Answer {
+    /// What it answers; `None` for what this agent does not ask.
+    #[must_use]
+    pub fn to(&self) -> Option<Question> {
+        match self {
+            Self::Files(_) => Some(Question::List),
+            Self::Content(file) => Some(Question::Read(file.path.clone())),
+            Self::Error(error) => Some(Question::Read(error.path.clone())),
+            Self::Unreadable { to, .. } => Some(to.clone()),
+            Self::Other => None,
+        }
+    }
 }
 
 #[derive(Deserialize)]
 struct Kind {
     #[serde(default, rename = "type")]
     kind: Option<SidebandType>,
+}
+
+#[derive(Deserialize)]
+struct Path {
+    path: String,
 }
 
 /// Reads one text frame.
@@ -76,7 +115,17 @@ fn read_sideband(kind: &SidebandType, text: &str) -> Arrival {
         SidebandType::SessionSummaryResponse => Ok(Arrival::Answer(Answer::Other)),
         _ => return Arrival::Unreadable(format!("unexpected {kind}")),
     };
-    read.unwrap_or_else(|error| Arrival::Unreadable(format!("{kind}: {error}")))
+    read.unwrap_or_else(|error| {
+        let why = format!("{kind}: {error}");
+        let to = match kind {
+            SidebandType::FileListResponse => Question::List,
+            SidebandType::FileContent | SidebandType::FileError => {
+                Question::Read(serde_json::from_str(text).map_or(String::new(), |Path { path }| path))
+            }
+            _ => return Arrival::Unreadable(why),
+        };
+        Arrival::Answer(Answer::Unreadable { to, why })
+    })
 }
 
 #[cfg(test)]
@@ -110,11 +159,22 @@ mod tests {
             "[]",
             "{}",
             r#"{"type":"LATER"}"#,
-            r#"{"type":"FILE_CONTENT"}"#,
+            r#"{"type":"FILE_UPDATED"}"#,
             r#"{"message_type":"HELLO"}"#,
         ] {
             assert!(matches!(read(text), Arrival::Unreadable(_)), "{text}");
         }
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_still_says_what_it_answers() {
+        let to = |text: &str| match read(text) {
+            Arrival::Answer(Answer::Unreadable { to, .. }) => to,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(to(r#"{"type":"FILE_LIST_RESPONSE","files":7}"#), Question::List);
+        assert_eq!(to(r#"{"type":"FILE_CONTENT","path":"a","content":7}"#), Question::Read("a".to_owned()));
+        assert_eq!(to(r#"{"type":"FILE_ERROR"}"#), Question::Read(String::new()));
     }
 
     #[test]

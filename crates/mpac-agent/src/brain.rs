@@ -2,9 +2,11 @@
 //!
 //! [`Brain`] is a trait so that the workflow of `task.rs` is the same with Claude ([`claude`]) and with
 //! a script ([`scripted`]). Whatever a brain answers is input to be checked like any peer's: plans go
-//! through [`decide::check_plan`](crate::decide::check_plan), file contents through the commit's own checks.
+//! through [`decide::check_plan`](crate::decide::check_plan). Of a file's content only the form is checked
+//! ([`tools::read_written`](crate::tools::read_written)); whether it is good is for the person to see in the diff.
 
 pub mod claude;
+mod repair;
 pub mod retry;
 pub mod scripted;
 mod stream;
@@ -98,6 +100,8 @@ pub struct WriteAsk {
     pub content: String,
     /// Somebody changed the file since the last attempt, so the work starts again from `content`.
     pub rebased: bool,
+    /// Why the previous answer to the same question was no file; `None` the first time.
+    pub fault: Option<String>,
 }
 
 /// The answer to [`Brain::write_file`].
@@ -125,6 +129,10 @@ pub trait Brain: Send {
         ask: WriteAsk,
         notes: &'a Notes,
     ) -> BoxFuture<'a, Result<Written, BrainError>>;
+    /// Called when the next thing is the commit of what was written; a script may wait here.
+    fn before_commit<'a>(&'a mut self, _notes: &'a Notes) -> BoxFuture<'a, Result<(), BrainError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
     /// `provider/model` for HELLO's `backend`, when there is a model.
     fn model_id(&self) -> Option<String>;
 }
@@ -178,6 +186,9 @@ pub enum BrainError {
         "ANTHROPIC_API_KEY is not set: export it to let Claude work, or use --script FILE.json to work without a model"
     )]
     NoKey,
+    /// `ANTHROPIC_BASE_URL` is no address.
+    #[error("ANTHROPIC_BASE_URL is `{0}`, which is no http:// or https:// address; correct it or unset it")]
+    BadAddress(String),
     /// The Messages API could not be reached.
     #[error("cannot reach the Messages API at {url}: {why}; check the network and ANTHROPIC_BASE_URL")]
     Unreachable {
@@ -194,6 +205,19 @@ pub enum BrainError {
         /// The API's own words.
         message: String,
     },
+    /// The Messages API sent us elsewhere.
+    #[error(
+        "the Messages API answered {status}, a redirect to {to}; it is not followed, because the key would go along: set ANTHROPIC_BASE_URL to the address that answers itself"
+    )]
+    Redirected {
+        /// HTTP status.
+        status: u16,
+        /// Where to.
+        to: String,
+    },
+    /// The answer went on and on.
+    #[error("the model's answer was not complete after {0} s; try again, or split the task")]
+    TooSlow(u64),
     /// The answer broke off or makes no sense.
     #[error("the model's answer is not usable: {0}")]
     Unusable(String),

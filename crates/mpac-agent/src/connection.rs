@@ -6,23 +6,26 @@
 //! us from reading. Heartbeats come from a timer of this task, whatever the work is waiting for (LIV-01).
 
 mod dial;
+mod pulse;
 mod voice;
 
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
-use mpac_wire::names::HeartbeatStatus;
+use mpac_wire::names::{CoordinatorEvent, HeartbeatStatus};
 use mpac_wire::payload::session::{Heartbeat, SessionInfo};
 use mpac_wire::sideband::Request;
-use mpac_wire::{IntentId, Message, MessageId};
+use mpac_wire::{IntentId, Message, MessageId, Seconds};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_tungstenite::tungstenite::Message as Frame;
 
 use crate::arrival::{self, Arrival};
 use crate::error::AgentError;
 use crate::history::Recorder;
+
+use pulse::Pulse;
 
 pub use dial::{Header, Target};
 pub use voice::{Identity, Voice};
@@ -32,6 +35,7 @@ pub const MAX_FRAME_OUT: usize = 1 << 20;
 /// The interval when the session does not name one.
 const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(30);
 const HEARTBEAT_SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The writing end: messages and requests go out in the order of the calls.
 #[derive(Debug, Clone)]
@@ -120,7 +124,16 @@ pub async fn connect(target: &Target, voice: Voice, recorder: Recorder) -> Resul
     // would make the coordinator drop us.
     let (arrivals, incoming) = mpsc::unbounded_channel();
     let writer = tokio::spawn(write(sink, outgoing));
-    let keeper = Keeper { voice, recorder, frames, arrivals, status: HeartbeatStatus::Idle, intent: None };
+    let keeper = Keeper {
+        voice,
+        recorder,
+        frames,
+        arrivals,
+        status: HeartbeatStatus::Idle,
+        intent: None,
+        beat: timer(HEARTBEAT_DEFAULT),
+        pulse: None,
+    };
     tokio::spawn(keeper.run(stream, orders));
     Ok(Connection { link: Link(commands), arrivals: incoming, writer })
 }
@@ -143,45 +156,53 @@ struct Keeper {
     arrivals: mpsc::UnboundedSender<Arrival>,
     status: HeartbeatStatus,
     intent: Option<IntentId>,
+    /// When the next heartbeat is due.
+    beat: Interval,
+    /// The coordinator's, once we have joined.
+    pulse: Option<Pulse>,
 }
 
 impl Keeper {
     async fn run(mut self, mut stream: dial::SocketStream, mut orders: mpsc::UnboundedReceiver<Command>) {
-        let mut beat = timer(HEARTBEAT_DEFAULT);
-        let mut joined = false;
         let why = loop {
+            let silence = self.pulse.as_ref().and_then(Pulse::due);
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(Command::Close) | None => break "closed by us".to_owned(),
-                    Some(order) => self.carry_out(order, joined),
+                    Some(order) => self.carry_out(order),
                 },
                 frame = stream.next() => match frame {
-                    Some(Ok(Frame::Text(text))) => {
-                        if let Some(interval) = self.take(&text) {
-                            (joined, beat) = (true, timer(interval));
-                        }
-                    }
+                    Some(Ok(Frame::Text(text))) => self.take(&text),
                     Some(Ok(Frame::Binary(bytes))) => match str::from_utf8(&bytes) {
-                        Ok(text) => {
-                            if let Some(interval) = self.take(text) {
-                                (joined, beat) = (true, timer(interval));
-                            }
-                        }
+                        Ok(text) => self.take(text),
                         Err(_) => self.hand_on(Arrival::Unreadable("a binary frame that is not UTF-8".to_owned())),
                     },
                     Some(Ok(Frame::Close(reason))) => break closed(reason),
                     // Pings are answered by the library.
-                    Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => {}
+                    Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => self.beats(false),
                     Some(Err(error)) => break error.to_string(),
                     None => break "the other end closed it".to_owned(),
                 },
-                _ = beat.tick(), if joined => self.heartbeat(),
+                _ = self.beat.tick(), if self.pulse.is_some() => self.heartbeat(),
+                () = tokio::time::sleep_until(silence.unwrap_or_else(Instant::now)), if silence.is_some() => {
+                    if let Some(pulse) = &mut self.pulse {
+                        let since = pulse.missed(Instant::now());
+                        self.hand_on(Arrival::Silence(Some(since)));
+                    }
+                }
             }
         };
         self.hand_on(Arrival::Ended(why));
     }
 
-    fn carry_out(&mut self, order: Command, joined: bool) {
+    /// Something came from the coordinator.
+    fn beats(&mut self, is_status: bool) {
+        if self.pulse.as_mut().is_some_and(|pulse| pulse.beat(is_status, Instant::now())) {
+            self.hand_on(Arrival::Silence(None));
+        }
+    }
+
+    fn carry_out(&mut self, order: Command) {
         match order {
             Command::Say(message, sent) => {
                 let envelope = self.voice.write(*message);
@@ -201,7 +222,7 @@ impl Keeper {
             Command::Status(status, intent) => {
                 let news = self.status != status || self.intent != intent;
                 (self.status, self.intent) = (status, intent);
-                if news && joined {
+                if news && self.pulse.is_some() {
                     self.heartbeat();
                 }
             }
@@ -209,23 +230,27 @@ impl Keeper {
         }
     }
 
-    /// Reads a frame and hands it on; the heartbeat interval when the frame says that we have joined.
-    fn take(&mut self, text: &str) -> Option<Duration> {
+    /// Reads a frame and hands it on. With SESSION_INFO the timers start.
+    fn take(&mut self, text: &str) {
         let arrival = arrival::read(text);
-        let mut interval = None;
+        let mut is_status = false;
         if let Arrival::Message(envelope, message) = &arrival {
             if !self.voice.hear(envelope, message) {
-                return None;
+                return;
             }
             if envelope.sender.principal_id != *self.voice.principal() {
                 self.recorder.record(envelope.message_type.as_str(), envelope.sender.principal_id.as_str());
             }
+            // Other events come when they happen, also from servers without a rhythm.
+            is_status = envelope.coordinator_epoch.is_some()
+                && matches!(&**message, Message::CoordinatorStatus(status) if status.event == CoordinatorEvent::Heartbeat);
             if let Message::SessionInfo(info) = &**message {
-                interval = Some(heartbeat_interval(info));
+                self.beat = timer(heartbeat_interval(info));
+                self.pulse = Some(Pulse::new(stated_interval(info), Instant::now()));
             }
         }
+        self.beats(is_status);
         self.hand_on(arrival);
-        interval
     }
 
     fn heartbeat(&mut self) {
@@ -246,26 +271,30 @@ impl Keeper {
     }
 }
 
-fn timer(interval: Duration) -> tokio::time::Interval {
+fn timer(interval: Duration) -> Interval {
     let mut timer = tokio::time::interval_at(Instant::now() + interval, interval);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     timer
 }
 
+/// The session's `heartbeat_interval_sec`, or its default.
+fn stated_interval(info: &SessionInfo) -> Duration {
+    let policy = info.liveness_policy.as_ref();
+    positive(policy.and_then(|policy| policy.heartbeat_interval_sec.as_ref())).unwrap_or(HEARTBEAT_DEFAULT)
+}
+
 /// The session's interval, and never so long that two in a row would make us unavailable (LIV-01, LIV-04).
 fn heartbeat_interval(info: &SessionInfo) -> Duration {
     let policy = info.liveness_policy.as_ref();
-    let seconds = |value: Option<&mpac_wire::Seconds>| {
-        value
-            .and_then(|value| u64::try_from(value.micros()).ok())
-            .filter(|micros| *micros > 0)
-            .map(Duration::from_micros)
-    };
-    let stated = seconds(policy.and_then(|policy| policy.heartbeat_interval_sec.as_ref()));
-    let bound =
-        seconds(policy.and_then(|policy| policy.unavailability_timeout_sec.as_ref())).map(|limit| limit / 3);
-    let interval = stated.unwrap_or(HEARTBEAT_DEFAULT);
-    bound.map_or(interval, |bound| interval.min(bound)).max(HEARTBEAT_SHORTEST)
+    let patience = positive(policy.and_then(|policy| policy.unavailability_timeout_sec.as_ref()));
+    let interval = stated_interval(info);
+    patience.map_or(interval, |patience| interval.min(patience / 3)).max(HEARTBEAT_SHORTEST)
+}
+
+/// No more than a year, so that adding it to a clock is safe.
+fn positive(seconds: Option<&Seconds>) -> Option<Duration> {
+    let micros = u64::try_from(seconds?.micros()).ok().filter(|micros| *micros > 0)?;
+    Some(Duration::from_micros(micros).min(LONGEST))
 }
 
 fn closed(reason: Option<tokio_tungstenite::tungstenite::protocol::CloseFrame>) -> String {

@@ -17,6 +17,7 @@ pub fn unified(path: &str, before: &str, after: &str, palette: Palette) -> Vec<S
         return Vec::new();
     }
     let diff = TextDiff::configure().timeout(DEADLINE).diff_lines(before, after);
+    let path = printable(path).replace('\n', "^J");
     let old = if before.is_empty() { "/dev/null".to_owned() } else { format!("a/{path}") };
     let mut lines = vec![
         palette.paint(Style::Bold, &format!("--- {old}")),
@@ -87,6 +88,12 @@ mod tests {
         let lines = unified("n.txt", "", "one", Palette::PLAIN);
         assert_eq!(lines[0], "--- /dev/null");
         assert_eq!(lines[3..], ["+one", "\\ no newline at end of file"]);
+    }
+
+    #[test]
+    fn a_files_name_cannot_steer_the_terminal_or_add_lines() {
+        let lines = unified("a\u{1b}[2J\n+++ b/x", "a\n", "b\n", Palette::PLAIN);
+        assert_eq!(lines[..2], ["--- a/a^[[2J^J+++ b/x", "+++ b/a^[[2J^J+++ b/x"]);
     }
 
     #[test]

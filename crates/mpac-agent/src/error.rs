@@ -47,7 +47,7 @@ pub enum AgentError {
     },
     /// The coordinator passed over a message: neither its echo nor an error came.
     #[error(
-        "the coordinator said nothing to {what}, so it did not take effect; was the intent ended by somebody else?"
+        "the coordinator passed over {what}: neither its echo nor a refusal came, so it should have had no effect; look at the workspace before you repeat it"
     )]
     Ignored {
         /// The message.
@@ -79,9 +79,9 @@ pub enum AgentError {
         /// The coordinator's words.
         why: String,
     },
-    /// Others were faster each time.
+    /// Others were faster each time, or the coordinator relayed the commits and did not store them.
     #[error(
-        "{path} changed under each of {attempts} attempts (now at {current}); nothing of it was committed. Try again, or raise --max-rebase"
+        "no commit to {path} was taken in {attempts} attempts (it is at {current} now): each time others were faster, or the coordinator did not store the text. Nothing of it was committed; try again, or raise --max-rebase"
     )]
     AlwaysStale {
         /// The file.
@@ -90,6 +90,16 @@ pub enum AgentError {
         attempts: u32,
         /// The file's reference now.
         current: StateRef,
+    },
+    /// A commit was stale, and yet its base is what the coordinator has.
+    #[error(
+        "the commit to {path} was not taken as too late, but {seconds} s later the coordinator still has the text it was based on; try again"
+    )]
+    NotMoved {
+        /// The file.
+        path: String,
+        /// How long another text was waited for.
+        seconds: u64,
     },
     /// The frame is larger than a coordinator takes.
     #[error("{what} makes a frame of {bytes} bytes and coordinators take at most {limit}: split the file")]
@@ -104,6 +114,11 @@ pub enum AgentError {
     /// The plan was refused twice.
     #[error("the plan cannot be used: {0}")]
     Plan(#[from] PlanFault),
+    /// A session where files' states have names that this agent cannot make.
+    #[error(
+        "this session names the state of files by `{0}` and the agent only by `sha256`; start the coordinator with state_ref_format sha256"
+    )]
+    StateRefFormat(String),
     /// A session that authorises before committing.
     #[error(
         "this session is pre_commit and the agent commits in post_commit sessions only; start the coordinator with --execution-model post_commit"
@@ -131,7 +146,7 @@ impl AgentError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Brain(BrainError::NoKey) => 2,
+            Self::Usage(_) | Self::Brain(BrainError::NoKey | BrainError::BadAddress(_)) => 2,
             _ => 1,
         }
     }

@@ -1,6 +1,9 @@
 //! The interactive mode: commands typed at a prompt, events of the others above the half-typed line.
 //!
 //! Ctrl-C cancels a running task and its intent, not the program; Ctrl-D and `quit` leave.
+//!
+//! Commands may also come from a pipe. Then a line is read only when one is wanted, so that the line after a task answers
+//! the question about its commit, and the end of the input lets a running task finish.
 
 mod command;
 mod keyboard;
@@ -26,10 +29,14 @@ const HELP: &str = "commands:
   help         this
   quit         leave (also Ctrl-D); Ctrl-C cancels a running task";
 
+/// What a question gets as its answer when the input has ended.
+const NOBODY: &str = "the input has ended, so nobody can say yes to this (--yes commits without asking)";
+
 /// Runs until the person leaves or the session ends.
 ///
 /// # Errors
-/// [`AgentError::Lost`], [`AgentError::SessionClosed`]; what goes wrong inside a task is only shown.
+/// [`AgentError::Lost`], [`AgentError::SessionClosed`], and what goes wrong when a command asks for files
+/// ([`AgentError::NoAnswer`], [`AgentError::Unreadable`]); what else goes wrong inside a task is only shown.
 pub async fn run(
     session: &mut Session,
     brain: &mut dyn Brain,
@@ -98,18 +105,29 @@ async fn attend<T>(
     let mut work = std::pin::pin!(work);
     let mut hints: Console = keyboard.console();
     let mut question: Option<oneshot::Sender<bool>> = None;
-    keyboard.ready();
+    let mut over = false;
     loop {
+        if keyboard.is_terminal() || question.is_some() {
+            keyboard.ready();
+        }
         tokio::select! {
             done = &mut work => return Attended::Done(done),
             Some(asked) = questions.recv() => {
-                hints.say(Style::Bold, "commit this? y or n");
-                question = Some(asked);
+                // A question that is dropped is answered with no.
+                question = (!over).then_some(asked);
+                let text = if over { NOBODY } else { "commit this? y or n" };
+                hints.say(Style::Bold, text);
             }
-            typed = keyboard.next() => {
+            typed = keyboard.next(), if !over => {
                 match typed {
                     Typed::Interrupt => return Attended::Cancelled,
-                    Typed::End => return Attended::Leaving,
+                    Typed::End if keyboard.is_terminal() => return Attended::Leaving,
+                    Typed::End => {
+                        over = true;
+                        if question.take().is_some() {
+                            hints.say(Style::Bold, NOBODY);
+                        }
+                    }
                     Typed::Line(line) => match (question.take(), yes_or_no(&line)) {
                         // A task that has ended meanwhile does not want the answer any more.
                         (Some(asked), Some(answer)) => { let _ = asked.send(answer); }
@@ -121,7 +139,6 @@ async fn attend<T>(
                         (None, _) => hints.say(Style::Dim, "a task is running; Ctrl-C cancels it"),
                     },
                 }
-                keyboard.ready();
             }
         }
     }

@@ -32,8 +32,6 @@ pub mod task;
 pub mod tools;
 pub mod view;
 
-use std::io::IsTerminal as _;
-
 use mpac_wire::names::{GoodbyeReason, Role};
 use mpac_wire::payload::session::{Backend, Hello};
 
@@ -49,17 +47,11 @@ use interactive::Keyboard;
 use naming::Naming;
 use prompt::Persona;
 use session::Session;
-use task::{Outcome, TaskOptions, run_task};
+use task::{Outcome, TaskOptions, WAIT_LIMIT, run_task};
 
 /// What the agent can do, for HELLO. No more than it does.
-const CAPABILITIES: [&str; 6] = [
-    "intent.broadcast",
-    "intent.withdraw",
-    "op.commit",
-    "conflict.ack",
-    "causality.lamport_clock",
-    "intent.update",
-];
+const CAPABILITIES: [&str; 5] =
+    ["intent.broadcast", "intent.withdraw", "op.commit", "conflict.ack", "causality.lamport_clock"];
 
 /// Runs the agent and returns its exit code: 0 committed or left, 1 failed, 2 bad usage, 3 yielded.
 pub async fn run(cli: Cli) -> u8 {
@@ -79,23 +71,43 @@ async fn start(cli: &Cli) -> Result<u8, AgentError> {
     let mut brain = brain_of(cli, history)?;
     let voice = Voice::new(Identity { principal: place.principal.clone(), session: place.session.clone() });
     let connection = connect(&place.target, voice, recorder).await?;
-    let mut keyboard = match &cli.task {
-        Some(_) => None,
-        None => Some(Keyboard::open(&cli.name)?),
+    let mode = match &cli.task {
+        Some(task) => Mode::Once(task),
+        None => Mode::Interactive(Keyboard::open(&cli.name)?),
     };
-    let console = keyboard.as_ref().map_or_else(Console::stdout, Keyboard::console);
+    let console = mode.console();
     let mut session = Session::new(place.principal.clone(), connection, console);
-    session.join(hello(cli, &*brain).into()).await?;
-    let mut naming = Naming::new(&cli.name);
-    let options = TaskOptions { max_rebase: cli.max_rebase, approver: None };
-    match (&cli.task, &mut keyboard) {
-        (Some(task), _) => one_task(session, &mut *brain, &mut naming, &options, task).await,
-        (None, Some(keyboard)) => {
-            let ended =
-                interactive::run(&mut session, &mut *brain, &mut naming, options, keyboard, !cli.yes).await;
-            leave_terminal(session, keyboard, ended).await
+    if let Err(error) = session.join(hello(cli, &*brain).into()).await {
+        if session.is_in() {
+            session.leave(GoodbyeReason::Error).await;
         }
-        (None, None) => unreachable!("without a task there is a keyboard"),
+        return Err(error);
+    }
+    let mut naming = Naming::new(&cli.name);
+    let options = TaskOptions { max_rebase: cli.max_rebase, approver: None, wait_limit: WAIT_LIMIT };
+    match mode {
+        Mode::Once(task) => one_task(session, &mut *brain, &mut naming, &options, task).await,
+        Mode::Interactive(mut keyboard) => {
+            let ended =
+                interactive::run(&mut session, &mut *brain, &mut naming, options, &mut keyboard, !cli.yes)
+                    .await;
+            leave_terminal(session, &mut keyboard, ended).await
+        }
+    }
+}
+
+/// What the agent is started for.
+enum Mode<'a> {
+    Once(&'a str),
+    Interactive(Keyboard),
+}
+
+impl Mode<'_> {
+    fn console(&self) -> Console {
+        match self {
+            Self::Once(_) => Console::stdout(),
+            Self::Interactive(keyboard) => keyboard.console(),
+        }
     }
 }
 
@@ -153,7 +165,7 @@ async fn leave_terminal(
     ended: Result<(), AgentError>,
 ) -> Result<u8, AgentError> {
     if let Err(error) = &ended
-        && std::io::stdin().is_terminal()
+        && keyboard.is_terminal()
     {
         session.console().say(Style::Red, &format!("{error} (press Enter)"));
         keyboard.let_go().await;

@@ -71,11 +71,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_say_what_they_are_and_never_repeat() {
+    fn ids_say_what_they_are() {
         let mut naming = Naming::starting_at("Bob B.", 0xfe_dcba);
         assert_eq!(naming.operation("src/My File.py").as_str(), "op-bob-b-src-my-file-py-fedcbb");
         assert_eq!(naming.operation("src/My File.py").as_str(), "op-bob-b-src-my-file-py-fedcbc");
         assert_eq!(naming.intent("Fix: the login!").as_str(), "intent-bob-b-fix-the-login-fedcbd");
+    }
+
+    #[test]
+    fn ids_of_the_same_words_differ() {
+        let mut naming = Naming::starting_at("Bob", 0xff_f000);
+        let ids: std::collections::BTreeSet<String> =
+            (0..10_000).map(|_| naming.operation("a.py").to_string()).collect();
+        assert_eq!(ids.len(), 10_000);
+        let intents = [naming.intent("mend"), naming.intent("mend")];
+        assert_ne!(intents[0], intents[1]);
     }
 
     #[test]

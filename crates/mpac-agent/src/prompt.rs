@@ -86,6 +86,14 @@ pub fn plan_repair(fault: &str) -> String {
     format!("This plan cannot be used: {fault}. Answer again with a corrected plan.")
 }
 
+/// What the model reads when its answer was no file.
+#[must_use]
+pub fn write_repair(fault: &str) -> String {
+    format!(
+        "This cannot be used: {fault}. Answer with the write_file tool and put the complete file into \"content\"."
+    )
+}
+
 /// User text of a conflict question.
 #[must_use]
 pub fn conflict_question(ask: &ConflictAsk) -> String {
@@ -172,6 +180,7 @@ mod tests {
             path: "a.py".to_owned(),
             content: content.to_owned(),
             rebased,
+            fault: None,
         };
         let text = write_question(&ask(false));
         let (_, rest) = text.split_once("CURRENT CONTENT:\n").unwrap();

@@ -8,6 +8,7 @@
 
 mod absorb;
 mod exchange;
+mod files;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -18,19 +19,22 @@ use mpac_wire::names::{ExecutionModel, GoodbyeReason, HeartbeatStatus, IntentDis
 use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::payload::intent::{IntentAnnounce, IntentWithdraw};
 use mpac_wire::payload::session::{Goodbye, SessionInfo};
-use mpac_wire::sideband::{FileEntry, Request};
-use mpac_wire::{IntentId, Message, PrincipalId, Scope, Seconds, StateRef};
+use mpac_wire::{IntentId, Message, PrincipalId, Scope, Seconds};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use crate::arrival::{Answer, Arrival};
+use crate::arrival::Arrival;
 use crate::connection::{Connection, Link};
 use crate::console::{Console, Style};
-use crate::decide::{Heard, Holder, Sign};
+use crate::decide::{Holder, Sign};
 use crate::error::AgentError;
 use crate::view::View;
 
-use exchange::{Subject, Watched, accepted, within};
+use exchange::{Asked, Subject, Watched, accepted, within};
+use files::{Base, read};
+
+pub use files::FileState;
 
 /// How long an answer may take (PAR-12).
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -38,6 +42,8 @@ pub const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 const LEAVE_LIMIT: Duration = Duration::from_secs(5);
 /// An announced intent outlives slow models; if we vanish, the coordinator's liveness check ends it far earlier.
 const INTENT_TTL_SECONDS: u32 = 1_800;
+/// How this agent names the state of a file ([`StateRef::of`](mpac_wire::StateRef::of)).
+const STATE_REF_FORMAT: &str = "sha256";
 
 /// The session and the agent's place in it.
 #[derive(Debug)]
@@ -48,8 +54,9 @@ pub struct Session {
     console: Console,
     view: View,
     info: Option<SessionInfo>,
-    /// Sideband requests without an answer, oldest first; one whose asker gave up stays until it is answered.
-    asked: VecDeque<u64>,
+    /// Sideband requests without an answer, oldest first; one whose asker gave up stays until it or a later one is
+    /// answered.
+    asked: VecDeque<Asked>,
     next_request: u64,
     watched: Option<Watched>,
     own: Option<OwnIntent>,
@@ -57,7 +64,12 @@ pub struct Session {
     undecided: Option<Vec<ConflictReport>>,
     /// Signs of others, while a task cares.
     signs: Option<Vec<Sign>>,
+    /// A resolution went against the own intent: why. It ends the task at its next wait, and goes with the task.
     overruled: Option<String>,
+    /// What the last commit was based on.
+    base: Option<Base>,
+    /// The coordinator gives no sign of life.
+    silent: bool,
     answer_limit: Duration,
 }
 
@@ -66,23 +78,6 @@ pub struct Session {
 pub(crate) struct OwnIntent {
     pub(crate) id: IntentId,
     pub(crate) files: Vec<String>,
-}
-
-/// A file as the coordinator has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileState {
-    /// Its text.
-    pub content: String,
-    /// Its reference.
-    pub state_ref: StateRef,
-}
-
-impl FileState {
-    /// What a file that does not exist yet is based on.
-    #[must_use]
-    pub fn absent() -> Self {
-        Self { content: String::new(), state_ref: StateRef::of("") }
-    }
 }
 
 impl Session {
@@ -103,6 +98,8 @@ impl Session {
             undecided: None,
             signs: None,
             overruled: None,
+            base: None,
+            silent: false,
             answer_limit: ANSWER_LIMIT,
         }
     }
@@ -117,7 +114,8 @@ impl Session {
     /// HELLO, and what the coordinator says to it (PAR-02).
     ///
     /// # Errors
-    /// [`AgentError::Refused`] with the coordinator's reason, [`AgentError::NoAnswer`], [`AgentError::Lost`].
+    /// [`AgentError::Refused`] with the coordinator's reason, [`AgentError::NoAnswer`], [`AgentError::Lost`],
+    /// [`AgentError::StateRefFormat`] when this agent could not name the state of a file there.
     pub async fn join(&mut self, hello: Message) -> Result<(), AgentError> {
         let id = self.link.say(hello, "HELLO").await?;
         self.watch(id, Subject::None);
@@ -131,8 +129,17 @@ impl Session {
         };
         within(limit, "HELLO", answered).await?;
         self.watched = None;
+        if let Some(info) = self.info.as_ref().filter(|info| info.state_ref_format != STATE_REF_FORMAT) {
+            return Err(AgentError::StateRefFormat(info.state_ref_format.clone()));
+        }
         self.greet();
         Ok(())
+    }
+
+    /// Has the coordinator let us in?
+    #[must_use]
+    pub fn is_in(&self) -> bool {
+        self.info.is_some()
     }
 
     fn greet(&mut self) {
@@ -154,29 +161,6 @@ impl Session {
             Some(ExecutionModel::PreCommit) => Err(AgentError::PreCommit),
             _ => Ok(()),
         }
-    }
-
-    /// Every file of the workspace.
-    ///
-    /// # Errors
-    /// [`AgentError::NoAnswer`], [`AgentError::Lost`], [`AgentError::SessionClosed`].
-    pub async fn list_files(&mut self) -> Result<Vec<FileEntry>, AgentError> {
-        match self.ask(Request::FileList, "FILE_LIST").await? {
-            Answer::Files(files) => Ok(files),
-            Answer::Content(_) | Answer::Error(_) | Answer::Other => Err(AgentError::Unreadable {
-                path: "the list of files".to_owned(),
-                why: "another answer came".to_owned(),
-            }),
-        }
-    }
-
-    /// One file; `None` when there is no such file.
-    ///
-    /// # Errors
-    /// [`AgentError::Unreadable`] when it exists and cannot be had; as [`list_files`](Self::list_files).
-    pub async fn read_file(&mut self, path: &str) -> Result<Option<FileState>, AgentError> {
-        let answer = self.ask(read(path), &format!("FILE_READ {path}")).await?;
-        file_state(path, answer)
     }
 
     /// Announces an intent and waits for everything the coordinator says about it: the conflict reports are
@@ -207,7 +191,7 @@ impl Session {
             && !refusal.holders.is_empty()
         {
             for holder in &refusal.holders {
-                self.view.learn(&holder.intent, &holder.principal);
+                self.view.learn(&holder.intent, &holder.principal, Instant::now());
             }
             self.link.status(HeartbeatStatus::Blocked, None);
             return Ok(refusal.holders.clone());
@@ -230,6 +214,12 @@ impl Session {
     /// The task does not care for signs any more.
     pub(crate) fn forget_signs(&mut self) {
         self.signs = None;
+    }
+
+    /// The task is over: what still comes about it has nobody to tell. A resolution against its intent that
+    /// came with its last answers would otherwise end whatever waits next.
+    pub(crate) fn end_task(&mut self) {
+        (self.signs, self.overruled, self.base) = (None, None, None);
         self.link.status(HeartbeatStatus::Idle, None);
     }
 
@@ -254,28 +244,9 @@ impl Session {
     pub(crate) fn abandon(&mut self, reason: &str) {
         if let Some(own) = self.own.take() {
             self.link.mention(withdrawal(own.id, reason));
-            self.link.status(HeartbeatStatus::Idle, None);
         }
         (self.undecided, self.watched) = (None, None);
-    }
-
-    /// Sends a commit and reads its file right after: what was heard, and the file as it is now.
-    ///
-    /// # Errors
-    /// [`AgentError::TooLarge`] before anything is sent; as [`read_file`](Self::read_file).
-    pub(crate) async fn commit(
-        &mut self,
-        commit: mpac_wire::payload::operation::OpCommit,
-    ) -> Result<(Heard, Option<FileState>), AgentError> {
-        let path = commit.target.clone();
-        let subject = Subject::Commit {
-            op: commit.op_id.clone(),
-            path: path.clone(),
-            after: commit.state_ref_after.clone(),
-        };
-        let what = format!("the commit to {path}");
-        let (heard, answer) = self.exchange(commit.into(), &what, read(&path), subject).await?;
-        Ok((heard, file_state(&path, answer)?))
+        self.end_task();
     }
 
     /// GOODBYE, and the end of the connection once everything is sent.
@@ -302,6 +273,18 @@ impl Session {
                 done = &mut other => return Ok(done),
                 step = self.step() => { step?; }
             }
+        }
+    }
+
+    /// As [`next`](Self::next), at most until `until`; with `None` for as long as it takes.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn next_until(&mut self, until: Option<Instant>) -> Result<(), AgentError> {
+        match until {
+            None => self.next().await,
+            // Nothing came, which is as good a reason to look again.
+            Some(until) => tokio::time::timeout_at(until, self.next()).await.unwrap_or(Ok(())),
         }
     }
 
@@ -338,19 +321,4 @@ fn withdrawal(intent: IntentId, reason: &str) -> Message {
     let mut withdraw = IntentWithdraw::new(intent);
     withdraw.reason = Some(reason.to_owned());
     withdraw.into()
-}
-
-fn read(path: &str) -> Request {
-    Request::FileRead { path: Some(path.to_owned()) }
-}
-
-fn file_state(path: &str, answer: Answer) -> Result<Option<FileState>, AgentError> {
-    match answer {
-        Answer::Content(file) => Ok(Some(FileState { content: file.content, state_ref: file.state_ref })),
-        Answer::Error(error) if error.error == "File not found" => Ok(None),
-        Answer::Error(error) => Err(AgentError::Unreadable { path: path.to_owned(), why: error.error }),
-        Answer::Files(_) | Answer::Other => {
-            Err(AgentError::Unreadable { path: path.to_owned(), why: "another answer came".to_owned() })
-        }
-    }
 }

@@ -7,6 +7,7 @@ mod settle;
 mod write;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use mpac_wire::{IntentId, PrincipalId};
 use tokio::sync::{mpsc, oneshot};
@@ -21,7 +22,10 @@ use crate::session::{OwnIntent, Session};
 
 use crate::view::{COMPLETED, YIELDED};
 
-use settle::Settled;
+use settle::{Freed, Settled};
+
+/// How long somebody we yielded to, or who holds our files, is waited for.
+pub const WAIT_LIMIT: Duration = Duration::from_secs(300);
 
 /// How a task ended, when it did not fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +66,8 @@ pub struct TaskOptions {
     pub max_rebase: u32,
     /// Who looks at each diff before its commit; `None` commits without asking.
     pub approver: Option<Approver>,
+    /// How long others are waited for; see [`WAIT_LIMIT`].
+    pub wait_limit: Duration,
 }
 
 /// A task at work.
@@ -78,7 +84,7 @@ struct Worker<'a> {
 /// Runs one task. If it breaks off, its intent is withdrawn.
 ///
 /// # Errors
-/// What went wrong; nothing is committed half.
+/// What went wrong. Each file is committed as a whole or not at all; those committed before stay.
 pub async fn run_task(
     session: &mut Session,
     brain: &mut dyn Brain,
@@ -92,7 +98,7 @@ pub async fn run_task(
     if outcome.is_err() {
         session.abandon("task_failed");
     }
-    session.forget_signs();
+    session.end_task();
     outcome
 }
 
@@ -164,9 +170,11 @@ impl Worker<'_> {
     }
 
     /// Announces the plan, after waiting for those who hold its files where the session locks them (level
-    /// 0.1.15 and the Python server 0.2.13). False when they hold them for too long.
+    /// 0.1.15 and the Python server 0.2.13). False when they hold them for too long, and also after one more announce:
+    /// their end may have been missed.
     async fn announce(&mut self, plan: &Plan) -> Result<bool, AgentError> {
         let files = [plan.files.as_slice(), plan.new_files.as_slice()].concat();
+        let mut waited = Freed::Perhaps;
         loop {
             let id = self.naming.intent(&plan.objective);
             self.say(Style::Bold, &format!("announcing {id}"));
@@ -175,9 +183,11 @@ impl Worker<'_> {
             if holders.is_empty() {
                 return Ok(true);
             }
-            if !self.wait_for(&holders).await? {
+            if waited == Freed::NotHeardOf {
+                self.say(Style::Yellow, "taken still; the task is left to the others");
                 return Ok(false);
             }
+            waited = self.wait_for(&holders).await?;
         }
     }
 

@@ -7,8 +7,8 @@
 //! | `write_file` | `{"content": string, "summary"?: string}` |
 //!
 //! Every request offers exactly one tool and asks for it by `tool_choice`. A server that answers with
-//! plain text instead is understood too: JSON with the same keys for the first two, the file itself
-//! (bare, or in one fenced block) for the third.
+//! plain text instead is understood too: JSON with the same keys for the first two, for the third the file in one
+//! fenced block with nothing around it. Bare text is never taken for a file: it may be an excuse.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -153,17 +153,19 @@ pub fn read_decision(reply: &Reply) -> Result<Decision, BrainError> {
 /// Reads the answer to a `write_file` request.
 ///
 /// # Errors
-/// [`BrainError::Unusable`] when there is no content at all.
+/// [`BrainError::Unusable`] for anything but the tool or one fenced block.
 pub fn read_written(reply: &Reply) -> Result<Written, BrainError> {
     match reply {
         Reply::Tool { .. } => {
             let input: WriteInput = read_object(Tool::WriteFile, reply)?;
             Ok(Written { content: input.content, summary: input.summary })
         }
-        Reply::Text(text) if text.trim().is_empty() => {
-            Err(BrainError::Unusable("neither write_file nor any text".to_owned()))
-        }
-        Reply::Text(text) => Ok(Written { content: unfence(text), summary: None }),
+        Reply::Text(text) => match fenced(text) {
+            Some(content) => Ok(Written { content: content.to_owned(), summary: None }),
+            None => Err(BrainError::Unusable(
+                "neither write_file nor one fenced block with nothing around it".to_owned(),
+            )),
+        },
     }
 }
 
@@ -188,16 +190,26 @@ fn braces(text: &str) -> Option<&str> {
     text.get(start..=end)
 }
 
-/// The text inside a fence that encloses the whole answer; any other text as it is.
+/// The text inside one fence that encloses the whole answer, white space aside.
 ///
-/// A fence inside the file (a Markdown file, say) is part of it and stays.
-fn unfence(text: &str) -> String {
-    let inner = text.trim().strip_prefix("```").and_then(|rest| {
-        let (_language, body) = rest.split_once('\n')?;
-        let body = body.strip_suffix("```")?;
-        (body.is_empty() || body.ends_with('\n')).then_some(body)
-    });
-    inner.unwrap_or(text).to_owned()
+/// As in Markdown, the first line of at least as many backticks ends the block, so a file with fences of its own needs
+/// a longer one around it; a block that ends earlier leaves something outside and is none.
+fn fenced(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let ticks = text.len() - text.trim_start_matches('`').len();
+    let (language, block) = text.split_once('\n')?;
+    if ticks < 3 || language[ticks..].contains('`') {
+        return None;
+    }
+    let mut at = 0;
+    for line in block.split_inclusive('\n') {
+        let mark = line.trim();
+        if mark.len() >= ticks && mark.bytes().all(|byte| byte == b'`') {
+            return (at + line.len() == block.len()).then(|| &block[..at]);
+        }
+        at += line.len();
+    }
+    None
 }
 
 #[cfg(test)]
@@ -249,21 +261,39 @@ mod tests {
         assert!(read("maybe").is_err());
     }
 
-    #[test]
-    fn text_instead_of_write_file_is_the_file() {
-        let read = |text: &str| read_written(&Reply::Text(text.to_owned())).unwrap().content;
-        assert_eq!(read("x = 1\n"), "x = 1\n");
-        assert_eq!(read("```python\nx = 1\n```"), "x = 1\n");
-        assert_eq!(
-            read("# Title\n\n```sh\nls\n```\n"),
-            "# Title\n\n```sh\nls\n```\n",
-            "an inner fence is the file's own"
-        );
+    fn written(text: &str) -> Result<String, BrainError> {
+        read_written(&Reply::Text(text.to_owned())).map(|written| written.content)
     }
 
     #[test]
-    fn an_empty_text_is_no_file_but_an_empty_content_is() {
-        assert!(read_written(&Reply::Text("  \n".to_owned())).is_err());
+    fn one_fenced_block_instead_of_write_file_is_the_file() {
+        assert_eq!(written("```python\nx = 1\n```").unwrap(), "x = 1\n");
+        assert_eq!(written("\n```\nx = 1\n\n```  \n").unwrap(), "x = 1\n\n");
+        assert_eq!(written("````md\n# Title\n```sh\nls\n```\n````").unwrap(), "# Title\n```sh\nls\n```\n");
+        assert_eq!(written("```\na ``` b\n```").unwrap(), "a ``` b\n");
+    }
+
+    #[test]
+    fn prose_is_never_a_file() {
+        for text in [
+            "I'm sorry, I can't see the file.",
+            "Here is the file:\n```python\nx = 1\n```\nHope that helps!",
+            "Here is the file:\n```python\nx = 1\n```",
+            "```python\nx = 1\n```\nHope that helps!",
+            "```\nx = 1\n```\nand\n```\ny = 2\n```",
+            "```md\n# Title\n```sh\nls\n```\n```",
+            "```python\nx = 1",
+            "```x = 1```",
+            "x = 1\n",
+            "  \n",
+            "```",
+        ] {
+            assert!(written(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_content_is_an_empty_file() {
         assert_eq!(read_written(&tool(Tool::WriteFile, r#"{"content":""}"#)).unwrap().content, "");
     }
 

@@ -4,9 +4,11 @@
 //! by its owner's message or the coordinator's (PAR-14): Python servers also relay what had no effect.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use mpac_wire::payload::conflict::ConflictReport;
-use mpac_wire::{Envelope, IntentId, Message, PrincipalId};
+use mpac_wire::{Envelope, IntentId, Message, PrincipalId, Seconds};
+use tokio::time::Instant;
 
 use crate::decide::{End, Sign};
 
@@ -14,6 +16,11 @@ use crate::decide::{End, Sign};
 pub const YIELDED: &str = "yielded";
 /// The reason of a withdrawal after the work, as the Python agents write it.
 pub const COMPLETED: &str = "task_completed";
+
+/// How long an intent lives that does not say so (INT-06).
+const DEFAULT_TTL: Duration = Duration::from_secs(300);
+/// The coordinator counts from when it got the announce, which is before we do; this is for its timer.
+const EXPIRY_MARGIN: Duration = Duration::from_millis(250);
 
 /// Somebody else's live intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +31,8 @@ pub struct OtherIntent {
     pub objective: Option<String>,
     /// The files it names.
     pub files: Vec<String>,
+    /// When it must have expired, if nothing was heard of it until then (INT-05): nobody is told of that.
+    pub expires: Option<Instant>,
 }
 
 /// The others.
@@ -84,7 +93,7 @@ impl View {
     }
 
     /// The other side of a report that concerns `own`, and notes the owner of its intent.
-    pub fn other_side(&mut self, report: &ConflictReport, own: &IntentId) -> Option<OtherSide> {
+    pub fn other_side(&mut self, report: &ConflictReport, own: &IntentId, now: Instant) -> Option<OtherSide> {
         let side_a = (report.intent_a.clone(), report.principal_a.clone());
         let side_b = (report.intent_b.clone(), report.principal_b.clone());
         let (intent, principal) = if side_a.0.as_ref() == Some(own) {
@@ -97,14 +106,15 @@ impl View {
         let known = intent.as_ref().and_then(|id| self.intents.get(id)).map(|known| known.owner.clone());
         let principal = principal.or(known).filter(|principal| *principal != self.me)?;
         if let Some(id) = &intent {
-            self.learn(id, &principal);
+            self.learn(id, &principal, now);
         }
         Some(OtherSide { principal, intent })
     }
 
     /// The coordinator spoke of this live intent; its announce may have been before we joined.
-    pub fn learn(&mut self, intent: &IntentId, owner: &PrincipalId) {
-        let unseen = OtherIntent { owner: owner.clone(), objective: None, files: Vec::new() };
+    pub fn learn(&mut self, intent: &IntentId, owner: &PrincipalId, now: Instant) {
+        let expires = expiry(None, now);
+        let unseen = OtherIntent { owner: owner.clone(), objective: None, files: Vec::new(), expires };
         self.intents.entry(intent.clone()).or_insert(unseen);
     }
 
@@ -124,7 +134,7 @@ impl View {
     }
 
     /// Takes one message; the signs in it, in order. Own messages carry none.
-    pub fn observe(&mut self, envelope: &Envelope, message: &Message) -> Vec<Sign> {
+    pub fn observe(&mut self, envelope: &Envelope, message: &Message, now: Instant) -> Vec<Sign> {
         let sender = envelope.sender.principal_id.clone();
         let coordinator = self.is_coordinators(envelope);
         if sender == self.me {
@@ -138,7 +148,9 @@ impl View {
                 let intent = announce.intent_id.clone();
                 let files = announce.scope.resources.clone().unwrap_or_default();
                 let objective = Some(announce.objective.clone());
-                self.intents.insert(intent.clone(), OtherIntent { owner: sender.clone(), objective, files });
+                let expires = expiry(announce.ttl_sec.as_ref(), now);
+                let announced = OtherIntent { owner: sender.clone(), objective, files, expires };
+                self.intents.insert(intent.clone(), announced);
                 vec![Sign::Announced { intent, owner: sender }]
             }
             Message::IntentUpdate(update) if self.owns(&sender, &update.intent_id) => {
@@ -146,6 +158,9 @@ impl View {
                     known.objective = update.objective.clone().or_else(|| known.objective.take());
                     if let Some(files) = update.scope.as_ref().and_then(|scope| scope.resources.clone()) {
                         known.files = files;
+                    }
+                    if update.ttl_sec.is_some() {
+                        known.expires = expiry(update.ttl_sec.as_ref(), now);
                     }
                 }
                 Vec::new()
@@ -189,6 +204,13 @@ impl View {
         self.intents.retain(|_, intent| intent.owner != principal);
         vec![Sign::Left { principal }]
     }
+}
+
+/// `None` when it is further away than a clock reaches.
+fn expiry(ttl: Option<&Seconds>, now: Instant) -> Option<Instant> {
+    let ttl =
+        ttl.map_or(DEFAULT_TTL, |ttl| Duration::from_micros(u64::try_from(ttl.micros()).unwrap_or_default()));
+    now.checked_add(ttl)?.checked_add(EXPIRY_MARGIN)
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use mpac_core::ProtocolLevel;
-use mpac_wire::Seconds;
 use mpac_wire::names::{ComplianceProfile, ExecutionModel, SecurityProfile};
+use mpac_wire::{InvalidId, Seconds, SessionId};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -73,7 +73,8 @@ pub struct Settings {
     /// Read options from this TOML file; flags win over it
     #[arg(long, value_name = "FILE.toml", help_heading = "Server")]
     pub config: Option<PathBuf>,
-    /// What to log on stderr: error, warn, info, debug, or a filter such as mpac_ws=debug
+    /// What to log on stderr: error, warn, info, debug, or a filter such as mpac_ws=debug. Lines that nobody reads are lost,
+    /// they never hold up the server
     #[arg(
         long,
         value_name = "FILTER",
@@ -95,9 +96,9 @@ pub struct Settings {
     pub write_back: bool,
 
     /// Id of the session [default: default; with --multi-session: none is open at the start]
-    #[arg(long, value_name = "ID", help_heading = "Session")]
+    #[arg(long, value_name = "ID", value_parser = session_id, help_heading = "Session")]
     pub session: Option<String>,
-    /// Level of the protocol that the session speaks
+    /// Level of the protocol that the session speaks: 0.1.14 adds deferrals, 0.1.15 the race lock on announced files
     #[arg(long, value_name = "LEVEL", default_value = "0.1.13", value_parser = level(), help_heading = "Session")]
     pub protocol_level: ProtocolLevel,
     /// Commit at once (post_commit), or propose first and commit when authorised (pre_commit)
@@ -136,6 +137,10 @@ pub struct Settings {
     #[arg(long, value_name = "BYTES", default_value_t = 1_048_576, help_heading = "Limits",
           value_parser = clap::value_parser!(u32).range(4096..=67_108_864))]
     pub max_frame_bytes: u32,
+    /// Largest workspace, in bytes of its text files: they are all held in memory
+    #[arg(long, value_name = "BYTES", default_value_t = 268_435_456, help_heading = "Limits",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_workspace_bytes: u64,
     /// Frames that may wait for a slow connection before it is closed
     #[arg(long, value_name = "N", default_value_t = 10_000, help_heading = "Limits",
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -148,6 +153,10 @@ pub struct Settings {
     #[arg(long, value_name = "N", default_value_t = 400, help_heading = "Limits",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub rate_burst: u32,
+}
+
+fn session_id(text: &str) -> Result<String, InvalidId> {
+    SessionId::new(text).map(|_| text.to_owned())
 }
 
 fn seconds(text: &str) -> Result<Seconds, String> {

@@ -35,11 +35,27 @@ where
         all.extend(flags.into_iter().skip(1));
         settings = Settings::try_parse_from(all)?;
     }
+    if let Some(id) = settings.session.as_ref().filter(|id| settings.multi_session && !fits_path(id)) {
+        return Err(Error::SessionPath { id: id.clone() });
+    }
     match (settings.write_back, &settings.workspace, settings.multi_session) {
         (true, None, _) => Err(Error::WriteBackWhere),
         (true, Some(_), true) => Err(Error::WriteBackMany),
         _ => Ok(settings),
     }
+}
+
+/// Whether `/session/<id>` leads to this id, which is taken from the URL as it is written (`spec/wire.md` §1.1).
+fn fits_path(id: &str) -> bool {
+    // Clients take these for steps up and down the path.
+    let dots = id.to_ascii_lowercase().replace("%2e", ".");
+    let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%".contains(&byte));
+    // A per cent sign is one where two digits follow; others are written as %25 by clients, which is another id.
+    let escapes = id
+        .split('%')
+        .skip(1)
+        .all(|after| after.len() >= 2 && after.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()));
+    dots != "." && dots != ".." && escapes && plain
 }
 
 fn flags_in(path: &Path) -> Result<Vec<OsString>, Error> {
@@ -197,6 +213,18 @@ mod tests {
     fn a_missing_file_is_named() {
         let error = load(["mpac-ws", "--config", "no-such.toml"]).unwrap_err().to_string();
         assert!(error.starts_with("config no-such.toml:") && error.contains("--config"), "{error}");
+    }
+
+    #[test]
+    fn a_session_of_many_has_an_id_that_its_path_can_carry() {
+        for id in ["team", "a.b_c-d~e", "a%20b", "x:y@z", "..."] {
+            assert!(load(["mpac-ws", "--multi-session", "--session", id]).is_ok(), "{id}");
+        }
+        for id in ["team a", "a/b", "a?b", "a#b", "é", "50%", "a%2", "a%zz", ".", "..", "%2E%2e", "a\\b"] {
+            let refused = load(["mpac-ws", "--multi-session", "--session", id]).unwrap_err();
+            assert!(matches!(refused, Error::SessionPath { .. }), "{id}: {refused}");
+            assert!(load(["mpac-ws", "--session", id]).is_ok(), "{id}: one session needs no path");
+        }
     }
 
     #[test]

@@ -53,7 +53,9 @@ pub enum Error {
         reason: String,
     },
     /// The log filter makes no sense.
-    #[error("--log {filter:?}: {reason}; give error, warn, info, debug, or a filter such as mpac_ws=debug")]
+    #[error(
+        "--log or MPAC_LOG {filter:?}: {reason}; give error, warn, info, debug, or a filter such as mpac_ws=debug"
+    )]
     Log {
         /// As given.
         filter: String,
@@ -74,6 +76,32 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// The directory holds more text than may be held in memory.
+    #[error(
+        "workspace {}: its text files have more than {limit} bytes together, and all of them are held in memory; leave some out \
+         with a .gitignore file, share a smaller directory, or raise --max-workspace-bytes", .path.display()
+    )]
+    WorkspaceTooLarge {
+        /// The directory.
+        path: PathBuf,
+        /// How many bytes it may have.
+        limit: u64,
+    },
+    /// With many sessions, no URL leads to the one of this id.
+    #[error(
+        "--session {id:?} cannot be reached with --multi-session, where the path /session/<id> names the session: use letters, \
+         digits and -._~ only"
+    )]
+    SessionPath {
+        /// The id.
+        id: String,
+    },
+    /// Accepted commits that are in no file, at the end.
+    #[error(
+        "{} accepted commit{} could not be written into the workspace directory and {} lost: {}",
+        .0.len(), if .0.len() == 1 { "" } else { "s" }, if .0.len() == 1 { "is" } else { "are" }, listed(.0)
+    )]
+    Unwritten(Vec<Unwritten>),
     /// `--write-back` has nowhere to write.
     #[error("--write-back needs a directory to write to: add --workspace DIR")]
     WriteBackWhere,
@@ -108,7 +136,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(error) if !error.use_stderr() => 0,
-            Self::Io { .. } => 1,
+            Self::Io { .. } | Self::Unwritten(_) => 1,
             _ => 2,
         }
     }
@@ -116,6 +144,21 @@ impl Error {
     pub(crate) fn workspace(path: &Path, source: io::Error) -> Self {
         Self::Workspace { path: path.to_owned(), source }
     }
+}
+
+/// A file whose newest commit is not in the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unwritten {
+    /// Its shared name.
+    pub path: String,
+    /// Why it could not be written, in words.
+    pub reason: String,
+}
+
+fn listed(files: &[Unwritten]) -> String {
+    let each: Vec<String> = files.iter().map(|file| format!("{:?} ({})", file.path, file.reason)).collect();
+    each.join(", ")
 }
 
 /// clap writes paragraphs; scripts and people in a hurry read one line.

@@ -19,8 +19,9 @@
 //!
 //! # Never here
 //!
-//! No rule of the protocol: who may do what, and who hears of it, is the core's. No session waits for a connection, a disk or
-//! another session. Nothing is written outside the shared directory, nor anywhere in it without `--write-back`.
+//! No rule of the protocol: who may do what, and who hears of it, is the core's. While it runs, no session waits for a
+//! connection, for the directory it writes to, for whoever reads the log, or for another session; only at its end it waits
+//! for its last write. Nothing is written outside the shared directory, nor anywhere in it without `--write-back`.
 
 pub mod cli;
 pub mod config;

@@ -1,24 +1,24 @@
 //! `mpac-ws`: share a directory with the agents of several people.
 
 use std::io::{IsTerminal, Write};
+use std::pin::pin;
 use std::process::ExitCode;
 
 use mpac_ws::cli::Settings;
 use mpac_ws::config;
 use mpac_ws::error::Error;
 use mpac_ws::server::Server;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
 use tracing_subscriber::EnvFilter;
 
+/// Log lines that may wait for whoever reads stderr; more are lost, and counted.
+const LOG_LINES: usize = 8192;
+
 fn main() -> ExitCode {
-    let outcome = config::load(std::env::args_os()).and_then(|settings| {
-        log_to_stderr(&settings)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(|source| Error::Io { step: "starting the runtime", source })?;
-        runtime.block_on(serve(settings))
-    });
-    match outcome {
+    // Its own thread writes to stderr: a pipe that nobody reads must hold up neither a session nor the stop.
+    let (stderr, _flushed_at_the_end) =
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LOG_LINES).finish(std::io::stderr());
+    let code = match run(&stderr) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Error::Usage(help)) if !help.use_stderr() => {
             // Somebody closed the pipe before the end of the help: they have read enough.
@@ -26,29 +26,58 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {error}");
+            say(&stderr, &format!("error: {error}"));
             ExitCode::from(error.exit_code())
         }
+    };
+    let lost = stderr.error_counter().dropped_lines();
+    if lost > 0 {
+        say(
+            &stderr,
+            &format!("warning: {lost} lines of this log were lost: stderr was not read fast enough"),
+        );
     }
+    code
+}
+
+/// A line on stderr, if it has room.
+fn say(stderr: &NonBlocking, line: &str) {
+    let _ = writeln!(stderr.clone(), "{line}");
+}
+
+fn run(stderr: &NonBlocking) -> Result<(), Error> {
+    let settings = config::load(std::env::args_os())?;
+    log_to(stderr, &settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Io { step: "starting the runtime", source })?;
+    let outcome = runtime.block_on(serve(settings));
+    // A read that hangs, on a network drive perhaps, must not keep the process alive.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn serve(settings: Settings) -> Result<(), Error> {
-    let stop = stop_signal()?;
-    let server = Server::bind(settings).await?;
+    let mut stop = pin!(stop_signal()?);
+    let server = tokio::select! {
+        server = Server::bind(settings) => server?,
+        () = &mut stop => return Ok(()),
+    };
     let mut stdout = std::io::stdout();
     // Whoever closed stdout does not want the banner; the server is for those who connect.
     let _ = write!(stdout, "{}", server.banner()).and_then(|()| stdout.flush());
     server.run(stop).await
 }
 
-fn log_to_stderr(settings: &Settings) -> Result<(), Error> {
+fn log_to(stderr: &NonBlocking, settings: &Settings) -> Result<(), Error> {
     let filter = EnvFilter::try_new(&settings.log)
         .map_err(|error| Error::Log { filter: settings.log.clone(), reason: error.to_string() })?;
     let ansi =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(stderr.clone())
         .with_target(false)
         .with_ansi(ansi)
         .init();

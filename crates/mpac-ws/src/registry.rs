@@ -1,8 +1,8 @@
 //! From a path to the task of its session.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use mpac_core::ConnId;
 use mpac_wire::SessionId;
@@ -12,9 +12,9 @@ use tokio::task::JoinHandle;
 
 use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
-use crate::error::Error as StartError;
+use crate::error::{Error as StartError, Unwritten};
 use crate::outbox::Outbox;
-use crate::session::{self, Inbound, Setup};
+use crate::session::{Inbound, Template};
 use crate::socket::{Frame, Link};
 use crate::workspace::Workspace;
 
@@ -26,14 +26,17 @@ const INBOX_BYTES: usize = 16 * 1024 * 1024;
 /// Every session of this server.
 ///
 /// With `--multi-session` a connection to an unknown id gets a task that is not in anybody's way: it answers, but the session
-/// is open only from the first HELLO it accepts, and a task that never got one ends with its last connection (D-031).
+/// is open only from the first HELLO it accepts, and a task that never got one ends with its last connection (D-031). Only
+/// the task knows when that is, so it alone takes itself out of here ([`Tenancy`]).
 #[derive(Debug)]
 pub(crate) struct Registry {
-    settings: Settings,
-    workspace: Workspace,
+    multi_session: bool,
+    /// The id where the path names none.
+    session: String,
+    template: Template,
     places: Arc<Semaphore>,
     connections: AtomicU64,
-    sessions: Mutex<Sessions>,
+    sessions: Arc<Mutex<Sessions>>,
 }
 
 #[derive(Debug, Default)]
@@ -47,10 +50,9 @@ struct Entry {
     inbox: mpsc::Sender<Inbound>,
     /// Bytes that may still wait in the inbox.
     room: Arc<Semaphore>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Vec<Unwritten>>,
+    /// Seats given out whose end the task has not worked off yet.
     connections: usize,
-    /// Configured sessions stay; others while somebody has them open.
-    keep: Arc<AtomicBool>,
 }
 
 /// Why a connection belongs to no session; the text is the reason of its close frame.
@@ -80,57 +82,41 @@ impl Registry {
     /// # Errors
     /// When the core refuses the configuration, whether or not a session is opened at once.
     pub(crate) fn open(settings: &Settings, workspace: Workspace) -> Result<Self, StartError> {
-        let places = Arc::new(Semaphore::new(settings.max_sessions as usize));
         let registry = Self {
-            settings: settings.clone(),
-            workspace,
-            places,
+            multi_session: settings.multi_session,
+            session: settings.session.clone().unwrap_or_else(|| DEFAULT_SESSION.to_owned()),
+            template: Template::new(settings, workspace)?,
+            places: Arc::new(Semaphore::new(settings.max_sessions as usize)),
             connections: AtomicU64::new(0),
-            sessions: Mutex::default(),
+            sessions: Arc::default(),
         };
-        let configured = match (&settings.session, settings.multi_session) {
-            (None, true) => {
-                session::check(settings)?;
-                return Ok(registry);
-            }
-            (id, _) => id.as_deref().unwrap_or(DEFAULT_SESSION),
-        };
-        let entry = registry.start(configured, true)?;
-        registry.lock().by_id.insert(configured.to_owned(), entry);
+        if settings.session.is_some() || !settings.multi_session {
+            let entry = registry.start(&registry.session, true)?;
+            lock(&registry.sessions).by_id.insert(registry.session.clone(), entry);
+        }
         Ok(registry)
     }
 
     /// Puts a new connection to `path` into its session. Without `--multi-session` every path leads to the one there is.
     pub(crate) async fn join(&self, path: &str, outbox: Outbox) -> Result<Seat, Refused> {
-        let id = match self.settings.multi_session {
-            true => session_id(path).ok_or(Refused::NoSession)?,
-            false => self.settings.session.as_deref().unwrap_or(DEFAULT_SESSION),
-        };
+        let id = if self.multi_session { session_id(path).ok_or(Refused::NoSession)? } else { &self.session };
         let (inbox, room) = self.take_seat(id)?;
         let conn = ConnId(self.connections.fetch_add(1, Ordering::Relaxed));
-        let seat = Seat { id: id.to_owned(), conn, inbox, room };
-        if seat.tell(Inbound::Joined { conn, outbox }).await {
-            return Ok(seat);
-        }
-        self.leave(&seat);
-        Err(Refused::Failed)
+        let seat = Seat { conn, inbox, room };
+        // A task with a seat given out ends only where it fails, or at the stop.
+        if seat.tell(Inbound::Joined { conn, outbox }).await { Ok(seat) } else { Err(self.why_over()) }
     }
 
-    /// Gives a seat back. A session that is not kept ends with its last connection.
-    pub(crate) fn leave(&self, seat: &Seat) {
-        let mut sessions = self.lock();
-        let Some(entry) = sessions.by_id.get_mut(&seat.id) else { return };
-        entry.connections -= 1;
-        if entry.connections == 0 && !entry.keep.load(Ordering::Acquire) {
-            // Its task ends when it has worked off what its inbox still holds.
-            sessions.by_id.remove(&seat.id);
-        }
+    fn why_over(&self) -> Refused {
+        if lock(&self.sessions).stopping { Refused::Stopping } else { Refused::Failed }
     }
 
     /// Closes every session and waits until each has told its connections. Later connections are refused.
-    pub(crate) async fn stop(&self) {
+    ///
+    /// Gives the accepted commits that are in no file.
+    pub(crate) async fn stop(&self) -> Vec<Unwritten> {
         let entries = {
-            let mut sessions = self.lock();
+            let mut sessions = lock(&self.sessions);
             sessions.stopping = true;
             std::mem::take(&mut sessions.by_id)
         };
@@ -138,15 +124,18 @@ impl Registry {
             // A task that is over has nobody left to tell.
             let _ = entry.inbox.send(Inbound::Stop).await;
         }
+        let mut unwritten = Vec::new();
         for (id, entry) in entries {
-            if let Err(error) = entry.task.await {
-                tracing::error!("session {id} ended early: {error}");
+            match entry.task.await {
+                Ok(files) => unwritten.extend(files),
+                Err(error) => tracing::error!("session {id} ended early: {error}"),
             }
         }
+        unwritten
     }
 
     fn take_seat(&self, id: &str) -> Result<(mpsc::Sender<Inbound>, Arc<Semaphore>), Refused> {
-        let mut sessions = self.lock();
+        let mut sessions = lock(&self.sessions);
         if sessions.stopping {
             return Err(Refused::Stopping);
         }
@@ -160,31 +149,52 @@ impl Registry {
     }
 
     fn start(&self, id: &str, configured: bool) -> Result<Entry, StartError> {
-        let id = SessionId::new(id)
-            .map_err(|_| StartError::Session("--session: an id must not be empty".into()))?;
+        let id = SessionId::new(id).map_err(|error| StartError::Session(format!("--session: {error}")))?;
         let (inbox, receiver) = mpsc::channel(INBOX);
-        let keep = Arc::new(AtomicBool::new(configured));
-        let setup = Setup {
-            id,
-            settings: &self.settings,
-            workspace: self.workspace.clone(),
-            keep: Arc::clone(&keep),
-            places: (!configured).then(|| Arc::clone(&self.places)),
-        };
-        let task = tokio::spawn(setup.open()?.run(receiver));
-        Ok(Entry { inbox, room: Arc::new(Semaphore::new(INBOX_BYTES)), task, connections: 0, keep })
+        let tenancy = Tenancy { id: id.as_str().to_owned(), sessions: Arc::downgrade(&self.sessions) };
+        let places = (!configured).then(|| Arc::clone(&self.places));
+        let task = tokio::spawn(self.template.session(id, places, tenancy)?.run(receiver));
+        Ok(Entry { inbox, room: Arc::new(Semaphore::new(INBOX_BYTES)), task, connections: 0 })
+    }
+}
+
+fn lock(sessions: &Mutex<Sessions>) -> MutexGuard<'_, Sessions> {
+    // Nothing that can panic runs under this lock, so a poisoned state is still a whole one.
+    sessions.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A session's place in the registry, held by its task.
+#[derive(Debug)]
+pub(crate) struct Tenancy {
+    id: String,
+    /// Weak, because the registry holds the inbox of the task that holds this.
+    sessions: Weak<Mutex<Sessions>>,
+}
+
+impl Tenancy {
+    /// Gives a seat back, once everything that came from it is worked off.
+    pub(crate) fn left(&self) {
+        let Some(sessions) = self.sessions.upgrade() else { return };
+        if let Some(entry) = lock(&sessions).by_id.get_mut(&self.id) {
+            entry.connections = entry.connections.saturating_sub(1);
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Sessions> {
-        // Nothing that can panic runs under this lock, so a poisoned state is still a whole one.
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Leaves the registry, unless somebody has a seat; then true, and the next connection to this id begins anew.
+    pub(crate) fn end(&self) -> bool {
+        let Some(sessions) = self.sessions.upgrade() else { return true };
+        let mut sessions = lock(&sessions);
+        let empty = sessions.by_id.get(&self.id).is_some_and(|entry| entry.connections == 0);
+        if empty {
+            sessions.by_id.remove(&self.id);
+        }
+        empty
     }
 }
 
 /// A connection's place in its session.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    id: String,
     conn: ConnId,
     inbox: mpsc::Sender<Inbound>,
     room: Arc<Semaphore>,

@@ -2,7 +2,9 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -14,6 +16,7 @@ use axum::serve::ListenerExt;
 use futures::{StreamExt, TryStreamExt};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite;
 use tracing::{info, warn};
@@ -26,13 +29,15 @@ use crate::registry::Registry;
 use crate::sideband;
 use crate::socket::{self, Lost, SocketLimits, Times};
 use crate::workspace::Workspace;
-use crate::workspace::load::{Skipped, load};
+use crate::workspace::load::{Limits, Progress, Skipped, load};
 
 /// Bytes that may wait for one connection, whatever their number of frames.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// A frame up to this many times too large is read whole and refused with 1009; one beyond is refused at its first bytes,
 /// and its sender may see a reset instead of the reason.
 const OVERSIZE: usize = 4;
+/// Between two lines about a workspace that takes long to load.
+const PROGRESS: Duration = Duration::from_secs(1);
 
 /// A server that listens and has not begun to answer.
 #[derive(Debug)]
@@ -55,14 +60,15 @@ struct Shared {
 }
 
 impl Server {
-    /// Loads the workspace, opens the configured session and takes the port.
+    /// Loads the workspace, opens the configured session and takes the port. Can be dropped while the workspace loads.
     ///
     /// # Errors
     /// What is wrong with the directory, the session's configuration or the address, each with its remedy.
     pub async fn bind(settings: Settings) -> Result<Self, Error> {
         let max_frame = settings.max_frame_bytes as usize;
+        let limits = Limits { frame: max_frame, total: settings.max_workspace_bytes };
         let (workspace, skipped) = match &settings.workspace {
-            Some(dir) => load(dir, max_frame)?,
+            Some(dir) => read(dir.clone(), limits).await?,
             None => (Workspace::default(), Vec::new()),
         };
         for file in &skipped {
@@ -102,7 +108,7 @@ impl Server {
     /// Serves until `stop` completes; then closes every session (SESSION_CLOSE, close code 1001) and returns. SRV-12.
     ///
     /// # Errors
-    /// [`Error::Io`] when the listener fails.
+    /// [`Error::Io`] when the listener fails, [`Error::Unwritten`] when accepted commits could not be written back.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
         if let Some(warning) = banner::warning(&self.settings, self.address) {
             warn!("{warning}");
@@ -132,13 +138,39 @@ impl Server {
             () = stop => info!("stopping: closing every session"),
         }
         drop(stopped);
-        self.registry.stop().await;
+        let unwritten = self.registry.stop().await;
         drop(open);
         // A peer that never reads its close frame is given up by its connection; this is for what nobody thought of.
         let _ = timeout(2 * Times::default().close_within, all_closed.recv()).await;
         // Whatever is left is half a handshake.
         serving.abort();
-        Ok(())
+        if unwritten.is_empty() { Ok(()) } else { Err(Error::Unwritten(unwritten)) }
+    }
+}
+
+/// Loads the workspace beside the runtime, and says how far that is while it takes long.
+async fn read(dir: PathBuf, limits: Limits) -> Result<(Workspace, Vec<Skipped>), Error> {
+    let progress = Abandoned::default();
+    let mut loading = spawn_blocking({
+        let (dir, progress) = (dir.clone(), Arc::clone(&progress.0));
+        move || load(&dir, &limits, &progress)
+    });
+    loop {
+        if let Ok(loaded) = timeout(PROGRESS, &mut loading).await {
+            return loaded.unwrap_or_else(|error| Err(Error::workspace(&dir, std::io::Error::other(error))));
+        }
+        let (files, bytes) = progress.0.so_far();
+        info!("loading {}: {files} files with {bytes} bytes so far", dir.display());
+    }
+}
+
+/// Ends a loading that nobody waits for any more.
+#[derive(Default)]
+struct Abandoned(Arc<Progress>);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        self.0.abandon();
     }
 }
 
@@ -211,7 +243,6 @@ async fn connection(mut socket: WebSocket, path: &str, shared: Shared) {
     };
     let (sink, stream) = socket.split();
     socket::run(stream.map_err(lost), sink, (outbox, queue), limits, &link).await;
-    shared.registry.leave(&link);
     drop(open);
 }
 

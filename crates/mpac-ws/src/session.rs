@@ -4,7 +4,6 @@
 //! about the protocol; what it knows of connections is who is bound, and that from the core's notices.
 
 mod deliver;
-mod door;
 mod events;
 mod setup;
 
@@ -12,16 +11,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mpac_core::{Command, ConnId, Coordinator, Input, Notice, Output, Peer};
-use mpac_wire::names::{CloseDisposition, CloseReason};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use mpac_wire::names::{CloseDisposition, CloseReason, MessageType};
+use mpac_wire::{Frame as Parsed, Limits};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::sleep;
 use tracing::error;
 
 use self::deliver::Delivery;
-use self::door::{Door, Knock, Place};
-pub(crate) use self::setup::{Setup, check};
+pub(crate) use self::setup::Template;
 use crate::clock;
+use crate::error::Unwritten;
 use crate::outbox::Outbox;
+use crate::registry::Tenancy;
 use crate::socket::Frame;
 
 /// Inputs taken from the inbox at once: the bound on the work between two looks at the clock.
@@ -46,16 +47,18 @@ pub(crate) enum Inbound {
 #[derive(Debug)]
 pub(crate) struct Session {
     core: Coordinator,
-    /// Closed until somebody opens the session; configured ones are open from the start (SES-02).
-    door: Option<Door>,
-    /// Held while the session is open, where open ones are counted.
-    place: Option<Place>,
+    /// Where open sessions are counted: how many more there may be. Configured ones are open from the start (SES-02).
+    places: Option<Arc<Semaphore>>,
+    /// Held from the first accepted HELLO to the close; while it is, the session outlives its connections.
+    place: Option<OwnedSemaphorePermit>,
+    limits: Limits,
+    tenancy: Tenancy,
     delivery: Delivery,
 }
 
 impl Session {
-    /// Runs until it is stopped, or until nobody holds its inbox any more.
-    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Inbound>) {
+    /// Runs until it is stopped, or until it is not open and nobody is connected to it. Gives the commits that are in no file.
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Inbound>) -> Vec<Unwritten> {
         let mut batch = Vec::with_capacity(BATCH);
         let mut over = false;
         while !over {
@@ -79,8 +82,14 @@ impl Session {
             for output in outputs {
                 self.delivery.carry_out(output);
             }
+            over |= self.is_temporary() && self.tenancy.end();
         }
-        self.delivery.finish().await;
+        self.delivery.finish().await
+    }
+
+    /// Whether it is there for its connections only: nobody has opened it, or it is closed.
+    fn is_temporary(&self) -> bool {
+        self.places.is_some() && self.place.is_none()
     }
 
     fn take(&mut self, inbound: Inbound) -> Vec<Output> {
@@ -93,7 +102,10 @@ impl Session {
                 self.frame(conn, frame)
             }
             // Both halves of a closing connection report its end; the core hears of it once.
-            Inbound::Left { conn } if self.delivery.left(conn) => self.apply(Input::Disconnect { conn }),
+            Inbound::Left { conn } if self.delivery.left(conn) => {
+                self.tenancy.left();
+                self.apply(Input::Disconnect { conn })
+            }
             Inbound::Frame { .. } | Inbound::Left { .. } => Vec::new(),
             Inbound::Stop => {
                 let (reason, disposition) = (CloseReason::CoordinatorShutdown, CloseDisposition::WithdrawAll);
@@ -109,16 +121,19 @@ impl Session {
                 .apply(Input::Unreadable { from, problem: "the frame is binary and not UTF-8 text".into() });
         };
         let text: Arc<str> = text.as_str().into();
-        match self.door.as_ref().map_or(Knock::Passed, |door| door.knock(conn, &text)) {
-            Knock::Passed => self.apply(Input::Frame { from, text }),
-            Knock::Answered(outputs) => outputs,
-            Knock::Opened { core, place, outputs } => {
-                self.door = None;
-                self.core = *core;
-                self.place = Some(place);
-                outputs
+        if let Some(places) = self.places.as_ref().filter(|_| !self.core.view().is_open())
+            && is_hello(&text, &self.limits)
+        {
+            // Taken before the core decides, so that two sessions cannot open on the last one.
+            self.place = Arc::clone(places).try_acquire_owned().ok();
+            let mut outputs = self.apply(Input::Command(Command::Vacancy(self.place.is_some())));
+            outputs.extend(self.apply(Input::Frame { from, text }));
+            if !self.core.view().is_open() {
+                self.place = None;
             }
+            return outputs;
         }
+        self.apply(Input::Frame { from, text })
     }
 
     fn apply(&mut self, input: Input) -> Vec<Output> {
@@ -137,4 +152,12 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether a frame could open a session; that it does is the core's to say.
+fn is_hello(text: &Arc<str>, limits: &Limits) -> bool {
+    matches!(
+        Parsed::parse(Arc::clone(text), limits),
+        Ok(Parsed::Message(received)) if received.envelope().message_type == MessageType::Hello
+    )
 }

@@ -4,10 +4,10 @@
 use axum::extract::ws::Utf8Bytes;
 use mpac_core::scope::normalize;
 use mpac_wire::sideband::{
-    FileContent, FileEntry, FileError, FileListResponse, FileUpdated, SessionSummary, SessionSummaryResponse,
-    SidebandType, to_json,
+    FileContent, FileEntry, FileError, FileListResponse, FileUpdated, SessionSummaryResponse, SidebandType,
+    to_json,
 };
-use mpac_wire::{Integer, PrincipalId, SessionId};
+use mpac_wire::{Integer, PrincipalId};
 
 use crate::workspace::{File, Workspace};
 
@@ -62,11 +62,6 @@ pub(crate) fn file_updated(path: &str, file: &File, by: &PrincipalId) -> Utf8Byt
         .into()
 }
 
-/// Answers SESSION_SUMMARY.
-pub(crate) fn session_summary(session: SessionSummary) -> String {
-    to_json(&SessionSummaryResponse::new(SidebandType::SessionSummaryResponse, session))
-}
-
 /// An answer of the core with what only the host knows: the directory that is shared.
 pub(crate) fn complete(answer: &str, workspace: &Workspace, max_frame: usize) -> Utf8Bytes {
     let text = match (workspace.dir(), serde_json::from_str::<SessionSummaryResponse>(answer)) {
@@ -77,15 +72,6 @@ pub(crate) fn complete(answer: &str, workspace: &Workspace, max_frame: usize) ->
         _ => answer.to_owned(),
     };
     if text.len() <= max_frame { text.into() } else { file_error("", "too large") }
-}
-
-/// The summary of a session that nobody has opened (D-031).
-pub(crate) fn unknown_session(id: &SessionId) -> SessionSummary {
-    let none = || Integer::from(0);
-    let mut summary =
-        SessionSummary::new(id.clone(), none(), none(), none(), Vec::new(), Vec::new(), Vec::new());
-    summary.error = Some("session_not_found".to_owned());
-    summary
 }
 
 #[cfg(test)]
@@ -147,18 +133,5 @@ mod tests {
         let error = r#"{"type":"FILE_ERROR","path":"a.py","error":"too large"}"#;
         assert_eq!(file_read(&files, Some("a.py"), 200).as_str(), error);
         assert_eq!(file_list(&files, 20).as_str(), r#"{"type":"FILE_ERROR","path":"","error":"too large"}"#);
-    }
-
-    #[test]
-    fn an_unknown_session_has_an_error_and_no_time() {
-        let id = SessionId::new("x").unwrap();
-        assert_eq!(
-            session_summary(unknown_session(&id)),
-            concat!(
-                r#"{"type":"SESSION_SUMMARY_RESPONSE","session":{"session_id":"x","error":"session_not_found","#,
-                r#""workspace_dir":null,"participant_count":0,"active_intent_count":0,"open_conflict_count":0,"#,
-                r#""participants":[],"active_intents":[],"open_conflicts":[]}}"#
-            )
-        );
     }
 }

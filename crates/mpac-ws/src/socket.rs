@@ -71,8 +71,8 @@ pub(crate) trait Link {
 
 /// Runs the connection until it is over.
 pub(crate) async fn run(
-    stream: impl Stream<Item = Result<Message, Lost>> + Unpin,
-    sink: impl Sink<Message> + Unpin,
+    mut stream: impl Stream<Item = Result<Message, Lost>> + Unpin,
+    mut sink: impl Sink<Message> + Unpin,
     (outbox, queue): (Outbox, Queue),
     limits: SocketLimits,
     link: &impl Link,
@@ -86,12 +86,14 @@ pub(crate) async fn run(
         sleep(times.close_within).await;
     };
     tokio::select! {
-        () = read(stream, &outbox, limits, link, &pong) => {}
-        () = write(sink, &queue) => {}
+        () = read(&mut stream, &outbox, limits, link, &pong) => {}
+        () = write(&mut sink, &queue) => {}
         () = keep_alive(&outbox, times, &pong) => {}
         () = closing => {}
     }
+    // Before the transport goes: whoever sees its end can come back under the same name.
     link.left().await;
+    drop((stream, sink));
 }
 
 /// Passes frames on until the peer is gone. Once the connection is closing they are read and dropped, so that our close
@@ -105,6 +107,11 @@ async fn read(
 ) {
     let mut rate = RateLimit::new(limits.rate_per_sec, limits.rate_burst, Instant::now());
     while let Some(item) = stream.next().await {
+        let size = match &item {
+            Ok(Message::Text(text)) => text.len(),
+            Ok(Message::Binary(bytes)) => bytes.len(),
+            Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_)) | Err(_) => 0,
+        };
         let frame = match item {
             Ok(Message::Text(text)) => Frame::Text(text),
             Ok(Message::Binary(bytes)) => Utf8Bytes::try_from(bytes).map_or(Frame::NotText, Frame::Text),
@@ -119,7 +126,7 @@ async fn read(
         if outbox.is_closing() {
             continue;
         }
-        if matches!(&frame, Frame::Text(text) if text.len() > limits.max_frame) {
+        if size > limits.max_frame {
             outbox.close(1009, "the frame is larger than this server's limit");
         } else if !rate.take(Instant::now()) {
             outbox.close(1008, "too many messages: the rate limit of this server is exceeded");

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sse_stream::SseStream;
 use std::time::Duration;
 
+use super::repair::messages;
 use super::retry::{Backoff, is_passing, retry_after};
 use super::stream::{Answer, ApiError, StreamFault};
 use super::{Brain, BrainError, ConflictAsk, Decision, Note, Notes, Plan, PlanAsk, WriteAsk, Written};
@@ -29,6 +30,8 @@ const API_VERSION: &str = "2023-06-01";
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Longest silence inside an answer. A working stream sends pings.
 const SILENCE_LIMIT: Duration = Duration::from_secs(120);
+/// Longest time for one whole answer. The longest that models write take less than 20 minutes.
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(30 * 60);
 const PLAN_TOKENS: u32 = 4_096;
 const CONFLICT_TOKENS: u32 = 1_024;
 /// The most that current models write in one answer.
@@ -45,6 +48,8 @@ pub struct ClaudeConfig {
     pub model: String,
     /// Pauses between attempts.
     pub backoff: Backoff,
+    /// How long one answer may take from the request to its end; pings do not prolong it.
+    pub answer_limit: Duration,
 }
 
 impl ClaudeConfig {
@@ -59,6 +64,7 @@ impl ClaudeConfig {
             base_url: read("ANTHROPIC_BASE_URL").unwrap_or_else(|| DEFAULT_BASE_URL.to_owned()),
             model: model.to_owned(),
             backoff: Backoff::default(),
+            answer_limit: ANSWER_LIMIT,
         })
     }
 }
@@ -72,8 +78,10 @@ pub struct Claude {
     model: String,
     persona: Persona,
     backoff: Backoff,
-    /// The last plan as the model gave it, so that it can be asked to correct it.
+    answer_limit: Duration,
+    /// The last plan and file as the model gave them, so that it can be asked to correct them.
     last_plan: Option<Reply>,
+    last_file: Option<Reply>,
 }
 
 /// One attempt's failure.
@@ -90,9 +98,12 @@ impl Claude {
     /// A client that talks as `persona`.
     ///
     /// # Errors
-    /// [`BrainError::Refused`] (status 401) for a key that cannot stand in a header, [`BrainError::Unreachable`] when
-    /// TLS cannot be set up.
+    /// [`BrainError::BadAddress`]; [`BrainError::Refused`] (status 401) for a key that cannot stand in a header;
+    /// [`BrainError::Unreachable`] when TLS cannot be set up.
     pub fn new(config: ClaudeConfig, persona: Persona) -> Result<Self, BrainError> {
+        if !is_web_address(&config.base_url) {
+            return Err(BrainError::BadAddress(config.base_url));
+        }
         let url = format!("{}/v1/messages", config.base_url.trim_end_matches('/'));
         let mut key = HeaderValue::from_str(config.key.reveal()).map_err(|_| BrainError::Refused {
             status: 401,
@@ -100,7 +111,11 @@ impl Claude {
                 .to_owned(),
         })?;
         key.set_sensitive(true);
-        let mut http = reqwest::Client::builder().connect_timeout(CONNECT_LIMIT).read_timeout(SILENCE_LIMIT);
+        let mut http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_LIMIT)
+            .read_timeout(SILENCE_LIMIT)
+            // Our own header with the key would go to whatever address a redirect names.
+            .redirect(reqwest::redirect::Policy::none());
         if is_loopback(&url) {
             // A stand-in on this machine is never behind the proxy that the environment names.
             http = http.no_proxy();
@@ -108,8 +123,17 @@ impl Claude {
         let http = http
             .build()
             .map_err(|error| BrainError::Unreachable { url: url.clone(), why: reasons(&error) })?;
-        let (model, backoff) = (config.model, config.backoff);
-        Ok(Self { http, url, key, model, persona, backoff, last_plan: None })
+        Ok(Self {
+            http,
+            url,
+            key,
+            model: config.model,
+            persona,
+            backoff: config.backoff,
+            answer_limit: config.answer_limit,
+            last_plan: None,
+            last_file: None,
+        })
     }
 
     async fn ask(
@@ -126,10 +150,12 @@ impl Claude {
         });
         let mut failed = 0;
         loop {
-            let (error, asked) = match self.attempt(&body, max_tokens, notes).await {
-                Ok(reply) => return Ok(reply),
-                Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Passing { error, asked }) => (error, asked),
+            let attempt = self.attempt(&body, max_tokens, notes);
+            let (error, asked) = match tokio::time::timeout(self.answer_limit, attempt).await {
+                Ok(Ok(reply)) => return Ok(reply),
+                Ok(Err(Failure::Final(error))) => return Err(error),
+                Ok(Err(Failure::Passing { error, asked })) => (error, asked),
+                Err(_) => return Err(BrainError::TooSlow(self.answer_limit.as_secs())),
             };
             failed += 1;
             let Some(wait) = self.backoff.pause(failed, asked, draw().to_le_bytes()[0]) else {
@@ -152,6 +178,9 @@ impl Claude {
             asked: None,
         };
         let response = request.send().await.map_err(|error| unreachable(&error))?;
+        if response.status().is_redirection() {
+            return Err(Failure::Final(redirect(&response)));
+        }
         if !response.status().is_success() {
             return Err(refusal(response).await);
         }
@@ -173,32 +202,6 @@ impl Claude {
         }
         answer.finish(max_tokens).map_err(Failure::from)
     }
-
-    fn plan_messages(&self, ask: &PlanAsk) -> Vec<Value> {
-        let question = json!({"role": "user", "content": prompt::plan_question(ask)});
-        let (Some(fault), Some(last)) = (&ask.fault, &self.last_plan) else { return vec![question] };
-        let repair = prompt::plan_repair(fault);
-        let input: Option<Value> = match last {
-            Reply::Tool { input, .. } => serde_json::from_str(input).ok().filter(Value::is_object),
-            Reply::Text(_) => None,
-        };
-        let (answered, asked_again) = match (last, input) {
-            (Reply::Tool { name, .. }, Some(input)) => (
-                json!([{"type": "tool_use", "id": "toolu_first_plan", "name": name, "input": input}]),
-                json!([{"type": "tool_result", "tool_use_id": "toolu_first_plan", "is_error": true, "content": repair}]),
-            ),
-            (Reply::Tool { input: text, .. } | Reply::Text(text), _) => {
-                // The API refuses an empty or blank turn.
-                let text = if text.trim().is_empty() { "(nothing)" } else { text.trim() };
-                (json!(text), json!(repair))
-            }
-        };
-        vec![
-            question,
-            json!({"role": "assistant", "content": answered}),
-            json!({"role": "user", "content": asked_again}),
-        ]
-    }
 }
 
 impl From<StreamFault> for Failure {
@@ -212,6 +215,14 @@ impl From<StreamFault> for Failure {
 
 fn broke_off(why: &str) -> Failure {
     Failure::Passing { error: BrainError::Unusable(why.to_owned()), asked: None }
+}
+
+fn redirect(response: &reqwest::Response) -> BrainError {
+    let to = response.headers().get("location").and_then(|to| to.to_str().ok());
+    BrainError::Redirected {
+        status: response.status().as_u16(),
+        to: to.unwrap_or("an address it does not name").to_owned(),
+    }
 }
 
 async fn refusal(response: reqwest::Response) -> Failure {
@@ -241,6 +252,10 @@ fn reasons(error: &dyn std::error::Error) -> String {
     text
 }
 
+fn is_web_address(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
 fn is_loopback(url: &str) -> bool {
     reqwest::Url::parse(url)
         .ok()
@@ -258,7 +273,9 @@ fn write_tokens(content: &str) -> u32 {
 impl Brain for Claude {
     fn plan<'a>(&'a mut self, ask: PlanAsk, notes: &'a Notes) -> BoxFuture<'a, Result<Plan, BrainError>> {
         async move {
-            let messages = self.plan_messages(&ask);
+            let repair = ask.fault.as_deref().map(prompt::plan_repair);
+            let messages = messages(&prompt::plan_question(&ask), self.last_plan.as_ref(), repair);
+            self.last_plan = None;
             let reply = self.ask(Tool::PlanTask, self.persona.plan(), messages, PLAN_TOKENS, notes).await?;
             let plan = tools::read_plan(&reply);
             self.last_plan = Some(reply);
@@ -273,7 +290,7 @@ impl Brain for Claude {
         notes: &'a Notes,
     ) -> BoxFuture<'a, Result<Decision, BrainError>> {
         async move {
-            let messages = vec![json!({"role": "user", "content": prompt::conflict_question(&ask)})];
+            let messages = messages(&prompt::conflict_question(&ask), None, None);
             let system = self.persona.conflict();
             tools::read_decision(
                 &self.ask(Tool::DecideConflict, system, messages, CONFLICT_TOKENS, notes).await?,
@@ -288,11 +305,15 @@ impl Brain for Claude {
         notes: &'a Notes,
     ) -> BoxFuture<'a, Result<Written, BrainError>> {
         async move {
-            let messages = vec![json!({"role": "user", "content": prompt::write_question(&ask)})];
+            let repair = ask.fault.as_deref().map(prompt::write_repair);
+            let messages = messages(&prompt::write_question(&ask), self.last_file.as_ref(), repair);
+            // Only what this question is answered with may be shown at its repair.
+            self.last_file = None;
             let tokens = write_tokens(&ask.content);
-            tools::read_written(
-                &self.ask(Tool::WriteFile, self.persona.write(), messages, tokens, notes).await?,
-            )
+            let reply = self.ask(Tool::WriteFile, self.persona.write(), messages, tokens, notes).await?;
+            let written = tools::read_written(&reply);
+            self.last_file = Some(reply);
+            written
         }
         .boxed()
     }
@@ -313,29 +334,37 @@ mod tests {
         assert_eq!(write_tokens(&"x".repeat(1_000_000)), MOST_TOKENS);
     }
 
-    #[test]
-    fn the_key_shows_nowhere() {
+    fn claude(key: &str, base_url: &str) -> Result<Claude, BrainError> {
         let config = ClaudeConfig {
-            key: Secret::new("sk-hidden"),
-            base_url: DEFAULT_BASE_URL.to_owned(),
+            key: Secret::new(key),
+            base_url: base_url.to_owned(),
             model: DEFAULT_MODEL.to_owned(),
             backoff: Backoff::default(),
+            answer_limit: ANSWER_LIMIT,
         };
         assert!(!format!("{config:?}").contains("hidden"));
-        let claude = Claude::new(config, Persona { name: "Bob".to_owned(), about: None }).unwrap();
+        Claude::new(config, Persona { name: "Bob".to_owned(), about: None })
+    }
+
+    #[test]
+    fn the_key_shows_nowhere() {
+        let claude = claude("sk-hidden", DEFAULT_BASE_URL).unwrap();
         assert!(!format!("{claude:?}").contains("hidden"));
     }
 
     #[test]
     fn a_key_that_cannot_be_sent_is_told_apart() {
-        let config = ClaudeConfig {
-            key: Secret::new("sk\n"),
-            base_url: DEFAULT_BASE_URL.to_owned(),
-            model: DEFAULT_MODEL.to_owned(),
-            backoff: Backoff::default(),
-        };
-        let error = Claude::new(config, Persona { name: "Bob".to_owned(), about: None }).unwrap_err();
+        let error = claude("sk\n", DEFAULT_BASE_URL).unwrap_err();
         assert!(error.to_string().contains("ANTHROPIC_API_KEY"), "{error}");
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_told_before_anything_is_sent() {
+        for address in ["foo", "ftp://h", "http://", "127.0.0.1:80", "/v1"] {
+            let error = claude("sk", address).unwrap_err();
+            assert_eq!(error, BrainError::BadAddress(address.to_owned()));
+        }
+        assert!(claude("sk", "http://127.0.0.1:80/api/").is_ok());
     }
 
     #[test]

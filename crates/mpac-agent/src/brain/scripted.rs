@@ -19,7 +19,7 @@
 //! | `on_conflict` | `proceed` (the default) or `yield`, whatever the conflict |
 //! | `reason` | why, shown to people; optional |
 //! | `edits` | per file a list of `find` and `replace`, applied in order to the *current* content, so a rebase applies them again to the new one. `find` must occur exactly once; an empty `find` appends `replace` to the end (that is how a new file gets its text) |
-//! | `wait_for` | before an answer (`plan`, `decide`, `write`) wait until a message of type `event` from somebody else (`from`, when given) has been seen since connecting. No clock: it waits for the event |
+//! | `wait_for` | before an answer (`plan`, `decide`, `write`) or before what was written is committed (`commit`) wait until a message of type `event` from somebody else (`from`, when given) has been seen since connecting. No clock: it waits for the event |
 //! | `pace_ms` | pause before each answer, in milliseconds, only so that people can follow; default 0 |
 //!
 //! An unknown key is an error that names it.
@@ -96,6 +96,7 @@ enum Moment {
     Plan,
     Decide,
     Write,
+    Commit,
 }
 
 /// Answers from a script.
@@ -133,8 +134,8 @@ impl ScriptedBrain {
         BrainError::Script { file: self.file.clone(), why }
     }
 
-    /// Everything `wait_for` asks for at this moment, then the pace.
-    async fn hold(&mut self, moment: Moment, notes: &Notes) -> Result<(), BrainError> {
+    /// Everything `wait_for` asks for at this moment.
+    async fn await_others(&mut self, moment: Moment, notes: &Notes) -> Result<(), BrainError> {
         let waits: Vec<WaitFor> =
             self.script.wait_for.iter().filter(|wait| wait.before == moment).cloned().collect();
         for wait in waits {
@@ -150,6 +151,12 @@ impl ScriptedBrain {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// [`await_others`](Self::await_others), then the pace.
+    async fn hold(&mut self, moment: Moment, notes: &Notes) -> Result<(), BrainError> {
+        self.await_others(moment, notes).await?;
         // Not a wait for anything: it only gives people time to read.
         tokio::time::sleep(Duration::from_millis(self.script.pace_ms)).await;
         Ok(())
@@ -222,6 +229,10 @@ impl Brain for ScriptedBrain {
         .boxed()
     }
 
+    fn before_commit<'a>(&'a mut self, notes: &'a Notes) -> BoxFuture<'a, Result<(), BrainError>> {
+        self.await_others(Moment::Commit, notes).boxed()
+    }
+
     fn model_id(&self) -> Option<String> {
         None
     }
@@ -247,6 +258,7 @@ mod tests {
             path: "a".to_owned(),
             content: content.to_owned(),
             rebased: false,
+            fault: None,
         }
     }
 
@@ -276,8 +288,8 @@ mod tests {
         let error =
             brain(r#"{"plan":{"objective":"o","files":[]},"on_conflict":"maybe"}"#).unwrap_err().to_string();
         assert!(error.contains("`maybe`"), "{error}");
-        let script = r#"{"plan":{"objective":"o","files":[]},"wait_for":[{"before":"commit","event":"X"}]}"#;
-        assert!(brain(script).unwrap_err().to_string().contains("`commit`"));
+        let script = r#"{"plan":{"objective":"o","files":[]},"wait_for":[{"before":"leave","event":"X"}]}"#;
+        assert!(brain(script).unwrap_err().to_string().contains("`leave`"));
     }
 
     #[tokio::test]
@@ -328,6 +340,19 @@ mod tests {
         assert!(plan.as_mut().now_or_never().is_none());
         recorder.record("OP_COMMIT", "agent:A");
         assert_eq!(plan.await.unwrap().objective, "o");
+    }
+
+    #[tokio::test]
+    async fn a_commit_waits_for_its_event_after_the_text_was_written() {
+        let (recorder, history) = history::channel();
+        let script = r#"{"plan":{"objective":"o","files":["a"]},"edits":{"a":[]},"wait_for":[{"before":"commit","event":"OP_COMMIT"}]}"#;
+        let mut brain = ScriptedBrain::parse("s".to_owned(), script, history).unwrap();
+        let notes = Notes::unread();
+        assert_eq!(brain.write_file(write("x"), &notes).await.unwrap().content, "x");
+        let mut commit = brain.before_commit(&notes);
+        assert!(commit.as_mut().now_or_never().is_none());
+        recorder.record("OP_COMMIT", "agent:A");
+        commit.await.unwrap();
     }
 
     #[tokio::test]

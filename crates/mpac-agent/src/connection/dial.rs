@@ -56,13 +56,9 @@ impl Target {
     /// `<id>` when the path is `/session/<id>`, up to the next `/` (the path of a multi-session coordinator).
     #[must_use]
     pub fn session_in_path(&self) -> Option<&str> {
-        let (id, _) = split_once_or_all(self.request.uri().path().strip_prefix("/session/")?, '/');
+        let id = self.request.uri().path().strip_prefix("/session/")?.split('/').next()?;
         (!id.is_empty()).then_some(id)
     }
-}
-
-fn split_once_or_all(text: &str, at: char) -> (&str, &str) {
-    text.split_once(at).unwrap_or((text, ""))
 }
 
 pub(super) async fn dial(target: &Target) -> Result<Socket, AgentError> {

@@ -6,7 +6,8 @@
 //! 1. After the own withdrawal, each intent that we yielded to is watched until something about it is seen.
 //!    - A commit under it, or its end as `task_completed`: its owner went on. We have yielded, for good.
 //!    - Its withdrawal as `yielded`: its owner stepped back as well.
-//!    - Another end, or the owner's leaving, without a commit before: nobody works there any more.
+//!    - Another end, or the owner's leaving, without a commit before: nobody works there any more. That an intent has
+//!      expired is told to nobody; whoever drives the watch makes it an end of that kind ([`StepBack::watched`]).
 //! 2. When nobody is left, the principal whose id sorts first among those who stepped back announces again, under
 //!    a fresh intent id, and goes on whatever the second round reports about the same principals.
 //! 3. The others wait for the announce of that principal and for the end of that intent (or for its owner to
@@ -105,6 +106,22 @@ impl StepBack {
             First::NotKnown => None,
             First::Awaited(principal) | First::Working(principal, _) => Some(principal),
         }
+    }
+
+    /// The intents whose end would matter now.
+    pub fn watched(&self) -> impl Iterator<Item = &IntentId> {
+        let theirs = match &self.first {
+            First::NotKnown | First::Awaited(_) => None,
+            First::Working(_, theirs) => Some(theirs),
+        };
+        self.open.keys().chain(theirs)
+    }
+
+    /// When it has taken too long: those who stepped back too, if the one of them who goes first has not even
+    /// announced again. Then it is for us to go on.
+    #[must_use]
+    pub fn overdue(&self) -> Option<BTreeSet<PrincipalId>> {
+        matches!(self.first, First::Awaited(_)).then(|| self.mutual.clone())
     }
 
     /// Takes one sign.
@@ -232,6 +249,17 @@ mod tests {
         assert_eq!(bob.observe(&announced), Verdict::Wait);
         assert_eq!(bob.observe(&Sign::Worked { intent: intent("i3") }), Verdict::Wait);
         assert_eq!(bob.observe(&ended("i3", End::Completed)), again(&["agent:A"]));
+    }
+
+    #[test]
+    fn an_end_that_nobody_tells_of_is_watched_for() {
+        let mut bob = watch("agent:B", &[("i1", "agent:A")]);
+        assert_eq!(bob.watched().collect::<Vec<_>>(), [&intent("i1")]);
+        bob.observe(&ended("i1", End::Yielded));
+        assert_eq!(bob.watched().count(), 0, "the first has not announced again yet");
+        bob.observe(&Sign::Announced { intent: intent("i3"), owner: principal("agent:A") });
+        assert_eq!(bob.watched().collect::<Vec<_>>(), [&intent("i3")]);
+        assert_eq!(bob.observe(&ended("i3", End::Otherwise)), again(&["agent:A"]));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! It reads one line each time it is told [`Keyboard::ready`], so that it is not left in the middle of a line, with the
 //! terminal in raw mode, when the program ends.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::mpsc as blocking;
 use std::sync::{Arc, Mutex};
 
@@ -48,6 +48,8 @@ pub struct Keyboard {
     printer: Printer,
     /// A line is being read at the moment.
     reading: bool,
+    terminal: bool,
+    palette: Palette,
 }
 
 impl std::fmt::Debug for Keyboard {
@@ -85,7 +87,26 @@ impl Keyboard {
                 }
             }
         });
-        Ok(Self { ready, typed, printer, reading: false })
+        let terminal = std::io::stdin().is_terminal();
+        Ok(Self { ready, typed, printer, reading: false, terminal, palette: Palette::of_stdout() })
+    }
+
+    /// A keyboard whose keys somebody else presses. For each line that is wanted `wanted` gets a word; what is shown
+    /// goes to `shown`. A `terminal` is read all the time, anything else only when a line is wanted.
+    pub fn played(
+        wanted: blocking::Sender<()>,
+        typed: mpsc::UnboundedReceiver<Typed>,
+        shown: impl FnMut(String) + Send + 'static,
+        terminal: bool,
+    ) -> Self {
+        let printer = Arc::new(Mutex::new(shown));
+        Self { ready: wanted, typed, printer, reading: false, terminal, palette: Palette::PLAIN }
+    }
+
+    /// Does a person sit there? Else the lines come from a file or a program, whose end is no wish to stop.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
     }
 
     /// A console that writes above the prompt.
@@ -97,7 +118,7 @@ impl Keyboard {
                 print(text);
             }
         });
-        Console::lines_to(Palette::of_stdout(), sink)
+        Console::lines_to(self.palette, sink)
     }
 
     /// Lets the next line be read, if none is being read.

@@ -4,6 +4,7 @@ use mpac_wire::names::AckType;
 use mpac_wire::payload::conflict::{ConflictAck, ConflictReport, Resolution};
 use mpac_wire::payload::error::ProtocolError;
 use mpac_wire::{Envelope, Message};
+use tokio::time::Instant;
 
 use super::Session;
 use super::exchange::{Step, Subject};
@@ -18,13 +19,15 @@ impl Session {
         match arrival {
             Arrival::Message(envelope, message) => self.absorb_message(&envelope, &message)?,
             Arrival::Answer(answer) => {
-                // An answer that nobody asked for is dropped.
-                return Ok(self
-                    .asked
-                    .pop_front()
-                    .map_or(Step::Passed, |number| Step::Answered(number, answer)));
+                return Ok(self.asker(&answer).map_or(Step::Passed, |number| Step::Answered(number, answer)));
             }
             Arrival::Updated(update) => {
+                if let Some(base) = &mut self.base
+                    && base.path == update.path
+                    && base.state_ref != update.state_ref
+                {
+                    base.moved = true;
+                }
                 if let Some(watched) = &mut self.watched
                     && let Subject::Commit { path, after, .. } = &watched.subject
                     && *path == update.path
@@ -36,6 +39,18 @@ impl Session {
             }
             Arrival::Unreadable(why) => {
                 self.console.say(Style::Dim, &format!("passed over a frame that cannot be read: {why}"));
+            }
+            Arrival::Silence(Some(since)) => {
+                self.silent = true;
+                let text = format!(
+                    "the coordinator has been silent for {} s; it or the way to it may be down",
+                    since.as_secs()
+                );
+                self.console.say(Style::Red, &text);
+            }
+            Arrival::Silence(None) => {
+                self.silent = false;
+                self.console.say(Style::Yellow, "the coordinator is back");
             }
             Arrival::Ended(why) => return Err(AgentError::Lost(why)),
         }
@@ -61,7 +76,7 @@ impl Session {
         }
         let watched = self.heard(envelope, message);
         let told = report::line(&self.view, envelope, message);
-        let signs = self.view.observe(envelope, message);
+        let signs = self.view.observe(envelope, message, Instant::now());
         if let Some(kept) = &mut self.signs {
             kept.extend(signs);
         }
@@ -105,7 +120,7 @@ impl Session {
     /// state references protect both.
     fn conflict(&mut self, report: &ConflictReport) {
         let Some(own) = self.own.clone() else { return };
-        let Some(other) = self.view.other_side(report, &own.id) else { return };
+        let Some(other) = self.view.other_side(report, &own.id, Instant::now()) else { return };
         let theirs = other.intent.as_ref().and_then(|id| self.view.intent(id));
         let shared: Vec<String> = theirs
             .map(|intent| own.files.iter().filter(|file| intent.files.contains(file)).cloned().collect())

@@ -7,7 +7,7 @@ use mpac_wire::sideband::Request;
 use mpac_wire::{Message, MessageId, OpId, StateRef};
 
 use super::Session;
-use crate::arrival::{Answer, Arrival};
+use crate::arrival::{Answer, Arrival, Question};
 use crate::decide::Heard;
 use crate::error::AgentError;
 
@@ -31,6 +31,13 @@ pub(super) enum Subject {
     },
 }
 
+/// A sideband request without an answer.
+#[derive(Debug)]
+pub(super) struct Asked {
+    number: u64,
+    question: Question,
+}
+
 /// What one step brought.
 pub(super) enum Step {
     Answered(u64, Answer),
@@ -46,8 +53,12 @@ impl Session {
     pub(super) async fn ask(&mut self, request: Request, what: &str) -> Result<Answer, AgentError> {
         let number = self.next_request;
         self.next_request += 1;
+        let question = match &request {
+            Request::FileRead { path: Some(path) } => Question::Read(path.clone()),
+            _ => Question::List,
+        };
         self.link.ask(request)?;
-        self.asked.push_back(number);
+        self.asked.push_back(Asked { number, question });
         let limit = self.answer_limit;
         let answered = async {
             loop {
@@ -59,6 +70,19 @@ impl Session {
             }
         };
         within(limit, what, answered).await
+    }
+
+    /// The request that this answers. A coordinator answers in order, so those asked before it will not be
+    /// answered any more. `None` for what nobody asked: it answers nothing and shifts nothing (PAR-11).
+    pub(super) fn asker(&mut self, answer: &Answer) -> Option<u64> {
+        let answered = answer.to()?;
+        let fits = |asked: &Asked| match (&asked.question, &answered) {
+            // An answer too broken to have a path is the oldest read's.
+            (Question::Read(_), Question::Read(path)) if path.is_empty() => true,
+            (asked, answered) => asked == answered,
+        };
+        let at = self.asked.iter().position(fits)?;
+        self.asked.drain(..=at).next_back().map(|asked| asked.number)
     }
 
     pub(super) async fn exchange(

@@ -5,20 +5,17 @@
 //! before either had its answers; with Python agents, which both decide, it is common. [`StepBack`] settles it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::{IntentId, PrincipalId};
+use tokio::time::Instant;
 
 use super::{Rival, Worker, think};
 use crate::brain::{Choice, ConflictAsk, Plan};
 use crate::console::Style;
-use crate::decide::{Holder, Sign, StepBack, Verdict};
+use crate::decide::{End, Holder, Sign, StepBack, Verdict};
 use crate::error::AgentError;
 use crate::view::YIELDED;
-
-/// How long somebody we yielded to, or who holds our files, is waited for. Then we have yielded for good.
-const WAIT_LIMIT: Duration = Duration::from_secs(300);
 
 /// What the conflicts at the announce amount to.
 pub(super) enum Settled {
@@ -28,6 +25,15 @@ pub(super) enum Settled {
         to: Vec<Rival>,
         watchable: bool,
     },
+}
+
+/// How a wait for taken files ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Freed {
+    /// Something has ended; it is worth another announce.
+    Perhaps,
+    /// Nothing was heard until the limit.
+    NotHeardOf,
 }
 
 impl Worker<'_> {
@@ -55,6 +61,7 @@ impl Worker<'_> {
         let signs = self.session.take_signs();
         yielding.retain(|rival| !has_gone(rival, &signs));
         if yielding.is_empty() {
+            self.session.forget_signs();
             if !met.is_empty() {
                 self.say(Style::Yellow, "proceeding");
             }
@@ -66,7 +73,7 @@ impl Worker<'_> {
 
     fn rival(&mut self, report: &ConflictReport) -> Option<Rival> {
         let own = self.session.own()?.id.clone();
-        let other = self.session.view_mut().other_side(report, &own)?;
+        let other = self.session.view_mut().other_side(report, &own, Instant::now())?;
         Some(Rival { principal: other.principal, intent: other.intent })
     }
 
@@ -109,11 +116,13 @@ impl Worker<'_> {
         let mut watch = StepBack::new(me, pairs);
         self.session.withdraw(YIELDED).await?;
         self.say(Style::Yellow, &format!("yielded to {names}; watching whether they go on"));
-        let watched = tokio::time::timeout(WAIT_LIMIT, self.watch(&mut watch)).await;
+        let limit = self.options.wait_limit;
+        let watched = tokio::time::timeout(limit, self.watch(&mut watch)).await;
         let Ok(verdict) = watched else {
-            let text = format!("{names} showed nothing for {} s", WAIT_LIMIT.as_secs());
+            let text = format!("{names} showed nothing for {} s", limit.as_secs());
             self.say(Style::Yellow, &text);
-            return Ok(None);
+            // Who stepped back too and did not announce again leaves the work undone.
+            return Ok(watch.overdue());
         };
         match verdict? {
             Verdict::AnnounceAgain { settled_with } => {
@@ -131,47 +140,58 @@ impl Worker<'_> {
         }
     }
 
-    /// The files are taken: waits until one of the holders has ended its intent or left (PAR-18). False when
-    /// that takes too long.
-    pub(super) async fn wait_for(&mut self, holders: &[Holder]) -> Result<bool, AgentError> {
+    /// The files are taken: waits until one of the holders has ended its intent or left (PAR-18), or an intent of
+    /// theirs must have expired, which nobody tells.
+    pub(super) async fn wait_for(&mut self, holders: &[Holder]) -> Result<Freed, AgentError> {
         let names: Vec<String> = holders.iter().map(|holder| holder.principal.to_string()).collect();
         let names = names.join(", ");
         self.say(Style::Yellow, &format!("taken: {names} works there; waiting for the end of that"));
+        let (began, limit) = (Instant::now(), self.options.wait_limit);
         let freed = async {
-            while !self
-                .session
-                .take_signs()
-                .iter()
-                .any(|sign| holders.iter().any(|holder| frees(holder, sign)))
-            {
-                self.session.next().await?;
+            loop {
+                let signs = self.session.take_signs();
+                if signs.iter().any(|sign| holders.iter().any(|holder| frees(holder, sign))) {
+                    return Ok(Freed::Perhaps);
+                }
+                // Afresh each time: an update may have prolonged it. One that was over before has not helped.
+                let view = self.session.view();
+                let expiries = holders.iter().filter_map(|holder| view.intent(&holder.intent)?.expires);
+                let next = expiries.filter(|expiry| *expiry > began).min();
+                if next.is_some_and(|next| next <= Instant::now()) {
+                    return Ok(Freed::Perhaps);
+                }
+                self.session.next_until(next).await?;
             }
-            Ok(())
         };
-        if let Ok(freed) = tokio::time::timeout(WAIT_LIMIT, freed).await {
-            return freed.map(|()| true);
+        if let Ok(freed) = tokio::time::timeout(limit, freed).await {
+            return freed;
         }
-        let text =
-            format!("{names} still works there after {} s; the task is left to them", WAIT_LIMIT.as_secs());
+        let text = format!("{names} still works there after {} s, as far as is known", limit.as_secs());
         self.say(Style::Yellow, &text);
-        Ok(false)
+        Ok(Freed::NotHeardOf)
     }
 
     async fn watch(&mut self, watch: &mut StepBack) -> Result<Verdict, AgentError> {
         let mut told = false;
         loop {
-            for sign in self.session.take_signs() {
+            let mut signs = self.session.take_signs();
+            let (view, now) = (self.session.view(), Instant::now());
+            let expiry = |id: &IntentId| view.intent(id).and_then(|intent| intent.expires);
+            let expired = watch.watched().filter(|id| expiry(id).is_some_and(|expiry| expiry <= now));
+            signs.extend(expired.map(|id| Sign::Ended { intent: id.clone(), end: End::Otherwise }));
+            for sign in signs {
                 let verdict = watch.observe(&sign);
                 if verdict != Verdict::Wait {
                     return Ok(verdict);
                 }
             }
+            let next = watch.watched().filter_map(expiry).min();
             if let Some(first) = watch.goes_first().filter(|_| !told) {
                 let text = format!("{first} stepped back too and goes first; waiting for its work");
                 self.session.console().say(Style::Yellow, &text);
                 told = true;
             }
-            self.session.next().await?;
+            self.session.next_until(next).await?;
         }
     }
 }

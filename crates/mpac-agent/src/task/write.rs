@@ -5,7 +5,7 @@ use mpac_wire::names::OpKind;
 use mpac_wire::payload::operation::{FileChange, OpCommit};
 
 use super::{Outcome, Worker, think};
-use crate::brain::{Plan, WriteAsk, Written};
+use crate::brain::{BrainError, Plan, WriteAsk, Written};
 use crate::console::Style;
 use crate::decide::{CommitVerdict, judge_commit};
 use crate::diff;
@@ -50,9 +50,9 @@ impl Worker<'_> {
                 path: path.to_owned(),
                 content: base.content.clone(),
                 rebased: redone > 0,
+                fault: None,
             };
-            let thought = self.brain.write_file(ask, &self.notes);
-            let written = think(self.session, &mut self.heard, "writing", thought).await??;
+            let written = self.think_of(ask).await?;
             match self.attempt(path, &base, written).await? {
                 Attempt::Over(fate) => return Ok(fate),
                 Attempt::Stale(now) => base = now,
@@ -64,6 +64,22 @@ impl Worker<'_> {
         }
         let attempts = self.options.max_rebase + 1;
         Err(AgentError::AlwaysStale { path: path.to_owned(), attempts, current: base.state_ref })
+    }
+
+    /// The brain's text; one round of repair for an answer that is none.
+    async fn think_of(&mut self, mut ask: WriteAsk) -> Result<Written, AgentError> {
+        loop {
+            let thought = self.brain.write_file(ask.clone(), &self.notes);
+            match think(self.session, &mut self.heard, "writing", thought).await? {
+                Ok(written) => return Ok(written),
+                Err(BrainError::Unusable(why)) if ask.fault.is_none() => {
+                    let text = format!("the answer is no file ({why}); asking for another");
+                    self.say(Style::Yellow, &text);
+                    ask.fault = Some(why);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     async fn attempt(
@@ -83,6 +99,8 @@ impl Worker<'_> {
         {
             return Ok(Attempt::Over(Fate::Declined));
         }
+        let held = self.brain.before_commit(&self.notes);
+        think(self.session, &mut self.heard, "committing", held).await??;
         let after = StateRef::of(&written.content);
         let commit = self.commit_of(path, base, &after, written);
         let (heard, now) = self.session.commit(commit).await?;
@@ -91,7 +109,14 @@ impl Worker<'_> {
                 self.say(Style::Green, &format!("committed {path}: {} -> {after}", base.state_ref));
                 Ok(Attempt::Over(Fate::Committed))
             }
-            CommitVerdict::Stale => Ok(Attempt::Stale(now.unwrap_or_else(FileState::absent))),
+            CommitVerdict::Stale => {
+                let mut now = now.unwrap_or_else(FileState::absent);
+                if now.state_ref == base.state_ref {
+                    self.say(Style::Dim, "stale: somebody else's text is on its way");
+                    now = self.session.read_moved(path).await?.unwrap_or_else(FileState::absent);
+                }
+                Ok(Attempt::Stale(now))
+            }
             CommitVerdict::Refused(refusal) => {
                 Err(AgentError::refused(&format!("the commit to {path}"), refusal))
             }

@@ -25,7 +25,7 @@ fn withdraw(name: &str, reason: &str) -> Message {
 }
 
 fn see(view: &mut View, sender: &str, message: &Message) -> Vec<Sign> {
-    view.observe(&from(sender, message), message)
+    view.observe(&from(sender, message), message, Instant::now())
 }
 
 fn knows_alices() -> View {
@@ -67,6 +67,24 @@ fn only_the_owner_changes_an_intent() {
     assert_eq!(view.intent(&id("i1")).unwrap().files, ["a.py"]);
     see(&mut view, "agent:Alice", &update.into());
     assert_eq!(view.intent(&id("i1")).unwrap().files, ["b.py"]);
+}
+
+#[test]
+fn an_intent_expires_when_its_owner_says_and_else_after_the_default() {
+    let (now, mut view) = (Instant::now(), view());
+    let second = Duration::from_secs(1);
+    let mut see = |message: &Message, at| {
+        view.observe(&from("agent:Alice", message), message, at);
+        view.intent(&id("i1")).unwrap().expires.unwrap() - EXPIRY_MARGIN
+    };
+    assert_eq!(see(&announce("i1"), now), now + DEFAULT_TTL);
+    let mut named = IntentAnnounce::new(id("i1"), "o".to_owned(), Scope::files(["a.py"]));
+    named.ttl_sec = Some(Seconds::from_micros(2_500_000));
+    assert_eq!(see(&named.into(), now), now + second * 5 / 2);
+    let mut update = IntentUpdate::new(id("i1"));
+    assert_eq!(see(&update.clone().into(), now + second), now + second * 5 / 2, "it says nothing of time");
+    update.ttl_sec = Some(Seconds::from_micros(4_000_000));
+    assert_eq!(see(&update.into(), now + second), now + second * 5);
 }
 
 #[test]
@@ -135,9 +153,9 @@ fn the_other_side_is_found_on_either_side() {
     (older.intent_a, older.principal_a) = (Some(id("i1")), Some(principal("agent:Alice")));
     for report in [newer, older] {
         let mut view = view();
-        let side = view.other_side(&report, &id("mine")).unwrap();
+        let side = view.other_side(&report, &id("mine"), Instant::now()).unwrap();
         assert_eq!(side, OtherSide { principal: principal("agent:Alice"), intent: Some(id("i1")) });
-        assert_eq!(view.other_side(&report, &id("another")), None);
+        assert_eq!(view.other_side(&report, &id("another"), Instant::now()), None);
         // Announced before we joined: from now on its end is a sign.
         let ended = see(&mut view, "agent:Alice", &withdraw("i1", "task_completed"));
         assert_eq!(ended, [Sign::Ended { intent: id("i1"), end: End::Completed }]);
@@ -148,6 +166,6 @@ fn the_other_side_is_found_on_either_side() {
 fn a_report_by_the_specification_alone_is_enough() {
     let mut report = report();
     report.related_intents = Some(vec![id("i1"), id("mine")]);
-    let side = knows_alices().other_side(&report, &id("mine")).unwrap();
+    let side = knows_alices().other_side(&report, &id("mine"), Instant::now()).unwrap();
     assert_eq!(side, OtherSide { principal: principal("agent:Alice"), intent: Some(id("i1")) });
 }

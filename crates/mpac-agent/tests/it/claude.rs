@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mpac_agent::brain::claude::{Claude, ClaudeConfig};
+use mpac_agent::brain::claude::{ANSWER_LIMIT, Claude, ClaudeConfig};
 use mpac_agent::brain::retry::Backoff;
 use mpac_agent::brain::{
     Brain as _, BrainError, Choice, ConflictAsk, FileEntry, Note, Notes, Plan, PlanAsk, WriteAsk,
@@ -10,16 +10,22 @@ use mpac_agent::brain::{
 use mpac_agent::prompt::Persona;
 use mpac_wire::Secret;
 use serde_json::json;
+use tokio::net::TcpSocket;
 
 use crate::fake_api::{FakeApi, error, raw_stream, stream, text_events, tool_events};
 
 fn claude(url: &str) -> Claude {
+    claude_waiting(url, ANSWER_LIMIT)
+}
+
+fn claude_waiting(url: &str, answer_limit: Duration) -> Claude {
     let backoff = Backoff { attempts: 3, first: Duration::from_millis(1), longest: Duration::from_secs(1) };
     let config = ClaudeConfig {
         key: Secret::new("sk-test"),
         base_url: format!("{url}/"),
         model: "model-1".to_owned(),
         backoff,
+        answer_limit,
     };
     Claude::new(config, Persona { name: "Bob".to_owned(), about: None }).unwrap()
 }
@@ -40,6 +46,7 @@ fn write_ask() -> WriteAsk {
         path: "a.py".to_owned(),
         content: "old\n".to_owned(),
         rebased: false,
+        fault: None,
     }
 }
 
@@ -109,6 +116,47 @@ async fn other_refusals_are_never_repeated() {
 }
 
 #[tokio::test]
+async fn the_key_does_not_follow_a_redirect() {
+    for status in [301, 302, 307, 308] {
+        let elsewhere = FakeApi::answering(vec![planned()]).await;
+        let to = format!("location: {}/v1/messages\r\n", elsewhere.url);
+        let api = FakeApi::answering(vec![error(status, &to)]).await;
+        let failed = claude(&api.url).plan(plan_ask(None), &Notes::unread()).await.unwrap_err();
+        assert!(
+            matches!(&failed, BrainError::Redirected { to, .. } if to.starts_with(&elsewhere.url)),
+            "{failed}"
+        );
+        assert!(elsewhere.asked().is_empty(), "{status}");
+        assert_eq!(api.asked().len(), 1, "asking again would end the same way");
+    }
+}
+
+#[tokio::test]
+async fn pings_do_not_prolong_an_answer_for_ever() {
+    let api = FakeApi::pinging().await;
+    let mut claude = claude_waiting(&api, Duration::from_millis(200));
+    let notes = Notes::unread();
+    let asked = tokio::time::timeout(Duration::from_secs(20), claude.plan(plan_ask(None), &notes)).await;
+    assert_eq!(asked.expect("an end before the test's own").unwrap_err(), BrainError::TooSlow(0));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_file_is_asked_for_again_with_what_was_wrong() {
+    let sorry = stream(&text_events("I'm sorry, I can't see the file."));
+    let whole = stream(&tool_events("write_file", &json!({"content": "new\n"}), "tool_use"));
+    let api = FakeApi::answering(vec![sorry, whole]).await;
+    let mut claude = claude(&api.url);
+    let failed = claude.write_file(write_ask(), &Notes::unread()).await.unwrap_err();
+    let BrainError::Unusable(why) = failed else { panic!("{failed}") };
+    let again = WriteAsk { fault: Some(why.clone()), ..write_ask() };
+    assert_eq!(claude.write_file(again, &Notes::unread()).await.unwrap().content, "new\n");
+    let messages = api.asked()[1].body["messages"].clone();
+    assert_eq!(messages[0], api.asked()[0].body["messages"][0]);
+    assert_eq!(messages[1]["content"], "I'm sorry, I can't see the file.");
+    assert!(messages[2]["content"].as_str().unwrap().contains(&why), "{messages}");
+}
+
+#[tokio::test]
 async fn an_answer_that_breaks_off_is_asked_for_again() {
     let whole = tool_events("write_file", &json!({"content": "new\n"}), "tool_use");
     let api = FakeApi::answering(vec![stream(&whole[..4]), raw_stream(""), stream(&whole)]).await;
@@ -170,14 +218,13 @@ async fn a_malformed_stream_is_an_error_and_not_asked_again() {
 
 #[tokio::test]
 async fn nobody_at_the_address_names_the_address() {
-    let gone = FakeApi::answering(vec![]).await;
-    let failed = loop {
-        // The listener closes once its task has run.
-        match claude(&gone.url).plan(plan_ask(None), &Notes::unread()).await.unwrap_err() {
-            BrainError::Unreachable { url, why } if why.contains("refused") => break url,
-            BrainError::Unreachable { .. } => tokio::task::yield_now().await,
-            other => panic!("{other}"),
-        }
-    };
-    assert!(failed.ends_with("/v1/messages"), "{failed}");
+    // Bound, so nobody else gets the port, and not listening.
+    let gone = TcpSocket::new_v4().unwrap();
+    gone.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", gone.local_addr().unwrap());
+    let failed = claude(&url).plan(plan_ask(None), &Notes::unread()).await.unwrap_err();
+    assert!(
+        matches!(&failed, BrainError::Unreachable { url: tried, why } if *tried == format!("{url}/v1/messages") && why.contains("refused")),
+        "{failed}"
+    );
 }

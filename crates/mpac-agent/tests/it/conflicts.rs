@@ -29,8 +29,8 @@ async fn finish(work: &mut Work, intent: &str) {
 #[tokio::test]
 async fn a_conflict_is_acknowledged_and_decided_and_the_work_proceeds() {
     let (mut work, intent) = Work::announced("agent:Bob", &script(""), alices).await;
-    // The acknowledgement comes before the next request, so it is among what `finish` passes over.
     finish(&mut work, &intent).await;
+    assert_eq!(work.peer.said("CONFLICT_ACK").len(), 1);
     let lines = work.lines.clone();
     assert!(matches!(work.end().await.unwrap(), Outcome::Committed(_)));
     assert!(

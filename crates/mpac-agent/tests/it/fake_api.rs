@@ -37,6 +37,23 @@ impl FakeApi {
         Self { url, asked }
     }
 
+    /// Takes one request and answers with a stream of pings that never ends: its address.
+    pub(crate) async fn pinging() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read(&mut stream).await;
+            let mut answer = raw_stream("");
+            let mut pace = tokio::time::interval(std::time::Duration::from_millis(10));
+            while stream.write_all(answer.as_bytes()).await.is_ok() {
+                answer = "event: ping\ndata: {\"type\":\"ping\"}\n\n".to_owned();
+                pace.tick().await;
+            }
+        });
+        url
+    }
+
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }

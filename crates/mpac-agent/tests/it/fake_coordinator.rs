@@ -1,7 +1,7 @@
 //! The other end of the agent's socket, spoken by the test: it takes what the agent sends, in order, and says
 //! what the test wants. It knows no rules.
 
-use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
 use mpac_agent::brain::scripted::ScriptedBrain;
@@ -11,11 +11,12 @@ use mpac_agent::error::AgentError;
 use mpac_agent::history::{self, History};
 use mpac_agent::naming::Naming;
 use mpac_agent::session::Session;
-use mpac_agent::task::{Outcome, TaskOptions, run_task};
+use mpac_agent::task::{Outcome, TaskOptions, WAIT_LIMIT, run_task};
 use mpac_wire::payload::session::Hello;
 use mpac_wire::{PrincipalId, SessionId, StateRef};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
@@ -27,20 +28,34 @@ pub(crate) const COORDINATOR: &str = "service:coordinator-s";
 pub(crate) struct Peer {
     socket: WebSocketStream<TcpStream>,
     clock: u64,
+    /// Every MPAC message that the agent has sent.
+    pub(crate) said: Vec<Value>,
 }
 
 /// Everything the agent told its person.
 #[derive(Clone, Default)]
-pub(crate) struct Lines(Arc<Mutex<String>>);
+pub(crate) struct Lines(watch::Sender<String>);
 
 impl Lines {
     pub(crate) fn text(&self) -> String {
-        self.0.lock().unwrap().clone()
+        self.0.borrow().clone()
+    }
+
+    pub(crate) fn add(&self, line: &str) {
+        self.0.send_modify(|text| text.push_str(line));
+    }
+
+    /// Waits until it has been told.
+    pub(crate) async fn wait_for(&self, part: &str) {
+        let mut lines = self.0.subscribe();
+        let told = lines.wait_for(|text| text.contains(part));
+        let told = tokio::time::timeout(Duration::from_secs(20), told).await.map(|_| ());
+        assert!(told.is_ok(), "`{part}` is not in: {}", self.text());
     }
 
     pub(crate) fn console(&self) -> Console {
-        let lines = Arc::clone(&self.0);
-        Console::lines_to(Palette::PLAIN, Box::new(move |line| lines.lock().unwrap().push_str(&line)))
+        let lines = self.clone();
+        Console::lines_to(Palette::PLAIN, Box::new(move |line| lines.add(&line)))
     }
 }
 
@@ -62,7 +77,7 @@ pub(crate) async fn listening() -> (String, JoinHandle<Peer>) {
     let url = format!("ws://{}", listener.local_addr().unwrap());
     let accept = tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
-        Peer { socket: tokio_tungstenite::accept_async(stream).await.unwrap(), clock: 0 }
+        Peer { socket: tokio_tungstenite::accept_async(stream).await.unwrap(), clock: 0, said: Vec::new() }
     });
     (url, accept)
 }
@@ -87,13 +102,18 @@ pub(crate) struct Work {
 
 impl Work {
     pub(crate) async fn start(principal: &str, script: &str) -> Self {
+        Self::start_with(principal, script, WAIT_LIMIT).await
+    }
+
+    /// With another limit for waiting for others.
+    pub(crate) async fn start_with(principal: &str, script: &str, wait_limit: Duration) -> Self {
         let lines = Lines::default();
         let (mut session, history, mut peer) = connected(principal, &lines).await;
         let script = script.to_owned();
         let outcome = tokio::spawn(async move {
             session.join(hello()).await?;
             let mut brain = ScriptedBrain::parse("test".to_owned(), &script, history)?;
-            let options = TaskOptions { max_rebase: 2, approver: None };
+            let options = TaskOptions { max_rebase: 2, approver: None, wait_limit };
             let mut naming = Naming::new("Bob");
             let outcome = run_task(&mut session, &mut brain, &mut naming, &options, "mend").await;
             session.leave("completed".into()).await;
@@ -139,7 +159,13 @@ impl Peer {
     pub(crate) async fn next_of_any_kind(&mut self) -> Option<Value> {
         loop {
             match self.socket.next().await {
-                Some(Ok(Frame::Text(text))) => return Some(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Frame::Text(text))) => {
+                    let value: Value = serde_json::from_str(&text).unwrap();
+                    if value.get("message_type").is_some() {
+                        self.said.push(value.clone());
+                    }
+                    return Some(value);
+                }
                 Some(Ok(Frame::Close(_)) | Err(_)) | None => return None,
                 Some(Ok(_)) => {}
             }
@@ -207,6 +233,11 @@ impl Peer {
     pub(crate) async fn answer_read(&mut self, path: &str, content: &str) {
         let asked = self.take("FILE_READ").await;
         assert_eq!(asked["path"], path);
+        self.content(path, content).await;
+    }
+
+    /// FILE_CONTENT, whether it was asked for or not.
+    pub(crate) async fn content(&mut self, path: &str, content: &str) {
         let state_ref = StateRef::of(content);
         let answer = json!({"type": "FILE_CONTENT", "path": path, "content": content, "state_ref": state_ref.as_str()});
         self.send(&answer).await;
@@ -235,11 +266,30 @@ impl Peer {
         commit
     }
 
+    /// The messages of this type that the agent has sent.
+    pub(crate) fn said(&self, kind: &str) -> Vec<&Value> {
+        self.said.iter().filter(|message| message["message_type"] == kind).collect()
+    }
+
     /// Refuses a message.
     pub(crate) async fn refuse(&mut self, message: &Value, code: &str, description: &str) {
         let payload =
             json!({"error_code": code, "description": description, "refers_to": message["message_id"]});
         self.say("PROTOCOL_ERROR", payload).await;
+    }
+
+    /// A whole task, from its list of files until the agent has left; `commits` or not. GOODBYE.
+    pub(crate) async fn serve_task(&mut self, commits: bool) -> Value {
+        self.answer_list(&["a.py"]).await;
+        let intent = self.accept_announce(|_| vec![]).await;
+        self.answer_read("a.py", "old").await;
+        if commits {
+            self.accept_commit("new").await;
+        }
+        assert_eq!(self.accept_withdraw(&intent).await, "task_completed");
+        let goodbye = self.take("GOODBYE").await;
+        assert!(self.next().await.is_none());
+        goodbye
     }
 
     /// Takes a withdrawal, relays it, answers the request behind it: its reason.

@@ -1,13 +1,22 @@
 //! The agent against a coordinator's socket and a Messages API that the tests speak for themselves, on loopback.
 
+mod answers;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod claude;
 mod conflicts;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod expiry;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod fake_api;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod fake_coordinator;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod interactive;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod process;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod program;
 mod session;
 mod task;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod tls;

@@ -6,10 +6,10 @@ use clap::Parser as _;
 use mpac_agent::cli::Cli;
 use serde_json::json;
 
-use crate::fake_coordinator::{listening, report, script};
+use crate::fake_coordinator::{info, listening, report, script};
 
 /// A script file of this test's own.
-fn script_file(test: &str, text: &str) -> PathBuf {
+pub(crate) fn script_file(test: &str, text: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.json"));
     std::fs::write(&path, text).unwrap();
     path
@@ -34,14 +34,8 @@ async fn a_committed_task_says_hello_and_goodbye_and_exits_with_0() {
     assert_eq!(hello["payload"]["roles"], json!(["contributor", "reviewer"]));
     assert_eq!(hello["payload"].get("backend"), None, "a script has no model");
     peer.welcome().await;
-    peer.answer_list(&["a.py"]).await;
-    let intent = peer.accept_announce(|_| vec![]).await;
-    peer.answer_read("a.py", "old").await;
-    peer.accept_commit("new").await;
-    peer.accept_withdraw(&intent).await;
-    let goodbye = peer.take("GOODBYE").await;
+    let goodbye = peer.serve_task(true).await;
     assert_eq!(goodbye["payload"], json!({"reason": "completed", "intent_disposition": "withdraw"}));
-    assert!(peer.next().await.is_none());
     assert_eq!(exit.await.unwrap(), 0);
 }
 
@@ -74,4 +68,17 @@ async fn a_failed_task_exits_with_1_and_a_bad_script_with_2() {
     assert_eq!(exit.await.unwrap(), 1);
     let bad = script_file("exit_2", r#"{"plan":{"objective":"o","files":[]},"edit":{}}"#);
     assert_eq!(mpac_agent::run(cli(&url, &["--script", bad.to_str().unwrap()])).await, 2);
+}
+
+#[tokio::test]
+async fn a_session_whose_state_references_are_others_is_left_before_any_work() {
+    let (url, accept) = listening().await;
+    let script = script_file("other_format", &script(""));
+    let exit = tokio::spawn(mpac_agent::run(cli(&url, &["--script", script.to_str().unwrap()])));
+    let mut peer = accept.await.unwrap();
+    peer.take("HELLO").await;
+    peer.say("SESSION_INFO", info(json!({"state_ref_format": "git_commit"}))).await;
+    assert_eq!(peer.take("GOODBYE").await["payload"]["reason"], "error");
+    assert!(peer.next().await.is_none());
+    assert_eq!(exit.await.unwrap(), 1);
 }

@@ -7,17 +7,20 @@ use mpac_agent::error::AgentError;
 use mpac_agent::history;
 use mpac_wire::{PrincipalId, SessionId};
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 
-use crate::fake_coordinator::{COORDINATOR, Lines, Work, connected, hello, info, script};
+use crate::fake_coordinator::{COORDINATOR, Lines, Work, connected, hello, info, report, script};
 
 #[tokio::test]
-async fn hello_has_the_ten_base_fields_and_nothing_else() {
-    let (mut session, _, mut peer) = connected("agent:Bob", &Lines::default()).await;
-    let joined = tokio::spawn(async move { session.join(hello()).await });
-    let hello = peer.take("HELLO").await;
-    let mut keys: Vec<_> = hello.as_object().unwrap().keys().map(String::as_str).collect();
-    keys.sort_unstable();
+async fn every_message_has_the_base_fields_but_no_epoch_and_nothing_else() {
+    let reports = |ours: &str| vec![report("c1", ours, "i-alice", "agent:Alice")];
+    let (mut work, intent) = Work::announced("agent:Bob", &script(""), reports).await;
+    let peer = &mut work.peer;
+    peer.answer_read("a.py", "old").await;
+    peer.accept_commit("new").await;
+    peer.accept_withdraw(&intent).await;
+    peer.take("GOODBYE").await;
     let base = [
         "message_id",
         "message_type",
@@ -29,10 +32,20 @@ async fn hello_has_the_ten_base_fields_and_nothing_else() {
         "version",
         "watermark",
     ];
-    assert_eq!(keys, base);
-    assert_eq!(hello["sender"].as_object().unwrap().len(), 3);
-    peer.welcome().await;
-    joined.await.unwrap().unwrap();
+    for message in &peer.said {
+        let mut keys: Vec<_> = message.as_object().unwrap().keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, base, "{message}");
+        let mut keys: Vec<_> = message["sender"].as_object().unwrap().keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["principal_id", "principal_type", "sender_instance_id"], "{message}");
+    }
+    for kind in
+        ["HELLO", "HEARTBEAT", "INTENT_ANNOUNCE", "CONFLICT_ACK", "OP_COMMIT", "INTENT_WITHDRAW", "GOODBYE"]
+    {
+        assert!(!peer.said(kind).is_empty(), "{kind}");
+    }
+    work.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -133,10 +146,12 @@ async fn heartbeats_come_from_their_own_timer() {
 
 #[tokio::test]
 async fn a_refused_connection_names_the_command_that_starts_a_coordinator() {
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Bound, so nobody else gets the port, and not listening.
+    let free = TcpSocket::new_v4().unwrap();
+    free.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let identity =
         Identity { principal: PrincipalId::new("agent:Bob").unwrap(), session: SessionId::new("s").unwrap() };
-    let target = Target::new(&format!("ws://{free}"), Vec::new()).unwrap();
+    let target = Target::new(&format!("ws://{}", free.local_addr().unwrap()), Vec::new()).unwrap();
     let error = connect(&target, Voice::new(identity), history::channel().0).await.unwrap_err();
     assert!(error.to_string().contains("cargo run -p mpac-ws"), "{error}");
 }
@@ -176,4 +191,90 @@ async fn a_coordinator_whose_time_is_over_has_no_effect() {
     peer.say("SESSION_CLOSE", json!({"reason": "manual", "final_lamport_clock": 9})).await;
     peer.answer_list(&["a.py"]).await;
     assert_eq!(listed.await.unwrap().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn extra_headers_arrive_in_the_handshake() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let handshake = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut tokens = Vec::new();
+        #[expect(clippy::result_large_err, reason = "the library's callback returns this")]
+        let note = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
+            tokens.extend(request.headers().get_all("x-tunnel").iter().cloned());
+            Ok(response)
+        };
+        let socket = tokio_tungstenite::accept_hdr_async(stream, note).await.unwrap();
+        (socket, tokens)
+    });
+    let headers = ["one", "two"].map(|token| ("x-tunnel".parse().unwrap(), token.parse().unwrap()));
+    let target = Target::new(&url, headers.to_vec()).unwrap();
+    let identity =
+        Identity { principal: PrincipalId::new("agent:Bob").unwrap(), session: SessionId::new("s").unwrap() };
+    let _open = connect(&target, Voice::new(identity), history::channel().0).await.unwrap();
+    let (_socket, tokens) = handshake.await.unwrap();
+    assert_eq!(tokens, ["one", "two"]);
+}
+
+#[tokio::test]
+async fn a_session_with_another_kind_of_state_reference_is_not_joined() {
+    let (mut session, _, mut peer) = connected("agent:Bob", &Lines::default()).await;
+    let joined = tokio::spawn(async move { session.join(hello()).await });
+    peer.take("HELLO").await;
+    peer.say("SESSION_INFO", info(json!({"state_ref_format": "git_commit"}))).await;
+    let error = joined.await.unwrap().unwrap_err();
+    assert!(matches!(&error, AgentError::StateRefFormat(found) if found == "git_commit"), "{error}");
+}
+
+#[tokio::test]
+async fn a_coordinator_that_falls_silent_is_told_and_so_is_its_return() {
+    let lines = Lines::default();
+    let (mut session, _, mut peer) = connected("agent:Bob", &lines).await;
+    let idle = tokio::spawn(async move {
+        session.join(hello()).await?;
+        session.meanwhile(std::future::pending::<()>()).await
+    });
+    peer.take("HELLO").await;
+    peer.say("SESSION_INFO", info(json!({"liveness_policy": {"heartbeat_interval_sec": 0.3}}))).await;
+    let status = json!({"event": "heartbeat", "coordinator_id": COORDINATOR, "session_health": "healthy"});
+    peer.say("COORDINATOR_STATUS", status.clone()).await;
+    lines.wait_for("the coordinator has been silent").await;
+    peer.say("COORDINATOR_STATUS", status).await;
+    lines.wait_for("the coordinator is back").await;
+    idle.abort();
+}
+
+#[tokio::test]
+async fn nothing_is_committed_while_the_coordinator_is_silent() {
+    let waits = r#","wait_for":[{"before":"commit","event":"OP_COMMIT","from":"agent:Alice"}]"#;
+    let (mut work, intent) = Work::announced("agent:Bob", &script(waits), |_| vec![]).await;
+    let peer = &mut work.peer;
+    let status =
+        |event: &str| json!({"event": event, "coordinator_id": COORDINATOR, "session_health": "healthy"});
+    peer.say("SESSION_INFO", info(json!({"liveness_policy": {"heartbeat_interval_sec": 0.3}}))).await;
+    peer.say("COORDINATOR_STATUS", status("heartbeat")).await;
+    peer.answer_read("a.py", "old").await;
+    work.lines.wait_for("the coordinator has been silent").await;
+    let commit = json!({"op_id": "op-1", "intent_id": "i-alice", "target": "b.py", "op_kind": "replace",
+        "state_ref_before": "sha256:0", "state_ref_after": "sha256:1"});
+    peer.other("agent:Alice", "OP_COMMIT", commit).await;
+    work.lines.wait_for("the commit to a.py is held back").await;
+    assert!(peer.said("OP_COMMIT").is_empty());
+    peer.say("COORDINATOR_STATUS", status("heartbeat")).await;
+    peer.accept_commit("new").await;
+    peer.accept_withdraw(&intent).await;
+    work.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_status_about_an_event_begins_no_rhythm() {
+    let mut work = Work::start("agent:Bob", &script("")).await;
+    work.peer.say("SESSION_INFO", info(json!({"liveness_policy": {"heartbeat_interval_sec": 0.05}}))).await;
+    let alert = json!({"event": "backend_alert", "coordinator_id": COORDINATOR, "session_health": "healthy"});
+    work.peer.say("COORDINATOR_STATUS", alert).await;
+    // The shortest rhythm of our own heartbeats is 1 s, twenty of the session's.
+    while work.peer.next_of_any_kind().await.unwrap()["message_type"] != "HEARTBEAT" {}
+    assert!(!work.lines.text().contains("silent"), "{}", work.lines.text());
+    work.outcome.abort();
 }

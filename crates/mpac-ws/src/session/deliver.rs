@@ -9,6 +9,7 @@ use mpac_wire::{PrincipalId, SessionId};
 use tracing::error;
 
 use super::events::Events;
+use crate::error::Unwritten;
 use crate::outbox::Outbox;
 use crate::sideband;
 use crate::workspace::writer::Writer;
@@ -23,6 +24,8 @@ pub(super) struct Delivery {
     workspace: Workspace,
     writer: Option<Writer>,
     max_frame: usize,
+    /// Before it is opened, a session has no files for anybody (D-031).
+    open: bool,
     events: Events,
 }
 
@@ -32,9 +35,10 @@ impl Delivery {
         workspace: Workspace,
         writer: Option<Writer>,
         max_frame: usize,
+        open: bool,
     ) -> Self {
         let (connections, bound) = Default::default();
-        Self { connections, bound, workspace, writer, max_frame, events: Events::new(session) }
+        Self { connections, bound, workspace, writer, max_frame, open, events: Events::new(session) }
     }
 
     pub(super) fn joined(&mut self, conn: ConnId, outbox: Outbox) {
@@ -84,13 +88,14 @@ impl Delivery {
         }
     }
 
-    /// Says goodbye to all, and waits for the files that are still to be written.
-    pub(super) async fn finish(mut self) {
+    /// Says goodbye to all, and waits for the files that are still to be written; gives those that cannot be.
+    pub(super) async fn finish(mut self) -> Vec<Unwritten> {
         for outbox in self.connections.values() {
             outbox.close(1001, "the server is stopping");
         }
-        if let Some(writer) = self.writer.take() {
-            writer.finish().await;
+        match self.writer.take() {
+            Some(writer) => writer.finish().await,
+            None => Vec::new(),
         }
     }
 
@@ -117,11 +122,11 @@ impl Delivery {
     }
 
     fn answer(&self, request: &Request) -> Utf8Bytes {
+        let nothing = Workspace::default();
+        let workspace = if self.open { &self.workspace } else { &nothing };
         match request {
-            Request::FileList => sideband::file_list(&self.workspace, self.max_frame),
-            Request::FileRead { path } => {
-                sideband::file_read(&self.workspace, path.as_deref(), self.max_frame)
-            }
+            Request::FileList => sideband::file_list(workspace, self.max_frame),
+            Request::FileRead { path } => sideband::file_read(workspace, path.as_deref(), self.max_frame),
             // The core answers what it knows itself; a request it hands on without need has no file in it.
             _ => sideband::file_error("", "File not found"),
         }
@@ -146,8 +151,7 @@ impl Delivery {
                 }
                 self.workspace.put(&path, file);
             }
-            // Sessions served here exist from the start, or their door opens them.
-            Notice::Opened => {}
+            Notice::Opened => self.open = true,
             Notice::Closed { reason } => self.events.closed(reason.as_str()),
         }
     }
@@ -169,7 +173,7 @@ mod tests {
     use crate::outbox::{Next, QueueLimits, outbox};
 
     fn delivery() -> Delivery {
-        Delivery::new(SessionId::new("s").unwrap(), Workspace::default(), None, 50)
+        Delivery::new(SessionId::new("s").unwrap(), Workspace::default(), None, 50, true)
     }
 
     fn connection(delivery: &mut Delivery, conn: u64, principal: Option<&str>) -> crate::outbox::Queue {

@@ -3,7 +3,6 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use mpac_core::{Coordinator, IdSource, SessionConfig};
 use mpac_wire::SessionId;
@@ -12,61 +11,63 @@ use tokio::sync::Semaphore;
 
 use super::Session;
 use super::deliver::Delivery;
-use super::door::Door;
 use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
 use crate::clock;
 use crate::error::Error;
+use crate::registry::Tenancy;
 use crate::workspace::Workspace;
 use crate::workspace::write_back::Mirror;
 use crate::workspace::writer::Writer;
 
-/// What a session starts from.
-pub(crate) struct Setup<'a> {
-    pub(crate) id: SessionId,
-    pub(crate) settings: &'a Settings,
-    pub(crate) workspace: Workspace,
-    /// Whether it outlives its connections; set when it is opened.
-    pub(crate) keep: Arc<AtomicBool>,
-    /// For a session that somebody has to open first: how many may be open.
-    pub(crate) places: Option<Arc<Semaphore>>,
+/// What every session of a server starts from; one that could not be opened is refused when it is made.
+#[derive(Debug)]
+pub(crate) struct Template {
+    config: SessionConfig,
+    workspace: Workspace,
+    write_back: bool,
 }
 
-impl Setup<'_> {
+impl Template {
     /// # Errors
     /// When the core refuses the configuration, or the role policy cannot be read.
-    pub(crate) fn open(self) -> Result<Session, Error> {
-        let config = config(self.settings, self.id, &self.workspace)?;
-        let core = coordinator(config.clone())?;
-        let mirror = if self.settings.write_back { Mirror::of(&self.workspace) } else { None };
-        let delivery = Delivery::new(
-            config.session_id.clone(),
-            self.workspace,
-            mirror.map(Writer::start),
-            self.settings.max_frame_bytes as usize,
-        );
-        let door = self.places.map(|places| Door { config, places, keep: self.keep });
-        Ok(Session { core, door, place: None, delivery })
+    pub(crate) fn new(settings: &Settings, workspace: Workspace) -> Result<Self, Error> {
+        let config = config(settings, &workspace)?;
+        coordinator(config.clone())?;
+        Ok(Self { config, workspace, write_back: settings.write_back })
+    }
+
+    /// A session that exists from now on, or, where `places` counts the open ones, from its first accepted HELLO (D-031).
+    ///
+    /// # Errors
+    /// When the core refuses the configuration.
+    pub(crate) fn session(
+        &self,
+        id: SessionId,
+        places: Option<Arc<Semaphore>>,
+        tenancy: Tenancy,
+    ) -> Result<Session, Error> {
+        let mut config = self.config.clone();
+        config.session_id = id.clone();
+        config.opens_with_hello = places.is_some();
+        let (open, max_frame) = (!config.opens_with_hello, config.limits.max_bytes);
+        let mirror = if self.write_back { Mirror::of(&self.workspace) } else { None };
+        let delivery = Delivery::new(id, self.workspace.clone(), mirror.map(Writer::start), max_frame, open);
+        let limits = config.limits.clone();
+        Ok(Session { core: coordinator(config)?, places, place: None, limits, tenancy, delivery })
     }
 }
 
-/// Whether a session can be opened with these settings, for servers that open none at the start.
-///
-/// # Errors
-/// As for [`Setup::open`].
-pub(crate) fn check(settings: &Settings) -> Result<(), Error> {
-    let id = SessionId::new(DEFAULT_SESSION).map_err(|error| Error::Session(error.to_string()))?;
-    coordinator(config(settings, id, &Workspace::default())?).map(drop)
-}
-
-pub(super) fn coordinator(config: SessionConfig) -> Result<Coordinator, Error> {
+fn coordinator(config: SessionConfig) -> Result<Coordinator, Error> {
     // The standard library's hash keys are random: enough for ids, which need to differ and not to be secret.
     let seed = RandomState::new().hash_one(());
     Coordinator::new(config, IdSource::new(seed), clock::now())
         .map_err(|error| Error::Session(error.to_string()))
 }
 
-fn config(settings: &Settings, id: SessionId, workspace: &Workspace) -> Result<SessionConfig, Error> {
+fn config(settings: &Settings, workspace: &Workspace) -> Result<SessionConfig, Error> {
+    let id = settings.session.as_deref().unwrap_or(DEFAULT_SESSION);
+    let id = SessionId::new(id).map_err(|error| Error::Session(format!("--session: {error}")))?;
     let mut config = SessionConfig::new(id);
     config.level = settings.protocol_level;
     config.security_profile = settings.security_profile.clone();

@@ -95,6 +95,16 @@ async fn a_frame_over_the_limit_closes_with_1009_and_one_of_the_limit_does_not()
 }
 
 #[tokio::test]
+async fn binary_frames_over_the_limit_close_with_1009_whatever_they_hold() {
+    for byte in [b'x', 0xff] {
+        let mut rig = rig(PATIENT);
+        rig.send(Message::Binary(vec![byte; 21].into())).await;
+        assert_eq!(rig.close_code().await, 1009);
+        assert_eq!(*rig.end().await.frames.lock().unwrap(), []);
+    }
+}
+
+#[tokio::test]
 async fn a_frame_that_was_never_read_whole_closes_with_1009_too() {
     let mut rig = rig(PATIENT);
     rig.peer.send(Err(Lost::TooLarge)).await.unwrap();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use ignore::{DirEntry, WalkBuilder};
 
@@ -21,19 +22,66 @@ pub struct Skipped {
     pub reason: String,
 }
 
-/// Reads every text file below `dir` whose content fits into a frame of `max_frame` bytes, and names those it leaves out.
+/// How much is shared. D-134.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of a frame, into which a file has to fit.
+    pub frame: usize,
+    /// Bytes of all files together.
+    pub total: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { frame: 1_048_576, total: 268_435_456 }
+    }
+}
+
+/// How far the loading is, for whoever waits for it, and whether anybody does.
+#[derive(Debug, Default)]
+pub struct Progress {
+    files: AtomicU64,
+    bytes: AtomicU64,
+    abandoned: AtomicBool,
+}
+
+impl Progress {
+    /// Files read so far, and the bytes in them.
+    #[must_use]
+    pub fn so_far(&self) -> (u64, u64) {
+        (self.files.load(Relaxed), self.bytes.load(Relaxed))
+    }
+
+    /// Nobody wants the result any more: the loading ends with what it has.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Relaxed);
+    }
+
+    /// Counts a file; gives the bytes of all.
+    fn count(&self, bytes: usize) -> u64 {
+        self.files.fetch_add(1, Relaxed);
+        self.bytes.fetch_add(bytes as u64, Relaxed) + bytes as u64
+    }
+}
+
+/// Reads every text file below `dir` that fits into a frame, and names those it leaves out. Blocks.
 ///
 /// Ignored files are not named: nobody expects them. Symbolic links are named and never followed.
 ///
 /// # Errors
-/// [`Error::Workspace`] when `dir` itself is no readable directory.
-pub fn load(dir: &Path, max_frame: usize) -> Result<(Workspace, Vec<Skipped>), Error> {
+/// [`Error::Workspace`] when `dir` itself is no readable directory, [`Error::WorkspaceTooLarge`] when there is more text
+/// than `limits` allow.
+pub fn load(dir: &Path, limits: &Limits, progress: &Progress) -> Result<(Workspace, Vec<Skipped>), Error> {
     let root = dir.canonicalize().map_err(|source| Error::workspace(dir, source))?;
     // A file in the place of the directory, or one that may not be read, fails here and not halfway.
     fs::read_dir(&root).map_err(|source| Error::workspace(dir, source))?;
     let mut files = BTreeMap::new();
     let mut skipped = Vec::new();
     for entry in walk(&root) {
+        if progress.abandoned.load(Relaxed) {
+            break;
+        }
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
@@ -46,10 +94,13 @@ pub fn load(dir: &Path, max_frame: usize) -> Result<(Workspace, Vec<Skipped>), E
             continue;
         }
         match shared_name(relative).ok_or_else(|| "its name cannot be shared".to_owned()).and_then(|name| {
-            let file = read(&entry, &name, max_frame)?;
+            let file = read(&entry, &name, limits.frame)?;
             Ok((name, file))
         }) {
             Ok((name, file)) => {
+                if progress.count(file.content.len()) > limits.total {
+                    return Err(Error::WorkspaceTooLarge { path: dir.to_owned(), limit: limits.total });
+                }
                 files.insert(name, file);
             }
             Err(reason) => skipped.push(Skipped { path: relative.display().to_string(), reason }),

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use tempfile::{TempDir, tempdir};
 
-use super::load::{Skipped, load};
+use super::load::{self, Limits, Progress, Skipped};
 use super::write_back::{Mirror, Outcome, Refused};
 use super::{File, Workspace};
+use crate::error::Error;
 
 const FRAME: usize = 1_048_576;
 
@@ -21,8 +22,12 @@ fn dir_with(files: &[(&str, &str)]) -> TempDir {
     dir
 }
 
+fn load(dir: &Path) -> Result<(Workspace, Vec<Skipped>), Error> {
+    load::load(dir, &Limits::default(), &Progress::default())
+}
+
 fn loaded(dir: &TempDir) -> (Workspace, Vec<Skipped>) {
-    load(dir.path(), FRAME).unwrap()
+    load(dir.path()).unwrap()
 }
 
 fn names(workspace: &Workspace) -> Vec<&str> {
@@ -76,7 +81,7 @@ fn gitignore_rules_and_the_reference_s_list_leave_files_out_silently() {
 #[test]
 fn rules_outside_the_directory_do_not_reach_into_it() {
     let outer = dir_with(&[(".gitignore", "*"), ("inner/a.py", "x")]);
-    let (workspace, _) = load(&outer.path().join("inner"), FRAME).unwrap();
+    let (workspace, _) = load(&outer.path().join("inner")).unwrap();
     assert_eq!(names(&workspace), ["a.py"]);
 }
 
@@ -115,15 +120,40 @@ fn symbolic_links_are_named_and_not_followed() {
 }
 
 #[test]
+fn more_text_than_may_be_held_in_memory_is_refused_with_the_limit_and_the_option() {
+    let dir =
+        dir_with(&[("a.txt", "12345"), ("b.txt", "67890"), ("ignored.log", "x"), (".gitignore", "*.log")]);
+    let with = |total| {
+        let limits = Limits { total, ..Limits::default() };
+        load::load(dir.path(), &limits, &Progress::default())
+    };
+    assert_eq!(names(&with(10).unwrap().0), ["a.txt", "b.txt"]);
+    let error = with(9).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    let line = error.to_string();
+    assert!(line.contains("more than 9 bytes") && line.contains("--max-workspace-bytes"), "{line}");
+}
+
+#[test]
+fn an_abandoned_load_ends_early_and_a_whole_one_has_counted() {
+    let dir = dir_with(&[("a.txt", "12345"), ("b.txt", "é")]);
+    let progress = Progress::default();
+    load::load(dir.path(), &Limits::default(), &progress).unwrap();
+    assert_eq!(progress.so_far(), (2, 7));
+    progress.abandon();
+    assert_eq!(names(&load::load(dir.path(), &Limits::default(), &progress).unwrap().0), [""; 0]);
+}
+
+#[test]
 fn a_directory_that_is_none_is_named_with_the_remedy() {
-    let missing = load(Path::new("no/such/dir"), FRAME).unwrap_err();
+    let missing = load(Path::new("no/such/dir")).unwrap_err();
     assert_eq!(
         missing.to_string(),
         "workspace no/such/dir: there is no such directory; create it or name another with --workspace"
     );
     assert_eq!(missing.exit_code(), 2);
     let dir = dir_with(&[("a.txt", "x")]);
-    let error = load(&dir.path().join("a.txt"), FRAME).unwrap_err().to_string();
+    let error = load(&dir.path().join("a.txt")).unwrap_err().to_string();
     assert!(error.contains("this is not a directory"), "{error}");
 }
 
@@ -205,7 +235,7 @@ fn a_file_that_already_holds_the_commit_is_left_alone() {
 #[test]
 fn nothing_is_written_outside_or_into_ignored_places() {
     let outer = dir_with(&[("ws/a.py", "x"), ("ws/f.txt", "x")]);
-    let mut mirror = Mirror::of(&load(&outer.path().join("ws"), FRAME).unwrap().0).unwrap();
+    let mut mirror = Mirror::of(&load(&outer.path().join("ws")).unwrap().0).unwrap();
     let absolute = outer.path().join("abs.txt").display().to_string();
     for name in ["../x", "a/../../x", absolute.as_str(), "", "a\\b", "a//b"] {
         assert!(matches!(mirror.write(name, &file("evil")), Err(Refused::Outside)), "{name}");

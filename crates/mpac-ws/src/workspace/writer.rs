@@ -1,7 +1,7 @@
 //! The task that writes commits back, so that a slow disk never holds up a session.
 //!
 //! A file that changes again before it was written is written once, with the newer content: what waits is bounded by the
-//! number of files, not of commits.
+//! number of files, not of commits. What cannot be written is tried again with the next commit, and once more at the end.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -13,12 +13,13 @@ use tracing::{debug, error, warn};
 
 use super::File;
 use super::write_back::{Mirror, Outcome};
+use crate::error::Unwritten;
 
 /// Hands commits to the task; [`Writer::finish`] waits for the last of them.
 #[derive(Debug)]
 pub(crate) struct Writer {
     waiting: Arc<Waiting>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Vec<Unwritten>>,
 }
 
 #[derive(Debug, Default)]
@@ -44,12 +45,10 @@ impl Writer {
         self.waiting.with(|state| state.files.insert(path.to_owned(), file));
     }
 
-    /// Writes what still waits and stops.
-    pub(crate) async fn finish(self) {
+    /// Writes what still waits and stops; gives what could not be written.
+    pub(crate) async fn finish(self) -> Vec<Unwritten> {
         self.waiting.with(|state| state.last = true);
-        if let Err(error) = self.task.await {
-            error!("write-back stopped early: {error}");
-        }
+        self.task.await.unwrap_or_else(|error| vec![stopped_early(&error)])
     }
 }
 
@@ -66,59 +65,133 @@ impl Waiting {
     }
 }
 
-async fn run(mut mirror: Mirror, waiting: Arc<Waiting>) {
+/// What was tried and failed, with the reason that was logged.
+type Failed = BTreeMap<String, (File, String)>;
+
+async fn run(mut mirror: Mirror, waiting: Arc<Waiting>) -> Vec<Unwritten> {
+    let mut failed = Failed::new();
     loop {
-        let (files, last) = waiting.take();
-        if files.is_empty() {
-            if last {
-                return;
-            }
+        let (mut files, last) = waiting.take();
+        if files.is_empty() && !last {
             waiting.changed.notified().await;
             continue;
         }
+        for (path, (file, _)) in &failed {
+            files.entry(path.clone()).or_insert_with(|| file.clone());
+        }
         let written = spawn_blocking(move || {
-            for (path, file) in &files {
-                write(&mut mirror, path, file);
+            for (path, file) in files {
+                write(&mut mirror, path, file, &mut failed);
             }
-            mirror
+            (mirror, failed)
         });
         match written.await {
-            Ok(back) => mirror = back,
-            Err(error) => return error!("write-back stopped: {error}"),
+            Ok(back) => (mirror, failed) = back,
+            Err(error) => return vec![stopped_early(&error)],
+        }
+        // Nothing is put after the last, and what was put before it has been taken with it.
+        if last {
+            return failed.into_iter().map(|(path, (_, reason))| Unwritten { path, reason }).collect();
         }
     }
 }
 
-fn write(mirror: &mut Mirror, path: &str, file: &File) {
-    match mirror.write(path, file) {
+fn write(mirror: &mut Mirror, path: String, file: File, failed: &mut Failed) {
+    let before = failed.remove(&path);
+    match mirror.write(&path, &file) {
         Ok(Outcome::Written) => debug!("wrote {path} {}", file.state_ref),
         Ok(Outcome::KeptTheirs { beside }) => warn!(
             "{path} was changed in the directory meanwhile and is kept; the commit was written beside it as {beside}: merge \
              the two by hand"
         ),
-        Err(refused) => error!("{path} was committed but not written: {refused}"),
+        Err(refused) => {
+            let reason = refused.to_string();
+            // A retry that fails like the try before is no news.
+            if before.is_none_or(|(tried, said)| tried.state_ref != file.state_ref || said != reason) {
+                error!("{path} was committed but not written, and will be tried again: {reason}");
+            }
+            failed.insert(path, (file, reason));
+        }
     }
+}
+
+/// A bug of ours; which files it left unwritten is not known.
+fn stopped_early(error: &tokio::task::JoinError) -> Unwritten {
+    error!("write-back stopped: {error}");
+    Unwritten { path: "*".to_owned(), reason: format!("internal fault: {error}") }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::load::load;
+    use super::super::load::{Limits, Progress, load};
     use super::*;
+
+    fn writer(dir: &tempfile::TempDir) -> Writer {
+        let (workspace, _) = load(dir.path(), &Limits::default(), &Progress::default()).unwrap();
+        Writer::start(Mirror::of(&workspace).unwrap())
+    }
 
     #[tokio::test]
     async fn everything_that_was_put_is_on_disk_after_finish() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a.py"), "0").unwrap();
-        let (workspace, _) = load(dir.path(), 1_048_576).unwrap();
-        let writer = Writer::start(Mirror::of(&workspace).unwrap());
+        let writer = writer(&dir);
         for content in ["1", "2", "3"] {
             writer.put("a.py", File::new(content.into()));
         }
         writer.put("../escape.py", File::new("x".into()));
         writer.put("new/b.py", File::new("b".into()));
-        writer.finish().await;
+        let unwritten = writer.finish().await;
         assert_eq!(std::fs::read_to_string(dir.path().join("a.py")).unwrap(), "3");
         assert_eq!(std::fs::read_to_string(dir.path().join("new/b.py")).unwrap(), "b");
         assert!(!dir.path().parent().unwrap().join("escape.py").exists());
+        let reason = "the path leads out of the workspace".to_owned();
+        assert_eq!(unwritten, [Unwritten { path: "../escape.py".to_owned(), reason }]);
+    }
+
+    /// Ends when `path` is written; a test that waits for ever has failed.
+    async fn written(path: &std::path::Path) {
+        while !path.exists() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// A writer that has failed with `d/a.py`: a file stands where its directory has to be.
+    async fn blocked(dir: &tempfile::TempDir) -> Writer {
+        let writer = writer(dir);
+        std::fs::write(dir.path().join("d"), "in the way").unwrap();
+        writer.put("d/a.py", File::new("a".into()));
+        writer.put("z.py", File::new("z".into()));
+        // Written after `d/a.py` was tried: names are taken in order.
+        written(&dir.path().join("z.py")).await;
+        writer
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_written_is_tried_again_with_the_next_commit() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = blocked(&dir).await;
+        std::fs::remove_file(dir.path().join("d")).unwrap();
+        writer.put("e.py", File::new("e".into()));
+        written(&dir.path().join("e.py")).await;
+        assert_eq!(std::fs::read_to_string(dir.path().join("d/a.py")).unwrap(), "a");
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_written_is_tried_a_last_time_at_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = blocked(&dir).await;
+        std::fs::remove_file(dir.path().join("d")).unwrap();
+        assert_eq!(writer.finish().await, []);
+        assert_eq!(std::fs::read_to_string(dir.path().join("d/a.py")).unwrap(), "a");
+    }
+
+    #[tokio::test]
+    async fn what_can_never_be_written_is_named_at_the_end_with_the_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let unwritten = blocked(&dir).await.finish().await;
+        assert_eq!(unwritten.len(), 1);
+        assert_eq!(unwritten[0].path, "d/a.py");
+        assert!(unwritten[0].reason.ends_with("d is no directory"), "{unwritten:?}");
     }
 }

@@ -45,6 +45,32 @@ fn a_mistyped_configuration_key_is_named_with_the_one_that_was_meant() {
 }
 
 #[test]
+fn a_wrong_value_in_the_configuration_file_is_named_with_what_it_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mpac.toml");
+    for (text, named) in [
+        ("port = 70000", "`port`: invalid value '70000'"),
+        ("protocol_level = \"0.1.12\"", "0.1.13, 0.1.14, 0.1.15"),
+        ("session = \"\"", "`session`: invalid value ''"),
+        ("write_back = 3", "`write_back`"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let line = mistake(&["--config", file.to_str().unwrap()]);
+        assert!(line.starts_with(&format!("error: config {}: ", file.display())), "{line}");
+        assert!(line.contains(named), "{line}");
+    }
+}
+
+#[test]
+fn a_workspace_too_large_for_the_memory_is_named_with_the_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.txt"), "12345").unwrap();
+    let line =
+        mistake(&["--port", "0", "--workspace", dir.path().to_str().unwrap(), "--max-workspace-bytes", "4"]);
+    assert!(line.contains("more than 4 bytes") && line.contains("raise --max-workspace-bytes"), "{line}");
+}
+
+#[test]
 fn options_that_make_no_sense_are_named() {
     for (args, named) in [
         (&["--prot", "1"][..], "--port"),
@@ -54,7 +80,10 @@ fn options_that_make_no_sense_are_named() {
         (&["--role-policy", "no-such.json", "--port", "0"], "no-such.json"),
         (&["--role-policy", "{", "--port", "0"], "--role-policy"),
         (&["--write-back"], "--workspace"),
+        (&["--log", "mpac_ws=loud", "--port", "0"], "MPAC_LOG"),
         (&["--session", "", "--port", "0"], "--session"),
+        (&["--session", &"x".repeat(257), "--port", "0"], "1 to 256 bytes"),
+        (&["--multi-session", "--session", "team a/b", "--port", "0"], "\"team a/b\""),
         (&["--heartbeat-interval-sec", "0", "--port", "0"], "heartbeat_interval_sec"),
     ] {
         let line = mistake(args);

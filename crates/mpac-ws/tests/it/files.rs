@@ -6,7 +6,7 @@ use mpac_wire::StateRef;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::rig::{Client, host};
+use crate::rig::{Client, host, patiently};
 
 fn dir_with(files: &[(&str, &str)]) -> TempDir {
     let dir = tempdir().unwrap();
@@ -125,8 +125,7 @@ async fn with_write_back_accepted_commits_are_in_the_directory_when_the_server_h
     commit(&mut alice, "op-1", "a.py", "one\r\n", "two\r\n").await;
     commit(&mut alice, "op-2", "./new/b.py", "", "b").await;
     commit(&mut alice, "op-3", "edited.py", "one", "hello\n").await;
-    commit(&mut alice, "op-4", ".git/hooks/pre-commit", "", "evil").await;
-    for _ in 0..4 {
+    for _ in 0..3 {
         alice.until("FILE_UPDATED").await;
     }
     drop(alice);
@@ -136,5 +135,49 @@ async fn with_write_back_accepted_commits_are_in_the_directory_when_the_server_h
     assert_eq!(text("new/b.py"), "b");
     assert_eq!(text("edited.py"), "by hand");
     assert_eq!(text("edited.py.mpac-5891b5b5"), "hello\n");
+}
+
+#[tokio::test]
+async fn accepted_commits_that_cannot_be_written_are_named_when_the_server_stops() {
+    let dir = dir_with(&[("a.py", "one")]);
+    let host = host(&["--write-back", "--workspace", dir.path().to_str().unwrap()]).await;
+    let mut alice = host.join("agent:alice").await;
+    fs::write(dir.path().join("d"), "in the way").unwrap();
+    commit(&mut alice, "op-1", ".git/hooks/pre-commit", "", "evil").await;
+    commit(&mut alice, "op-2", "d/b.py", "", "b").await;
+    commit(&mut alice, "op-3", "a.py", "one", "two").await;
+    for _ in 0..3 {
+        alice.until("FILE_UPDATED").await;
+    }
+    let stopping = host.stopping();
+    alice.close_code().await;
+    drop(alice);
+    let error = patiently(stopping).await.unwrap().unwrap_err();
+    assert_eq!(error.exit_code(), 1);
+    let line = error.to_string();
+    assert!(line.starts_with("2 accepted commits could not be written"), "{line}");
+    assert!(line.contains("\".git/hooks/pre-commit\" (") && line.contains("\"d/b.py\" ("), "{line}");
+    assert_eq!(fs::read_to_string(dir.path().join("a.py")).unwrap(), "two");
     assert!(!dir.path().join(".git").exists());
+}
+
+#[tokio::test]
+async fn a_stale_commit_under_another_spelling_of_the_name_is_stale_all_the_same() {
+    let dir = dir_with(&[("f", "one")]);
+    let host = host(&["--workspace", dir.path().to_str().unwrap()]).await;
+    let (mut alice, mut bob) = (host.join("agent:alice").await, host.join("agent:bob").await);
+    commit(&mut alice, "op-1", "f", "one", "two").await;
+    bob.until("FILE_UPDATED").await;
+    commit(&mut bob, "op-2", "./f", "one", "three").await;
+    assert_eq!(bob.until("PROTOCOL_ERROR").await["payload"]["error_code"], "STALE_STATE_REF");
+    commit(&mut bob, "op-3", "./f", "", "three").await;
+    assert_eq!(
+        bob.until("PROTOCOL_ERROR").await["payload"]["error_code"],
+        "STALE_STATE_REF",
+        "it is no new file"
+    );
+    assert_eq!(read(&mut bob, "f").await["content"], "two");
+    commit(&mut bob, "op-4", "./f", "two", "three").await;
+    assert_eq!(alice.until("FILE_UPDATED").await["updated_by"], "agent:alice");
+    assert_eq!(alice.until("FILE_UPDATED").await["path"], "f");
 }

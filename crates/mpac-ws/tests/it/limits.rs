@@ -18,6 +18,14 @@ async fn a_frame_of_the_limit_is_read_and_one_byte_more_closes_with_1009() {
 }
 
 #[tokio::test]
+async fn a_binary_frame_over_the_limit_closes_with_1009_text_or_not() {
+    let host = host(&[]).await;
+    let mut client = host.connect("/").await;
+    client.frame(Message::Binary(vec![0xff; 2_000_000].into())).await;
+    assert_eq!(client.close_code().await, 1009);
+}
+
+#[tokio::test]
 async fn more_messages_than_the_rate_allows_close_with_1008() {
     let host = host(&["--rate-per-sec=1", "--rate-burst=5"]).await;
     let mut client = host.connect("/").await;

@@ -6,6 +6,8 @@ mod files;
 mod handshake;
 mod joining;
 mod limits;
+mod program;
+mod refusals;
 mod rig;
 mod sessions;
 mod stopping;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use futures::{SinkExt, StreamExt};
 use mpac_ws::cli::Settings;
+use mpac_ws::error::Error;
 use mpac_ws::server::Server;
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
@@ -26,7 +27,7 @@ pub(crate) async fn patiently<F: Future>(what: F) -> F::Output {
 pub(crate) struct Host {
     pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Result<(), Error>>,
 }
 
 /// Starts a server with `flags` on a free port.
@@ -35,21 +36,18 @@ pub(crate) async fn host(flags: &[&str]) -> Host {
     let server = Server::bind(settings).await.unwrap();
     let address = server.address();
     let (stop, stopped) = oneshot::channel();
-    let task = tokio::spawn(async move {
-        server.run(async { stopped.await.unwrap_or(()) }).await.unwrap();
-    });
+    let task = tokio::spawn(server.run(async { stopped.await.unwrap_or(()) }));
     Host { address, stop, task }
 }
 
 impl Host {
     /// Stops it and waits until it is down, which takes a while longer where a client neither reads nor hangs up.
     pub(crate) async fn stop(self) {
-        let _ = self.stop.send(());
-        patiently(self.task).await.unwrap();
+        patiently(self.stopping()).await.unwrap().unwrap();
     }
 
     /// Begins the stop.
-    pub(crate) fn stopping(self) -> JoinHandle<()> {
+    pub(crate) fn stopping(self) -> JoinHandle<Result<(), Error>> {
         let _ = self.stop.send(());
         self.task
     }
@@ -61,14 +59,7 @@ impl Host {
 
     /// As [`Host::connect`], with a receive buffer of that many bytes.
     pub(crate) async fn connect_with(&self, path: &str, buffer: Option<u32>) -> Client {
-        let socket = TcpSocket::new_v4().unwrap();
-        if let Some(bytes) = buffer {
-            socket.set_recv_buffer_size(bytes).unwrap();
-        }
-        let stream = socket.connect(self.address).await.unwrap();
-        let url = format!("ws://{}{path}", self.address);
-        let (socket, _) = client_async(url, stream).await.unwrap();
-        Client { socket, who: String::new(), session: "default".to_owned(), count: 0 }
+        Client::connect(self.address, path, buffer).await
     }
 
     /// `who`, admitted to the default session.
@@ -88,6 +79,17 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// A connection to `path`, with a receive buffer of that many bytes.
+    pub(crate) async fn connect(address: SocketAddr, path: &str, buffer: Option<u32>) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        if let Some(bytes) = buffer {
+            socket.set_recv_buffer_size(bytes).unwrap();
+        }
+        let stream = socket.connect(address).await.unwrap();
+        let (socket, _) = client_async(format!("ws://{address}{path}"), stream).await.unwrap();
+        Self { socket, who: String::new(), session: "default".to_owned(), count: 0 }
+    }
+
     /// Says HELLO as `who` and gives the answer.
     pub(crate) async fn hello(&mut self, who: &str) -> Value {
         self.who = who.to_owned();
@@ -132,13 +134,17 @@ impl Client {
 
     /// The next text frame.
     pub(crate) async fn next(&mut self) -> Value {
-        loop {
-            match patiently(self.socket.next()).await.expect("the connection ended").unwrap() {
-                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
-                Message::Close(frame) => panic!("closed: {frame:?}"),
-                _ => {}
+        // Patience with the whole of it: the server's pings are no progress.
+        patiently(async {
+            loop {
+                match self.socket.next().await.expect("the connection ended").unwrap() {
+                    Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                    Message::Close(frame) => panic!("closed: {frame:?}"),
+                    _ => {}
+                }
             }
-        }
+        })
+        .await
     }
 
     /// The next frame whose `message_type` or `type` is `kind`.
@@ -154,22 +160,30 @@ impl Client {
     /// Reads to the end: the kinds of what came, and the close code (1006 when there was none).
     pub(crate) async fn rest(&mut self) -> (Vec<String>, u16) {
         let mut kinds = Vec::new();
-        loop {
-            match patiently(self.socket.next()).await {
-                Some(Ok(Message::Text(text))) => {
-                    kinds.push(kind_of(&serde_json::from_str(&text).unwrap()).to_owned())
+        let code = patiently(async {
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Text(text))) => {
+                        kinds.push(kind_of(&serde_json::from_str(&text).unwrap()).to_owned());
+                    }
+                    Some(Ok(Message::Close(frame))) => return frame.map_or(1005, |frame| frame.code.into()),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return 1006,
                 }
-                Some(Ok(Message::Close(frame))) => {
-                    return (kinds, frame.map_or(1005, |frame| frame.code.into()));
-                }
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return (kinds, 1006),
             }
-        }
+        });
+        let code = code.await;
+        (kinds, code)
     }
 
     pub(crate) async fn close_code(&mut self) -> u16 {
         self.rest().await.1
+    }
+
+    /// Hangs up, and waits until the server has let the connection go.
+    pub(crate) async fn hang_up(mut self) {
+        self.frame(Message::Close(None)).await;
+        while let Some(Ok(_)) = patiently(self.socket.next()).await {}
     }
 
     /// That it is still served: asks for the files and waits for them, skipping everything else.

@@ -1,0 +1,141 @@
+//! The interactive mode, with a keyboard that the test plays.
+
+use mpac_agent::brain::scripted::ScriptedBrain;
+use mpac_agent::error::AgentError;
+use mpac_agent::interactive::{self, Keyboard, Typed};
+use mpac_agent::naming::Naming;
+use mpac_agent::task::{TaskOptions, WAIT_LIMIT};
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::fake_coordinator::{Lines, Peer, connected, hello, script};
+
+struct Played {
+    peer: Peer,
+    lines: Lines,
+    keys: mpsc::UnboundedSender<Typed>,
+    ended: JoinHandle<Result<(), AgentError>>,
+}
+
+impl Played {
+    /// A joined agent at its prompt, the workspace already shown.
+    async fn start() -> Self {
+        let lines = Lines::default();
+        let (mut session, history, mut peer) = connected("agent:Bob", &lines).await;
+        let (keys, typed) = mpsc::unbounded_channel();
+        let shown = lines.clone();
+        let ended = tokio::spawn(async move {
+            let (wanted, _asked) = std::sync::mpsc::channel();
+            let mut keyboard = Keyboard::played(wanted, typed, move |line| shown.add(&line), true);
+            session.join(hello()).await?;
+            let mut brain = ScriptedBrain::parse("test".to_owned(), &script(""), history)?;
+            let options = TaskOptions { max_rebase: 2, approver: None, wait_limit: WAIT_LIMIT };
+            let mut naming = Naming::new("Bob");
+            let ended =
+                interactive::run(&mut session, &mut brain, &mut naming, options, &mut keyboard, true).await;
+            session.leave("user_exit".into()).await;
+            ended
+        });
+        peer.take("HELLO").await;
+        peer.welcome().await;
+        peer.answer_list(&["a.py"]).await;
+        Self { peer, lines, keys, ended }
+    }
+
+    fn line(&self, text: &str) {
+        self.keys.send(Typed::Line(text.to_owned())).unwrap();
+    }
+
+    /// A task up to the question whether its diff may be committed: the intent.
+    async fn task_up_to_its_question(&mut self) -> String {
+        self.line("task mend");
+        self.peer.answer_list(&["a.py"]).await;
+        let intent = self.peer.accept_announce(|_| vec![]).await;
+        self.peer.answer_read("a.py", "old").await;
+        self.lines.wait_for("commit this? y or n").await;
+        intent
+    }
+
+    async fn leaves(mut self) {
+        assert_eq!(self.peer.take("GOODBYE").await["payload"]["reason"], "user_exit");
+        assert!(self.peer.next().await.is_none());
+        self.ended.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn files_are_shown_a_task_is_approved_and_quit_leaves() {
+    let mut played = Played::start().await;
+    played.lines.wait_for("workspace: 1 file").await;
+    played.line("view a.py");
+    played.peer.answer_read("a.py", "one\ntwo\n").await;
+    played.lines.wait_for("    1  one\n    2  two\n").await;
+    let intent = played.task_up_to_its_question().await;
+    assert!(played.lines.text().contains("-old\n"), "the diff comes before the question");
+    played.line("maybe");
+    played.lines.wait_for("y commits, n stops the task").await;
+    assert!(played.peer.said("OP_COMMIT").is_empty());
+    played.line("y");
+    played.peer.accept_commit("new").await;
+    played.peer.accept_withdraw(&intent).await;
+    played.lines.wait_for("done: a.py committed").await;
+    played.line("quit");
+    played.leaves().await;
+}
+
+#[tokio::test]
+async fn what_others_do_shows_while_the_prompt_waits() {
+    let mut played = Played::start().await;
+    let announce = json!({"intent_id": "i-alice", "objective": "mend it too",
+        "scope": {"kind": "file_set", "resources": ["a.py"]}});
+    played.peer.other("agent:Alice", "INTENT_ANNOUNCE", announce).await;
+    played.lines.wait_for(">> agent:Alice announced: mend it too [a.py]").await;
+    played.line("who");
+    played.lines.wait_for("  agent:Alice: mend it too [a.py]").await;
+    played.keys.send(Typed::End).unwrap();
+    played.leaves().await;
+}
+
+#[tokio::test]
+async fn a_no_commits_nothing_and_the_prompt_comes_back() {
+    let mut played = Played::start().await;
+    let intent = played.task_up_to_its_question().await;
+    played.line("n");
+    played.peer.accept_withdraw(&intent).await;
+    played.lines.wait_for("the change was not approved").await;
+    played.line("files");
+    played.peer.answer_list(&["a.py"]).await;
+    played.line("quit");
+    played.leaves().await;
+}
+
+#[tokio::test]
+async fn an_interrupt_cancels_the_task_and_not_the_program() {
+    let mut played = Played::start().await;
+    played.task_up_to_its_question().await;
+    played.keys.send(Typed::Interrupt).unwrap();
+    assert_eq!(played.peer.take("INTENT_WITHDRAW").await["payload"]["reason"], "cancelled");
+    played.lines.wait_for("cancelled; what was committed stays").await;
+    played.line("quit");
+    played.leaves().await;
+}
+
+#[tokio::test]
+async fn a_resolution_that_comes_with_the_last_answers_does_not_end_the_program() {
+    let mut played = Played::start().await;
+    let intent = played.task_up_to_its_question().await;
+    played.line("y");
+    let commit = played.peer.take("OP_COMMIT").await;
+    played.peer.relay(&commit).await;
+    let resolution = json!({"resolution_id": "r", "conflict_id": "c1", "decision": "rejected",
+        "outcome": {"rejected": [intent]}});
+    played.peer.other("human:Olga", "RESOLUTION", resolution).await;
+    played.peer.answer_read("a.py", "new").await;
+    played.peer.accept_withdraw(&intent).await;
+    played.lines.wait_for("done: a.py committed").await;
+    played.line("files");
+    played.peer.answer_list(&["a.py"]).await;
+    played.line("quit");
+    played.leaves().await;
+}

@@ -1,0 +1,64 @@
+//! `wss://`: the handshake with a real TLS server, and a certificate that nobody vouches for.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::PrivateKeyDer;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::process::start;
+use crate::program::script_file;
+
+/// A server for one connection with a certificate of its own: its address, the certificate's file, and the first frame.
+async fn serving(test: &str) -> (String, PathBuf, tokio::task::JoinHandle<Option<Value>>) {
+    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.pem"));
+    std::fs::write(&file, issued.cert.pem()).unwrap();
+    let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![issued.cert.der().clone()], key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("wss://localhost:{}", listener.local_addr().unwrap().port());
+    let first = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.ok()?;
+        let mut socket = tokio_tungstenite::accept_async(stream).await.ok()?;
+        let frame = socket.next().await?.ok()?;
+        serde_json::from_str(frame.to_text().ok()?).ok()
+    });
+    (url, file, first)
+}
+
+#[tokio::test]
+async fn hello_goes_out_over_tls() {
+    let (url, trusted, first) = serving("tls").await;
+    let script = script_file("tls", &crate::fake_coordinator::script(""));
+    let environment = [("SSL_CERT_FILE", trusted.to_str().unwrap())];
+    let ended = start(&[&url, "--script", script.to_str().unwrap(), "--task", "mend"], &environment, "");
+    let hello = first.await.unwrap();
+    assert_eq!(hello.map(|hello| hello["message_type"].clone()), Some("HELLO".into()));
+    let (code, output) = ended.await.unwrap();
+    assert_eq!(code, Some(1), "the server hangs up after HELLO: {output}");
+    assert!(output.contains("the connection to the coordinator ended"), "{output}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_refused() {
+    let ((url, _, first), (_, another, _)) = (serving("tls_unknown").await, serving("tls_another").await);
+    let script = script_file("tls_unknown", &crate::fake_coordinator::script(""));
+    let environment = [("SSL_CERT_FILE", another.to_str().unwrap())];
+    let ended = start(&[&url, "--script", script.to_str().unwrap(), "--task", "mend"], &environment, "");
+    let (code, output) = ended.await.unwrap();
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("TLS:") && output.contains("certificate"), "{output}");
+    assert_eq!(first.await.unwrap(), None);
+}
