@@ -1,8 +1,10 @@
 //! The conflict and governance layers: who is in whose way, and who decides.
 
 pub(super) mod ack;
+mod dependency;
 pub(super) mod detect;
 pub(super) mod escalate;
+mod found;
 pub(super) mod report;
 pub(super) mod resolve;
 

@@ -13,7 +13,7 @@ use super::super::governance::timeout;
 use super::super::outbox::Outbox;
 use super::super::records::Conflict;
 use super::super::state::Session;
-use super::detect::audience;
+use super::found::audience;
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::scope::overlap;

@@ -1,0 +1,127 @@
+//! A conflict that was found: registered, and told to those it concerns (CON-01, CON-05).
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use mpac_wire::names::{BasisKind, ConflictCategory, Severity};
+use mpac_wire::payload::{Basis, ConflictReport};
+use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, Raw, Watermark};
+
+use super::super::gate::sorted;
+use super::super::governance::timeout;
+use super::super::outbox::Outbox;
+use super::super::records::{Conflict, Side};
+use super::super::state::Session;
+use crate::config::ReportAudience;
+use crate::output::Recipients;
+use crate::scope::Overlap;
+use crate::table::conflict::State;
+
+/// A conflict that is about to be registered.
+pub(super) struct Found {
+    pub(super) category: ConflictCategory,
+    pub(super) severity: Severity,
+    pub(super) kind: BasisKind,
+    pub(super) rule: &'static str,
+    pub(super) description: String,
+    pub(super) principals: Vec<PrincipalId>,
+    pub(super) intents: Vec<IntentId>,
+    pub(super) ops: Vec<OpId>,
+    pub(super) a: Option<Side>,
+    pub(super) b: Option<Side>,
+    /// What they overlap in, for overlaps of scopes.
+    pub(super) part: Option<Overlap>,
+    /// Which files and symbols, for dependencies.
+    pub(super) dependency: Option<Raw>,
+}
+
+impl Found {
+    /// Between two intents, the newer one first; `common` goes on after their names.
+    pub(super) fn between(
+        session: &Session,
+        (new, old): (&IntentId, &IntentId),
+        category: ConflictCategory,
+        (kind, rule): (BasisKind, &'static str),
+        common: &str,
+    ) -> Option<Self> {
+        let owner = |id: &IntentId| session.intents.get(id).map(|record| record.owner.clone());
+        let (a, b) = (owner(new)?, owner(old)?);
+        Some(Self {
+            category,
+            severity: Severity::Medium,
+            kind,
+            rule,
+            description: alloc::format!("{new} of {a} and {old} of {b} {common}"),
+            principals: sorted([a.clone(), b.clone()]),
+            intents: [new.clone(), old.clone()].into(),
+            ops: Vec::new(),
+            a: Some((a, Some(new.clone()))),
+            b: Some((b, Some(old.clone()))),
+            part: None,
+            dependency: None,
+        })
+    }
+}
+
+/// Registers a conflict and tells those it concerns. `*_a` is the newer side, `*_b` the older (`spec/wire.md` §6.18).
+pub(super) fn report(session: &mut Session, out: &mut Outbox, found: Found) {
+    // A UUID's text is never empty.
+    let id = ConflictId::new(session.ids.next_uuid()).unwrap_or_else(|_| unreachable!("a UUID is not empty"));
+    let mut basis = Basis::new();
+    basis.kind = Some(found.kind);
+    basis.rule_id = Some(found.rule.to_owned());
+    let based_on = Watermark::lamport(session.lamport.value());
+    let mut message = ConflictReport::new(id.clone(), found.category.clone(), found.severity.clone());
+    message.related_intents = Some(found.intents.clone());
+    message.related_ops = Some(found.ops.clone());
+    message.basis = Some(basis.clone());
+    message.based_on_watermark = Some(based_on.clone());
+    message.description = Some(found.description.clone());
+    message.principal_a = found.a.as_ref().map(|(principal, _)| principal.clone());
+    message.principal_b = found.b.as_ref().map(|(principal, _)| principal.clone());
+    message.intent_a = found.a.as_ref().and_then(|(_, intent)| intent.clone());
+    message.intent_b = found.b.as_ref().and_then(|(_, intent)| intent.clone());
+    message.involved_principals = Some(found.principals.clone());
+    message.dependency_detail = found.dependency;
+    let to = audience(session, &found.principals);
+    let message_id = out.send(session, to, message);
+    let conflict = id.clone();
+    session.register_conflict(Conflict {
+        id,
+        category: found.category,
+        severity: found.severity,
+        basis,
+        based_on,
+        description: found.description,
+        intents: found.intents,
+        ops: found.ops,
+        principals: found.principals,
+        a: found.a,
+        b: found.b,
+        part: found.part,
+        state: State::Open,
+        created_at: session.now,
+        report: Some(message_id),
+        acks: Vec::new(),
+        escalated: None,
+        resolution: None,
+        timeout_at: None,
+        freeze: None,
+        sequence: 0,
+    });
+    timeout::arm(session, &conflict);
+}
+
+/// The principals in it, and those who could settle it (D-108).
+pub(super) fn audience(session: &Session, involved: &[PrincipalId]) -> Recipients {
+    let governing =
+        || session.members.iter().filter(|(_, member)| member.governs()).map(|(id, _)| id.clone());
+    match session.config.conflict_report_audience {
+        ReportAudience::Involved => Recipients::Only(involved.to_vec()),
+        ReportAudience::InvolvedAndGovernance => {
+            Recipients::Only(sorted(involved.iter().cloned().chain(governing())))
+        }
+        ReportAudience::All => Recipients::All,
+    }
+}
