@@ -1,9 +1,10 @@
 //! One `match` from message to rule, and one from deadline to rule.
 
+use mpac_wire::names::ErrorCode;
 use mpac_wire::{Message, Timestamp};
 
 use super::deadlines::Cause;
-use super::gate::Facts;
+use super::gate::{self, Facts};
 use super::outbox::Outbox;
 use super::state::Session;
 use super::{cascade, conflict, governance, intent, operation, session as layer};
@@ -61,7 +62,11 @@ pub(super) fn message(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>
         Message::ConflictAck(payload) => conflict::ack::handle(session, out, facts, &payload)?,
         Message::ConflictEscalate(payload) => conflict::escalate::handle(session, out, facts, &payload)?,
         Message::Resolution(payload) => conflict::resolve::handle(session, out, facts, payload)?,
-        // Participants' errors are for the log (ERR-03).
+        // A participant that may have missed something gets the session as it stands (LAM-22, D-029).
+        Message::ProtocolError(error) if error.error_code == ErrorCode::CausalGap => {
+            gate::summarise(session, out, facts.conn);
+        }
+        // Participants' other errors are for the log (ERR-03).
         Message::ProtocolError(_) => {}
         // The gate has sent these elsewhere: HELLO to its own rule, the coordinator's types away.
         Message::Hello(_)

@@ -239,15 +239,18 @@ fn refused_hello(session: &mut Session, out: &mut Outbox, conn: ConnId) {
 
 /// The shared workspace is the host's; the summary is ours (SRV-11). In the open profile anybody may ask (D-126).
 fn beside_the_protocol(session: &Session, out: &mut Outbox, conn: ConnId, request: Request) {
-    out.0.push(match request {
-        Request::SessionSummary => {
-            let view = View::new(session);
-            let summary = if session.unopened { view.not_found() } else { view.summary() };
-            let answer = SessionSummaryResponse::new(SidebandType::SessionSummaryResponse, summary);
-            Output::Answer { conn, text: sideband::to_json(&answer).into() }
-        }
-        request => Output::Workspace { conn, request },
-    });
+    match request {
+        Request::SessionSummary => summarise(session, out, conn),
+        request => out.0.push(Output::Workspace { conn, request }),
+    }
+}
+
+/// Tells one connection how the session stands.
+pub(super) fn summarise(session: &Session, out: &mut Outbox, conn: ConnId) {
+    let view = View::new(session);
+    let summary = if session.unopened { view.not_found() } else { view.summary() };
+    let answer = SessionSummaryResponse::new(SidebandType::SessionSummaryResponse, summary);
+    out.0.push(Output::Answer { conn, text: sideband::to_json(&answer).into() });
 }
 
 /// Everybody in `principals`, sorted and once.

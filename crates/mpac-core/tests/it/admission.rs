@@ -332,3 +332,17 @@ fn a_type_that_is_unknown_at_the_session_s_level_is_no_frame_to_anybody() {
         assert_eq!(world.say(name, nonsense).len(), 0);
     }
 }
+
+#[test]
+fn whoever_may_have_missed_something_gets_the_session_as_it_stands() {
+    covers!("LAM-22", "D-029");
+    let mut world = World::of(&["bob"]);
+    world.announce("bob", "i", &["a"]);
+    let gap = mpac_wire::payload::ProtocolError::new(ErrorCode::CausalGap, "what is c?".to_owned());
+    world.say("bob", gap);
+    let [mpac_core::Output::Answer { conn, text }] = &world.steps.last().unwrap().outputs[..] else {
+        panic!()
+    };
+    assert_eq!(*conn, world.people["bob"].0);
+    assert!(text.contains(r#""active_intent_count":1"#));
+}
