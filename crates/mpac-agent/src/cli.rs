@@ -11,8 +11,8 @@ use crate::connection::{Header, Target};
 use crate::error::AgentError;
 
 const AFTER_HELP: &str = "\
-There must be a coordinator to join. `mpac-ws --workspace DIR` (or `cargo run -p mpac-ws -- --workspace DIR`) starts
-one that shares a directory, and prints the address to give here.
+There must be a coordinator to join. This one shares a directory and prints the address to give here:
+  cargo run -p mpac-ws -- --workspace DIR
 
 Examples:
   One task, then leave:

@@ -219,8 +219,11 @@ fn show_people(session: &mut Session) {
             if about.is_empty() { format!("  {person}") } else { format!("  {person}: {}", about.join("; ")) }
         })
         .collect();
-    let heading =
-        if lines.is_empty() { "nobody else has spoken since you joined" } else { "heard since you joined:" };
+    let heading = if lines.is_empty() {
+        "nobody who spoke since you joined is still here"
+    } else {
+        "heard since you joined:"
+    };
     session.console().say(Style::Bold, heading);
     for line in lines {
         session.console().say(Style::Plain, &line);

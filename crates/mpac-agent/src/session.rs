@@ -117,7 +117,10 @@ impl Session {
     /// [`AgentError::Refused`] with the coordinator's reason, [`AgentError::NoAnswer`], [`AgentError::Lost`],
     /// [`AgentError::StateRefFormat`] when this agent could not name the state of a file there.
     pub async fn join(&mut self, hello: Message) -> Result<(), AgentError> {
-        let id = self.link.say(hello, "HELLO").await?;
+        let id = match self.link.say(hello, "HELLO").await {
+            Ok(id) => id,
+            Err(error) => return Err(self.with_reason(error)),
+        };
         self.watch(id, Subject::None);
         let limit = self.answer_limit;
         let answered = async {

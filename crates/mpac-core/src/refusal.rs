@@ -28,7 +28,9 @@ pub enum Refusal {
     #[error("version {0:?} is not supported; this session speaks 0.1.x")]
     VersionMismatch(String),
     /// The message belongs to another session.
-    #[error("this connection belongs to session {expected:?}, the message to {found:?}")]
+    #[error(
+        "this connection belongs to session {expected:?}, the message to {found:?}; join session {expected:?} here, or another one at its own address"
+    )]
     ForeignSession {
         /// The session of the connection.
         expected: SessionId,
@@ -56,7 +58,9 @@ pub enum Refusal {
         claimed: PrincipalId,
     },
     /// Somebody else is here under this name.
-    #[error("{0} is here already, from another process; choose another principal_id or leave there first")]
+    #[error(
+        "{0} is here already, from another process; leave there first, or join under another name (principal_id)"
+    )]
     PrincipalTaken(PrincipalId),
     /// The Lamport value is none.
     #[error("{0}")]

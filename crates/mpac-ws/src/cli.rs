@@ -109,7 +109,7 @@ pub struct Settings {
     #[arg(long, value_name = "PROFILE", default_value = "core", value_parser = listed!(ComplianceProfile),
           help_heading = "Session")]
     pub compliance_profile: ComplianceProfile,
-    /// Who may join: anybody who reaches the port (open), or only with credentials
+    /// Who may join: anybody who reaches the port (open). The other two are refused for now: credentials are not built yet
     #[arg(long, value_name = "PROFILE", default_value = "open", value_parser = listed!(SecurityProfile),
           help_heading = "Session")]
     pub security_profile: SecurityProfile,

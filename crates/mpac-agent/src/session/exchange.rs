@@ -50,6 +50,18 @@ impl Session {
         self.absorb(arrival)
     }
 
+    /// A connection that is gone has said why, among what has not been taken yet: that is what a person must read.
+    pub(super) fn with_reason(&mut self, error: AgentError) -> AgentError {
+        if matches!(error, AgentError::Lost(_)) {
+            while let Ok(arrival) = self.arrivals.try_recv() {
+                if let Arrival::Ended(why) = arrival {
+                    return AgentError::Lost(why);
+                }
+            }
+        }
+        error
+    }
+
     pub(super) async fn ask(&mut self, request: Request, what: &str) -> Result<Answer, AgentError> {
         let number = self.next_request;
         self.next_request += 1;
@@ -57,7 +69,7 @@ impl Session {
             Request::FileRead { path: Some(path) } => Question::Read(path.clone()),
             _ => Question::List,
         };
-        self.link.ask(request)?;
+        self.link.ask(request).map_err(|error| self.with_reason(error))?;
         self.asked.push_back(Asked { number, question });
         let limit = self.answer_limit;
         let answered = async {
@@ -92,7 +104,10 @@ impl Session {
         barrier: Request,
         subject: Subject,
     ) -> Result<(Heard, Answer), AgentError> {
-        let id = self.link.say(message, what).await?;
+        let id = match self.link.say(message, what).await {
+            Ok(id) => id,
+            Err(error) => return Err(self.with_reason(error)),
+        };
         self.watch(id, subject);
         let answer = self.ask(barrier, what).await;
         let heard = self.watched.take().map(|watched| watched.heard).unwrap_or_default();

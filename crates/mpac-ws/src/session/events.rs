@@ -25,7 +25,8 @@ impl Events {
     }
 
     pub(super) fn left(&self, who: &PrincipalId, here: usize) {
-        self.line(&format!("{} left ({here} here)", shown(who.as_str())));
+        // After a goodbye, or without one: then what it announced stays until it is back or counts as unavailable.
+        self.line(&format!("{} is disconnected ({here} here)", shown(who.as_str())));
     }
 
     pub(super) fn closed(&self, reason: &str) {

@@ -18,7 +18,7 @@ pub(in super::super) fn silent(session: &mut Session, out: &mut Outbox, principa
     member.available = false;
     let last_message = member.last_message.clone();
     let text = alloc::format!(
-        "{principal} was not heard for {} seconds; its intents are suspended",
+        "{principal} was not heard for {} seconds; what it announced is suspended until it is back",
         session.config.unavailability_timeout()
     );
     let mut error = ProtocolError::new(ErrorCode::ParticipantUnavailable, text);
