@@ -27,6 +27,18 @@ pub(crate) fn dispute(config: SessionConfig) -> World {
     world
 }
 
+/// Alice and Bob on x, each under an intent of their own name, Bob's the more urgent.
+fn unequal() -> World {
+    let mut world = World::with(patient());
+    for (name, priority) in [("alice", Priority::Normal), ("bob", Priority::High)] {
+        world.join(name, &[Role::Contributor]);
+        let mut announce = IntentAnnounce::new(intent(name), "o".into(), Scope::files(["x"]));
+        announce.priority = Some(priority);
+        world.say(name, announce);
+    }
+    world
+}
+
 fn lines(deliveries: &[Delivery]) -> Vec<String> {
     heard(deliveries, "alice")
 }
@@ -132,13 +144,7 @@ fn an_arbiter_is_asked_first_and_again_in_phase_two() {
 #[test]
 fn in_phase_two_the_more_urgent_intent_passes() {
     covers!("FRZ-10", "FRZ-11", "D-120");
-    let mut world = World::with(patient());
-    for (name, priority) in [("alice", Priority::Normal), ("bob", Priority::High)] {
-        world.join(name, &[Role::Contributor]);
-        let mut announce = IntentAnnounce::new(intent(name), "o".into(), Scope::files(["x"]));
-        announce.priority = Some(priority);
-        world.say(name, announce);
-    }
+    let mut world = unequal();
     world.wait(301.0);
     let commit = |id: &str, who: &str| commit_payload(id, Some(who), "x", "", "n");
     assert_eq!(error(&world.say("bob", commit("o", "bob")), "bob").error_code, ErrorCode::ScopeFrozen);
@@ -209,13 +215,7 @@ fn what_a_freeze_refuses_and_what_stays_possible() {
 #[test]
 fn a_favoured_intent_that_is_over_opens_nothing() {
     covers!("FRZ-10", "D-120");
-    let mut world = World::with(patient());
-    for (name, priority) in [("alice", Priority::Normal), ("bob", Priority::High)] {
-        world.join(name, &[Role::Contributor]);
-        let mut announce = IntentAnnounce::new(intent(name), "o".into(), Scope::files(["x"]));
-        announce.priority = Some(priority);
-        world.say(name, announce);
-    }
+    let mut world = unequal();
     world.join("carol", &[Role::Contributor]);
     world.wait(362.0);
     world.withdraw("bob", "bob");

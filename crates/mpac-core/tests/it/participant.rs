@@ -209,3 +209,30 @@ fn a_message_of_a_past_epoch_is_dropped() {
     bob.hear(&real, &message);
     assert!(bob.is_closed() && bob.intents().is_empty());
 }
+
+#[test]
+fn a_report_in_the_specification_s_form_is_relayed_as_it_was_written() {
+    covers!("CON-02", "CON-03", "CON-04");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("alice", "i", &["a"]);
+    world.announce("bob", "j", &["b"]);
+    let mut basis = mpac_wire::payload::Basis::new();
+    basis.kind = Some("model_inference".into());
+    let stamp = world.stamp();
+    let who = &mut world.people.get_mut("bob").unwrap().1;
+    let side = |name: &str, id: &str| (name.parse().unwrap(), intent(id));
+    let report = who.report_conflict(
+        stamp,
+        "c".parse().unwrap(),
+        ("semantic_goal_conflict".into(), "low".into()),
+        (side("alice", "i"), side("bob", "j")),
+        basis,
+        "both rename the cart".to_owned(),
+    );
+    let deliveries = world.send("bob", &report);
+    let relayed = deliveries.iter().find(|it| it.to == "alice").expect("a related participant hears of it");
+    let Message::ConflictReport(report) = &relayed.message else { panic!() };
+    assert_eq!(report.description.as_deref(), Some("both rename the cart"));
+    let record = world.coordinator.snapshot().conflicts.unwrap().remove(0);
+    assert_eq!((record.principal_a.unwrap().as_str(), record.intent_b), ("alice", Some(intent("j"))));
+}

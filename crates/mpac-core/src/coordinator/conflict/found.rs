@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{BasisKind, ConflictCategory, Severity};
 use mpac_wire::payload::{Basis, ConflictReport};
-use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, Raw, Watermark};
+use mpac_wire::{ConflictId, IntentId, MessageId, OpId, PrincipalId, Raw, Watermark};
 
 use super::super::gate::sorted;
 use super::super::governance::timeout;
@@ -71,35 +71,47 @@ pub(super) fn report(session: &mut Session, out: &mut Outbox, found: Found) {
     let mut basis = Basis::new();
     basis.kind = Some(found.kind);
     basis.rule_id = Some(found.rule.to_owned());
-    let based_on = Watermark::lamport(session.lamport.value());
-    let mut message = ConflictReport::new(id.clone(), found.category.clone(), found.severity.clone());
-    message.related_intents = Some(found.intents.clone());
-    message.related_ops = Some(found.ops.clone());
-    message.basis = Some(basis.clone());
-    message.based_on_watermark = Some(based_on.clone());
-    message.description = Some(found.description.clone());
-    message.principal_a = found.a.as_ref().map(|(principal, _)| principal.clone());
-    message.principal_b = found.b.as_ref().map(|(principal, _)| principal.clone());
-    message.intent_a = found.a.as_ref().and_then(|(_, intent)| intent.clone());
-    message.intent_b = found.b.as_ref().and_then(|(_, intent)| intent.clone());
+    let principal = |side: &Option<Side>| side.as_ref().map(|(principal, _)| principal.clone());
+    let intent = |side: &Option<Side>| side.as_ref().and_then(|(_, intent)| intent.clone());
+    let mut message = ConflictReport::new(id.clone(), found.category, found.severity);
+    message.related_intents = Some(found.intents);
+    message.related_ops = Some(found.ops);
+    message.basis = Some(basis);
+    message.based_on_watermark = Some(Watermark::lamport(session.lamport.value()));
+    message.description = Some(found.description);
+    (message.principal_a, message.intent_a) = (principal(&found.a), intent(&found.a));
+    (message.principal_b, message.intent_b) = (principal(&found.b), intent(&found.b));
     message.involved_principals = Some(found.principals.clone());
     message.dependency_detail = found.dependency;
     let to = audience(session, &found.principals);
-    let message_id = out.send(session, to, message);
-    let conflict = id.clone();
+    let message_id = out.send(session, to, message.clone());
+    open(session, message, message_id, found.principals, found.part);
+}
+
+/// Registers what a report says and begins to wait for its resolution. The report is complete: its own, or a
+/// participant's with everything filled in.
+pub(super) fn open(
+    session: &mut Session,
+    report: ConflictReport,
+    message_id: MessageId,
+    principals: Vec<PrincipalId>,
+    part: Option<Overlap>,
+) {
+    let id = report.conflict_id.clone();
+    let (intent_a, intent_b) = (report.intent_a, report.intent_b);
     session.register_conflict(Conflict {
-        id,
-        category: found.category,
-        severity: found.severity,
-        basis,
-        based_on,
-        description: found.description,
-        intents: found.intents,
-        ops: found.ops,
-        principals: found.principals,
-        a: found.a,
-        b: found.b,
-        part: found.part,
+        id: report.conflict_id,
+        category: report.category,
+        severity: report.severity,
+        basis: report.basis.unwrap_or_else(Basis::new),
+        based_on: report.based_on_watermark.unwrap_or_else(|| Watermark::lamport(session.lamport.value())),
+        description: report.description.unwrap_or_default(),
+        intents: report.related_intents.unwrap_or_default(),
+        ops: report.related_ops.unwrap_or_default(),
+        principals,
+        a: report.principal_a.map(|principal| (principal, intent_a)),
+        b: report.principal_b.map(|principal| (principal, intent_b)),
+        part,
         state: State::Open,
         created_at: session.now,
         report: Some(message_id),
@@ -110,7 +122,7 @@ pub(super) fn report(session: &mut Session, out: &mut Outbox, found: Found) {
         freeze: None,
         sequence: 0,
     });
-    timeout::arm(session, &conflict);
+    timeout::arm(session, &id);
 }
 
 /// The principals in it, and those who could settle it (D-108).

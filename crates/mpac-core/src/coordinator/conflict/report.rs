@@ -9,15 +9,12 @@ use mpac_wire::{IntentId, PrincipalId, Raw, Scope};
 
 use super::super::cascade;
 use super::super::gate::{Facts, sorted};
-use super::super::governance::timeout;
 use super::super::outbox::Outbox;
-use super::super::records::Conflict;
 use super::super::state::Session;
-use super::found::audience;
+use super::found::{audience, open};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::scope::overlap;
-use crate::table::conflict::State;
 
 pub(in super::super) fn handle(
     session: &mut Session,
@@ -31,15 +28,14 @@ pub(in super::super) fn handle(
         return Err(Refusal::Duplicate { field: "conflict_id", value });
     }
     let text = facts.received.with_payload(|members| complete(members, &report))?;
-    let conflict = record(session, facts, report);
-    let id = conflict.id.clone();
+    let id = report.conflict_id.clone();
+    let principals = principals(session, &report);
     let sender = facts.envelope.sender.principal_id.clone();
-    let to = match audience(session, &conflict.principals) {
+    let to = match audience(session, &principals) {
         Recipients::Only(list) => Recipients::Only(sorted(list.into_iter().chain([sender]))),
         everybody => everybody,
     };
-    session.register_conflict(conflict);
-    timeout::arm(session, &id);
+    open(session, report, facts.envelope.message_id.clone(), principals, None);
     cascade::relay(out, facts, to, text.into());
     cascade::dismiss_if_over(session, out, &id); // a report about what is over already
     Ok(())
@@ -73,6 +69,9 @@ fn normalised(
             return Err(Refusal::NothingRelated);
         }
     }
+    // A side is an intent and its owner, not whom the report names.
+    let owner = |intent: &Option<IntentId>| Some(session.intents.get(intent.as_ref()?)?.owner.clone());
+    (report.principal_a, report.principal_b) = (owner(&report.intent_a), owner(&report.intent_b));
     report.related_intents = Some(intents);
     report.related_ops = Some(ops);
     if report.basis.as_ref().is_none_or(|basis| basis.kind.is_none()) {
@@ -116,37 +115,9 @@ fn complete(members: &mut mpac_wire::Extra, report: &ConflictReport) {
     set(members, "description", report.description.as_ref().and_then(|it| Raw::of(it).ok()));
 }
 
-fn record(session: &Session, facts: &Facts<'_>, report: ConflictReport) -> Conflict {
-    let intents = report.related_intents.unwrap_or_default();
-    let ops = report.related_ops.unwrap_or_default();
-    let owners = intents.iter().filter_map(|id| session.intents.get(id)).map(|intent| intent.owner.clone());
-    let proposers = ops.iter().filter_map(|id| session.operations.get(id)).map(|op| op.proposer.clone());
-    let side = |intent: Option<IntentId>| {
-        intent.and_then(|id| session.intents.get(&id).map(|intent| (intent.owner.clone(), Some(id))))
-    };
-    Conflict {
-        principals: sorted(owners.chain(proposers)),
-        id: report.conflict_id,
-        category: report.category,
-        severity: report.severity,
-        basis: report.basis.unwrap_or_else(Basis::new),
-        based_on: report
-            .based_on_watermark
-            .unwrap_or_else(|| mpac_wire::Watermark::lamport(session.lamport.value())),
-        description: report.description.unwrap_or_default(),
-        intents,
-        ops,
-        a: side(report.intent_a),
-        b: side(report.intent_b),
-        part: None,
-        state: State::Open,
-        created_at: session.now,
-        report: Some(facts.envelope.message_id.clone()),
-        acks: Vec::new(),
-        escalated: None,
-        resolution: None,
-        timeout_at: None,
-        freeze: None,
-        sequence: 0,
-    }
+/// Who is in it: owners of its intents and proposers of its operations, whatever the report says.
+fn principals(session: &Session, report: &ConflictReport) -> Vec<PrincipalId> {
+    let intents = report.related_intents.iter().flatten().filter_map(|id| session.intents.get(id));
+    let ops = report.related_ops.iter().flatten().filter_map(|id| session.operations.get(id));
+    sorted(intents.map(|intent| intent.owner.clone()).chain(ops.map(|op| op.proposer.clone())))
 }
