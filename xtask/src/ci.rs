@@ -11,7 +11,7 @@ type Run = fn() -> Result<(), Failure>;
 const STEPS: [(&str, Run); 10] = [
     ("fmt", fmt),
     ("tidy", tidy::run),
-    ("requirements", || requirements::run(None)),
+    ("requirements", || requirements::run(&requirements::Options::default())),
     ("walls", walls::run),
     ("clippy", clippy),
     ("docs", docs),

@@ -45,11 +45,7 @@ enum Command {
     /// Check file sizes, module pages, forbidden words and machine paths.
     Tidy,
     /// Check requirement and decision IDs, and count what tests cover.
-    Requirements {
-        /// List the requirements of this area (such as INT) that no test covers.
-        #[arg(long, value_name = "AREA")]
-        missing: Option<String>,
-    },
+    Requirements(requirements::Options),
     /// Run the golden tests and compare the golden files with their checksums.
     Conformance,
     /// Show two scripted agents of two people working on the same file.
@@ -70,7 +66,7 @@ fn main() -> std::process::ExitCode {
         Command::Ci { only } => ci::run(&only),
         Command::Walls => walls::run(),
         Command::Tidy => tidy::run(),
-        Command::Requirements { missing } => requirements::run(missing.as_deref()),
+        Command::Requirements(options) => requirements::run(&options),
         Command::Conformance => conformance::run(),
         Command::Demo => demo::run(),
         Command::Interop { case, jobs } => interop::run(case.as_deref(), jobs),
