@@ -5,7 +5,9 @@ pub mod dependency;
 pub mod glob;
 pub mod index;
 pub mod normalize;
+mod outline;
 pub mod overlap;
+mod symbols;
 
 pub use containment::{Cover, cover, is_inside};
 pub use index::ScopeIndex;

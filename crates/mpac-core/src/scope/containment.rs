@@ -2,12 +2,13 @@
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use mpac_wire::Scope;
-use mpac_wire::names::ScopeKind;
 
-use super::overlap::{SetKind, entries};
-use super::{Overlap, glob, normalize, overlap};
+use super::outline::{Class, Outline};
+use super::overlap::compare;
+use super::{Overlap, glob};
 
 /// How much of a scope lies inside a union of scopes and targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +24,16 @@ pub enum Cover {
 
 /// How much of `inner` lies inside the union of `outer` and of the operation targets in `targets`.
 pub fn cover(inner: &Scope, outer: &[&Scope], targets: &BTreeSet<String>) -> Cover {
-    if is_inside(inner, outer, targets) {
+    let inner = Outline::of(inner);
+    let outer: Vec<Outline<'_>> = outer.iter().map(|scope| Outline::of(scope)).collect();
+    if lies_inside(&inner, &outer, targets) {
         return Cover::Entire;
     }
     let by_target = || {
         let files = Scope::files(targets.iter().cloned());
-        !targets.is_empty() && matches!(overlap(inner, &files), Some(Overlap::Shared(_)))
+        !targets.is_empty() && matches!(compare(&inner, &Outline::of(&files)), Some(Overlap::Shared(_)))
     };
-    if outer.iter().any(|outer| overlap(inner, outer).is_some()) || by_target() {
+    if outer.iter().any(|outer| compare(&inner, outer).is_some()) || by_target() {
         Cover::Partial
     } else {
         Cover::None
@@ -39,39 +42,37 @@ pub fn cover(inner: &Scope, outer: &[&Scope], targets: &BTreeSet<String>) -> Cov
 
 /// Whether all of `inner` provably lies inside the union: in doubt, it does not.
 pub fn is_inside(inner: &Scope, outer: &[&Scope], targets: &BTreeSet<String>) -> bool {
-    if let Some((kind, set)) = entries(inner) {
-        let covered = |entry: &String| {
-            kind == SetKind::Files && targets.contains(entry)
-                || outer.iter().any(|outer| has_entry(outer, kind, entry))
-        };
-        // An empty scope covers nothing, so it lies nowhere.
-        return !set.is_empty() && set.iter().all(covered) || resolved_inside(inner, outer);
-    }
-    if let (ScopeKind::ResourcePath, Some(pattern)) = (&inner.kind, &inner.pattern) {
-        let pattern = normalize(pattern);
-        let literal = !pattern.contains(['*', '?']);
-        let covered = |outer: &&Scope| match (entries(outer), &outer.pattern) {
-            (Some((SetKind::Files, set)), _) => literal && set.contains(&pattern),
-            (None, Some(wider)) if outer.kind == ScopeKind::ResourcePath => {
-                is_narrower(&pattern, &normalize(wider))
-            }
-            _ => false,
-        };
-        return outer.iter().any(covered)
-            || literal && targets.contains(&pattern)
-            || resolved_inside(inner, outer);
-    }
-    outer.contains(&inner)
+    let outer: Vec<Outline<'_>> = outer.iter().map(|scope| Outline::of(scope)).collect();
+    lies_inside(&Outline::of(inner), &outer, targets)
 }
 
-fn has_entry(outer: &Scope, kind: SetKind, entry: &str) -> bool {
-    match (entries(outer), &outer.pattern) {
-        (Some((other, set)), _) => other == kind && set.contains(entry),
-        (None, Some(pattern)) if outer.kind == ScopeKind::ResourcePath => {
-            kind == SetKind::Files && glob::matches(&normalize(pattern), entry)
+fn lies_inside(inner: &Outline<'_>, outer: &[Outline<'_>], targets: &BTreeSet<String>) -> bool {
+    match &inner.pattern {
+        _ if inner.class.is_set() => {
+            // An empty scope covers nothing, so it lies nowhere.
+            let all = || inner.entries.iter().all(|entry| is_covered(inner.class, entry, outer, targets));
+            !inner.entries.is_empty() && all() || resolved_inside(inner, outer)
         }
-        _ => false,
+        Some(pattern) => {
+            let literal = !pattern.contains(['*', '?']);
+            let covered = |outer: &Outline<'_>| match &outer.pattern {
+                Some(wider) => is_narrower(pattern, wider),
+                None => literal && outer.class == Class::Files && outer.entries.contains(pattern),
+            };
+            outer.iter().any(covered) || literal && targets.contains(pattern) || resolved_inside(inner, outer)
+        }
+        None => outer.iter().any(|outer| outer.scope == inner.scope),
     }
+}
+
+/// Whether one entry of a set lies in a target, in a set of its kind, or is a file that a pattern matches.
+fn is_covered(class: Class, entry: &String, outer: &[Outline<'_>], targets: &BTreeSet<String>) -> bool {
+    let is_file = class == Class::Files;
+    is_file && targets.contains(entry)
+        || outer.iter().any(|outer| match &outer.pattern {
+            Some(pattern) => is_file && glob::matches(pattern, entry),
+            None => outer.class == class && outer.entries.contains(entry),
+        })
 }
 
 /// Whether every path matched by `inner` is matched by `outer`, where that is easy to prove.
@@ -89,18 +90,13 @@ fn is_narrower(inner: &str, outer: &str) -> bool {
 }
 
 /// Across kinds: both sides say what they are, and all of it is there.
-fn resolved_inside(inner: &Scope, outer: &[&Scope]) -> bool {
-    let Some(uris) = inner.canonical_uris.as_ref().filter(|uris| !uris.is_empty()) else { return false };
-    let other_kinds = || outer.iter().filter(|outer| outer.kind != inner.kind);
-    let known: BTreeSet<&String> =
-        other_kinds().flat_map(|outer| outer.canonical_uris.iter().flatten()).collect();
-    uris.iter().all(|uri| known.contains(uri))
+fn resolved_inside(inner: &Outline<'_>, outer: &[Outline<'_>]) -> bool {
+    let other_kinds = || outer.iter().filter(|outer| outer.scope.kind != inner.scope.kind);
+    inner.is_told() && inner.uris.iter().all(|uri| other_kinds().any(|outer| outer.uris.contains(uri)))
 }
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
-
     use super::*;
 
     fn scope(json: &str) -> Scope {

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use mpac_wire::Scope;
 
-use super::normalize;
-use super::overlap::{SetKind, entries};
+use super::outline::{Class, Outline};
+use super::{normalize, symbols};
 
 /// A file that one side's edits reach, and the symbols concerned; none means the file as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,55 +58,39 @@ pub(super) fn impact(scope: &Scope) -> BTreeSet<String> {
     Declared::of(scope).impact
 }
 
-/// The files of `b` that edits under `a` reach. Both must be sets of files without a direct overlap.
-pub fn reached(a: &Scope, b: &Scope) -> Vec<Reached> {
-    let (Some((SetKind::Files, _)), Some((SetKind::Files, files))) = (entries(a), entries(b)) else {
-        return Vec::new();
-    };
-    let (from, to) = (Declared::of(a), Declared::of(b));
-    let mut found = Vec::new();
-    for file in from.impact.intersection(&files) {
-        if from.affects.is_empty() {
-            found.push(Reached { file: file.clone(), symbols: None });
-            continue;
-        }
-        let Some(Some(used)) = from.used.get(file) else {
-            found.push(Reached { file: file.clone(), symbols: None });
-            continue;
-        };
-        let symbols: BTreeSet<String> = from
-            .affects
-            .iter()
-            .flat_map(|affected| used.iter().chain(&to.depends_on).map(move |used| (affected, used)))
-            .filter(|(affected, used)| is_same_symbol(affected, used))
-            .map(|(affected, used)| longer(affected, used).clone())
-            .collect();
-        if !symbols.is_empty() {
-            found.push(Reached { file: file.clone(), symbols: Some(symbols.into_iter().collect()) });
-        }
+/// A set of files and what was declared of editing them: worked out once, compared often.
+pub struct Edits {
+    files: BTreeSet<String>,
+    declared: Declared,
+}
+
+impl Edits {
+    /// What a scope says; `None` for other kinds, which declare nothing that counts.
+    pub fn of(scope: &Scope) -> Option<Self> {
+        let outline = Outline::of(scope);
+        (outline.class == Class::Files)
+            .then(|| Self { files: outline.entries, declared: Declared::of(scope) })
     }
-    found
-}
 
-fn longer<'a>(a: &'a String, b: &'a String) -> &'a String {
-    if b.len() > a.len() { b } else { a }
-}
-
-/// Equal, equal in the last dotted segment, or of one owner (SCO-19).
-fn is_same_symbol(a: &str, b: &str) -> bool {
-    let last = |symbol: &str| symbol.rsplit('.').next().map(String::from).unwrap_or_default();
-    let by_owner = |one: &str, other: &str| {
-        owner(one).is_some_and(|owner_of_one| {
-            owner_of_one == other || owner(other) == Some(owner_of_one) || last(owner_of_one) == last(other)
-        })
-    };
-    a == b || last(a) == last(b) || by_owner(a, b) || by_owner(b, a)
-}
-
-/// What stands before the last dot, if that is a type: its own last segment begins with an upper-case letter.
-fn owner(symbol: &str) -> Option<&str> {
-    let (owner, _) = symbol.rsplit_once('.')?;
-    owner.rsplit('.').next()?.starts_with(char::is_uppercase).then_some(owner)
+    /// The files of `other` that these edits reach. There must be no direct overlap.
+    pub fn reach(&self, other: &Self) -> Vec<Reached> {
+        let (from, to) = (&self.declared, &other.declared);
+        let mut found = Vec::new();
+        for file in from.impact.intersection(&other.files) {
+            let used = from.used.get(file).and_then(Option::as_ref).filter(|_| !from.affects.is_empty());
+            let Some(used) = used else {
+                found.push(Reached { file: file.clone(), symbols: None });
+                continue;
+            };
+            let used: Vec<&str> = used.iter().chain(&to.depends_on).map(String::as_str).collect();
+            let affected: Vec<&str> = from.affects.iter().map(String::as_str).collect();
+            let symbols = symbols::shared(&affected, &used);
+            if !symbols.is_empty() {
+                found.push(Reached { file: file.clone(), symbols: Some(symbols) });
+            }
+        }
+        found
+    }
 }
 
 #[cfg(test)]
@@ -117,6 +101,10 @@ mod tests {
     fn scope(files: &str, extensions: &str) -> Scope {
         let text = alloc::format!(r#"{{"kind":"file_set","resources":[{files}],"extensions":{extensions}}}"#);
         serde_json::from_str(&text).unwrap()
+    }
+
+    fn reached(a: &Scope, b: &Scope) -> Vec<Reached> {
+        Edits::of(a).unwrap().reach(&Edits::of(b).unwrap())
     }
 
     fn at(file: &str, symbols: Option<&[&str]>) -> Vec<Reached> {
@@ -147,19 +135,5 @@ mod tests {
         assert_eq!(reached(&a(r#""f""#, r#"["m.f"]"#), &b), at("b.py", Some(&["m.f"])));
         assert_eq!(reached(&a(r#""m.late""#, "[]"), &b), at("b.py", Some(&["m.late"])));
         assert_eq!(reached(&a(r#""m.f""#, "null"), &b), at("b.py", None));
-    }
-
-    #[test]
-    fn symbols_of_one_owner_match() {
-        for (a, b) in [
-            ("m.Cart.total", "m.Cart"),
-            ("Cart.total", "m.Cart.add"),
-            ("Cart.total", "Cart"),
-            ("x.Cart.total", "y.Cart"),
-        ] {
-            assert_eq!(is_same_symbol(a, b), is_same_symbol(b, a), "{a} {b}");
-        }
-        assert!(is_same_symbol("m.Cart.total", "m.Cart.add") && is_same_symbol("m.Cart.total", "x.Cart"));
-        assert!(!is_same_symbol("m.cart.total", "m.cart.add"));
     }
 }

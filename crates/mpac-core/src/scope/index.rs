@@ -1,132 +1,291 @@
-//! From a scope to the live intents that may overlap it, in the cost of what is found.
+//! From a scope to the live intents that overlap it, in the cost of what is found.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::vec::Vec;
 
-use mpac_wire::names::ScopeKind;
 use mpac_wire::{IntentId, Scope};
 
-use super::overlap::{SetKind, entries};
-use super::{dependency, glob, normalize};
+use super::dependency;
+use super::outline::{Class, Outline};
+use super::{Overlap, glob, normalize};
 
-/// Live intents by what they cover. Derived from the session: two sessions that are equal have equal indexes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ScopeIndex {
-    /// Set kind and entry to the intents that list it.
-    by_entry: BTreeMap<(SetKind, String), BTreeSet<IntentId>>,
-    /// All intents of a set kind: another kind may overlap any of them.
-    by_kind: BTreeMap<SetKind, BTreeSet<IntentId>>,
-    /// Patterns, normalised. A list: there is no cheaper exact test for two patterns.
-    patterns: BTreeMap<IntentId, String>,
-    /// Files that edits of an intent reach, to the intents that declare it.
-    by_impact: BTreeMap<String, BTreeSet<IntentId>>,
-    /// Kinds that must be assumed to overlap.
-    opaque: BTreeSet<IntentId>,
+/// Live intents, or whatever else has a scope, by what they cover. Derived from the session: two sessions that are equal
+/// have equal indexes.
+///
+/// A lookup costs what the asked scope lists and what is found, with two exceptions: patterns that begin with an
+/// operator are compared with every file or pattern asked for, and such a pattern, when asked for, with every live file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeIndex<K = IntentId> {
+    /// Kind of set and entry to those that list it.
+    by_entry: BTreeMap<(Class, String), BTreeSet<K>>,
+    /// All of a kind, those with canonical URIs apart: another kind may overlap any of them.
+    by_class: BTreeMap<(Class, bool), BTreeSet<K>>,
+    /// Canonical URI and kind to those that carry it.
+    by_uri: BTreeMap<(String, Class), BTreeSet<K>>,
+    /// Patterns, normalised, by the path they begin with.
+    patterns: BTreeMap<String, BTreeMap<K, String>>,
+    /// Files that edits reach, to those that declare it.
+    by_impact: BTreeMap<String, BTreeSet<K>>,
 }
 
-impl ScopeIndex {
-    /// Adds a live intent.
-    pub fn insert(&mut self, intent: &IntentId, scope: &Scope) {
-        if let Some((kind, set)) = entries(scope) {
-            self.by_kind.entry(kind).or_default().insert(intent.clone());
-            for entry in set {
-                self.by_entry.entry((kind, entry)).or_default().insert(intent.clone());
-            }
+impl<K> Default for ScopeIndex<K> {
+    fn default() -> Self {
+        Self {
+            by_entry: BTreeMap::new(),
+            by_class: BTreeMap::new(),
+            by_uri: BTreeMap::new(),
+            patterns: BTreeMap::new(),
+            by_impact: BTreeMap::new(),
+        }
+    }
+}
+
+/// What was found so far: the names that are shared.
+type Hits<K> = BTreeMap<K, Vec<String>>;
+
+impl<K: Ord + Clone> ScopeIndex<K> {
+    /// Adds one.
+    pub fn insert(&mut self, key: &K, scope: &Scope) {
+        let outline = Outline::of(scope);
+        let class = outline.class;
+        self.by_class.entry((class, outline.is_told())).or_default().insert(key.clone());
+        for uri in &outline.uris {
+            self.by_uri.entry(((*uri).clone(), class)).or_default().insert(key.clone());
+        }
+        for entry in outline.entries {
+            self.by_entry.entry((class, entry)).or_default().insert(key.clone());
+        }
+        if let Some(pattern) = outline.pattern {
+            let beginning = glob::literal_beginning(&pattern).into();
+            self.patterns.entry(beginning).or_default().insert(key.clone(), pattern);
+        }
+        if class == Class::Files {
             for file in dependency::impact(scope) {
-                self.by_impact.entry(file).or_default().insert(intent.clone());
+                self.by_impact.entry(file).or_default().insert(key.clone());
             }
-        } else if let (ScopeKind::ResourcePath, Some(pattern)) = (&scope.kind, &scope.pattern) {
-            self.patterns.insert(intent.clone(), normalize(pattern));
-        } else {
-            self.opaque.insert(intent.clone());
         }
     }
 
-    /// Takes an intent away; `scope` is the one it was inserted with.
-    pub fn remove(&mut self, intent: &IntentId, scope: &Scope) {
-        if let Some((kind, set)) = entries(scope) {
-            for entry in set {
-                take(&mut self.by_entry, &(kind, entry), intent);
+    /// Takes one away; `scope` is the one it was inserted with.
+    pub fn remove(&mut self, key: &K, scope: &Scope) {
+        let outline = Outline::of(scope);
+        let class = outline.class;
+        take(&mut self.by_class, &(class, outline.is_told()), key);
+        for uri in &outline.uris {
+            take(&mut self.by_uri, &((*uri).clone(), class), key);
+        }
+        for entry in outline.entries {
+            take(&mut self.by_entry, &(class, entry), key);
+        }
+        if let Some(pattern) = outline.pattern {
+            let beginning = glob::literal_beginning(&pattern);
+            if let Some(known) = self.patterns.get_mut(beginning) {
+                known.remove(key);
+                if known.is_empty() {
+                    self.patterns.remove(beginning);
+                }
             }
+        }
+        if class == Class::Files {
             for file in dependency::impact(scope) {
-                take(&mut self.by_impact, &file, intent);
+                take(&mut self.by_impact, &file, key);
             }
-            take(&mut self.by_kind, &kind, intent);
-        } else if scope.kind == ScopeKind::ResourcePath {
-            self.patterns.remove(intent);
-        } else {
-            self.opaque.remove(intent);
         }
     }
 
-    /// Every live intent whose edits may reach `scope`, or be reached by its edits (SCO-18).
-    pub fn dependents(&self, scope: &Scope) -> BTreeSet<IntentId> {
+    /// Every other one whose edits may reach `scope`, or be reached by its edits (SCO-18).
+    pub fn dependents(&self, scope: &Scope) -> BTreeSet<K> {
         let mut found = BTreeSet::new();
-        if let Some((SetKind::Files, files)) = entries(scope) {
-            for file in &files {
+        let outline = Outline::of(scope);
+        if outline.class == Class::Files {
+            for file in outline.entries.iter().filter(|_| !self.by_impact.is_empty()) {
                 found.extend(self.by_impact.get(file).into_iter().flatten().cloned());
             }
             for file in dependency::impact(scope) {
-                found.extend(self.by_entry.get(&(SetKind::Files, file)).into_iter().flatten().cloned());
+                found.extend(self.by_entry.get(&(Class::Files, file)).into_iter().flatten().cloned());
             }
         }
         found
     }
 
-    /// Every live intent that may overlap `scope`; [`overlap`](super::overlap()) decides.
-    ///
-    /// For a set kind that is: those that share an entry, and those of other kinds.
-    pub fn candidates(&self, scope: &Scope) -> BTreeSet<IntentId> {
-        let mut found = self.opaque.clone();
-        match entries(scope) {
-            Some((kind, set)) => {
-                for (other, intents) in &self.by_kind {
-                    if *other != kind {
-                        found.extend(intents.iter().cloned());
-                    }
-                }
-                let is_file = kind == SetKind::Files;
-                found.extend(self.patterns.iter().filter_map(|(intent, pattern)| {
-                    // Files and patterns can be told apart here; anything else is for the full rule.
-                    let may = !is_file
-                        || scope.canonical_uris.is_some()
-                        || set.iter().any(|file| glob::matches(pattern, file));
-                    may.then(|| intent.clone())
-                }));
-                for entry in set {
-                    found.extend(self.by_entry.get(&(kind, entry)).into_iter().flatten().cloned());
-                }
-            }
-            None => {
-                found.extend(self.by_kind.values().flatten().cloned());
-                found.extend(self.patterns.keys().cloned());
+    /// Everything that overlaps `scope`, and in what: as [`overlap`](super::overlap()) says of each.
+    pub fn overlaps(&self, scope: &Scope) -> BTreeMap<K, Overlap> {
+        let asked = Outline::of(scope);
+        let told = asked.is_told();
+        let mut found: BTreeMap<K, Overlap> = BTreeMap::new();
+        // Weakest first: what is known takes the place of what is assumed.
+        for ((class, also_told), keys) in &self.by_class {
+            if !(is_compared(asked.class, *class) || told && *also_told) {
+                found.extend(keys.iter().map(|key| (key.clone(), Overlap::Assumed)));
             }
         }
+        let hits = match (&asked.pattern, asked.class) {
+            (Some(pattern), _) => self.files_of(pattern),
+            (None, Class::Files) => self.patterns_on(&asked.entries),
+            (None, _) => Hits::new(),
+        };
+        // Of those that both say what they are, URIs decide (D-066).
+        let theirs = if asked.class == Class::Files { Class::Pattern } else { Class::Files };
+        let decided = self.by_class.get(&(theirs, true)).filter(|_| told);
+        let hits = hits.into_iter().filter(|(key, _)| !decided.is_some_and(|keys| keys.contains(key)));
+        found.extend(hits.map(|(key, names)| (key, Overlap::Shared(names))));
+        if let Some(pattern) = &asked.pattern {
+            let met = self.patterns_that_meet(pattern).cloned();
+            found.extend(met.map(|key| (key, Overlap::Shared([pattern.clone()].into()))));
+        }
+        let by_name =
+            if asked.class.is_set() { self.sharing(asked.class, &asked.entries) } else { Hits::new() };
+        for (key, names) in by_name.into_iter().chain(self.by_uris(&asked)) {
+            found.insert(key, Overlap::Shared(names));
+        }
         found
+    }
+
+    /// Everything that an operation's target provably lies in (D-069).
+    pub fn holders(&self, target: &str) -> BTreeSet<K> {
+        let path = normalize(target);
+        let mut found: BTreeSet<K> = self.patterns_on(&BTreeSet::from([path.clone()])).into_keys().collect();
+        let lists = [(Class::Files, path.as_str()), (Class::Entities, target), (Class::Tasks, target)];
+        let lists = lists.into_iter().filter_map(|(class, name)| self.by_entry.get(&(class, name.into())));
+        found.extend(lists.flatten().cloned());
+        let uris = Class::ALL.into_iter().filter_map(|class| self.by_uri.get(&(target.into(), class)));
+        found.extend(uris.flatten().cloned());
+        found
+    }
+
+    /// Everything of a kind that does not say what it covers.
+    pub fn opaque(&self) -> impl Iterator<Item = &K> {
+        let all = [false, true].into_iter().filter_map(|told| self.by_class.get(&(Class::Opaque, told)));
+        all.flatten()
+    }
+
+    fn sharing(&self, class: Class, entries: &BTreeSet<String>) -> Hits<K> {
+        let mut hits = Hits::new();
+        if self.by_class.contains_key(&(class, false)) || self.by_class.contains_key(&(class, true)) {
+            for entry in entries {
+                for key in self.by_entry.get(&(class, entry.clone())).into_iter().flatten() {
+                    hits.entry(key.clone()).or_default().push(entry.clone());
+                }
+            }
+        }
+        hits
+    }
+
+    /// Sets of the asked kind go by their own rule alone (D-067).
+    fn by_uris(&self, asked: &Outline<'_>) -> Hits<K> {
+        let mut hits = Hits::new();
+        let classes = Class::ALL.into_iter().filter(|class| !(class.is_set() && *class == asked.class));
+        for class in classes {
+            for uri in &asked.uris {
+                for key in self.by_uri.get(&((*uri).clone(), class)).into_iter().flatten() {
+                    hits.entry(key.clone()).or_default().push((*uri).clone());
+                }
+            }
+        }
+        hits
+    }
+
+    /// The listed files that a pattern matches.
+    fn files_of(&self, pattern: &str) -> Hits<K> {
+        let mut hits = Hits::new();
+        let beginning = glob::literal_beginning(pattern);
+        for ((class, file), keys) in below(&self.by_entry, beginning, |path| (Class::Files, path)) {
+            // Files come first.
+            if *class != Class::Files {
+                break;
+            }
+            if glob::matches(pattern, file) {
+                for key in keys {
+                    hits.entry(key.clone()).or_default().push(file.clone());
+                }
+            }
+        }
+        hits
+    }
+
+    /// The patterns that match one of these files, and which.
+    fn patterns_on(&self, files: &BTreeSet<String>) -> Hits<K> {
+        let mut hits = Hits::new();
+        if self.patterns.is_empty() {
+            return hits;
+        }
+        for file in files {
+            for beginning in beginnings(file) {
+                for (key, pattern) in self.patterns.get(beginning).into_iter().flatten() {
+                    if glob::matches(pattern, file) {
+                        hits.entry(key.clone()).or_default().push(file.clone());
+                    }
+                }
+            }
+        }
+        hits
+    }
+
+    fn patterns_that_meet<'a>(&'a self, pattern: &'a str) -> impl Iterator<Item = &'a K> {
+        let beginning = glob::literal_beginning(pattern);
+        // Those that begin further up, then those that begin there or further down.
+        let above = beginnings(beginning).filter(move |up| *up != beginning);
+        let above = above.filter_map(|up| self.patterns.get(up));
+        let below = below(&self.patterns, beginning, |path| path).map(|(_, known)| known);
+        let met = above.chain(below).flatten().filter(|(_, other)| glob::intersects(pattern, other));
+        met.map(|(key, _)| key)
     }
 }
 
-fn take<K: Ord>(map: &mut BTreeMap<K, BTreeSet<IntentId>>, key: &K, intent: &IntentId) {
-    if let Some(set) = map.get_mut(key) {
-        set.remove(intent);
+/// Whether the overlap of two kinds is found by comparing, so that nothing has to be assumed.
+fn is_compared(asked: Class, other: Class) -> bool {
+    match (asked, other) {
+        (Class::Files | Class::Pattern, Class::Files | Class::Pattern) => true,
+        _ => asked == other && asked.is_set(),
+    }
+}
+
+/// A path and all that it lies in, from the empty one down.
+fn beginnings(path: &str) -> impl Iterator<Item = &str> {
+    let folders =
+        path.match_indices('/').filter_map(|(at, _)| path.get(..at)).filter(|folder| !folder.is_empty());
+    let own = (!path.is_empty()).then_some(path);
+    [""].into_iter().chain(folders).chain(own)
+}
+
+/// The entries at a path and below it; all for the empty one.
+fn below<'a, K: Ord, V>(
+    map: &'a BTreeMap<K, V>,
+    path: &str,
+    key: impl Fn(String) -> K,
+) -> impl Iterator<Item = (&'a K, &'a V)> {
+    let own = if path.is_empty() { None } else { map.get_key_value(&key(path.into())) };
+    // `0` is what follows `/`.
+    let (from, to) = if path.is_empty() {
+        (key(String::new()), None)
+    } else {
+        (key(alloc::format!("{path}/")), Some(key(alloc::format!("{path}0"))))
+    };
+    let rest = map.range(from..).take_while(move |(key, _)| to.as_ref().is_none_or(|to| *key < to));
+    own.into_iter().chain(rest)
+}
+
+fn take<Q: Ord, K: Ord>(map: &mut BTreeMap<Q, BTreeSet<K>>, place: &Q, key: &K) {
+    if let Some(set) = map.get_mut(place) {
+        set.remove(key);
         if set.is_empty() {
-            map.remove(key);
+            map.remove(place);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
-
+    use mpac_wire::names::ScopeKind;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scope::overlap;
+    use crate::scope::{contains_target, overlap};
 
     fn any_scope() -> impl Strategy<Value = Scope> {
         let names = || proptest::collection::vec("[./]{0,2}[ab]/?[ab]?", 0..4);
-        let pattern = "[ab*?/]{1,4}";
+        let pattern = "[ab*?/]{1,6}";
         let uris = proptest::option::of(proptest::collection::vec("[uv]", 0..2));
         (0..5, names(), pattern, uris).prop_map(|(kind, names, pattern, uris)| {
             let mut scope = match kind {
@@ -144,29 +303,43 @@ mod tests {
         })
     }
 
+    fn indexed(scopes: Vec<Scope>) -> (ScopeIndex, Vec<(IntentId, Scope)>) {
+        let named: Vec<(IntentId, Scope)> = scopes
+            .into_iter()
+            .enumerate()
+            .map(|(n, scope)| (IntentId::new(alloc::format!("i{n}")).unwrap(), scope))
+            .collect();
+        let mut index = ScopeIndex::default();
+        for (intent, scope) in &named {
+            index.insert(intent, scope);
+        }
+        (index, named)
+    }
+
     proptest! {
-        /// The index loses no overlap, and taking everything away leaves it empty.
+        /// The index finds what comparing one by one finds, and taking everything away leaves it empty.
         #[test]
-        fn nothing_that_overlaps_is_missed(scopes in proptest::collection::vec(any_scope(), 0..8), asked in any_scope()) {
-            let mut index = ScopeIndex::default();
-            let named: Vec<(IntentId, Scope)> = scopes
-                .into_iter()
-                .enumerate()
-                .map(|(n, scope)| (IntentId::new(alloc::format!("i{n}")).unwrap(), scope))
-                .collect();
+        fn overlaps_are_those_of_each(scopes in proptest::collection::vec(any_scope(), 0..8), asked in any_scope()) {
+            let (mut index, named) = indexed(scopes);
+            let found = index.overlaps(&asked);
             for (intent, scope) in &named {
-                index.insert(intent, scope);
-            }
-            let candidates = index.candidates(&asked);
-            for (intent, scope) in &named {
-                if overlap(&asked, scope).is_some() {
-                    prop_assert!(candidates.contains(intent), "{intent} {scope:?}");
-                }
+                prop_assert_eq!(found.get(intent).cloned(), overlap(&asked, scope), "{} {:?}", intent, scope);
             }
             for (intent, scope) in &named {
                 index.remove(intent, scope);
             }
             prop_assert_eq!(index, ScopeIndex::default());
+        }
+
+        #[test]
+        fn holders_are_those_of_each(scopes in proptest::collection::vec(any_scope(), 0..8), target in "[./]{0,2}[abu]/?[ab]?") {
+            let (index, named) = indexed(scopes);
+            let (found, opaque) = (index.holders(&target), index.opaque().cloned().collect::<BTreeSet<_>>());
+            for (intent, scope) in &named {
+                let inside = contains_target(scope, &target);
+                prop_assert_eq!(found.contains(intent), inside == Some(true), "{} {:?}", intent, scope);
+                prop_assert!(inside.is_some() || opaque.contains(intent), "{} {:?}", intent, scope);
+            }
         }
     }
 }

@@ -1,12 +1,12 @@
 //! When two scopes overlap (SCO-02 to SCO-12).
 
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::Scope;
 use mpac_wire::names::ScopeKind;
 
+use super::outline::{Class, Outline};
 use super::{glob, is_inside, normalize, same_path};
 
 /// How two scopes overlap.
@@ -19,76 +19,38 @@ pub enum Overlap {
     Assumed,
 }
 
-/// The entries of a scope of a set kind: normalised for files, as they are for tasks and entities.
-pub(super) fn entries(scope: &Scope) -> Option<(SetKind, BTreeSet<String>)> {
-    let (kind, list) = match scope.kind {
-        ScopeKind::FileSet => (SetKind::Files, &scope.resources),
-        ScopeKind::EntitySet => (SetKind::Entities, &scope.entities),
-        ScopeKind::TaskSet => (SetKind::Tasks, &scope.task_ids),
-        _ => return None,
-    };
-    let list = list.iter().flatten();
-    let set = match kind {
-        SetKind::Files => list.map(|path| normalize(path)).collect(),
-        SetKind::Entities | SetKind::Tasks => list.cloned().collect(),
-    };
-    Some((kind, set))
-}
-
-/// The kinds whose scopes are sets of names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum SetKind {
-    /// `file_set`.
-    Files,
-    /// `entity_set`.
-    Entities,
-    /// `task_set`.
-    Tasks,
-}
-
-fn pattern(scope: &Scope) -> Option<String> {
-    match scope.kind {
-        ScopeKind::ResourcePath => scope.pattern.as_deref().map(normalize),
-        _ => None,
-    }
-}
-
 /// Whether `a` and `b` overlap, and in what.
 pub fn overlap(a: &Scope, b: &Scope) -> Option<Overlap> {
-    if let (Some((kind_a, set_a)), Some((kind_b, set_b))) = (entries(a), entries(b))
-        && kind_a == kind_b
-    {
+    compare(&Outline::of(a), &Outline::of(b))
+}
+
+/// The same for scopes that are worked out.
+pub(super) fn compare(a: &Outline<'_>, b: &Outline<'_>) -> Option<Overlap> {
+    if a.class == b.class && a.class.is_set() {
         // The set kinds go by their own rule alone, whatever URIs say (D-067).
-        return shared(set_a.intersection(&set_b).cloned().collect());
+        return shared(a.entries.intersection(&b.entries).cloned().collect());
     }
-    let uris = |scope: &Scope| scope.canonical_uris.iter().flatten().cloned().collect::<BTreeSet<String>>();
-    let (uris_a, uris_b) = (uris(a), uris(b));
-    let common: Vec<String> = uris_a.intersection(&uris_b).cloned().collect();
+    let common: Vec<String> = a.uris.intersection(&b.uris).map(|uri| (*uri).clone()).collect();
     if !common.is_empty() {
         return shared(common); // SCO-11
     }
-    let both_told = !uris_a.is_empty() && !uris_b.is_empty();
-    if both_told && a.kind != b.kind {
+    let both_told = a.is_told() && b.is_told();
+    if both_told && a.scope.kind != b.scope.kind {
         return None; // D-066 (1)
     }
-    match (pattern(a), pattern(b)) {
+    match (&a.pattern, &b.pattern) {
         (Some(pattern_a), Some(pattern_b)) => {
-            return glob::intersects(&pattern_a, &pattern_b).then(|| Overlap::Shared([pattern_a].into())); // SCO-07
+            glob::intersects(pattern_a, pattern_b).then(|| Overlap::Shared([pattern_a.clone()].into())) // SCO-07
         }
-        (Some(pattern), None) => {
-            if let Some((SetKind::Files, files)) = entries(b) {
-                return shared(files.into_iter().filter(|file| glob::matches(&pattern, file)).collect());
-            }
-        }
-        (None, Some(pattern)) => {
-            if let Some((SetKind::Files, files)) = entries(a) {
-                return shared(files.into_iter().filter(|file| glob::matches(&pattern, file)).collect());
-            }
-        }
-        (None, None) => {}
+        (Some(pattern), None) if b.class == Class::Files => matched(pattern, b),
+        (None, Some(pattern)) if a.class == Class::Files => matched(pattern, a),
+        // Both say what they are, and nothing is common: disjoint (D-068). Otherwise assumed (SCO-09, SCO-10).
+        _ => (!both_told).then_some(Overlap::Assumed),
     }
-    // Both say what they are, and nothing is common: disjoint (D-068). Otherwise assumed (SCO-09, SCO-10).
-    (!both_told).then_some(Overlap::Assumed)
+}
+
+fn matched(pattern: &str, files: &Outline<'_>) -> Option<Overlap> {
+    shared(files.entries.iter().filter(|file| glob::matches(pattern, file)).cloned().collect())
 }
 
 fn shared(common: Vec<String>) -> Option<Overlap> {
@@ -110,8 +72,10 @@ pub fn contains_target(scope: &Scope, target: &str) -> Option<bool> {
 }
 
 fn of_other_kind(scope: &Scope, target: &str) -> Option<bool> {
-    match pattern(scope) {
-        Some(pattern) => Some(glob::matches(&pattern, &normalize(target)) || has_uri(scope, target)),
+    match scope.pattern.as_deref().filter(|_| scope.kind == ScopeKind::ResourcePath) {
+        Some(pattern) => {
+            Some(glob::matches(&normalize(pattern), &normalize(target)) || has_uri(scope, target))
+        }
         None => has_uri(scope, target).then_some(true),
     }
 }
@@ -122,22 +86,21 @@ fn has_uri(scope: &Scope, target: &str) -> bool {
 
 /// The part of `new` that `old` does not cover, for a set kind that both have; else `new` as it is (INT-13, D-079).
 pub fn growth(new: &Scope, old: &Scope) -> Option<Scope> {
-    if let (Some((kind_new, set_new)), Some((kind_old, set_old))) = (entries(new), entries(old))
-        && kind_new == kind_old
-    {
-        let added: Vec<String> = set_new.difference(&set_old).cloned().collect();
-        if added.is_empty() {
-            return None;
-        }
-        let mut part = new.clone();
-        match kind_new {
-            SetKind::Files => part.resources = Some(added),
-            SetKind::Entities => part.entities = Some(added),
-            SetKind::Tasks => part.task_ids = Some(added),
-        }
-        return Some(part);
+    let (ours, theirs) = (Outline::of(new), Outline::of(old));
+    if ours.class != theirs.class || !ours.class.is_set() {
+        return (!is_inside(new, &[old], &<_>::default())).then(|| new.clone());
     }
-    (!is_inside(new, &[old], &BTreeSet::new())).then(|| new.clone())
+    let added: Vec<String> = ours.entries.difference(&theirs.entries).cloned().collect();
+    if added.is_empty() {
+        return None;
+    }
+    let mut part = new.clone();
+    match ours.class {
+        Class::Entities => part.entities = Some(added),
+        Class::Tasks => part.task_ids = Some(added),
+        Class::Files | Class::Pattern | Class::Opaque => part.resources = Some(added),
+    }
+    Some(part)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Finds edits that reach files of others (SCO-18 to SCO-20).
 
 use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -10,7 +11,7 @@ use mpac_wire::{IntentId, Raw, Scope};
 use super::super::outbox::{Outbox, listed};
 use super::super::state::Session;
 use super::found::{Found, report};
-use crate::scope::dependency::{Reached, reached};
+use crate::scope::dependency::{Edits, Reached};
 
 /// One conflict for each other principal's live intent whose files these edits reach, or whose edits reach these files,
 /// where the scopes do not overlap directly (SCO-18, SCO-20). It blocks nobody.
@@ -19,17 +20,20 @@ pub(super) fn detect(
     out: &mut Outbox,
     id: &IntentId,
     part: &Scope,
-    direct: &[IntentId],
+    direct: &BTreeSet<IntentId>,
 ) {
     let Some(owner) = session.intents.get(id).map(|record| record.owner.clone()) else { return };
+    let Some(edits) = Edits::of(part) else { return };
+    let reported = reported(session, id);
     let mut others: Vec<(u64, IntentId, Vec<Reached>, Vec<Reached>)> = Vec::new();
     for other in session.scopes.dependents(part) {
         if let Some(record) = session.intents.get(&other)
             && record.owner != owner
             && !direct.contains(&other)
-            && !is_reported(session, id, &other)
+            && !reported.contains(&other)
+            && let Some(theirs) = Edits::of(&record.scope)
         {
-            let (ab, ba) = (reached(part, &record.scope), reached(&record.scope, part));
+            let (ab, ba) = (edits.reach(&theirs), theirs.reach(&edits));
             if !ab.is_empty() || !ba.is_empty() {
                 others.push((record.sequence, other, ab, ba));
             }
@@ -41,12 +45,12 @@ pub(super) fn detect(
     }
 }
 
-/// Whether a dependency between two intents is an open conflict already (CON-22).
-fn is_reported(session: &Session, one: &IntentId, other: &IntentId) -> bool {
-    let open = session.disputes_by_intent.get(one).into_iter().flatten();
-    open.filter_map(|id| session.conflicts.get(id)).any(|conflict| {
-        conflict.category == ConflictCategory::DependencyBreakage && conflict.intents.contains(other)
-    })
+/// The intents with which this one has an open conflict over a dependency already (CON-22).
+fn reported(session: &Session, id: &IntentId) -> BTreeSet<IntentId> {
+    let open = session.disputes_by_intent.get(id).into_iter().flatten();
+    let open = open.filter_map(|id| session.conflicts.get(id));
+    let about = open.filter(|conflict| conflict.category == ConflictCategory::DependencyBreakage);
+    about.flat_map(|conflict| conflict.intents.iter().cloned()).collect()
 }
 
 fn dependency_conflict(

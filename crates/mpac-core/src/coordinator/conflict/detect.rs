@@ -1,7 +1,7 @@
 //! Finds overlaps of scopes, and writes on what others cover (INT-09, CON-01, D-105).
 
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -14,24 +14,24 @@ use super::super::outbox::{Outbox, listed};
 use super::super::state::Session;
 use super::dependency;
 use super::found::{Found, report};
-use crate::scope::{Overlap, contains_target, overlap};
+use crate::scope::Overlap;
 
 /// One conflict for each live intent that overlaps `part`, a scope of the new or grown intent `id`.
 pub(in super::super) fn overlaps(session: &mut Session, out: &mut Outbox, id: &IntentId, part: &Scope) {
     let mut others: Vec<(u64, IntentId, Overlap)> = Vec::new();
     let owner = session.intents.get(id).map(|record| record.owner.clone());
-    for other in session.scopes.candidates(part) {
+    let told = told(session, id);
+    for (other, found) in session.scopes.overlaps(part) {
         if let Some(record) = session.intents.get(&other)
             && other != *id
             && !(race_lock::is_on(session) && Some(&record.owner) == owner.as_ref()) // D-075
-            && let Some(found) = overlap(part, &record.scope)
-            && let Some(found) = news(session, id, &other, found)
+            && let Some(found) = news(told.get(&other).map_or(&[], Vec::as_slice), found)
         {
             others.push((record.sequence, other, found));
         }
     }
     others.sort_by_key(|(sequence, ..)| *sequence);
-    let direct: Vec<IntentId> = others.iter().map(|(_, other, _)| other.clone()).collect();
+    let direct: BTreeSet<IntentId> = others.iter().map(|(_, other, _)| other.clone()).collect();
     for (_, other, found) in others {
         overlap_conflict(session, out, id, &other, found);
     }
@@ -40,11 +40,20 @@ pub(in super::super) fn overlaps(session: &mut Session, out: &mut Outbox, id: &I
     }
 }
 
+/// What the open conflicts of an intent say it overlaps in, by the other intent.
+fn told<'a>(session: &'a Session, id: &IntentId) -> BTreeMap<&'a IntentId, Vec<&'a Overlap>> {
+    let mut told: BTreeMap<&IntentId, Vec<&Overlap>> = BTreeMap::new();
+    let open = session.disputes_by_intent.get(id).into_iter().flatten();
+    for conflict in open.filter_map(|id| session.conflicts.get(id)) {
+        for (other, part) in conflict.intents.iter().zip(core::iter::repeat(&conflict.part)) {
+            told.entry(other).or_default().extend(part);
+        }
+    }
+    told
+}
+
 /// What of an overlap no open conflict of the two intents names yet (CON-22).
-fn news(session: &Session, one: &IntentId, other: &IntentId, found: Overlap) -> Option<Overlap> {
-    let open = session.disputes_by_intent.get(one).into_iter().flatten();
-    let both = open.filter_map(|id| session.conflicts.get(id)).filter(|it| it.intents.contains(other));
-    let known: Vec<&Overlap> = both.filter_map(|conflict| conflict.part.as_ref()).collect();
+fn news(known: &[&Overlap], found: Overlap) -> Option<Overlap> {
     match found {
         Overlap::Assumed => (!known.contains(&&Overlap::Assumed)).then_some(Overlap::Assumed),
         Overlap::Shared(names) => {
@@ -134,10 +143,9 @@ pub(in super::super) fn concurrent_writes(session: &mut Session, out: &mut Outbo
 /// Live intents of others that cover a target, with their place in the order of receipt.
 fn holders(session: &Session, target: &str, author: &PrincipalId) -> Vec<(u64, IntentId, PrincipalId)> {
     let mut held = Vec::new();
-    for id in session.scopes.candidates(&Scope::files([target])) {
+    for id in session.scopes.holders(target) {
         if let Some(intent) = session.intents.get(&id)
             && intent.owner != *author
-            && contains_target(&intent.scope, target) == Some(true)
         {
             held.push((intent.sequence, id, intent.owner.clone()));
         }

@@ -8,7 +8,7 @@ use mpac_wire::{IntentId, PrincipalId, Scope};
 use super::super::state::Session;
 use crate::config::ProtocolLevel;
 use crate::refusal::{Holder, Refusal};
-use crate::scope::{Overlap, overlap};
+use crate::scope::Overlap;
 use crate::table::intent::State;
 
 /// Bytes of resources that a refusal names at the most: it must fit into a frame (SRV-18).
@@ -53,11 +53,11 @@ pub(super) fn replaced(session: &Session, principal: &PrincipalId, scope: &Scope
 /// Active intents of the same kind that overlap by a rule, not by a guess, in the order of receipt.
 fn direct(session: &Session, scope: &Scope) -> Vec<(u64, Holder)> {
     let mut found = Vec::new();
-    for id in session.scopes.candidates(scope) {
+    for (id, overlap) in session.scopes.overlaps(scope) {
         if let Some(record) = session.intents.get(&id)
             && record.state() == State::Active
             && record.scope.kind == scope.kind
-            && let Some(Overlap::Shared(resources)) = overlap(scope, &record.scope)
+            && let Overlap::Shared(resources) = overlap
         {
             let holder = Holder { intent: id, principal: record.owner.clone(), resources };
             found.push((record.sequence, holder));
