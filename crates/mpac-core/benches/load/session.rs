@@ -32,13 +32,20 @@ impl Session {
         let coordinator = Coordinator::new(config, IdSource::new(7), now).unwrap();
         let mut session = Self { coordinator, now, tick: 10, members, sent: 0 };
         for who in 0..members {
-            session.say(
-                who,
-                "HELLO",
-                &format!(r#"{{"display_name":"p{who}","roles":["contributor"],"capabilities":[]}}"#),
-            );
+            session.hello(who);
         }
         session
+    }
+
+    /// A contributor joins, or returns.
+    pub(crate) fn hello(&mut self, who: usize) {
+        let payload = format!(r#"{{"display_name":"p{who}","roles":["contributor"],"capabilities":[]}}"#);
+        self.say(who, "HELLO", &payload);
+    }
+
+    /// Messages so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// One more joins, with authority.

@@ -76,7 +76,8 @@ impl Edits {
     pub fn reach(&self, other: &Self) -> Vec<Reached> {
         let (from, to) = (&self.declared, &other.declared);
         let mut found = Vec::new();
-        for file in from.impact.intersection(&other.files) {
+        // Looked up one by one: the declared list is mostly the much shorter one.
+        for file in from.impact.iter().filter(|file| other.files.contains(*file)) {
             let used = from.used.get(file).and_then(Option::as_ref).filter(|_| !from.affects.is_empty());
             let Some(used) = used else {
                 found.push(Reached { file: file.clone(), symbols: None });

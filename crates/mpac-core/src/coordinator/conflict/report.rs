@@ -1,6 +1,7 @@
 //! CONFLICT_REPORT by a participant, in the specification's form or in the references' (CON-04, D-107).
 
 use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use mpac_wire::names::BasisKind;
@@ -14,7 +15,6 @@ use super::super::state::Session;
 use super::found::{audience, open};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
-use crate::scope::overlap;
 
 pub(in super::super) fn handle(
     session: &mut Session,
@@ -93,12 +93,10 @@ fn normalised(
 
 /// The live intents of these principals that overlap one of these scopes: the TypeScript participant names no ids.
 fn on_these_scopes(session: &Session, principals: &[PrincipalId], scopes: &[&Scope]) -> Vec<IntentId> {
-    let theirs = principals.iter().filter_map(|principal| session.live.get(principal)).flatten();
-    let hit = |id: &&IntentId| {
-        let intent = session.intents.get(*id);
-        intent.is_some_and(|intent| scopes.iter().any(|scope| overlap(scope, &intent.scope).is_some()))
-    };
-    sorted(theirs.filter(hit).cloned())
+    let principals: BTreeSet<&PrincipalId> = principals.iter().collect();
+    let theirs =
+        |id: &IntentId| session.intents.get(id).is_some_and(|intent| principals.contains(&intent.owner));
+    sorted(scopes.iter().flat_map(|scope| session.scopes.overlaps(scope).into_keys()).filter(theirs))
 }
 
 /// The members that the relayed message must have (ENV-16).
