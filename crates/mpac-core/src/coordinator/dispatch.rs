@@ -20,8 +20,8 @@ pub(super) fn timers(session: &mut Session, out: &mut Outbox, now: Timestamp) {
             return;
         }
         for (at, cause) in due {
-            // An earlier one of this sweep may have settled it.
-            if session.deadlines.take(at, &cause) {
+            // An earlier one of this sweep may have settled it, or ended the session.
+            if !session.closed && session.deadlines.take(at, &cause) {
                 fire(session, out, at, cause);
             }
         }

@@ -50,6 +50,11 @@ impl Member {
         !self.roles.is_empty() && self.roles.iter().all(|role| *role == Role::Observer)
     }
 
+    /// Reviewer, owner or arbiter (OPS-17, D-084).
+    pub(crate) fn reviews(&self) -> bool {
+        self.roles.iter().any(|role| matches!(role, Role::Reviewer | Role::Owner | Role::Arbiter))
+    }
+
     /// Owner or arbiter, present (D-044).
     pub(crate) fn governs(&self) -> bool {
         !self.departed && self.roles.iter().any(|role| matches!(role, Role::Owner | Role::Arbiter))

@@ -51,6 +51,12 @@ impl Intent {
     pub(crate) fn is_live(&self) -> bool {
         !self.state.is_terminal()
     }
+
+    /// Suspended because its owner's model is not well, not because the owner is gone (D-059).
+    pub(crate) fn is_suspended_for_backend(&self) -> bool {
+        self.state == intent::State::Suspended
+            && self.suspended_cause.as_deref().is_some_and(|cause| cause.starts_with("backend_"))
+    }
 }
 
 /// Everything a session is.

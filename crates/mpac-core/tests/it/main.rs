@@ -10,6 +10,7 @@ mod backends;
 mod batches;
 mod claims;
 mod conflicts;
+mod couplings;
 mod freeze;
 mod golden;
 mod intents;

@@ -47,6 +47,9 @@ fn normalised(
     facts: &Facts<'_>,
     mut report: ConflictReport,
 ) -> Result<ConflictReport, Refusal> {
+    // What it must say comes before what it speaks of.
+    let based_on = report.based_on_watermark.take().or_else(|| facts.envelope.watermark.clone());
+    report.based_on_watermark = Some(based_on.ok_or(Refusal::WatermarkNeeded)?); // D-030
     let sides = [report.intent_a.clone(), report.intent_b.clone()];
     let mut intents = report.related_intents.take().unwrap_or_default();
     for side in sides.into_iter().flatten() {
@@ -78,12 +81,6 @@ fn normalised(
         let mut basis = report.basis.take().unwrap_or_else(Basis::new);
         basis.kind = Some(BasisKind::Heuristic);
         report.basis = Some(basis);
-    }
-    if report.based_on_watermark.is_none() {
-        report.based_on_watermark = facts.envelope.watermark.clone();
-    }
-    if report.based_on_watermark.is_none() {
-        return Err(Refusal::WatermarkNeeded); // D-030
     }
     if report.description.is_none() {
         report.description = Some(report.details.clone().unwrap_or_default());

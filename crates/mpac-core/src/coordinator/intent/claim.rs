@@ -197,7 +197,9 @@ pub(in super::super) fn end(
     let Some(claim) = session.take_claim(id) else { return };
     let to = audience(session, &claim, None);
     if decision == ClaimDecision::Rejected {
-        let quiet_until = session.now.after(&QUIET_SEC);
+        let now = session.now;
+        session.refused_claimers.retain(|_, until| now < *until);
+        let quiet_until = now.after(&QUIET_SEC);
         session.refused_claimers.insert(claim.claimer, quiet_until);
     }
     let mut status = IntentClaimStatus::new(claim.id, claim.original, decision);

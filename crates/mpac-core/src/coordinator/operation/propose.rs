@@ -3,7 +3,6 @@
 use alloc::borrow::ToOwned;
 use alloc::sync::Arc;
 
-use mpac_wire::names::Role;
 use mpac_wire::payload::OpPropose;
 
 use super::super::cascade;
@@ -77,10 +76,8 @@ pub(in super::super) fn handle(
 /// Reviewers, owners and arbiters see proposals; the proposer needs no echo (`spec/wire.md` §8.1).
 pub(super) fn show_to_reviewers(session: &Session, out: &mut Outbox, facts: &Facts<'_>, text: Arc<str>) {
     let sender = &facts.envelope.sender.principal_id;
-    let reviews = |role: &Role| matches!(role, Role::Reviewer | Role::Owner | Role::Arbiter);
     let members = session.members.iter();
-    let reviewers =
-        members.filter(|(id, member)| *id != sender && !member.departed && member.roles.iter().any(reviews));
+    let reviewers = members.filter(|(id, member)| *id != sender && !member.departed && member.reviews());
     let to = sorted(reviewers.map(|(id, _)| id.clone()));
     if !to.is_empty() {
         cascade::relay(out, facts, Recipients::Only(to), text);

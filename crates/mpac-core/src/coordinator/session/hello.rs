@@ -85,7 +85,8 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
         capabilities: hello.capabilities,
         backend: hello.backend,
         provider_status: ProviderStatus::Unknown,
-        alerted: false,
+        // Everybody was told, and shall hear of the recovery as well (BHM-06).
+        alerted: before.as_ref().is_some_and(|member| member.alerted),
         approved_model: None,
         status: HeartbeatStatus::Idle,
         available: true,
@@ -106,9 +107,7 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
     let info = session_info(session, &principal, &join.asked);
     out.answer(session, Recipients::Conn(facts.conn), info, Some(&facts.envelope.message_id));
     liveness::restore_intents(session, out, &principal);
-    if session.members.get(&principal).is_some_and(|member| member.roles.contains(&Role::Arbiter)) {
-        freeze::arbiter_came(session, out, &principal);
-    }
+    freeze::somebody_came(session, out, &principal);
 }
 
 fn session_info(session: &Session, principal: &PrincipalId, asked: &[Role]) -> SessionInfo {
