@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::names::{ComplianceProfile, ExecutionModel, Role, SecurityProfile};
-use mpac_wire::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, RolePolicy};
+use mpac_wire::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, ResourceRegistry, RolePolicy};
 use mpac_wire::{Limits, PrincipalId, Seconds, SessionId, StateRef};
 
 use crate::error::ConfigError;
@@ -133,6 +133,8 @@ pub struct SessionConfig {
     pub limits: Limits,
     /// The shared files and their references at the start, by normalised path (OCC-02).
     pub workspace: BTreeMap<String, StateRef>,
+    /// Names of the same thing in several kinds of scope (SCO-14).
+    pub resource_registry: Option<ResourceRegistry>,
 }
 
 impl SessionConfig {
@@ -160,6 +162,7 @@ impl SessionConfig {
             status_heartbeats: true,
             limits: Limits::default(),
             workspace: BTreeMap::new(),
+            resource_registry: None,
         }
     }
 

@@ -27,7 +27,7 @@ use crate::ids::IdSource;
 use crate::input::{Command, ConnId, Input, Peer, Record};
 use crate::lamport::LamportClock;
 use crate::output::Step;
-use crate::scope::ScopeIndex;
+use crate::scope::{Names, ScopeIndex};
 use outbox::Outbox;
 use state::Session;
 pub use view::View;
@@ -84,7 +84,7 @@ impl Coordinator {
             rejudge: false,
             closes_at: None,
             next_status: None,
-            scopes: ScopeIndex::default(),
+            scopes: ScopeIndex::new(Names::new(config.resource_registry.as_ref())),
             live: BTreeMap::new(),
             pending_by_intent: BTreeMap::new(),
             pending_by_proposer: BTreeMap::new(),

@@ -58,6 +58,7 @@ pub(super) fn snapshot(session: &Session) -> Snapshot {
     snapshot.session_started_at = Some(session.started_at);
     snapshot.lifecycle_policy = Some(config.lifecycle.clone());
     snapshot.role_policy = config.role_policy.clone();
+    snapshot.resource_registry = config.resource_registry.clone();
     snapshot.target_state_refs = Some(session.refs.clone());
     snapshot.archived_intents = Some(session.archived_intents.iter().map(intent_record).collect());
     snapshot.backoff = Some(session.backoff.iter().map(backoff_record).collect());

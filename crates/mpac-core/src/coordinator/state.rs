@@ -433,7 +433,7 @@ impl Session {
     /// This session with every derived part made anew from the records: equal to itself, or there is a bug.
     pub(crate) fn rebuilt_indexes(&self) -> Self {
         let mut fresh = self.clone();
-        fresh.scopes = ScopeIndex::default();
+        fresh.scopes = self.scopes.emptied();
         fresh.live.clear();
         fresh.pending_by_intent.clear();
         fresh.pending_by_proposer.clear();

@@ -21,6 +21,7 @@ mod participant;
 mod precommit;
 mod props;
 mod roles;
+mod scopes;
 mod tables;
 mod world;
 

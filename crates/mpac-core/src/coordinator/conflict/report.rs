@@ -93,7 +93,9 @@ fn on_these_scopes(session: &Session, principals: &[PrincipalId], scopes: &[&Sco
     let theirs = principals.iter().filter_map(|principal| session.live.get(principal)).flatten();
     let hit = |id: &&IntentId| {
         let intent = session.intents.get(*id);
-        intent.is_some_and(|intent| scopes.iter().any(|scope| overlap(scope, &intent.scope).is_some()))
+        intent.is_some_and(|intent| {
+            scopes.iter().any(|scope| overlap(session.scopes.names(), scope, &intent.scope).is_some())
+        })
     };
     sorted(theirs.filter(hit).cloned())
 }

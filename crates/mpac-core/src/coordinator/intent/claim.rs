@@ -30,7 +30,9 @@ pub(in super::super) fn handle(
 ) -> Result<(), Refusal> {
     plan(session, facts, &claim)?;
     let original = session.intents.get(&claim.original_intent_id);
-    let fits = original.is_some_and(|original| is_inside(&claim.scope, &[&original.scope], &<_>::default()));
+    let fits = original.is_some_and(|original| {
+        is_inside(session.scopes.names(), &claim.scope, &[&original.scope], &<_>::default())
+    });
     let id = claim.claim_id.clone();
     session.register_claim(Claim {
         id: claim.claim_id,

@@ -117,9 +117,10 @@ fn is_disputed(session: &Session, record: &Operation) -> bool {
     let conflicts = session.disputes_by_intent.get(own).into_iter().flatten();
     conflicts.filter_map(|id| session.conflicts.get(id)).any(|conflict| {
         let others = conflict.intents.iter().filter(|intent| *intent != own);
-        others
-            .filter_map(|id| session.intents.get(id))
-            .any(|intent| intent.is_live() && contains_target(&intent.scope, &record.target) != Some(false))
+        others.filter_map(|id| session.intents.get(id)).any(|intent| {
+            intent.is_live()
+                && contains_target(session.scopes.names(), &intent.scope, &record.target) != Some(false)
+        })
     })
 }
 

@@ -246,7 +246,8 @@ pub(super) fn record(
         change_ref: entry.change_ref.clone(),
         summary: entry.summary.clone(),
         uncoordinated: guard == Guard::Uncoordinated,
-        out_of_scope: scope.and_then(|scope| contains_target(scope, &entry.target)) == Some(false),
+        out_of_scope: scope.and_then(|scope| contains_target(session.scopes.names(), scope, &entry.target))
+            == Some(false),
         content_missing: false,
         contested: false,
         grace_until: None,

@@ -147,7 +147,8 @@ pub(super) fn record(
 ) -> Operation {
     let scope = intent.as_ref().and_then(|id| session.intents.get(id)).map(|intent| &intent.scope);
     Operation {
-        out_of_scope: scope.and_then(|scope| contains_target(scope, &commit.target)) == Some(false),
+        out_of_scope: scope.and_then(|scope| contains_target(session.scopes.names(), scope, &commit.target))
+            == Some(false),
         id: commit.op_id,
         intent,
         proposer: facts.envelope.sender.principal_id.clone(),

@@ -40,7 +40,8 @@ pub(in super::super) fn handle(
     let event = if too_late { Event::ProposedTooLate } else { Event::Proposed };
     let scope = propose.intent_id.as_ref().and_then(|id| session.intents.get(id)).map(|intent| &intent.scope);
     let record = Operation {
-        out_of_scope: scope.and_then(|scope| contains_target(scope, &propose.target)) == Some(false),
+        out_of_scope: scope.and_then(|scope| contains_target(session.scopes.names(), scope, &propose.target))
+            == Some(false),
         id: propose.op_id,
         intent: propose.intent_id,
         proposer: facts.envelope.sender.principal_id.clone(),

@@ -163,7 +163,9 @@ fn successor(
         change_ref: supersede.change_ref.clone(),
         summary,
         uncoordinated: false,
-        out_of_scope: scope.and_then(|scope| contains_target(scope, &supersede.target)) == Some(false),
+        out_of_scope: scope
+            .and_then(|scope| contains_target(session.scopes.names(), scope, &supersede.target))
+            == Some(false),
         content_missing: false,
         contested: false,
         grace_until: None,

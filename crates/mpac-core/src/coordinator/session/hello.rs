@@ -141,5 +141,6 @@ fn session_info(session: &Session, principal: &PrincipalId, asked: &[Role]) -> S
     info.participant_count = Some(Integer::new(available));
     info.identity_verified = Some(false); // nothing is verified in the open profile (HEL-11)
     info.compatibility_errors = Some(problems);
+    info.resource_registry = config.resource_registry.clone(); // SCO-14
     info
 }
