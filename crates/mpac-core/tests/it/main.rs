@@ -20,6 +20,7 @@ mod operations;
 mod participant;
 mod precommit;
 mod props;
+mod recovery;
 mod roles;
 mod scopes;
 mod tables;
