@@ -128,6 +128,7 @@ pub(super) fn dismiss_if_over(session: &mut Session, out: &mut Outbox, id: &Conf
         rationale: rationale.into(),
         at: session.now,
         escalated_to,
+        causally_partial: false,
     };
     if let Some(record) = session.conflicts.get_mut(id) {
         record.resolution = Some(settled);

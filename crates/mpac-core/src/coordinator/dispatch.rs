@@ -105,6 +105,9 @@ pub(super) fn message(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>
             let reported_by = facts.envelope.sender.principal_id.clone();
             out.notice(Notice::CoordinatorConflict { reported_by });
         }
+        Message::ProtocolError(error) if error.error_code == ErrorCode::ParticipantUnavailable => {
+            layer::liveness::declared(session, out, facts, &error);
+        }
         // Participants' other errors are for the log (ERR-03).
         Message::ProtocolError(_) => {}
         // The gate has sent these elsewhere: HELLO to its own rule, the coordinator's types away.

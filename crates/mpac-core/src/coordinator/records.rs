@@ -212,6 +212,8 @@ pub(crate) struct Settled {
     pub(crate) at: Timestamp,
     /// It was escalated then, to whom: later comers are judged by that (GOV-03).
     pub(crate) escalated_to: Option<PrincipalId>,
+    /// Its watermark could not be read (LAM-05).
+    pub(crate) causally_partial: bool,
 }
 
 /// The last that was heard of one sender instance (SEC-21).

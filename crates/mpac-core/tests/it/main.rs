@@ -8,11 +8,13 @@
 mod admission;
 mod backends;
 mod batches;
+mod causality;
 mod claims;
 mod conflicts;
 mod couplings;
 mod freeze;
 mod golden;
+mod governance;
 mod intents;
 mod levels;
 mod lifecycle;

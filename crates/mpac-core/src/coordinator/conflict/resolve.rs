@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{Decision, RejectReason, Role};
 use mpac_wire::payload::{IntentWithdraw, Outcome, Resolution};
-use mpac_wire::{ClaimId, ConflictId, IntentId, OpId, PrincipalId, Raw};
+use mpac_wire::{ClaimId, ConflictId, IntentId, OpId, PrincipalId, Raw, Watermark};
 
 use super::super::cascade::{self, Grace};
 use super::super::gate::Facts;
@@ -246,6 +246,7 @@ fn settle(
             rationale: resolution.rationale.unwrap_or_default(),
             at,
             escalated_to,
+            causally_partial: facts.envelope.watermark.as_ref().is_some_and(Watermark::is_opaque),
         });
     }
 }

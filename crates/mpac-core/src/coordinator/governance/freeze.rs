@@ -174,6 +174,7 @@ fn third_phase(session: &mut Session, out: &mut Outbox, id: &ConflictId) {
         rationale: rationale.to_owned(),
         at: session.now,
         escalated_to,
+        causally_partial: false,
     };
     if let Some(record) = session.conflicts.get_mut(id) {
         record.resolution = Some(settled);

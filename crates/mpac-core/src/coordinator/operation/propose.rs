@@ -12,7 +12,7 @@ use super::super::outbox::Outbox;
 use super::super::records::Operation;
 use super::super::state::Session;
 use super::authorise::is_pre_commit;
-use super::{Guard, attach_to_conflicts, begins, current, reject_too_late, strict_guard};
+use super::{Guard, attach_to_conflicts, begins, current, reject_too_late, strict_guard, well_formed};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::scope::{contains_target, normalize};
@@ -24,6 +24,7 @@ pub(in super::super) fn handle(
     facts: &Facts<'_>,
     propose: OpPropose,
 ) -> Result<(), Refusal> {
+    well_formed(session, &propose.state_ref_before)?;
     if session.operations.contains_key(&propose.op_id) {
         return Err(Refusal::Duplicate { field: "op_id", value: propose.op_id.as_str().to_owned() });
     }

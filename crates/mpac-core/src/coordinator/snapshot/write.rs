@@ -275,6 +275,7 @@ fn conflict_record(conflict: &Conflict) -> ConflictRecord {
     record.sequence = Some(Integer::new(conflict.sequence));
     record.basis = Some(conflict.basis.clone());
     record.based_on_watermark = Some(conflict.based_on.clone());
+    record.causally_partial = conflict.based_on.is_opaque().then_some(true);
     record.description = Some(conflict.description.clone());
     record.overlap = match &conflict.part {
         Some(Overlap::Shared(names)) => Some(names.clone()),
@@ -288,6 +289,7 @@ fn conflict_record(conflict: &Conflict) -> ConflictRecord {
         let mut resolution = ResolutionRecord::new(settled.decision.clone(), settled.at);
         resolution.outcome = settled.outcome.clone();
         resolution.rationale = Some(settled.rationale.clone());
+        resolution.causally_partial = settled.causally_partial.then_some(true);
         resolution
     });
     record
