@@ -3,6 +3,7 @@
 mod golden;
 mod messages;
 mod snapshots;
+mod transcripts;
 
 /// Names the requirements and decisions a test shows; `cargo xtask requirements` reads it.
 macro_rules! covers {
