@@ -1,4 +1,5 @@
 //! What came is what goes out, byte for byte.
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod golden;
 mod messages;
