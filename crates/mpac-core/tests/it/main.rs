@@ -23,6 +23,7 @@ mod participant;
 mod precommit;
 mod props;
 mod recovery;
+mod retention;
 mod roles;
 mod scopes;
 mod tables;
