@@ -131,6 +131,7 @@ impl Coordinator {
             }
             Input::Timeout => {}
         }
+        intent::claim::settle(&mut self.session, &mut out);
         operation::authorise::settle(&mut self.session, &mut out);
         session::lifecycle::settle(&mut self.session);
         Ok(Step { outputs: out.0, next_deadline: self.next_deadline() })
