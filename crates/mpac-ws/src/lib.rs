@@ -25,6 +25,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod drive;
 pub mod error;
 pub mod server;
 pub mod workspace;
