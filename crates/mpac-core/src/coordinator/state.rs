@@ -13,7 +13,8 @@ use mpac_wire::{
 
 use super::deadlines::{Cause, Deadlines};
 use super::records::{
-    Backoff, Batch, Claim, Conflict, Connection, Deferral, Freeze, Frontier, Member, NewIntent, Operation,
+    Backoff, Batch, Claim, Conflict, Connection, Deferral, Freeze, Frontier, Handover, Member, NewIntent,
+    Operation, Recovery,
 };
 use crate::config::SessionConfig;
 use crate::ids::IdSource;
@@ -44,6 +45,27 @@ pub(crate) struct Intent {
 }
 
 impl Intent {
+    /// What was announced, in a state that a table or a snapshot gives.
+    pub(crate) fn begin(new: NewIntent, state: intent::State, at: Timestamp, sequence: u64) -> Self {
+        Self {
+            expires_at: at.after(&new.ttl),
+            received_at: at,
+            state,
+            id: new.id,
+            owner: new.owner,
+            objective: new.objective,
+            scope: new.scope,
+            ttl: new.ttl,
+            last_message: new.message,
+            assumptions: new.assumptions,
+            priority: new.priority,
+            parent: new.parent,
+            supersedes: new.supersedes,
+            suspended_cause: None,
+            sequence,
+        }
+    }
+
     pub(crate) fn state(&self) -> intent::State {
         self.state
     }
@@ -98,6 +120,12 @@ pub(crate) struct Session {
     pub(crate) closes_at: Option<Timestamp>,
     /// When the next COORDINATOR_STATUS heartbeat is due, while somebody listens.
     pub(crate) next_status: Option<Timestamp>,
+    /// Who goes on with it, once it is handed over (REC-20).
+    pub(crate) handover: Option<Handover>,
+    /// A later coordinator has it: nothing is said any more (REC-26).
+    pub(crate) retired: bool,
+    /// What is left to do after it was taken up from a snapshot.
+    pub(crate) recovery: Recovery,
     /// Derived: see [`Session::rebuilt_indexes`].
     pub(crate) scopes: ScopeIndex,
     /// Derived: live intents by owner.
@@ -130,6 +158,55 @@ pub(crate) fn take<K: Ord + Clone, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, k
 }
 
 impl Session {
+    /// A session in which nothing has happened.
+    pub(crate) fn open(config: SessionConfig, ids: IdSource, epoch: u64, now: Timestamp) -> Self {
+        let mut session = Self {
+            coordinator: config.coordinator(epoch),
+            epoch,
+            ids,
+            lamport: LamportClock::default(),
+            started_at: now,
+            now,
+            unopened: config.opens_with_hello,
+            vacancy: true,
+            closed: false,
+            members: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            intents: BTreeMap::new(),
+            archived_intents: Vec::new(),
+            operations: BTreeMap::new(),
+            batches: BTreeMap::new(),
+            conflicts: BTreeMap::new(),
+            deferrals: BTreeMap::new(),
+            backoff: Vec::new(),
+            claims: BTreeMap::new(),
+            claim_ids: BTreeSet::new(),
+            refused_claimers: BTreeMap::new(),
+            resolutions: BTreeSet::new(),
+            frontier: BTreeMap::new(),
+            refs: config.workspace.clone(),
+            files: config.workspace.keys().cloned().collect(),
+            sequence: 0,
+            rejudge: false,
+            closes_at: None,
+            next_status: None,
+            handover: None,
+            retired: false,
+            recovery: Recovery::default(),
+            scopes: ScopeIndex::default(),
+            live: BTreeMap::new(),
+            pending_by_intent: BTreeMap::new(),
+            pending_by_proposer: BTreeMap::new(),
+            disputes_by_intent: BTreeMap::new(),
+            disputes_by_op: BTreeMap::new(),
+            frozen: BTreeSet::new(),
+            deadlines: Deadlines::default(),
+            config,
+        };
+        super::session::lifecycle::watch_age(&mut session);
+        session
+    }
+
     /// The session begins now, and its age counts from here (D-031, SES-12).
     pub(crate) fn restart_clock(&mut self) {
         self.deadlines.remove_all(&Cause::SessionTtl);
@@ -156,23 +233,7 @@ impl Session {
         if let Some(finished) = self.intents.remove(&new.id) {
             self.archived_intents.push(finished);
         }
-        let record = Intent {
-            expires_at: self.now.after(&new.ttl),
-            received_at: self.now,
-            state,
-            id: new.id,
-            owner: new.owner,
-            objective: new.objective,
-            scope: new.scope,
-            ttl: new.ttl,
-            last_message: new.message,
-            assumptions: new.assumptions,
-            priority: new.priority,
-            parent: new.parent,
-            supersedes: new.supersedes,
-            suspended_cause: None,
-            sequence,
-        };
+        let record = Intent::begin(new, state, self.now, sequence);
         self.index_intent(&record);
         self.intents.insert(record.id.clone(), record);
         Some(())
@@ -272,6 +333,7 @@ impl Session {
                 take(&mut self.disputes_by_op, op, id);
             }
             self.frozen.remove(id);
+            self.recovery.diverged.retain(|_, conflict| conflict != id); // REC-30
             let waiting =
                 [record.timeout_at.take(), record.freeze.as_mut().and_then(|it| it.phase_ends.take())];
             for at in waiting.into_iter().flatten() {

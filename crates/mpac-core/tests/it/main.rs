@@ -19,6 +19,7 @@ mod operations;
 mod participant;
 mod precommit;
 mod props;
+mod recovery;
 mod roles;
 mod tables;
 mod world;
