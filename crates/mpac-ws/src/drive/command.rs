@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use mpac_wire::Timestamp;
-use mpac_wire::names::{CloseDisposition, CloseReason};
+use mpac_wire::names::{CloseDisposition, CloseReason, CoordinatorEvent};
+use mpac_wire::snapshot::Snapshot;
+use mpac_wire::{PrincipalId, Timestamp};
 
 use super::config::Config;
 use super::failure::{Code, Failure};
@@ -17,8 +18,11 @@ pub(super) enum Command<'a> {
     Message { now: Timestamp, conn: Option<String>, frame: Cow<'a, str> },
     Disconnect { now: Timestamp, conn: String },
     Tick { now: Timestamp },
+    Status { now: Timestamp, event: CoordinatorEvent },
+    HandOver { now: Timestamp, successor: Option<PrincipalId>, next_epoch: u64 },
     Close { now: Timestamp, reason: CloseReason, disposition: CloseDisposition },
     Snapshot { now: Timestamp },
+    Restore { now: Timestamp, seed: u64, config: Box<Config>, snapshot: Box<Snapshot> },
     NextDeadline,
 }
 
@@ -33,7 +37,7 @@ const FORMS: [Form; 9] = [
     form("message", &["now", "conn", "envelope", "text"]),
     form("disconnect", &["now", "conn"]),
     form("tick", &["now"]),
-    form("status", &["now", "event"]),
+    form("status", &["now", "event", "successor", "next_epoch"]),
     form("close", &["now", "reason", "disposition"]),
     form("snapshot", &["now"]),
     form("restore", &["now", "seed", "config", "snapshot"]),
@@ -61,6 +65,7 @@ impl<'a> Command<'a> {
             },
             "disconnect" => Self::Disconnect { now: now()?, conn: members.need("conn")?.read()? },
             "tick" => Self::Tick { now: now()? },
+            "status" => status(&members)?,
             "close" => Self::Close {
                 now: now()?,
                 reason: listed(members.get("reason"), CloseReason::LISTED, CloseReason::Manual)?,
@@ -71,6 +76,12 @@ impl<'a> Command<'a> {
                 )?,
             },
             "snapshot" => Self::Snapshot { now: now()? },
+            "restore" => Self::Restore {
+                now: now()?,
+                seed: seed(&members)?,
+                config: config(&members)?,
+                snapshot: members.need("snapshot")?.under(Code::InvalidSnapshot).read().map(Box::new)?,
+            },
             _ => Self::NextDeadline,
         })
     }
@@ -109,6 +120,29 @@ fn frame<'a>(members: &Members<'a>) -> Result<Cow<'a, str>, Failure> {
         (None, Some(text)) => text.read().map(Cow::Owned),
         (None, None) => members.need("envelope").map(|_| Cow::Borrowed("")),
         (Some(_), Some(text)) => Err(text.wrong("give either `envelope` or `text`")),
+    }
+}
+
+/// The events that the coordinator authors when it is told to; the others are part of something that happens.
+fn status<'a>(members: &Members<'_>) -> Result<Command<'a>, Failure> {
+    use CoordinatorEvent as E;
+    let now = now(members)?;
+    let event = listed(
+        members.get("event"),
+        &[E::Heartbeat, E::Recovered, E::Assumed, E::Handover],
+        CoordinatorEvent::Heartbeat,
+    )?;
+    let (successor, next_epoch) = (members.get("successor"), members.get("next_epoch"));
+    match event {
+        E::Handover => Ok(Command::HandOver {
+            now,
+            successor: successor.map(|at| at.read()).transpose()?,
+            next_epoch: next_epoch.map_or(Ok(0), |at| at.read())?,
+        }),
+        event => match successor.or(next_epoch) {
+            Some(at) => Err(at.wrong("goes with the event `handover` only")),
+            None => Ok(Command::Status { now, event }),
+        },
     }
 }
 

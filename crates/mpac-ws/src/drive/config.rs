@@ -23,6 +23,8 @@ use crate::workspace::{File, Workspace};
 #[derive(Debug)]
 pub(super) struct Config {
     pub(super) core: SessionConfig,
+    /// Whether the session's id was given.
+    pub(super) names_session: bool,
     /// The shared files, if the caller takes part in sharing them.
     pub(super) files: Option<Workspace>,
     pub(super) verifier: Verifier,
@@ -38,7 +40,11 @@ struct Key {
 
 /// In this order they are read: what a policy says as a whole comes before the keys that name one member of it.
 const KEYS: [Key; 28] = [
-    key("session_id", "text [default]", |it, at| at.read().map(|id| it.core.session_id = id)),
+    key("session_id", "text [default]", |it, at| {
+        it.core.session_id = at.read()?;
+        it.names_session = true;
+        Ok(())
+    }),
     key("protocol_level", "0.1.13, 0.1.14 or 0.1.15 [0.1.13]", |it, at| {
         it.core.level = at.one_of(&ProtocolLevel::ALL, ToString::to_string)?;
         Ok(())
@@ -173,7 +179,12 @@ impl Config {
         let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
         members.only(&names)?;
         let id = SessionId::new(DEFAULT_SESSION).unwrap_or_else(|_| unreachable!("a constant that is an id"));
-        let mut config = Self { core: SessionConfig::new(id), files: None, verifier: Verifier::default() };
+        let mut config = Self {
+            core: SessionConfig::new(id),
+            names_session: false,
+            files: None,
+            verifier: Verifier::default(),
+        };
         // Statuses come when the caller asks for them.
         config.core.status_heartbeats = false;
         for key in &KEYS {
@@ -182,6 +193,14 @@ impl Config {
             }
         }
         Ok(config)
+    }
+
+    /// What the core is to be opened with.
+    pub(super) fn core(&self) -> SessionConfig {
+        let mut core = self.core.clone();
+        let files = self.files.iter().flat_map(Workspace::files);
+        core.workspace = files.map(|(path, file)| (path.to_owned(), file.state_ref.clone())).collect();
+        core
     }
 }
 
@@ -375,7 +394,7 @@ mod tests {
                 r#"{"protocol_level": "0.1.12"}"#,
                 "config.protocol_level: \"0.1.12\" is none of 0.1.13, 0.1.14, 0.1.15",
             ),
-            (r#"{"session_id": ""}"#, "config.session_id: expected"),
+            (r#"{"session_id": ""}"#, "config.session_id: an identifier has 1 to 256 bytes"),
             (
                 r#"{"heartbeat_interval_sec": -1}"#,
                 "config.heartbeat_interval_sec: expected a number of seconds, 0 or more, found -1",

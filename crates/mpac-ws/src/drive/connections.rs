@@ -52,11 +52,6 @@ impl Connections {
     pub(super) fn principal(&self, conn: ConnId) -> Option<&PrincipalId> {
         self.bound.get(&conn)
     }
-
-    /// Whether `principal` is bound to any connection.
-    pub(super) fn speaks(&self, principal: &PrincipalId) -> bool {
-        self.bound.values().any(|bound| bound == principal)
-    }
 }
 
 /// Whom a frame names as its sender, as far as it can be read.

@@ -40,7 +40,8 @@ pub(super) fn next(input: &mut impl BufRead, most: usize) -> io::Result<Option<L
             break;
         }
     }
-    Ok(any.then(|| if length <= most { Line::Whole(line) } else { Line::TooLong }))
+    let line = if length <= most { Line::Whole(line) } else { Line::TooLong };
+    Ok(any.then_some(line))
 }
 
 #[cfg(test)]

@@ -201,7 +201,7 @@ mod tests {
         let list = members.need("l").unwrap().list().unwrap();
         assert_eq!(complaint(list[0].members()), "l[0]: expected an object");
         assert_eq!(
-            complaint(list[1].members().unwrap().only(&["xy", "b"])),
+            complaint(list[1].members().unwrap().only(&["xy", "bcd"])),
             "l[1].x: unknown key (did you mean `xy`?)"
         );
         assert_eq!(complaint(members.only(&["a"])), "l: unknown key (did you mean `a`?)");

@@ -1,11 +1,16 @@
 //! One session under virtual time: the core, and what a host keeps beside it.
 
-use mpac_core::{Command, ConnId, Coordinator, IdSource, Input, Notice, Output, Peer, Recipients};
-use mpac_wire::names::{CloseDisposition, CloseReason, MessageType, SecurityProfile};
+use std::collections::BTreeSet;
+
+use mpac_core::{
+    Command, ConnId, Coordinator, IdSource, Input, Notice, Output, Peer, Recipients, RestoreError,
+    SessionConfig,
+};
+use mpac_wire::names::{CloseDisposition, CloseReason, CoordinatorEvent, MessageType, SecurityProfile};
 use mpac_wire::payload::Hello;
 use mpac_wire::sideband::Request;
 use mpac_wire::snapshot::Snapshot;
-use mpac_wire::{Received, SessionId, Timestamp};
+use mpac_wire::{PrincipalId, Received, SessionId, Timestamp};
 
 use super::config::Config;
 use super::connections::{Claimed, Connections};
@@ -29,6 +34,8 @@ pub(super) struct Session {
     limits: mpac_wire::Limits,
     is_open_profile: bool,
     verifier: Verifier,
+    /// Who joined before the restore and has not spoken since.
+    returning: BTreeSet<PrincipalId>,
     /// The latest moment that a command named.
     now: Timestamp,
 }
@@ -36,27 +43,46 @@ pub(super) struct Session {
 impl Session {
     /// Opens one.
     pub(super) fn open(config: Config, seed: u64, now: Timestamp) -> Result<Self, Failure> {
-        let Config { mut core, files, verifier } = config;
-        if let Some(files) = &files {
-            core.workspace =
-                files.files().map(|(path, file)| (path.to_owned(), file.state_ref.clone())).collect();
-        }
-        let (id, limits, open) = (core.session_id.clone(), core.limits.clone(), !core.opens_with_hello);
-        let is_open_profile = core.security_profile == SecurityProfile::Open;
-        let coordinator = Coordinator::new(core, IdSource::new(seed), now)
+        let core = Coordinator::new(config.core(), IdSource::new(seed), now)
             .map_err(|error| Failure::new(Code::InvalidConfig, format!("config: {error}")))?;
-        Ok(Self {
-            core: coordinator,
-            id,
+        Ok(Self::around(core, config, now))
+    }
+
+    /// Takes one up from its snapshot, under the next epoch.
+    pub(super) fn restore(
+        mut config: Config,
+        snapshot: &Snapshot,
+        seed: u64,
+        now: Timestamp,
+    ) -> Result<Self, Failure> {
+        if !config.names_session {
+            config.core.session_id = snapshot.session_id.clone();
+        }
+        let core = Coordinator::restore(config.core(), snapshot, seed, now).map_err(|error| match error {
+            RestoreError::Config(error) => Failure::new(Code::InvalidConfig, format!("config: {error}")),
+            error => Failure::new(Code::InvalidSnapshot, format!("snapshot: {error}")),
+        })?;
+        let mut session = Self::around(core, config, now);
+        let known = snapshot.participants.iter().flatten();
+        session.returning = known.map(|record| record.principal_id.clone()).collect();
+        Ok(session)
+    }
+
+    fn around(core: Coordinator, config: Config, now: Timestamp) -> Self {
+        let Config { core: kept, files, verifier, .. } = config;
+        Self {
+            open: core.view().is_open(),
+            core,
+            id: kept.session_id,
             connections: Connections::default(),
             pushes: files.is_some(),
             files: files.unwrap_or_default(),
-            open,
-            limits,
-            is_open_profile,
+            limits: kept.limits,
+            is_open_profile: kept.security_profile == SecurityProfile::Open,
             verifier,
+            returning: BTreeSet::new(),
             now,
-        })
+        }
     }
 
     /// A frame comes.
@@ -71,7 +97,10 @@ impl Session {
         let claimed = Claimed::of(frame);
         let conn = self.connections.number(conn.unwrap_or_else(|| claimed.connection()));
         self.fire(&mut outputs, Some(conn));
-        let from = self.peer(conn, frame);
+        let (from, is_hello) = self.peer(conn, frame);
+        if !is_hello {
+            self.rebind(&mut outputs, conn, claimed);
+        }
         self.apply(&mut outputs, Some(conn), Input::Frame { from, text: frame.into() });
         Ok(outputs)
     }
@@ -85,6 +114,22 @@ impl Session {
         Ok(outputs)
     }
 
+    /// The coordinator tells how the session is.
+    pub(super) fn status(&mut self, now: Timestamp, event: CoordinatorEvent) -> Result<Outputs, Failure> {
+        self.command(now, Command::Status(event))
+    }
+
+    /// The coordinator hands the session over, by default to the next process under its own id, and falls silent.
+    pub(super) fn hand_over(
+        &mut self,
+        now: Timestamp,
+        successor: Option<PrincipalId>,
+        next_epoch: u64,
+    ) -> Result<Outputs, Failure> {
+        let successor = successor.unwrap_or_else(|| SessionConfig::new(self.id.clone()).coordinator_id());
+        self.command(now, Command::HandOver { successor, next_epoch })
+    }
+
     /// The session ends.
     pub(super) fn close(
         &mut self,
@@ -92,10 +137,14 @@ impl Session {
         reason: CloseReason,
         disposition: CloseDisposition,
     ) -> Result<Outputs, Failure> {
+        self.command(now, Command::Close { reason, disposition })
+    }
+
+    fn command(&mut self, now: Timestamp, command: Command) -> Result<Outputs, Failure> {
         self.go_to(now)?;
         let mut outputs = Outputs::default();
         self.fire(&mut outputs, None);
-        self.apply(&mut outputs, None, Input::Command(Command::Close { reason, disposition }));
+        self.apply(&mut outputs, None, Input::Command(command));
         Ok(outputs)
     }
 
@@ -113,9 +162,7 @@ impl Session {
     /// The session in its stored form.
     pub(super) fn snapshot(&self, now: Timestamp) -> Result<Snapshot, Failure> {
         self.not_before(now)?;
-        let mut snapshot = self.core.snapshot();
-        snapshot.captured_at = now;
-        Ok(snapshot)
+        Ok(self.core.snapshot_at(now))
     }
 
     /// When the next timer is due.
@@ -150,19 +197,38 @@ impl Session {
         self.carry_out(outputs, asking, step.outputs);
     }
 
-    /// What is proven of the other end: only a HELLO shows a credential.
-    fn peer(&self, conn: ConnId, frame: &str) -> Peer {
+    /// What is proven of the other end, and whether the frame is a HELLO: only that shows a credential.
+    fn peer(&self, conn: ConnId, frame: &str) -> (Peer, bool) {
         let mut peer = Peer::unproven(conn);
         // Where anybody may join, a credential is looked at only if the caller said which are good (SEC-15).
-        if (!self.is_open_profile || self.verifier.is_configured())
-            && let Ok(received) = Received::parse(frame, &self.limits)
-            && received.envelope().message_type == MessageType::Hello
+        let verifies = !self.is_open_profile || self.verifier.is_configured();
+        if !verifies && self.returning.is_empty() {
+            return (peer, false);
+        }
+        let Ok(received) = Received::parse(frame, &self.limits) else { return (peer, false) };
+        let is_hello = received.envelope().message_type == MessageType::Hello;
+        if verifies
+            && is_hello
             && let Ok(Hello { credential: Some(credential), .. }) = received.envelope().payload.read()
         {
             let principal = &received.envelope().sender.principal_id;
             peer.identity = self.verifier.identify(&self.id, principal, &credential);
         }
-        peer
+        (peer, is_hello)
+    }
+
+    /// Somebody who joined before the restore goes on speaking: the connection is theirs without another HELLO.
+    fn rebind(&mut self, outputs: &mut Outputs, conn: ConnId, claimed: Claimed) {
+        let Claimed::Sender(sender) = claimed else { return };
+        if self.returning.contains(&sender.principal_id) {
+            let rebind = Command::Rebind {
+                conn,
+                principal: sender.principal_id,
+                principal_type: sender.principal_type,
+                instance: sender.sender_instance_id,
+            };
+            self.apply(outputs, Some(conn), Input::Command(rebind));
+        }
     }
 
     fn carry_out(&mut self, outputs: &mut Outputs, asking: Option<ConnId>, steps: Vec<Output>) {
@@ -198,7 +264,10 @@ impl Session {
     /// Takes note; gives what all are to hear of it.
     fn notice(&mut self, notice: Notice) -> Option<What> {
         match notice {
-            Notice::Bound { conn, principal } => self.connections.bind(conn, principal),
+            Notice::Bound { conn, principal } => {
+                self.returning.remove(&principal);
+                self.connections.bind(conn, principal);
+            }
             Notice::Unbound { conn } => self.connections.unbind(conn),
             Notice::FileUpdated { path, content, state_ref, updated_by } => {
                 let file = File { content: content.into(), state_ref };
@@ -207,7 +276,7 @@ impl Session {
                 return self.pushes.then_some(What::Sideband(news));
             }
             Notice::Opened => self.open = true,
-            Notice::Closed { .. } => {}
+            Notice::Closed { .. } | Notice::CoordinatorConflict { .. } => {}
         }
         None
     }
