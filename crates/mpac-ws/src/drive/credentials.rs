@@ -29,7 +29,7 @@ pub(super) struct Accepted {
     /// Where it is good; absent is everywhere.
     sessions: Option<Vec<SessionId>>,
     /// Which roles come with it, whatever the role policy says.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the core takes no roles with an identity yet"))]
+    #[expect(dead_code, reason = "the core takes no roles with an identity yet")]
     roles: Option<Vec<Role>>,
 }
 
