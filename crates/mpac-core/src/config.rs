@@ -136,6 +136,9 @@ pub struct SessionConfig {
     pub limits: Limits,
     /// The shared files and their references at the start, by normalised path (OCC-02).
     pub workspace: BTreeMap<String, StateRef>,
+    /// How many finished records of each kind are kept in memory: 10,000. Older ones are forgotten unless something
+    /// alive refers to them: their ids count as unknown then, and as new (SES-27).
+    pub retained_records: usize,
 }
 
 impl SessionConfig {
@@ -163,6 +166,7 @@ impl SessionConfig {
             status_heartbeats: true,
             limits: Limits::default(),
             workspace: BTreeMap::new(),
+            retained_records: 10_000,
         }
     }
 

@@ -11,6 +11,7 @@ mod operation;
 mod outbox;
 mod records;
 mod recover;
+mod retention;
 mod session;
 mod snapshot;
 mod state;
@@ -116,6 +117,7 @@ impl Coordinator {
         intent::claim::settle(&mut self.session, &mut out);
         operation::authorise::settle(&mut self.session, &mut out);
         session::lifecycle::settle(&mut self.session);
+        retention::settle(&mut self.session);
         Ok(Step { outputs: out.0, next_deadline: self.next_deadline() })
     }
 

@@ -10,7 +10,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-pub use continuation::{ConnectionRecord, CoordinatorState, HandoverRecord};
+pub use continuation::{ConnectionRecord, CoordinatorState, ForgottenRecord, HandoverRecord};
 
 use crate::id::{
     BatchId, ClaimId, ConflictId, DeferralId, InstanceId, IntentId, MessageId, OpId, PrincipalId,
@@ -116,6 +116,8 @@ object! {
         null last_ts: ClaimedTime,
         /// Its Lamport value then.
         null last_lamport: Integer,
+        /// When it was heard, by the coordinator's clock.
+        opt heard_at: Timestamp,
         /// Who, where the key cannot be taken apart.
         opt principal_id: PrincipalId,
         /// Which incarnation, likewise.

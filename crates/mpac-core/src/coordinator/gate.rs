@@ -9,6 +9,7 @@ use mpac_wire::sideband::{self, Request, SessionSummaryResponse, SidebandType};
 use mpac_wire::{Envelope, Extra, Frame, MessageId, Received, Seconds, Timestamp};
 
 use super::outbox::Outbox;
+use super::records::Frontier;
 use super::session::{divergence, hello, liveness};
 use super::state::Session;
 use super::{View, dispatch};
@@ -157,7 +158,9 @@ pub(super) fn count_as_received(session: &mut Session, out: &mut Outbox, facts: 
     session.lamport.receive(facts.lamport);
     let sender = &facts.envelope.sender;
     let key = (sender.principal_id.clone(), sender.sender_instance_id.clone());
-    let frontier = session.frontier.entry(key).or_default();
+    let now = session.now;
+    let frontier = session.frontier.entry(key).or_insert(Frontier { ts: None, lamport: None, heard_at: now });
+    frontier.heard_at = now;
     frontier.ts = Some(facts.envelope.ts.at());
     frontier.lamport = facts.lamport.or(frontier.lamport);
     session.seen(&sender.principal_id, &facts.envelope.message_id);

@@ -210,10 +210,12 @@ pub(crate) struct Settled {
 }
 
 /// The last that was heard of one sender instance (SEC-21).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Frontier {
     pub(crate) ts: Option<Timestamp>,
     pub(crate) lamport: Option<u64>,
+    /// When, by our clock.
+    pub(crate) heard_at: Timestamp,
 }
 
 /// A connection: who speaks on it, and how it behaved.

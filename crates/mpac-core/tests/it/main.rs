@@ -20,6 +20,7 @@ mod participant;
 mod precommit;
 mod props;
 mod recovery;
+mod retention;
 mod roles;
 mod tables;
 mod world;

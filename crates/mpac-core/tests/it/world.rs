@@ -50,6 +50,8 @@ impl Delivery {
 
 pub(crate) struct World {
     pub(crate) config: SessionConfig,
+    /// Whether indexes and the stored form are compared after every step.
+    pub(crate) checked: bool,
     pub(crate) coordinator: Coordinator,
     pub(crate) now: Timestamp,
     pub(crate) people: BTreeMap<String, (ConnId, Participant)>,
@@ -117,6 +119,7 @@ impl World {
         Self {
             coordinator: Coordinator::new(config.clone(), IdSource::new(7), now).unwrap(),
             config,
+            checked: true,
             now,
             people: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -208,8 +211,10 @@ impl World {
         let step = self.coordinator.apply(&record).unwrap();
         self.log.push(record);
         self.steps.push(step.clone());
-        assert!(self.coordinator.indexes_are_sound());
-        assert_eq!(reloaded(&self.coordinator, &self.config), self.coordinator); // REC-29, D-037
+        if self.checked {
+            assert!(self.coordinator.indexes_are_sound());
+            assert_eq!(reloaded(&self.coordinator, &self.config), self.coordinator); // REC-29, D-037
+        }
         self.carry_out(step)
     }
 

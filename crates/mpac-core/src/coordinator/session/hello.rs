@@ -12,8 +12,8 @@ use super::super::gate::{Facts, count_as_received};
 use super::super::governance::freeze;
 use super::super::outbox::Outbox;
 use super::super::records::Member;
-use super::super::recover;
 use super::super::state::Session;
+use super::super::{recover, retention};
 use super::{connection, divergence, liveness};
 use crate::input::ConnId;
 use crate::output::{HangUpReason, Notice, Recipients};
@@ -76,7 +76,10 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
     }
     let joined = match session.members.get(&principal) {
         Some(member) => member.joined,
-        None => session.members.len() as u64,
+        None => {
+            retention::make_room_for_a_member(session);
+            session.members.len() as u64 + session.forgotten.participants
+        }
     };
     let before = session.members.remove(&principal);
     let member = Member {

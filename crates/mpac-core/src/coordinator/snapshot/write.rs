@@ -5,13 +5,14 @@ use alloc::string::ToString;
 
 use mpac_wire::snapshot::{
     AckRecord, AntiReplay, BackoffRecord, BatchRecord, ClaimRecord, ConflictRecord, ConnectionRecord,
-    CoordinatorState, DeferralRecord, FrontierRecord, HandoverRecord, IntentRecord, OperationRecord,
-    ParticipantRecord, ResolutionRecord, Snapshot,
+    CoordinatorState, DeferralRecord, ForgottenRecord, FrontierRecord, HandoverRecord, IntentRecord,
+    OperationRecord, ParticipantRecord, ResolutionRecord, Snapshot,
 };
 use mpac_wire::{BatchId, Integer, Seconds, Timestamp};
 
 use super::super::intent::claim::pending_on;
 use super::super::records::{Backoff, Batch, Claim, Conflict, Deferral, Member, Operation};
+use super::super::retention::Forgotten;
 use super::super::state::{Intent, Session};
 use super::names::{conflict_state, intent_state, operation_state};
 use crate::scope::Overlap;
@@ -104,6 +105,7 @@ fn continuation(session: &Session, seq: u64) -> CoordinatorState {
     );
     state.claim_ids = Some(session.claim_ids.iter().cloned().collect());
     state.resolution_ids = Some(session.resolutions.iter().cloned().collect());
+    state.forgotten = Some(forgotten(&session.forgotten));
     let refused = session.refused_claimers.iter();
     state.refused_claimers = Some(refused.map(|(who, until)| (who.to_string(), *until)).collect());
     state.retired = flag(session.retired);
@@ -117,11 +119,26 @@ fn continuation(session: &Session, seq: u64) -> CoordinatorState {
     state
 }
 
+fn forgotten(counts: &Forgotten) -> ForgottenRecord {
+    let mut record = ForgottenRecord::new();
+    let named = |name: &str, count: &u64| (name.to_owned(), Integer::new(*count));
+    let intents = counts.intents.iter();
+    record.intents = Some(intents.map(|(state, n)| named(intent_state(*state).as_str(), n)).collect());
+    let operations = counts.operations.iter();
+    record.operations =
+        Some(operations.map(|(state, n)| named(operation_state(*state).as_str(), n)).collect());
+    let conflicts = counts.conflicts.iter();
+    record.conflicts = Some(conflicts.map(|(state, n)| named(conflict_state(*state).as_str(), n)).collect());
+    record.participants = Some(Integer::new(counts.participants));
+    record
+}
+
 fn anti_replay(session: &Session) -> AntiReplay {
     let frontier = session.frontier.iter().map(|((principal, instance), last)| {
         let mut record = FrontierRecord::new();
         record.last_ts = last.ts.map(Into::into);
         record.last_lamport = last.lamport.map(Integer::new);
+        record.heard_at = Some(last.heard_at);
         if principal.as_str().contains('|') || instance.as_str().contains('|') {
             record.principal_id = Some(principal.clone());
             record.sender_instance_id = Some(instance.clone());
