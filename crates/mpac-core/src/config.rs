@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::names::{ComplianceProfile, ExecutionModel, PrincipalType, Role, SecurityProfile};
-use mpac_wire::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, RolePolicy};
+use mpac_wire::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, ResourceRegistry, RolePolicy};
 use mpac_wire::{InstanceId, Limits, PrincipalId, Seconds, Sender, SessionId, StateRef};
 
 use crate::error::ConfigError;
@@ -139,6 +139,18 @@ pub struct SessionConfig {
     /// How many finished records of each kind are kept in memory: 10,000. Older ones are forgotten unless something
     /// alive refers to them: their ids count as unknown then, and as new (SES-27).
     pub retained_records: usize,
+    /// Names of the same thing in several kinds of scope (SCO-14).
+    pub resource_registry: Option<ResourceRegistry>,
+    /// A semantic match below this confidence is uncertain: a human decides (CON-16).
+    pub semantic_confidence_threshold: f64,
+    /// Whether an owner or arbiter may declare somebody unavailable (LIV-17).
+    pub governance_may_declare_unavailable: bool,
+    /// Whether a governance session must have an arbiter in its role policy to open at all (GOV-11, D-047).
+    pub require_arbiter_strict: bool,
+    /// Extensions that every HELLO must carry, by key (EXT-02).
+    pub mandatory_extensions: Vec<String>,
+    /// Where the host will put the transcript, for SESSION_CLOSE (SES-22).
+    pub transcript_ref: Option<String>,
 }
 
 impl SessionConfig {
@@ -167,6 +179,12 @@ impl SessionConfig {
             limits: Limits::default(),
             workspace: BTreeMap::new(),
             retained_records: 10_000,
+            resource_registry: None,
+            semantic_confidence_threshold: 0.7,
+            governance_may_declare_unavailable: false,
+            require_arbiter_strict: false,
+            mandatory_extensions: Vec::new(),
+            transcript_ref: None,
         }
     }
 
@@ -209,6 +227,9 @@ impl SessionConfig {
                 return unsupported(option, value);
             }
         }
+        if self.require_arbiter_strict && self.is_governed() && !self.names_an_arbiter() {
+            return Err(ConfigError::NoArbiter);
+        }
         if !self.workspace.is_empty() && self.state_ref_format != "sha256" {
             return Err(ConfigError::StateRefFormat(self.state_ref_format.clone()));
         }
@@ -243,6 +264,12 @@ impl SessionConfig {
     /// Whether the rules of governance apply (D-136).
     pub fn is_governed(&self) -> bool {
         matches!(self.compliance_profile, ComplianceProfile::Governance | ComplianceProfile::Semantic)
+    }
+
+    /// Whether the role policy gives somebody the role of arbiter.
+    fn names_an_arbiter(&self) -> bool {
+        let assigned = self.role_policy.as_ref().and_then(|policy| policy.role_assignments.as_ref());
+        assigned.is_some_and(|all| all.iter().any(|(_, roles)| roles.contains(&Role::Arbiter)))
     }
 
     /// Whether operations need an intent (INT-02).
@@ -328,6 +355,12 @@ impl SessionConfig {
         let allowed = assigned.unwrap_or(&default);
         let constraints_hold = |role: &Role| {
             let constraint = policy.role_constraints.as_ref().and_then(|all| all.get(role.as_str()));
+            let types = constraint.and_then(|constraint| constraint.allowed_principal_types.as_ref());
+            // An agent decides over others only where the policy says so, or nothing is secured anyway (GOV-12).
+            let agent_arbiter = *role == Role::Arbiter && *principal_type == PrincipalType::Agent;
+            if agent_arbiter && types.is_none() && self.security_profile != SecurityProfile::Open {
+                return false;
+            }
             constraint.is_none_or(|constraint| {
                 constraint.max_count.as_ref().is_none_or(|max| others_with(role) < max.get())
                     && constraint

@@ -30,6 +30,9 @@ pub enum ConfigError {
         /// How long it is.
         bytes: usize,
     },
+    /// Nobody could settle what is escalated (D-047).
+    #[error("require_arbiter_strict is set, but role_policy assigns the role arbiter to nobody")]
+    NoArbiter,
     /// A duration that must not be zero.
     #[error("{0} must be more than 0")]
     Zero(&'static str),

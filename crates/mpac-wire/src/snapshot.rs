@@ -316,6 +316,8 @@ object! {
         opt sequence: Integer,
         /// How it was settled (GOV-10).
         opt resolution: ResolutionRecord,
+        /// It was judged from a watermark that could not be read (LAM-05).
+        opt causally_partial: bool,
     }
 }
 
@@ -342,6 +344,8 @@ object! {
         opt rationale: String,
         /// When.
         req resolved_at: Timestamp,
+        /// It was decided from a watermark that could not be read (LAM-05).
+        opt causally_partial: bool,
     }
 }
 

@@ -190,6 +190,9 @@ fn permitted(session: &Session, facts: &Facts<'_>) -> Result<(), Refusal> {
         | T::OpSupersede
         | T::Resolution => match session.bound(facts.conn) {
             Some(member) if member.is_read_only() => Err(Refusal::ReadOnly(message_type.clone())),
+            Some(member) if *message_type == T::OpReject && !member.reviews() => {
+                Err(Refusal::MayNotReject(member.sender.principal_id.clone()))
+            }
             _ => Ok(()),
         },
         _ => Ok(()),

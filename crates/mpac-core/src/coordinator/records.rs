@@ -50,6 +50,11 @@ impl Member {
         !self.roles.is_empty() && self.roles.iter().all(|role| *role == Role::Observer)
     }
 
+    /// Reviewer, owner or arbiter (OPS-17, D-084).
+    pub(crate) fn reviews(&self) -> bool {
+        self.roles.iter().any(|role| matches!(role, Role::Reviewer | Role::Owner | Role::Arbiter))
+    }
+
     /// Owner or arbiter, present (D-044).
     pub(crate) fn governs(&self) -> bool {
         !self.departed && self.roles.iter().any(|role| matches!(role, Role::Owner | Role::Arbiter))
@@ -207,6 +212,8 @@ pub(crate) struct Settled {
     pub(crate) at: Timestamp,
     /// It was escalated then, to whom: later comers are judged by that (GOV-03).
     pub(crate) escalated_to: Option<PrincipalId>,
+    /// Its watermark could not be read (LAM-05).
+    pub(crate) causally_partial: bool,
 }
 
 /// The last that was heard of one sender instance (SEC-21).

@@ -23,7 +23,7 @@ use crate::config::SessionConfig;
 use crate::ids::IdSource;
 use crate::input::ConnId;
 use crate::lamport::LamportClock;
-use crate::scope::ScopeIndex;
+use crate::scope::{Names, ScopeIndex};
 use crate::table::{conflict, intent, operation};
 
 /// Somebody announced what they are about to do.
@@ -75,6 +75,12 @@ impl Intent {
 
     pub(crate) fn is_live(&self) -> bool {
         !self.state.is_terminal()
+    }
+
+    /// Suspended because its owner's model is not well, not because the owner is gone (D-059).
+    pub(crate) fn is_suspended_for_backend(&self) -> bool {
+        self.state == intent::State::Suspended
+            && self.suspended_cause.as_deref().is_some_and(|cause| cause.starts_with("backend_"))
     }
 }
 
@@ -200,8 +206,8 @@ impl Session {
             handover: None,
             retired: false,
             recovery: Recovery::default(),
+            scopes: ScopeIndex::new(Names::new(config.resource_registry.as_ref())),
             forgotten: Forgotten::default(),
-            scopes: ScopeIndex::default(),
             live: BTreeMap::new(),
             pending_by_intent: BTreeMap::new(),
             pending_by_proposer: BTreeMap::new(),

@@ -34,7 +34,9 @@ impl Refusal {
             | Self::WatermarkNeeded
             | Self::ContentMismatch { .. }
             | Self::UnsafePath(_)
+            | Self::StateRefFormat { .. }
             | Self::RepeatedPath(_) => C::MalformedMessage,
+            Self::ExtensionsMissing(_) => C::CapabilityUnsupported,
             Self::VersionMismatch(_) => C::VersionMismatch,
             Self::ForeignSession { .. }
             | Self::NotAdmitted
@@ -103,6 +105,8 @@ impl Refusal {
             Self::UnknownType(_) => "EXT-04",
             Self::ReadOnly(_) => "INT-21",
             Self::NoRole(_) => "ROL-03",
+            Self::ExtensionsMissing(_) => "EXT-02",
+            Self::StateRefFormat { .. } => "SES-25",
             Self::ScopeIncomplete { .. } => "SCO-01",
             Self::ScopeEntryTooLong { .. } => "SRV-10",
             Self::Duplicate { .. } => "D-022",

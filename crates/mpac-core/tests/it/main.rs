@@ -8,10 +8,13 @@
 mod admission;
 mod backends;
 mod batches;
+mod causality;
 mod claims;
 mod conflicts;
+mod couplings;
 mod freeze;
 mod golden;
+mod governance;
 mod intents;
 mod levels;
 mod lifecycle;
@@ -22,6 +25,7 @@ mod props;
 mod recovery;
 mod retention;
 mod roles;
+mod scopes;
 mod tables;
 mod world;
 

@@ -153,9 +153,13 @@ impl World {
     }
 
     pub(crate) fn participant(name: &str, incarnation: u32, roles: &[Role]) -> Participant {
+        Self::participant_as(name, PrincipalType::Agent, incarnation, roles)
+    }
+
+    fn participant_as(name: &str, kind: PrincipalType, incarnation: u32, roles: &[Role]) -> Participant {
         let sender = Sender::new(
             PrincipalId::new(name).unwrap(),
-            PrincipalType::Agent,
+            kind,
             InstanceId::new(format!("{name}:{incarnation}")).unwrap(),
         );
         let mut introduction = Introduction::new(name);
@@ -171,8 +175,12 @@ impl World {
     }
 
     pub(crate) fn join(&mut self, name: &str, roles: &[Role]) -> Vec<Delivery> {
+        self.join_as(name, PrincipalType::Agent, roles)
+    }
+
+    pub(crate) fn join_as(&mut self, name: &str, kind: PrincipalType, roles: &[Role]) -> Vec<Delivery> {
         let conn = self.connect(name);
-        self.people.insert(name.to_owned(), (conn, Self::participant(name, 1, roles)));
+        self.people.insert(name.to_owned(), (conn, Self::participant_as(name, kind, 1, roles)));
         self.hello(name)
     }
 

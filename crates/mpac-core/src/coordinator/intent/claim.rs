@@ -30,7 +30,9 @@ pub(in super::super) fn handle(
 ) -> Result<(), Refusal> {
     plan(session, facts, &claim)?;
     let original = session.intents.get(&claim.original_intent_id);
-    let fits = original.is_some_and(|original| is_inside(&claim.scope, &[&original.scope], &<_>::default()));
+    let fits = original.is_some_and(|original| {
+        is_inside(session.scopes.names(), &claim.scope, &[&original.scope], &<_>::default())
+    });
     let id = claim.claim_id.clone();
     session.register_claim(Claim {
         id: claim.claim_id,
@@ -214,7 +216,9 @@ pub(in super::super) fn end(
     let Some(claim) = session.take_claim(id) else { return };
     let to = audience(session, &claim, None);
     if decision == ClaimDecision::Rejected {
-        let quiet_until = session.now.after(&QUIET_SEC);
+        let now = session.now;
+        session.refused_claimers.retain(|_, until| now < *until);
+        let quiet_until = now.after(&QUIET_SEC);
         session.refused_claimers.insert(claim.claimer, quiet_until);
     }
     let mut status = IntentClaimStatus::new(claim.id, claim.original, decision);

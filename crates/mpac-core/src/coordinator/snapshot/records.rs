@@ -309,6 +309,7 @@ fn settled(
         outcome: how.and_then(|how| how.outcome.clone()),
         rationale: how.and_then(|how| how.rationale.clone()).unwrap_or_default(),
         at: how.map_or(created_at, |how| how.resolved_at),
+        causally_partial: how.and_then(|how| how.causally_partial).unwrap_or(false),
         escalated_to,
     })
 }

@@ -60,6 +60,7 @@ pub(in super::super) fn write(session: &Session, seq: u64, at: Timestamp) -> Sna
     snapshot.session_started_at = Some(session.started_at);
     snapshot.lifecycle_policy = Some(config.lifecycle.clone());
     snapshot.role_policy = config.role_policy.clone();
+    snapshot.resource_registry = config.resource_registry.clone();
     snapshot.target_state_refs = Some(session.refs.clone());
     snapshot.archived_intents = Some(session.archived_intents.iter().map(intent_record).collect());
     snapshot.backoff = Some(session.backoff.iter().map(backoff_record).collect());
@@ -291,6 +292,7 @@ fn conflict_record(conflict: &Conflict) -> ConflictRecord {
     record.sequence = Some(Integer::new(conflict.sequence));
     record.basis = Some(conflict.basis.clone());
     record.based_on_watermark = Some(conflict.based_on.clone());
+    record.causally_partial = conflict.based_on.is_opaque().then_some(true);
     record.description = Some(conflict.description.clone());
     record.overlap = match &conflict.part {
         Some(Overlap::Shared(names)) => Some(names.clone()),
@@ -304,6 +306,7 @@ fn conflict_record(conflict: &Conflict) -> ConflictRecord {
         let mut resolution = ResolutionRecord::new(settled.decision.clone(), settled.at);
         resolution.outcome = settled.outcome.clone();
         resolution.rationale = Some(settled.rationale.clone());
+        resolution.causally_partial = settled.causally_partial.then_some(true);
         resolution
     });
     record

@@ -4,7 +4,6 @@ use super::super::deadlines::{Cause, Deadlines};
 use super::super::records::{Claim, Conflict, Operation};
 use super::super::retention::Finished;
 use super::{Intent, Session, put};
-use crate::scope::ScopeIndex;
 
 impl Session {
     pub(super) fn index_claim(&mut self, record: &Claim) {
@@ -56,7 +55,7 @@ impl Session {
     /// This session with every derived part made anew from the records: equal to itself, or there is a bug.
     pub(crate) fn rebuilt_indexes(&self) -> Self {
         let mut fresh = self.clone();
-        fresh.scopes = ScopeIndex::default();
+        fresh.scopes = self.scopes.emptied();
         fresh.live.clear();
         fresh.pending_by_intent.clear();
         fresh.pending_by_proposer.clear();
