@@ -114,6 +114,7 @@ impl Coordinator {
             Input::Command(command) => dispatch::command(&mut self.session, &mut out, command),
             Input::Timeout => {}
         }
+        intent::claim::settle(&mut self.session, &mut out);
         operation::authorise::settle(&mut self.session, &mut out);
         session::lifecycle::settle(&mut self.session);
         retention::settle(&mut self.session);
