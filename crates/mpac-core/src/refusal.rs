@@ -90,11 +90,16 @@ pub enum Refusal {
     #[error("payload: missing field `scope`")]
     ScopeNeeded,
     /// Others are at work on these files (LCK-03: the text is read by programs).
-    #[error("{} already covers {}", match .0.first() {
+    #[error("{} already covers {}", match holders.first() {
         Some(holder) => alloc::format!("intent {} (principal {})", holder.intent, holder.principal),
         None => String::new(),
-    }, .0.first().map(|holder| holder.resources.join(", ")).unwrap_or_default())]
-    StaleIntent(alloc::vec::Vec<Holder>),
+    }, holders.first().map(|holder| holder.resources.join(", ")).unwrap_or_default())]
+    StaleIntent {
+        /// Who, and on what.
+        holders: alloc::vec::Vec<Holder>,
+        /// The first of them whose work may be the same (LCK-11).
+        duplicate: Option<mpac_wire::Raw>,
+    },
     /// An agent may not use this model.
     #[error("a switch to {model} is denied: {why}")]
     BackendSwitchDenied {

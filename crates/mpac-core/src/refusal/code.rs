@@ -73,7 +73,7 @@ impl Refusal {
             | Self::NotAuthorised(_)
             | Self::NotAuthor { .. }
             | Self::NoAuthority(_) => C::AuthorizationFailed,
-            Self::StaleIntent(_) => C::StaleIntent,
+            Self::StaleIntent { .. } => C::StaleIntent,
             Self::BackendSwitchDenied { .. } => C::BackendSwitchDenied,
             Self::IntentBackoff { .. } => C::IntentBackoff,
             Self::ClaimTaken(_) => C::ClaimConflict,
@@ -130,7 +130,7 @@ impl Refusal {
             Self::ClaimDecision(_) => "D-004",
             Self::MayNotDecide { .. } => "CLM-07",
             Self::ScopeNeeded => "DEF-02",
-            Self::StaleIntent(_) => "LCK-01",
+            Self::StaleIntent { .. } => "LCK-01",
             Self::BackendSwitchDenied { .. } => "BHM-09",
             Self::IntentBackoff { .. } => "BKO-04",
             Self::UnknownOperation(_) | Self::MayNotReject(_) => "OPS-17",
@@ -153,7 +153,7 @@ impl Refusal {
 
     /// What a program may want to know beyond the code: `extensions.mpac.duplicate` (D-022), `.holders` (LCK-03).
     pub fn extensions(&self) -> Option<Raw> {
-        if let Self::StaleIntent(holders) = self {
+        if let Self::StaleIntent { holders, .. } = self {
             let holders: alloc::vec::Vec<_> = holders
                 .iter()
                 .map(|it| {

@@ -70,7 +70,7 @@ fn plan(session: &Session, facts: &Facts<'_>, announce: IntentAnnounce) -> Resul
             replaced.push(id.clone());
         }
     }
-    race_lock::check(session, &owner, &announce.scope)?;
+    race_lock::check(session, &owner, &announce.scope, &announce.objective)?;
     let ttl = match (announce.ttl_sec, announce.expiry_ms) {
         (Some(ttl), _) => ttl,
         (None, Some(ms)) => Seconds::from_micros(ms.micros() / 1000), // INT-08
