@@ -134,6 +134,9 @@ pub enum Refusal {
     /// None of the roles asked for can be granted.
     #[error("none of the roles asked for can be granted to {0}")]
     NoRole(PrincipalId),
+    /// A scope that nothing else can be compared with, in a session that insists on it.
+    #[error("payload.scope: kind {0} needs canonical_uris here: other kinds are in use")]
+    ScopeUnnamed(String),
     /// A scope without the member its kind needs.
     #[error("payload.scope: kind {kind} needs {member}")]
     ScopeIncomplete {

@@ -18,6 +18,7 @@ impl Refusal {
             | Self::BadLamport(_)
             | Self::LamportNotAbove { .. }
             | Self::ScopeIncomplete { .. }
+            | Self::ScopeUnnamed(_)
             | Self::ScopeEntryTooLong { .. }
             | Self::Duplicate { .. }
             | Self::ContradictoryOutcome(_)
@@ -108,6 +109,7 @@ impl Refusal {
             Self::ExtensionsMissing(_) => "EXT-02",
             Self::StateRefFormat { .. } => "SES-25",
             Self::ScopeIncomplete { .. } => "SCO-01",
+            Self::ScopeUnnamed(_) => "SCO-13",
             Self::ScopeEntryTooLong { .. } => "SRV-10",
             Self::Duplicate { .. } => "D-022",
             Self::DuplicateCommit(_) => "OPS-12",
