@@ -59,7 +59,9 @@ pub(crate) struct World {
     /// Who speaks on which connection, by the core's notices.
     bound: BTreeMap<ConnId, String>,
     next_id: u64,
-    /// Everything that was applied, for replays.
+    /// As it was before the log began: new, or taken up from a snapshot.
+    pub(crate) base: Coordinator,
+    /// Everything that was applied since, for replays.
     pub(crate) log: Vec<Record>,
     /// What each record led to.
     pub(crate) steps: Vec<Step>,
@@ -116,8 +118,10 @@ impl World {
 
     pub(crate) fn with(config: SessionConfig) -> Self {
         let now = Timestamp::parse(START).unwrap();
+        let coordinator = Coordinator::new(config.clone(), IdSource::new(7), now).unwrap();
         Self {
-            coordinator: Coordinator::new(config.clone(), IdSource::new(7), now).unwrap(),
+            base: coordinator.clone(),
+            coordinator,
             config,
             checked: true,
             now,
@@ -229,11 +233,18 @@ impl World {
     /// Another coordinator takes this snapshot up, now.
     pub(crate) fn restore(&mut self, snapshot: &Snapshot) {
         self.coordinator = Coordinator::restore(self.config.clone(), snapshot, 7, self.now).unwrap();
+        self.base = self.coordinator.clone();
+        self.log.clear();
+        self.steps.clear();
         self.bound.clear();
-        for (name, (conn, _)) in &mut self.people {
-            *conn = ConnId(self.connections.len() as u64 + 1);
-            self.connections.insert(*conn, name.clone());
-        }
+        let names: Vec<String> = self.people.keys().cloned().collect();
+        names.iter().for_each(|name| self.reconnect(name));
+    }
+
+    /// `name` speaks on a new connection from now on; the old one is simply not used any more.
+    pub(crate) fn reconnect(&mut self, name: &str) {
+        let conn = self.connect(name);
+        self.people.get_mut(name).unwrap().0 = conn;
     }
 
     pub(crate) fn close(&mut self) -> Vec<Delivery> {
@@ -288,6 +299,8 @@ impl World {
             Recipients::Conn(conn) => vec![self.connections[conn].clone()],
             Recipients::Only(list) => {
                 assert!(!list.is_empty() && list.is_sorted(), "{list:?}");
+                let view = self.coordinator.view();
+                assert!(self.forgetful() || list.iter().all(|who| view.is_member(who)), "{list:?}");
                 let named = list.iter().map(ToString::to_string);
                 named.filter(|name| self.bound.values().any(|bound| bound == name)).collect()
             }
@@ -306,6 +319,11 @@ impl World {
                 message: message.clone(),
             });
         }
+    }
+
+    /// Whether people who left are forgotten.
+    fn forgetful(&self) -> bool {
+        self.config.retained_records < 100
     }
 
     /// The newest conflict.
