@@ -11,6 +11,7 @@ mod operation;
 mod outbox;
 mod records;
 mod recover;
+mod replay;
 mod session;
 mod state;
 mod view;
@@ -78,6 +79,7 @@ impl Coordinator {
             refused_claimers: BTreeMap::new(),
             resolutions: BTreeSet::new(),
             frontier: BTreeMap::new(),
+            seen_ids: replay::SeenIds::default(),
             refs: config.workspace.clone(),
             files: config.workspace.keys().cloned().collect(),
             sequence: 0,
@@ -85,6 +87,7 @@ impl Coordinator {
             closes_at: None,
             next_status: None,
             scopes: ScopeIndex::default(),
+            scope_kinds: BTreeMap::new(),
             live: BTreeMap::new(),
             pending_by_intent: BTreeMap::new(),
             pending_by_proposer: BTreeMap::new(),

@@ -9,6 +9,7 @@ use mpac_wire::sideband::Request;
 use mpac_wire::{Envelope, MessageType, PrincipalId, StateRef, Timestamp};
 
 use crate::input::ConnId;
+use crate::remark::Remark;
 
 /// What an input led to.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,6 +142,8 @@ pub enum Notice {
         /// Who committed it.
         updated_by: PrincipalId,
     },
+    /// For the audit log: nothing was refused, but somebody should know.
+    Remark(Remark),
     /// The session is over; nothing but GOODBYE is accepted any more (SES-14).
     Closed {
         /// Why.

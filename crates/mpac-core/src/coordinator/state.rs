@@ -5,7 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use mpac_wire::names::{HeartbeatStatus, Priority};
+use mpac_wire::names::{HeartbeatStatus, Priority, ScopeKind};
 use mpac_wire::{
     BatchId, ClaimId, ConflictId, DeferralId, InstanceId, IntentId, MessageId, OpId, PrincipalId,
     ResolutionId, Scope, Seconds, Sender, StateRef, Timestamp,
@@ -15,6 +15,7 @@ use super::deadlines::{Cause, Deadlines};
 use super::records::{
     Backoff, Batch, Claim, Conflict, Connection, Deferral, Freeze, Frontier, Member, NewIntent, Operation,
 };
+use super::replay::SeenIds;
 use crate::config::SessionConfig;
 use crate::ids::IdSource;
 use crate::input::ConnId;
@@ -86,6 +87,8 @@ pub(crate) struct Session {
     pub(crate) refused_claimers: BTreeMap<PrincipalId, Timestamp>,
     pub(crate) resolutions: BTreeSet<ResolutionId>,
     pub(crate) frontier: BTreeMap<(PrincipalId, InstanceId), Frontier>,
+    /// Outside the open profile: what was received lately (SEC-17).
+    pub(crate) seen_ids: SeenIds,
     /// Current reference by normalised target (OCC-02).
     pub(crate) refs: BTreeMap<String, StateRef>,
     /// The targets that are files of the workspace.
@@ -100,6 +103,8 @@ pub(crate) struct Session {
     pub(crate) next_status: Option<Timestamp>,
     /// Derived: see [`Session::rebuilt_indexes`].
     pub(crate) scopes: ScopeIndex,
+    /// Derived: how many intents of each scope kind there are or were (SCO-13).
+    pub(crate) scope_kinds: BTreeMap<ScopeKind, usize>,
     /// Derived: live intents by owner.
     pub(crate) live: BTreeMap<PrincipalId, BTreeSet<IntentId>>,
     /// Derived: pending operations by intent and by proposer.
@@ -199,6 +204,8 @@ impl Session {
         if let Some(record) = self.intents.get_mut(id) {
             self.scopes.remove(id, &record.scope);
             self.scopes.insert(id, &scope);
+            count_kind(&mut self.scope_kinds, &scope.kind);
+            discount_kind(&mut self.scope_kinds, &record.scope.kind);
             record.scope = scope;
         }
     }
@@ -385,6 +392,7 @@ impl Session {
     }
 
     fn index_intent(&mut self, record: &Intent) {
+        count_kind(&mut self.scope_kinds, &record.scope.kind);
         if record.is_live() {
             self.scopes.insert(&record.id, &record.scope);
             put(&mut self.live, record.owner.clone(), record.id.clone());
@@ -428,6 +436,7 @@ impl Session {
     pub(crate) fn rebuilt_indexes(&self) -> Self {
         let mut fresh = self.clone();
         fresh.scopes = ScopeIndex::default();
+        fresh.scope_kinds.clear();
         fresh.live.clear();
         fresh.pending_by_intent.clear();
         fresh.pending_by_proposer.clear();
@@ -436,6 +445,7 @@ impl Session {
         fresh.frozen.clear();
         fresh.deadlines = Deadlines::default();
         self.intents.values().for_each(|record| fresh.index_intent(record));
+        self.archived_intents.iter().for_each(|it| count_kind(&mut fresh.scope_kinds, &it.scope.kind));
         self.operations.values().for_each(|record| fresh.index_operation(record));
         self.conflicts.values().for_each(|record| fresh.index_conflict(record));
         for record in self.deferrals.values() {
@@ -451,6 +461,17 @@ impl Session {
             fresh.deadlines.insert(at, Cause::Status);
         }
         fresh
+    }
+}
+
+fn count_kind(kinds: &mut BTreeMap<ScopeKind, usize>, kind: &ScopeKind) {
+    *kinds.entry(kind.clone()).or_default() += 1;
+}
+
+fn discount_kind(kinds: &mut BTreeMap<ScopeKind, usize>, kind: &ScopeKind) {
+    match kinds.get_mut(kind) {
+        Some(count) if *count > 1 => *count -= 1,
+        _ => drop(kinds.remove(kind)),
     }
 }
 

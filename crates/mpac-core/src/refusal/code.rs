@@ -32,6 +32,8 @@ impl Refusal {
             | Self::BatchSize { .. }
             | Self::NothingRelated
             | Self::WatermarkNeeded
+            | Self::WatermarkMissing(_)
+            | Self::UrisNeeded(_)
             | Self::ContentMismatch { .. }
             | Self::UnsafePath(_)
             | Self::RepeatedPath(_) => C::MalformedMessage,
@@ -71,6 +73,14 @@ impl Refusal {
             | Self::NotAuthorised(_)
             | Self::NotAuthor { .. }
             | Self::NoAuthority(_) => C::AuthorizationFailed,
+            Self::CredentialNeeded
+            | Self::CredentialIllFormed(_)
+            | Self::CredentialRejected(_)
+            | Self::CredentialUnverifiable(_)
+            | Self::CredentialOfAnother(_)
+            | Self::CredentialExpired => C::CredentialRejected,
+            Self::Replayed(_) | Self::OutsideWindow { .. } => C::ReplayDetected,
+            Self::ExtensionsMissing(_) => C::CapabilityUnsupported,
             Self::StaleIntent(_) => C::StaleIntent,
             Self::BackendSwitchDenied { .. } => C::BackendSwitchDenied,
             Self::IntentBackoff { .. } => C::IntentBackoff,
@@ -139,6 +149,16 @@ impl Refusal {
             Self::ForeignIntent(_) => "BAT-03",
             Self::NothingRelated => "CON-02",
             Self::WatermarkNeeded => "CON-03",
+            Self::WatermarkMissing(_) => "ENV-12",
+            Self::UrisNeeded(_) => "SCO-13",
+            Self::CredentialNeeded | Self::CredentialIllFormed(_) => "SEC-06",
+            Self::CredentialRejected(_) => "SEC-07",
+            Self::CredentialUnverifiable(_) => "SEC-13",
+            Self::CredentialOfAnother(_) => "SEC-08",
+            Self::CredentialExpired => "SEC-14",
+            Self::Replayed(_) => "SEC-17",
+            Self::OutsideWindow { .. } => "SEC-18",
+            Self::ExtensionsMissing(_) => "EXT-02",
             Self::TargetFrozen { .. } => "FRZ-02",
             Self::ScopeFrozen(_) => "FRZ-03",
             Self::UnsafePath(_) | Self::RepeatedPath(_) => "OCC-08",

@@ -161,7 +161,7 @@ fn a_name_that_is_taken_is_refused_and_a_reconnect_takes_over() {
     assert_eq!(heard(&world.announce("bob", "i", &["x"]), "bob"), ["INTENT_ANNOUNCE"]);
     // Once the connection is gone, another process may come.
     world.input(Input::Disconnect { conn: new });
-    assert_eq!(heard(&world.hello("thief"), "thief"), ["SESSION_INFO"]);
+    assert_eq!(heard(&world.hello("thief"), "thief"), ["SESSION_INFO", "INTENT_UPDATE i bob does i"]);
 }
 
 #[test]

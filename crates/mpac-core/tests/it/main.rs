@@ -6,19 +6,24 @@
 )]
 
 mod admission;
+mod authenticated;
 mod backends;
 mod batches;
 mod claims;
 mod conflicts;
 mod freeze;
 mod golden;
+mod hello;
 mod intents;
 mod levels;
 mod lifecycle;
 mod operations;
 mod participant;
 mod precommit;
+mod privacy;
 mod props;
+mod replay;
+mod returns;
 mod roles;
 mod tables;
 mod world;

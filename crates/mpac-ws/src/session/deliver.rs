@@ -152,6 +152,7 @@ impl Delivery {
                 self.workspace.put(&path, file);
             }
             Notice::Opened => self.open = true,
+            Notice::Remark(remark) => self.events.remarked(&remark.to_string()),
             Notice::Closed { reason } => self.events.closed(reason.as_str()),
         }
     }

@@ -108,6 +108,9 @@ pub(super) fn complete(session: &Session, scope: &Scope) -> Result<(), Refusal> 
     if let Some(member) = scope.missing_member() {
         return Err(Refusal::ScopeIncomplete { kind: scope.kind.as_str().to_owned(), member });
     }
+    if !session.config.is_open() && !has_uris(scope) && is_mixed(session, scope) {
+        return Err(Refusal::UrisNeeded(scope.kind.as_str().to_owned())); // SCO-13
+    }
     let limits = &session.config.limits;
     if scope.pattern.as_ref().is_some_and(|pattern| pattern.len() > limits.max_pattern_bytes) {
         return Err(Refusal::ScopeEntryTooLong { member: "pattern", max: limits.max_pattern_bytes });
@@ -117,6 +120,15 @@ pub(super) fn complete(session: &Session, scope: &Scope) -> Result<(), Refusal> 
         return Err(Refusal::ScopeEntryTooLong { member: "an entry", max: limits.max_entry_bytes });
     }
     Ok(())
+}
+
+fn has_uris(scope: &Scope) -> bool {
+    scope.canonical_uris.as_ref().is_some_and(|uris| !uris.is_empty())
+}
+
+/// Whether there are scopes of several kinds in this session, this one included.
+fn is_mixed(session: &Session, scope: &Scope) -> bool {
+    session.scope_kinds.keys().any(|kind| *kind != scope.kind)
 }
 
 /// Whether something that is not over still names the intent (D-024).

@@ -43,8 +43,12 @@ pub(in super::super) fn returned(session: &mut Session, out: &mut Outbox, princi
     restore_intents(session, out, principal);
 }
 
-/// Makes all of somebody's suspended intents active again (HEL-17).
-pub(in super::super) fn restore_intents(session: &mut Session, out: &mut Outbox, principal: &PrincipalId) {
+/// Makes all of somebody's suspended intents active again (HEL-17), and says which.
+pub(in super::super) fn restore_intents(
+    session: &mut Session,
+    out: &mut Outbox,
+    principal: &PrincipalId,
+) -> Vec<IntentId> {
     let live = session.live.get(principal).into_iter().flatten();
     let suspended: Vec<IntentId> = live
         .filter(|id| session.intents.get(*id).is_some_and(|intent| intent.state() == State::Suspended))
@@ -53,4 +57,5 @@ pub(in super::super) fn restore_intents(session: &mut Session, out: &mut Outbox,
     for id in &suspended {
         intent::restore(session, out, id);
     }
+    suspended
 }
