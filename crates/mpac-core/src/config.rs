@@ -7,12 +7,15 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use mpac_wire::names::{ComplianceProfile, ExecutionModel, SecurityProfile};
+use mpac_wire::names::{ComplianceProfile, ExecutionModel, PrincipalType, SecurityProfile};
 use mpac_wire::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, RolePolicy};
-use mpac_wire::{Limits, PrincipalId, Seconds, SessionId, StateRef};
+use mpac_wire::{InstanceId, Limits, PrincipalId, Seconds, Sender, SessionId, StateRef};
 
 use crate::error::ConfigError;
 pub use grant::Applicant;
+
+/// Bytes of a session id at the most: the coordinator's own ids are made of it.
+pub const MAX_SESSION_ID_BYTES: usize = 200;
 
 /// Which edition of the protocol a session speaks (D-001, D-002).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -189,6 +192,9 @@ impl SessionConfig {
     /// # Errors
     /// What this coordinator does not do yet, and what contradicts itself.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.session_id.as_str().len() > MAX_SESSION_ID_BYTES {
+            return Err(ConfigError::SessionId { bytes: self.session_id.as_str().len() });
+        }
         let unsupported =
             |option, value: &str| Err(ConfigError::Unsupported { option, value: value.to_owned() });
         match self.security_profile {
@@ -244,10 +250,20 @@ impl SessionConfig {
     }
 
     /// `service:coordinator-<session_id>` (SES-03).
+    ///
+    /// # Panics
+    /// With a session id of more than [`MAX_SESSION_ID_BYTES`], which [`validate`](Self::validate) refuses.
     pub fn coordinator_id(&self) -> PrincipalId {
         let text = alloc::format!("service:coordinator-{}", self.session_id);
-        // Never empty: the prefix is there.
-        PrincipalId::new(text).unwrap_or_else(|_| unreachable!("the prefix is not empty"))
+        PrincipalId::new(text).unwrap_or_else(|_| unreachable!("neither empty nor, validated, too long"))
+    }
+
+    /// The coordinator as a sender; each epoch is an incarnation of its own, told apart by all (REC-25).
+    pub(crate) fn coordinator(&self, epoch: u64) -> Sender {
+        let principal = self.coordinator_id();
+        let instance = InstanceId::new(alloc::format!("{principal}:epoch-{epoch}"))
+            .unwrap_or_else(|_| unreachable!("neither empty nor, validated, too long"));
+        Sender::new(principal, PrincipalType::Service, instance)
     }
 
     /// Whether the rules of governance apply (D-136).

@@ -12,7 +12,7 @@ use mpac_wire::{Envelope, Extra, Frame, MessageId, Received, Seconds, Timestamp}
 
 use super::outbox::Outbox;
 use super::replay;
-use super::session::{credential, hello, liveness};
+use super::session::{credential, divergence, hello, liveness};
 use super::state::Session;
 use super::{View, dispatch};
 use crate::config::{ProtocolLevel, UnknownTypes};
@@ -87,6 +87,10 @@ pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: 
     // An error is never answered by an error (ERR-03).
     if envelope.message_type != MessageType::ProtocolError {
         out.refuse(session, conn, &refusal, Some(message_id));
+    }
+    if envelope.message_type == MessageType::OpCommit {
+        let sender = &envelope.sender.principal_id;
+        divergence::after_stale_commit(session, out, sender, message_id, &refusal);
     }
     if envelope.message_type == MessageType::Hello {
         refused_hello(session, out, conn);

@@ -12,8 +12,10 @@ use mpac_wire::{
 };
 
 use super::deadlines::{Cause, Deadlines};
+use super::indexes::{count_kind, discount_kind};
 use super::records::{
-    Backoff, Batch, Claim, Conflict, Connection, Deferral, Freeze, Frontier, Member, NewIntent, Operation,
+    Backoff, Batch, Claim, Conflict, Connection, Deferral, Freeze, Frontier, Handover, Member, NewIntent,
+    Operation, Recovery,
 };
 use super::replay::SeenIds;
 use crate::config::SessionConfig;
@@ -45,6 +47,27 @@ pub(crate) struct Intent {
 }
 
 impl Intent {
+    /// What was announced, in a state that a table or a snapshot gives.
+    pub(crate) fn begin(new: NewIntent, state: intent::State, at: Timestamp, sequence: u64) -> Self {
+        Self {
+            expires_at: at.after(&new.ttl),
+            received_at: at,
+            state,
+            id: new.id,
+            owner: new.owner,
+            objective: new.objective,
+            scope: new.scope,
+            ttl: new.ttl,
+            last_message: new.message,
+            assumptions: new.assumptions,
+            priority: new.priority,
+            parent: new.parent,
+            supersedes: new.supersedes,
+            suspended_cause: None,
+            sequence,
+        }
+    }
+
     pub(crate) fn state(&self) -> intent::State {
         self.state
     }
@@ -101,6 +124,12 @@ pub(crate) struct Session {
     pub(crate) closes_at: Option<Timestamp>,
     /// When the next COORDINATOR_STATUS heartbeat is due, while somebody listens.
     pub(crate) next_status: Option<Timestamp>,
+    /// Who goes on with it, once it is handed over (REC-20).
+    pub(crate) handover: Option<Handover>,
+    /// A later coordinator has it: nothing is said any more (REC-26).
+    pub(crate) retired: bool,
+    /// What is left to do after it was taken up from a snapshot.
+    pub(crate) recovery: Recovery,
     /// Derived: see [`Session::rebuilt_indexes`].
     pub(crate) scopes: ScopeIndex,
     /// Derived: how many intents of each scope kind there are or were (SCO-13).
@@ -135,6 +164,57 @@ pub(crate) fn take<K: Ord + Clone, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, k
 }
 
 impl Session {
+    /// A session in which nothing has happened.
+    pub(crate) fn open(config: SessionConfig, ids: IdSource, epoch: u64, now: Timestamp) -> Self {
+        let mut session = Self {
+            coordinator: config.coordinator(epoch),
+            epoch,
+            ids,
+            lamport: LamportClock::default(),
+            started_at: now,
+            now,
+            unopened: config.opens_with_hello,
+            vacancy: true,
+            closed: false,
+            members: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            intents: BTreeMap::new(),
+            archived_intents: Vec::new(),
+            operations: BTreeMap::new(),
+            batches: BTreeMap::new(),
+            conflicts: BTreeMap::new(),
+            deferrals: BTreeMap::new(),
+            backoff: Vec::new(),
+            claims: BTreeMap::new(),
+            claim_ids: BTreeSet::new(),
+            refused_claimers: BTreeMap::new(),
+            resolutions: BTreeSet::new(),
+            frontier: BTreeMap::new(),
+            seen_ids: SeenIds::default(),
+            refs: config.workspace.clone(),
+            files: config.workspace.keys().cloned().collect(),
+            sequence: 0,
+            rejudge: false,
+            closes_at: None,
+            next_status: None,
+            handover: None,
+            retired: false,
+            recovery: Recovery::default(),
+            scopes: ScopeIndex::default(),
+            scope_kinds: BTreeMap::new(),
+            live: BTreeMap::new(),
+            pending_by_intent: BTreeMap::new(),
+            pending_by_proposer: BTreeMap::new(),
+            disputes_by_intent: BTreeMap::new(),
+            disputes_by_op: BTreeMap::new(),
+            frozen: BTreeSet::new(),
+            deadlines: Deadlines::default(),
+            config,
+        };
+        super::session::lifecycle::watch_age(&mut session);
+        session
+    }
+
     /// The session begins now, and its age counts from here (D-031, SES-12).
     pub(crate) fn restart_clock(&mut self) {
         self.deadlines.remove_all(&Cause::SessionTtl);
@@ -161,23 +241,7 @@ impl Session {
         if let Some(finished) = self.intents.remove(&new.id) {
             self.archived_intents.push(finished);
         }
-        let record = Intent {
-            expires_at: self.now.after(&new.ttl),
-            received_at: self.now,
-            state,
-            id: new.id,
-            owner: new.owner,
-            objective: new.objective,
-            scope: new.scope,
-            ttl: new.ttl,
-            last_message: new.message,
-            assumptions: new.assumptions,
-            priority: new.priority,
-            parent: new.parent,
-            supersedes: new.supersedes,
-            suspended_cause: None,
-            sequence,
-        };
+        let record = Intent::begin(new, state, self.now, sequence);
         self.index_intent(&record);
         self.intents.insert(record.id.clone(), record);
         Some(())
@@ -279,6 +343,7 @@ impl Session {
                 take(&mut self.disputes_by_op, op, id);
             }
             self.frozen.remove(id);
+            self.recovery.diverged.retain(|_, conflict| conflict != id); // REC-30
             let waiting =
                 [record.timeout_at.take(), record.freeze.as_mut().and_then(|it| it.phase_ends.take())];
             for at in waiting.into_iter().flatten() {
@@ -303,12 +368,6 @@ impl Session {
             self.deadlines.remove(at, &Cause::ClaimGrace(id.clone()));
         }
         Some(record)
-    }
-
-    fn index_claim(&mut self, record: &Claim) {
-        if let Some(at) = record.granted_at {
-            self.deadlines.insert(at, Cause::ClaimGrace(record.id.clone()));
-        }
     }
 
     /// Registers a deferral, in place of one with the same id.
@@ -389,89 +448,6 @@ impl Session {
                 self.deadlines.remove(at, &cause);
             }
         }
-    }
-
-    fn index_intent(&mut self, record: &Intent) {
-        count_kind(&mut self.scope_kinds, &record.scope.kind);
-        if record.is_live() {
-            self.scopes.insert(&record.id, &record.scope);
-            put(&mut self.live, record.owner.clone(), record.id.clone());
-            self.deadlines.insert(record.expires_at, Cause::IntentTtl(record.sequence, record.id.clone()));
-        }
-    }
-
-    fn index_operation(&mut self, record: &Operation) {
-        if record.state.is_pending() {
-            if let Some(intent) = &record.intent {
-                put(&mut self.pending_by_intent, intent.clone(), record.id.clone());
-            }
-            put(&mut self.pending_by_proposer, record.proposer.clone(), record.id.clone());
-            if let Some(until) = record.grace_until {
-                self.deadlines.insert(until, Cause::Grace(record.sequence, record.id.clone()));
-            }
-        }
-    }
-
-    fn index_conflict(&mut self, record: &Conflict) {
-        if !record.state.is_terminal() {
-            for intent in &record.intents {
-                put(&mut self.disputes_by_intent, intent.clone(), record.id.clone());
-            }
-            for op in &record.ops {
-                put(&mut self.disputes_by_op, op.clone(), record.id.clone());
-            }
-            if let Some(at) = record.timeout_at {
-                self.deadlines.insert(at, Cause::Unresolved(record.sequence, record.id.clone()));
-            }
-            if let Some(freeze) = &record.freeze {
-                self.frozen.insert(record.id.clone());
-                if let Some(at) = freeze.phase_ends {
-                    self.deadlines.insert(at, Cause::FreezePhase(record.sequence, record.id.clone()));
-                }
-            }
-        }
-    }
-
-    /// This session with every derived part made anew from the records: equal to itself, or there is a bug.
-    pub(crate) fn rebuilt_indexes(&self) -> Self {
-        let mut fresh = self.clone();
-        fresh.scopes = ScopeIndex::default();
-        fresh.scope_kinds.clear();
-        fresh.live.clear();
-        fresh.pending_by_intent.clear();
-        fresh.pending_by_proposer.clear();
-        fresh.disputes_by_intent.clear();
-        fresh.disputes_by_op.clear();
-        fresh.frozen.clear();
-        fresh.deadlines = Deadlines::default();
-        self.intents.values().for_each(|record| fresh.index_intent(record));
-        self.archived_intents.iter().for_each(|it| count_kind(&mut fresh.scope_kinds, &it.scope.kind));
-        self.operations.values().for_each(|record| fresh.index_operation(record));
-        self.conflicts.values().for_each(|record| fresh.index_conflict(record));
-        for record in self.deferrals.values() {
-            fresh.deadlines.insert(record.expires_at, Cause::DeferralTtl(record.id.clone()));
-        }
-        self.claims.values().for_each(|record| fresh.index_claim(record));
-        self.members.keys().for_each(|principal| fresh.watch_silence(principal));
-        if let Some(at) = self.closes_at {
-            fresh.deadlines.insert(at, Cause::AutoClose);
-        }
-        super::session::lifecycle::watch_age(&mut fresh);
-        if let Some(at) = self.next_status {
-            fresh.deadlines.insert(at, Cause::Status);
-        }
-        fresh
-    }
-}
-
-fn count_kind(kinds: &mut BTreeMap<ScopeKind, usize>, kind: &ScopeKind) {
-    *kinds.entry(kind.clone()).or_default() += 1;
-}
-
-fn discount_kind(kinds: &mut BTreeMap<ScopeKind, usize>, kind: &ScopeKind) {
-    match kinds.get_mut(kind) {
-        Some(count) if *count > 1 => *count -= 1,
-        _ => drop(kinds.remove(kind)),
     }
 }
 

@@ -22,6 +22,7 @@ mod participant;
 mod precommit;
 mod privacy;
 mod props;
+mod recovery;
 mod replay;
 mod returns;
 mod roles;

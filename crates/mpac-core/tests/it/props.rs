@@ -132,6 +132,11 @@ fn essence(coordinator: &Coordinator) -> String {
     snapshot.lamport_clock = 0.into();
     snapshot.anti_replay = None;
     snapshot.captured_at = Timestamp::from_micros(0);
+    if let Some(state) = &mut snapshot.coordinator_state {
+        (state.seq, state.id_counter) = (0.into(), 0.into());
+        state.connections = None; // how often it was refused
+        state.next_status_at = None;
+    }
     for record in snapshot.participants.iter_mut().flatten() {
         record.is_available = None;
         record.last_seen = None;

@@ -1,5 +1,6 @@
 //! Outside the open profile no frame is handled twice.
 
+use mpac_core::{Coordinator, Identity};
 use mpac_wire::names::ErrorCode;
 use mpac_wire::payload::Heartbeat;
 use mpac_wire::{ClaimedTime, Seconds, Timestamp};
@@ -102,15 +103,62 @@ fn ids_are_remembered_for_two_windows_and_stored() {
     assert_eq!(stored(&open).recent_message_ids.unwrap(), []);
 }
 
+/// Whether the snapshot holds all there is to know.
+fn is_stored_whole(world: &World) -> bool {
+    let snapshot = world.coordinator.snapshot();
+    let text = serde_json::to_string(&snapshot).unwrap();
+    let read = serde_json::from_str(&text).unwrap();
+    Coordinator::load(world.config.clone(), &read).unwrap() == world.coordinator
+}
+
+#[test]
+fn a_restart_opens_no_window() {
+    covers!("SEC-20", "SEC-14", "REC-13", "REC-29", "D-124");
+    let mut world = court(&["bob"]);
+    let stamp = world.stamp();
+    let first = world.people.get_mut("bob").unwrap().1.write(stamp, Heartbeat::new("working".into()));
+    assert_eq!(world.send("bob", &first).len(), 0);
+    for _ in 0..300 {
+        at(&mut world, 0.0);
+    }
+    assert!(is_stored_whole(&world));
+    world.restart(60.0);
+    // Before its sender is back, and after.
+    let refused = error(&world.send("bob", &first), "bob");
+    assert_eq!(refused.error_code, ErrorCode::InvalidReference);
+    world.hello("bob");
+    assert_eq!(error(&world.send("bob", &first), "bob").error_code, ErrorCode::ReplayDetected);
+    assert!(is_stored_whole(&world));
+    // What was proven, and until when, is remembered as well.
+    let end = Timestamp::from_micros(world.now.micros() + 60_000_000);
+    let conn = world.people["bob"].0;
+    let Identity::Proven { principal, method, issuer, roles, .. } = crate::authenticated::proven("bob")
+    else {
+        panic!()
+    };
+    let identity = Identity::Proven { principal, method, issuer, roles, expires_at: Some(end) };
+    world.identities.insert(conn, identity);
+    world.hello("bob");
+    assert!(is_stored_whole(&world));
+    let reloaded = Coordinator::load(world.config.clone(), &world.coordinator.snapshot()).unwrap();
+    world.coordinator = reloaded;
+    world.wait(60.0);
+    assert_eq!(error(&at(&mut world, 0.0), "bob").error_code, ErrorCode::CredentialRejected);
+}
+
 proptest! {
-    /// Whatever is sent, whenever and how often: nothing is accepted twice.
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever is sent, whenever and how often, over restarts: nothing is accepted twice.
     #[test]
     fn no_frame_is_handled_twice(
-        acts in prop::collection::vec((0_usize..12, -400_i32..400, 0_usize..4), 1..60),
+        acts in prop::collection::vec((0_usize..12, -400_i32..400, 0_usize..5), 1..60),
     ) {
         covers!("SEC-17", "SEC-18", "SEC-20", "D-124");
-        let mut world = court(&["bob"]);
-        let conn = world.people["bob"].0;
+        let mut config = config();
+        config.enforce_lamport = false; // which would refuse most of them, too
+        let mut world = World::with(config);
+        join(&mut world, "bob");
         let mut frames: Vec<String> = Vec::new();
         let mut accepted: Vec<String> = Vec::new();
         for (which, drift, wait) in acts {
@@ -128,12 +176,19 @@ proptest! {
                     frames[frames.len() - 1].clone()
                 }
             };
+            let conn = world.people["bob"].0;
             let relayed = world.frame(conn, &text).iter().any(|it| it.line() == "INTENT_ANNOUNCE");
             if relayed {
                 prop_assert!(!accepted.contains(&text), "twice: {text}");
                 accepted.push(text);
             }
-            world.wait([0.0, 1.0, 250.0, 299.0][wait]);
+            match [0.0, 1.0, 250.0, 299.0].get(wait) {
+                Some(seconds) => drop(world.wait(*seconds)),
+                None => {
+                    world.restart(1.0);
+                    world.hello("bob");
+                }
+            }
         }
     }
 }

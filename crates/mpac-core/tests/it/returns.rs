@@ -80,6 +80,10 @@ fn what_ended_meanwhile_is_told_to_the_process_that_began_it() {
         drop_out(&mut world, "bob");
         world.wait(301.0);
         assert!(world.coordinator.view().intent(&intent("i")).unwrap().is_terminal());
+        // It is remembered in the stored form.
+        let stored = world.coordinator.snapshot();
+        let read = mpac_core::Coordinator::load(world.config.clone(), &stored).unwrap();
+        assert_eq!(read, world.coordinator);
         let told = if same_process { come_back(&mut world, "bob") } else { restart(&mut world, "bob") };
         let news: &[&str] = &["SESSION_INFO", "INTENT_WITHDRAW i", "OP_REJECT o participant_unavailable"];
         assert_eq!(heard(&told, "bob"), if same_process { news } else { &news[..1] });

@@ -6,14 +6,15 @@ use alloc::vec::Vec;
 
 use mpac_wire::Raw;
 use mpac_wire::names::{HeartbeatStatus, ProviderStatus, Role};
-use mpac_wire::payload::Hello;
+use mpac_wire::payload::{Backend, Hello};
 
 use super::super::gate::{Facts, count_as_received};
 use super::super::governance::freeze;
 use super::super::outbox::Outbox;
 use super::super::records::{Member, Proof};
+use super::super::recover;
 use super::super::state::Session;
-use super::{catch_up, connection, credential, info, liveness, organisations};
+use super::{catch_up, connection, credential, divergence, info, liveness, organisations};
 use crate::config::Applicant;
 use crate::input::ConnId;
 use crate::output::{HangUpReason, Notice, Recipients};
@@ -93,7 +94,7 @@ fn has_extensions(session: &Session, hello: &Hello) -> Result<(), Refusal> {
 }
 
 fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hello, join: Join) {
-    let sender = facts.envelope.sender.clone();
+    let sender = &facts.envelope.sender;
     let principal = sender.principal_id.clone();
     if let Some(old) = join.displaced {
         connection::unbind(session, out, old);
@@ -102,11 +103,12 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
     let before = session.members.remove(&principal);
     let news = catch_up::News::for_return(before.as_ref(), facts);
     let member = Member {
+        sender: connection::plain(sender),
         display_name: hello.display_name,
         roles: join.granted,
         capabilities: hello.capabilities,
         proof: join.proof,
-        backend: hello.backend,
+        backend: hello.backend.map(|backend| Backend::new(backend.model_id, backend.provider)),
         provider_status: ProviderStatus::Unknown,
         alerted: false,
         approved_model: None,
@@ -118,7 +120,6 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
         joined: before.as_ref().map_or(session.members.len() as u64, |member| member.joined),
         conn: before.and_then(|member| member.conn),
         missed: <_>::default(),
-        sender,
     };
     session.members.insert(principal.clone(), member);
     if core::mem::take(&mut session.unopened) {
@@ -132,6 +133,9 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
         let info = info::session_info(session, facts, member, &join.asked);
         out.answer(session, Recipients::Conn(facts.conn), info, Some(&facts.envelope.message_id));
     }
+    recover::tell(session, out, &principal);
+    let message_id = &facts.envelope.message_id;
+    divergence::after_hello(session, out, &principal, message_id, hello.extensions.as_ref());
     organisations::look_at(session, out, &principal);
     let restored = liveness::restore_intents(session, out, &principal);
     news.tell(session, out, facts.conn, &principal, &restored);
