@@ -104,6 +104,11 @@ pub enum Refusal {
     /// A message that is judged by what its sender had seen does not say so.
     #[error("{0} needs a watermark in this session")]
     WatermarkMissing(MessageType),
+    /// An approval where nobody asks for one.
+    #[error(
+        "this session authorises operations by itself (operation_authorization auto): they need no approval"
+    )]
+    NoReview,
     /// The sender does not say that it understands what the session cannot do without.
     #[error("this session needs these keys in payload.extensions of HELLO: {}", .0.join(", "))]
     ExtensionsMissing(alloc::vec::Vec<String>),

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use mpac_wire::names::MessageType;
 use mpac_wire::received::message_id_of;
 use mpac_wire::sideband::{self, FileError, Request, SessionSummaryResponse, SidebandType};
-use mpac_wire::{Envelope, Extra, Frame, MessageId, Received, Seconds, Timestamp};
+use mpac_wire::{DecodeError, Envelope, Extra, Frame, MessageId, Received, Seconds, Timestamp};
 
 use super::outbox::Outbox;
 use super::replay;
@@ -107,6 +107,9 @@ pub(super) fn unreadable(session: &mut Session, out: &mut Outbox, from: &Peer, p
 fn shape(session: &Session, envelope: &Envelope) -> Result<Option<u64>, Refusal> {
     if envelope.protocol != Envelope::PROTOCOL {
         return Err(Refusal::WrongProtocol(envelope.protocol.clone()));
+    }
+    if envelope.sender.principal_type.as_str().is_empty() {
+        return Err(DecodeError::shape("sender.principal_type", "must not be empty").into()); // ENV-02
     }
     if !session.config.is_open() && lacks_watermark(envelope) {
         return Err(Refusal::WatermarkMissing(envelope.message_type.clone())); // D-030

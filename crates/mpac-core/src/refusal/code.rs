@@ -80,7 +80,7 @@ impl Refusal {
             | Self::CredentialOfAnother(_)
             | Self::CredentialExpired => C::CredentialRejected,
             Self::Replayed(_) | Self::OutsideWindow { .. } => C::ReplayDetected,
-            Self::ExtensionsMissing(_) => C::CapabilityUnsupported,
+            Self::ExtensionsMissing(_) | Self::NoReview => C::CapabilityUnsupported,
             Self::StaleIntent(_) => C::StaleIntent,
             Self::BackendSwitchDenied { .. } => C::BackendSwitchDenied,
             Self::IntentBackoff { .. } => C::IntentBackoff,
@@ -161,6 +161,7 @@ impl Refusal {
             Self::Replayed(_) => "SEC-17",
             Self::OutsideWindow { .. } => "SEC-18",
             Self::ExtensionsMissing(_) => "EXT-02",
+            Self::NoReview => "CAP-09",
             Self::TargetFrozen { .. } => "FRZ-02",
             Self::ScopeFrozen(_) => "FRZ-03",
             Self::UnsafePath(_) | Self::RepeatedPath(_) => "OCC-08",

@@ -87,8 +87,8 @@ fn twenty_unreadable_frames_in_a_minute_end_the_connection() {
 #[test]
 fn each_check_of_the_gate_has_its_code() {
     covers!(
-        "ENV-03", "ENV-05", "ENV-13", "SEC-04", "SEC-05", "LAM-14", "SES-09", "D-014", "D-015", "D-017",
-        "GOV-18"
+        "ENV-03", "ENV-05", "ENV-13", "SEC-04", "SEC-05", "D-021", "LAM-14", "SES-09", "D-014", "D-015",
+        "D-017", "GOV-18"
     );
     type Alter = fn(&mut Envelope);
     let cases: &[(Alter, ErrorCode)] = &[

@@ -11,6 +11,7 @@ mod backends;
 mod batches;
 mod claims;
 mod conflicts;
+mod envelope;
 mod freeze;
 mod golden;
 mod hello;

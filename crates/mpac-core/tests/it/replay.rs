@@ -147,7 +147,7 @@ fn a_restart_opens_no_window() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     /// Whatever is sent, whenever and how often, over restarts: nothing is accepted twice.
     #[test]
