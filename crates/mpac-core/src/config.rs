@@ -7,12 +7,12 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use mpac_wire::names::{ComplianceProfile, ExecutionModel, PrincipalType, SecurityProfile};
-use mpac_wire::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, RolePolicy};
+use mpac_wire::names::{ComplianceProfile, ExecutionModel, PrincipalType, Role, SecurityProfile};
+use mpac_wire::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, ResourceRegistry, RolePolicy};
 use mpac_wire::{InstanceId, Limits, PrincipalId, Seconds, Sender, SessionId, StateRef};
 
 use crate::error::ConfigError;
-pub use grant::Applicant;
+pub use grant::{Applicant, CredentialRoles};
 
 /// Bytes of a session id at the most: the coordinator's own ids are made of it.
 pub const MAX_SESSION_ID_BYTES: usize = 200;
@@ -106,9 +106,9 @@ pub struct SessionConfig {
     /// Whether somebody chose that profile: an open session that nobody declared open tells its host when members of
     /// several organisations meet in it (SEC-36).
     pub security_declared: bool,
-    /// Whether the host's verifier says which roles a credential grants. Outside the open profile a session needs this
-    /// or a role policy (ROL-02, ROL-10).
-    pub credential_roles: bool,
+    /// Whether the host's verifier says which roles a credential grants, and what that means; absent. Outside the open
+    /// profile a session needs this or a role policy (ROL-02, ROL-10).
+    pub credential_roles: CredentialRoles,
     /// How far a message's `ts` may be from the coordinator's clock outside the open profile, and half the time for
     /// which message ids are remembered there: 300 (SEC-18, D-124).
     pub replay_window_sec: Seconds,
@@ -126,12 +126,6 @@ pub struct SessionConfig {
     pub lifecycle: LifecyclePolicy,
     /// Who may have which role; absent means as asked (ROL-01).
     pub role_policy: Option<RolePolicy>,
-    /// Whether a governance session must have somebody assigned as arbiter (D-047).
-    pub require_arbiter_strict: bool,
-    /// The keys that `payload.extensions` of every HELLO must have: with them a participant says that it understands
-    /// what the session is run by. Later messages are not asked: which of them an extension concerns is its own matter
-    /// (EXT-02).
-    pub mandatory_extensions: Vec<String>,
     /// What to do with unknown types.
     pub unknown_message_types: UnknownTypes,
     /// Whether a Lamport value that does not grow is refused (true) or only tolerated (D-027).
@@ -154,6 +148,21 @@ pub struct SessionConfig {
     pub limits: Limits,
     /// The shared files and their references at the start, by normalised path (OCC-02).
     pub workspace: BTreeMap<String, StateRef>,
+    /// How many finished records of each kind are kept in memory: 10,000. Older ones are forgotten unless something
+    /// alive refers to them: their ids count as unknown then, and as new (SES-27).
+    pub retained_records: usize,
+    /// Names of the same thing in several kinds of scope (SCO-14).
+    pub resource_registry: Option<ResourceRegistry>,
+    /// A semantic match below this confidence is uncertain: a human decides (CON-16).
+    pub semantic_confidence_threshold: f64,
+    /// Whether an owner or arbiter may declare somebody unavailable (LIV-17).
+    pub governance_may_declare_unavailable: bool,
+    /// Whether a governance session must have an arbiter in its role policy to open at all (GOV-11, D-047).
+    pub require_arbiter_strict: bool,
+    /// Extensions that every HELLO must carry, by key (EXT-02).
+    pub mandatory_extensions: Vec<String>,
+    /// Where the host will put the transcript, for SESSION_CLOSE (SES-22).
+    pub transcript_ref: Option<String>,
 }
 
 impl SessionConfig {
@@ -164,7 +173,7 @@ impl SessionConfig {
             level: ProtocolLevel::default(),
             security_profile: SecurityProfile::Open,
             security_declared: false,
-            credential_roles: false,
+            credential_roles: CredentialRoles::default(),
             replay_window_sec: Seconds::whole(300),
             compliance_profile: ComplianceProfile::Core,
             execution_model: ExecutionModel::PostCommit,
@@ -173,8 +182,6 @@ impl SessionConfig {
             liveness: LivenessPolicy::new(),
             lifecycle: LifecyclePolicy::new(),
             role_policy: None,
-            require_arbiter_strict: false,
-            mandatory_extensions: Vec::new(),
             unknown_message_types: UnknownTypes::default(),
             enforce_lamport: true,
             default_intent_ttl_sec: Seconds::whole(300),
@@ -186,6 +193,13 @@ impl SessionConfig {
             status_heartbeats: true,
             limits: Limits::default(),
             workspace: BTreeMap::new(),
+            retained_records: 10_000,
+            resource_registry: None,
+            semantic_confidence_threshold: 0.7,
+            governance_may_declare_unavailable: false,
+            require_arbiter_strict: false,
+            mandatory_extensions: Vec::new(),
+            transcript_ref: None,
         }
     }
 
@@ -199,12 +213,9 @@ impl SessionConfig {
             |option, value: &str| Err(ConfigError::Unsupported { option, value: value.to_owned() });
         match self.security_profile {
             SecurityProfile::Open => {}
-            SecurityProfile::Authenticated if self.role_policy.is_some() || self.credential_roles => {}
+            SecurityProfile::Authenticated if self.role_policy.is_some() || self.credentials_grant() => {}
             SecurityProfile::Authenticated => return Err(ConfigError::NoRolePolicy), // ROL-02
             _ => return unsupported("security_profile", self.security_profile.as_str()),
-        }
-        if self.require_arbiter_strict && self.lacks_arbiter() {
-            return Err(ConfigError::NoArbiter); // D-047
         }
         match self.execution_model {
             ExecutionModel::PostCommit => {}
@@ -233,6 +244,9 @@ impl SessionConfig {
             if let Some(value) = value.as_deref().filter(|value| *value != only) {
                 return unsupported(option, value);
             }
+        }
+        if self.require_arbiter_strict && self.is_governed() && !self.names_an_arbiter() {
+            return Err(ConfigError::NoArbiter);
         }
         if !self.workspace.is_empty() && self.state_ref_format != "sha256" {
             return Err(ConfigError::StateRefFormat(self.state_ref_format.clone()));
@@ -271,6 +285,10 @@ impl SessionConfig {
         matches!(self.compliance_profile, ComplianceProfile::Governance | ComplianceProfile::Semantic)
     }
 
+    fn credentials_grant(&self) -> bool {
+        self.credential_roles != CredentialRoles::Absent
+    }
+
     /// Whether anybody may join, proven or not (SEC-01).
     pub fn is_open(&self) -> bool {
         self.security_profile == SecurityProfile::Open
@@ -279,7 +297,13 @@ impl SessionConfig {
     /// Whether this is a governance session whose role policy makes nobody an arbiter: it may be opened, with a warning
     /// to whoever opens it (GOV-11, D-047).
     pub fn lacks_arbiter(&self) -> bool {
-        self.is_governed() && !self.role_policy.as_ref().is_some_and(grant::names_arbiter)
+        self.is_governed() && !self.names_an_arbiter()
+    }
+
+    /// Whether the role policy gives somebody the role of arbiter.
+    fn names_an_arbiter(&self) -> bool {
+        let assigned = self.role_policy.as_ref().and_then(|policy| policy.role_assignments.as_ref());
+        assigned.is_some_and(|all| all.iter().any(|(_, roles)| roles.contains(&Role::Arbiter)))
     }
 
     /// Whether operations need an intent (INT-02).

@@ -6,13 +6,13 @@ mod deadlines;
 mod dispatch;
 mod gate;
 mod governance;
-mod indexes;
 mod intent;
 mod operation;
 mod outbox;
 mod records;
 mod recover;
 mod replay;
+mod retention;
 mod session;
 mod snapshot;
 mod state;
@@ -115,8 +115,10 @@ impl Coordinator {
             Input::Command(command) => dispatch::command(&mut self.session, &mut out, command),
             Input::Timeout => {}
         }
+        intent::claim::settle(&mut self.session, &mut out);
         operation::authorise::settle(&mut self.session, &mut out);
         session::lifecycle::settle(&mut self.session);
+        retention::settle(&mut self.session);
         Ok(Step { outputs: out.0, next_deadline: self.next_deadline() })
     }
 

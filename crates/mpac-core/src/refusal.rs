@@ -109,9 +109,6 @@ pub enum Refusal {
         "this session authorises operations by itself (operation_authorization auto): they need no approval"
     )]
     NoReview,
-    /// The sender does not say that it understands what the session cannot do without.
-    #[error("this session needs these keys in payload.extensions of HELLO: {}", .0.join(", "))]
-    ExtensionsMissing(alloc::vec::Vec<String>),
     /// Scopes of several kinds, and nothing to compare them by.
     #[error(
         "payload.scope: there are scopes of other kinds than {0} in this session, so every scope needs canonical_uris"
@@ -160,6 +157,17 @@ pub enum Refusal {
     /// The sender may only look.
     #[error("an observer may not send {0}")]
     ReadOnly(MessageType),
+    /// The session is of use only to those who know these extensions.
+    #[error("extensions: this session needs {}", .0.join(", "))]
+    ExtensionsMissing(alloc::vec::Vec<String>),
+    /// A reference to a state that is not written as this session writes them.
+    #[error("state reference {found}: this session's are written as {format}")]
+    StateRefFormat {
+        /// The one in the message.
+        found: StateRef,
+        /// What the session declares.
+        format: String,
+    },
     /// None of the roles asked for can be granted.
     #[error("none of the roles asked for can be granted to {0}")]
     NoRole(PrincipalId),

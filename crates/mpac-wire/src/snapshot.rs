@@ -10,7 +10,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-pub use continuation::{ConnectionRecord, CoordinatorState, HandoverRecord};
+pub use continuation::{ConnectionRecord, CoordinatorState, ForgottenRecord, HandoverRecord};
 
 use crate::id::{
     BatchId, ClaimId, ConflictId, DeferralId, InstanceId, IntentId, MessageId, OpId, PrincipalId,
@@ -22,8 +22,8 @@ use crate::names::{
     ProviderStatus, Role, SecurityProfile, Severity,
 };
 use crate::number::Integer;
-use crate::payload::OpReject;
 use crate::payload::conflict::{Basis, Outcome};
+use crate::payload::{IntentWithdraw, OpReject};
 use crate::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, ResourceRegistry, RolePolicy};
 use crate::scope::Scope;
 use crate::state_ref::StateRef;
@@ -119,6 +119,8 @@ object! {
         null last_ts: ClaimedTime,
         /// Its Lamport value then.
         null last_lamport: Integer,
+        /// When it was heard, by the coordinator's clock.
+        opt heard_at: Timestamp,
         /// Who, where the key cannot be taken apart.
         opt principal_id: PrincipalId,
         /// Which incarnation, likewise.
@@ -169,9 +171,9 @@ object! {
         opt identity_issuer: String,
         /// Until when that holds (SEC-14).
         opt identity_expires_at: Timestamp,
-        /// Its intents that ended while it was away (HEL-18).
-        opt ended_intents: Vec<IntentId>,
-        /// Its operations that ended while it was away, in the form it will be told (HEL-18).
+        /// Its intents that ended while it was away, in the form it will be told (HEL-18).
+        opt ended_intents: Vec<IntentWithdraw>,
+        /// The same for its operations.
         opt ended_operations: Vec<OpReject>,
     }
 }
@@ -327,6 +329,8 @@ object! {
         opt sequence: Integer,
         /// How it was settled (GOV-10).
         opt resolution: ResolutionRecord,
+        /// It was judged from a watermark that could not be read (LAM-05).
+        opt causally_partial: bool,
     }
 }
 
@@ -353,6 +357,8 @@ object! {
         opt rationale: String,
         /// When.
         req resolved_at: Timestamp,
+        /// It was decided from a watermark that could not be read (LAM-05).
+        opt causally_partial: bool,
     }
 }
 

@@ -8,6 +8,20 @@ use mpac_wire::policy::RolePolicy;
 
 use super::SessionConfig;
 
+/// What the roles mean that a credential grants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CredentialRoles {
+    /// Nothing is expected of credentials. Those that grant roles all the same count as for `Limit`.
+    #[default]
+    Absent,
+    /// A role must be allowed by the credential and by the role policy; without a policy by the credential alone
+    /// (ROL-10, D-123).
+    Limit,
+    /// The roles of a credential stand in place of the role policy: for hosts whose verifier is the authority.
+    Override,
+}
+
 /// Somebody who says HELLO.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "a host that asks what it would grant makes one")]
@@ -30,12 +44,15 @@ impl SessionConfig {
     /// default (ROL-08).
     pub fn grant(&self, who: &Applicant<'_>, others_with: impl Fn(&Role) -> u64) -> Option<Vec<Role>> {
         let by_credential = |role: &Role| who.credential.is_none_or(|roles| roles.contains(role));
-        let Some(policy) = &self.role_policy else {
+        let policy = self
+            .role_policy
+            .as_ref()
+            .filter(|_| who.credential.is_none() || self.credential_roles != CredentialRoles::Override);
+        let Some(policy) = policy else {
             if who.credential.is_none() {
                 return self.is_open().then(|| who.asked.to_vec());
             }
-            let granted = who.asked.iter().filter(|role| by_credential(role) && self.suits(None, who, role));
-            let granted: Vec<Role> = granted.cloned().collect();
+            let granted: Vec<Role> = who.asked.iter().filter(|role| by_credential(role)).cloned().collect();
             return (!granted.is_empty()).then_some(granted);
         };
         let default: Vec<Role> = policy.default_role.iter().cloned().collect();
@@ -45,7 +62,7 @@ impl SessionConfig {
             let constraint = policy.role_constraints.as_ref().and_then(|all| all.get(role.as_str()));
             let max = constraint.and_then(|constraint| constraint.max_count.as_ref());
             by_credential(role)
-                && self.suits(Some(policy), who, role)
+                && self.suits(policy, who, role)
                 && max.is_none_or(|max| others_with(role) < max.get())
         };
         let asked = who.asked.iter().filter(|role| allowed.contains(role) && may_have(role));
@@ -58,10 +75,11 @@ impl SessionConfig {
     }
 
     /// Whether this kind of principal may hold a role. Outside the open profile an agent is an arbiter only where the
-    /// policy says that agents may be (GOV-12).
-    fn suits(&self, policy: Option<&RolePolicy>, who: &Applicant<'_>, role: &Role) -> bool {
-        let constraints = policy.and_then(|policy| policy.role_constraints.as_ref());
-        let types = constraints
+    /// policy says that agents may be (GOV-12), or a credential that is the policy grants it.
+    fn suits(&self, policy: &RolePolicy, who: &Applicant<'_>, role: &Role) -> bool {
+        let types = policy
+            .role_constraints
+            .as_ref()
             .and_then(|all| all.get(role.as_str()))
             .and_then(|constraint| constraint.allowed_principal_types.as_ref());
         match types {
@@ -69,13 +87,6 @@ impl SessionConfig {
             None => self.is_open() || *role != Role::Arbiter || *who.principal_type != PrincipalType::Agent,
         }
     }
-}
-
-/// Whether the policy makes somebody an arbiter.
-pub(super) fn names_arbiter(policy: &RolePolicy) -> bool {
-    let assigned = policy.role_assignments.as_ref();
-    let by_name = assigned.is_some_and(|all| all.iter().any(|(_, roles)| roles.contains(&Role::Arbiter)));
-    by_name || policy.default_role == Some(Role::Arbiter)
 }
 
 #[cfg(test)]
@@ -129,6 +140,14 @@ mod tests {
         assert_eq!(human(&both, &[Role::Owner, Role::Arbiter]), Some(vec![Role::Owner]));
         assert_eq!(human(&both, &[Role::Contributor]), Some(vec![Role::Contributor]));
         assert_eq!(human(&both, &[Role::Observer]), None, "not even the default");
+        let mut instead = both.clone();
+        instead.credential_roles = CredentialRoles::Override;
+        assert_eq!(human(&instead, &[Role::Arbiter]), Some(vec![Role::Arbiter]));
+        assert_eq!(
+            grant(&instead, PrincipalType::Human, None, 0),
+            Some(vec![Role::Owner]),
+            "it says nothing"
+        );
         let alone = config(None);
         assert_eq!(human(&alone, &[Role::Arbiter]), Some(vec![Role::Arbiter]));
         assert_eq!(human(&alone, &[Role::Observer]), None);
@@ -140,8 +159,8 @@ mod tests {
         closed.security_profile = SecurityProfile::Authenticated;
         assert_eq!(grant(&closed, PrincipalType::Human, None, 0), None);
         // An agent is no arbiter unless the policy says that agents may be.
-        let all = [Role::Owner, Role::Arbiter];
-        assert_eq!(grant(&closed, PrincipalType::Agent, Some(&all), 0), Some(vec![Role::Owner]));
+        closed.role_policy = Some(serde_json::from_str(r#"{"role_assignments":{"p":["arbiter"]}}"#).unwrap());
+        assert_eq!(grant(&closed, PrincipalType::Agent, None, 0), None);
         let policy = r#"{"role_assignments":{"p":["arbiter"]},"role_constraints":{"arbiter":{"allowed_principal_types":["agent"]}}}"#;
         closed.role_policy = Some(serde_json::from_str(policy).unwrap());
         assert_eq!(grant(&closed, PrincipalType::Agent, None, 0), Some(vec![Role::Arbiter]));

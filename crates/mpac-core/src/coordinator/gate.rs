@@ -11,6 +11,7 @@ use mpac_wire::sideband::{self, FileError, Request, SessionSummaryResponse, Side
 use mpac_wire::{DecodeError, Envelope, Extra, Frame, MessageId, Received, Seconds, Timestamp};
 
 use super::outbox::Outbox;
+use super::records::Frontier;
 use super::replay;
 use super::session::{credential, divergence, hello, liveness};
 use super::state::Session;
@@ -195,7 +196,9 @@ pub(super) fn count_as_received(session: &mut Session, out: &mut Outbox, facts: 
     session.lamport.receive(facts.lamport);
     let sender = &facts.envelope.sender;
     let key = (sender.principal_id.clone(), sender.sender_instance_id.clone());
-    let frontier = session.frontier.entry(key).or_default();
+    let now = session.now;
+    let frontier = session.frontier.entry(key).or_insert(Frontier { ts: None, lamport: None, heard_at: now });
+    frontier.heard_at = now;
     frontier.ts = Some(facts.envelope.ts.at());
     frontier.lamport = facts.lamport.or(frontier.lamport);
     if !session.config.is_open() {
@@ -229,6 +232,9 @@ fn permitted(session: &Session, facts: &Facts<'_>) -> Result<(), Refusal> {
         | T::OpSupersede
         | T::Resolution => match session.bound(facts.conn) {
             Some(member) if member.is_read_only() => Err(Refusal::ReadOnly(message_type.clone())),
+            Some(member) if *message_type == T::OpReject && !member.reviews() => {
+                Err(Refusal::MayNotReject(member.sender.principal_id.clone()))
+            }
             _ => Ok(()),
         },
         _ => Ok(()),

@@ -8,7 +8,7 @@ use mpac_wire::names::{
     AckType, Atomicity, ConflictCategory, CoordinatorEvent, CredentialType, Decision, HeartbeatStatus,
     OpKind, Priority, ProviderStatus, Role, Severity,
 };
-use mpac_wire::payload::{Backend, Basis, OpReject, Outcome};
+use mpac_wire::payload::{Backend, Basis, IntentWithdraw, OpReject, Outcome};
 use mpac_wire::{
     BatchId, ClaimId, ConflictId, DeferralId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope,
     Seconds, Sender, StateRef, Timestamp, Watermark,
@@ -60,7 +60,7 @@ pub(crate) struct Proof {
 /// What ended while its owner was away (HEL-18): no more than there was when it left.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Missed {
-    pub(crate) intents: Vec<IntentId>,
+    pub(crate) intents: Vec<IntentWithdraw>,
     pub(crate) operations: Vec<OpReject>,
 }
 
@@ -68,6 +68,11 @@ impl Member {
     /// Only observers: may look, report and escalate (INT-21).
     pub(crate) fn is_read_only(&self) -> bool {
         !self.roles.is_empty() && self.roles.iter().all(|role| *role == Role::Observer)
+    }
+
+    /// Reviewer, owner or arbiter (OPS-17, D-084).
+    pub(crate) fn reviews(&self) -> bool {
+        self.roles.iter().any(|role| matches!(role, Role::Reviewer | Role::Owner | Role::Arbiter))
     }
 
     /// Owner or arbiter, present (D-044).
@@ -227,13 +232,17 @@ pub(crate) struct Settled {
     pub(crate) at: Timestamp,
     /// It was escalated then, to whom: later comers are judged by that (GOV-03).
     pub(crate) escalated_to: Option<PrincipalId>,
+    /// Its watermark could not be read (LAM-05).
+    pub(crate) causally_partial: bool,
 }
 
 /// The last that was heard of one sender instance (SEC-21).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Frontier {
     pub(crate) ts: Option<Timestamp>,
     pub(crate) lamport: Option<u64>,
+    /// When, by our clock.
+    pub(crate) heard_at: Timestamp,
 }
 
 /// A connection: who speaks on it, and how it behaved.

@@ -1,7 +1,9 @@
 //! The whole state of a session as one value, and the only way its records change state. No rules.
 
+mod indexes;
+
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -12,18 +14,20 @@ use mpac_wire::{
 };
 
 use super::deadlines::{Cause, Deadlines};
-use super::indexes::{count_kind, discount_kind};
 use super::records::{
     Backoff, Batch, Claim, Conflict, Connection, Deferral, Freeze, Frontier, Handover, Member, NewIntent,
     Operation, Recovery,
 };
 use super::replay::SeenIds;
+use super::retention::{Finished, Forgotten, Recent};
 use crate::config::SessionConfig;
 use crate::ids::IdSource;
 use crate::input::ConnId;
 use crate::lamport::LamportClock;
-use crate::scope::ScopeIndex;
+use crate::scope::{Names, ScopeIndex};
 use crate::table::{conflict, intent, operation};
+
+pub(super) use indexes::{count_kind, discount_kind};
 
 /// Somebody announced what they are about to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +79,12 @@ impl Intent {
     pub(crate) fn is_live(&self) -> bool {
         !self.state.is_terminal()
     }
+
+    /// Suspended because its owner's model is not well, not because the owner is gone (D-059).
+    pub(crate) fn is_suspended_for_backend(&self) -> bool {
+        self.state == intent::State::Suspended
+            && self.suspended_cause.as_deref().is_some_and(|cause| cause.starts_with("backend_"))
+    }
 }
 
 /// Everything a session is.
@@ -96,7 +106,7 @@ pub(crate) struct Session {
     pub(crate) connections: BTreeMap<ConnId, Connection>,
     pub(crate) intents: BTreeMap<IntentId, Intent>,
     /// Finished records whose id was used again (D-024).
-    pub(crate) archived_intents: Vec<Intent>,
+    pub(crate) archived_intents: VecDeque<Intent>,
     pub(crate) operations: BTreeMap<OpId, Operation>,
     pub(crate) batches: BTreeMap<BatchId, Batch>,
     pub(crate) conflicts: BTreeMap<ConflictId, Conflict>,
@@ -105,10 +115,10 @@ pub(crate) struct Session {
     pub(crate) backoff: Vec<Backoff>,
     /// Claims that nobody has decided on yet.
     pub(crate) claims: BTreeMap<ClaimId, Claim>,
-    pub(crate) claim_ids: BTreeSet<ClaimId>,
+    pub(crate) claim_ids: Recent<ClaimId>,
     /// Whose claim was refused lately, and until when that matters (D-131).
     pub(crate) refused_claimers: BTreeMap<PrincipalId, Timestamp>,
-    pub(crate) resolutions: BTreeSet<ResolutionId>,
+    pub(crate) resolutions: Recent<ResolutionId>,
     pub(crate) frontier: BTreeMap<(PrincipalId, InstanceId), Frontier>,
     /// Outside the open profile: what was received lately (SEC-17).
     pub(crate) seen_ids: SeenIds,
@@ -130,9 +140,11 @@ pub(crate) struct Session {
     pub(crate) retired: bool,
     /// What is left to do after it was taken up from a snapshot.
     pub(crate) recovery: Recovery,
+    /// What it does not remember one by one any more.
+    pub(crate) forgotten: Forgotten,
     /// Derived: see [`Session::rebuilt_indexes`].
     pub(crate) scopes: ScopeIndex,
-    /// Derived: how many intents of each scope kind there are or were (SCO-13).
+    /// Derived: how many intents of each scope kind are remembered, finished ones included (SCO-13).
     pub(crate) scope_kinds: BTreeMap<ScopeKind, usize>,
     /// Derived: live intents by owner.
     pub(crate) live: BTreeMap<PrincipalId, BTreeSet<IntentId>>,
@@ -146,6 +158,8 @@ pub(crate) struct Session {
     pub(crate) frozen: BTreeSet<ConflictId>,
     /// Derived: what falls due.
     pub(crate) deadlines: Deadlines,
+    /// Derived: what may be forgotten.
+    pub(crate) finished: Finished,
 }
 
 /// Adds to one set of a map of sets.
@@ -179,16 +193,16 @@ impl Session {
             members: BTreeMap::new(),
             connections: BTreeMap::new(),
             intents: BTreeMap::new(),
-            archived_intents: Vec::new(),
+            archived_intents: VecDeque::new(),
             operations: BTreeMap::new(),
             batches: BTreeMap::new(),
             conflicts: BTreeMap::new(),
             deferrals: BTreeMap::new(),
             backoff: Vec::new(),
             claims: BTreeMap::new(),
-            claim_ids: BTreeSet::new(),
+            claim_ids: Recent::default(),
             refused_claimers: BTreeMap::new(),
-            resolutions: BTreeSet::new(),
+            resolutions: Recent::default(),
             frontier: BTreeMap::new(),
             seen_ids: SeenIds::default(),
             refs: config.workspace.clone(),
@@ -200,7 +214,8 @@ impl Session {
             handover: None,
             retired: false,
             recovery: Recovery::default(),
-            scopes: ScopeIndex::default(),
+            scopes: ScopeIndex::new(Names::new(config.resource_registry.as_ref())),
+            forgotten: Forgotten::default(),
             scope_kinds: BTreeMap::new(),
             live: BTreeMap::new(),
             pending_by_intent: BTreeMap::new(),
@@ -209,6 +224,7 @@ impl Session {
             disputes_by_op: BTreeMap::new(),
             frozen: BTreeSet::new(),
             deadlines: Deadlines::default(),
+            finished: Finished::default(),
             config,
         };
         super::session::lifecycle::watch_age(&mut session);
@@ -238,9 +254,7 @@ impl Session {
         self.rejudge = true;
         let state = intent::next(None, intent::Event::Announced)?;
         let sequence = self.next_sequence();
-        if let Some(finished) = self.intents.remove(&new.id) {
-            self.archived_intents.push(finished);
-        }
+        self.take_finished_intent(&new.id);
         let record = Intent::begin(new, state, self.now, sequence);
         self.index_intent(&record);
         self.intents.insert(record.id.clone(), record);
@@ -258,6 +272,7 @@ impl Session {
             self.scopes.remove(id, &record.scope);
             take(&mut self.live, &record.owner, id);
             self.deadlines.remove(record.expires_at, &Cause::IntentTtl(record.sequence, record.id));
+            self.review_intent(id);
         }
         Some(state)
     }
@@ -292,7 +307,12 @@ impl Session {
         record.sequence = self.next_sequence();
         record.created_at = self.now;
         self.index_operation(&record);
-        self.operations.insert(record.id.clone(), record);
+        let (id, intent) = (record.id.clone(), record.intent.clone());
+        self.operations.insert(id.clone(), record);
+        self.review_operation(&id);
+        if let Some(intent) = intent {
+            self.review_intent(&intent);
+        }
     }
 
     /// Moves an operation along its table. `None` where the table has no such row.
@@ -308,6 +328,11 @@ impl Session {
             take(&mut self.pending_by_proposer, &record.proposer, id);
             if let Some(until) = record.grace_until.take() {
                 self.deadlines.remove(until, &Cause::Grace(record.sequence, id.clone()));
+            }
+            let intent = record.intent.clone();
+            self.review_operation(id);
+            if let Some(intent) = intent {
+                self.review_intent(&intent);
             }
         }
         Some(state)
@@ -326,7 +351,9 @@ impl Session {
         self.rejudge = true;
         record.sequence = self.next_sequence();
         self.index_conflict(&record);
-        self.conflicts.insert(record.id.clone(), record);
+        let id = record.id.clone();
+        self.conflicts.insert(id.clone(), record);
+        self.review_conflict(&id);
     }
 
     /// Moves a conflict along its table. `None` where the table has no such row.
@@ -350,6 +377,7 @@ impl Session {
                 self.deadlines.remove(at, &Cause::Unresolved(record.sequence, id.clone()));
                 self.deadlines.remove(at, &Cause::FreezePhase(record.sequence, id.clone()));
             }
+            self.review_conflict(id);
         }
         Some(state)
     }
@@ -357,7 +385,7 @@ impl Session {
     /// Registers a claim.
     pub(crate) fn register_claim(&mut self, record: Claim) {
         self.index_claim(&record);
-        self.claim_ids.insert(record.id.clone());
+        self.claim_ids.insert(record.id.clone(), self.config.retained_records);
         self.claims.insert(record.id.clone(), record);
     }
 
@@ -415,14 +443,17 @@ impl Session {
 
     /// Adds an operation to a conflict that is not over (CON-21).
     pub(crate) fn attach(&mut self, conflict: &ConflictId, op: &OpId, proposer: &PrincipalId) {
+        let limit = self.config.retained_records;
         if let Some(record) = self.conflicts.get_mut(conflict)
-            && !record.ops.contains(op)
+            && record.ops.len() < limit // the first committers count, and the list is not for ever
+            && !self.disputes_by_op.get(op).is_some_and(|known| known.contains(conflict))
         {
             record.ops.push(op.clone());
             if let Err(at) = record.principals.binary_search(proposer) {
                 record.principals.insert(at, proposer.clone());
             }
             put(&mut self.disputes_by_op, op.clone(), conflict.clone());
+            self.review_operation(op);
         }
     }
 

@@ -36,6 +36,7 @@ impl Refusal {
             | Self::UrisNeeded(_)
             | Self::ContentMismatch { .. }
             | Self::UnsafePath(_)
+            | Self::StateRefFormat { .. }
             | Self::RepeatedPath(_) => C::MalformedMessage,
             Self::VersionMismatch(_) => C::VersionMismatch,
             Self::ForeignSession { .. }
@@ -113,6 +114,8 @@ impl Refusal {
             Self::UnknownType(_) => "EXT-04",
             Self::ReadOnly(_) => "INT-21",
             Self::NoRole(_) => "ROL-03",
+            Self::ExtensionsMissing(_) => "EXT-02",
+            Self::StateRefFormat { .. } => "SES-25",
             Self::ScopeIncomplete { .. } => "SCO-01",
             Self::ScopeEntryTooLong { .. } => "SRV-10",
             Self::Duplicate { .. } => "D-022",
@@ -160,7 +163,6 @@ impl Refusal {
             Self::CredentialExpired => "SEC-14",
             Self::Replayed(_) => "SEC-17",
             Self::OutsideWindow { .. } => "SEC-18",
-            Self::ExtensionsMissing(_) => "EXT-02",
             Self::NoReview => "CAP-09",
             Self::TargetFrozen { .. } => "FRZ-02",
             Self::ScopeFrozen(_) => "FRZ-03",

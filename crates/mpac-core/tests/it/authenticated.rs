@@ -1,5 +1,6 @@
 //! The authenticated profile: who proves what, and what that is worth.
 
+use mpac_core::config::CredentialRoles;
 use mpac_core::{ConfigError, Coordinator, IdSource, Identity, Input, SessionConfig};
 use mpac_wire::names::{CredentialType, ErrorCode, PrincipalType, Role, SecurityProfile};
 use mpac_wire::payload::{Goodbye, Heartbeat, SessionInfo};
@@ -231,7 +232,7 @@ fn roles_come_from_the_policy_and_the_credential_together() {
     let now = Timestamp::parse(crate::world::START).unwrap();
     let open = |config: SessionConfig| Coordinator::new(config, IdSource::new(7), now).map(drop);
     assert_eq!(open(bare.clone()), Err(ConfigError::NoRolePolicy));
-    bare.credential_roles = true;
+    bare.credential_roles = CredentialRoles::Limit;
     let with = |roles: Option<&[Role]>| Identity::Proven {
         principal: "ada".parse().unwrap(),
         method: CredentialType::BearerToken,
@@ -257,10 +258,11 @@ fn roles_come_from_the_policy_and_the_credential_together() {
     assert_eq!(joined(&bare, human.clone(), Some(&[Role::Owner])), Ok(vec![Role::Owner]));
     assert_eq!(joined(&bare, human.clone(), None), Err(ErrorCode::AuthorizationFailed));
     assert_eq!(joined(&bare, human.clone(), Some(&[Role::Reviewer])), Err(ErrorCode::AuthorizationFailed));
-    // An agent is no arbiter unless a policy says that agents may be.
     let all = [Role::Owner, Role::Arbiter];
-    assert_eq!(joined(&bare, PrincipalType::Agent, Some(&all)), Ok(vec![Role::Owner]));
+    assert_eq!(joined(&bare, PrincipalType::Agent, Some(&all)), Ok(all.to_vec()));
     let both = config();
+    // An agent is no arbiter unless the policy says that agents may be.
+    assert_eq!(joined(&both, PrincipalType::Agent, Some(&all)), Ok(vec![Role::Owner]));
     assert_eq!(joined(&both, human.clone(), Some(&all)), Ok(all.to_vec()));
     assert_eq!(joined(&both, human.clone(), Some(&[Role::Arbiter])), Ok(vec![Role::Arbiter]));
     assert_eq!(joined(&both, human, Some(&[Role::Contributor])), Ok(vec![Role::Contributor]));

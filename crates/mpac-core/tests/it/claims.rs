@@ -69,6 +69,17 @@ fn in_a_core_session_a_claim_is_granted_when_nobody_objects() {
 }
 
 #[test]
+fn without_a_grace_a_claim_is_granted_with_its_own_message() {
+    covers!("CLM-08");
+    let mut config = crate::world::config();
+    config.liveness.intent_claim_grace_period_sec = Some(Seconds::ZERO);
+    let mut world = orphaned(config);
+    let granted = world.say("bob", claim("c", "j", &["x"]));
+    assert_eq!(status(&granted, "bob"), ("approved".to_owned(), None, None));
+    assert_eq!(state(&world, "j").as_deref(), Some("Active"));
+}
+
+#[test]
 fn anybody_else_may_object_in_time() {
     covers!("D-084", "D-085", "CLM-11");
     let mut world = orphaned(crate::world::config());

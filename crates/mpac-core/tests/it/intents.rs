@@ -303,3 +303,14 @@ fn a_pair_hears_of_the_same_part_once() {
     assert_eq!(update(pattern("q/**")), 0);
     assert_eq!(update(pattern("q/*")), 0, "narrower is no growth");
 }
+
+#[test]
+fn a_parent_nobody_knows_is_kept() {
+    covers!("INT-20", "INT-03");
+    let mut world = World::of(&["alice", "bob"]);
+    let mut announce = IntentAnnounce::new(intent("i"), "o".to_owned(), Scope::files(["a"]));
+    announce.parent_intent_id = Some(intent("nobody-s"));
+    assert_eq!(heard(&world.say("alice", announce), "bob"), ["INTENT_ANNOUNCE"]);
+    let record = world.coordinator.snapshot().intents.unwrap().remove(0);
+    assert_eq!(record.parent_intent_id, Some(intent("nobody-s")));
+}

@@ -59,8 +59,24 @@ object! {
         opt awaited: Vec<PrincipalId>,
         /// Whose state has diverged, and in which conflict that is settled (REC-30).
         opt diverged: BTreeMap<String, ConflictId>,
+        /// What is only counted any more (SES-27).
+        opt forgotten: ForgottenRecord,
         /// A later coordinator has the session: nothing is said any more (REC-26).
         opt retired: bool,
+    }
+}
+
+object! {
+    /// How many finished records are not kept any more, by state.
+    pub struct ForgottenRecord {
+        /// Intents.
+        opt intents: BTreeMap<String, Integer>,
+        /// Operations.
+        opt operations: BTreeMap<String, Integer>,
+        /// Conflicts.
+        opt conflicts: BTreeMap<String, Integer>,
+        /// Participants.
+        opt participants: Integer,
     }
 }
 

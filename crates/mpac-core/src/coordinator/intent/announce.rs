@@ -108,7 +108,7 @@ pub(super) fn complete(session: &Session, scope: &Scope) -> Result<(), Refusal> 
     if let Some(member) = scope.missing_member() {
         return Err(Refusal::ScopeIncomplete { kind: scope.kind.as_str().to_owned(), member });
     }
-    if !session.config.is_open() && !has_uris(scope) && is_mixed(session, scope) {
+    if !session.config.is_open() && !session.scopes.names().are_known(scope) && is_mixed(session, scope) {
         return Err(Refusal::UrisNeeded(scope.kind.as_str().to_owned())); // SCO-13
     }
     let limits = &session.config.limits;
@@ -120,10 +120,6 @@ pub(super) fn complete(session: &Session, scope: &Scope) -> Result<(), Refusal> 
         return Err(Refusal::ScopeEntryTooLong { member: "an entry", max: limits.max_entry_bytes });
     }
     Ok(())
-}
-
-fn has_uris(scope: &Scope) -> bool {
-    scope.canonical_uris.as_ref().is_some_and(|uris| !uris.is_empty())
 }
 
 /// Whether there are scopes of several kinds in this session, this one included.

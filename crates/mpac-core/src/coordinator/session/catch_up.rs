@@ -55,16 +55,8 @@ impl News {
                 }
             }
         }
-        for id in self.missed.intents {
-            // Its id may have been used again since.
-            let Some(state) = session.intents.get(&id).map(super::super::state::Intent::state) else {
-                continue;
-            };
-            if state.is_terminal() {
-                let mut withdraw = IntentWithdraw::new(id);
-                withdraw.reason = Some(ended_as(state).to_owned());
-                out.send(session, to(), withdraw);
-            }
+        for withdraw in self.missed.intents {
+            out.send(session, to(), withdraw);
         }
         for reject in self.missed.operations {
             out.send(session, to(), reject);
@@ -83,11 +75,13 @@ fn ended_as(state: State) -> &'static str {
 
 /// An intent ended. Its owner will be told when it comes back, if it is away.
 pub(in super::super) fn intent_ended(session: &mut Session, id: &IntentId) {
-    let owner = session.intents.get(id).map(|record| record.owner.clone());
-    if let Some(member) = owner.and_then(|owner| session.members.get_mut(&owner))
+    let Some(record) = session.intents.get(id) else { return };
+    if let Some(member) = session.members.get_mut(&record.owner)
         && member.conn.is_none()
     {
-        member.missed.intents.push(id.clone());
+        let mut withdraw = IntentWithdraw::new(id.clone());
+        withdraw.reason = Some(ended_as(record.state()).to_owned());
+        member.missed.intents.push(withdraw);
     }
 }
 

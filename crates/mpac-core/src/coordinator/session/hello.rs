@@ -1,6 +1,5 @@
 //! HELLO: a participant joins, comes back, or refreshes what it said (HEL-02 to HEL-18).
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -12,8 +11,8 @@ use super::super::gate::{Facts, count_as_received};
 use super::super::governance::freeze;
 use super::super::outbox::Outbox;
 use super::super::records::{Member, Proof};
-use super::super::recover;
 use super::super::state::Session;
+use super::super::{recover, retention};
 use super::{catch_up, connection, credential, divergence, info, liveness, organisations};
 use crate::config::Applicant;
 use crate::input::ConnId;
@@ -48,7 +47,10 @@ fn plan(session: &Session, facts: &Facts<'_>, hello: &Hello) -> Result<Join, Ref
     if session.unopened && !session.vacancy {
         return Err(Refusal::NoVacancy(session.config.session_id.clone())); // SES-02
     }
-    has_extensions(session, hello)?;
+    let missing = missing_extensions(session, facts, hello);
+    if !missing.is_empty() {
+        return Err(Refusal::ExtensionsMissing(missing)); // EXT-02
+    }
     let sender = &facts.envelope.sender;
     let principal = &sender.principal_id;
     let before = session.members.get(principal).and_then(|member| member.conn.map(|conn| (member, conn)));
@@ -80,17 +82,21 @@ fn plan(session: &Session, facts: &Facts<'_>, hello: &Hello) -> Result<Join, Ref
     Ok(Join { asked, granted, proof: proven.proof, displaced })
 }
 
-/// Whether the sender says that it understands what this session cannot do without (EXT-02).
-fn has_extensions(session: &Session, hello: &Hello) -> Result<(), Refusal> {
-    let mandatory = &session.config.mandatory_extensions;
-    if mandatory.is_empty() {
-        return Ok(());
+/// The session's mandatory extensions that a HELLO carries nowhere: not in the envelope, the sender or the payload.
+fn missing_extensions(session: &Session, facts: &Facts<'_>, hello: &Hello) -> Vec<String> {
+    let mandatory = session.config.mandatory_extensions.iter();
+    if mandatory.len() == 0 {
+        return Vec::new();
     }
-    let given: BTreeMap<String, Option<Raw>> =
-        hello.extensions.as_ref().and_then(|extensions| extensions.read().ok()).unwrap_or_default();
-    let absent = |key: &&String| given.get(*key).is_none_or(Option::is_none);
-    let missing: Vec<String> = mandatory.iter().filter(absent).cloned().collect();
-    if missing.is_empty() { Ok(()) } else { Err(Refusal::ExtensionsMissing(missing)) }
+    let envelope = facts.envelope;
+    let places = [
+        envelope.extensions.as_ref().map(Raw::get),
+        envelope.sender.extra.get("extensions"),
+        hello.extensions.as_ref().map(Raw::get),
+    ];
+    let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+    let carried: Vec<serde_json::Value> = places.into_iter().flatten().filter_map(read).collect();
+    mandatory.filter(|key| !carried.iter().any(|it| it.get(key.as_str()).is_some())).cloned().collect()
 }
 
 fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hello, join: Join) {
@@ -100,6 +106,13 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
         connection::unbind(session, out, old);
         out.hang_up(old, HangUpReason::Replaced);
     }
+    let joined = match session.members.get(&principal) {
+        Some(member) => member.joined,
+        None => {
+            retention::make_room_for_a_member(session);
+            session.members.len() as u64 + session.forgotten.participants
+        }
+    };
     let before = session.members.remove(&principal);
     let news = catch_up::News::for_return(before.as_ref(), facts);
     let member = Member {
@@ -110,14 +123,15 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
         proof: join.proof,
         backend: hello.backend.map(|backend| Backend::new(backend.model_id, backend.provider)),
         provider_status: ProviderStatus::Unknown,
-        alerted: false,
+        // Everybody was told, and shall hear of the recovery as well (BHM-06).
+        alerted: before.as_ref().is_some_and(|member| member.alerted),
         approved_model: None,
         status: HeartbeatStatus::Idle,
         available: true,
         departed: false,
         last_seen: before.as_ref().map_or(session.now, |member| member.last_seen),
         last_message: None,
-        joined: before.as_ref().map_or(session.members.len() as u64, |member| member.joined),
+        joined,
         conn: before.and_then(|member| member.conn),
         missed: <_>::default(),
     };
@@ -139,7 +153,5 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
     organisations::look_at(session, out, &principal);
     let restored = liveness::restore_intents(session, out, &principal);
     news.tell(session, out, facts.conn, &principal, &restored);
-    if session.members.get(&principal).is_some_and(|member| member.roles.contains(&Role::Arbiter)) {
-        freeze::arbiter_came(session, out, &principal);
-    }
+    freeze::somebody_came(session, out, &principal);
 }

@@ -41,6 +41,7 @@ pub(super) fn session_info(
     info.identity_method = member.proof.as_ref().map(|proof| proof.method.clone());
     info.identity_issuer = member.proof.as_ref().and_then(|proof| proof.issuer.clone());
     info.compatibility_errors = Some(misfits(session, facts, member, asked));
+    info.resource_registry = config.resource_registry.clone(); // SCO-14
     if !config.is_open() {
         let mut security = SecurityConfig::new();
         security.replay_window_sec = Some(config.replay_window_sec.clone());

@@ -14,7 +14,9 @@ use mpac_wire::{InstanceId, PrincipalId, StateRef, Timestamp};
 
 use super::super::records::{Connection, Frontier, Handover};
 use super::super::replay::SeenIds;
+use super::super::retention::Forgotten;
 use super::super::state::Session;
+use super::names::{conflict_state, intent_state, named, operation_state};
 use super::records;
 use crate::config::SessionConfig;
 use crate::error::RestoreError;
@@ -22,7 +24,7 @@ use crate::ids::IdSource;
 use crate::input::ConnId;
 use crate::lamport::LamportClock;
 use crate::scope::normalize;
-use crate::table::operation;
+use crate::table::{conflict, intent, operation};
 
 /// The newest version of the format that is understood.
 const NEWEST: u64 = 2;
@@ -91,6 +93,7 @@ fn read_frontier(session: &mut Session, anti_replay: &AntiReplay) -> Result<(), 
         let frontier = Frontier {
             ts: record.last_ts.as_ref().map(|ts| ts.at()),
             lamport: record.last_lamport.as_ref().map(mpac_wire::Integer::get),
+            heard_at: record.heard_at.unwrap_or(session.now),
         };
         session.frontier.insert(incarnation(key, record)?, frontier);
     }
@@ -126,6 +129,7 @@ fn continuation(session: &mut Session, state: &CoordinatorState) -> Result<u64, 
     for (principal, until) in state.refused_claimers.iter().flatten() {
         session.refused_claimers.insert(principal_id(principal)?, *until);
     }
+    session.forgotten = forgotten(state)?;
     for record in state.connections.iter().flatten() {
         let conn = ConnId(record.conn.get());
         if let Some(principal) = &record.principal_id {
@@ -152,6 +156,28 @@ fn continuation(session: &mut Session, state: &CoordinatorState) -> Result<u64, 
         recovery.diverged.insert(principal_id(principal)?, conflict.clone());
     }
     Ok(state.seq.get())
+}
+
+fn forgotten(state: &CoordinatorState) -> Result<Forgotten, RestoreError> {
+    let mut forgotten = Forgotten::default();
+    let Some(record) = &state.forgotten else { return Ok(forgotten) };
+    for (name, count) in record.intents.iter().flatten() {
+        let state = named(&intent::STATES, &name.as_str().into(), intent_state);
+        let state = state.ok_or_else(|| RestoreError::state("intent", "forgotten", name))?;
+        forgotten.intents.insert(state, count.get());
+    }
+    for (name, count) in record.operations.iter().flatten() {
+        let state = named(&operation::STATES, &name.as_str().into(), operation_state);
+        let state = state.ok_or_else(|| RestoreError::state("operation", "forgotten", name))?;
+        forgotten.operations.insert(state, count.get());
+    }
+    for (name, count) in record.conflicts.iter().flatten() {
+        let state = named(&conflict::STATES, &name.as_str().into(), conflict_state);
+        let state = state.ok_or_else(|| RestoreError::state("conflict", "forgotten", name))?;
+        forgotten.conflicts.insert(state, count.get());
+    }
+    forgotten.participants = record.participants.as_ref().map_or(0, mpac_wire::Integer::get);
+    Ok(forgotten)
 }
 
 fn principal_id(text: &str) -> Result<PrincipalId, RestoreError> {

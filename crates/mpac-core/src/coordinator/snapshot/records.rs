@@ -45,7 +45,7 @@ pub(super) fn read(session: &mut Session, snapshot: &Snapshot) -> Result<(), Res
     }
     for record in snapshot.archived_intents.iter().flatten() {
         let intent = read_intent(session, record, snapshot.captured_at, &mut order)?;
-        session.archived_intents.push(intent);
+        session.archived_intents.push_back(intent);
     }
     for record in snapshot.operations.iter().flatten() {
         let op = read_operation(record, snapshot.captured_at, &mut order)?;
@@ -69,7 +69,7 @@ pub(super) fn read(session: &mut Session, snapshot: &Snapshot) -> Result<(), Res
             let claim = record.claim_id.to_string();
             return Err(RestoreError::dangling("claim", claim, &record.original_intent_id));
         }
-        session.claim_ids.insert(record.claim_id.clone());
+        session.claim_ids.insert(record.claim_id.clone(), usize::MAX);
         session.claims.insert(record.claim_id.clone(), claim(session, record, snapshot));
     }
     for record in snapshot.deferrals.iter().flatten() {
@@ -318,6 +318,7 @@ fn settled(
         outcome: how.and_then(|how| how.outcome.clone()),
         rationale: how.and_then(|how| how.rationale.clone()).unwrap_or_default(),
         at: how.map_or(created_at, |how| how.resolved_at),
+        causally_partial: how.and_then(|how| how.causally_partial).unwrap_or(false),
         escalated_to,
     })
 }

@@ -5,13 +5,14 @@ use alloc::string::ToString;
 
 use mpac_wire::snapshot::{
     AckRecord, AntiReplay, BackoffRecord, BatchRecord, ClaimRecord, ConflictRecord, ConnectionRecord,
-    CoordinatorState, DeferralRecord, FrontierRecord, HandoverRecord, IntentRecord, OperationRecord,
-    ParticipantRecord, ResolutionRecord, Snapshot,
+    CoordinatorState, DeferralRecord, ForgottenRecord, FrontierRecord, HandoverRecord, IntentRecord,
+    OperationRecord, ParticipantRecord, ResolutionRecord, Snapshot,
 };
 use mpac_wire::{BatchId, Integer, Timestamp};
 
 use super::super::intent::claim::pending_on;
 use super::super::records::{Backoff, Batch, Claim, Conflict, Deferral, Member, Operation};
+use super::super::retention::Forgotten;
 use super::super::state::{Intent, Session};
 use super::names::{conflict_state, intent_state, operation_state};
 use crate::scope::Overlap;
@@ -59,6 +60,7 @@ pub(in super::super) fn write(session: &Session, seq: u64, at: Timestamp) -> Sna
     snapshot.session_started_at = Some(session.started_at);
     snapshot.lifecycle_policy = Some(config.lifecycle.clone());
     snapshot.role_policy = config.role_policy.clone();
+    snapshot.resource_registry = config.resource_registry.clone();
     snapshot.target_state_refs = Some(session.refs.clone());
     snapshot.archived_intents = Some(session.archived_intents.iter().map(intent_record).collect());
     snapshot.backoff = Some(session.backoff.iter().map(backoff_record).collect());
@@ -104,6 +106,7 @@ fn continuation(session: &Session, seq: u64) -> CoordinatorState {
     );
     state.claim_ids = Some(session.claim_ids.iter().cloned().collect());
     state.resolution_ids = Some(session.resolutions.iter().cloned().collect());
+    state.forgotten = Some(forgotten(&session.forgotten));
     let refused = session.refused_claimers.iter();
     state.refused_claimers = Some(refused.map(|(who, until)| (who.to_string(), *until)).collect());
     state.retired = flag(session.retired);
@@ -117,11 +120,26 @@ fn continuation(session: &Session, seq: u64) -> CoordinatorState {
     state
 }
 
+fn forgotten(counts: &Forgotten) -> ForgottenRecord {
+    let mut record = ForgottenRecord::new();
+    let named = |name: &str, count: &u64| (name.to_owned(), Integer::new(*count));
+    let intents = counts.intents.iter();
+    record.intents = Some(intents.map(|(state, n)| named(intent_state(*state).as_str(), n)).collect());
+    let operations = counts.operations.iter();
+    record.operations =
+        Some(operations.map(|(state, n)| named(operation_state(*state).as_str(), n)).collect());
+    let conflicts = counts.conflicts.iter();
+    record.conflicts = Some(conflicts.map(|(state, n)| named(conflict_state(*state).as_str(), n)).collect());
+    record.participants = Some(Integer::new(counts.participants));
+    record
+}
+
 fn anti_replay(session: &Session) -> AntiReplay {
     let frontier = session.frontier.iter().map(|((principal, instance), last)| {
         let mut record = FrontierRecord::new();
         record.last_ts = last.ts.map(Into::into);
         record.last_lamport = last.lamport.map(Integer::new);
+        record.heard_at = Some(last.heard_at);
         if principal.as_str().contains('|') || instance.as_str().contains('|') {
             record.principal_id = Some(principal.clone());
             record.sender_instance_id = Some(instance.clone());
@@ -287,6 +305,7 @@ fn conflict_record(conflict: &Conflict) -> ConflictRecord {
     record.sequence = Some(Integer::new(conflict.sequence));
     record.basis = Some(conflict.basis.clone());
     record.based_on_watermark = Some(conflict.based_on.clone());
+    record.causally_partial = conflict.based_on.is_opaque().then_some(true);
     record.description = Some(conflict.description.clone());
     record.overlap = match &conflict.part {
         Some(Overlap::Shared(names)) => Some(names.clone()),
@@ -300,6 +319,7 @@ fn conflict_record(conflict: &Conflict) -> ConflictRecord {
         let mut resolution = ResolutionRecord::new(settled.decision.clone(), settled.at);
         resolution.outcome = settled.outcome.clone();
         resolution.rationale = Some(settled.rationale.clone());
+        resolution.causally_partial = settled.causally_partial.then_some(true);
         resolution
     });
     record

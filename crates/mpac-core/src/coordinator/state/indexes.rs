@@ -1,15 +1,21 @@
-//! What a session derives from its records, to find them again.
+//! What is derived from the records: who is live, pending, disputed, due, and who may be forgotten.
 
 use alloc::collections::BTreeMap;
 
 use mpac_wire::names::ScopeKind;
 
-use super::deadlines::{Cause, Deadlines};
-use super::records::{Claim, Conflict, Operation};
-use super::state::{Intent, Session, put};
-use crate::scope::ScopeIndex;
+use super::super::deadlines::{Cause, Deadlines};
+use super::super::records::{Claim, Conflict, Operation};
+use super::super::retention::Finished;
+use super::{Intent, Session, put};
 
 impl Session {
+    pub(super) fn index_claim(&mut self, record: &Claim) {
+        if let Some(at) = record.granted_at {
+            self.deadlines.insert(at, Cause::ClaimGrace(record.id.clone()));
+        }
+    }
+
     pub(super) fn index_intent(&mut self, record: &Intent) {
         count_kind(&mut self.scope_kinds, &record.scope.kind);
         if record.is_live() {
@@ -54,7 +60,7 @@ impl Session {
     /// This session with every derived part made anew from the records: equal to itself, or there is a bug.
     pub(crate) fn rebuilt_indexes(&self) -> Self {
         let mut fresh = self.clone();
-        fresh.scopes = ScopeIndex::default();
+        fresh.scopes = self.scopes.emptied();
         fresh.scope_kinds.clear();
         fresh.live.clear();
         fresh.pending_by_intent.clear();
@@ -63,10 +69,14 @@ impl Session {
         fresh.disputes_by_op.clear();
         fresh.frozen.clear();
         fresh.deadlines = Deadlines::default();
+        fresh.finished = Finished::default();
         self.intents.values().for_each(|record| fresh.index_intent(record));
         self.archived_intents.iter().for_each(|it| count_kind(&mut fresh.scope_kinds, &it.scope.kind));
         self.operations.values().for_each(|record| fresh.index_operation(record));
         self.conflicts.values().for_each(|record| fresh.index_conflict(record));
+        self.intents.keys().for_each(|id| fresh.review_intent(id));
+        self.operations.keys().for_each(|id| fresh.review_operation(id));
+        self.conflicts.keys().for_each(|id| fresh.review_conflict(id));
         for record in self.deferrals.values() {
             fresh.deadlines.insert(record.expires_at, Cause::DeferralTtl(record.id.clone()));
         }
@@ -75,25 +85,21 @@ impl Session {
         if let Some(at) = self.closes_at {
             fresh.deadlines.insert(at, Cause::AutoClose);
         }
-        super::session::lifecycle::watch_age(&mut fresh);
+        super::super::session::lifecycle::watch_age(&mut fresh);
         if let Some(at) = self.next_status {
             fresh.deadlines.insert(at, Cause::Status);
         }
         fresh
     }
-
-    pub(super) fn index_claim(&mut self, record: &Claim) {
-        if let Some(at) = record.granted_at {
-            self.deadlines.insert(at, Cause::ClaimGrace(record.id.clone()));
-        }
-    }
 }
 
-pub(super) fn count_kind(kinds: &mut BTreeMap<ScopeKind, usize>, kind: &ScopeKind) {
+/// One more intent is remembered whose scope is of this kind.
+pub(in super::super) fn count_kind(kinds: &mut BTreeMap<ScopeKind, usize>, kind: &ScopeKind) {
     *kinds.entry(kind.clone()).or_default() += 1;
 }
 
-pub(super) fn discount_kind(kinds: &mut BTreeMap<ScopeKind, usize>, kind: &ScopeKind) {
+/// One less.
+pub(in super::super) fn discount_kind(kinds: &mut BTreeMap<ScopeKind, usize>, kind: &ScopeKind) {
     match kinds.get_mut(kind) {
         Some(count) if *count > 1 => *count -= 1,
         _ => drop(kinds.remove(kind)),
