@@ -18,7 +18,10 @@ fn altered(world: &mut World, alter: impl FnOnce(&mut Envelope)) -> Vec<crate::w
 
 #[test]
 fn hello_is_answered_with_the_session_as_it_is() {
-    covers!("HEL-04", "HEL-05", "HEL-06", "HEL-11", "D-020", "SES-03", "ENV-10", "D-001", "D-045", "REC-10");
+    covers!(
+        "HEL-04", "HEL-05", "HEL-06", "HEL-11", "D-008", "D-020", "SES-03", "ENV-10", "D-001", "D-045",
+        "REC-10"
+    );
     let mut world = World::of(&["alice"]);
     let deliveries = world.join("bob", &[Role::Owner]);
     assert_eq!(heard(&deliveries, "bob"), ["SESSION_INFO"]);
@@ -31,6 +34,7 @@ fn hello_is_answered_with_the_session_as_it_is() {
     assert_eq!(timeout(&deliveries[0].text), 2);
     assert_eq!(deliveries[0].from, "service:coordinator-s");
     assert!(deliveries[0].text.contains(r#""coordinator_epoch":1"#));
+    assert!(deliveries[0].text.contains(r#""ts":"2026-01-02T03:04:05.000000Z""#), "six digits and Z");
     assert!(deliveries[0].text.contains(r#""version":"0.1.13""#));
 }
 

@@ -127,7 +127,7 @@ fn in_a_governance_session_an_owner_or_arbiter_decides() {
 
 #[test]
 fn a_claim_that_cannot_be_is_refused_or_rejected() {
-    covers!("CLM-01", "CLM-02", "CLM-03", "CLM-04", "CLM-05", "D-086", "D-131", "CLM-14");
+    covers!("CLM-01", "CLM-02", "CLM-03", "CLM-04", "CLM-05", "D-086", "D-131", "CLM-14", "SRV-05");
     let mut world = orphaned(crate::world::config());
     world.announce("carol", "taken", &["z"]);
     let mut wrong_owner = claim("c", "j", &["x"]);

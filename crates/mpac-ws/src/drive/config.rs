@@ -1,23 +1,17 @@
 //! From `config` to what a session is made of. One table says which keys there are; `--help` prints it.
 
-use mpac_core::config::{CredentialRoles, OperationAuthorization, ReportAudience, UnknownTypes};
-use mpac_core::scope::normalize;
-use mpac_core::{ProtocolLevel, SessionConfig};
-use mpac_wire::SessionId;
-use mpac_wire::names::{
-    AutoSwitch, BackendAction, ClaimApproval, ComplianceProfile, ExecutionModel, PrincipalType,
-    SecurityProfile,
-};
-use mpac_wire::policy::{
-    BackendHealthPolicy, GovernancePolicy, LifecyclePolicy, LivenessPolicy, RoleConstraint, RolePolicy,
-};
+mod keys;
+mod policies;
 
+use mpac_core::SessionConfig;
+use mpac_wire::SessionId;
+
+use self::keys::KEYS;
 use super::credentials::Verifier;
 use super::failure::Failure;
-use super::members::{At, Members};
+use super::members::Members;
 use crate::banner::DEFAULT_SESSION;
-use crate::workspace::path::components;
-use crate::workspace::{File, Workspace};
+use crate::workspace::Workspace;
 
 /// What a session is made of.
 #[derive(Debug)]
@@ -28,146 +22,6 @@ pub(super) struct Config {
     /// The shared files, if the caller takes part in sharing them.
     pub(super) files: Option<Workspace>,
     pub(super) verifier: Verifier,
-}
-
-/// A key of `config`.
-struct Key {
-    name: &'static str,
-    /// What it takes and its default, for the help.
-    about: &'static str,
-    set: fn(&mut Config, &At<'_>) -> Result<(), Failure>,
-}
-
-/// In this order they are read: what a policy says as a whole comes before the keys that name one member of it.
-const KEYS: [Key; 28] = [
-    key("session_id", "text [default]", |it, at| {
-        it.core.session_id = at.read()?;
-        it.names_session = true;
-        Ok(())
-    }),
-    key("protocol_level", "0.1.13, 0.1.14 or 0.1.15 [0.1.13]", |it, at| {
-        it.core.level = at.one_of(&ProtocolLevel::ALL, ToString::to_string)?;
-        Ok(())
-    }),
-    key("security_profile", "open, authenticated or verified [open]", |it, at| {
-        it.core.security_profile = at.one_of(SecurityProfile::LISTED, ToString::to_string)?;
-        Ok(())
-    }),
-    key("compliance_profile", "core, governance or semantic [core]", |it, at| {
-        it.core.compliance_profile = at.one_of(ComplianceProfile::LISTED, ToString::to_string)?;
-        Ok(())
-    }),
-    key("execution_model", "post_commit or pre_commit [post_commit]", |it, at| {
-        it.core.execution_model = at.one_of(ExecutionModel::LISTED, ToString::to_string)?;
-        Ok(())
-    }),
-    key("state_ref_format", "text [sha256]", |it, at| {
-        at.read().map(|format| it.core.state_ref_format = format)
-    }),
-    key("governance", "governance policy, any of its members", |it, at| {
-        it.core.governance = governance(at)?;
-        Ok(())
-    }),
-    key("liveness", "liveness policy, any of its members", |it, at| {
-        it.core.liveness = liveness(at)?;
-        Ok(())
-    }),
-    key("lifecycle", "lifecycle policy: auto_close, auto_close_grace_sec, ...", |it, at| {
-        let policy: LifecyclePolicy = at.read()?;
-        at.only_known(&policy.extra, LifecyclePolicy::KEYS)?;
-        it.core.lifecycle = policy;
-        Ok(())
-    }),
-    key("role_policy", "default_role, role_assignments, role_constraints [every role as asked]", |it, at| {
-        it.core.role_policy = Some(role_policy(at)?);
-        Ok(())
-    }),
-    key("backend_health_policy", "as in the liveness policy", |it, at| {
-        let policy = Some(backend_health(at)?);
-        once(&mut it.core.liveness.backend_health_policy, policy, at, "liveness.backend_health_policy")
-    }),
-    key("heartbeat_interval_sec", "seconds [30]; also in liveness", |it, at| {
-        let slot = &mut it.core.liveness.heartbeat_interval_sec;
-        once(slot, at.read()?, at, "liveness.heartbeat_interval_sec")
-    }),
-    key("unavailability_timeout_sec", "seconds [90]; also in liveness", |it, at| {
-        let slot = &mut it.core.liveness.unavailability_timeout_sec;
-        once(slot, at.read()?, at, "liveness.unavailability_timeout_sec")
-    }),
-    key("resolution_timeout_sec", "seconds, 0 never [300]; also in governance", |it, at| {
-        let slot = &mut it.core.governance.resolution_timeout_sec;
-        once(slot, at.read()?, at, "governance.resolution_timeout_sec")
-    }),
-    key("intent_claim_grace_sec", "seconds [30]; liveness.intent_claim_grace_period_sec", |it, at| {
-        let slot = &mut it.core.liveness.intent_claim_grace_period_sec;
-        once(slot, at.read()?, at, "liveness.intent_claim_grace_period_sec")
-    }),
-    key("intent_expiry_grace_sec", "seconds, 0 none [30]; also in governance", |it, at| {
-        let slot = &mut it.core.governance.intent_expiry_grace_sec;
-        once(slot, at.read()?, at, "governance.intent_expiry_grace_sec")
-    }),
-    key("default_intent_ttl_sec", "seconds [300]", |it, at| {
-        at.read().map(|ttl| it.core.default_intent_ttl_sec = ttl)
-    }),
-    key("replay_window_sec", "seconds [300]; without effect in the open profile", |it, at| {
-        at.read().map(|window| it.core.replay_window_sec = window)
-    }),
-    key("credentials", "{\"accept\": [{type, value, principal_id?, sessions?, roles?}]}", |it, at| {
-        it.verifier = Verifier::read(at)?;
-        if it.verifier.grants_roles() {
-            it.core.credential_roles = CredentialRoles::Override;
-        }
-        Ok(())
-    }),
-    key("workspace", "{path: content}: the shared files; {} where there is none yet", |it, at| {
-        it.files = Some(files(at)?);
-        Ok(())
-    }),
-    key("unknown_message_types", "ignore or reject [ignore]", |it, at| {
-        let kinds = [("ignore", UnknownTypes::Ignore), ("reject", UnknownTypes::Reject)];
-        it.core.unknown_message_types = named(at, &kinds)?;
-        Ok(())
-    }),
-    key("lamport_monotonicity", "enforce or warn [enforce]", |it, at| {
-        it.core.enforce_lamport = named(at, &[("enforce", true), ("warn", false)])?;
-        Ok(())
-    }),
-    key("conflict_report_audience", "involved, involved_and_governance or all [the second]", |it, at| {
-        let kinds = [
-            ("involved", ReportAudience::Involved),
-            ("involved_and_governance", ReportAudience::InvolvedAndGovernance),
-            ("all", ReportAudience::All),
-        ];
-        it.core.conflict_report_audience = named(at, &kinds)?;
-        Ok(())
-    }),
-    key("enforce_intent_backoff", "true or false [false]", |it, at| {
-        at.read().map(|enforce| it.core.enforce_intent_backoff = enforce)
-    }),
-    key("dependency_detection", "true or false [true]", |it, at| {
-        at.read().map(|detect| it.core.dependency_detection = detect)
-    }),
-    key("operation_authorization", "auto or review [auto]", |it, at| {
-        let kinds = [("auto", OperationAuthorization::Auto), ("review", OperationAuthorization::Review)];
-        it.core.operation_authorization = named(at, &kinds)?;
-        Ok(())
-    }),
-    key("opens_with_hello", "true: the session exists from its first HELLO on [false]", |it, at| {
-        at.read().map(|opens| it.core.opens_with_hello = opens)
-    }),
-    key(
-        "limits",
-        "max_bytes, max_depth, max_entries, max_pattern_bytes, max_entry_bytes, max_batch",
-        |it, at| limits(&mut it.core.limits, at),
-    ),
-];
-
-const fn key(
-    name: &'static str,
-    about: &'static str,
-    set: fn(&mut Config, &At<'_>) -> Result<(), Failure>,
-) -> Key {
-    Key { name, about, set }
 }
 
 /// The table for `--help`: each key, what it takes and, in brackets, its default.
@@ -207,125 +61,9 @@ impl Config {
     }
 }
 
-/// Sets what two keys can set, which must not contradict each other.
-fn once<T: PartialEq>(
-    slot: &mut Option<T>,
-    value: Option<T>,
-    at: &At<'_>,
-    other: &str,
-) -> Result<(), Failure> {
-    if slot.is_some() && *slot != value {
-        return Err(at.wrong(format_args!("config.{other} says something else; give one of the two")));
-    }
-    *slot = value;
-    Ok(())
-}
-
-fn named<T: Copy>(at: &At<'_>, kinds: &[(&'static str, T)]) -> Result<T, Failure> {
-    at.one_of(kinds, |(name, _)| (*name).to_owned()).map(|(_, value)| value)
-}
-
-/// The wire takes any word for an open set of values; here a word that means nothing is a mistake.
-fn listed<T: PartialEq + ToString>(
-    value: Option<&T>,
-    listed: &[T],
-    at: &At<'_>,
-    name: &str,
-) -> Result<(), Failure> {
-    match value.filter(|value| !listed.contains(value)) {
-        Some(value) => {
-            let names: Vec<String> = listed.iter().map(ToString::to_string).collect();
-            Err(at.wrong(format_args!("{name}: {:?} is none of {}", value.to_string(), names.join(", "))))
-        }
-        None => Ok(()),
-    }
-}
-
-fn governance(at: &At<'_>) -> Result<GovernancePolicy, Failure> {
-    let policy: GovernancePolicy = at.read()?;
-    at.only_known(&policy.extra, GovernancePolicy::KEYS)?;
-    Ok(policy)
-}
-
-fn liveness(at: &At<'_>) -> Result<LivenessPolicy, Failure> {
-    let policy: LivenessPolicy = at.read()?;
-    at.only_known(&policy.extra, LivenessPolicy::KEYS)?;
-    listed(policy.intent_claim_approval.as_ref(), ClaimApproval::LISTED, at, "intent_claim_approval")?;
-    if let Some(inner) = at.members()?.get("backend_health_policy") {
-        backend_health(&inner)?;
-    }
-    Ok(policy)
-}
-
-fn backend_health(at: &At<'_>) -> Result<BackendHealthPolicy, Failure> {
-    let policy: BackendHealthPolicy = at.read()?;
-    at.only_known(&policy.extra, BackendHealthPolicy::KEYS)?;
-    listed(policy.on_degraded.as_ref(), BackendAction::LISTED, at, "on_degraded")?;
-    listed(policy.on_down.as_ref(), BackendAction::LISTED, at, "on_down")?;
-    listed(policy.auto_switch.as_ref(), AutoSwitch::LISTED, at, "auto_switch")?;
-    Ok(policy)
-}
-
-fn role_policy(at: &At<'_>) -> Result<RolePolicy, Failure> {
-    let policy: RolePolicy = at.read()?;
-    at.only_known(&policy.extra, RolePolicy::KEYS)?;
-    for (_, inner) in at
-        .members()?
-        .get("role_constraints")
-        .map(|at| at.members())
-        .transpose()?
-        .iter()
-        .flat_map(Members::each)
-    {
-        let constraint: RoleConstraint = inner.read()?;
-        inner.only_known(&constraint.extra, RoleConstraint::KEYS)?;
-        for kind in constraint.allowed_principal_types.iter().flatten() {
-            listed(Some(kind), PrincipalType::LISTED, &inner, "allowed_principal_types")?;
-        }
-    }
-    Ok(policy)
-}
-
-fn files(at: &At<'_>) -> Result<Workspace, Failure> {
-    let mut workspace = Workspace::default();
-    for (path, inner) in at.members()?.each() {
-        if components(path).is_none() || normalize(path) != path {
-            return Err(inner.wrong("not the name of a shared file: relative, with /, and without . or .."));
-        }
-        workspace.put(path, File::new(inner.read::<String>()?.into()));
-    }
-    Ok(workspace)
-}
-
-fn limits(limits: &mut mpac_wire::Limits, at: &At<'_>) -> Result<(), Failure> {
-    // The parser itself ends at this depth.
-    const DEEPEST: usize = 128;
-    let slots = [
-        ("max_bytes", &mut limits.max_bytes),
-        ("max_depth", &mut limits.max_depth),
-        ("max_entries", &mut limits.max_entries),
-        ("max_pattern_bytes", &mut limits.max_pattern_bytes),
-        ("max_entry_bytes", &mut limits.max_entry_bytes),
-        ("max_batch", &mut limits.max_batch),
-    ];
-    let members = at.members()?;
-    members.only(&slots.each_ref().map(|(name, _)| *name))?;
-    for (name, slot) in slots {
-        let Some(inner) = members.get(name) else { continue };
-        let most = if name == "max_depth" { DEEPEST } else { usize::MAX };
-        *slot = inner.read()?;
-        if !(1..=most).contains(slot) {
-            return Err(inner.wrong(format_args!(
-                "expected 1 or more{}",
-                if most == DEEPEST { ", at most 128" } else { "" }
-            )));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use mpac_core::ProtocolLevel;
     use mpac_wire::Seconds;
 
     use super::*;
@@ -413,7 +151,7 @@ mod tests {
                 r#"{"workspace": {"x": 7}}"#,
                 "config.workspace[\"x\"]: invalid type: integer `7`, expected a string",
             ),
-            (r#"{"limits": {"max_depth": 129}}"#, "config.limits.max_depth: expected 1 or more, at most 128"),
+            (r#"{"limits": {"max_depth": 129}}"#, "config.limits.max_depth: expected 1 to 128"),
             (r#"{"limits": []}"#, "config.limits: expected an object"),
             (
                 r#"{"lamport_monotonicity": true}"#,

@@ -131,9 +131,9 @@ impl<'a> At<'a> {
         Ok(raws.into_iter().enumerate().map(at).collect())
     }
 
-    /// Refuses members that a type has kept because it does not know them.
-    pub(super) fn only_known(&self, extra: &mpac_wire::Extra, known: &[&str]) -> Result<(), Failure> {
-        // A known member written as null is kept too: it means absent.
+    /// Refuses members that a type has kept because it does not know them. They are taken from it: a known one written as
+    /// null is kept too, which means absent and is not to be written anywhere.
+    pub(super) fn only_known(&self, extra: mpac_wire::Extra, known: &[&str]) -> Result<(), Failure> {
         match extra.keys().find(|key| !known.contains(key)) {
             Some(key) => Err(Failure::new(self.code, unknown(&join(&self.path, key), key, known))),
             None => Ok(()),

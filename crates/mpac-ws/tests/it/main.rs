@@ -16,3 +16,11 @@ mod refusals;
 mod rig;
 mod sessions;
 mod stopping;
+
+/// Names the requirements and decisions a test shows; `cargo xtask requirements` reads it.
+macro_rules! covers {
+    ($($id:literal),+ $(,)?) => {
+        let _: &[&str] = &[$($id),+];
+    };
+}
+pub(crate) use covers;
