@@ -4,6 +4,8 @@ pub mod containment;
 pub mod dependency;
 pub mod glob;
 pub mod index;
+pub(crate) mod meaning;
+pub mod names;
 pub mod normalize;
 mod outline;
 pub mod overlap;
@@ -11,5 +13,6 @@ mod symbols;
 
 pub use containment::{Cover, cover, is_inside};
 pub use index::ScopeIndex;
+pub use names::Names;
 pub use normalize::{is_safe, normalize, same_path};
 pub use overlap::{Overlap, contains_target, overlap};

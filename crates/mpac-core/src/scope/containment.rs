@@ -8,7 +8,7 @@ use mpac_wire::Scope;
 
 use super::outline::{Class, Outline};
 use super::overlap::compare;
-use super::{Overlap, glob};
+use super::{Names, Overlap, glob};
 
 /// How much of a scope lies inside a union of scopes and targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,15 +23,16 @@ pub enum Cover {
 }
 
 /// How much of `inner` lies inside the union of `outer` and of the operation targets in `targets`.
-pub fn cover(inner: &Scope, outer: &[&Scope], targets: &BTreeSet<String>) -> Cover {
-    let inner = Outline::of(inner);
-    let outer: Vec<Outline<'_>> = outer.iter().map(|scope| Outline::of(scope)).collect();
+pub fn cover(names: &Names, inner: &Scope, outer: &[&Scope], targets: &BTreeSet<String>) -> Cover {
+    let inner = Outline::of(names, inner);
+    let outer: Vec<Outline<'_>> = outer.iter().map(|scope| Outline::of(names, scope)).collect();
     if lies_inside(&inner, &outer, targets) {
         return Cover::Entire;
     }
     let by_target = || {
         let files = Scope::files(targets.iter().cloned());
-        !targets.is_empty() && matches!(compare(&inner, &Outline::of(&files)), Some(Overlap::Shared(_)))
+        !targets.is_empty()
+            && matches!(compare(&inner, &Outline::of(names, &files)), Some(Overlap::Shared(_)))
     };
     if outer.iter().any(|outer| compare(&inner, outer).is_some()) || by_target() {
         Cover::Partial
@@ -41,9 +42,9 @@ pub fn cover(inner: &Scope, outer: &[&Scope], targets: &BTreeSet<String>) -> Cov
 }
 
 /// Whether all of `inner` provably lies inside the union: in doubt, it does not.
-pub fn is_inside(inner: &Scope, outer: &[&Scope], targets: &BTreeSet<String>) -> bool {
-    let outer: Vec<Outline<'_>> = outer.iter().map(|scope| Outline::of(scope)).collect();
-    lies_inside(&Outline::of(inner), &outer, targets)
+pub fn is_inside(names: &Names, inner: &Scope, outer: &[&Scope], targets: &BTreeSet<String>) -> bool {
+    let outer: Vec<Outline<'_>> = outer.iter().map(|scope| Outline::of(names, scope)).collect();
+    lies_inside(&Outline::of(names, inner), &outer, targets)
 }
 
 fn lies_inside(inner: &Outline<'_>, outer: &[Outline<'_>], targets: &BTreeSet<String>) -> bool {
@@ -61,7 +62,7 @@ fn lies_inside(inner: &Outline<'_>, outer: &[Outline<'_>], targets: &BTreeSet<St
             };
             outer.iter().any(covered) || literal && targets.contains(pattern) || resolved_inside(inner, outer)
         }
-        None => outer.iter().any(|outer| outer.scope == inner.scope),
+        None => outer.iter().any(|outer| outer.scope == inner.scope) || resolved_inside(inner, outer),
     }
 }
 
@@ -89,10 +90,11 @@ fn is_narrower(inner: &str, outer: &str) -> bool {
     })
 }
 
-/// Across kinds: both sides say what they are, and all of it is there.
+/// Across kinds: both sides are known by names for everything in them, and all of it is there.
 fn resolved_inside(inner: &Outline<'_>, outer: &[Outline<'_>]) -> bool {
-    let other_kinds = || outer.iter().filter(|outer| outer.scope.kind != inner.scope.kind);
-    inner.is_told() && inner.uris.iter().all(|uri| other_kinds().any(|outer| outer.uris.contains(uri)))
+    let told = || outer.iter().filter(|outer| outer.scope.kind != inner.scope.kind && outer.known.complete);
+    inner.known.complete
+        && inner.known.uris.iter().all(|uri| told().any(|outer| outer.known.uris.contains(uri)))
 }
 
 #[cfg(test)]
@@ -107,36 +109,46 @@ mod tests {
     fn files_lie_in_files_patterns_and_targets() {
         let (a, ab) = (Scope::files(["a"]), Scope::files(["./a", "b"]));
         let none = BTreeSet::new();
-        assert!(is_inside(&a, &[&ab], &none));
-        assert!(!is_inside(&ab, &[&a], &none));
-        assert!(is_inside(&ab, &[&a], &BTreeSet::from(["b".into()])));
-        assert!(is_inside(&ab, &[&a, &Scope::files(["b"])], &none), "the union counts");
+        assert!(is_inside(&Names::default(), &a, &[&ab], &none));
+        assert!(!is_inside(&Names::default(), &ab, &[&a], &none));
+        assert!(is_inside(&Names::default(), &ab, &[&a], &BTreeSet::from(["b".into()])));
+        assert!(is_inside(&Names::default(), &ab, &[&a, &Scope::files(["b"])], &none), "the union counts");
         let pattern = scope(r#"{"kind":"resource_path","pattern":"src/*"}"#);
-        assert!(is_inside(&Scope::files(["src/x"]), &[&pattern], &none));
-        assert!(!is_inside(&Scope::files(Vec::<String>::new()), &[&a], &none), "nothing lies nowhere");
+        assert!(is_inside(&Names::default(), &Scope::files(["src/x"]), &[&pattern], &none));
+        assert!(
+            !is_inside(&Names::default(), &Scope::files(Vec::<String>::new()), &[&a], &none),
+            "nothing lies nowhere"
+        );
     }
 
     #[test]
     fn patterns_lie_in_wider_patterns() {
         let pattern = |text: &str| scope(&alloc::format!(r#"{{"kind":"resource_path","pattern":"{text}"}}"#));
-        let inside =
-            |inner: &str, outer: &str| is_inside(&pattern(inner), &[&pattern(outer)], &BTreeSet::new());
+        let inside = |inner: &str, outer: &str| {
+            is_inside(&Names::default(), &pattern(inner), &[&pattern(outer)], &BTreeSet::new())
+        };
         assert!(
             inside("src/*.rs", "src/**") && inside("a", "*") && inside("x/*", "**") && inside("a/*", "a/*")
         );
         assert!(!inside("src/**", "src/*") && !inside("*", "a") && !inside("srcs/*", "src/**"));
-        assert!(is_inside(&pattern("a"), &[&Scope::files(["a"])], &BTreeSet::new()));
-        assert!(!is_inside(&pattern("*"), &[&Scope::files(["a"])], &BTreeSet::new()));
+        assert!(is_inside(&Names::default(), &pattern("a"), &[&Scope::files(["a"])], &BTreeSet::new()));
+        assert!(!is_inside(&Names::default(), &pattern("*"), &[&Scope::files(["a"])], &BTreeSet::new()));
     }
 
     #[test]
     fn what_cannot_be_compared_lies_only_in_itself() {
         let query = scope(r#"{"kind":"query","expression":"e","language":"sql"}"#);
         let none = BTreeSet::new();
-        assert!(is_inside(&query, &[&query.clone()], &none));
-        assert!(!is_inside(&Scope::files(["a"]), &[&query], &none));
-        assert_eq!(cover(&Scope::files(["a"]), &[&query], &none), Cover::Partial);
-        assert_eq!(cover(&Scope::files(["a", "b"]), &[&Scope::files(["b"])], &none), Cover::Partial);
-        assert_eq!(cover(&Scope::files(["a"]), &[&Scope::files(["b"])], &none), Cover::None);
+        assert!(is_inside(&Names::default(), &query, &[&query.clone()], &none));
+        assert!(!is_inside(&Names::default(), &Scope::files(["a"]), &[&query], &none));
+        assert_eq!(cover(&Names::default(), &Scope::files(["a"]), &[&query], &none), Cover::Partial);
+        assert_eq!(
+            cover(&Names::default(), &Scope::files(["a", "b"]), &[&Scope::files(["b"])], &none),
+            Cover::Partial
+        );
+        assert_eq!(
+            cover(&Names::default(), &Scope::files(["a"]), &[&Scope::files(["b"])], &none),
+            Cover::None
+        );
     }
 }

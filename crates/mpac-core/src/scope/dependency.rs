@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use mpac_wire::Scope;
 
-use super::outline::{Class, Outline};
+use super::outline::{Class, entries};
 use super::{normalize, symbols};
 
 /// A file that one side's edits reach, and the symbols concerned; none means the file as a whole.
@@ -67,9 +67,8 @@ pub struct Edits {
 impl Edits {
     /// What a scope says; `None` for other kinds, which declare nothing that counts.
     pub fn of(scope: &Scope) -> Option<Self> {
-        let outline = Outline::of(scope);
-        (outline.class == Class::Files)
-            .then(|| Self { files: outline.entries, declared: Declared::of(scope) })
+        let (class, files) = entries(scope);
+        (class == Class::Files).then(|| Self { files, declared: Declared::of(scope) })
     }
 
     /// The files of `other` that these edits reach. There must be no direct overlap.

@@ -8,7 +8,7 @@ use mpac_wire::{IntentId, Scope};
 
 use super::dependency;
 use super::outline::{Class, Outline};
-use super::{Overlap, glob, normalize};
+use super::{Names, Overlap, glob, normalize};
 
 /// Live intents, or whatever else has a scope, by what they cover. Derived from the session: two sessions that are equal
 /// have equal indexes.
@@ -17,6 +17,7 @@ use super::{Overlap, glob, normalize};
 /// operator are compared with every file or pattern asked for, and such a pattern, when asked for, with every live file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScopeIndex<K = IntentId> {
+    names: Names,
     /// Kind of set and entry to those that list it.
     by_entry: BTreeMap<(Class, String), BTreeSet<K>>,
     /// All of a kind, those with canonical URIs apart: another kind may overlap any of them.
@@ -31,7 +32,18 @@ pub struct ScopeIndex<K = IntentId> {
 
 impl<K> Default for ScopeIndex<K> {
     fn default() -> Self {
+        Self::new(Names::default())
+    }
+}
+
+/// What was found so far: the names that are shared.
+type Hits<K> = BTreeMap<K, Vec<String>>;
+
+impl<K> ScopeIndex<K> {
+    /// An empty index, under these names.
+    pub const fn new(names: Names) -> Self {
         Self {
+            names,
             by_entry: BTreeMap::new(),
             by_class: BTreeMap::new(),
             by_uri: BTreeMap::new(),
@@ -39,19 +51,27 @@ impl<K> Default for ScopeIndex<K> {
             by_impact: BTreeMap::new(),
         }
     }
-}
 
-/// What was found so far: the names that are shared.
-type Hits<K> = BTreeMap<K, Vec<String>>;
+    /// The names scopes are compared by.
+    pub const fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The same names, and nothing else.
+    #[must_use]
+    pub fn emptied(&self) -> Self {
+        Self::new(self.names.clone())
+    }
+}
 
 impl<K: Ord + Clone> ScopeIndex<K> {
     /// Adds one.
     pub fn insert(&mut self, key: &K, scope: &Scope) {
-        let outline = Outline::of(scope);
+        let outline = Outline::of(&self.names, scope);
         let class = outline.class;
-        self.by_class.entry((class, outline.is_told())).or_default().insert(key.clone());
-        for uri in &outline.uris {
-            self.by_uri.entry(((*uri).clone(), class)).or_default().insert(key.clone());
+        self.by_class.entry((class, outline.known.complete)).or_default().insert(key.clone());
+        for uri in &outline.known.uris {
+            self.by_uri.entry((uri.clone(), class)).or_default().insert(key.clone());
         }
         for entry in outline.entries {
             self.by_entry.entry((class, entry)).or_default().insert(key.clone());
@@ -69,11 +89,11 @@ impl<K: Ord + Clone> ScopeIndex<K> {
 
     /// Takes one away; `scope` is the one it was inserted with.
     pub fn remove(&mut self, key: &K, scope: &Scope) {
-        let outline = Outline::of(scope);
+        let outline = Outline::of(&self.names, scope);
         let class = outline.class;
-        take(&mut self.by_class, &(class, outline.is_told()), key);
-        for uri in &outline.uris {
-            take(&mut self.by_uri, &((*uri).clone(), class), key);
+        take(&mut self.by_class, &(class, outline.known.complete), key);
+        for uri in &outline.known.uris {
+            take(&mut self.by_uri, &(uri.clone(), class), key);
         }
         for entry in outline.entries {
             take(&mut self.by_entry, &(class, entry), key);
@@ -97,7 +117,7 @@ impl<K: Ord + Clone> ScopeIndex<K> {
     /// Every other one whose edits may reach `scope`, or be reached by its edits (SCO-18).
     pub fn dependents(&self, scope: &Scope) -> BTreeSet<K> {
         let mut found = BTreeSet::new();
-        let outline = Outline::of(scope);
+        let outline = Outline::of(&self.names, scope);
         if outline.class == Class::Files {
             for file in outline.entries.iter().filter(|_| !self.by_impact.is_empty()) {
                 found.extend(self.by_impact.get(file).into_iter().flatten().cloned());
@@ -111,8 +131,8 @@ impl<K: Ord + Clone> ScopeIndex<K> {
 
     /// Everything that overlaps `scope`, and in what: as [`overlap`](super::overlap()) says of each.
     pub fn overlaps(&self, scope: &Scope) -> BTreeMap<K, Overlap> {
-        let asked = Outline::of(scope);
-        let told = asked.is_told();
+        let asked = Outline::of(&self.names, scope);
+        let told = asked.known.complete;
         let mut found: BTreeMap<K, Overlap> = BTreeMap::new();
         // Weakest first: what is known takes the place of what is assumed.
         for ((class, also_told), keys) in &self.by_class {
@@ -143,14 +163,16 @@ impl<K: Ord + Clone> ScopeIndex<K> {
     }
 
     /// Everything that an operation's target provably lies in (D-069).
-    pub fn holders(&self, target: &str) -> BTreeSet<K> {
+    pub fn covering(&self, target: &str) -> BTreeSet<K> {
         let path = normalize(target);
         let mut found: BTreeSet<K> = self.patterns_on(&BTreeSet::from([path.clone()])).into_keys().collect();
         let lists = [(Class::Files, path.as_str()), (Class::Entities, target), (Class::Tasks, target)];
         let lists = lists.into_iter().filter_map(|(class, name)| self.by_entry.get(&(class, name.into())));
         found.extend(lists.flatten().cloned());
-        let uris = Class::ALL.into_iter().filter_map(|class| self.by_uri.get(&(target.into(), class)));
-        found.extend(uris.flatten().cloned());
+        for uri in self.names.of_target(target) {
+            let known = Class::ALL.into_iter().filter_map(|class| self.by_uri.get(&(uri.clone(), class)));
+            found.extend(known.flatten().cloned());
+        }
         found
     }
 
@@ -177,9 +199,9 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         let mut hits = Hits::new();
         let classes = Class::ALL.into_iter().filter(|class| !(class.is_set() && *class == asked.class));
         for class in classes {
-            for uri in &asked.uris {
-                for key in self.by_uri.get(&((*uri).clone(), class)).into_iter().flatten() {
-                    hits.entry(key.clone()).or_default().push((*uri).clone());
+            for uri in &asked.known.uris {
+                for key in self.by_uri.get(&(uri.clone(), class)).into_iter().flatten() {
+                    hits.entry(key.clone()).or_default().push(uri.clone());
                 }
             }
         }
@@ -278,10 +300,20 @@ fn take<Q: Ord, K: Ord>(map: &mut BTreeMap<Q, BTreeSet<K>>, place: &Q, key: &K) 
 #[cfg(test)]
 mod tests {
     use mpac_wire::names::ScopeKind;
+    use mpac_wire::policy::ResourceRegistry;
     use proptest::prelude::*;
 
     use super::*;
     use crate::scope::{contains_target, overlap};
+
+    /// `a` is a file, an entity, a task and a pattern; `b` a file and an entity under another name.
+    fn registry() -> ResourceRegistry {
+        let text = r#"{"mappings":[
+            {"canonical_uri":"u","aliases":[{"kind":"file_set","value":"./a"},{"kind":"entity_set","value":"a"},
+                {"kind":"task_set","value":"a"},{"kind":"resource_path","value":"a"}]},
+            {"canonical_uri":"w","aliases":[{"kind":"file_set","value":"b"},{"kind":"entity_set","value":"b/a"}]}]}"#;
+        serde_json::from_str(text).unwrap()
+    }
 
     fn any_scope() -> impl Strategy<Value = Scope> {
         let names = || proptest::collection::vec("[./]{0,2}[ab]/?[ab]?", 0..4);
@@ -303,13 +335,14 @@ mod tests {
         })
     }
 
-    fn indexed(scopes: Vec<Scope>) -> (ScopeIndex, Vec<(IntentId, Scope)>) {
+    fn indexed(scopes: Vec<Scope>, registered: bool) -> (ScopeIndex, Vec<(IntentId, Scope)>) {
         let named: Vec<(IntentId, Scope)> = scopes
             .into_iter()
             .enumerate()
             .map(|(n, scope)| (IntentId::new(alloc::format!("i{n}")).unwrap(), scope))
             .collect();
-        let mut index = ScopeIndex::default();
+        let registry = registered.then(registry);
+        let mut index = ScopeIndex::new(Names::new(registry.as_ref()));
         for (intent, scope) in &named {
             index.insert(intent, scope);
         }
@@ -319,24 +352,24 @@ mod tests {
     proptest! {
         /// The index finds what comparing one by one finds, and taking everything away leaves it empty.
         #[test]
-        fn overlaps_are_those_of_each(scopes in proptest::collection::vec(any_scope(), 0..8), asked in any_scope()) {
-            let (mut index, named) = indexed(scopes);
+        fn overlaps_are_those_of_each(scopes in proptest::collection::vec(any_scope(), 0..8), asked in any_scope(), registered in any::<bool>()) {
+            let (mut index, named) = indexed(scopes, registered);
             let found = index.overlaps(&asked);
             for (intent, scope) in &named {
-                prop_assert_eq!(found.get(intent).cloned(), overlap(&asked, scope), "{} {:?}", intent, scope);
+                prop_assert_eq!(found.get(intent).cloned(), overlap(index.names(), &asked, scope), "{} {:?}", intent, scope);
             }
             for (intent, scope) in &named {
                 index.remove(intent, scope);
             }
-            prop_assert_eq!(index, ScopeIndex::default());
+            prop_assert_eq!(&index, &index.emptied());
         }
 
         #[test]
-        fn holders_are_those_of_each(scopes in proptest::collection::vec(any_scope(), 0..8), target in "[./]{0,2}[abu]/?[ab]?") {
-            let (index, named) = indexed(scopes);
-            let (found, opaque) = (index.holders(&target), index.opaque().cloned().collect::<BTreeSet<_>>());
+        fn holders_are_those_of_each(scopes in proptest::collection::vec(any_scope(), 0..8), target in "[./]{0,2}[abuvw]/?[ab]?", registered in any::<bool>()) {
+            let (index, named) = indexed(scopes, registered);
+            let (found, opaque) = (index.covering(&target), index.opaque().cloned().collect::<BTreeSet<_>>());
             for (intent, scope) in &named {
-                let inside = contains_target(scope, &target);
+                let inside = contains_target(index.names(), scope, &target);
                 prop_assert_eq!(found.contains(intent), inside == Some(true), "{} {:?}", intent, scope);
                 prop_assert!(inside.is_some() || opaque.contains(intent), "{} {:?}", intent, scope);
             }

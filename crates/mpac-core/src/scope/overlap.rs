@@ -7,7 +7,7 @@ use mpac_wire::Scope;
 use mpac_wire::names::ScopeKind;
 
 use super::outline::{Class, Outline};
-use super::{glob, is_inside, normalize, same_path};
+use super::{Names, glob, is_inside, normalize, same_path};
 
 /// How two scopes overlap.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,9 +19,9 @@ pub enum Overlap {
     Assumed,
 }
 
-/// Whether `a` and `b` overlap, and in what.
-pub fn overlap(a: &Scope, b: &Scope) -> Option<Overlap> {
-    compare(&Outline::of(a), &Outline::of(b))
+/// Whether `a` and `b` overlap, and in what; `names` is what the session knows of things' names.
+pub fn overlap(names: &Names, a: &Scope, b: &Scope) -> Option<Overlap> {
+    compare(&Outline::of(names, a), &Outline::of(names, b))
 }
 
 /// The same for scopes that are worked out.
@@ -30,11 +30,11 @@ pub(super) fn compare(a: &Outline<'_>, b: &Outline<'_>) -> Option<Overlap> {
         // The set kinds go by their own rule alone, whatever URIs say (D-067).
         return shared(a.entries.intersection(&b.entries).cloned().collect());
     }
-    let common: Vec<String> = a.uris.intersection(&b.uris).map(|uri| (*uri).clone()).collect();
+    let common: Vec<String> = a.known.uris.intersection(&b.known.uris).cloned().collect();
     if !common.is_empty() {
         return shared(common); // SCO-11
     }
-    let both_told = a.is_told() && b.is_told();
+    let both_told = a.known.complete && b.known.complete;
     if both_told && a.scope.kind != b.scope.kind {
         return None; // D-066 (1)
     }
@@ -58,7 +58,7 @@ fn shared(common: Vec<String>) -> Option<Overlap> {
 }
 
 /// Whether an operation's target lies in a scope; `None` where its kind does not say (SCO-16, D-069).
-pub fn contains_target(scope: &Scope, target: &str) -> Option<bool> {
+pub fn contains_target(names: &Names, scope: &Scope, target: &str) -> Option<bool> {
     let listed = match scope.kind {
         ScopeKind::FileSet => {
             let target = normalize(target);
@@ -66,29 +66,19 @@ pub fn contains_target(scope: &Scope, target: &str) -> Option<bool> {
         }
         ScopeKind::EntitySet => scope.entities.iter().flatten().any(|entity| entity == target),
         ScopeKind::TaskSet => scope.task_ids.iter().flatten().any(|task| task == target),
-        _ => return of_other_kind(scope, target),
+        _ => match scope.pattern.as_deref().filter(|_| scope.kind == ScopeKind::ResourcePath) {
+            Some(pattern) => glob::matches(&normalize(pattern), &normalize(target)),
+            None => return names.is_named(scope, target).then_some(true),
+        },
     };
-    Some(listed || has_uri(scope, target))
-}
-
-fn of_other_kind(scope: &Scope, target: &str) -> Option<bool> {
-    match scope.pattern.as_deref().filter(|_| scope.kind == ScopeKind::ResourcePath) {
-        Some(pattern) => {
-            Some(glob::matches(&normalize(pattern), &normalize(target)) || has_uri(scope, target))
-        }
-        None => has_uri(scope, target).then_some(true),
-    }
-}
-
-fn has_uri(scope: &Scope, target: &str) -> bool {
-    scope.canonical_uris.iter().flatten().any(|uri| uri == target)
+    Some(listed || names.is_named(scope, target))
 }
 
 /// The part of `new` that `old` does not cover, for a set kind that both have; else `new` as it is (INT-13, D-079).
-pub fn growth(new: &Scope, old: &Scope) -> Option<Scope> {
-    let (ours, theirs) = (Outline::of(new), Outline::of(old));
+pub fn growth(names: &Names, new: &Scope, old: &Scope) -> Option<Scope> {
+    let (ours, theirs) = (Outline::of(names, new), Outline::of(names, old));
     if ours.class != theirs.class || !ours.class.is_set() {
-        return (!is_inside(new, &[old], &<_>::default())).then(|| new.clone());
+        return (!is_inside(names, new, &[old], &<_>::default())).then(|| new.clone());
     }
     let added: Vec<String> = ours.entries.difference(&theirs.entries).cloned().collect();
     if added.is_empty() {
@@ -113,8 +103,9 @@ mod tests {
     }
 
     fn assert_overlap(a: &str, b: &str, expected: Option<Overlap>) {
-        assert_eq!(overlap(&scope(a), &scope(b)), expected, "{a} and {b}");
-        assert_eq!(overlap(&scope(b), &scope(a)).is_some(), expected.is_some(), "{b} and {a}");
+        let names = Names::default();
+        assert_eq!(overlap(&names, &scope(a), &scope(b)), expected, "{a} and {b}");
+        assert_eq!(overlap(&names, &scope(b), &scope(a)).is_some(), expected.is_some(), "{b} and {a}");
     }
 
     #[test]
@@ -155,15 +146,18 @@ mod tests {
     #[test]
     fn growth_is_what_the_old_scope_did_not_cover() {
         let (old, new) = (Scope::files(["a"]), Scope::files(["./a", "b"]));
-        assert_eq!(growth(&new, &old), Some(Scope::files(["b"])));
-        assert_eq!(growth(&old, &new), None);
+        assert_eq!(growth(&Names::default(), &new, &old), Some(Scope::files(["b"])));
+        assert_eq!(growth(&Names::default(), &old, &new), None);
     }
 
     #[test]
     fn a_target_is_judged_by_the_kind_of_the_scope() {
-        assert_eq!(contains_target(&Scope::files(["a"]), "./a"), Some(true));
-        assert_eq!(contains_target(&Scope::entities(["e"]), "a"), Some(false));
-        assert_eq!(contains_target(&scope(r#"{"kind":"resource_path","pattern":"a/*"}"#), "a/b"), Some(true));
-        assert_eq!(contains_target(&scope(r#"{"kind":"custom"}"#), "a"), None);
+        assert_eq!(contains_target(&Names::default(), &Scope::files(["a"]), "./a"), Some(true));
+        assert_eq!(contains_target(&Names::default(), &Scope::entities(["e"]), "a"), Some(false));
+        assert_eq!(
+            contains_target(&Names::default(), &scope(r#"{"kind":"resource_path","pattern":"a/*"}"#), "a/b"),
+            Some(true)
+        );
+        assert_eq!(contains_target(&Names::default(), &scope(r#"{"kind":"custom"}"#), "a"), None);
     }
 }
