@@ -1,5 +1,6 @@
 //! The whole state of a session as one value, and the only way its records change state. No rules.
 
+mod backoffs;
 mod indexes;
 
 use alloc::boxed::Box;
@@ -13,10 +14,12 @@ use mpac_wire::{
     ResolutionId, Scope, Seconds, Sender, StateRef, Timestamp,
 };
 
+pub(crate) use backoffs::Backoffs;
+
 use super::deadlines::{Cause, Deadlines};
 use super::records::{
-    Backoff, Batch, Claim, Conflict, Connection, Deferral, Freeze, Frontier, Handover, Member, NewIntent,
-    Operation, Recovery,
+    Batch, Claim, Conflict, Connection, Deferral, Freeze, Frontier, Handover, Member, NewIntent, Operation,
+    Recovery,
 };
 use super::replay::SeenIds;
 use super::retention::{Finished, Forgotten, Recent};
@@ -112,7 +115,7 @@ pub(crate) struct Session {
     pub(crate) conflicts: BTreeMap<ConflictId, Conflict>,
     pub(crate) deferrals: BTreeMap<DeferralId, Deferral>,
     /// Who should wait before announcing what again (D-083).
-    pub(crate) backoff: Vec<Backoff>,
+    pub(crate) backoff: Backoffs,
     /// Claims that nobody has decided on yet.
     pub(crate) claims: BTreeMap<ClaimId, Claim>,
     pub(crate) claim_ids: Recent<ClaimId>,
@@ -156,6 +159,8 @@ pub(crate) struct Session {
     pub(crate) disputes_by_op: BTreeMap<OpId, BTreeSet<ConflictId>>,
     /// Derived: conflicts whose scope is frozen.
     pub(crate) frozen: BTreeSet<ConflictId>,
+    /// Derived: how many conflicts are not over.
+    pub(crate) open_conflicts: u64,
     /// Derived: what falls due.
     pub(crate) deadlines: Deadlines,
     /// Derived: what may be forgotten.
@@ -198,7 +203,7 @@ impl Session {
             batches: BTreeMap::new(),
             conflicts: BTreeMap::new(),
             deferrals: BTreeMap::new(),
-            backoff: Vec::new(),
+            backoff: Backoffs::new(Names::new(config.resource_registry.as_ref())),
             claims: BTreeMap::new(),
             claim_ids: Recent::default(),
             refused_claimers: BTreeMap::new(),
@@ -223,6 +228,7 @@ impl Session {
             disputes_by_intent: BTreeMap::new(),
             disputes_by_op: BTreeMap::new(),
             frozen: BTreeSet::new(),
+            open_conflicts: 0,
             deadlines: Deadlines::default(),
             finished: Finished::default(),
             config,
@@ -370,6 +376,7 @@ impl Session {
                 take(&mut self.disputes_by_op, op, id);
             }
             self.frozen.remove(id);
+            self.open_conflicts -= 1;
             self.recovery.diverged.retain(|_, conflict| conflict != id); // REC-30
             let waiting =
                 [record.timeout_at.take(), record.freeze.as_mut().and_then(|it| it.phase_ends.take())];

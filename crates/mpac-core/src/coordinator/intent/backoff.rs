@@ -6,7 +6,6 @@ use mpac_wire::{ConflictId, IntentId, PrincipalId, Scope, Seconds};
 use super::super::records::Backoff;
 use super::super::state::Session;
 use crate::refusal::Refusal;
-use crate::scope::overlap;
 
 /// An intent was rejected in a conflict: counted if scopes were what it was about (BKO-07).
 pub(in super::super) fn rejected(session: &mut Session, conflict: &ConflictId, intent: &IntentId) {
@@ -17,10 +16,11 @@ pub(in super::super) fn rejected(session: &mut Session, conflict: &ConflictId, i
     else {
         return;
     };
-    let known = take_overlapping(session, &owner, &scope);
+    let known = session.backoff.take_overlapping(&owner, &scope);
     let rejections = known.map_or(0, |it| it.rejections) + 1;
     let not_before = session.now.after(&delay(session, rejections));
-    session.backoff.push(Backoff { principal: owner, scope, rejections, not_before });
+    let limit = session.config.retained_records;
+    session.backoff.insert(Backoff { principal: owner, scope, rejections, not_before }, limit);
 }
 
 /// Initial delay, multiplied for each further rejection, up to a maximum: 30, 60, 120, 240, 300, 300 (BKO-02).
@@ -44,21 +44,8 @@ fn delay(session: &Session, rejections: u32) -> Seconds {
 pub(in super::super) fn ended_otherwise(session: &mut Session, intent: &IntentId) {
     let ended = session.intents.get(intent).map(|it| (it.owner.clone(), it.scope.clone()));
     if let Some((owner, scope)) = ended {
-        take_overlapping(session, &owner, &scope);
+        session.backoff.take_overlapping(&owner, &scope);
     }
-}
-
-fn take_overlapping(session: &mut Session, owner: &PrincipalId, scope: &Scope) -> Option<Backoff> {
-    let mut worst: Option<Backoff> = None;
-    let names = session.scopes.names();
-    session.backoff.retain(|it| {
-        let same = it.principal == *owner && overlap(names, &it.scope, scope).is_some();
-        if same && worst.as_ref().is_none_or(|known| known.rejections < it.rejections) {
-            worst = Some(it.clone());
-        }
-        !same
-    });
-    worst
 }
 
 /// Refuses an announce that comes too early, where the session says so (BKO-04, BKO-05).
@@ -66,11 +53,8 @@ pub(super) fn check(session: &Session, owner: &PrincipalId, scope: &Scope) -> Re
     if !session.config.enforce_intent_backoff {
         return Ok(());
     }
-    let early = session.backoff.iter().filter(|it| {
-        it.principal == *owner
-            && session.now < it.not_before
-            && overlap(session.scopes.names(), &it.scope, scope).is_some()
-    });
+    let known = session.backoff.overlapping(owner, scope);
+    let early = known.filter(|it| session.now < it.not_before);
     match early.map(|it| it.not_before).max() {
         Some(until) => Err(Refusal::IntentBackoff { retry_after: until.since(session.now) }),
         None => Ok(()),

@@ -54,19 +54,14 @@ pub(in super::super) fn tell_all(session: &mut Session, out: &mut Outbox, event:
 pub(in super::super) fn counted(session: &Session, status: &mut CoordinatorStatus) {
     let active = session.members.values().filter(|member| member.available).count() as u64;
     status.active_participants = Some(Integer::new(active));
-    status.open_conflicts = Some(Integer::new(open_conflicts(session)));
-}
-
-/// Conflicts that are not over.
-fn open_conflicts(session: &Session) -> u64 {
-    session.conflicts.values().filter(|conflict| !conflict.state.is_terminal()).count() as u64
+    status.open_conflicts = Some(Integer::new(session.open_conflicts));
 }
 
 /// How the session is (D-039).
 pub(in super::super) fn health(session: &Session) -> SessionHealth {
     if recover::is_under_way(session) {
         SessionHealth::Recovering
-    } else if open_conflicts(session) > 0 {
+    } else if session.open_conflicts > 0 {
         SessionHealth::Degraded
     } else {
         SessionHealth::Healthy

@@ -75,7 +75,9 @@ pub(super) fn read(session: &mut Session, snapshot: &Snapshot) -> Result<(), Res
     for record in snapshot.deferrals.iter().flatten() {
         session.deferrals.insert(record.deferral_id.clone(), deferral(record, snapshot.captured_at));
     }
-    session.backoff = snapshot.backoff.iter().flatten().map(backoff).collect();
+    for record in snapshot.backoff.iter().flatten() {
+        session.backoff.insert(backoff(record), usize::MAX);
+    }
     Ok(())
 }
 

@@ -39,6 +39,7 @@ impl Session {
 
     pub(super) fn index_conflict(&mut self, record: &Conflict) {
         if !record.state.is_terminal() {
+            self.open_conflicts += 1;
             for intent in &record.intents {
                 put(&mut self.disputes_by_intent, intent.clone(), record.id.clone());
             }
@@ -68,6 +69,7 @@ impl Session {
         fresh.disputes_by_intent.clear();
         fresh.disputes_by_op.clear();
         fresh.frozen.clear();
+        fresh.open_conflicts = 0;
         fresh.deadlines = Deadlines::default();
         fresh.finished = Finished::default();
         self.intents.values().for_each(|record| fresh.index_intent(record));
