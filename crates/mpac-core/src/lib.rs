@@ -29,6 +29,7 @@
 //! | [`refusal`], [`error`] | every reason to refuse a message, its code and its rule; the caller's own mistakes |
 //! | [`config`], [`ids`], [`lamport`] | a session's configuration; reproducible ids; the clock of messages |
 //! | [`participant`] | the client's half |
+//! | `backoff` | the wait after a rejection, the same on both sides |
 //!
 //! # Never here
 //!
@@ -41,6 +42,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod backoff;
 pub mod config;
 pub mod coordinator;
 pub mod error;
