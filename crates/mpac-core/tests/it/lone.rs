@@ -76,13 +76,15 @@ pub(crate) fn sender(principal: &str, instance: &str) -> Sender {
 impl Lone {
     /// Bob, who has said nothing.
     pub(crate) fn new() -> Self {
-        let who = Participant::new(
+        let mut who = Participant::new(
             SessionId::new("s").unwrap(),
             sender("bob", "bob:1"),
             Introduction::capable("Bob"),
         );
+        let now = Timestamp::parse(START).unwrap();
+        assert_eq!(who.wake(now), []);
         let from = (COORDINATOR.to_owned(), format!("{COORDINATOR}:epoch-1"), 1, 0);
-        Self { who, now: Timestamp::parse(START).unwrap(), from, count: 0 }
+        Self { who, now, from, count: 0 }
     }
 
     /// Bob, let in.

@@ -6,10 +6,12 @@
 )]
 
 mod admission;
+mod answers;
 mod backends;
 mod batches;
 mod claims;
 mod conflicts;
+mod duties;
 mod epochs;
 mod freeze;
 mod golden;
@@ -24,6 +26,7 @@ mod props;
 mod roles;
 mod silence;
 mod tables;
+mod waiting;
 mod world;
 
 /// Names the requirements and decisions a test shows; `cargo xtask requirements` reads it.
