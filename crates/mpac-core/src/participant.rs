@@ -290,6 +290,11 @@ impl Participant {
         envelope
     }
 
+    /// A message that was written could not be sent: nothing will be heard of it. Its ids stay used.
+    pub fn unsent(&mut self, message: &MessageId) {
+        self.answers.unsent(message);
+    }
+
     fn remember(&mut self, id: &MessageId, message: &Message) {
         self.answers.sent(id.clone(), message, self.now);
         self.operations.asked(message);

@@ -3,9 +3,10 @@
 use alloc::vec::Vec;
 
 use mpac_wire::names::ErrorCode;
-use mpac_wire::{Message, MessageId, Seconds, Timestamp};
+use mpac_wire::{IntentId, Message, MessageId, Seconds, StateRef, Timestamp};
 
 use super::bounded::Shelf;
+use crate::scope::same_path;
 
 /// How many messages are remembered.
 const MOST: usize = 256;
@@ -111,6 +112,30 @@ impl Answers {
             !lost
         });
         unknown
+    }
+
+    /// An intent was withdrawn, or is not known to the coordinator: what became of its announce does not matter any more.
+    pub(super) fn forget_announce(&mut self, intent: &IntentId) {
+        self.0.retain(|_, sent| match &sent.message {
+            Message::IntentAnnounce(announce) => sent.fate != Fate::Unknown || announce.intent_id != *intent,
+            _ => true,
+        });
+    }
+
+    /// A target was read: that tells what became of single commits to it.
+    pub(super) fn read(&mut self, target: &str, state: &StateRef) {
+        self.0.retain(|_, sent| match &sent.message {
+            Message::OpCommit(commit) if sent.fate == Fate::Unknown && same_path(&commit.target, target) => {
+                sent.fate = Fate::Accepted;
+                commit.state_ref_after == *state
+            }
+            _ => true,
+        });
+    }
+
+    /// It was not sent after all.
+    pub(super) fn unsent(&mut self, id: &MessageId) {
+        self.0.remove(id);
     }
 
     /// When the next answer is overdue.

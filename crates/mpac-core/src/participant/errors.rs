@@ -63,6 +63,9 @@ impl Participant {
                 }
                 _ => {}
             },
+            Message::IntentWithdraw(withdraw) if error.error_code == ErrorCode::InvalidReference => {
+                self.answers.forget_announce(&withdraw.intent_id);
+            }
             Message::IntentClaim(claim) => self.claims.refused(&claim.claim_id),
             Message::Heartbeat(_) if error.error_code == ErrorCode::BackendSwitchDenied => {
                 self.backend.switched();

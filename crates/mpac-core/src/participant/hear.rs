@@ -110,7 +110,7 @@ impl Participant {
         }
         self.info = Some(info.clone());
         self.beat.begin(self.now);
-        if self.pulse.beat(self.now) {
+        if self.pulse.begin(self.now) {
             self.news.push(News::CoordinatorBack);
         }
         let after_a_break = self.link.enter();
@@ -186,7 +186,10 @@ impl Participant {
         match message {
             Message::IntentAnnounce(announced) => self.accept(id, announced),
             Message::IntentUpdate(update) => self.accept_update(update),
-            Message::IntentWithdraw(withdraw) => self.own_ended(&withdraw.intent_id),
+            Message::IntentWithdraw(withdraw) => {
+                self.answers.forget_announce(&withdraw.intent_id);
+                self.own_ended(&withdraw.intent_id);
+            }
             Message::OpCommit(_) | Message::OpBatchCommit(_) | Message::OpSupersede(_) => {
                 self.committed(message);
                 self.note_commits(message, true);

@@ -13,10 +13,17 @@ pub(super) struct Pulse {
     last: Option<Timestamp>,
     /// The silence has been told of.
     told: bool,
+    /// Only a coordinator that was heard with a status once is expected to go on with it.
+    pub(super) once_heard: bool,
 }
 
 impl Pulse {
-    /// A status came, or SESSION_INFO, with which the waiting begins. True when that ends a silence that was told of.
+    /// SESSION_INFO came, with which the waiting begins. True when that ends a silence that was told of.
+    pub(super) fn begin(&mut self, now: Timestamp) -> bool {
+        (!self.once_heard || self.last.is_some()) && self.beat(now)
+    }
+
+    /// A status came. True when that ends a silence that was told of.
     pub(super) fn beat(&mut self, now: Timestamp) -> bool {
         self.last = Some(now);
         core::mem::take(&mut self.told)

@@ -95,6 +95,27 @@ fn no_answer_in_time_is_unknown_until_a_summary_was_read() {
 }
 
 #[test]
+fn reading_a_target_or_withdrawing_settles_what_was_unknown_of_it() {
+    covers!("PAR-12");
+    let mut bob = Lone::working();
+    let taken = bob.say(commit("o1", Some("i"), "./a", "1", "2")).unwrap().message_id;
+    let lost = bob.say(commit("o2", Some("i"), "b", "1", "2")).unwrap().message_id;
+    let announced = bob.say(announce("j", &["j"])).unwrap().message_id;
+    let unsent = bob.say(announce("k", &["k"])).unwrap().message_id;
+    bob.who.unsent(&unsent);
+    bob.pass(31.0);
+    bob.who.note_state("a", StateRef::of("2"));
+    bob.who.note_state("./b", StateRef::of("1"));
+    assert_eq!((bob.who.fate(&taken), bob.who.fate(&lost)), (Some(&Fate::Accepted), None));
+    assert!(bob.say(commit("o3", Some("i"), "b", "1", "2")).is_ok());
+    assert!(bob.say(announce("k2", &["k"])).is_ok(), "nobody ever got the first one");
+    assert_eq!(bob.withheld(announce("j2", &["j"])), Withheld::FateUnknown(announced));
+    let withdraw = bob.say(IntentWithdraw::new(intent("j"))).unwrap();
+    bob.refuse(&withdraw, "INVALID_REFERENCE", "unknown intent j");
+    assert!(bob.say(announce("j2", &["j"])).is_ok());
+}
+
+#[test]
 fn hello_comes_first_and_nothing_after_the_end_but_goodbye() {
     covers!(
         "SES-23", "SES-15", "PAR-16", "HEL-16", "HEL-01", "BYE-01", "PAR-02", "HEL-09", "SES-06", "CAP-01"

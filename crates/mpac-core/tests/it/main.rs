@@ -15,6 +15,7 @@ mod duties;
 mod epochs;
 mod freeze;
 mod golden;
+mod hearing;
 mod intents;
 mod levels;
 mod lifecycle;

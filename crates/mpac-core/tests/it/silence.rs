@@ -54,6 +54,20 @@ fn the_session_s_own_interval_counts() {
 }
 
 #[test]
+fn a_server_that_never_sends_a_status_is_borne_with_on_request() {
+    covers!("PAR-13", "EXT-07", "REC-05");
+    let mut bob = Lone::new();
+    bob.who.expect_status_once_heard();
+    bob.hello();
+    bob.coordinator(session_info());
+    bob.pass(1_000.0);
+    assert!(!bob.who.is_coordinator_silent());
+    bob.status();
+    bob.pass(60.1);
+    assert!(bob.who.is_coordinator_silent(), "one that began must go on");
+}
+
+#[test]
 fn in_degraded_mode_nothing_is_decided_and_nothing_gets_in_the_way() {
     covers!("REC-06", "PAR-04", "PAR-09");
     let mut bob = Lone::working();
