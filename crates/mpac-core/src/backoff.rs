@@ -20,7 +20,7 @@ pub(crate) struct Backoff {
 /// Initial delay, multiplied for each further rejection, up to a maximum: 30, 60, 120, 240, 300, 300 (BKO-02).
 pub(crate) fn delay(policy: Option<&LivenessPolicy>, rejections: u32) -> Seconds {
     let field = |of: fn(&LivenessPolicy) -> &Option<Seconds>, default: u32| {
-        policy.and_then(|policy| of(policy).clone()).unwrap_or(Seconds::whole(default))
+        policy.and_then(|policy| of(policy).clone()).unwrap_or_else(|| Seconds::whole(default))
     };
     let max = field(|policy| &policy.intent_backoff_max_sec, 300);
     // The multiplier is a number in the policy's units of one second.

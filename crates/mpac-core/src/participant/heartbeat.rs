@@ -54,7 +54,10 @@ impl Participant {
         let patience = policy.and_then(|policy| policy.unavailability_timeout_sec.as_ref());
         let third = patience.map(|patience| Seconds::from_micros(patience.micros() / 3));
         let stated = silence::interval(info);
-        third.filter(|third| !third.is_zero()).map_or(stated.clone(), |third| third.min(stated)).max(SHORTEST)
+        third
+            .filter(|third| !third.is_zero())
+            .map_or_else(|| stated.clone(), |third| third.min(stated.clone()))
+            .max(SHORTEST)
     }
 
     /// Sets what heartbeats say. True when that is something else than before: then one is to be sent at once (PAR-03).

@@ -299,7 +299,7 @@ fn each_kind_of_name_that_was_never_heard_opens_a_gap() {
             };
         let name = message.message_type();
         let instance = format!("{}:epoch-1", from.0);
-        bob.from_somebody((from.0, &instance), from.1, 5, message);
+        bob.somebody((from.0, &instance), from.1, 5, message);
         assert!(bob.who.has_gap(), "{name}");
     }
 }

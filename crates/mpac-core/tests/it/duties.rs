@@ -296,7 +296,7 @@ fn heartbeats_say_how_the_model_is_where_the_session_wants_to_know() {
     covers!("BHM-01");
     let mut bob = with_backend("allowed");
     let due = News::BackendCheckDue { source: "https://status.example".into() };
-    assert_eq!(bob.pass(0.0), [due.clone()]);
+    assert_eq!(bob.pass(0.0), std::slice::from_ref(&due));
     assert_eq!(bob.pass(1.0), [], "told once");
     bob.who.backend_checked(bob.now, health("acme/one", bob.now));
     let stamp = bob.stamp();

@@ -24,7 +24,7 @@ fn a_lower_epoch_is_dropped_without_effect() {
     assert_eq!(bob.who.epoch(), 3);
     let before = bob.who.clone();
     let old = (COORDINATOR, "service:coordinator-s:epoch-2");
-    let heard = bob.from_somebody(old, Some(2), 1 << 40, withdraw());
+    let heard = bob.somebody(old, Some(2), 1 << 40, withdraw());
     assert_eq!((heard.hearing, heard.news), (Hearing::Stale, vec![]));
     assert_eq!(bob.who, before, "neither the intent nor the clock");
 }
@@ -34,7 +34,7 @@ fn of_two_with_one_epoch_the_higher_lamport_value_is_followed_and_both_are_told(
     covers!("REC-25", "PAR-06");
     let mut bob = Lone::working(); // the coordinator has come to 10
     let other = (COORDINATOR, "service:coordinator-s:again");
-    let heard = bob.from_somebody(other, Some(1), 9, withdraw());
+    let heard = bob.somebody(other, Some(1), 9, withdraw());
     assert_eq!(heard.hearing, Hearing::Foreign);
     assert_eq!(bob.who.intents().len(), 1, "the lower one's message has no effect");
     let [News::Rival(rival)] = heard.news.as_slice() else { panic!("{:?}", heard.news) };
@@ -44,9 +44,9 @@ fn of_two_with_one_epoch_the_higher_lamport_value_is_followed_and_both_are_told(
     assert_eq!(error.refers_to.as_deref(), Some(rival.message_id.as_str()));
     assert!(bob.say(error).is_ok());
     // Told once, however often it speaks.
-    assert_eq!(bob.from_somebody(other, Some(1), 10, withdraw()).news, []);
+    assert_eq!(bob.somebody(other, Some(1), 10, withdraw()).news, []);
     // The higher one is followed, and then the old one is the one that is dropped.
-    let heard = bob.from_somebody(other, Some(1), 500, withdraw());
+    let heard = bob.somebody(other, Some(1), 500, withdraw());
     assert_eq!(heard.hearing, Hearing::Fresh);
     assert!(bob.who.intents().is_empty());
     assert_eq!(bob.coordinator(withdraw()).hearing, Hearing::Foreign);
@@ -69,11 +69,11 @@ fn a_stranger_is_no_coordinator_whatever_it_says() {
         withdraw().into(),
     ];
     for message in claims {
-        let heard = bob.from_somebody(("mallory", "m"), Some(2), 1_000, message);
+        let heard = bob.somebody(("mallory", "m"), Some(2), 1_000, message);
         assert_eq!(heard.news, []);
     }
     // Nor is the known coordinator one without its epoch.
-    bob.from_somebody((COORDINATOR, "c"), None, 1_000, withdraw());
+    bob.somebody((COORDINATOR, "c"), None, 1_000, withdraw());
     assert_eq!((bob.who.epoch(), bob.who.is_closed(), bob.who.intents().len()), (1, false, 1));
     assert_eq!(bob.who.coordinator().unwrap().as_str(), COORDINATOR);
 }
@@ -90,10 +90,10 @@ fn a_handover_names_who_comes_next_and_assumed_asks_for_hello() {
     // Somebody else, and the right one under another epoch, take nothing over.
     for (who, epoch) in [("mallory", 7), (OTHER, 8)] {
         let assumed = status(CoordinatorEvent::Assumed, who);
-        assert_eq!(bob.from_somebody((who, "n"), Some(epoch), 50, assumed).news, []);
+        assert_eq!(bob.somebody((who, "n"), Some(epoch), 50, assumed).news, []);
     }
     let assumed = status(CoordinatorEvent::Assumed, OTHER);
-    let news = bob.from_somebody((OTHER, "n"), Some(7), 5, assumed).news;
+    let news = bob.somebody((OTHER, "n"), Some(7), 5, assumed).news;
     assert_eq!(news, [News::HelloAgain { must: true }]);
     assert_eq!(bob.withheld(announce("j", &["b"])), Withheld::NotAdmitted);
     assert_eq!(bob.coordinator(withdraw()).hearing, Hearing::Stale, "the old one has nothing to say");
@@ -108,10 +108,10 @@ fn a_standby_may_take_over_from_one_that_is_silent() {
     covers!("PAR-26", "REC-23");
     let recovered = || status(CoordinatorEvent::Recovered, OTHER);
     let mut bob = Lone::working();
-    assert_eq!(bob.from_somebody((OTHER, "n"), Some(2), 1, recovered()).news, []);
+    assert_eq!(bob.somebody((OTHER, "n"), Some(2), 1, recovered()).news, []);
     assert_eq!(bob.who.epoch(), 1, "the known one is there");
     bob.pass(61.0);
-    let news = bob.from_somebody((OTHER, "n"), Some(2), 1, recovered()).news;
+    let news = bob.somebody((OTHER, "n"), Some(2), 1, recovered()).news;
     assert_eq!(news, [News::CoordinatorBack, News::HelloAgain { must: false }]);
     assert_eq!(bob.who.coordinator().unwrap().as_str(), OTHER);
     assert!(bob.say(announce("j", &["b"])).is_ok(), "HELLO is advisable, not needed");
@@ -124,10 +124,10 @@ fn after_a_reconnect_the_answer_to_hello_says_who_coordinates() {
     let lamport = bob.who.lamport();
     let instance = bob.who.sender().clone();
     bob.who.connection_lost(bob.now);
-    let unasked = bob.from_somebody((OTHER, "n"), Some(2), 1, session_info());
+    let unasked = bob.somebody((OTHER, "n"), Some(2), 1, session_info());
     assert_eq!(unasked.hearing, Hearing::Foreign, "nobody said HELLO");
     bob.hello();
     assert!(bob.who.lamport() > lamport && *bob.who.sender() == instance);
-    bob.from_somebody((OTHER, "n"), Some(2), 1, session_info());
+    bob.somebody((OTHER, "n"), Some(2), 1, session_info());
     assert_eq!((bob.who.epoch(), bob.who.is_admitted()), (2, true));
 }

@@ -173,7 +173,7 @@ fn happen(bob: &mut Lone, event: &Event) -> Option<Envelope> {
             said.what = [0, 4, 6, 12, 14, 17, 3, 10][usize::from(event.id * 2 + event.other % 2)];
             let said = message(&said);
             // What must not be sent may be written all the same, by a host that insists.
-            if event.lamport % 2 == 0 {
+            if event.lamport.is_multiple_of(2) {
                 bob.who.try_write(stamp, said).ok()
             } else {
                 Some(bob.who.write(stamp, said))
@@ -210,7 +210,7 @@ proptest! {
                 }
             } else if !(31..39).contains(&event.what) {
                 let carried = (event.epoch > 0).then_some(event.epoch);
-                let heard = bob.from_somebody(SENDERS[event.who], carried, event.lamport, message(event));
+                let heard = bob.somebody(SENDERS[event.who], carried, event.lamport, message(event));
                 if heard.hearing == Hearing::Fresh {
                     prop_assert!(bob.who.lamport() > lamport);
                 } else {

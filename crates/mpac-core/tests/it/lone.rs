@@ -153,15 +153,15 @@ impl Lone {
     pub(crate) fn coordinator(&mut self, message: impl Into<Message>) -> Heard {
         self.from.3 += 10;
         let (principal, instance, epoch, lamport) = self.from.clone();
-        self.from_somebody((&principal, &instance), Some(epoch), lamport, message)
+        self.somebody((&principal, &instance), Some(epoch), lamport, message)
     }
 
     /// A relay of what `name` says.
     pub(crate) fn peer(&mut self, name: &str, message: impl Into<Message>) -> Vec<News> {
-        self.from_somebody((name, &format!("{name}:1")), None, 1, message).news
+        self.somebody((name, &format!("{name}:1")), None, 1, message).news
     }
 
-    pub(crate) fn from_somebody(
+    pub(crate) fn somebody(
         &mut self,
         (principal, instance): (&str, &str),
         epoch: Option<u64>,

@@ -39,7 +39,7 @@ fn reject(bob: &mut Lone, id: &str, file: &str, category: &str) {
 }
 
 /// Seconds until Bob may announce this file, by the refusal itself.
-fn wait(bob: &mut Lone, file: &str) -> Option<i64> {
+fn wait(bob: &Lone, file: &str) -> Option<i64> {
     let now: Timestamp = bob.now;
     let message: mpac_wire::Message = announce("probe", &[file]).into();
     match bob.who.may_send(&message) {
@@ -56,14 +56,14 @@ fn each_rejection_doubles_the_wait_up_to_five_minutes() {
     let mut waits = Vec::new();
     for n in 0..6 {
         reject(&mut bob, &format!("i{n}"), "a", "scope_overlap");
-        let seconds = wait(&mut bob, "./a").unwrap();
+        let seconds = wait(&bob, "./a").unwrap();
         waits.push(seconds);
-        assert_eq!(wait(&mut bob, "b"), None, "another scope");
+        assert_eq!(wait(&bob, "b"), None, "another scope");
         for _ in 0..=seconds / 20 {
             bob.pass(20.0);
             bob.status();
         }
-        assert_eq!(wait(&mut bob, "a"), None);
+        assert_eq!(wait(&bob, "a"), None);
     }
     assert_eq!(waits, [30, 60, 120, 240, 300, 300]);
 }
@@ -80,7 +80,7 @@ fn the_session_s_numbers_count() {
     let mut bob = Lone::joined_to(info);
     for (id, seconds) in [("i1", 2), ("i2", 5)] {
         reject(&mut bob, id, "a", "scope_overlap");
-        assert_eq!(wait(&mut bob, "a"), Some(seconds));
+        assert_eq!(wait(&bob, "a"), Some(seconds));
         bob.pass(5.0);
     }
 }
@@ -90,17 +90,17 @@ fn other_ends_and_other_conflicts_cost_no_wait_and_reset_the_count() {
     covers!("BKO-03", "BKO-06", "BKO-07");
     let mut bob = Lone::joined();
     reject(&mut bob, "i1", "a", "semantic_goal_conflict");
-    assert_eq!(wait(&mut bob, "a"), None, "not about scopes");
+    assert_eq!(wait(&bob, "a"), None, "not about scopes");
     bob.accepted(announce("i2", &["a"]));
     bob.accepted(IntentWithdraw::new(intent("i2")));
-    assert_eq!(wait(&mut bob, "a"), None, "given up by ourselves");
+    assert_eq!(wait(&bob, "a"), None, "given up by ourselves");
     reject(&mut bob, "i3", "a", "scope_overlap");
     bob.pass(30.0);
     bob.status();
     bob.accepted(announce("i4", &["a"]));
     bob.accepted(IntentWithdraw::new(intent("i4")));
     reject(&mut bob, "i5", "a", "scope_overlap");
-    assert_eq!(wait(&mut bob, "a"), Some(30), "the withdrawal of i4 has reset the count");
+    assert_eq!(wait(&bob, "a"), Some(30), "the withdrawal of i4 has reset the count");
     bob.pass(30.0);
     bob.status();
     let mut short = announce("i6", &["a"]);
@@ -108,7 +108,7 @@ fn other_ends_and_other_conflicts_cost_no_wait_and_reset_the_count() {
     bob.accepted(short);
     assert_eq!(bob.pass(5.0), [News::IntentExpired(intent("i6"))]);
     reject(&mut bob, "i7", "a", "scope_overlap");
-    assert_eq!(wait(&mut bob, "a"), Some(30), "and so has the expiry of i6");
+    assert_eq!(wait(&bob, "a"), Some(30), "and so has the expiry of i6");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_coordinator_that_enforces_the_wait_is_believed() {
     let mut error = refusal("INTENT_BACKOFF", &early.message_id, "too early");
     error.extensions = Raw::of(&serde_json::json!({ "retry_after_sec": 17.5 })).ok();
     bob.coordinator(error);
-    assert_eq!(wait(&mut bob, "a"), Some(17));
+    assert_eq!(wait(&bob, "a"), Some(17));
 }
 
 #[test]
