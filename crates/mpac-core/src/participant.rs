@@ -296,7 +296,8 @@ impl Participant {
     }
 
     fn remember(&mut self, id: &MessageId, message: &Message) {
-        self.answers.sent(id.clone(), message, self.now);
+        let is_request = self.is_request(message);
+        self.answers.sent(id.clone(), message, self.now, is_request);
         self.operations.asked(message);
         self.gap.note(message);
         let ids = &mut self.ids;

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use mpac_wire::names::ErrorCode;
-use mpac_wire::{IntentId, Message, MessageId, Seconds, StateRef, Timestamp};
+use mpac_wire::{IntentId, Message, MessageId, OpId, Seconds, StateRef, Timestamp};
 
 use super::bounded::Shelf;
 use crate::scope::same_path;
@@ -35,6 +35,8 @@ pub(super) struct Sent {
     /// Without contents of files, which may be large.
     pub(super) message: Message,
     pub(super) fate: Fate,
+    /// It is answered within a moment, or something is wrong.
+    prompt: bool,
 }
 
 /// The own messages of late.
@@ -48,7 +50,9 @@ impl Default for Answers {
 }
 
 impl Answers {
-    pub(super) fn sent(&mut self, id: MessageId, message: &Message, at: Timestamp) {
+    /// `is_request`: the message asks for an authorisation, for which people may take their time.
+    pub(super) fn sent(&mut self, id: MessageId, message: &Message, at: Timestamp, is_request: bool) {
+        let prompt = is_answered(message) && !is_request;
         let mut message = message.clone();
         match &mut message {
             Message::OpCommit(commit) => commit.file_changes = None,
@@ -57,7 +61,7 @@ impl Answers {
             Message::Hello(hello) => hello.credential = None,
             _ => {}
         }
-        self.0.insert(id, Sent { at, message, fate: Fate::Waiting });
+        self.0.insert(id, Sent { at, message, fate: Fate::Waiting, prompt });
     }
 
     pub(super) fn get(&self, id: &MessageId) -> Option<&Sent> {
@@ -83,16 +87,16 @@ impl Answers {
 
     /// Those whose answer is overdue become unknown.
     pub(super) fn give_up(&mut self, now: Timestamp) -> Vec<MessageId> {
-        self.give_up_if(|sent| now > sent.at.after(&ANSWER_LIMIT))
+        self.give_up_if(|sent| sent.prompt && now > sent.at.after(&ANSWER_LIMIT))
     }
 
     /// All that wait become unknown.
     pub(super) fn give_up_all(&mut self) -> Vec<MessageId> {
-        self.give_up_if(|_| true)
+        self.give_up_if(|sent| !matters_not(&sent.message))
     }
 
     fn give_up_if(&mut self, lost: impl Fn(&Sent) -> bool) -> Vec<MessageId> {
-        let overdue = |sent: &Sent| sent.fate == Fate::Waiting && is_answered(&sent.message) && lost(sent);
+        let overdue = |sent: &Sent| sent.fate == Fate::Waiting && lost(sent);
         let ids: Vec<MessageId> =
             self.0.iter().filter(|(_, sent)| overdue(sent)).map(|(id, _)| id.clone()).collect();
         for id in &ids {
@@ -133,6 +137,16 @@ impl Answers {
         });
     }
 
+    /// An operation is authorised: that answers what asked for it.
+    pub(super) fn authorised(&mut self, op: &OpId) {
+        for sent in self.0.values_mut() {
+            let asks = super::operations::asked(&sent.message).iter().any(|(asked, _)| asked == op);
+            if asks && matches!(sent.fate, Fate::Waiting | Fate::Unknown) {
+                sent.fate = Fate::Accepted;
+            }
+        }
+    }
+
     /// It was not sent after all.
     pub(super) fn unsent(&mut self, id: &MessageId) {
         self.0.remove(id);
@@ -140,10 +154,15 @@ impl Answers {
 
     /// When the next answer is overdue.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        let waiting = |sent: &&Sent| sent.fate == Fate::Waiting && is_answered(&sent.message);
+        let waiting = |sent: &&Sent| sent.fate == Fate::Waiting && sent.prompt;
         let first = self.0.values().filter(waiting).map(|sent| sent.at).min()?;
         Some(Timestamp::from_micros(first.after(&ANSWER_LIMIT).micros().saturating_add(1)))
     }
+}
+
+/// Whether it is of no consequence that such a message may have been lost.
+const fn matters_not(message: &Message) -> bool {
+    matches!(message, Message::Heartbeat(_) | Message::Goodbye(_) | Message::ProtocolError(_))
 }
 
 /// Whether an accepted message of this type is answered within a moment: by its echo, or SESSION_INFO for HELLO. Claims

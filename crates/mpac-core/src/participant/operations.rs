@@ -142,6 +142,12 @@ impl Participant {
         self.operations.get(op)
     }
 
+    /// Whether a message only asks for an authorisation (D-096).
+    pub(super) fn is_request(&self, message: &Message) -> bool {
+        let authorised = |op: &OpId| self.operations.get(op).is_some_and(|it| it.stage == Stage::Authorised);
+        self.needs_authorisation() && asked(message).iter().any(|(op, _)| !authorised(op))
+    }
+
     /// Own operations that are authorised and not completed: carry them out and send OP_COMMIT (OPS-25).
     pub fn to_complete(&self) -> impl Iterator<Item = (&OpId, &OwnOperation)> {
         self.operations.iter().filter(|(_, it)| it.stage == Stage::Authorised)
@@ -152,6 +158,7 @@ impl Participant {
         let Some(op) = &status.authorized_op_id else { return };
         if self.operations.get(op).is_some_and(|it| it.stage == Stage::Asked) {
             self.operations.moved(op, Stage::Authorised);
+            self.answers.authorised(op);
             self.news.push(News::Authorised(op.clone()));
         }
     }

@@ -89,6 +89,9 @@ pub enum Withheld {
     SwitchNotConfirmed(String),
 }
 
+/// Before anything expires: while nothing is heard, owners may have prolonged what should be over by our clock.
+const EVER: Timestamp = Timestamp::from_micros(i64::MIN);
+
 /// One operation of a message.
 struct Op<'a> {
     id: &'a OpId,
@@ -123,6 +126,9 @@ impl Participant {
     pub fn try_write(&mut self, stamp: Stamp, message: impl Into<Message>) -> Result<Envelope, Withheld> {
         let message = message.into();
         self.time_is(stamp.ts.at());
+        if self.answers.get(&stamp.message_id).is_some() {
+            return Err(Withheld::IdUsed(stamp.message_id.as_str().to_owned())); // ENV-06
+        }
         self.may_send(&message)?;
         Ok(self.write(stamp, message))
     }
@@ -275,7 +281,7 @@ impl Participant {
                 return Err(Withheld::Frozen(op.target.to_owned()));
             }
             if self.is_coordinator_silent()
-                && let Some((intent, other)) = self.others.covering(op.target, self.now)
+                && let Some((intent, other)) = self.others.covering(op.target, EVER)
             {
                 let (intent, owner) = (intent.clone(), other.owner.clone());
                 return Err(Withheld::InTheWayWhileSilent { intent, owner });
@@ -334,7 +340,7 @@ impl Participant {
         if !self.is_coordinator_silent() {
             return Ok(());
         }
-        match self.others.in_the_way(scope, self.now).into_iter().next() {
+        match self.others.in_the_way(scope, EVER).into_iter().next() {
             Some((intent, owner)) => Err(Withheld::InTheWayWhileSilent { intent, owner }),
             None => Ok(()),
         }

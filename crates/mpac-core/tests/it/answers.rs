@@ -275,6 +275,71 @@ fn an_error_about_something_unknown_is_no_gap_and_gets_no_error_back() {
 }
 
 #[test]
+fn other_kinds_of_watermarks_count_by_their_lamport_value() {
+    covers!("LAM-04", "LAM-06", "LAM-08");
+    assert_eq!(Lone::new().who.lamport(), 0);
+    for (watermark, clock) in [
+        (r#"{"kind":"vector_clock","value":{"a":1},"lamport_value":70}"#, 71),
+        (r#"{"kind":"opaque","value":"x"}"#, 13),
+        (r#"{"kind":"lamport_clock","value":-1}"#, 13),
+    ] {
+        let mut bob = Lone::joined(); // HELLO 1, SESSION_INFO 10
+        let mut envelope = bob.say(announce("i", &["a"])).unwrap();
+        envelope.watermark = Some(serde_json::from_str(watermark).unwrap());
+        bob.echo(&envelope);
+        assert_eq!(bob.who.lamport(), clock, "{watermark}");
+    }
+}
+
+#[test]
+fn what_must_carry_a_watermark_does_and_no_id_goes_out_twice() {
+    covers!("ENV-12", "ENV-06", "ENV-11");
+    let mut bob = Lone::working();
+    let messages: Vec<Message> = vec![
+        commit("o", Some("i"), "a", "1", "2").into(),
+        conflict("c", "i", None).into(),
+        Resolution::new("c".parse().unwrap(), Decision::Approved).into(),
+    ];
+    for message in messages {
+        assert!(bob.say(message).unwrap().watermark.is_some());
+    }
+    let stamp = bob.stamp();
+    let beat = || mpac_wire::payload::Heartbeat::new("idle".into());
+    assert!(bob.who.try_write(stamp.clone(), beat()).is_ok());
+    assert!(matches!(bob.who.try_write(stamp, beat()), Err(Withheld::IdUsed(_))));
+}
+
+#[test]
+fn a_session_that_knows_no_deferrals_is_borne_with() {
+    covers!("ENV-17", "PAR-13", "DEF-01");
+    let scope = || Scope::files(["a"]);
+    let mut bob = Lone::joined();
+    bob.peer("amy", announce("theirs", &["a"]));
+    let holders = bob.who.in_the_way(&scope());
+    let (stamp, id) = (bob.stamp(), bob.who.new_deferral_id());
+    bob.who.defer_to(stamp, id, scope(), &holders);
+    bob.pass(29.0);
+    bob.status();
+    assert!(!bob.pass(5.0).iter().any(|it| matches!(it, News::Unanswered(_))), "nobody has to answer it");
+    assert!(bob.say(announce("i", &["a"])).is_ok(), "here it would be a conflict, not a refusal");
+    // Where they are known, everybody hears of it.
+    let mut config = crate::world::config();
+    config.level = mpac_core::ProtocolLevel::V0_1_14;
+    let mut world = crate::world::World::with(config);
+    for name in ["amy", "bob"] {
+        world.join(name, &[mpac_wire::names::Role::Contributor]);
+    }
+    world.announce("amy", "theirs", &["a"]);
+    let (stamp, holders) = (world.stamp(), world.who("bob").in_the_way(&scope()));
+    let id = world.who("bob").new_deferral_id();
+    let deferral = world.who("bob").defer_to(stamp, id, scope(), &holders);
+    world.send("bob", &deferral);
+    assert_eq!(world.who("amy").deferrals().count(), 1);
+    world.withdraw("amy", "theirs");
+    assert_eq!(world.who("amy").deferrals().count(), 0, "resolved");
+}
+
+#[test]
 fn each_kind_of_name_that_was_never_heard_opens_a_gap() {
     covers!("LAM-21", "D-029");
     let mut claim = IntentClaimStatus::new("cl".parse().unwrap(), intent("never"), "rejected".into());

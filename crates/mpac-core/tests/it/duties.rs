@@ -54,6 +54,23 @@ fn in_a_pre_commit_session_only_the_own_authorisation_counts() {
 }
 
 #[test]
+fn people_may_take_their_time_to_authorise() {
+    covers!("OPS-25", "PAR-12");
+    let mut bob = Lone::joined_to(pre_commit());
+    bob.accepted(announce("i", &["a", "b"]));
+    bob.say(commit("o1", Some("i"), "a", "1", "2")).unwrap();
+    let lost = bob.say(propose("o2", "i", "b")).unwrap().message_id;
+    bob.pass(59.0);
+    bob.status();
+    assert_eq!(bob.pass(0.0), [], "a request is not overdue");
+    assert_eq!(bob.coordinator(authorization("o1")).news, [News::Authorised(op("o1"))]);
+    let done = bob.accepted(commit("o1", Some("i"), "a", "1", "2"));
+    assert_eq!(bob.who.fate(&done), Some(&mpac_core::participant::Fate::Accepted));
+    // A break leaves it open whether the proposal has arrived.
+    assert!(bob.who.connection_lost(bob.now).contains(&News::Unanswered(lost)));
+}
+
+#[test]
 fn a_proposal_through_a_real_pre_commit_session() {
     covers!("OPS-24", "OPS-25", "PAR-10");
     let mut config = config();
@@ -256,6 +273,26 @@ fn a_conflict_handed_to_us_is_ours_to_decide() {
 }
 
 #[test]
+fn what_cannot_be_settled_here_is_handed_to_an_owner() {
+    covers!("PAR-25", "CON-08", "CON-20", "PAR-19");
+    let mut world = World::of(&["alice", "bob"]);
+    world.join("olga", &[Role::Owner]);
+    world.announce("alice", "i1", &["x"]);
+    world.announce("bob", "i2", &["x"]);
+    let open: Vec<_> = world.who("bob").unacknowledged().cloned().collect();
+    assert_eq!(open, [world.conflict()]);
+    let ack = mpac_wire::payload::ConflictAck::new(world.conflict(), "seen".into());
+    world.try_say("bob", ack).unwrap();
+    assert_eq!(world.who("bob").unacknowledged().count(), 0);
+    world.news("olga");
+    let escalate = ConflictEscalate::new(world.conflict(), "olga".parse().unwrap(), "we disagree".into());
+    world.try_say("bob", escalate).unwrap();
+    assert_eq!(world.news("olga"), [News::Escalated(world.conflict())]);
+    world.try_say("olga", Resolution::new(world.conflict(), Decision::Approved)).unwrap();
+    assert_eq!(world.who("alice").conflicts().count(), 0);
+}
+
+#[test]
 fn nothing_is_relied_on_that_the_session_does_not_make_mandatory() {
     covers!("CAP-02");
     let bob = Lone::joined();
@@ -358,6 +395,20 @@ fn a_switch_that_the_session_forbids_is_not_made() {
     for model in ["other/two", "two", "/two"] {
         assert_eq!(bob.who.may_switch(model), Err(Withheld::SwitchDenied(model.into())));
     }
+}
+
+#[test]
+fn the_software_is_named_where_the_host_wants_it() {
+    covers!("HEL-20", "HEL-12");
+    let mut introduction = mpac_core::participant::Introduction::new("Bob");
+    let software = mpac_wire::payload::session::Implementation::new("mpac-rs".into(), "0.1.0".into());
+    introduction.implementation = Some(software);
+    let sender = crate::lone::sender("bob", "bob:1");
+    let mut bob = mpac_core::Participant::new("s".parse().unwrap(), sender, introduction);
+    let stamp = Lone::new().stamp();
+    let hello = bob.hello(stamp, Some(Backend::new("acme/one".into(), "acme".into())));
+    let tail = r#""backend":{"model_id":"acme/one","provider":"acme"},"implementation":{"name":"mpac-rs","version":"0.1.0"}}"#;
+    assert!(hello.payload.get().ends_with(tail), "{}", hello.payload.get());
 }
 
 #[test]

@@ -71,7 +71,9 @@ fn a_server_that_never_sends_a_status_is_borne_with_on_request() {
 fn in_degraded_mode_nothing_is_decided_and_nothing_gets_in_the_way() {
     covers!("REC-06", "PAR-04", "PAR-09");
     let mut bob = Lone::working();
-    bob.peer("amy", announce("theirs", &["b"]));
+    let mut theirs = announce("theirs", &["b"]);
+    theirs.ttl_sec = Some(Seconds::whole(20)); // which amy may have prolonged, unheard of
+    bob.peer("amy", theirs);
     let before: (usize, Vec<_>) =
         (bob.who.intents().len(), bob.who.others().map(|(id, _)| id.clone()).collect());
     bob.pass(61.0);
