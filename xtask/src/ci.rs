@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use crate::step::{self, Failure};
-use crate::{conformance, demo, interop, requirements, tidy, walls};
+use crate::{conformance, demo, drive, interop, requirements, tidy, walls};
 
 type Run = fn() -> Result<(), Failure>;
 
 /// In the order they run: what fails fast comes first.
-const STEPS: [(&str, Run); 10] = [
+const STEPS: [(&str, Run); 11] = [
     ("fmt", fmt),
     ("tidy", tidy::run),
     ("requirements", || requirements::run(None)),
@@ -17,6 +17,7 @@ const STEPS: [(&str, Run); 10] = [
     ("docs", docs),
     ("tests", tests),
     ("conformance", conformance::run),
+    ("drive", drive::run),
     ("demo", demo::run),
     ("interop", || interop::run(None, 4)),
 ];

@@ -7,6 +7,7 @@
 //! | `tidy` | file sizes, module pages, forbidden words and paths |
 //! | `requirements` | requirement and decision IDs: cited, covered by a test, or unknown |
 //! | `conformance` | the golden messages |
+//! | `drive` | the examples of `mpac-ws drive` in Python and Node |
 //! | `demo` | two scripted agents on one file, shown live |
 //! | `interop` | unmodified Python agents and servers against ours |
 //!
@@ -16,6 +17,7 @@
 mod ci;
 mod conformance;
 mod demo;
+mod drive;
 mod interop;
 mod peer;
 mod requirements;
@@ -54,6 +56,8 @@ enum Command {
     Conformance,
     /// Show two scripted agents of two people working on the same file.
     Demo,
+    /// Run the Python and Node examples of `mpac-ws drive`.
+    Drive,
     /// Prove that unmodified Python agents and servers work with ours.
     Interop {
         /// Run only cases whose name contains this text.
@@ -73,6 +77,7 @@ fn main() -> std::process::ExitCode {
         Command::Requirements { missing } => requirements::run(missing.as_deref()),
         Command::Conformance => conformance::run(),
         Command::Demo => demo::run(),
+        Command::Drive => drive::run(),
         Command::Interop { case, jobs } => interop::run(case.as_deref(), jobs),
     };
     match done {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use mpac_wire::policy::LivenessPolicy;
 use mpac_wire::{PrincipalId, Scope, Seconds, Timestamp};
 
-use crate::scope::overlap;
+use crate::scope::{Names, overlap};
 
 /// Somebody whose intent was rejected, and until when it should wait (BKO-01).
 #[derive(Clone, Debug, PartialEq)]
@@ -37,22 +37,28 @@ pub(crate) fn delay(policy: Option<&LivenessPolicy>, rejections: u32) -> Seconds
 
 /// An intent of `owner` on `scope` was rejected: counted, and its wait begins.
 pub(crate) fn rejected(
+    names: &Names,
     list: &mut Vec<Backoff>,
     policy: Option<&LivenessPolicy>,
     (owner, scope): (PrincipalId, Scope),
     now: Timestamp,
 ) {
-    let known = forget(list, &owner, &scope);
+    let known = forget(names, list, &owner, &scope);
     let rejections = known.map_or(0, |it| it.rejections).saturating_add(1);
     let not_before = now.after(&delay(policy, rejections));
     list.push(Backoff { principal: owner, scope, rejections, not_before });
 }
 
 /// Forgets what was counted for a scope: an intent on it ended in another way (BKO-06). Gives the worst of it.
-pub(crate) fn forget(list: &mut Vec<Backoff>, owner: &PrincipalId, scope: &Scope) -> Option<Backoff> {
+pub(crate) fn forget(
+    names: &Names,
+    list: &mut Vec<Backoff>,
+    owner: &PrincipalId,
+    scope: &Scope,
+) -> Option<Backoff> {
     let mut worst: Option<Backoff> = None;
     list.retain(|it| {
-        let same = it.principal == *owner && overlap(&it.scope, scope).is_some();
+        let same = it.principal == *owner && overlap(names, &it.scope, scope).is_some();
         if same && worst.as_ref().is_none_or(|known| known.rejections < it.rejections) {
             worst = Some(it.clone());
         }
@@ -63,13 +69,14 @@ pub(crate) fn forget(list: &mut Vec<Backoff>, owner: &PrincipalId, scope: &Scope
 
 /// Until when `owner` should not announce `scope`, if that is still to come.
 pub(crate) fn blocked_until(
+    names: &Names,
     list: &[Backoff],
     owner: &PrincipalId,
     scope: &Scope,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let early = list
-        .iter()
-        .filter(|it| it.principal == *owner && now < it.not_before && overlap(&it.scope, scope).is_some());
+    let early = list.iter().filter(|it| {
+        it.principal == *owner && now < it.not_before && overlap(names, &it.scope, scope).is_some()
+    });
     early.map(|it| it.not_before).max()
 }

@@ -5,11 +5,14 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use mpac_wire::names::{ComplianceProfile, ExecutionModel, Role, SecurityProfile};
-use mpac_wire::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, RolePolicy};
-use mpac_wire::{Limits, PrincipalId, Seconds, SessionId, StateRef};
+use mpac_wire::names::{ComplianceProfile, ExecutionModel, PrincipalType, Role, SecurityProfile};
+use mpac_wire::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, ResourceRegistry, RolePolicy};
+use mpac_wire::{InstanceId, Limits, PrincipalId, Seconds, Sender, SessionId, StateRef};
 
 use crate::error::ConfigError;
+
+/// Bytes of a session id at the most: the coordinator's own ids are made of it.
+pub const MAX_SESSION_ID_BYTES: usize = 200;
 
 /// Which edition of the protocol a session speaks (D-001, D-002).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,6 +136,21 @@ pub struct SessionConfig {
     pub limits: Limits,
     /// The shared files and their references at the start, by normalised path (OCC-02).
     pub workspace: BTreeMap<String, StateRef>,
+    /// How many finished records of each kind are kept in memory: 10,000. Older ones are forgotten unless something
+    /// alive refers to them: their ids count as unknown then, and as new (SES-27).
+    pub retained_records: usize,
+    /// Names of the same thing in several kinds of scope (SCO-14).
+    pub resource_registry: Option<ResourceRegistry>,
+    /// A semantic match below this confidence is uncertain: a human decides (CON-16).
+    pub semantic_confidence_threshold: f64,
+    /// Whether an owner or arbiter may declare somebody unavailable (LIV-17).
+    pub governance_may_declare_unavailable: bool,
+    /// Whether a governance session must have an arbiter in its role policy to open at all (GOV-11, D-047).
+    pub require_arbiter_strict: bool,
+    /// Extensions that every HELLO must carry, by key (EXT-02).
+    pub mandatory_extensions: Vec<String>,
+    /// Where the host will put the transcript, for SESSION_CLOSE (SES-22).
+    pub transcript_ref: Option<String>,
 }
 
 impl SessionConfig {
@@ -160,12 +178,22 @@ impl SessionConfig {
             status_heartbeats: true,
             limits: Limits::default(),
             workspace: BTreeMap::new(),
+            retained_records: 10_000,
+            resource_registry: None,
+            semantic_confidence_threshold: 0.7,
+            governance_may_declare_unavailable: false,
+            require_arbiter_strict: false,
+            mandatory_extensions: Vec::new(),
+            transcript_ref: None,
         }
     }
 
     /// # Errors
     /// What this coordinator does not do yet, and what contradicts itself.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.session_id.as_str().len() > MAX_SESSION_ID_BYTES {
+            return Err(ConfigError::SessionId { bytes: self.session_id.as_str().len() });
+        }
         let unsupported =
             |option, value: &str| Err(ConfigError::Unsupported { option, value: value.to_owned() });
         if self.security_profile != SecurityProfile::Open {
@@ -199,6 +227,9 @@ impl SessionConfig {
                 return unsupported(option, value);
             }
         }
+        if self.require_arbiter_strict && self.is_governed() && !self.names_an_arbiter() {
+            return Err(ConfigError::NoArbiter);
+        }
         if !self.workspace.is_empty() && self.state_ref_format != "sha256" {
             return Err(ConfigError::StateRefFormat(self.state_ref_format.clone()));
         }
@@ -214,15 +245,31 @@ impl SessionConfig {
     }
 
     /// `service:coordinator-<session_id>` (SES-03).
+    ///
+    /// # Panics
+    /// With a session id of more than [`MAX_SESSION_ID_BYTES`], which [`validate`](Self::validate) refuses.
     pub fn coordinator_id(&self) -> PrincipalId {
         let text = alloc::format!("service:coordinator-{}", self.session_id);
-        // Never empty: the prefix is there.
-        PrincipalId::new(text).unwrap_or_else(|_| unreachable!("the prefix is not empty"))
+        PrincipalId::new(text).unwrap_or_else(|_| unreachable!("neither empty nor, validated, too long"))
+    }
+
+    /// The coordinator as a sender; each epoch is an incarnation of its own, told apart by all (REC-25).
+    pub(crate) fn coordinator(&self, epoch: u64) -> Sender {
+        let principal = self.coordinator_id();
+        let instance = InstanceId::new(alloc::format!("{principal}:epoch-{epoch}"))
+            .unwrap_or_else(|_| unreachable!("neither empty nor, validated, too long"));
+        Sender::new(principal, PrincipalType::Service, instance)
     }
 
     /// Whether the rules of governance apply (D-136).
     pub fn is_governed(&self) -> bool {
         matches!(self.compliance_profile, ComplianceProfile::Governance | ComplianceProfile::Semantic)
+    }
+
+    /// Whether the role policy gives somebody the role of arbiter.
+    fn names_an_arbiter(&self) -> bool {
+        let assigned = self.role_policy.as_ref().and_then(|policy| policy.role_assignments.as_ref());
+        assigned.is_some_and(|all| all.iter().any(|(_, roles)| roles.contains(&Role::Arbiter)))
     }
 
     /// Whether operations need an intent (INT-02).
@@ -298,7 +345,7 @@ impl SessionConfig {
     pub fn grant(
         &self,
         principal: &PrincipalId,
-        principal_type: &mpac_wire::names::PrincipalType,
+        principal_type: &PrincipalType,
         asked: &[Role],
         others_with: impl Fn(&Role) -> u64,
     ) -> Option<Vec<Role>> {
@@ -308,6 +355,12 @@ impl SessionConfig {
         let allowed = assigned.unwrap_or(&default);
         let constraints_hold = |role: &Role| {
             let constraint = policy.role_constraints.as_ref().and_then(|all| all.get(role.as_str()));
+            let types = constraint.and_then(|constraint| constraint.allowed_principal_types.as_ref());
+            // An agent decides over others only where the policy says so, or nothing is secured anyway (GOV-12).
+            let agent_arbiter = *role == Role::Arbiter && *principal_type == PrincipalType::Agent;
+            if agent_arbiter && types.is_none() && self.security_profile != SecurityProfile::Open {
+                return false;
+            }
             constraint.is_none_or(|constraint| {
                 constraint.max_count.as_ref().is_none_or(|max| others_with(role) < max.get())
                     && constraint
@@ -338,7 +391,6 @@ mod tests {
     use alloc::vec;
 
     use super::*;
-    use mpac_wire::names::PrincipalType;
 
     fn config(policy: &str) -> SessionConfig {
         let mut config = SessionConfig::new(SessionId::new("s").unwrap());

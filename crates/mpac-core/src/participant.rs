@@ -57,6 +57,7 @@ use mpac_wire::{
 
 use crate::backoff::Backoff;
 use crate::lamport::LamportClock;
+use crate::scope::Names;
 use answers::Answers;
 use bounded::Recent;
 
@@ -147,6 +148,8 @@ pub struct Participant {
     authority: epochs::Authority,
     /// What the coordinator said at the last HELLO (HEL-16).
     info: Option<SessionInfo>,
+    /// The names of things that it gave.
+    names: Names,
     pulse: silence::Pulse,
     beat: heartbeat::Beat,
     answers: Answers,
@@ -186,6 +189,7 @@ impl Participant {
             link: reconnect::Link::default(),
             authority: epochs::Authority::default(),
             info: None,
+            names: Names::default(),
             pulse: silence::Pulse::default(),
             beat: heartbeat::Beat::default(),
             answers: Answers::default(),

@@ -40,6 +40,16 @@ pub enum Refusal {
     /// The server holds as many sessions as it may.
     #[error("session {0:?} cannot be opened: this server holds as many sessions as it may")]
     NoVacancy(SessionId),
+    /// What its sender knows differs from what was recovered.
+    #[error(
+        "{principal} knows of what was lost: conflict {conflict} must be settled before its operations count"
+    )]
+    Diverged {
+        /// Who.
+        principal: PrincipalId,
+        /// Where that is settled.
+        conflict: ConflictId,
+    },
     /// The session is over.
     #[error("the session is closed; only GOODBYE is accepted")]
     SessionClosed,
@@ -105,6 +115,17 @@ pub enum Refusal {
     /// The sender may only look.
     #[error("an observer may not send {0}")]
     ReadOnly(MessageType),
+    /// The session is of use only to those who know these extensions.
+    #[error("extensions: this session needs {}", .0.join(", "))]
+    ExtensionsMissing(alloc::vec::Vec<String>),
+    /// A reference to a state that is not written as this session writes them.
+    #[error("state reference {found}: this session's are written as {format}")]
+    StateRefFormat {
+        /// The one in the message.
+        found: StateRef,
+        /// What the session declares.
+        format: String,
+    },
     /// None of the roles asked for can be granted.
     #[error("none of the roles asked for can be granted to {0}")]
     NoRole(PrincipalId),

@@ -6,7 +6,7 @@ use mpac_wire::sideband::{SessionSummary, SummaryConflict, SummaryIntent, Summar
 use mpac_wire::{ConflictId, Integer, IntentId, OpId, PrincipalId, StateRef, Timestamp};
 
 use super::intent::claim::pending_on;
-use super::recover::{conflict_state, intent_state};
+use super::snapshot::names::{conflict_state, intent_state};
 use super::state::Session;
 use crate::table::{conflict, intent, operation};
 
@@ -41,6 +41,11 @@ impl<'a> View<'a> {
         let mut records: Vec<_> = self.session.conflicts.values().collect();
         records.sort_by_key(|record| record.sequence);
         records.into_iter().map(|record| record.id.clone()).collect()
+    }
+
+    /// Whether somebody has been admitted, present or not.
+    pub fn is_member(&self, principal: &PrincipalId) -> bool {
+        self.session.members.contains_key(principal)
     }
 
     /// Whether somebody is here and was heard lately.

@@ -77,7 +77,7 @@ impl Participant {
     /// Live intents of others that overlap with a scope. When there are any, stepping back with
     /// [`defer_to`](Self::defer_to) is better than announcing (PAR-17).
     pub fn in_the_way(&self, scope: &Scope) -> Vec<Holder> {
-        let found = self.others.in_the_way(scope, self.now);
+        let found = self.others.in_the_way(&self.names, scope, self.now);
         found.into_iter().map(|(intent, principal)| Holder { intent, principal }).collect()
     }
 

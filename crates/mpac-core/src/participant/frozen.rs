@@ -14,7 +14,7 @@ use mpac_wire::{ConflictId, Message, Scope};
 use super::Participant;
 use super::bounded::Shelf;
 use super::news::News;
-use crate::scope::{contains_target, is_inside};
+use crate::scope::{Names, contains_target, is_inside};
 
 /// How many frozen scopes are remembered.
 const MOST: usize = 64;
@@ -45,14 +45,14 @@ impl Frozen {
     }
 
     /// Whether an operation's target lies in it.
-    pub(super) fn holds_target(&self, target: &str) -> bool {
-        self.frosts.values().any(|frost| contains_target(&frost.scope, target) == Some(true))
+    pub(super) fn holds_target(&self, names: &Names, target: &str) -> bool {
+        self.frosts.values().any(|frost| contains_target(names, &frost.scope, target) == Some(true))
     }
 
     /// Whether all of a scope lies in it.
-    pub(super) fn holds_scope(&self, scope: &Scope) -> bool {
+    pub(super) fn holds_scope(&self, names: &Names, scope: &Scope) -> bool {
         let all: Vec<&Scope> = self.frosts.values().map(|frost| &frost.scope).collect();
-        !all.is_empty() && is_inside(scope, &all, &BTreeSet::new())
+        !all.is_empty() && is_inside(names, scope, &all, &BTreeSet::new())
     }
 
     /// A conflict was resolved. True when that thaws something.

@@ -10,6 +10,7 @@ use super::epochs::{Author, Circumstances, handover};
 use super::news::{News, Over};
 use super::others::Standing;
 use super::{Fate, Participant};
+use crate::scope::Names;
 
 /// How far below the bound a Lamport value must be to be adopted.
 const ROOM: u64 = 1 << 20;
@@ -108,6 +109,7 @@ impl Participant {
         if let Some(hello) = self.link.asked.clone() {
             self.answers.settle(&hello, Fate::Accepted);
         }
+        self.names = Names::new(info.resource_registry.as_ref());
         self.info = Some(info.clone());
         self.beat.begin(self.now);
         if self.pulse.begin(self.now) {
@@ -219,7 +221,7 @@ impl Participant {
             Message::IntentAnnounce(announce) if !self.intents.contains_key(&announce.intent_id) => {
                 self.saw_kind(&announce.scope.kind);
                 let locks = self.locks();
-                self.others.announced(sender, announce, locks, self.now);
+                self.others.announced(sender, announce, (locks, &self.names), self.now);
             }
             Message::IntentUpdate(update) if self.others.owns(sender, &update.intent_id) => {
                 self.others.updated(update, self.now);

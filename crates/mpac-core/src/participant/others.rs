@@ -11,7 +11,7 @@ use mpac_wire::sideband::SummaryIntent;
 use mpac_wire::{IntentId, PrincipalId, Scope, Seconds, Timestamp};
 
 use super::bounded::Shelf;
-use crate::scope::{Overlap, contains_target, overlap};
+use crate::scope::{Names, Overlap, contains_target, overlap};
 
 /// How many are remembered.
 const MOST: usize = 4_096;
@@ -80,7 +80,7 @@ impl Others {
         &mut self,
         owner: &PrincipalId,
         announce: &IntentAnnounce,
-        locks: bool,
+        (locks, names): (bool, &Names),
         now: Timestamp,
     ) {
         if self.0.get(&announce.intent_id).is_some_and(|it| it.owner != *owner && it.lives(now)) {
@@ -93,7 +93,7 @@ impl Others {
         }
         if locks {
             self.0.retain(|_, it| {
-                let replaced = it.owner == *owner && replaces(&announce.scope, it.scope.as_ref());
+                let replaced = it.owner == *owner && replaces(names, &announce.scope, it.scope.as_ref());
                 !(replaced && it.standing == Standing::Active)
             });
         }
@@ -174,16 +174,26 @@ impl Others {
     }
 
     /// The live intents that overlap with a scope.
-    pub(super) fn in_the_way(&self, scope: &Scope, now: Timestamp) -> Vec<(IntentId, PrincipalId)> {
+    pub(super) fn in_the_way(
+        &self,
+        names: &Names,
+        scope: &Scope,
+        now: Timestamp,
+    ) -> Vec<(IntentId, PrincipalId)> {
         let meets =
-            |it: &OtherIntent| it.scope.as_ref().is_none_or(|theirs| overlap(scope, theirs).is_some());
+            |it: &OtherIntent| it.scope.as_ref().is_none_or(|theirs| overlap(names, scope, theirs).is_some());
         let known = self.0.iter().filter(|(_, it)| it.scope.is_some() && it.lives(now) && meets(it));
         known.map(|(id, it)| (id.clone(), it.owner.clone())).collect()
     }
 
     /// A live intent of somebody else that covers a target.
-    pub(super) fn covering(&self, target: &str, now: Timestamp) -> Option<(&IntentId, &OtherIntent)> {
-        let covers = |scope: &Scope| contains_target(scope, target) != Some(false);
+    pub(super) fn covering(
+        &self,
+        names: &Names,
+        target: &str,
+        now: Timestamp,
+    ) -> Option<(&IntentId, &OtherIntent)> {
+        let covers = |scope: &Scope| contains_target(names, scope, target) != Some(false);
         self.0.iter().find(|(_, it)| it.lives(now) && it.scope.as_ref().is_some_and(covers))
     }
 
@@ -204,8 +214,10 @@ impl OtherIntent {
 }
 
 /// At level 0.1.15 an announce takes the place of own intents of the same kind that it directly overlaps (LCK-06).
-pub(super) fn replaces(new: &Scope, old: Option<&Scope>) -> bool {
-    old.is_some_and(|old| old.kind == new.kind && matches!(overlap(old, new), Some(Overlap::Shared(_))))
+pub(super) fn replaces(names: &Names, new: &Scope, old: Option<&Scope>) -> bool {
+    old.is_some_and(|old| {
+        old.kind == new.kind && matches!(overlap(names, old, new), Some(Overlap::Shared(_)))
+    })
 }
 
 /// What a summary's or an update's word for a state means; every state but ACTIVE and SUSPENDED is over.

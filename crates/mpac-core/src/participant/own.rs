@@ -64,7 +64,8 @@ impl Participant {
         }
         if self.locks() {
             let replaced = self.intents.iter().filter(|(_, own)| {
-                own.standing == Standing::Active && replaces(&announced.scope, Some(&own.announced.scope))
+                own.standing == Standing::Active
+                    && replaces(&self.names, &announced.scope, Some(&own.announced.scope))
             });
             let replaced: Vec<IntentId> = replaced.map(|(id, _)| id.clone()).collect();
             replaced.iter().for_each(|id| self.own_ended(id));
@@ -96,7 +97,7 @@ impl Participant {
         self.unconfirmed.remove(id);
         self.ended.note(id.clone());
         if !own.overruled {
-            backoff::forget(&mut self.backoff, &self.sender.principal_id, &own.announced.scope);
+            backoff::forget(&self.names, &mut self.backoff, &self.sender.principal_id, &own.announced.scope);
         }
     }
 
@@ -128,7 +129,7 @@ impl Participant {
         let whose = (self.sender.principal_id.clone(), own.announced.scope.clone());
         if about_scopes {
             let policy = self.info.as_ref().and_then(|info| info.liveness_policy.as_ref());
-            backoff::rejected(&mut self.backoff, policy, whose, self.now);
+            backoff::rejected(&self.names, &mut self.backoff, policy, whose, self.now);
             self.trim_backoffs();
         }
         self.news.push(News::Overruled(id.clone()));
@@ -137,7 +138,7 @@ impl Participant {
     /// The coordinator enforces the wait and says how long it is (BKO-05).
     pub(super) fn told_to_wait(&mut self, announce: &IntentAnnounce, until: Timestamp) {
         let principal = self.sender.principal_id.clone();
-        let known = backoff::forget(&mut self.backoff, &principal, &announce.scope);
+        let known = backoff::forget(&self.names, &mut self.backoff, &principal, &announce.scope);
         let rejections = known.as_ref().map_or(0, |it| it.rejections);
         let not_before = known.map_or(until, |it| it.not_before.max(until));
         let scope = announce.scope.clone();
@@ -158,7 +159,12 @@ impl Participant {
         for (id, own) in self.intents.iter_mut().filter(|(_, own)| !own.expired && now >= own.expires) {
             own.expired = true;
             if !own.overruled {
-                backoff::forget(&mut self.backoff, &self.sender.principal_id, &own.announced.scope);
+                backoff::forget(
+                    &self.names,
+                    &mut self.backoff,
+                    &self.sender.principal_id,
+                    &own.announced.scope,
+                );
             }
             self.news.push(News::IntentExpired(id.clone()));
         }

@@ -199,12 +199,14 @@ impl Participant {
         if let Some(until) = self.announce_after(&announce.scope) {
             return Err(Withheld::Backoff { until });
         }
-        if self.frozen.holds_scope(&announce.scope) {
+        if self.frozen.holds_scope(&self.names, &announce.scope) {
             return Err(Withheld::Frozen("the whole scope".to_owned()));
         }
         let unknown = self.answers.iter().find(|(_, sent)| {
             let before = match &sent.message {
-                Message::IntentAnnounce(before) => overlap(&before.scope, &announce.scope).is_some(),
+                Message::IntentAnnounce(before) => {
+                    overlap(&self.names, &before.scope, &announce.scope).is_some()
+                }
                 _ => false,
             };
             before && sent.fate == Fate::Unknown
@@ -222,7 +224,7 @@ impl Participant {
         // The objective and the time to live may be changed at any time (LAM-20).
         let Some(scope) = &update.scope else { return Ok(()) };
         self.is_complete(scope)?;
-        if self.frozen.holds_scope(scope) {
+        if self.frozen.holds_scope(&self.names, scope) {
             return Err(Withheld::Frozen("the whole scope".to_owned()));
         }
         self.is_clear_while_silent(scope)
@@ -277,11 +279,11 @@ impl Participant {
             } else if self.wants_intents() && !superseding {
                 return Err(Withheld::IntentNeeded);
             }
-            if self.frozen.holds_target(op.target) {
+            if self.frozen.holds_target(&self.names, op.target) {
                 return Err(Withheld::Frozen(op.target.to_owned()));
             }
             if self.is_coordinator_silent()
-                && let Some((intent, other)) = self.others.covering(op.target, EVER)
+                && let Some((intent, other)) = self.others.covering(&self.names, op.target, EVER)
             {
                 let (intent, owner) = (intent.clone(), other.owner.clone());
                 return Err(Withheld::InTheWayWhileSilent { intent, owner });
@@ -340,7 +342,7 @@ impl Participant {
         if !self.is_coordinator_silent() {
             return Ok(());
         }
-        match self.others.in_the_way(scope, EVER).into_iter().next() {
+        match self.others.in_the_way(&self.names, scope, EVER).into_iter().next() {
             Some((intent, owner)) => Err(Withheld::InTheWayWhileSilent { intent, owner }),
             None => Ok(()),
         }
@@ -348,13 +350,13 @@ impl Participant {
 
     /// From when on a scope may be announced again after a rejection; `None` when at once (BKO-01).
     pub fn announce_after(&self, scope: &Scope) -> Option<Timestamp> {
-        backoff::blocked_until(&self.backoff, &self.sender.principal_id, scope, self.now)
+        backoff::blocked_until(&self.names, &self.backoff, &self.sender.principal_id, scope, self.now)
     }
 
     /// Whether work on a target is announced by a live own intent: without one, announce before anything that is not
     /// trivial, with a scope that names what will be touched (INT-01, INT-22).
     pub fn is_announced(&self, target: &str) -> bool {
-        let covers = |scope: &Scope| crate::scope::contains_target(scope, target) != Some(false);
+        let covers = |scope: &Scope| crate::scope::contains_target(&self.names, scope, target) != Some(false);
         self.intents.values().any(|own| own.standing == Standing::Active && covers(&own.announced.scope))
     }
 }

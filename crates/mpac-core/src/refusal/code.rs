@@ -34,7 +34,9 @@ impl Refusal {
             | Self::WatermarkNeeded
             | Self::ContentMismatch { .. }
             | Self::UnsafePath(_)
+            | Self::StateRefFormat { .. }
             | Self::RepeatedPath(_) => C::MalformedMessage,
+            Self::ExtensionsMissing(_) => C::CapabilityUnsupported,
             Self::VersionMismatch(_) => C::VersionMismatch,
             Self::ForeignSession { .. }
             | Self::NotAdmitted
@@ -77,6 +79,7 @@ impl Refusal {
             Self::ClaimTaken(_) => C::ClaimConflict,
             Self::UnknownType(_) => C::UnknownMessageType,
             Self::AlreadyResolved(_) => C::ResolutionConflict,
+            Self::Diverged { .. } => C::StateDivergence,
             Self::DuplicateCommit(_) | Self::StaleStateRef { .. } => C::StaleStateRef,
         }
     }
@@ -90,6 +93,7 @@ impl Refusal {
             Self::VersionMismatch(_) => "ENV-05",
             Self::ForeignSession { .. } => "ENV-13",
             Self::NoVacancy(_) => "SES-02",
+            Self::Diverged { .. } => "REC-30",
             Self::SessionClosed => "SES-14",
             Self::CoordinatorId(_) => "SEC-05",
             Self::NotAdmitted => "SES-24",
@@ -101,6 +105,8 @@ impl Refusal {
             Self::UnknownType(_) => "EXT-04",
             Self::ReadOnly(_) => "INT-21",
             Self::NoRole(_) => "ROL-03",
+            Self::ExtensionsMissing(_) => "EXT-02",
+            Self::StateRefFormat { .. } => "SES-25",
             Self::ScopeIncomplete { .. } => "SCO-01",
             Self::ScopeEntryTooLong { .. } => "SRV-10",
             Self::Duplicate { .. } => "D-022",

@@ -199,6 +199,7 @@ fn relays_of_what_a_python_server_ignored_are_not_believed() {
         grow.clone().into(),
         IntentWithdraw::new(intent("i")).into(),
         announce("i", &["z"]).into(),
+        announce("theirs", &["z"]).into(),
         escalate.clone().into(),
         ack().into(),
     ] {

@@ -177,7 +177,7 @@ fn own_overlapping_intents_are_replaced() {
 
 #[test]
 fn a_refused_announce_replaces_nothing_and_a_suspended_holder_does_not_lock() {
-    covers!("LCK-09", "D-026", "D-078");
+    covers!("LCK-08", "LCK-09", "D-026", "D-078");
     let mut world = at(ProtocolLevel::V0_1_15);
     world.announce("alice", "i1", &["a"]);
     world.announce("bob", "j1", &["b"]);
@@ -190,4 +190,30 @@ fn a_refused_announce_replaces_nothing_and_a_suspended_holder_does_not_lock() {
         heard(&world.announce("bob", "j2", &["a", "b"]), "bob"),
         ["INTENT_ANNOUNCE", "CONFLICT_REPORT"]
     );
+}
+
+#[test]
+fn whoever_must_wait_is_told_that_before_the_lock() {
+    covers!("LCK-05", "BKO-04");
+    let mut config = crate::world::config();
+    config.level = ProtocolLevel::V0_1_15;
+    config.enforce_intent_backoff = true;
+    let mut world = World::with(config);
+    for (name, role) in [("alice", Role::Contributor), ("bob", Role::Contributor), ("olga", Role::Owner)] {
+        world.join(name, &[role]);
+    }
+    let entities =
+        |id: &str| mpac_wire::payload::IntentAnnounce::new(intent(id), "o".into(), Scope::entities(["e"]));
+    world.announce("alice", "a", &["x"]);
+    world.say("bob", entities("b")); // assumed to overlap
+    let mut outcome = mpac_wire::payload::Outcome::new();
+    outcome.rejected = Some(vec!["b".to_owned()]);
+    let mut resolution =
+        mpac_wire::payload::Resolution::new(world.conflict(), mpac_wire::names::Decision::Approved);
+    resolution.outcome = Some(outcome);
+    world.say("olga", resolution);
+    // Files may overlap those entities, too: both the wait and the lock apply.
+    assert_eq!(error(&world.announce("bob", "c", &["x"]), "bob").error_code, ErrorCode::IntentBackoff);
+    world.wait(30.0);
+    assert_eq!(error(&world.announce("bob", "c", &["x"]), "bob").error_code, ErrorCode::StaleIntent);
 }

@@ -56,7 +56,7 @@ fn authorised(deliveries: &[Delivery]) -> Vec<String> {
 
 #[test]
 fn a_proposal_is_authorised_then_completed() {
-    covers!("OPS-06", "OPS-08", "OPS-09", "OPS-10", "SES-05", "D-096", "D-098", "CAP-05");
+    covers!("OPS-06", "OPS-08", "OPS-09", "OPS-10", "SES-05", "D-096", "D-098", "CAP-05", "SRV-05");
     let mut world = world(precommit());
     let asked = world.say("alice", propose("o"));
     assert_eq!(authorised(&asked), ["o to alice"]);

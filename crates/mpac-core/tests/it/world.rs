@@ -9,6 +9,7 @@ use mpac_core::{
 };
 use mpac_wire::names::{CloseDisposition, CloseReason, OpKind, PrincipalType, Role};
 use mpac_wire::payload::{FileChange, OpCommit};
+use mpac_wire::snapshot::Snapshot;
 use mpac_wire::{
     ClaimedTime, ConflictId, Envelope, InstanceId, IntentId, Message, MessageId, OpId, PrincipalId, Received,
     Scope, Sender, SessionId, StateRef, Timestamp,
@@ -48,6 +49,9 @@ impl Delivery {
 }
 
 pub(crate) struct World {
+    pub(crate) config: SessionConfig,
+    /// Whether indexes and the stored form are compared after every step.
+    pub(crate) checked: bool,
     pub(crate) coordinator: Coordinator,
     pub(crate) now: Timestamp,
     pub(crate) people: BTreeMap<String, (ConnId, Participant)>,
@@ -55,7 +59,9 @@ pub(crate) struct World {
     /// Who speaks on which connection, by the core's notices.
     bound: BTreeMap<ConnId, String>,
     next_id: u64,
-    /// Everything that was applied, for replays.
+    /// As it was before the log began: new, or taken up from a snapshot.
+    pub(crate) base: Coordinator,
+    /// Everything that was applied since, for replays.
     pub(crate) log: Vec<Record>,
     /// What each record led to.
     pub(crate) steps: Vec<Step>,
@@ -101,6 +107,12 @@ pub(crate) fn commit_payload(
     commit
 }
 
+/// A coordinator that was written down and read again.
+pub(crate) fn reloaded(coordinator: &Coordinator, config: &SessionConfig) -> Coordinator {
+    let text = serde_json::to_string(&coordinator.snapshot()).unwrap();
+    Coordinator::load(config.clone(), &serde_json::from_str(&text).unwrap()).unwrap()
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         Self::with(config())
@@ -108,8 +120,12 @@ impl World {
 
     pub(crate) fn with(config: SessionConfig) -> Self {
         let now = Timestamp::parse(START).unwrap();
+        let coordinator = Coordinator::new(config.clone(), IdSource::new(7), now).unwrap();
         Self {
-            coordinator: Coordinator::new(config, IdSource::new(7), now).unwrap(),
+            base: coordinator.clone(),
+            coordinator,
+            config,
+            checked: true,
             now,
             people: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -140,9 +156,13 @@ impl World {
     }
 
     pub(crate) fn participant(name: &str, incarnation: u32, roles: &[Role]) -> Participant {
+        Self::participant_as(name, PrincipalType::Agent, incarnation, roles)
+    }
+
+    fn participant_as(name: &str, kind: PrincipalType, incarnation: u32, roles: &[Role]) -> Participant {
         let sender = Sender::new(
             PrincipalId::new(name).unwrap(),
-            PrincipalType::Agent,
+            kind,
             InstanceId::new(format!("{name}:{incarnation}")).unwrap(),
         );
         let mut introduction = Introduction::new(name);
@@ -158,8 +178,12 @@ impl World {
     }
 
     pub(crate) fn join(&mut self, name: &str, roles: &[Role]) -> Vec<Delivery> {
+        self.join_as(name, PrincipalType::Agent, roles)
+    }
+
+    pub(crate) fn join_as(&mut self, name: &str, kind: PrincipalType, roles: &[Role]) -> Vec<Delivery> {
         let conn = self.connect(name);
-        self.people.insert(name.to_owned(), (conn, Self::participant(name, 1, roles)));
+        self.people.insert(name.to_owned(), (conn, Self::participant_as(name, kind, 1, roles)));
         self.hello(name)
     }
 
@@ -202,8 +226,36 @@ impl World {
         let step = self.coordinator.apply(&record).unwrap();
         self.log.push(record);
         self.steps.push(step.clone());
-        assert!(self.coordinator.indexes_are_sound());
+        if self.checked {
+            assert!(self.coordinator.indexes_are_sound());
+            assert_eq!(reloaded(&self.coordinator, &self.config), self.coordinator); // REC-29, D-037
+        }
         self.carry_out(step)
+    }
+
+    /// The coordinator's process dies and another one takes the session up from the snapshot, `seconds` later. Nobody
+    /// is connected any more.
+    pub(crate) fn restart(&mut self, seconds: f64) {
+        let snapshot = self.coordinator.snapshot_at(self.now);
+        self.now = Timestamp::from_micros(self.now.micros() + (seconds * 1e6) as i64);
+        self.restore(&snapshot);
+    }
+
+    /// Another coordinator takes this snapshot up, now.
+    pub(crate) fn restore(&mut self, snapshot: &Snapshot) {
+        self.coordinator = Coordinator::restore(self.config.clone(), snapshot, 7, self.now).unwrap();
+        self.base = self.coordinator.clone();
+        self.log.clear();
+        self.steps.clear();
+        self.bound.clear();
+        let names: Vec<String> = self.people.keys().cloned().collect();
+        names.iter().for_each(|name| self.reconnect(name));
+    }
+
+    /// `name` speaks on a new connection from now on; the old one is simply not used any more.
+    pub(crate) fn reconnect(&mut self, name: &str) {
+        let conn = self.connect(name);
+        self.people.get_mut(name).unwrap().0 = conn;
     }
 
     pub(crate) fn close(&mut self) -> Vec<Delivery> {
@@ -258,6 +310,8 @@ impl World {
             Recipients::Conn(conn) => vec![self.connections[conn].clone()],
             Recipients::Only(list) => {
                 assert!(!list.is_empty() && list.is_sorted(), "{list:?}");
+                let view = self.coordinator.view();
+                assert!(self.forgetful() || list.iter().all(|who| view.is_member(who)), "{list:?}");
                 let named = list.iter().map(ToString::to_string);
                 named.filter(|name| self.bound.values().any(|bound| bound == name)).collect()
             }
@@ -298,6 +352,11 @@ impl World {
     /// The participant called `name`.
     pub(crate) fn who(&mut self, name: &str) -> &mut Participant {
         &mut self.people.get_mut(name).unwrap().1
+    }
+
+    /// Whether people who left are forgotten.
+    fn forgetful(&self) -> bool {
+        self.config.retained_records < 100
     }
 
     /// The newest conflict.

@@ -24,7 +24,7 @@ pub(in super::super) fn overlaps(session: &mut Session, out: &mut Outbox, id: &I
         if let Some(record) = session.intents.get(&other)
             && other != *id
             && !(race_lock::is_on(session) && Some(&record.owner) == owner.as_ref()) // D-075
-            && let Some(found) = overlap(part, &record.scope)
+            && let Some(found) = overlap(session.scopes.names(), part, &record.scope)
             && let Some(found) = news(session, id, &other, found)
         {
             others.push((record.sequence, other, found));
@@ -134,10 +134,10 @@ pub(in super::super) fn concurrent_writes(session: &mut Session, out: &mut Outbo
 /// Live intents of others that cover a target, with their place in the order of receipt.
 fn holders(session: &Session, target: &str, author: &PrincipalId) -> Vec<(u64, IntentId, PrincipalId)> {
     let mut held = Vec::new();
-    for id in session.scopes.candidates(&Scope::files([target])) {
+    for id in session.scopes.covering(target) {
         if let Some(intent) = session.intents.get(&id)
             && intent.owner != *author
-            && contains_target(&intent.scope, target) == Some(true)
+            && contains_target(session.scopes.names(), &intent.scope, target) == Some(true)
         {
             held.push((intent.sequence, id, intent.owner.clone()));
         }

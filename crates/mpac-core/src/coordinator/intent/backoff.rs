@@ -14,7 +14,13 @@ pub(in super::super) fn rejected(session: &mut Session, conflict: &ConflictId, i
     let whose =
         session.intents.get(intent).filter(|_| about_scopes).map(|it| (it.owner.clone(), it.scope.clone()));
     if let Some(whose) = whose {
-        backoff::rejected(&mut session.backoff, Some(&session.config.liveness), whose, session.now);
+        backoff::rejected(
+            session.scopes.names(),
+            &mut session.backoff,
+            Some(&session.config.liveness),
+            whose,
+            session.now,
+        );
     }
 }
 
@@ -22,7 +28,7 @@ pub(in super::super) fn rejected(session: &mut Session, conflict: &ConflictId, i
 pub(in super::super) fn ended_otherwise(session: &mut Session, intent: &IntentId) {
     let ended = session.intents.get(intent).map(|it| (it.owner.clone(), it.scope.clone()));
     if let Some((owner, scope)) = ended {
-        backoff::forget(&mut session.backoff, &owner, &scope);
+        backoff::forget(session.scopes.names(), &mut session.backoff, &owner, &scope);
     }
 }
 
@@ -31,7 +37,7 @@ pub(super) fn check(session: &Session, owner: &PrincipalId, scope: &Scope) -> Re
     if !session.config.enforce_intent_backoff {
         return Ok(());
     }
-    match backoff::blocked_until(&session.backoff, owner, scope, session.now) {
+    match backoff::blocked_until(session.scopes.names(), &session.backoff, owner, scope, session.now) {
         Some(until) => Err(Refusal::IntentBackoff { retry_after: until.since(session.now) }),
         None => Ok(()),
     }

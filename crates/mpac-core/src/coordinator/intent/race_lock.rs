@@ -57,7 +57,7 @@ fn direct(session: &Session, scope: &Scope) -> Vec<(u64, Holder)> {
         if let Some(record) = session.intents.get(&id)
             && record.state() == State::Active
             && record.scope.kind == scope.kind
-            && let Some(Overlap::Shared(resources)) = overlap(scope, &record.scope)
+            && let Some(Overlap::Shared(resources)) = overlap(session.scopes.names(), scope, &record.scope)
         {
             let holder = Holder { intent: id, principal: record.owner.clone(), resources };
             found.push((record.sequence, holder));

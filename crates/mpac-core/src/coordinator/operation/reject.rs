@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use mpac_wire::names::Role;
 use mpac_wire::payload::OpReject;
 use mpac_wire::{BatchId, OpId};
 
@@ -15,6 +14,7 @@ use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::table::operation::{Event, State};
 
+/// The gate has asked for the role already.
 pub(in super::super) fn handle(
     session: &mut Session,
     out: &mut Outbox,
@@ -22,10 +22,6 @@ pub(in super::super) fn handle(
     reject: &OpReject,
 ) -> Result<(), Refusal> {
     let sender = &facts.envelope.sender.principal_id;
-    let reviews = |role: &Role| matches!(role, Role::Reviewer | Role::Owner | Role::Arbiter);
-    if !session.members.get(sender).is_some_and(|member| member.roles.iter().any(reviews)) {
-        return Err(Refusal::MayNotReject(sender.clone()));
-    }
     let ops = named(session, &reject.op_id)?;
     let proposers = ops.iter().filter_map(|op| session.operations.get(op)).map(|op| op.proposer.clone());
     let to = sorted(proposers.chain([sender.clone()]));

@@ -5,15 +5,16 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::names::{HeartbeatStatus, ProviderStatus, Role, WatermarkKind};
-use mpac_wire::payload::{Hello, SessionInfo};
-use mpac_wire::{Integer, PrincipalId};
+use mpac_wire::payload::{Backend, Hello, SessionInfo};
+use mpac_wire::{Integer, PrincipalId, Raw};
 
 use super::super::gate::{Facts, count_as_received};
 use super::super::governance::freeze;
 use super::super::outbox::Outbox;
 use super::super::records::Member;
 use super::super::state::Session;
-use super::{connection, liveness};
+use super::super::{recover, retention};
+use super::{connection, divergence, liveness};
 use crate::input::ConnId;
 use crate::output::{HangUpReason, Notice, Recipients};
 use crate::refusal::Refusal;
@@ -53,6 +54,10 @@ fn plan(session: &Session, facts: &Facts<'_>, hello: &Hello) -> Result<Join, Ref
         Some((_, conn)) => Some(conn),
         None => None,
     };
+    let missing = missing_extensions(session, facts, hello);
+    if !missing.is_empty() {
+        return Err(Refusal::ExtensionsMissing(missing)); // EXT-02
+    }
     let asked = hello.roles.clone().unwrap_or_else(|| [Role::Participant].into());
     let others_with = |role: &Role| {
         let holders = session.members.values();
@@ -66,8 +71,25 @@ fn plan(session: &Session, facts: &Facts<'_>, hello: &Hello) -> Result<Join, Ref
     Ok(Join { asked, granted, displaced })
 }
 
+/// The session's mandatory extensions that a HELLO carries nowhere: not in the envelope, the sender or the payload.
+fn missing_extensions(session: &Session, facts: &Facts<'_>, hello: &Hello) -> Vec<String> {
+    let mandatory = session.config.mandatory_extensions.iter();
+    if mandatory.len() == 0 {
+        return Vec::new();
+    }
+    let envelope = facts.envelope;
+    let places = [
+        envelope.extensions.as_ref().map(Raw::get),
+        envelope.sender.extra.get("extensions"),
+        hello.extensions.as_ref().map(Raw::get),
+    ];
+    let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+    let carried: Vec<serde_json::Value> = places.into_iter().flatten().filter_map(read).collect();
+    mandatory.filter(|key| !carried.iter().any(|it| it.get(key.as_str()).is_some())).cloned().collect()
+}
+
 fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hello, join: Join) {
-    let sender = facts.envelope.sender.clone();
+    let sender = &facts.envelope.sender;
     let principal = sender.principal_id.clone();
     if let Some(old) = join.displaced {
         connection::unbind(session, out, old);
@@ -75,17 +97,21 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
     }
     let joined = match session.members.get(&principal) {
         Some(member) => member.joined,
-        None => session.members.len() as u64,
+        None => {
+            retention::make_room_for_a_member(session);
+            session.members.len() as u64 + session.forgotten.participants
+        }
     };
     let before = session.members.remove(&principal);
     let member = Member {
-        sender,
+        sender: connection::plain(sender),
         display_name: hello.display_name,
         roles: join.granted,
         capabilities: hello.capabilities,
-        backend: hello.backend,
+        backend: hello.backend.map(|backend| Backend::new(backend.model_id, backend.provider)),
         provider_status: ProviderStatus::Unknown,
-        alerted: false,
+        // Everybody was told, and shall hear of the recovery as well (BHM-06).
+        alerted: before.as_ref().is_some_and(|member| member.alerted),
         approved_model: None,
         status: HeartbeatStatus::Idle,
         available: true,
@@ -105,10 +131,11 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
     // SESSION_INFO comes before anything else that goes to the joiner (HEL-02).
     let info = session_info(session, &principal, &join.asked);
     out.answer(session, Recipients::Conn(facts.conn), info, Some(&facts.envelope.message_id));
+    recover::tell(session, out, &principal);
+    let message_id = &facts.envelope.message_id;
+    divergence::after_hello(session, out, &principal, message_id, hello.extensions.as_ref());
     liveness::restore_intents(session, out, &principal);
-    if session.members.get(&principal).is_some_and(|member| member.roles.contains(&Role::Arbiter)) {
-        freeze::arbiter_came(session, out, &principal);
-    }
+    freeze::somebody_came(session, out, &principal);
 }
 
 fn session_info(session: &Session, principal: &PrincipalId, asked: &[Role]) -> SessionInfo {
@@ -142,5 +169,6 @@ fn session_info(session: &Session, principal: &PrincipalId, asked: &[Role]) -> S
     info.participant_count = Some(Integer::new(available));
     info.identity_verified = Some(false); // nothing is verified in the open profile (HEL-11)
     info.compatibility_errors = Some(problems);
+    info.resource_registry = config.resource_registry.clone(); // SCO-14
     info
 }
