@@ -70,6 +70,8 @@ struct Known {
     instance: InstanceId,
     /// The highest Lamport value heard from it.
     lamport: u64,
+    /// It has answered HELLO under this epoch.
+    let_us_in: bool,
 }
 
 /// The coordinator as far as it is known.
@@ -93,6 +95,19 @@ impl Authority {
     /// The highest epoch accepted.
     pub(super) const fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// It answered HELLO.
+    pub(super) const fn admitted(&mut self) {
+        if let Some(known) = &mut self.known {
+            known.let_us_in = true;
+        }
+    }
+
+    /// Whether the coordinator that speaks now has answered HELLO under its epoch: then `recovered` and `assumed`, which
+    /// follow its SESSION_INFO, ask for nothing more (D-038).
+    pub(super) fn has_let_us_in(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.let_us_in)
     }
 
     /// Takes note of an announced handover.
@@ -212,7 +227,8 @@ impl Authority {
         self.known = Some(Known {
             principal: sender.principal_id.clone(),
             instance: instance.clone(),
-            lamport: before.map_or(lamport, |known| known.lamport.max(lamport)),
+            lamport: before.as_ref().map_or(lamport, |known| known.lamport.max(lamport)),
+            let_us_in: epoch == self.epoch && before.is_some_and(|known| known.let_us_in),
         });
         self.epoch = epoch;
         self.successor = self.successor.take().filter(|(_, next)| *next > epoch);

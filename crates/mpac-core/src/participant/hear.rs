@@ -109,6 +109,7 @@ impl Participant {
         if let Some(hello) = self.link.asked.clone() {
             self.answers.settle(&hello, Fate::Accepted);
         }
+        self.authority.admitted();
         self.names = Names::new(info.resource_registry.as_ref());
         self.info = Some(info.clone());
         self.beat.begin(self.now);
@@ -127,8 +128,10 @@ impl Participant {
             self.news.push(News::CoordinatorBack);
         }
         match status.event {
-            CoordinatorEvent::Recovered => self.news.push(News::HelloAgain { must: false }),
-            CoordinatorEvent::Assumed => {
+            CoordinatorEvent::Recovered if !self.authority.has_let_us_in() => {
+                self.news.push(News::HelloAgain { must: false });
+            }
+            CoordinatorEvent::Assumed if !self.authority.has_let_us_in() => {
                 self.link.inside = false; // the successor has not let us in (SES-23)
                 self.news.push(News::HelloAgain { must: true });
             }

@@ -7,7 +7,7 @@ use mpac_wire::{Integer, Message};
 
 use crate::covers;
 use crate::lone::{COORDINATOR, Lone, announce, session_info, status};
-use crate::world::intent;
+use crate::world::{World, commit_payload, intent};
 
 const OTHER: &str = "service:standby";
 
@@ -115,6 +115,49 @@ fn a_standby_may_take_over_from_one_that_is_silent() {
     assert_eq!(news, [News::CoordinatorBack, News::HelloAgain { must: false }]);
     assert_eq!(bob.who.coordinator().unwrap().as_str(), OTHER);
     assert!(bob.say(announce("j", &["b"])).is_ok(), "HELLO is advisable, not needed");
+}
+
+#[test]
+fn a_real_coordinator_that_came_back_is_greeted_once() {
+    covers!("REC-23", "PAR-05", "PAR-22", "PAR-12");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("bob", "i", &["a.py"]);
+    world.announce("alice", "j", &["b"]);
+    let now = world.now;
+    world.who("bob").connection_lost(now);
+    world.restart(5.0);
+    world.news("bob");
+    world.hello("bob");
+    let news = world.news("bob");
+    assert!(matches!(news.first(), Some(News::Admitted { .. })), "{news:?}");
+    assert!(news.contains(&News::Gap { revealed_by: None }));
+    assert!(!news.iter().any(|it| matches!(it, News::HelloAgain { .. })), "it has just answered: {news:?}");
+    assert_eq!(world.who("bob").epoch(), 2);
+    let work = || commit_payload("o", Some("i"), "a.py", "one\n", "two\n");
+    assert!(matches!(world.try_say("bob", work()), Err(Withheld::IntentUnconfirmed(_))));
+    let (summary, now) = (world.coordinator.view().summary(), world.now);
+    assert_eq!(world.who("bob").hear_summary(now, &summary), [News::GapClosed]);
+    assert_eq!(world.who("bob").others().count(), 1, "alice's");
+    world.try_say("bob", work()).unwrap();
+    assert_eq!(world.files["a.py"], "two\n");
+}
+
+#[test]
+fn a_real_handover_is_followed_to_the_successor() {
+    covers!("REC-23", "PAR-26", "LAM-15");
+    let mut world = World::of(&["bob"]);
+    let successor: mpac_wire::PrincipalId = COORDINATOR.parse().unwrap();
+    let hand_over = mpac_core::Command::HandOver { successor: successor.clone(), next_epoch: 5 };
+    world.news("bob");
+    world.input(mpac_core::Input::Command(hand_over));
+    assert_eq!(world.news("bob"), [News::HandedOver { successor, epoch: 5 }]);
+    let now = world.now;
+    world.who("bob").connection_lost(now);
+    let snapshot = world.coordinator.snapshot();
+    world.restore(&snapshot);
+    world.hello("bob");
+    assert!(!world.news("bob").iter().any(|it| matches!(it, News::HelloAgain { .. })));
+    assert_eq!((world.who("bob").epoch(), world.who("bob").is_admitted()), (5, true));
 }
 
 #[test]

@@ -157,6 +157,23 @@ fn what_is_in_the_way_is_seen_before_announcing() {
 }
 
 #[test]
+fn the_session_s_names_tell_what_is_in_the_way_across_kinds() {
+    covers!("PAR-17", "SCO-10", "HEL-16");
+    let mut info = session_info();
+    let registry = r#"{"mappings":[{"canonical_uri":"resource://x/cart","aliases":[
+        {"kind":"file_set","value":"cart.py"},{"kind":"entity_set","value":"Cart"}]}, {"canonical_uri":"resource://x/tax",
+        "aliases":[{"kind":"file_set","value":"tax.py"}]}]}"#;
+    info.resource_registry = Some(serde_json::from_str(registry).unwrap());
+    let mut bob = Lone::joined_to(info);
+    bob.peer(
+        "amy",
+        mpac_wire::payload::IntentAnnounce::new(intent("t"), "o".into(), Scope::entities(["Cart"])),
+    );
+    assert_eq!(bob.who.in_the_way(&Scope::files(["./cart.py"])).len(), 1);
+    assert_eq!(bob.who.in_the_way(&Scope::files(["tax.py"])), []);
+}
+
+#[test]
 fn taken_files_are_tried_again_when_their_holders_are_done() {
     covers!("PAR-18", "LCK-10", "PAR-11");
     let mut bob = Lone::joined();
