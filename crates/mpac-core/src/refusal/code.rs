@@ -18,6 +18,7 @@ impl Refusal {
             | Self::BadLamport(_)
             | Self::LamportNotAbove { .. }
             | Self::ScopeIncomplete { .. }
+            | Self::ScopeUnnamed(_)
             | Self::ScopeEntryTooLong { .. }
             | Self::Duplicate { .. }
             | Self::ContradictoryOutcome(_)
@@ -33,7 +34,6 @@ impl Refusal {
             | Self::NothingRelated
             | Self::WatermarkNeeded
             | Self::WatermarkMissing(_)
-            | Self::UrisNeeded(_)
             | Self::ContentMismatch { .. }
             | Self::UnsafePath(_)
             | Self::StateRefFormat { .. }
@@ -82,7 +82,7 @@ impl Refusal {
             | Self::CredentialExpired => C::CredentialRejected,
             Self::Replayed(_) | Self::OutsideWindow { .. } => C::ReplayDetected,
             Self::ExtensionsMissing(_) | Self::NoReview => C::CapabilityUnsupported,
-            Self::StaleIntent(_) => C::StaleIntent,
+            Self::StaleIntent { .. } => C::StaleIntent,
             Self::BackendSwitchDenied { .. } => C::BackendSwitchDenied,
             Self::IntentBackoff { .. } => C::IntentBackoff,
             Self::ClaimTaken(_) => C::ClaimConflict,
@@ -117,6 +117,7 @@ impl Refusal {
             Self::ExtensionsMissing(_) => "EXT-02",
             Self::StateRefFormat { .. } => "SES-25",
             Self::ScopeIncomplete { .. } => "SCO-01",
+            Self::ScopeUnnamed(_) => "SCO-13",
             Self::ScopeEntryTooLong { .. } => "SRV-10",
             Self::Duplicate { .. } => "D-022",
             Self::DuplicateCommit(_) => "OPS-12",
@@ -139,7 +140,7 @@ impl Refusal {
             Self::ClaimDecision(_) => "D-004",
             Self::MayNotDecide { .. } => "CLM-07",
             Self::ScopeNeeded => "DEF-02",
-            Self::StaleIntent(_) => "LCK-01",
+            Self::StaleIntent { .. } => "LCK-01",
             Self::BackendSwitchDenied { .. } => "BHM-09",
             Self::IntentBackoff { .. } => "BKO-04",
             Self::UnknownOperation(_) | Self::MayNotReject(_) => "OPS-17",
@@ -155,7 +156,6 @@ impl Refusal {
             Self::NothingRelated => "CON-02",
             Self::WatermarkNeeded => "CON-03",
             Self::WatermarkMissing(_) => "ENV-12",
-            Self::UrisNeeded(_) => "SCO-13",
             Self::CredentialNeeded | Self::CredentialIllFormed(_) => "SEC-06",
             Self::CredentialRejected(_) => "SEC-07",
             Self::CredentialUnverifiable(_) => "SEC-13",
@@ -172,7 +172,7 @@ impl Refusal {
 
     /// What a program may want to know beyond the code: `extensions.mpac.duplicate` (D-022), `.holders` (LCK-03).
     pub fn extensions(&self) -> Option<Raw> {
-        if let Self::StaleIntent(holders) = self {
+        if let Self::StaleIntent { holders, .. } = self {
             let holders: alloc::vec::Vec<_> = holders
                 .iter()
                 .map(|it| {
