@@ -1,5 +1,7 @@
 //! The whole state of a session as one value, and the only way its records change state. No rules.
 
+pub(super) mod essence;
+
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;

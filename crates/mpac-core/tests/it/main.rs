@@ -15,6 +15,7 @@ mod golden;
 mod intents;
 mod levels;
 mod lifecycle;
+mod model;
 mod operations;
 mod participant;
 mod precommit;
