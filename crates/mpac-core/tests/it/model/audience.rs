@@ -92,7 +92,8 @@ fn wanted(moment: &Moment<'_>) -> Wanted {
         | "RESOLUTION" | "GOODBYE" => Wanted::All,
         "OP_COMMIT" | "OP_SUPERSEDE" if committed() => Wanted::All,
         "OP_PROPOSE" | "OP_COMMIT" | "OP_SUPERSEDE"
-            if proposed() && (asks_first(moment) || moment.kind() == "OP_PROPOSE") =>
+            // A commit is a request where one asks first; what is superseded in its grace stays a proposal (D-100).
+            if proposed() && (asks_first(moment) || moment.kind() != "OP_COMMIT") =>
         {
             only(others(&|member| member.reviews()))
         }

@@ -1,14 +1,13 @@
-//! Breadth first over real coordinators: every state once, every action in each.
+//! Breadth first over real coordinators: every state once, every action in each. And at random, where that is too much.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use mpac_core::{Input, SessionConfig};
+use mpac_core::SessionConfig;
 
 use super::invariants::Invariant;
-use super::moment::Moment;
+use super::judge::{From, Quiet, Violation};
 use super::node::{Action, Node, TakeInput};
-use super::picture::Picture;
 
 /// What is explored.
 pub(super) struct Setting {
@@ -19,15 +18,17 @@ pub(super) struct Setting {
     pub(super) actions: Vec<Action>,
 }
 
-/// How far.
-#[derive(Clone, Copy)]
-pub(super) struct Bounds {
-    pub(super) depth: usize,
-    pub(super) states: usize,
+impl Setting {
+    fn first(&self, take: TakeInput) -> Node {
+        let opened = self.opening.iter().fold(Node::new(self.config.clone()), |node, action| {
+            node.after(action, take).expect("the opening can be played").node
+        });
+        opened
+    }
 }
 
-/// What was found, and how much there was to see.
-#[derive(Debug)]
+/// How much there was to see.
+#[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) depth: usize,
     pub(super) states: usize,
@@ -40,18 +41,17 @@ pub(super) struct Report {
     pub(super) time: Duration,
 }
 
-/// The shortest way to a state in which an invariant does not hold.
+/// The way to a state in which something does not hold.
 #[derive(Debug)]
 pub(super) struct Counterexample {
-    pub(super) invariant: &'static str,
-    pub(super) ids: &'static [&'static str],
-    pub(super) problem: String,
+    pub(super) violation: Violation,
     pub(super) path: Vec<String>,
 }
 
 impl std::fmt::Display for Counterexample {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "`{}` ({}) does not hold: {}", self.invariant, self.ids.join(", "), self.problem)?;
+        let Violation { name, ids, problem } = &self.violation;
+        writeln!(f, "`{name}` ({}) does not hold: {problem}", ids.join(", "))?;
         for (number, action) in (1..).zip(&self.path) {
             writeln!(f, "  {number}. {action}")?;
         }
@@ -59,60 +59,40 @@ impl std::fmt::Display for Counterexample {
     }
 }
 
-/// A way to a state: the state it came from and the action, by their places.
-type Step = Option<(usize, usize)>;
-
-/// More deadlines than any session of these sizes may need to become quiet.
-const MOST_DEADLINES: usize = 40;
-
 struct Explorer<'a> {
     setting: &'a Setting,
     invariants: &'a [Invariant],
     take: TakeInput,
-    /// Every state met, with how it was reached.
-    ways: Vec<Step>,
-    known: BTreeMap<u128, usize>,
-    /// How many deadlines pass from a state until all is quiet.
-    quiet_after: BTreeMap<u128, usize>,
+    /// How every state was reached: from which one, by which action.
+    ways: Vec<Option<(usize, usize)>>,
+    known: BTreeSet<u128>,
+    quiet: Quiet,
     report: Report,
 }
 
-/// Explores and says how much there was.
+/// Explores every order of so many actions, and says how much there was.
 ///
 /// # Errors
-/// The first violation, which is one of the nearest.
+/// The first violation; no shorter sequence leads to one.
 pub(super) fn explore(
     setting: &Setting,
-    bounds: Bounds,
+    depth: usize,
     invariants: &[Invariant],
     take: TakeInput,
 ) -> Result<Report, Box<Counterexample>> {
     let began = Instant::now();
-    let report = Report {
-        depth: 0,
-        states: 1,
-        transitions: 0,
-        refused: 0,
-        complete: false,
-        deadlines: 0,
-        time: Duration::ZERO,
-    };
+    let first = setting.first(take);
     let mut explorer = Explorer {
         setting,
         invariants,
         take,
         ways: vec![None],
-        known: BTreeMap::new(),
-        quiet_after: BTreeMap::new(),
-        report,
+        known: BTreeSet::from([first.fingerprint()]),
+        quiet: Quiet::default(),
+        report: Report::default(),
     };
-    let mut first = Node::new(setting.config.clone());
-    for action in &setting.opening {
-        first = first.after(action, take).expect("the opening can be played").node;
-    }
-    explorer.known.insert(first.fingerprint(), 0);
     let mut frontier = vec![(0, first)];
-    while !frontier.is_empty() && explorer.report.depth < bounds.depth && explorer.ways.len() < bounds.states {
+    while !frontier.is_empty() && explorer.report.depth < depth {
         let mut next = Vec::new();
         for (place, node) in frontier {
             explorer.expand(place, &node, &mut next)?;
@@ -135,136 +115,141 @@ impl Explorer<'_> {
         next: &mut Vec<(usize, Node)>,
     ) -> Result<(), Box<Counterexample>> {
         let setting = self.setting;
-        let before = Picture::of(&node.coordinator);
-        let essence = node.coordinator.essence();
-        let mut accepted = false;
+        let from = From::new(&setting.config, node);
+        let mut done = 0;
         for (number, action) in setting.actions.iter().enumerate() {
-            let Some(taken) = node.after(action, self.take) else { continue };
-            self.report.transitions += 1;
-            let after = Picture::of(&taken.node.coordinator);
-            let moment = Moment {
-                config: &setting.config,
-                action,
-                sent: taken.sent.as_ref(),
-                node_before: node,
-                node: &taken.node,
-                before: &before,
-                after: &after,
-                outputs: &taken.step.outputs,
+            let judged = from.take(action, self.invariants, self.take);
+            let Some(judged) = judged.map_err(|it| self.counterexample(it, place, Some(number)))? else {
+                continue;
             };
-            for invariant in self.invariants {
-                if let Err(problem) = (invariant.check)(&moment) {
-                    return Err(self.counterexample(invariant, problem, place, number));
-                }
-            }
-            let done = moment.sent.is_none() || moment.is_accepted();
-            accepted |= done;
-            if !done {
-                self.report.refused += 1;
-                self.unchanged(&essence, &moment, place, number)?;
-            }
-            let fingerprint = taken.node.fingerprint();
-            if self.known.contains_key(&fingerprint) {
+            self.report.transitions += 1;
+            self.report.refused += usize::from(!judged.done);
+            done += usize::from(judged.done);
+            if !self.known.insert(judged.node.fingerprint()) {
                 continue;
             }
-            let found = self.ways.len();
-            self.known.insert(fingerprint, found);
+            let quiet = self.quiet.comes(&judged.node, self.take);
+            let deadlines = quiet.map_err(|it| self.counterexample(it, place, Some(number)))?;
+            self.report.deadlines = self.report.deadlines.max(deadlines);
+            next.push((self.ways.len(), judged.node));
             self.ways.push(Some((place, number)));
-            self.becomes_quiet(&taken.node, fingerprint, place, number)?;
-            next.push((found, taken.node));
         }
-        if accepted { Ok(()) } else { Err(self.stuck(place)) }
-    }
-
-    /// A refused message changes nothing, save that its sender was heard.
-    fn unchanged(
-        &self,
-        essence: &str,
-        moment: &Moment<'_>,
-        place: usize,
-        number: usize,
-    ) -> Result<(), Box<Counterexample>> {
-        const REFUSED: Invariant = Invariant {
-            name: "a refused message changes nothing",
-            ids: &["ENV-14", "D-026"],
-            check: |_| Ok(()),
-        };
-        let after = moment.node.coordinator.essence();
-        let rest = |text: &str| {
-            text.lines().filter(|line| !line.starts_with("member ")).map(str::to_owned).collect::<Vec<_>>()
-        };
-        let (before, after) = (rest(essence), rest(&after));
-        if moment.comes_back() || before == after {
+        if done > 0 {
             return Ok(());
         }
-        let changed: Vec<&String> = after.iter().filter(|line| !before.contains(line)).collect();
-        Err(self.counterexample(&REFUSED, format!("now {changed:?}"), place, number))
+        let problem = "nothing is accepted here".to_owned();
+        let stuck = Violation { name: "something can be done", ids: &["FRZ-06"], problem };
+        Err(self.counterexample(stuck, place, None))
     }
 
-    /// From here on time alone brings everything to its end, and thaws what is frozen.
-    fn becomes_quiet(
-        &mut self,
-        from: &Node,
-        fingerprint: u128,
-        place: usize,
-        number: usize,
-    ) -> Result<(), Box<Counterexample>> {
-        const QUIET: Invariant = Invariant {
-            name: "time alone ends everything",
-            ids: &["INT-07", "CAS-01", "FRZ-13", "CLM-13", "GOV-14"],
-            check: |_| Ok(()),
-        };
-        let mut node = from.clone();
-        let mut passed = vec![fingerprint];
-        let rest = loop {
-            let here = *passed.last().expect("it begins with one");
-            if let Some(rest) = self.quiet_after.get(&here) {
-                break *rest;
-            }
-            if Picture::of(&node.coordinator).is_quiet() {
-                break 0;
-            }
-            let Some(at) = node.coordinator.next_deadline().filter(|_| passed.len() <= MOST_DEADLINES) else {
-                let left = node.coordinator.essence();
-                return Err(self.counterexample(&QUIET, format!("at the end there is still\n{left}"), place, number));
-            };
-            node.now = at;
-            let _ = (self.take)(&mut node.coordinator, at, Input::Timeout);
-            passed.push(node.fingerprint());
-        };
-        for (more, here) in passed.into_iter().rev().enumerate() {
-            self.quiet_after.insert(here, rest + more);
-            self.report.deadlines = self.report.deadlines.max(rest + more);
-        }
-        Ok(())
-    }
-
-    fn stuck(&self, place: usize) -> Box<Counterexample> {
-        let path = self.path(place);
-        let problem = "no action is accepted".to_owned();
-        Box::new(Counterexample { invariant: "something can be done", ids: &["FRZ-06"], problem, path })
-    }
-
+    /// The actions that lead to a state, and perhaps one more.
     fn counterexample(
         &self,
-        invariant: &Invariant,
-        problem: String,
-        place: usize,
-        number: usize,
+        violation: Violation,
+        mut place: usize,
+        last: Option<usize>,
     ) -> Box<Counterexample> {
-        let mut path = self.path(place);
-        path.push(self.setting.actions[number].name.clone());
-        Box::new(Counterexample { invariant: invariant.name, ids: invariant.ids, problem, path })
-    }
-
-    /// The actions that lead to a state; nothing shorter does.
-    fn path(&self, mut place: usize) -> Vec<String> {
-        let mut path = Vec::new();
+        let name = |number: usize| self.setting.actions[number].name.clone();
+        let mut path: Vec<String> = last.map(name).into_iter().collect();
         while let Some((from, number)) = self.ways[place] {
-            path.push(self.setting.actions[number].name.clone());
+            path.push(name(number));
             place = from;
         }
         path.reverse();
-        path
+        Box::new(Counterexample { violation, path })
     }
+}
+
+/// Walks at random, so many times so many actions, from the seed on.
+///
+/// # Errors
+/// A violation, with a way to it in which no single action can be left out.
+pub(super) fn wander(
+    setting: &Setting,
+    (walks, length): (u64, usize),
+    invariants: &[Invariant],
+    take: TakeInput,
+) -> Result<Report, Box<Counterexample>> {
+    let began = Instant::now();
+    let first = setting.first(take);
+    let mut report = Report { depth: length, ..Report::default() };
+    let mut known = BTreeSet::new();
+    let mut quiet = Quiet::default();
+    for seed in 1..=walks {
+        let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut path: Vec<&Action> = Vec::new();
+        let mut node = first.clone();
+        for _ in 0..length {
+            // Xorshift: what matters is only that all actions have their turn.
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let action = &setting.actions[(random % setting.actions.len() as u64) as usize];
+            path.push(action);
+            let judged = From::new(&setting.config, &node).take(action, invariants, take);
+            let found = judged.and_then(|judged| {
+                let Some(judged) = judged else { return Ok(None) };
+                report.deadlines = report.deadlines.max(quiet.comes(&judged.node, take)?);
+                Ok(Some(judged))
+            });
+            match found {
+                Ok(Some(judged)) => {
+                    report.transitions += 1;
+                    report.refused += usize::from(!judged.done);
+                    known.insert(judged.node.fingerprint());
+                    node = judged.node;
+                }
+                Ok(None) => {
+                    path.pop();
+                }
+                Err(violation) => return Err(shorter(setting, &first, violation, path, invariants, take)),
+            }
+        }
+    }
+    report.states = known.len();
+    report.time = began.elapsed();
+    Ok(report)
+}
+
+/// The first violation along a way, if there is one.
+fn walk(
+    setting: &Setting,
+    first: &Node,
+    path: &[&Action],
+    invariants: &[Invariant],
+    take: TakeInput,
+) -> Option<Violation> {
+    let mut node = first.clone();
+    for action in path {
+        match From::new(&setting.config, &node).take(action, invariants, take) {
+            Ok(Some(judged)) => node = judged.node,
+            Ok(None) => {}
+            Err(violation) => return Some(violation),
+        }
+        if let Err(violation) = Quiet::default().comes(&node, take) {
+            return Some(violation);
+        }
+    }
+    None
+}
+
+/// Leaves out whatever the same violation does not need.
+fn shorter(
+    setting: &Setting,
+    first: &Node,
+    mut violation: Violation,
+    mut path: Vec<&Action>,
+    invariants: &[Invariant],
+    take: TakeInput,
+) -> Box<Counterexample> {
+    let mut at = 0;
+    while at < path.len() {
+        let mut without = path.clone();
+        without.remove(at);
+        match walk(setting, first, &without, invariants, take).filter(|found| found.name == violation.name) {
+            Some(found) => (violation, path) = (found, without),
+            None => at += 1,
+        }
+    }
+    Box::new(Counterexample { violation, path: path.into_iter().map(|action| action.name.clone()).collect() })
 }

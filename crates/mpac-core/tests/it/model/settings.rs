@@ -206,29 +206,86 @@ fn yielding() -> Vec<Action> {
     ]
 }
 
+/// A subject: who does what, from where on, and how far that is followed.
+struct Theme {
+    name: &'static str,
+    actions: fn() -> Vec<Action>,
+    /// After the people have come.
+    opening: fn() -> Vec<Action>,
+    patient: bool,
+    levels: &'static [ProtocolLevel],
+    little: usize,
+    full: usize,
+}
+
+const TWO: &[ProtocolLevel] = &[ProtocolLevel::V0_1_13, ProtocolLevel::V0_1_15];
+
+const THEMES: [Theme; 5] = [
+    Theme {
+        name: "claiming",
+        actions: claiming,
+        opening: || vec![announce("alice", "a", &["x", "y"])],
+        patient: false,
+        levels: TWO,
+        little: 3,
+        full: 4,
+    },
+    Theme {
+        name: "disputing",
+        actions: disputing,
+        opening: || vec![announce("alice", "a", &["x"]), announce("bob", "b2", &["y"])],
+        patient: true,
+        levels: TWO,
+        little: 3,
+        full: 4,
+    },
+    Theme {
+        name: "coming and going",
+        actions: coming_and_going,
+        opening: || vec![announce("alice", "a", &["x"])],
+        patient: false,
+        levels: &[ProtocolLevel::V0_1_13],
+        little: 3,
+        full: 4,
+    },
+    Theme {
+        name: "writing",
+        actions: writing,
+        opening: || vec![announce("alice", "a", &["x"]), announce("bob", "b", &["x"])],
+        patient: true,
+        levels: TWO,
+        little: 3,
+        full: 4,
+    },
+    Theme {
+        name: "yielding",
+        actions: yielding,
+        opening: Vec::new,
+        patient: false,
+        levels: &ProtocolLevel::ALL,
+        little: 3,
+        full: 4,
+    },
+];
+
 /// Every setting with its depth.
 pub(super) fn all(effort: Effort) -> Vec<(Setting, usize)> {
-    let themes: [(&str, fn() -> Vec<Action>, bool, usize, usize); 5] = [
-        ("claiming", claiming, false, 3, 5),
-        ("disputing", disputing, true, 3, 5),
-        ("coming and going", coming_and_going, false, 3, 5),
-        ("writing", writing, true, 3, 5),
-        ("yielding", yielding, false, 3, 5),
-    ];
     let mut settings = Vec::new();
-    for (name, actions, patient, little, full) in themes {
-        for level in ProtocolLevel::ALL {
+    for theme in &THEMES {
+        for level in theme.levels {
             for (governed, asks_first) in [(false, false), (true, false), (true, true)] {
-                let rules = Rules { level, governed, asks_first };
+                let rules = Rules { level: *level, governed, asks_first };
+                let mut opening = people();
+                opening.extend((theme.opening)());
                 let setting = Setting {
-                    name: format!("{name}, {}", rules.name()),
-                    config: config(rules, patient),
-                    opening: people(),
-                    actions: actions(),
+                    name: format!("{}, {}", theme.name, rules.name()),
+                    config: config(rules, theme.patient),
+                    opening,
+                    actions: (theme.actions)(),
                 };
                 let depth = match effort {
-                    Effort::Little => little,
-                    Effort::Full => full,
+                    Effort::Little => theme.little,
+                    Effort::Full => theme.full,
                     Effort::Depth(depth) => depth,
                 };
                 settings.push((setting, depth));
