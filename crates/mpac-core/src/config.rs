@@ -5,11 +5,14 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use mpac_wire::names::{ComplianceProfile, ExecutionModel, Role, SecurityProfile};
+use mpac_wire::names::{ComplianceProfile, ExecutionModel, PrincipalType, Role, SecurityProfile};
 use mpac_wire::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, RolePolicy};
-use mpac_wire::{Limits, PrincipalId, Seconds, SessionId, StateRef};
+use mpac_wire::{InstanceId, Limits, PrincipalId, Seconds, Sender, SessionId, StateRef};
 
 use crate::error::ConfigError;
+
+/// Bytes of a session id at the most: the coordinator's own ids are made of it.
+pub const MAX_SESSION_ID_BYTES: usize = 200;
 
 /// Which edition of the protocol a session speaks (D-001, D-002).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,6 +136,9 @@ pub struct SessionConfig {
     pub limits: Limits,
     /// The shared files and their references at the start, by normalised path (OCC-02).
     pub workspace: BTreeMap<String, StateRef>,
+    /// How many finished records of each kind are kept in memory: 10,000. Older ones are forgotten unless something
+    /// alive refers to them: their ids count as unknown then, and as new (SES-27).
+    pub retained_records: usize,
 }
 
 impl SessionConfig {
@@ -160,12 +166,16 @@ impl SessionConfig {
             status_heartbeats: true,
             limits: Limits::default(),
             workspace: BTreeMap::new(),
+            retained_records: 10_000,
         }
     }
 
     /// # Errors
     /// What this coordinator does not do yet, and what contradicts itself.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.session_id.as_str().len() > MAX_SESSION_ID_BYTES {
+            return Err(ConfigError::SessionId { bytes: self.session_id.as_str().len() });
+        }
         let unsupported =
             |option, value: &str| Err(ConfigError::Unsupported { option, value: value.to_owned() });
         if self.security_profile != SecurityProfile::Open {
@@ -214,10 +224,20 @@ impl SessionConfig {
     }
 
     /// `service:coordinator-<session_id>` (SES-03).
+    ///
+    /// # Panics
+    /// With a session id of more than [`MAX_SESSION_ID_BYTES`], which [`validate`](Self::validate) refuses.
     pub fn coordinator_id(&self) -> PrincipalId {
         let text = alloc::format!("service:coordinator-{}", self.session_id);
-        // Never empty: the prefix is there.
-        PrincipalId::new(text).unwrap_or_else(|_| unreachable!("the prefix is not empty"))
+        PrincipalId::new(text).unwrap_or_else(|_| unreachable!("neither empty nor, validated, too long"))
+    }
+
+    /// The coordinator as a sender; each epoch is an incarnation of its own, told apart by all (REC-25).
+    pub(crate) fn coordinator(&self, epoch: u64) -> Sender {
+        let principal = self.coordinator_id();
+        let instance = InstanceId::new(alloc::format!("{principal}:epoch-{epoch}"))
+            .unwrap_or_else(|_| unreachable!("neither empty nor, validated, too long"));
+        Sender::new(principal, PrincipalType::Service, instance)
     }
 
     /// Whether the rules of governance apply (D-136).
@@ -298,7 +318,7 @@ impl SessionConfig {
     pub fn grant(
         &self,
         principal: &PrincipalId,
-        principal_type: &mpac_wire::names::PrincipalType,
+        principal_type: &PrincipalType,
         asked: &[Role],
         others_with: impl Fn(&Role) -> u64,
     ) -> Option<Vec<Role>> {
@@ -338,7 +358,6 @@ mod tests {
     use alloc::vec;
 
     use super::*;
-    use mpac_wire::names::PrincipalType;
 
     fn config(policy: &str) -> SessionConfig {
         let mut config = SessionConfig::new(SessionId::new("s").unwrap());

@@ -11,23 +11,20 @@ mod operation;
 mod outbox;
 mod records;
 mod recover;
+mod retention;
 mod session;
+mod snapshot;
 mod state;
 mod view;
 
-use alloc::collections::{BTreeMap, BTreeSet};
-
-use mpac_wire::names::PrincipalType;
+use mpac_wire::Timestamp;
 use mpac_wire::snapshot::Snapshot;
-use mpac_wire::{InstanceId, Sender, Timestamp};
 
 use crate::config::SessionConfig;
-use crate::error::{ConfigError, OutOfOrder};
+use crate::error::{ConfigError, OutOfOrder, RestoreError};
 use crate::ids::IdSource;
-use crate::input::{Command, ConnId, Input, Peer, Record};
-use crate::lamport::LamportClock;
+use crate::input::{ConnId, Input, Peer, Record};
 use crate::output::Step;
-use crate::scope::ScopeIndex;
 use outbox::Outbox;
 use state::Session;
 pub use view::View;
@@ -49,53 +46,38 @@ impl Coordinator {
     /// When the configuration asks for what this coordinator does not do, or contradicts itself.
     pub fn new(config: SessionConfig, ids: IdSource, now: Timestamp) -> Result<Self, ConfigError> {
         config.validate()?;
-        let principal = config.coordinator_id();
-        let epoch = 1; // REC-10
-        // Never empty: the principal is not.
-        let instance = InstanceId::new(alloc::format!("{principal}:epoch-{epoch}"))
-            .unwrap_or_else(|_| unreachable!("a principal id is not empty"));
-        let mut session = Session {
-            coordinator: Sender::new(principal, PrincipalType::Service, instance),
-            epoch,
-            ids,
-            lamport: LamportClock::default(),
-            started_at: now,
-            now,
-            unopened: config.opens_with_hello,
-            vacancy: true,
-            closed: false,
-            members: BTreeMap::new(),
-            connections: BTreeMap::new(),
-            intents: BTreeMap::new(),
-            archived_intents: alloc::vec::Vec::new(),
-            operations: BTreeMap::new(),
-            batches: BTreeMap::new(),
-            conflicts: BTreeMap::new(),
-            deferrals: BTreeMap::new(),
-            backoff: alloc::vec::Vec::new(),
-            claims: BTreeMap::new(),
-            claim_ids: BTreeSet::new(),
-            refused_claimers: BTreeMap::new(),
-            resolutions: BTreeSet::new(),
-            frontier: BTreeMap::new(),
-            refs: config.workspace.clone(),
-            files: config.workspace.keys().cloned().collect(),
-            sequence: 0,
-            rejudge: false,
-            closes_at: None,
-            next_status: None,
-            scopes: ScopeIndex::default(),
-            live: BTreeMap::new(),
-            pending_by_intent: BTreeMap::new(),
-            pending_by_proposer: BTreeMap::new(),
-            disputes_by_intent: BTreeMap::new(),
-            disputes_by_op: BTreeMap::new(),
-            frozen: BTreeSet::new(),
-            deadlines: deadlines::Deadlines::default(),
-            config,
-        };
-        session::lifecycle::watch_age(&mut session);
-        Ok(Self { session, seq: 0 })
+        Ok(Self { session: Session::open(config, ids, 1, now), seq: 0 }) // REC-10
+    }
+
+    /// The session exactly as it was when [`snapshot`](Self::snapshot) wrote it, under the same epoch: for replaying
+    /// the records after it. `config` is the one it was opened with.
+    ///
+    /// # Errors
+    /// When the snapshot contradicts itself, or the configuration cannot be opened.
+    pub fn load(config: SessionConfig, snapshot: &Snapshot) -> Result<Self, RestoreError> {
+        let (session, seq) = snapshot::read(config, snapshot)?;
+        Ok(Self { session, seq })
+    }
+
+    /// Takes a session up from its snapshot, ours or a reference's, after a crash, a restart or a handover (REC-11 to
+    /// REC-21).
+    ///
+    /// Its epoch is the snapshot's + 1, or the one that a handover announced. Participants stay what they were and say
+    /// HELLO again. Times to live went on; liveness begins afresh; waiting for resolutions and the phases of a freeze
+    /// leave out the time between the snapshot and `now` (D-036). Nothing fires and nothing is said before the next
+    /// record, and the Lamport clock stays where it was. `seed` may be the same as before: ids differ by epoch.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load); and when no epoch is left.
+    pub fn restore(
+        config: SessionConfig,
+        snapshot: &Snapshot,
+        seed: u64,
+        now: Timestamp,
+    ) -> Result<Self, RestoreError> {
+        let mut coordinator = Self::load(config, snapshot)?;
+        recover::take_up(&mut coordinator.session, seed, now)?;
+        Ok(coordinator)
     }
 
     /// Numbers an input and gives it its time, which never runs backwards (D-011). Changes nothing.
@@ -118,6 +100,10 @@ impl Coordinator {
         }
         self.seq = record.seq;
         let mut out = Outbox::default();
+        if self.session.retired {
+            self.session.now = record.at;
+            return Ok(Step { outputs: out.0, next_deadline: None }); // not another word (REC-26)
+        }
         dispatch::timers(&mut self.session, &mut out, record.at);
         match &record.input {
             Input::Frame { from, text } => gate::frame(&mut self.session, &mut out, from, text),
@@ -125,14 +111,12 @@ impl Coordinator {
                 gate::unreadable(&mut self.session, &mut out, from, problem)
             }
             Input::Disconnect { conn } => session::connection::lost(&mut self.session, &mut out, *conn),
-            Input::Command(Command::Vacancy(vacancy)) => self.session.vacancy = *vacancy,
-            Input::Command(Command::Close { reason, disposition }) => {
-                session::close::apply(&mut self.session, &mut out, reason, disposition);
-            }
+            Input::Command(command) => dispatch::command(&mut self.session, &mut out, command),
             Input::Timeout => {}
         }
         operation::authorise::settle(&mut self.session, &mut out);
         session::lifecycle::settle(&mut self.session);
+        retention::settle(&mut self.session);
         Ok(Step { outputs: out.0, next_deadline: self.next_deadline() })
     }
 
@@ -157,12 +141,22 @@ impl Coordinator {
 
     /// When the next thing falls due.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        if self.session.closed { None } else { self.session.deadlines.next() }
+        if self.session.closed || self.session.retired { None } else { self.session.deadlines.next() }
     }
 
-    /// The session as it stands, in the stored form (REC-08).
+    /// The session as it stands, in the stored form (REC-08), at the time of the last record.
     pub fn snapshot(&self) -> Snapshot {
-        recover::snapshot(&self.session)
+        self.snapshot_at(self.session.now)
+    }
+
+    /// The same at `now`: the outage that a recovery leaves out begins there. Nothing fires and nothing changes.
+    pub fn snapshot_at(&self, now: Timestamp) -> Snapshot {
+        snapshot::write(&self.session, self.seq, now.max(self.session.now))
+    }
+
+    /// Under which epoch it speaks (REC-10, REC-27).
+    pub fn epoch(&self) -> u64 {
+        self.session.epoch
     }
 
     /// Whether every index equals one made anew from the records: always, or there is a bug. For tests.

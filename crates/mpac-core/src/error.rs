@@ -1,6 +1,7 @@
 //! The caller's own mistakes.
 
-use alloc::string::String;
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
 
 use mpac_wire::Timestamp;
 use thiserror::Error;
@@ -23,9 +24,78 @@ pub enum ConfigError {
     /// The workspace needs content hashes (OCC-17).
     #[error("a session with a workspace uses state_ref_format sha256, not {0:?}")]
     StateRefFormat(String),
+    /// The coordinator's own ids are made of it.
+    #[error("a session id has at most {max} bytes, this one has {bytes}", max = crate::config::MAX_SESSION_ID_BYTES)]
+    SessionId {
+        /// How long it is.
+        bytes: usize,
+    },
     /// A duration that must not be zero.
     #[error("{0} must be more than 0")]
     Zero(&'static str),
+}
+
+/// A snapshot cannot be taken up: the one before it may be (REC-11).
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// The session could not be opened with this configuration either.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A format that this coordinator does not know.
+    #[error("snapshot_version {0} is newer than this coordinator")]
+    Version(u64),
+    /// No epoch is left that no coordinator has had.
+    #[error("coordinator_epoch {0} has no successor")]
+    Epoch(u64),
+    /// Two records of one id.
+    #[error("{kind} {id:?} stands there twice")]
+    Repeated {
+        /// Of what.
+        kind: &'static str,
+        /// Which.
+        id: String,
+    },
+    /// A state that the table does not have.
+    #[error("{kind} {id:?} is in the unknown state {state:?}")]
+    State {
+        /// Of what.
+        kind: &'static str,
+        /// Which.
+        id: String,
+        /// Which state.
+        state: String,
+    },
+    /// A record names another that is not there, or not in the state it needs.
+    #[error("{kind} {id:?} needs {missing:?}, which is not there or not in the right state")]
+    Dangling {
+        /// Of what.
+        kind: &'static str,
+        /// Which.
+        id: String,
+        /// What it names.
+        missing: String,
+    },
+    /// The seed of its ids cannot be read.
+    #[error("id_seed {0:?} is no hexadecimal number")]
+    Seed(String),
+    /// A key that does not name a principal and an incarnation.
+    #[error("{0:?} does not name a participant")]
+    Frontier(String),
+}
+
+impl RestoreError {
+    pub(crate) fn repeated(kind: &'static str, id: impl ToString) -> Self {
+        Self::Repeated { kind, id: id.to_string() }
+    }
+
+    pub(crate) fn state(kind: &'static str, id: impl ToString, state: &str) -> Self {
+        Self::State { kind, id: id.to_string(), state: state.to_owned() }
+    }
+
+    pub(crate) fn dangling(kind: &'static str, id: String, missing: impl ToString) -> Self {
+        Self::Dangling { kind, id, missing: missing.to_string() }
+    }
 }
 
 /// The caller applied a record out of turn.

@@ -24,6 +24,16 @@ impl IdSource {
         Self { seed, epoch, counter: 0 }
     }
 
+    /// One that has come this far.
+    pub(crate) const fn resume(seed: u64, epoch: u64, counter: u64) -> Self {
+        Self { seed, epoch, counter }
+    }
+
+    /// Seed, epoch, and how many ids were made.
+    pub(crate) const fn parts(&self) -> (u64, u64, u64) {
+        (self.seed, self.epoch, self.counter)
+    }
+
     /// The text of a UUID v4 that this source has not given before.
     pub fn next_uuid(&mut self) -> alloc::string::String {
         self.counter += 1;

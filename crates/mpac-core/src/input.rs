@@ -3,8 +3,8 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
-use mpac_wire::names::{CloseDisposition, CloseReason, CredentialType};
-use mpac_wire::{PrincipalId, Timestamp};
+use mpac_wire::names::{CloseDisposition, CloseReason, CoordinatorEvent, CredentialType, PrincipalType};
+use mpac_wire::{InstanceId, PrincipalId, Timestamp};
 
 /// A connection, numbered by the host; numbers are not used again within a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,6 +91,32 @@ pub enum Command {
         reason: CloseReason,
         /// What becomes of active intents (SES-16).
         disposition: CloseDisposition,
+    },
+    /// Tell everybody how the session is, now; a closed session says nothing (REC-02).
+    Status(CoordinatorEvent),
+    /// The host vouches that a connection is that of a participant who joined before the session was taken up from a
+    /// snapshot, so that it may go on without another HELLO.
+    Rebind {
+        /// Which connection.
+        conn: ConnId,
+        /// Whose.
+        principal: PrincipalId,
+        /// Which kind of participant that is.
+        principal_type: PrincipalType,
+        /// In which incarnation.
+        instance: InstanceId,
+    },
+    /// Hand the session over and fall silent (REC-20). The snapshot taken next is the successor's.
+    HandOver {
+        /// Who goes on; the coordinator's own id where only the process changes.
+        successor: PrincipalId,
+        /// Under which epoch; one above the current one if this is not.
+        next_epoch: u64,
+    },
+    /// Another coordinator has the session under this epoch: fall silent if it is later than this one's (REC-26).
+    Fence {
+        /// The other's epoch.
+        epoch: u64,
     },
 }
 

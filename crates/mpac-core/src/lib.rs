@@ -55,7 +55,7 @@ pub mod table;
 
 pub use config::{ProtocolLevel, SessionConfig};
 pub use coordinator::{Coordinator, View};
-pub use error::{ConfigError, OutOfOrder};
+pub use error::{ConfigError, OutOfOrder, RestoreError};
 pub use ids::IdSource;
 pub use input::{Command, ConnId, Identity, Input, Peer, Record};
 pub use output::{HangUpReason, Notice, Output, Recipients, Step};

@@ -91,6 +91,10 @@ pub enum HangUpReason {
     RefusedHellos,
     /// A newer connection of the same participant took its place (D-016).
     Replaced,
+    /// Another coordinator goes on with the session (D-042).
+    HandedOver,
+    /// Another coordinator had the session already (REC-26).
+    Fenced,
 }
 
 impl HangUpReason {
@@ -99,6 +103,7 @@ impl HangUpReason {
         match self {
             Self::MalformedFrames | Self::RefusedHellos => 1008,
             Self::Replaced => 4001,
+            Self::HandedOver | Self::Fenced => 4002,
         }
     }
 
@@ -108,6 +113,8 @@ impl HangUpReason {
             Self::MalformedFrames => "too many malformed frames",
             Self::RefusedHellos => "too many refused HELLOs",
             Self::Replaced => "replaced by a newer connection",
+            Self::HandedOver => "handed over to another coordinator: connect again",
+            Self::Fenced => "another coordinator has this session: connect again",
         }
     }
 }
@@ -140,6 +147,12 @@ pub enum Notice {
         state_ref: StateRef,
         /// Who committed it.
         updated_by: PrincipalId,
+    },
+    /// A participant hears two coordinators of one epoch: the host should look who may speak, and
+    /// [`Fence`](crate::Command::Fence) this one if it is not (REC-25).
+    CoordinatorConflict {
+        /// Who says so.
+        reported_by: PrincipalId,
     },
     /// The session is over; nothing but GOODBYE is accepted any more (SES-14).
     Closed {

@@ -40,6 +40,16 @@ pub enum Refusal {
     /// The server holds as many sessions as it may.
     #[error("session {0:?} cannot be opened: this server holds as many sessions as it may")]
     NoVacancy(SessionId),
+    /// What its sender knows differs from what was recovered.
+    #[error(
+        "{principal} knows of what was lost: conflict {conflict} must be settled before its operations count"
+    )]
+    Diverged {
+        /// Who.
+        principal: PrincipalId,
+        /// Where that is settled.
+        conflict: ConflictId,
+    },
     /// The session is over.
     #[error("the session is closed; only GOODBYE is accepted")]
     SessionClosed,

@@ -4,9 +4,13 @@
 //! load. A snapshot of either reference loads here, ours loads there (REC-19). Unlike messages a snapshot is not
 //! written back as it came: maps are sorted, times have six digits, unset members are null.
 
+mod continuation;
+
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+
+pub use continuation::{ConnectionRecord, CoordinatorState, ForgottenRecord, HandoverRecord};
 
 use crate::id::{
     BatchId, ClaimId, ConflictId, DeferralId, InstanceId, IntentId, MessageId, OpId, PrincipalId,
@@ -86,6 +90,10 @@ object! {
         opt archived_intents: Vec<IntentRecord>,
         /// Batches known.
         opt batches: Vec<BatchRecord>,
+        /// Who goes on with the session, once this coordinator has handed it over (REC-20).
+        opt handover: HandoverRecord,
+        /// What it takes to go on from exactly here.
+        opt coordinator_state: CoordinatorState,
     }
 }
 
@@ -108,6 +116,12 @@ object! {
         null last_ts: ClaimedTime,
         /// Its Lamport value then.
         null last_lamport: Integer,
+        /// When it was heard, by the coordinator's clock.
+        opt heard_at: Timestamp,
+        /// Who, where the key cannot be taken apart.
+        opt principal_id: PrincipalId,
+        /// Which incarnation, likewise.
+        opt sender_instance_id: InstanceId,
     }
 }
 
@@ -142,6 +156,12 @@ object! {
         opt backend_provider: String,
         /// How that is.
         opt backend_provider_status: ProviderStatus,
+        /// Whether everybody was told that it is not well (BHM-06).
+        opt backend_alerted: bool,
+        /// The model it may switch to (D-060).
+        opt approved_model_id: String,
+        /// Its place in the order of joining (GOV-13).
+        opt joined: Integer,
     }
 }
 
@@ -284,6 +304,16 @@ object! {
         opt frozen_at: Timestamp,
         /// Which phase of the freeze.
         opt phase: Integer,
+        /// When the next one begins.
+        opt phase_ends_at: Timestamp,
+        /// The intent whose operations pass meanwhile (FRZ-10).
+        opt favoured_intent_id: IntentId,
+        /// When it has been pending for too long (GOV-14).
+        opt resolution_due_at: Timestamp,
+        /// Everybody in it.
+        opt involved_principals: Vec<PrincipalId>,
+        /// Its place in the order of receipt.
+        opt sequence: Integer,
         /// How it was settled (GOV-10).
         opt resolution: ResolutionRecord,
     }
@@ -340,6 +370,10 @@ object! {
         opt decision: String,
         /// Who approved it.
         null approved_by: PrincipalId,
+        /// The message that made it.
+        opt message_id: MessageId,
+        /// When it is granted by itself (CLM-08).
+        opt granted_at: Timestamp,
     }
 }
 

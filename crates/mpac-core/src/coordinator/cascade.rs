@@ -133,7 +133,7 @@ pub(super) fn next_resolution_id(session: &mut Session) -> ResolutionId {
     // A UUID's text is never empty.
     let id =
         ResolutionId::new(session.ids.next_uuid()).unwrap_or_else(|_| unreachable!("a UUID is not empty"));
-    session.resolutions.insert(id.clone());
+    session.resolutions.insert(id.clone(), session.config.retained_records);
     id
 }
 

@@ -4,7 +4,7 @@ pub(super) mod ack;
 mod dependency;
 pub(super) mod detect;
 pub(super) mod escalate;
-mod found;
+pub(super) mod found;
 pub(super) mod report;
 pub(super) mod resolve;
 

@@ -1,13 +1,15 @@
 //! One `match` from message to rule, and one from deadline to rule.
 
 use mpac_wire::names::ErrorCode;
-use mpac_wire::{Message, Timestamp};
+use mpac_wire::{Message, Sender, Timestamp};
 
 use super::deadlines::Cause;
 use super::gate::{self, Facts};
 use super::outbox::Outbox;
 use super::state::Session;
 use super::{cascade, conflict, governance, intent, operation, session as layer};
+use crate::input::Command;
+use crate::output::Notice;
 use crate::refusal::Refusal;
 
 /// Fires everything due at `now`, in the order of one sweep, and moves the session's time there (D-013).
@@ -43,9 +45,41 @@ fn fire(session: &mut Session, out: &mut Outbox, at: Timestamp, cause: Cause) {
     }
 }
 
+/// What only an administrator or the host may say (SRV-15).
+pub(super) fn command(session: &mut Session, out: &mut Outbox, command: &Command) {
+    match command {
+        Command::Vacancy(vacancy) => session.vacancy = *vacancy,
+        Command::Close { reason, disposition } => layer::close::apply(session, out, reason, disposition),
+        Command::Status(event) => layer::status::tell_all(session, out, event.clone()),
+        Command::Rebind { conn, principal, principal_type, instance } => {
+            let sender = Sender::new(principal.clone(), principal_type.clone(), instance.clone());
+            layer::connection::rebind(session, out, *conn, sender);
+        }
+        Command::HandOver { successor, next_epoch } => {
+            layer::handover::hand_over(session, out, successor.clone(), *next_epoch);
+        }
+        Command::Fence { epoch } => layer::handover::fence(session, out, *epoch),
+    }
+}
+
+const fn is_operation(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::OpPropose(_)
+            | Message::OpCommit(_)
+            | Message::OpBatchCommit(_)
+            | Message::OpReject(_)
+            | Message::OpSupersede(_)
+    )
+}
+
 /// Steps 16 and 17 for everything but HELLO, which the gate hands over itself.
 pub(super) fn message(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>) -> Result<(), Refusal> {
-    match facts.envelope.message()? {
+    let message = facts.envelope.message()?;
+    if is_operation(&message) {
+        layer::divergence::check(session, &facts.envelope.sender.principal_id)?;
+    }
+    match message {
         Message::Heartbeat(payload) => layer::heartbeat::handle(session, out, facts, payload)?,
         Message::Goodbye(payload) => layer::goodbye::handle(session, out, facts, &payload),
         Message::IntentAnnounce(payload) => intent::announce::handle(session, out, facts, payload)?,
@@ -65,6 +99,11 @@ pub(super) fn message(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>
         // A participant that may have missed something gets the session as it stands (LAM-22, D-029).
         Message::ProtocolError(error) if error.error_code == ErrorCode::CausalGap => {
             gate::summarise(session, out, facts.conn);
+        }
+        // Two coordinators speak: the host has to find out which of them may (REC-25, REC-26).
+        Message::ProtocolError(error) if error.error_code == ErrorCode::CoordinatorConflict => {
+            let reported_by = facts.envelope.sender.principal_id.clone();
+            out.notice(Notice::CoordinatorConflict { reported_by });
         }
         // Participants' other errors are for the log (ERR-03).
         Message::ProtocolError(_) => {}

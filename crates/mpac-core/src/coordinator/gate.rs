@@ -9,7 +9,8 @@ use mpac_wire::sideband::{self, Request, SessionSummaryResponse, SidebandType};
 use mpac_wire::{Envelope, Extra, Frame, MessageId, Received, Seconds, Timestamp};
 
 use super::outbox::Outbox;
-use super::session::{hello, liveness};
+use super::records::Frontier;
+use super::session::{divergence, hello, liveness};
 use super::state::Session;
 use super::{View, dispatch};
 use crate::config::{ProtocolLevel, UnknownTypes};
@@ -82,6 +83,10 @@ pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: 
     if envelope.message_type != MessageType::ProtocolError {
         out.refuse(session, conn, &refusal, Some(message_id));
     }
+    if envelope.message_type == MessageType::OpCommit {
+        let sender = &envelope.sender.principal_id;
+        divergence::after_stale_commit(session, out, sender, message_id, &refusal);
+    }
     if envelope.message_type == MessageType::Hello {
         refused_hello(session, out, conn);
     }
@@ -153,7 +158,9 @@ pub(super) fn count_as_received(session: &mut Session, out: &mut Outbox, facts: 
     session.lamport.receive(facts.lamport);
     let sender = &facts.envelope.sender;
     let key = (sender.principal_id.clone(), sender.sender_instance_id.clone());
-    let frontier = session.frontier.entry(key).or_default();
+    let now = session.now;
+    let frontier = session.frontier.entry(key).or_insert(Frontier { ts: None, lamport: None, heard_at: now });
+    frontier.heard_at = now;
     frontier.ts = Some(facts.envelope.ts.at());
     frontier.lamport = facts.lamport.or(frontier.lamport);
     session.seen(&sender.principal_id, &facts.envelope.message_id);

@@ -1,12 +1,12 @@
 //! What a session keeps of each participant, operation, conflict, claim and connection. No rules.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::names::{
-    AckType, Atomicity, ConflictCategory, Decision, HeartbeatStatus, OpKind, Priority, ProviderStatus, Role,
-    Severity,
+    AckType, Atomicity, ConflictCategory, CoordinatorEvent, Decision, HeartbeatStatus, OpKind, Priority,
+    ProviderStatus, Role, Severity,
 };
 use mpac_wire::payload::{Backend, Basis, Outcome};
 use mpac_wire::{
@@ -210,10 +210,12 @@ pub(crate) struct Settled {
 }
 
 /// The last that was heard of one sender instance (SEC-21).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Frontier {
     pub(crate) ts: Option<Timestamp>,
     pub(crate) lamport: Option<u64>,
+    /// When, by our clock.
+    pub(crate) heard_at: Timestamp,
 }
 
 /// A connection: who speaks on it, and how it behaved.
@@ -223,4 +225,24 @@ pub(crate) struct Connection {
     pub(crate) refused_hellos: u32,
     /// When its malformed frames of the last minute came (D-025).
     pub(crate) malformed: VecDeque<Timestamp>,
+}
+
+/// Who goes on with the session (REC-20, REC-21).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Handover {
+    pub(crate) successor: PrincipalId,
+    pub(crate) next_epoch: u64,
+}
+
+/// What is left to do after a session was taken up from a snapshot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Recovery {
+    /// How and when it last was: `recovered` or `assumed`.
+    pub(crate) taken_up: Option<(CoordinatorEvent, Timestamp)>,
+    /// Who has not been told yet (D-038).
+    pub(crate) untold: BTreeSet<PrincipalId>,
+    /// Who was available then and is not back yet (D-039).
+    pub(crate) awaited: BTreeSet<PrincipalId>,
+    /// Whose state has diverged, and in which conflict that is settled (REC-30).
+    pub(crate) diverged: BTreeMap<PrincipalId, ConflictId>,
 }

@@ -1,261 +1,101 @@
-//! From the session to its stored form (REC-08, D-035).
+//! A session is taken up from its snapshot: after a crash, a restart, or by a successor (REC-12 to REC-21, D-036 to
+//! D-042).
 
-use alloc::borrow::ToOwned;
+use mpac_wire::names::{CoordinatorEvent, HeartbeatStatus};
+use mpac_wire::payload::CoordinatorStatus;
+use mpac_wire::{Integer, PrincipalId, Timestamp};
 
-use mpac_wire::names::{ConflictState, IntentState, OperationState};
-use mpac_wire::snapshot::{
-    AckRecord, AntiReplay, BackoffRecord, BatchRecord, ClaimRecord, ConflictRecord, DeferralRecord,
-    FrontierRecord, IntentRecord, OperationRecord, ParticipantRecord, ResolutionRecord, Snapshot,
-};
-use mpac_wire::{BatchId, Integer, Seconds};
+use super::outbox::Outbox;
+use super::session::status::{counted, health};
+use super::state::Session;
+use crate::error::RestoreError;
+use crate::ids::IdSource;
+use crate::output::Recipients;
 
-use super::intent::claim::pending_on;
-use super::records::{Backoff, Batch, Claim, Conflict, Deferral, Member, Operation};
-use super::state::{Intent, Session};
-use crate::scope::Overlap;
-use crate::table::{conflict, intent, operation};
-
-/// The session's version of the format.
-const VERSION: u64 = 2;
-
-/// The stored form: the references' fields, then ours.
-pub(super) fn snapshot(session: &Session) -> Snapshot {
-    let config = &session.config;
-    let level = config.level.as_str().to_owned();
-    let mut snapshot = Snapshot::new(
-        Integer::new(VERSION),
-        config.session_id.clone(),
-        level.clone(),
-        session.now,
-        Integer::new(session.epoch),
-        Integer::new(session.lamport.value()),
-    );
-    snapshot.anti_replay = Some(anti_replay(session));
-    snapshot.participants = Some(session.members.values().map(participant).collect());
-    snapshot.intents = Some(
-        session
-            .intents
-            .values()
-            .map(|intent| {
-                let mut record = intent_record(intent);
-                let claim = pending_on(session, &intent.id).and_then(|id| session.claims.get(&id));
-                record.claimed_by = claim.map(|claim| claim.claimer.clone());
-                record
-            })
-            .collect(),
-    );
-    snapshot.operations = Some(session.operations.values().map(operation_record).collect());
-    snapshot.conflicts = Some(session.conflicts.values().map(conflict_record).collect());
-    snapshot.pending_claims = Some(session.claims.values().map(claim_record).collect());
-    snapshot.session_closed = Some(session.closed);
-    snapshot.governance_policy = Some(config.effective_governance());
-    snapshot.liveness_policy = Some(config.effective_liveness());
-    snapshot.protocol_level = Some(level);
-    snapshot.security_profile = Some(config.security_profile.clone());
-    snapshot.compliance_profile = Some(config.compliance_profile.clone());
-    snapshot.execution_model = Some(config.execution_model.clone());
-    snapshot.state_ref_format = Some(config.state_ref_format.clone());
-    snapshot.session_started_at = Some(session.started_at);
-    snapshot.lifecycle_policy = Some(config.lifecycle.clone());
-    snapshot.role_policy = config.role_policy.clone();
-    snapshot.target_state_refs = Some(session.refs.clone());
-    snapshot.archived_intents = Some(session.archived_intents.iter().map(intent_record).collect());
-    snapshot.backoff = Some(session.backoff.iter().map(backoff_record).collect());
-    snapshot.deferrals = Some(session.deferrals.values().map(deferral_record).collect());
-    snapshot.batches = Some(session.batches.iter().map(|(id, batch)| batch_record(id, batch)).collect());
-    snapshot
-}
-
-fn anti_replay(session: &Session) -> AntiReplay {
-    let frontier = session.frontier.iter().map(|((principal, instance), last)| {
-        let mut record = FrontierRecord::new();
-        record.last_ts = last.ts.map(Into::into);
-        record.last_lamport = last.lamport.map(Integer::new);
-        (alloc::format!("{principal}|{instance}"), record)
-    });
-    let mut anti_replay = AntiReplay::new();
-    anti_replay.replay_window_sec = Some(Seconds::whole(300));
-    anti_replay.recent_message_ids = Some([].into());
-    anti_replay.sender_frontier = Some(frontier.collect());
-    anti_replay
-}
-
-fn participant(member: &Member) -> ParticipantRecord {
-    let mut record = ParticipantRecord::new(member.sender.principal_id.clone());
-    record.principal_type = Some(member.sender.principal_type.clone());
-    record.display_name = Some(member.display_name.clone());
-    record.roles = Some(member.roles.clone());
-    record.capabilities = Some(member.capabilities.clone());
-    record.status = Some(member.status.clone());
-    record.is_available = Some(member.available);
-    record.last_seen = Some(member.last_seen);
-    record.sender_instance_id = Some(member.sender.sender_instance_id.clone());
-    record.departed = Some(member.departed);
-    record.last_message_id = member.last_message.clone();
-    record.backend_model_id = member.backend.as_ref().map(|backend| backend.model_id.clone());
-    record.backend_provider_status = member.backend.as_ref().map(|_| member.provider_status.clone());
-    record.backend_provider = member.backend.as_ref().map(|backend| backend.provider.clone());
-    record
-}
-
-fn intent_record(intent: &Intent) -> IntentRecord {
-    let mut record = IntentRecord::new(intent.id.clone(), intent.owner.clone(), intent.scope.clone());
-    record.objective = Some(intent.objective.clone());
-    record.state = Some(intent_state(intent.state()));
-    record.received_at = Some(intent.received_at);
-    record.ttl_sec = Some(intent.ttl.clone());
-    record.expires_at = Some(intent.expires_at);
-    record.last_message_id = Some(intent.last_message.clone());
-    record.assumptions = Some(intent.assumptions.clone());
-    record.priority = Some(intent.priority.clone());
-    record.parent_intent_id = intent.parent.clone();
-    record.supersedes_intent_id = intent.supersedes.clone();
-    record.suspended_cause = intent.suspended_cause.as_deref().map(ToOwned::to_owned);
-    record.sequence = Some(Integer::new(intent.sequence));
-    record
-}
-
-fn operation_record(op: &Operation) -> OperationRecord {
-    let flag = |on: bool| on.then_some(true);
-    let mut record = OperationRecord::new(op.id.clone(), op.proposer.clone());
-    record.intent_id = Some(op.intent.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default());
-    record.state = Some(operation_state(op.state));
-    record.target = Some(op.target.clone());
-    record.op_kind = Some(op.kind.clone());
-    record.state_ref_before = op.before.clone();
-    record.state_ref_after = op.after.clone();
-    record.batch_id = op.batch.clone();
-    record.authorized_by = op.authorised.as_ref().map(|(by, _)| by.clone());
-    record.authorized_at = op.authorised.as_ref().map(|(_, at)| *at);
-    record.supersedes_op_id = op.supersedes.clone();
-    record.approved_by = op.approved_by.clone();
-    record.created_at = Some(op.created_at);
-    record.change_ref = op.change_ref.clone();
-    record.summary = op.summary.clone();
-    record.uncoordinated = flag(op.uncoordinated);
-    record.out_of_scope = flag(op.out_of_scope);
-    record.contested = flag(op.contested);
-    record.content_missing = flag(op.content_missing);
-    record.sequence = Some(Integer::new(op.sequence));
-    record.grace_until = op.grace_until;
-    record
-}
-
-fn claim_record(claim: &Claim) -> ClaimRecord {
-    let mut record = ClaimRecord::new(
-        claim.id.clone(),
-        claim.original.clone(),
-        claim.owner.clone(),
-        claim.new_intent.clone(),
-        claim.claimer.clone(),
-        claim.scope.clone(),
-    );
-    record.objective = Some(claim.objective.clone());
-    record.justification = claim.justification.clone();
-    record.submitted_at = Some(claim.submitted_at);
-    record.decision = Some("pending".to_owned());
-    record
-}
-
-fn deferral_record(deferral: &Deferral) -> DeferralRecord {
-    let mut record = DeferralRecord::new(
-        deferral.id.clone(),
-        deferral.principal.clone(),
-        deferral.scope.clone(),
-        deferral.expires_at,
-    );
-    record.reason = Some(deferral.reason.clone());
-    record.observed_intent_ids = Some(deferral.observed_intents.clone());
-    record.observed_principals = Some(deferral.observed_principals.clone());
-    record.category = Some(deferral.category.clone());
-    record.received_at = Some(deferral.received_at);
-    record
-}
-
-fn backoff_record(backoff: &Backoff) -> BackoffRecord {
-    BackoffRecord::new(
-        backoff.principal.clone(),
-        backoff.scope.clone(),
-        Integer::new(backoff.rejections.into()),
-        backoff.not_before,
-    )
-}
-
-fn batch_record(id: &BatchId, batch: &Batch) -> BatchRecord {
-    let mut record =
-        BatchRecord::new(id.clone(), batch.atomicity.clone(), batch.principal.clone(), batch.ops.clone());
-    record.intent_id = batch.intent.clone();
-    record
-}
-
-fn conflict_record(conflict: &Conflict) -> ConflictRecord {
-    let mut record = ConflictRecord::new(conflict.id.clone());
-    record.category = Some(conflict.category.clone());
-    record.severity = Some(conflict.severity.clone());
-    record.principal_a = conflict.a.as_ref().map(|(principal, _)| principal.clone());
-    record.principal_b = conflict.b.as_ref().map(|(principal, _)| principal.clone());
-    record.intent_a = conflict.a.as_ref().and_then(|(_, intent)| intent.clone());
-    record.intent_b = conflict.b.as_ref().and_then(|(_, intent)| intent.clone());
-    record.state = Some(conflict_state(conflict.state));
-    record.related_intents = Some(conflict.intents.clone());
-    record.related_ops = Some(conflict.ops.clone());
-    record.created_at = Some(conflict.created_at);
-    record.escalated_to = conflict.escalated.as_ref().map(|(target, _)| target.clone());
-    record.escalated_at = conflict.escalated.as_ref().map(|(_, at)| *at);
-    record.resolution_id = conflict.resolution.as_ref().map(|settled| settled.id.clone());
-    record.resolved_by = conflict.resolution.as_ref().map(|settled| settled.by.clone());
-    record.scope_frozen = Some(conflict.freeze.is_some() && !conflict.state.is_terminal());
-    record.frozen_at = conflict.freeze.as_ref().map(|freeze| freeze.at);
-    record.phase = conflict.freeze.as_ref().map(|freeze| Integer::new(freeze.phase.into()));
-    record.basis = Some(conflict.basis.clone());
-    record.based_on_watermark = Some(conflict.based_on.clone());
-    record.description = Some(conflict.description.clone());
-    record.overlap = match &conflict.part {
-        Some(Overlap::Shared(names)) => Some(names.clone()),
-        Some(Overlap::Assumed) => Some([].into()),
-        None => None,
+/// Goes on under the next epoch. Nothing fires and nothing is said here: what fell due meanwhile fires with the next
+/// input, and everybody is told on their return.
+pub(super) fn take_up(session: &mut Session, seed: u64, now: Timestamp) -> Result<(), RestoreError> {
+    let captured_at = session.now;
+    let (epoch, how) = match session.handover.take() {
+        Some(handover) => (handover.next_epoch, CoordinatorEvent::Assumed), // REC-21
+        None => {
+            let next = later(session.epoch).ok_or(RestoreError::Epoch(session.epoch))?;
+            (next, CoordinatorEvent::Recovered)
+        }
     };
-    record.report_message_id = conflict.report.clone();
-    let acks = conflict.acks.iter();
-    record.acks = Some(acks.map(|(who, what, at)| AckRecord::new(who.clone(), what.clone(), *at)).collect());
-    record.resolution = conflict.resolution.as_ref().map(|settled| {
-        let mut resolution = ResolutionRecord::new(settled.decision.clone(), settled.at);
-        resolution.outcome = settled.outcome.clone();
-        resolution.rationale = Some(settled.rationale.clone());
-        resolution
-    });
-    record
+    session.epoch = epoch;
+    session.coordinator = session.config.coordinator(epoch);
+    session.ids = IdSource::at_epoch(seed, epoch);
+    session.now = now.max(captured_at);
+    session.retired = false;
+    forget_connections(session);
+    restart_liveness(session);
+    exclude_outage(session, captured_at);
+    session.recovery.taken_up = Some((how, session.now));
+    session.recovery.untold = session.members.keys().cloned().collect();
+    let available = session.members.iter().filter(|(_, member)| member.available);
+    session.recovery.awaited = available.map(|(id, _)| id.clone()).collect();
+    // The host's word on its files counts: they may have been changed meanwhile (OCC-02).
+    session.refs.extend(session.config.workspace.clone());
+    session.files.extend(session.config.workspace.keys().cloned());
+    *session = session.rebuilt_indexes();
+    Ok(())
 }
 
-pub(super) fn intent_state(state: intent::State) -> IntentState {
-    match state {
-        intent::State::Active => IntentState::Active,
-        intent::State::Suspended => IntentState::Suspended,
-        intent::State::Expired => IntentState::Expired,
-        intent::State::Withdrawn => IntentState::Withdrawn,
-        intent::State::Superseded => IntentState::Superseded,
-        intent::State::Transferred => IntentState::Transferred,
+/// The epoch after this one, as long as the wire can carry it.
+pub(super) fn later(epoch: u64) -> Option<u64> {
+    let next = Integer::new(epoch.saturating_add(1)).get();
+    (next > epoch).then_some(next)
+}
+
+/// Sockets are gone; who said HELLO stays a participant.
+fn forget_connections(session: &mut Session) {
+    session.connections.clear();
+    session.next_status = None;
+    session.members.values_mut().for_each(|member| member.conn = None);
+}
+
+/// A full timeout for everybody who was there: nobody is to blame for the outage (D-036).
+fn restart_liveness(session: &mut Session) {
+    let now = session.now;
+    for member in session.members.values_mut() {
+        if member.available && member.status != HeartbeatStatus::Offline {
+            member.last_seen = now;
+        }
     }
 }
 
-fn operation_state(state: operation::State) -> OperationState {
-    match state {
-        operation::State::Proposed => OperationState::Proposed,
-        operation::State::Committed => OperationState::Committed,
-        operation::State::Rejected => OperationState::Rejected,
-        operation::State::Abandoned => OperationState::Abandoned,
-        operation::State::Frozen => OperationState::Frozen,
-        operation::State::Superseded => OperationState::Superseded,
+/// Waiting for a resolution and the phases of a freeze do not count the outage; times to live do (D-036, FRZ-19).
+fn exclude_outage(session: &mut Session, captured_at: Timestamp) {
+    let outage = session.now.since(captured_at);
+    for conflict in session.conflicts.values_mut() {
+        conflict.timeout_at = conflict.timeout_at.map(|at| at.after(&outage));
+        if let Some(freeze) = &mut conflict.freeze {
+            freeze.phase_ends = freeze.phase_ends.map(|at| at.after(&outage));
+        }
     }
 }
 
-pub(super) fn conflict_state(state: conflict::State) -> ConflictState {
-    match state {
-        conflict::State::Open => ConflictState::Open,
-        conflict::State::Acked => ConflictState::Acked,
-        conflict::State::Escalated => ConflictState::Escalated,
-        conflict::State::Resolved => ConflictState::Resolved,
-        conflict::State::Closed => ConflictState::Closed,
-        conflict::State::Dismissed => ConflictState::Dismissed,
+/// Tells somebody, once, that the session was taken up: right after its first SESSION_INFO (REC-15, D-038).
+pub(super) fn tell(session: &mut Session, out: &mut Outbox, principal: &PrincipalId) {
+    session.recovery.awaited.remove(principal);
+    if !session.recovery.untold.remove(principal) {
+        return;
     }
+    let Some((how, _)) = session.recovery.taken_up.clone() else { return };
+    let coordinator = session.coordinator.principal_id.clone();
+    let mut status = CoordinatorStatus::new(how, coordinator, health(session));
+    counted(session, &mut status);
+    out.send(session, Recipients::Only([principal.clone()].into()), status);
+}
+
+/// Whether some who were there before may still be on their way back (D-039).
+pub(super) fn is_under_way(session: &Session) -> bool {
+    let Some((_, at)) = &session.recovery.taken_up else { return false };
+    !session.recovery.awaited.is_empty() && session.now.since(*at) <= session.config.unavailability_timeout()
+}
+
+/// Somebody came back on a connection: it is not waited for any more.
+pub(super) fn came_back(session: &mut Session, principal: &PrincipalId) {
+    session.recovery.awaited.remove(principal);
 }

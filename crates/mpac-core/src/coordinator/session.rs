@@ -3,7 +3,9 @@
 pub(super) mod backend;
 pub(super) mod close;
 pub(super) mod connection;
+pub(super) mod divergence;
 pub(super) mod goodbye;
+pub(super) mod handover;
 pub(super) mod heartbeat;
 pub(super) mod hello;
 pub(super) mod lifecycle;

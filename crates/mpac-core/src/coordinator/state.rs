@@ -1,9 +1,10 @@
 //! The whole state of a session as one value, and the only way its records change state. No rules.
 
 pub(super) mod essence;
+mod indexes;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -15,8 +16,10 @@ use mpac_wire::{
 
 use super::deadlines::{Cause, Deadlines};
 use super::records::{
-    Backoff, Batch, Claim, Conflict, Connection, Deferral, Freeze, Frontier, Member, NewIntent, Operation,
+    Backoff, Batch, Claim, Conflict, Connection, Deferral, Freeze, Frontier, Handover, Member, NewIntent,
+    Operation, Recovery,
 };
+use super::retention::{Finished, Forgotten, Recent};
 use crate::config::SessionConfig;
 use crate::ids::IdSource;
 use crate::input::ConnId;
@@ -46,6 +49,27 @@ pub(crate) struct Intent {
 }
 
 impl Intent {
+    /// What was announced, in a state that a table or a snapshot gives.
+    pub(crate) fn begin(new: NewIntent, state: intent::State, at: Timestamp, sequence: u64) -> Self {
+        Self {
+            expires_at: at.after(&new.ttl),
+            received_at: at,
+            state,
+            id: new.id,
+            owner: new.owner,
+            objective: new.objective,
+            scope: new.scope,
+            ttl: new.ttl,
+            last_message: new.message,
+            assumptions: new.assumptions,
+            priority: new.priority,
+            parent: new.parent,
+            supersedes: new.supersedes,
+            suspended_cause: None,
+            sequence,
+        }
+    }
+
     pub(crate) fn state(&self) -> intent::State {
         self.state
     }
@@ -74,7 +98,7 @@ pub(crate) struct Session {
     pub(crate) connections: BTreeMap<ConnId, Connection>,
     pub(crate) intents: BTreeMap<IntentId, Intent>,
     /// Finished records whose id was used again (D-024).
-    pub(crate) archived_intents: Vec<Intent>,
+    pub(crate) archived_intents: VecDeque<Intent>,
     pub(crate) operations: BTreeMap<OpId, Operation>,
     pub(crate) batches: BTreeMap<BatchId, Batch>,
     pub(crate) conflicts: BTreeMap<ConflictId, Conflict>,
@@ -83,10 +107,10 @@ pub(crate) struct Session {
     pub(crate) backoff: Vec<Backoff>,
     /// Claims that nobody has decided on yet.
     pub(crate) claims: BTreeMap<ClaimId, Claim>,
-    pub(crate) claim_ids: BTreeSet<ClaimId>,
+    pub(crate) claim_ids: Recent<ClaimId>,
     /// Whose claim was refused lately, and until when that matters (D-131).
     pub(crate) refused_claimers: BTreeMap<PrincipalId, Timestamp>,
-    pub(crate) resolutions: BTreeSet<ResolutionId>,
+    pub(crate) resolutions: Recent<ResolutionId>,
     pub(crate) frontier: BTreeMap<(PrincipalId, InstanceId), Frontier>,
     /// Current reference by normalised target (OCC-02).
     pub(crate) refs: BTreeMap<String, StateRef>,
@@ -100,6 +124,14 @@ pub(crate) struct Session {
     pub(crate) closes_at: Option<Timestamp>,
     /// When the next COORDINATOR_STATUS heartbeat is due, while somebody listens.
     pub(crate) next_status: Option<Timestamp>,
+    /// Who goes on with it, once it is handed over (REC-20).
+    pub(crate) handover: Option<Handover>,
+    /// A later coordinator has it: nothing is said any more (REC-26).
+    pub(crate) retired: bool,
+    /// What is left to do after it was taken up from a snapshot.
+    pub(crate) recovery: Recovery,
+    /// What it does not remember one by one any more.
+    pub(crate) forgotten: Forgotten,
     /// Derived: see [`Session::rebuilt_indexes`].
     pub(crate) scopes: ScopeIndex,
     /// Derived: live intents by owner.
@@ -114,6 +146,8 @@ pub(crate) struct Session {
     pub(crate) frozen: BTreeSet<ConflictId>,
     /// Derived: what falls due.
     pub(crate) deadlines: Deadlines,
+    /// Derived: what may be forgotten.
+    pub(crate) finished: Finished,
 }
 
 /// Adds to one set of a map of sets.
@@ -132,6 +166,57 @@ pub(crate) fn take<K: Ord + Clone, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, k
 }
 
 impl Session {
+    /// A session in which nothing has happened.
+    pub(crate) fn open(config: SessionConfig, ids: IdSource, epoch: u64, now: Timestamp) -> Self {
+        let mut session = Self {
+            coordinator: config.coordinator(epoch),
+            epoch,
+            ids,
+            lamport: LamportClock::default(),
+            started_at: now,
+            now,
+            unopened: config.opens_with_hello,
+            vacancy: true,
+            closed: false,
+            members: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            intents: BTreeMap::new(),
+            archived_intents: VecDeque::new(),
+            operations: BTreeMap::new(),
+            batches: BTreeMap::new(),
+            conflicts: BTreeMap::new(),
+            deferrals: BTreeMap::new(),
+            backoff: Vec::new(),
+            claims: BTreeMap::new(),
+            claim_ids: Recent::default(),
+            refused_claimers: BTreeMap::new(),
+            resolutions: Recent::default(),
+            frontier: BTreeMap::new(),
+            refs: config.workspace.clone(),
+            files: config.workspace.keys().cloned().collect(),
+            sequence: 0,
+            rejudge: false,
+            closes_at: None,
+            next_status: None,
+            handover: None,
+            retired: false,
+            recovery: Recovery::default(),
+            forgotten: Forgotten::default(),
+            scopes: ScopeIndex::default(),
+            live: BTreeMap::new(),
+            pending_by_intent: BTreeMap::new(),
+            pending_by_proposer: BTreeMap::new(),
+            disputes_by_intent: BTreeMap::new(),
+            disputes_by_op: BTreeMap::new(),
+            frozen: BTreeSet::new(),
+            deadlines: Deadlines::default(),
+            finished: Finished::default(),
+            config,
+        };
+        super::session::lifecycle::watch_age(&mut session);
+        session
+    }
+
     /// The session begins now, and its age counts from here (D-031, SES-12).
     pub(crate) fn restart_clock(&mut self) {
         self.deadlines.remove_all(&Cause::SessionTtl);
@@ -155,26 +240,8 @@ impl Session {
         self.rejudge = true;
         let state = intent::next(None, intent::Event::Announced)?;
         let sequence = self.next_sequence();
-        if let Some(finished) = self.intents.remove(&new.id) {
-            self.archived_intents.push(finished);
-        }
-        let record = Intent {
-            expires_at: self.now.after(&new.ttl),
-            received_at: self.now,
-            state,
-            id: new.id,
-            owner: new.owner,
-            objective: new.objective,
-            scope: new.scope,
-            ttl: new.ttl,
-            last_message: new.message,
-            assumptions: new.assumptions,
-            priority: new.priority,
-            parent: new.parent,
-            supersedes: new.supersedes,
-            suspended_cause: None,
-            sequence,
-        };
+        self.take_finished_intent(&new.id);
+        let record = Intent::begin(new, state, self.now, sequence);
         self.index_intent(&record);
         self.intents.insert(record.id.clone(), record);
         Some(())
@@ -191,6 +258,7 @@ impl Session {
             self.scopes.remove(id, &record.scope);
             take(&mut self.live, &record.owner, id);
             self.deadlines.remove(record.expires_at, &Cause::IntentTtl(record.sequence, record.id));
+            self.review_intent(id);
         }
         Some(state)
     }
@@ -223,7 +291,12 @@ impl Session {
         record.sequence = self.next_sequence();
         record.created_at = self.now;
         self.index_operation(&record);
-        self.operations.insert(record.id.clone(), record);
+        let (id, intent) = (record.id.clone(), record.intent.clone());
+        self.operations.insert(id.clone(), record);
+        self.review_operation(&id);
+        if let Some(intent) = intent {
+            self.review_intent(&intent);
+        }
     }
 
     /// Moves an operation along its table. `None` where the table has no such row.
@@ -239,6 +312,11 @@ impl Session {
             take(&mut self.pending_by_proposer, &record.proposer, id);
             if let Some(until) = record.grace_until.take() {
                 self.deadlines.remove(until, &Cause::Grace(record.sequence, id.clone()));
+            }
+            let intent = record.intent.clone();
+            self.review_operation(id);
+            if let Some(intent) = intent {
+                self.review_intent(&intent);
             }
         }
         Some(state)
@@ -257,7 +335,9 @@ impl Session {
         self.rejudge = true;
         record.sequence = self.next_sequence();
         self.index_conflict(&record);
-        self.conflicts.insert(record.id.clone(), record);
+        let id = record.id.clone();
+        self.conflicts.insert(id.clone(), record);
+        self.review_conflict(&id);
     }
 
     /// Moves a conflict along its table. `None` where the table has no such row.
@@ -274,12 +354,14 @@ impl Session {
                 take(&mut self.disputes_by_op, op, id);
             }
             self.frozen.remove(id);
+            self.recovery.diverged.retain(|_, conflict| conflict != id); // REC-30
             let waiting =
                 [record.timeout_at.take(), record.freeze.as_mut().and_then(|it| it.phase_ends.take())];
             for at in waiting.into_iter().flatten() {
                 self.deadlines.remove(at, &Cause::Unresolved(record.sequence, id.clone()));
                 self.deadlines.remove(at, &Cause::FreezePhase(record.sequence, id.clone()));
             }
+            self.review_conflict(id);
         }
         Some(state)
     }
@@ -287,7 +369,7 @@ impl Session {
     /// Registers a claim.
     pub(crate) fn register_claim(&mut self, record: Claim) {
         self.index_claim(&record);
-        self.claim_ids.insert(record.id.clone());
+        self.claim_ids.insert(record.id.clone(), self.config.retained_records);
         self.claims.insert(record.id.clone(), record);
     }
 
@@ -298,12 +380,6 @@ impl Session {
             self.deadlines.remove(at, &Cause::ClaimGrace(id.clone()));
         }
         Some(record)
-    }
-
-    fn index_claim(&mut self, record: &Claim) {
-        if let Some(at) = record.granted_at {
-            self.deadlines.insert(at, Cause::ClaimGrace(record.id.clone()));
-        }
     }
 
     /// Registers a deferral, in place of one with the same id.
@@ -351,14 +427,17 @@ impl Session {
 
     /// Adds an operation to a conflict that is not over (CON-21).
     pub(crate) fn attach(&mut self, conflict: &ConflictId, op: &OpId, proposer: &PrincipalId) {
+        let limit = self.config.retained_records;
         if let Some(record) = self.conflicts.get_mut(conflict)
-            && !record.ops.contains(op)
+            && record.ops.len() < limit // the first committers count, and the list is not for ever
+            && !self.disputes_by_op.get(op).is_some_and(|known| known.contains(conflict))
         {
             record.ops.push(op.clone());
             if let Err(at) = record.principals.binary_search(proposer) {
                 record.principals.insert(at, proposer.clone());
             }
             put(&mut self.disputes_by_op, op.clone(), conflict.clone());
+            self.review_operation(op);
         }
     }
 
@@ -384,75 +463,6 @@ impl Session {
                 self.deadlines.remove(at, &cause);
             }
         }
-    }
-
-    fn index_intent(&mut self, record: &Intent) {
-        if record.is_live() {
-            self.scopes.insert(&record.id, &record.scope);
-            put(&mut self.live, record.owner.clone(), record.id.clone());
-            self.deadlines.insert(record.expires_at, Cause::IntentTtl(record.sequence, record.id.clone()));
-        }
-    }
-
-    fn index_operation(&mut self, record: &Operation) {
-        if record.state.is_pending() {
-            if let Some(intent) = &record.intent {
-                put(&mut self.pending_by_intent, intent.clone(), record.id.clone());
-            }
-            put(&mut self.pending_by_proposer, record.proposer.clone(), record.id.clone());
-            if let Some(until) = record.grace_until {
-                self.deadlines.insert(until, Cause::Grace(record.sequence, record.id.clone()));
-            }
-        }
-    }
-
-    fn index_conflict(&mut self, record: &Conflict) {
-        if !record.state.is_terminal() {
-            for intent in &record.intents {
-                put(&mut self.disputes_by_intent, intent.clone(), record.id.clone());
-            }
-            for op in &record.ops {
-                put(&mut self.disputes_by_op, op.clone(), record.id.clone());
-            }
-            if let Some(at) = record.timeout_at {
-                self.deadlines.insert(at, Cause::Unresolved(record.sequence, record.id.clone()));
-            }
-            if let Some(freeze) = &record.freeze {
-                self.frozen.insert(record.id.clone());
-                if let Some(at) = freeze.phase_ends {
-                    self.deadlines.insert(at, Cause::FreezePhase(record.sequence, record.id.clone()));
-                }
-            }
-        }
-    }
-
-    /// This session with every derived part made anew from the records: equal to itself, or there is a bug.
-    pub(crate) fn rebuilt_indexes(&self) -> Self {
-        let mut fresh = self.clone();
-        fresh.scopes = ScopeIndex::default();
-        fresh.live.clear();
-        fresh.pending_by_intent.clear();
-        fresh.pending_by_proposer.clear();
-        fresh.disputes_by_intent.clear();
-        fresh.disputes_by_op.clear();
-        fresh.frozen.clear();
-        fresh.deadlines = Deadlines::default();
-        self.intents.values().for_each(|record| fresh.index_intent(record));
-        self.operations.values().for_each(|record| fresh.index_operation(record));
-        self.conflicts.values().for_each(|record| fresh.index_conflict(record));
-        for record in self.deferrals.values() {
-            fresh.deadlines.insert(record.expires_at, Cause::DeferralTtl(record.id.clone()));
-        }
-        self.claims.values().for_each(|record| fresh.index_claim(record));
-        self.members.keys().for_each(|principal| fresh.watch_silence(principal));
-        if let Some(at) = self.closes_at {
-            fresh.deadlines.insert(at, Cause::AutoClose);
-        }
-        super::session::lifecycle::watch_age(&mut fresh);
-        if let Some(at) = self.next_status {
-            fresh.deadlines.insert(at, Cause::Status);
-        }
-        fresh
     }
 }
 

@@ -6,7 +6,7 @@ use mpac_wire::sideband::{SessionSummary, SummaryConflict, SummaryIntent, Summar
 use mpac_wire::{ConflictId, Integer, IntentId, OpId, PrincipalId, StateRef, Timestamp};
 
 use super::intent::claim::pending_on;
-use super::recover::{conflict_state, intent_state};
+use super::snapshot::names::{conflict_state, intent_state};
 use super::state::Session;
 use crate::table::{conflict, intent, operation};
 

@@ -77,6 +77,7 @@ impl Refusal {
             Self::ClaimTaken(_) => C::ClaimConflict,
             Self::UnknownType(_) => C::UnknownMessageType,
             Self::AlreadyResolved(_) => C::ResolutionConflict,
+            Self::Diverged { .. } => C::StateDivergence,
             Self::DuplicateCommit(_) | Self::StaleStateRef { .. } => C::StaleStateRef,
         }
     }
@@ -90,6 +91,7 @@ impl Refusal {
             Self::VersionMismatch(_) => "ENV-05",
             Self::ForeignSession { .. } => "ENV-13",
             Self::NoVacancy(_) => "SES-02",
+            Self::Diverged { .. } => "REC-30",
             Self::SessionClosed => "SES-14",
             Self::CoordinatorId(_) => "SEC-05",
             Self::NotAdmitted => "SES-24",

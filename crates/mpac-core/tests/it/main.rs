@@ -20,6 +20,8 @@ mod operations;
 mod participant;
 mod precommit;
 mod props;
+mod recovery;
+mod retention;
 mod roles;
 mod tables;
 mod world;

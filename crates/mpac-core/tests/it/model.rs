@@ -107,5 +107,7 @@ fn along_random_ways_everything_holds() {
         Effort::Full => 12,
         Effort::Depth(depth) => 40 * depth as u64,
     };
-    each(settings::all(Effort::Little), |setting, _| wander(setting, (walks, 60), &invariants::ALL, faithful));
+    each(settings::all(Effort::Little), |setting, _| {
+        wander(setting, (walks, 60), &invariants::ALL, faithful)
+    });
 }

@@ -9,6 +9,7 @@ use mpac_core::{
 };
 use mpac_wire::names::{CloseDisposition, CloseReason, OpKind, PrincipalType, Role};
 use mpac_wire::payload::{FileChange, OpCommit};
+use mpac_wire::snapshot::Snapshot;
 use mpac_wire::{
     ClaimedTime, ConflictId, Envelope, InstanceId, IntentId, Message, MessageId, OpId, PrincipalId, Received,
     Scope, Sender, SessionId, StateRef, Timestamp,
@@ -48,6 +49,9 @@ impl Delivery {
 }
 
 pub(crate) struct World {
+    pub(crate) config: SessionConfig,
+    /// Whether indexes and the stored form are compared after every step.
+    pub(crate) checked: bool,
     pub(crate) coordinator: Coordinator,
     pub(crate) now: Timestamp,
     pub(crate) people: BTreeMap<String, (ConnId, Participant)>,
@@ -99,6 +103,12 @@ pub(crate) fn commit_payload(
     commit
 }
 
+/// A coordinator that was written down and read again.
+pub(crate) fn reloaded(coordinator: &Coordinator, config: &SessionConfig) -> Coordinator {
+    let text = serde_json::to_string(&coordinator.snapshot()).unwrap();
+    Coordinator::load(config.clone(), &serde_json::from_str(&text).unwrap()).unwrap()
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         Self::with(config())
@@ -107,7 +117,9 @@ impl World {
     pub(crate) fn with(config: SessionConfig) -> Self {
         let now = Timestamp::parse(START).unwrap();
         Self {
-            coordinator: Coordinator::new(config, IdSource::new(7), now).unwrap(),
+            coordinator: Coordinator::new(config.clone(), IdSource::new(7), now).unwrap(),
+            config,
+            checked: true,
             now,
             people: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -199,8 +211,29 @@ impl World {
         let step = self.coordinator.apply(&record).unwrap();
         self.log.push(record);
         self.steps.push(step.clone());
-        assert!(self.coordinator.indexes_are_sound());
+        if self.checked {
+            assert!(self.coordinator.indexes_are_sound());
+            assert_eq!(reloaded(&self.coordinator, &self.config), self.coordinator); // REC-29, D-037
+        }
         self.carry_out(step)
+    }
+
+    /// The coordinator's process dies and another one takes the session up from the snapshot, `seconds` later. Nobody
+    /// is connected any more.
+    pub(crate) fn restart(&mut self, seconds: f64) {
+        let snapshot = self.coordinator.snapshot_at(self.now);
+        self.now = Timestamp::from_micros(self.now.micros() + (seconds * 1e6) as i64);
+        self.restore(&snapshot);
+    }
+
+    /// Another coordinator takes this snapshot up, now.
+    pub(crate) fn restore(&mut self, snapshot: &Snapshot) {
+        self.coordinator = Coordinator::restore(self.config.clone(), snapshot, 7, self.now).unwrap();
+        self.bound.clear();
+        for (name, (conn, _)) in &mut self.people {
+            *conn = ConnId(self.connections.len() as u64 + 1);
+            self.connections.insert(*conn, name.clone());
+        }
     }
 
     pub(crate) fn close(&mut self) -> Vec<Delivery> {

@@ -33,6 +33,11 @@ impl Events {
         self.line(&format!("session closed: {}", shown(reason)));
     }
 
+    /// A participant hears a second coordinator (REC-25).
+    pub(super) fn other_coordinator(&self, reported_by: &PrincipalId) {
+        self.line(&format!("{} reports a second coordinator of this session", shown(reported_by.as_str())));
+    }
+
     /// A participant's message that was accepted.
     pub(super) fn relayed(&self, message_type: &MessageType, text: &Arc<str>) {
         // A relay is not parsed again for a log that nobody keeps.

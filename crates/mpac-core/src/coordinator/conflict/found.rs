@@ -68,6 +68,39 @@ impl Found {
 pub(super) fn report(session: &mut Session, out: &mut Outbox, found: Found) {
     // A UUID's text is never empty.
     let id = ConflictId::new(session.ids.next_uuid()).unwrap_or_else(|_| unreachable!("a UUID is not empty"));
+    let to = audience(session, &found.principals);
+    report_to(session, out, id, found, to);
+}
+
+/// What a participant knows and the recovered coordinator does not: settled by those who govern, whoever else hears of
+/// conflicts (REC-30). Nothing that could end by itself is related.
+pub(in super::super) fn divergence(
+    session: &mut Session,
+    out: &mut Outbox,
+    id: ConflictId,
+    principal: &PrincipalId,
+    description: String,
+) {
+    let governing = session.members.iter().filter(|(_, member)| member.governs()).map(|(id, _)| id.clone());
+    let to = Recipients::Only(sorted(governing.chain([principal.clone()])));
+    let found = Found {
+        category: ConflictCategory::ConcurrentWrite,
+        severity: Severity::High,
+        kind: BasisKind::Rule,
+        rule: "state.divergence.v1",
+        description,
+        principals: [principal.clone()].into(),
+        intents: Vec::new(),
+        ops: Vec::new(),
+        a: Some((principal.clone(), None)),
+        b: None,
+        part: None,
+        dependency: None,
+    };
+    report_to(session, out, id, found, to);
+}
+
+fn report_to(session: &mut Session, out: &mut Outbox, id: ConflictId, found: Found, to: Recipients) {
     let mut basis = Basis::new();
     basis.kind = Some(found.kind);
     basis.rule_id = Some(found.rule.to_owned());
@@ -83,7 +116,6 @@ pub(super) fn report(session: &mut Session, out: &mut Outbox, found: Found) {
     (message.principal_b, message.intent_b) = (principal(&found.b), intent(&found.b));
     message.involved_principals = Some(found.principals.clone());
     message.dependency_detail = found.dependency;
-    let to = audience(session, &found.principals);
     let message_id = out.send(session, to, message.clone());
     open(session, message, message_id, found.principals, found.part);
 }

@@ -96,7 +96,7 @@ fn decide(
     };
     unused(session, resolution)?;
     let completed = completed(session, facts, resolution)?;
-    session.resolutions.insert(completed.id);
+    session.resolutions.insert(completed.id, session.config.retained_records);
     cascade::relay(out, facts, Recipients::All, completed.text.into());
     match subject {
         Subject::Claim(claim) => claims::decided(session, out, by, claim, approved),
@@ -235,7 +235,7 @@ fn settle(
     if session.move_conflict(id, on) == Some(State::Resolved) {
         session.move_conflict(id, Event::Archived);
     }
-    session.resolutions.insert(completed.id.clone());
+    session.resolutions.insert(completed.id.clone(), session.config.retained_records);
     let at = session.now;
     if let Some(record) = session.conflicts.get_mut(id) {
         record.resolution = Some(Settled {

@@ -13,10 +13,15 @@ use crate::table::conflict::{Event, State};
 
 /// From now on the conflict may stay pending for the configured time and no longer; 0 disables.
 pub(in super::super) fn arm(session: &mut Session, id: &ConflictId) {
+    let until = pending_until(session, session.now);
+    session.watch_conflict(id, until);
+}
+
+/// Until when a conflict may be pending that is since `since`; strictly more than the limit (D-012).
+pub(in super::super) fn pending_until(session: &Session, since: Timestamp) -> Option<Timestamp> {
     let limit = session.config.resolution_timeout();
-    // Strictly more than the limit (D-012).
-    let at = Timestamp::from_micros(session.now.after(&limit).micros().saturating_add(1));
-    session.watch_conflict(id, (!limit.is_zero()).then_some(at));
+    let at = Timestamp::from_micros(since.after(&limit).micros().saturating_add(1));
+    (!limit.is_zero()).then_some(at)
 }
 
 /// It has been pending for too long: the first time an arbiter is asked, if there is one.

@@ -43,13 +43,18 @@ pub(in super::super) fn handle(
         justification: claim.justification,
         message: facts.envelope.message_id.clone(),
         submitted_at: session.now,
-        granted_at: (!is_governed(session)).then(|| session.now.after(&session.config.claim_grace())),
+        granted_at: granted_by_itself(session, session.now),
     });
     show(session, out, facts, &id);
     if !fits {
         end(session, out, &id, ClaimDecision::Rejected, "scope_not_contained");
     }
     Ok(())
+}
+
+/// When a claim made at `at` is granted without anybody's word; in governance sessions never (CLM-07, CLM-08).
+pub(in super::super) fn granted_by_itself(session: &Session, at: Timestamp) -> Option<Timestamp> {
+    (!is_governed(session)).then(|| at.after(&session.config.claim_grace()))
 }
 
 /// Unknown, used ids, not theirs to claim, wrong state, in this order.

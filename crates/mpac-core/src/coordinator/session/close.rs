@@ -56,29 +56,35 @@ pub(in super::super) fn apply(
 /// The session in numbers (`spec/wire.md` §9).
 fn summary(session: &Session) -> Summary {
     let all_intents = || session.intents.values().chain(&session.archived_intents);
-    let intents =
-        |states: &[intents::State]| count(all_intents().filter(|record| states.contains(&record.state())));
-    let ops =
-        |state: operation::State| count(session.operations.values().filter(|record| record.state == state));
+    let past = &session.forgotten;
+    let intents = |states: &[intents::State]| {
+        let forgotten = states.iter().filter_map(|state| past.intents.get(state)).sum();
+        count(all_intents().filter(|record| states.contains(&record.state())), forgotten)
+    };
+    let ops = |state: operation::State| {
+        let forgotten = past.operations.get(&state).copied().unwrap_or(0);
+        count(session.operations.values().filter(|record| record.state == state), forgotten)
+    };
     let resolved =
-        |state: conflict::State| matches!(state, conflict::State::Resolved | conflict::State::Closed);
+        |state: &conflict::State| matches!(state, conflict::State::Resolved | conflict::State::Closed);
+    let resolved_before = past.conflicts.iter().filter(|(state, _)| resolved(state)).map(|(_, n)| n).sum();
     let whole_seconds = session.now.since(session.started_at).micros() / 1_000_000;
     Summary::new(
-        count(all_intents()),
+        count(all_intents(), past.intents.values().sum()),
         intents(&[intents::State::Superseded, intents::State::Transferred]),
         intents(&[intents::State::Expired]),
         intents(&[intents::State::Withdrawn]),
-        count(session.operations.values()),
+        count(session.operations.values(), past.operations.values().sum()),
         ops(operation::State::Committed),
         ops(operation::State::Rejected),
         ops(operation::State::Abandoned),
-        count(session.conflicts.values()),
-        count(session.conflicts.values().filter(|record| resolved(record.state))),
-        count(session.members.values()),
+        count(session.conflicts.values(), past.conflicts.values().sum()),
+        count(session.conflicts.values().filter(|record| resolved(&record.state)), resolved_before),
+        count(session.members.values(), past.participants),
         Integer::new(u64::try_from(whole_seconds).unwrap_or(0)),
     )
 }
 
-fn count<T>(records: impl Iterator<Item = T>) -> Integer {
-    Integer::new(records.count() as u64)
+fn count<T>(records: impl Iterator<Item = T>, forgotten: u64) -> Integer {
+    Integer::new(records.count() as u64 + forgotten)
 }

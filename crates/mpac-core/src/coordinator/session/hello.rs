@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::names::{HeartbeatStatus, ProviderStatus, Role, WatermarkKind};
-use mpac_wire::payload::{Hello, SessionInfo};
+use mpac_wire::payload::{Backend, Hello, SessionInfo};
 use mpac_wire::{Integer, PrincipalId};
 
 use super::super::gate::{Facts, count_as_received};
@@ -13,7 +13,8 @@ use super::super::governance::freeze;
 use super::super::outbox::Outbox;
 use super::super::records::Member;
 use super::super::state::Session;
-use super::{connection, liveness};
+use super::super::{recover, retention};
+use super::{connection, divergence, liveness};
 use crate::input::ConnId;
 use crate::output::{HangUpReason, Notice, Recipients};
 use crate::refusal::Refusal;
@@ -67,7 +68,7 @@ fn plan(session: &Session, facts: &Facts<'_>, hello: &Hello) -> Result<Join, Ref
 }
 
 fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hello, join: Join) {
-    let sender = facts.envelope.sender.clone();
+    let sender = &facts.envelope.sender;
     let principal = sender.principal_id.clone();
     if let Some(old) = join.displaced {
         connection::unbind(session, out, old);
@@ -75,15 +76,18 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
     }
     let joined = match session.members.get(&principal) {
         Some(member) => member.joined,
-        None => session.members.len() as u64,
+        None => {
+            retention::make_room_for_a_member(session);
+            session.members.len() as u64 + session.forgotten.participants
+        }
     };
     let before = session.members.remove(&principal);
     let member = Member {
-        sender,
+        sender: connection::plain(sender),
         display_name: hello.display_name,
         roles: join.granted,
         capabilities: hello.capabilities,
-        backend: hello.backend,
+        backend: hello.backend.map(|backend| Backend::new(backend.model_id, backend.provider)),
         provider_status: ProviderStatus::Unknown,
         alerted: false,
         approved_model: None,
@@ -105,6 +109,9 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
     // SESSION_INFO comes before anything else that goes to the joiner (HEL-02).
     let info = session_info(session, &principal, &join.asked);
     out.answer(session, Recipients::Conn(facts.conn), info, Some(&facts.envelope.message_id));
+    recover::tell(session, out, &principal);
+    let message_id = &facts.envelope.message_id;
+    divergence::after_hello(session, out, &principal, message_id, hello.extensions.as_ref());
     liveness::restore_intents(session, out, &principal);
     if session.members.get(&principal).is_some_and(|member| member.roles.contains(&Role::Arbiter)) {
         freeze::arbiter_came(session, out, &principal);

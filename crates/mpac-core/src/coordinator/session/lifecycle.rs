@@ -53,7 +53,7 @@ pub(in super::super) fn settle(session: &mut Session) {
 fn is_done(session: &Session) -> bool {
     let at_work =
         |status: &HeartbeatStatus| matches!(status, HeartbeatStatus::Working | HeartbeatStatus::Blocked);
-    !session.intents.is_empty()
+    (!session.intents.is_empty() || !session.forgotten.intents.is_empty())
         && session.live.is_empty()
         && session.pending_by_proposer.is_empty()
         && session.disputes_by_intent.is_empty()

@@ -6,6 +6,7 @@ use mpac_wire::{Integer, Timestamp};
 
 use super::super::deadlines::Cause;
 use super::super::outbox::Outbox;
+use super::super::recover;
 use super::super::state::Session;
 use crate::output::Recipients;
 
@@ -35,16 +36,25 @@ pub(in super::super) fn heartbeat(session: &mut Session, out: &mut Outbox, due: 
     let now = session.now;
     let late = now.since(due) > session.config.status_interval();
     set(session, if late { now } else { due });
-    let active = session.members.values().filter(|member| member.available).count() as u64;
-    let open = open_conflicts(session);
-    let mut status = CoordinatorStatus::new(
-        CoordinatorEvent::Heartbeat,
-        session.coordinator.principal_id.clone(),
-        health(session),
-    );
-    status.active_participants = Some(Integer::new(active));
-    status.open_conflicts = Some(Integer::new(open));
+    tell_all(session, out, CoordinatorEvent::Heartbeat);
+}
+
+/// Tells everybody how the session is, now (REC-02).
+pub(in super::super) fn tell_all(session: &mut Session, out: &mut Outbox, event: CoordinatorEvent) {
+    if session.closed {
+        return;
+    }
+    let coordinator = session.coordinator.principal_id.clone();
+    let mut status = CoordinatorStatus::new(event, coordinator, health(session));
+    counted(session, &mut status);
     out.send(session, Recipients::All, status);
+}
+
+/// Adds the counters that go with most events.
+pub(in super::super) fn counted(session: &Session, status: &mut CoordinatorStatus) {
+    let active = session.members.values().filter(|member| member.available).count() as u64;
+    status.active_participants = Some(Integer::new(active));
+    status.open_conflicts = Some(Integer::new(open_conflicts(session)));
 }
 
 /// Conflicts that are not over.
@@ -54,5 +64,11 @@ fn open_conflicts(session: &Session) -> u64 {
 
 /// How the session is (D-039).
 pub(in super::super) fn health(session: &Session) -> SessionHealth {
-    if open_conflicts(session) > 0 { SessionHealth::Degraded } else { SessionHealth::Healthy }
+    if recover::is_under_way(session) {
+        SessionHealth::Recovering
+    } else if open_conflicts(session) > 0 {
+        SessionHealth::Degraded
+    } else {
+        SessionHealth::Healthy
+    }
 }

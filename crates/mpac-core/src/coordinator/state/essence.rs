@@ -7,14 +7,16 @@
 //!
 //! Every record is taken apart field by field, so that a new field does not compile before it has found its side.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
 use mpac_wire::{Scope, Timestamp};
 
-use super::super::records::{Backoff, Batch, Claim, Conflict, Connection, Deferral, Freeze, Member, Operation};
+use super::super::records::{
+    Backoff, Batch, Claim, Conflict, Connection, Deferral, Freeze, Handover, Member, Operation, Recovery,
+};
 use super::{Intent, Session};
 use crate::table::intent::State;
 
@@ -45,6 +47,9 @@ pub(in super::super) fn essence(session: &Session) -> String {
         intents,
         operations,
         conflicts,
+        handover,
+        retired,
+        recovery,
         // The same as long as the session runs under this coordinator.
         config,
         coordinator: _,
@@ -58,6 +63,9 @@ pub(in super::super) fn essence(session: &Session) -> String {
         // Told at the close; its age is in what falls due.
         started_at,
         archived_intents: _,
+        // Only counted, and not before there are more records than the configuration keeps.
+        forgotten: _,
+        finished: _,
         // Decides only who else hears of a claim.
         refused_claimers: _,
         // Settled before a record is done.
@@ -77,13 +85,16 @@ pub(in super::super) fn essence(session: &Session) -> String {
     if config.lifecycle.session_ttl_sec.as_ref().is_some_and(|limit| !limit.is_zero()) {
         say!(text, "age {}", now.micros() - started_at.micros());
     }
+    write_succession(&mut text, *now, handover.as_ref(), *retired, recovery);
     write_members(&mut text, *now, members.values());
     write_connections(&mut text, connections.values());
     let live = intents.values().filter(|it| it.is_live());
     write_in_order(&mut text, live.map(|it| (it.sequence, it)), |text, it| write_intent(text, session, it));
     intents.values().filter(|it| !it.is_live()).for_each(|it| write_intent(&mut text, session, it));
     let standing = operations.values().filter(|it| !it.state.is_terminal());
-    write_in_order(&mut text, standing.map(|it| (it.sequence, it)), |text, it| write_operation(text, *now, it));
+    write_in_order(&mut text, standing.map(|it| (it.sequence, it)), |text, it| {
+        write_operation(text, *now, it)
+    });
     for op in operations.values().filter(|it| it.state.is_terminal()) {
         // Its id is taken; a conflict may still be about its target.
         let target = session.disputes_by_op.contains_key(&op.id).then_some(&op.target);
@@ -100,9 +111,27 @@ pub(in super::super) fn essence(session: &Session) -> String {
     if config.enforce_intent_backoff {
         backoff.iter().for_each(|it| write_backoff(&mut text, *now, it));
     }
-    say!(text, "taken {claim_ids:?}");
+    let taken: BTreeSet<_> = claim_ids.iter().collect();
+    say!(text, "taken {taken:?}");
     say!(text, "refs {refs:?} {files:?}");
     text
+}
+
+fn write_succession(
+    text: &mut String,
+    now: Timestamp,
+    handover: Option<&Handover>,
+    retired: bool,
+    recovery: &Recovery,
+) {
+    let Recovery { taken_up, untold, awaited, diverged } = recovery;
+    if let Some(Handover { successor, next_epoch }) = handover {
+        say!(text, "handed over to {successor} under {next_epoch}");
+    }
+    // How long ago that was matters while somebody is awaited.
+    let since = |at: &Timestamp| (!awaited.is_empty()).then(|| now.micros() - at.micros());
+    let taken_up = taken_up.as_ref().map(|(how, at)| (how, since(at)));
+    say!(text, "retired {retired}, taken up {taken_up:?} {untold:?} {awaited:?} {diverged:?}");
 }
 
 /// Microseconds until then; what is past is now.
@@ -294,7 +323,8 @@ fn write_deferral(text: &mut String, now: Timestamp, deferral: &Deferral) {
         expires_at,
     } = deferral;
     let expires = left(now, Some(*expires_at));
-    let _ = write!(text, "deferral {id} {principal} {observed_intents:?} {observed_principals:?} {expires:?}");
+    let _ =
+        write!(text, "deferral {id} {principal} {observed_intents:?} {observed_principals:?} {expires:?}");
     write_scope(text, scope);
     text.push('\n');
 }

@@ -15,8 +15,8 @@ pub(super) fn members(moment: &Moment<'_>) -> Verdict {
         match to {
             Recipients::All => {}
             Recipients::Conn(conn) => {
-                let known = moment.connections().contains(conn)
-                    || moment.sent.is_some_and(|sent| sent.conn == *conn);
+                let known =
+                    moment.connections().contains(conn) || moment.sent.is_some_and(|sent| sent.conn == *conn);
                 if !known {
                     return Err(format!("{conn:?} is nobody's"));
                 }

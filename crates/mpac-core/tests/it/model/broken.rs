@@ -21,6 +21,7 @@ fn found(name: &str, invariants: &[Invariant], take: TakeInput) -> Box<Counterex
 #[test]
 fn a_wrong_invariant_is_refuted_by_the_shortest_way() {
     let never = Invariant {
+        of_states: false,
         name: "nothing is ever handed over",
         ids: &["CLM-09"],
         check: |moment| {

@@ -118,14 +118,14 @@ impl Explorer<'_> {
         let from = From::new(&setting.config, node);
         let mut done = 0;
         for (number, action) in setting.actions.iter().enumerate() {
-            let judged = from.take(action, self.invariants, self.take);
+            let judged = from.take(action, self.invariants, self.take, &self.known);
             let Some(judged) = judged.map_err(|it| self.counterexample(it, place, Some(number)))? else {
                 continue;
             };
             self.report.transitions += 1;
             self.report.refused += usize::from(!judged.done);
             done += usize::from(judged.done);
-            if !self.known.insert(judged.node.fingerprint()) {
+            if !self.known.insert(judged.fingerprint) {
                 continue;
             }
             let quiet = self.quiet.comes(&judged.node, self.take);
@@ -186,7 +186,7 @@ pub(super) fn wander(
             random ^= random << 17;
             let action = &setting.actions[(random % setting.actions.len() as u64) as usize];
             path.push(action);
-            let judged = From::new(&setting.config, &node).take(action, invariants, take);
+            let judged = From::new(&setting.config, &node).take(action, invariants, take, &known);
             let found = judged.and_then(|judged| {
                 let Some(judged) = judged else { return Ok(None) };
                 report.deadlines = report.deadlines.max(quiet.comes(&judged.node, take)?);
@@ -196,7 +196,7 @@ pub(super) fn wander(
                 Ok(Some(judged)) => {
                     report.transitions += 1;
                     report.refused += usize::from(!judged.done);
-                    known.insert(judged.node.fingerprint());
+                    known.insert(judged.fingerprint);
                     node = judged.node;
                 }
                 Ok(None) => {
@@ -221,7 +221,7 @@ fn walk(
 ) -> Option<Violation> {
     let mut node = first.clone();
     for action in path {
-        match From::new(&setting.config, &node).take(action, invariants, take) {
+        match From::new(&setting.config, &node).take(action, invariants, take, &BTreeSet::new()) {
             Ok(Some(judged)) => node = judged.node,
             Ok(None) => {}
             Err(violation) => return Some(violation),

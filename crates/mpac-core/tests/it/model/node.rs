@@ -88,8 +88,7 @@ impl Node {
                     node.connections += 1;
                     ConnId(node.connections)
                 });
-                let payload =
-                    format!(r#"{{"display_name":"n","roles":["{role}"],"capabilities":[]}}"#);
+                let payload = format!(r#"{{"display_name":"n","roles":["{role}"],"capabilities":[]}}"#);
                 node.message(action.who, conn, "HELLO", &payload)
             }
             What::Say { kind, payload } => {
@@ -112,13 +111,7 @@ impl Node {
     }
 
     /// A frame whose Lamport value is above all others.
-    fn message(
-        &self,
-        who: &str,
-        conn: ConnId,
-        kind: &'static str,
-        payload: &str,
-    ) -> (Input, Option<Sent>) {
+    fn message(&self, who: &str, conn: ConnId, kind: &'static str, payload: &str) -> (Input, Option<Sent>) {
         let lamport = self.coordinator.view().lamport() + 1;
         let id = format!("m{lamport}");
         let text = format!(

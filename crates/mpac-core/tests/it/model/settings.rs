@@ -227,7 +227,7 @@ const THEMES: [Theme; 5] = [
         opening: || vec![announce("alice", "a", &["x", "y"])],
         patient: false,
         levels: TWO,
-        little: 3,
+        little: 2,
         full: 4,
     },
     Theme {
@@ -236,7 +236,7 @@ const THEMES: [Theme; 5] = [
         opening: || vec![announce("alice", "a", &["x"]), announce("bob", "b2", &["y"])],
         patient: true,
         levels: TWO,
-        little: 3,
+        little: 2,
         full: 4,
     },
     Theme {
@@ -245,7 +245,7 @@ const THEMES: [Theme; 5] = [
         opening: || vec![announce("alice", "a", &["x"])],
         patient: false,
         levels: &[ProtocolLevel::V0_1_13],
-        little: 3,
+        little: 2,
         full: 4,
     },
     Theme {
@@ -254,8 +254,8 @@ const THEMES: [Theme; 5] = [
         opening: || vec![announce("alice", "a", &["x"]), announce("bob", "b", &["x"])],
         patient: true,
         levels: TWO,
-        little: 3,
-        full: 4,
+        little: 2,
+        full: 3,
     },
     Theme {
         name: "yielding",
@@ -263,8 +263,8 @@ const THEMES: [Theme; 5] = [
         opening: Vec::new,
         patient: false,
         levels: &ProtocolLevel::ALL,
-        little: 3,
-        full: 4,
+        little: 2,
+        full: 3,
     },
 ];
 

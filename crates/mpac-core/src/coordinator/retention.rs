@@ -1,0 +1,185 @@
+//! What a session may forget: finished records that nothing alive refers to, the oldest first, beyond as many as the
+//! configuration keeps (SES-27). Whoever asks about a forgotten one is told that it is not known; the log has it.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use mpac_wire::{ConflictId, InstanceId, IntentId, OpId, PrincipalId};
+
+use super::records::Frontier;
+use super::state::Session;
+use crate::table::{conflict, intent, operation};
+
+/// How many were forgotten, by the state they ended in: the session's summary still counts them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Forgotten {
+    pub(crate) intents: BTreeMap<intent::State, u64>,
+    pub(crate) operations: BTreeMap<operation::State, u64>,
+    pub(crate) conflicts: BTreeMap<conflict::State, u64>,
+    pub(crate) participants: u64,
+}
+
+/// Derived: the records that may be forgotten, in the order of receipt.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Finished {
+    intents: BTreeSet<(u64, IntentId)>,
+    operations: BTreeSet<(u64, OpId)>,
+    conflicts: BTreeSet<(u64, ConflictId)>,
+}
+
+/// The last ids of a kind, in the order they came.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Recent<T> {
+    order: VecDeque<T>,
+    known: BTreeSet<T>,
+}
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self { order: VecDeque::new(), known: BTreeSet::new() }
+    }
+}
+
+impl<T: Ord + Clone> Recent<T> {
+    /// Remembers one more, and no more than `limit`.
+    pub(crate) fn insert(&mut self, id: T, limit: usize) {
+        if self.known.insert(id.clone()) {
+            self.order.push_back(id);
+        }
+        while self.order.len() > limit.max(1) {
+            if let Some(oldest) = self.order.pop_front() {
+                self.known.remove(&oldest);
+            }
+        }
+    }
+
+    pub(crate) fn contains(&self, id: &T) -> bool {
+        self.known.contains(id)
+    }
+
+    /// Oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.order.iter()
+    }
+}
+
+impl<T: Ord + Clone> FromIterator<T> for Recent<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(ids: I) -> Self {
+        let mut recent = Self::default();
+        ids.into_iter().for_each(|id| recent.insert(id, usize::MAX));
+        recent
+    }
+}
+
+/// Adds to a set or takes from it.
+fn set<T: Ord>(finished: &mut BTreeSet<(u64, T)>, entry: (u64, T), member: bool) {
+    if member {
+        finished.insert(entry);
+    } else {
+        finished.remove(&entry);
+    }
+}
+
+impl Session {
+    /// Notes whether an intent may be forgotten: it is over, none of its operations waits, no open conflict is about it.
+    pub(crate) fn review_intent(&mut self, id: &IntentId) {
+        let Some(record) = self.intents.get(id) else { return };
+        let over = !record.is_live()
+            && !self.pending_by_intent.contains_key(id)
+            && !self.disputes_by_intent.contains_key(id);
+        set(&mut self.finished.intents, (record.sequence, id.clone()), over);
+    }
+
+    /// The same for an operation, committed ones included: it does not wait, and no open conflict is about it.
+    pub(crate) fn review_operation(&mut self, id: &OpId) {
+        let Some(record) = self.operations.get(id) else { return };
+        let over = !record.state.is_pending() && !self.disputes_by_op.contains_key(id);
+        set(&mut self.finished.operations, (record.sequence, id.clone()), over);
+    }
+
+    /// The same for a conflict, and for what it was about.
+    pub(crate) fn review_conflict(&mut self, id: &ConflictId) {
+        let Some(record) = self.conflicts.get(id) else { return };
+        set(&mut self.finished.conflicts, (record.sequence, id.clone()), record.state.is_terminal());
+        let (intents, ops) = (record.intents.clone(), record.ops.clone());
+        intents.iter().for_each(|intent| self.review_intent(intent));
+        ops.iter().for_each(|op| self.review_operation(op));
+    }
+
+    /// Takes away the record of an intent whose id is used again (D-024).
+    pub(crate) fn take_finished_intent(&mut self, id: &IntentId) {
+        let Some(record) = self.intents.remove(id) else { return };
+        self.finished.intents.remove(&(record.sequence, id.clone()));
+        self.archived_intents.push_back(record);
+        while self.archived_intents.len() > self.config.retained_records {
+            if let Some(oldest) = self.archived_intents.pop_front() {
+                *self.forgotten.intents.entry(oldest.state()).or_default() += 1;
+            }
+        }
+    }
+}
+
+/// Forgets what is beyond the limit. Run after every record, so that it costs what that record finished.
+pub(super) fn settle(session: &mut Session) {
+    let limit = session.config.retained_records;
+    while session.finished.intents.len() > limit {
+        let Some((_, id)) = session.finished.intents.pop_first() else { break };
+        if let Some(record) = session.intents.remove(&id) {
+            *session.forgotten.intents.entry(record.state()).or_default() += 1;
+        }
+    }
+    while session.finished.operations.len() > limit {
+        let Some((_, id)) = session.finished.operations.pop_first() else { break };
+        let Some(record) = session.operations.remove(&id) else { continue };
+        *session.forgotten.operations.entry(record.state).or_default() += 1;
+        let Some(batch) = record.batch else { continue };
+        let left = session.batches.get(&batch).map(|batch| batch.ops.iter());
+        if left.is_some_and(|mut ops| !ops.any(|op| session.operations.contains_key(op))) {
+            session.batches.remove(&batch);
+        }
+    }
+    while session.finished.conflicts.len() > limit {
+        let Some((_, id)) = session.finished.conflicts.pop_first() else { break };
+        if let Some(record) = session.conflicts.remove(&id) {
+            *session.forgotten.conflicts.entry(record.state).or_default() += 1;
+        }
+    }
+}
+
+/// Makes room for somebody new: people who left and left nothing behind are forgotten, those not seen for longest
+/// first, a quarter of the limit at a time.
+pub(super) fn make_room_for_a_member(session: &mut Session) {
+    let limit = session.config.retained_records;
+    if session.members.len() >= limit {
+        let busy = |id: &PrincipalId| {
+            session.live.contains_key(id)
+                || session.pending_by_proposer.contains_key(id)
+                || session.recovery.diverged.contains_key(id)
+        };
+        let gone = session.members.iter().filter(|(id, member)| {
+            member.conn.is_none() && (member.departed || !member.available) && !busy(id)
+        });
+        let mut gone: Vec<_> = gone.map(|(id, member)| (member.last_seen, id.clone())).collect();
+        gone.sort();
+        gone.truncate((limit / 4).max(1));
+        for (_, id) in gone {
+            session.members.remove(&id);
+            session.recovery.untold.remove(&id);
+            session.recovery.awaited.remove(&id);
+            session.forgotten.participants += 1;
+        }
+    }
+    let of_nobody_here = |(principal, instance): &(PrincipalId, InstanceId)| {
+        let member = session.members.get(principal);
+        member.is_none_or(|member| member.conn.is_none() || member.sender.sender_instance_id != *instance)
+    };
+    if session.frontier.len() >= limit {
+        let old = session.frontier.iter().filter(|(key, _)| of_nobody_here(key));
+        let mut old: Vec<_> = old.map(|(key, Frontier { heard_at, .. })| (*heard_at, key.clone())).collect();
+        old.sort();
+        old.truncate((limit / 4).max(1));
+        for (_, key) in old {
+            session.frontier.remove(&key);
+        }
+    }
+}

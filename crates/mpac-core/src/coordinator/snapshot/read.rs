@@ -1,0 +1,180 @@
+//! From the stored form to the session it was.
+//!
+//! What the references leave out has a default; what contradicts itself is refused (REC-11). Nothing is shifted here:
+//! that time has passed since is for [`recover`](super::super::recover) to say.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use mpac_wire::names::CoordinatorEvent;
+use mpac_wire::snapshot::{AntiReplay, CoordinatorState, FrontierRecord, Snapshot};
+use mpac_wire::{InstanceId, PrincipalId, StateRef, Timestamp};
+
+use super::super::records::{Connection, Frontier, Handover};
+use super::super::retention::Forgotten;
+use super::super::state::Session;
+use super::names::{conflict_state, intent_state, named, operation_state};
+use super::records;
+use crate::config::SessionConfig;
+use crate::error::RestoreError;
+use crate::ids::IdSource;
+use crate::input::ConnId;
+use crate::lamport::LamportClock;
+use crate::scope::normalize;
+use crate::table::{conflict, intent, operation};
+
+/// The newest version of the format that is understood.
+const NEWEST: u64 = 2;
+
+/// The session as it was written, and the number of its last input.
+pub(in super::super) fn read(
+    config: SessionConfig,
+    snapshot: &Snapshot,
+) -> Result<(Session, u64), RestoreError> {
+    config.validate()?;
+    let version = snapshot.snapshot_version.get();
+    if version > NEWEST {
+        return Err(RestoreError::Version(version));
+    }
+    let captured_at = snapshot.captured_at;
+    let started_at = snapshot.session_started_at.unwrap_or_else(|| earliest(snapshot));
+    let mut session = Session::open(config, IdSource::new(0), snapshot.coordinator_epoch.get(), captured_at);
+    session.started_at = started_at;
+    session.unopened = false;
+    session.lamport = LamportClock::at(snapshot.lamport_clock.get());
+    session.closed = snapshot.session_closed.unwrap_or(false);
+    if let Some(anti_replay) = &snapshot.anti_replay {
+        read_frontier(&mut session, anti_replay)?;
+    }
+    records::read(&mut session, snapshot)?;
+    match &snapshot.target_state_refs {
+        Some(refs) => session.refs.extend(refs.clone()),
+        None => session.refs = committed(&session),
+    }
+    session.handover = snapshot.handover.as_ref().map(|record| Handover {
+        successor: record.successor_coordinator_id.clone(),
+        next_epoch: record.next_coordinator_epoch.get(),
+    });
+    let state = snapshot.coordinator_state.as_ref();
+    let seq = match state {
+        Some(state) => continuation(&mut session, state)?,
+        None => 0,
+    };
+    // Deadlines, indexes: all of it follows from the records.
+    session.rejudge = false;
+    Ok((session.rebuilt_indexes(), seq))
+}
+
+/// The references do not keep current references: those that the last commits left, and the files' own (OCC-02).
+fn committed(session: &Session) -> BTreeMap<String, StateRef> {
+    let mut by_receipt: Vec<_> =
+        session.operations.values().filter(|op| op.state == operation::State::Committed).collect();
+    by_receipt.sort_by_key(|op| op.sequence);
+    let refs = by_receipt.into_iter().filter_map(|op| Some((normalize(&op.target), op.after.clone()?)));
+    refs.chain(session.config.workspace.clone()).collect()
+}
+
+/// A reference does not say when the session began: not later than anything in it.
+fn earliest(snapshot: &Snapshot) -> Timestamp {
+    let intents = snapshot.intents.iter().flatten().filter_map(|record| record.received_at);
+    let operations = snapshot.operations.iter().flatten().filter_map(|record| record.created_at);
+    intents.chain(operations).min().unwrap_or(snapshot.captured_at).min(snapshot.captured_at)
+}
+
+fn read_frontier(session: &mut Session, anti_replay: &AntiReplay) -> Result<(), RestoreError> {
+    for (key, record) in anti_replay.sender_frontier.iter().flatten() {
+        let frontier = Frontier {
+            ts: record.last_ts.as_ref().map(|ts| ts.at()),
+            lamport: record.last_lamport.as_ref().map(mpac_wire::Integer::get),
+            heard_at: record.heard_at.unwrap_or(session.now),
+        };
+        session.frontier.insert(incarnation(key, record)?, frontier);
+    }
+    Ok(())
+}
+
+/// `principal|instance`, or what the record itself says where that is ambiguous.
+fn incarnation(key: &str, record: &FrontierRecord) -> Result<(PrincipalId, InstanceId), RestoreError> {
+    if let (Some(principal), Some(instance)) = (&record.principal_id, &record.sender_instance_id) {
+        return Ok((principal.clone(), instance.clone()));
+    }
+    let bad = || RestoreError::Frontier(key.to_owned());
+    let (principal, instance) = key.split_once('|').ok_or_else(bad)?;
+    let principal = PrincipalId::new(principal).map_err(|_| bad())?;
+    let instance = InstanceId::new(instance).map_err(|_| bad())?;
+    Ok((principal, instance))
+}
+
+/// What only we write.
+fn continuation(session: &mut Session, state: &CoordinatorState) -> Result<u64, RestoreError> {
+    let seed = u64::from_str_radix(&state.id_seed, 16);
+    let seed = seed.map_err(|_| RestoreError::Seed(state.id_seed.clone()))?;
+    session.ids = IdSource::resume(seed, state.id_epoch.get(), state.id_counter.get());
+    session.sequence = session.sequence.max(state.sequence.get());
+    session.unopened = state.unopened.unwrap_or(false);
+    session.vacancy = !state.no_vacancy.unwrap_or(false);
+    session.retired = state.retired.unwrap_or(false);
+    session.closes_at = state.closes_at;
+    session.next_status = state.next_status_at;
+    session.files.extend(state.workspace_files.iter().flatten().cloned());
+    session.claim_ids = state.claim_ids.iter().flatten().cloned().collect();
+    session.resolutions = state.resolution_ids.iter().flatten().cloned().collect();
+    for (principal, until) in state.refused_claimers.iter().flatten() {
+        session.refused_claimers.insert(principal_id(principal)?, *until);
+    }
+    session.forgotten = forgotten(state)?;
+    for record in state.connections.iter().flatten() {
+        let conn = ConnId(record.conn.get());
+        if let Some(principal) = &record.principal_id {
+            let member = session.members.get_mut(principal);
+            member.ok_or_else(|| RestoreError::dangling("connection", conn.0.to_string(), principal))?.conn =
+                Some(conn);
+        }
+        let refused_hellos = record.refused_hellos.as_ref().map_or(0, mpac_wire::Integer::get);
+        let connection = Connection {
+            principal: record.principal_id.clone(),
+            refused_hellos: u32::try_from(refused_hellos).unwrap_or(u32::MAX),
+            malformed: record.malformed_at.iter().flatten().copied().collect(),
+        };
+        session.connections.insert(conn, connection);
+    }
+    let recovery = &mut session.recovery;
+    recovery.taken_up = state.recovered_at.map(|at| {
+        let how = state.recovered_as.as_deref().map_or(CoordinatorEvent::Recovered, CoordinatorEvent::from);
+        (how, at)
+    });
+    recovery.untold = state.untold.iter().flatten().cloned().collect();
+    recovery.awaited = state.awaited.iter().flatten().cloned().collect();
+    for (principal, conflict) in state.diverged.iter().flatten() {
+        recovery.diverged.insert(principal_id(principal)?, conflict.clone());
+    }
+    Ok(state.seq.get())
+}
+
+fn forgotten(state: &CoordinatorState) -> Result<Forgotten, RestoreError> {
+    let mut forgotten = Forgotten::default();
+    let Some(record) = &state.forgotten else { return Ok(forgotten) };
+    for (name, count) in record.intents.iter().flatten() {
+        let state = named(&intent::STATES, &name.as_str().into(), intent_state);
+        let state = state.ok_or_else(|| RestoreError::state("intent", "forgotten", name))?;
+        forgotten.intents.insert(state, count.get());
+    }
+    for (name, count) in record.operations.iter().flatten() {
+        let state = named(&operation::STATES, &name.as_str().into(), operation_state);
+        let state = state.ok_or_else(|| RestoreError::state("operation", "forgotten", name))?;
+        forgotten.operations.insert(state, count.get());
+    }
+    for (name, count) in record.conflicts.iter().flatten() {
+        let state = named(&conflict::STATES, &name.as_str().into(), conflict_state);
+        let state = state.ok_or_else(|| RestoreError::state("conflict", "forgotten", name))?;
+        forgotten.conflicts.insert(state, count.get());
+    }
+    forgotten.participants = record.participants.as_ref().map_or(0, mpac_wire::Integer::get);
+    Ok(forgotten)
+}
+
+fn principal_id(text: &str) -> Result<PrincipalId, RestoreError> {
+    PrincipalId::new(text).map_err(|_| RestoreError::Frontier(text.to_owned()))
+}

@@ -1,0 +1,88 @@
+//! What is derived from the records: who is live, pending, disputed, due, and who may be forgotten.
+
+use super::super::deadlines::{Cause, Deadlines};
+use super::super::records::{Claim, Conflict, Operation};
+use super::super::retention::Finished;
+use super::{Intent, Session, put};
+use crate::scope::ScopeIndex;
+
+impl Session {
+    pub(super) fn index_claim(&mut self, record: &Claim) {
+        if let Some(at) = record.granted_at {
+            self.deadlines.insert(at, Cause::ClaimGrace(record.id.clone()));
+        }
+    }
+
+    pub(super) fn index_intent(&mut self, record: &Intent) {
+        if record.is_live() {
+            self.scopes.insert(&record.id, &record.scope);
+            put(&mut self.live, record.owner.clone(), record.id.clone());
+            self.deadlines.insert(record.expires_at, Cause::IntentTtl(record.sequence, record.id.clone()));
+        }
+    }
+
+    pub(super) fn index_operation(&mut self, record: &Operation) {
+        if record.state.is_pending() {
+            if let Some(intent) = &record.intent {
+                put(&mut self.pending_by_intent, intent.clone(), record.id.clone());
+            }
+            put(&mut self.pending_by_proposer, record.proposer.clone(), record.id.clone());
+            if let Some(until) = record.grace_until {
+                self.deadlines.insert(until, Cause::Grace(record.sequence, record.id.clone()));
+            }
+        }
+    }
+
+    pub(super) fn index_conflict(&mut self, record: &Conflict) {
+        if !record.state.is_terminal() {
+            for intent in &record.intents {
+                put(&mut self.disputes_by_intent, intent.clone(), record.id.clone());
+            }
+            for op in &record.ops {
+                put(&mut self.disputes_by_op, op.clone(), record.id.clone());
+            }
+            if let Some(at) = record.timeout_at {
+                self.deadlines.insert(at, Cause::Unresolved(record.sequence, record.id.clone()));
+            }
+            if let Some(freeze) = &record.freeze {
+                self.frozen.insert(record.id.clone());
+                if let Some(at) = freeze.phase_ends {
+                    self.deadlines.insert(at, Cause::FreezePhase(record.sequence, record.id.clone()));
+                }
+            }
+        }
+    }
+
+    /// This session with every derived part made anew from the records: equal to itself, or there is a bug.
+    pub(crate) fn rebuilt_indexes(&self) -> Self {
+        let mut fresh = self.clone();
+        fresh.scopes = ScopeIndex::default();
+        fresh.live.clear();
+        fresh.pending_by_intent.clear();
+        fresh.pending_by_proposer.clear();
+        fresh.disputes_by_intent.clear();
+        fresh.disputes_by_op.clear();
+        fresh.frozen.clear();
+        fresh.deadlines = Deadlines::default();
+        fresh.finished = Finished::default();
+        self.intents.values().for_each(|record| fresh.index_intent(record));
+        self.operations.values().for_each(|record| fresh.index_operation(record));
+        self.conflicts.values().for_each(|record| fresh.index_conflict(record));
+        self.intents.keys().for_each(|id| fresh.review_intent(id));
+        self.operations.keys().for_each(|id| fresh.review_operation(id));
+        self.conflicts.keys().for_each(|id| fresh.review_conflict(id));
+        for record in self.deferrals.values() {
+            fresh.deadlines.insert(record.expires_at, Cause::DeferralTtl(record.id.clone()));
+        }
+        self.claims.values().for_each(|record| fresh.index_claim(record));
+        self.members.keys().for_each(|principal| fresh.watch_silence(principal));
+        if let Some(at) = self.closes_at {
+            fresh.deadlines.insert(at, Cause::AutoClose);
+        }
+        super::super::session::lifecycle::watch_age(&mut fresh);
+        if let Some(at) = self.next_status {
+            fresh.deadlines.insert(at, Cause::Status);
+        }
+        fresh
+    }
+}

@@ -1,0 +1,129 @@
+//! Endless repetition does not grow a session; what may be asked about stays (SES-27).
+
+use mpac_core::Input;
+use mpac_core::table::{conflict, intent as intents, operation};
+use mpac_wire::names::{AckType, Atomicity, Decision, ErrorCode, IntentDisposition, Role};
+use mpac_wire::payload::{
+    BatchEntry, ConflictAck, Goodbye, Heartbeat, IntentClaim, OpBatchCommit, OpPropose, Resolution,
+};
+use mpac_wire::{Message, Scope, StateRef};
+
+use crate::covers;
+use crate::world::{World, commit_payload, config, error, heard, intent, op};
+
+fn small(records: usize) -> World {
+    let mut config = config();
+    config.retained_records = records;
+    config.level = mpac_core::ProtocolLevel::V0_1_14;
+    let mut world = World::with(config);
+    world.join("alice", &[Role::Contributor]);
+    world.join("bob", &[Role::Contributor]);
+    world.join("olga", &[Role::Owner]);
+    world
+}
+
+/// Everything that can end, ends once: intents, operations, batches, conflicts, claims, deferrals, a guest.
+fn round(world: &mut World, n: u32, content: &mut String) {
+    let id = |what: &str| format!("{what}{n}");
+    world.announce("alice", &id("i"), &["a.py"]);
+    world.announce("bob", &id("j"), &["a.py"]);
+    let dispute = world.conflict();
+    world.say("alice", ConflictAck::new(dispute.clone(), AckType::Seen));
+    world.say("alice", ConflictAck::new(dispute.clone(), AckType::Seen));
+    let next = format!("{n}\n");
+    world.say("alice", commit_payload(&id("o"), Some(&id("i")), "a.py", content, &next));
+    *content = next;
+    let mut propose = OpPropose::new(op(&id("p")), "b".to_owned(), "replace".into());
+    propose.intent_id = Some(intent(&id("j")));
+    world.say("bob", propose);
+    world.say("olga", Resolution::new(dispute, Decision::Approved));
+    world.withdraw("alice", &id("i"));
+    let refs = (StateRef::of(&format!("t{}", n - 1)), StateRef::of(&id("t")));
+    let entry = BatchEntry::new(op(&id("e")), "t".to_owned(), "replace".into(), refs.0, refs.1);
+    world.say("bob", OpBatchCommit::new(id("b").parse().unwrap(), Atomicity::BestEffort, vec![entry]));
+    world.join(&id("guest"), &[Role::Contributor]);
+    world.announce(&id("guest"), &id("g"), &["guest.py"]);
+    let mut bye = Goodbye::new("user_exit".into());
+    bye.intent_disposition = Some(IntentDisposition::Transfer);
+    world.say(&id("guest"), bye);
+    let scope = Scope::files(["guest.py"]);
+    let owner = id("guest").parse().unwrap();
+    let (claim, new) = (id("c").parse().unwrap(), intent(&id("k")));
+    world.say("alice", IntentClaim::new(claim, intent(&id("g")), owner, new, "o".to_owned(), scope));
+    world.wait(31.0); // the claim is granted, bob's orphaned proposal rejected
+    world.withdraw("alice", &id("k"));
+    world.withdraw("bob", &id("j"));
+    for name in ["alice", "bob", "olga"] {
+        world.say(name, Heartbeat::new("idle".into()));
+    }
+    let conn = world.people.remove(&id("guest")).unwrap().0;
+    world.input(Input::Disconnect { conn });
+    world.log.clear();
+    world.steps.clear();
+}
+
+#[test]
+fn a_session_that_goes_on_for_ever_does_not_grow() {
+    covers!("SES-27", "D-134");
+    let mut world = small(20);
+    world.checked = false; // for the time it takes; once at the end
+    let mut content = "one\n".to_owned();
+    let size = |world: &World| serde_json::to_string(&world.coordinator.snapshot()).unwrap().len();
+    for n in 1000..1060 {
+        round(&mut world, n, &mut content);
+    }
+    let warm = size(&world);
+    for n in 1060..1200 {
+        round(&mut world, n, &mut content);
+    }
+    let later = size(&world);
+    assert!(later <= warm + warm / 50, "{warm} bytes became {later}");
+    world.checked = true;
+    world.say("bob", Heartbeat::new("idle".into()));
+    // The summary still counts all of it.
+    let close = world.close();
+    let Message::SessionClose(close) = &close.last().unwrap().message else { panic!("no SESSION_CLOSE") };
+    let summary = serde_json::to_value(close.summary.as_ref().unwrap()).unwrap();
+    assert_eq!(summary["total_intents"].to_string(), "800");
+    assert_eq!(summary["total_operations"].to_string(), "600");
+    assert_eq!(summary["total_conflicts"].to_string(), "200");
+    assert_eq!(summary["total_participants"].to_string(), "203");
+}
+
+#[test]
+fn what_something_alive_refers_to_is_not_forgotten() {
+    covers!("SES-27", "CAS-01", "FRZ-13");
+    let mut world = small(1);
+    // A proposal waits for the end of its grace under an intent that is over.
+    world.announce("alice", "old", &["x"]);
+    let mut propose = OpPropose::new(op("p"), "x".to_owned(), "replace".into());
+    propose.intent_id = Some(intent("old"));
+    world.say("alice", propose);
+    world.withdraw("alice", "old");
+    // A conflict is open about an intent that is over, and an operation that is done.
+    world.announce("alice", "i1", &["a.py"]);
+    world.announce("bob", "i2", &["a.py"]);
+    let id = world.conflict();
+    world.say("alice", commit_payload("o1", Some("i1"), "a.py", "one\n", "two\n"));
+    world.withdraw("alice", "i1");
+    for n in 0..5 {
+        world.announce("bob", &format!("n{n}"), &["n"]);
+        world.withdraw("bob", &format!("n{n}"));
+        world.say("bob", commit_payload(&format!("q{n}"), None, &format!("f{n}"), "", "x"));
+    }
+    let view = world.coordinator.view();
+    assert_eq!(view.intent(&intent("old")), Some(intents::State::Withdrawn));
+    assert_eq!(view.intent(&intent("i1")), Some(intents::State::Withdrawn));
+    assert_eq!(view.operation(&op("o1")), Some(operation::State::Committed));
+    assert_eq!(view.conflict(&id), Some(conflict::State::Open));
+    assert_eq!(view.intent(&intent("n3")), None, "forgotten");
+    assert_eq!(view.intent(&intent("n4")), Some(intents::State::Withdrawn), "the last one is kept");
+    assert_eq!(view.operation(&op("q3")), None);
+    let rejected = world.wait(30.0);
+    assert_eq!(heard(&rejected, "alice"), ["OP_REJECT p intent_terminated"]);
+    world.say("olga", Resolution::new(id, Decision::Approved));
+    assert_eq!(world.coordinator.view().intent(&intent("old")), None);
+    // Contents outlive the record of their commit: a stale commit is stale for ever.
+    let stale = world.say("bob", commit_payload("o9", None, "f0", "", "y"));
+    assert_eq!(error(&stale, "bob").error_code, ErrorCode::StaleStateRef);
+}
