@@ -214,9 +214,17 @@ struct Theme {
     opening: fn() -> Vec<Action>,
     patient: bool,
     levels: &'static [ProtocolLevel],
+    modes: &'static [Mode],
     little: usize,
     full: usize,
 }
+
+/// Whether governance applies, and whether operations are authorised before they happen.
+type Mode = (bool, bool);
+
+const CORE: Mode = (false, false);
+const GOVERNED: Mode = (true, false);
+const ASKING: Mode = (true, true);
 
 const TWO: &[ProtocolLevel] = &[ProtocolLevel::V0_1_13, ProtocolLevel::V0_1_15];
 
@@ -227,6 +235,7 @@ const THEMES: [Theme; 5] = [
         opening: || vec![announce("alice", "a", &["x", "y"])],
         patient: false,
         levels: TWO,
+        modes: &[CORE, GOVERNED],
         little: 2,
         full: 4,
     },
@@ -236,6 +245,7 @@ const THEMES: [Theme; 5] = [
         opening: || vec![announce("alice", "a", &["x"]), announce("bob", "b2", &["y"])],
         patient: true,
         levels: TWO,
+        modes: &[CORE, GOVERNED, ASKING],
         little: 2,
         full: 4,
     },
@@ -245,6 +255,7 @@ const THEMES: [Theme; 5] = [
         opening: || vec![announce("alice", "a", &["x"])],
         patient: false,
         levels: &[ProtocolLevel::V0_1_13],
+        modes: &[CORE, ASKING],
         little: 2,
         full: 4,
     },
@@ -254,6 +265,7 @@ const THEMES: [Theme; 5] = [
         opening: || vec![announce("alice", "a", &["x"]), announce("bob", "b", &["x"])],
         patient: true,
         levels: TWO,
+        modes: &[CORE, GOVERNED, ASKING],
         little: 2,
         full: 3,
     },
@@ -263,6 +275,7 @@ const THEMES: [Theme; 5] = [
         opening: Vec::new,
         patient: false,
         levels: &ProtocolLevel::ALL,
+        modes: &[CORE],
         little: 2,
         full: 3,
     },
@@ -273,7 +286,7 @@ pub(super) fn all(effort: Effort) -> Vec<(Setting, usize)> {
     let mut settings = Vec::new();
     for theme in &THEMES {
         for level in theme.levels {
-            for (governed, asks_first) in [(false, false), (true, false), (true, true)] {
+            for &(governed, asks_first) in theme.modes {
                 let rules = Rules { level: *level, governed, asks_first };
                 let mut opening = people();
                 opening.extend((theme.opening)());
