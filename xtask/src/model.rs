@@ -1,7 +1,8 @@
 //! `cargo xtask model`: every order of a few actions of a few people, on the coordinator itself, within fixed bounds.
 //!
-//! The explorer is a test of `mpac-core` (`tests/it/model.rs`), which tells what is left out and why; this runs it further
-//! than `cargo test` does, and shows how much there was to see.
+//! The explorers are tests of `mpac-core` (`tests/it/model.rs`, and `succession.rs` for two coordinators of one session),
+//! which tell what is left out and why; this runs them further than `cargo test` does, and shows how much there was to
+//! see.
 
 use crate::step::{self, Failure};
 
@@ -25,7 +26,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if options.depth.is_some() {
         args.push("--release"); // worth its compilation
     }
-    args.extend(["--", "model::", "--nocapture", "--test-threads", "1"]);
+    args.extend(["--", "model::", "succession::", "--nocapture", "--test-threads", "1"]);
     let depth = options.depth.map_or_else(|| "ci".to_owned(), |depth| depth.to_string());
     let only = options.only.clone().unwrap_or_default();
     step::run(step::cargo(&args).env("MPAC_MODEL_DEPTH", depth).env("MPAC_MODEL_ONLY", only))

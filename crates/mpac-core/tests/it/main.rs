@@ -23,6 +23,7 @@ mod props;
 mod recovery;
 mod retention;
 mod roles;
+mod succession;
 mod tables;
 mod world;
 
