@@ -5,6 +5,7 @@
 //! | `venv` | the virtual environments with the two released Python versions |
 //! | `case` | who takes part, what they are asked, and what must come of it |
 //! | `cast` | the processes of one case |
+//! | `snapshots` | sessions that change hands between the implementations |
 //! | `check` | what must be seen on the wire and in the files afterwards |
 //!
 //! Every case has a server, a copy of the workspace and a stand-in for the Messages API of its own, so cases run side by side.
@@ -12,6 +13,7 @@
 mod case;
 mod cast;
 mod check;
+mod snapshots;
 mod venv;
 
 use std::sync::Mutex;
@@ -50,6 +52,10 @@ pub(crate) fn run(only: Option<&str>, jobs: usize) -> Result<(), Failure> {
     let seconds = began.elapsed().as_secs_f64();
     println!("{} cases took {seconds:.1} s", cases.len());
     println!("interop: {} passed, {failed} failed", cases.len() - failed);
+    for version in VERSIONS.iter().filter(|_| only.is_none()) {
+        snapshots::exchange(version)?;
+        println!("snapshots: ours goes on in mpac {version}, theirs in ours");
+    }
     if failed == 0 { Ok(()) } else { Err(Failure::check(format!("{failed} interop cases failed"))) }
 }
 

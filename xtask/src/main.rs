@@ -8,6 +8,7 @@
 //! | `requirements` | requirement and decision IDs: cited, covered by a test, or unknown |
 //! | `conformance` | the golden messages |
 //! | `model` | a small world explored in every order |
+//! | `drive` | the examples of `mpac-ws drive` in Python and Node |
 //! | `demo` | two scripted agents on one file, shown live |
 //! | `interop` | unmodified Python agents and servers against ours |
 //!
@@ -17,6 +18,7 @@
 mod ci;
 mod conformance;
 mod demo;
+mod drive;
 mod interop;
 mod model;
 mod peer;
@@ -58,6 +60,8 @@ enum Command {
     Model(model::Options),
     /// Show two scripted agents of two people working on the same file.
     Demo,
+    /// Run the Python and Node examples of `mpac-ws drive`.
+    Drive,
     /// Prove that unmodified Python agents and servers work with ours.
     Interop {
         /// Run only cases whose name contains this text.
@@ -78,6 +82,7 @@ fn main() -> std::process::ExitCode {
         Command::Conformance => conformance::run(),
         Command::Model(options) => model::run(&options),
         Command::Demo => demo::run(),
+        Command::Drive => drive::run(),
         Command::Interop { case, jobs } => interop::run(case.as_deref(), jobs),
     };
     match done {

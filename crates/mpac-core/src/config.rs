@@ -1,15 +1,18 @@
 //! How a session is configured, with the defaults of `spec/wire.md` §3.8.
 
+mod grant;
+
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::names::{ComplianceProfile, ExecutionModel, PrincipalType, Role, SecurityProfile};
-use mpac_wire::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, RolePolicy};
+use mpac_wire::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, ResourceRegistry, RolePolicy};
 use mpac_wire::{InstanceId, Limits, PrincipalId, Seconds, Sender, SessionId, StateRef};
 
 use crate::error::ConfigError;
+pub use grant::{Applicant, CredentialRoles};
 
 /// Bytes of a session id at the most: the coordinator's own ids are made of it.
 pub const MAX_SESSION_ID_BYTES: usize = 200;
@@ -100,6 +103,15 @@ pub struct SessionConfig {
     pub level: ProtocolLevel,
     /// How members prove who they are; open.
     pub security_profile: SecurityProfile,
+    /// Whether somebody chose that profile: an open session that nobody declared open tells its host when members of
+    /// several organisations meet in it (SEC-36).
+    pub security_declared: bool,
+    /// Whether the host's verifier says which roles a credential grants, and what that means; absent. Outside the open
+    /// profile a session needs this or a role policy (ROL-02, ROL-10).
+    pub credential_roles: CredentialRoles,
+    /// How far a message's `ts` may be from the coordinator's clock outside the open profile, and half the time for
+    /// which message ids are remembered there: 300 (SEC-18, D-124).
+    pub replay_window_sec: Seconds,
     /// Which rules apply; core.
     pub compliance_profile: ComplianceProfile,
     /// Before or after the fact; post_commit.
@@ -139,6 +151,18 @@ pub struct SessionConfig {
     /// How many finished records of each kind are kept in memory: 10,000. Older ones are forgotten unless something
     /// alive refers to them: their ids count as unknown then, and as new (SES-27).
     pub retained_records: usize,
+    /// Names of the same thing in several kinds of scope (SCO-14).
+    pub resource_registry: Option<ResourceRegistry>,
+    /// A semantic match below this confidence is uncertain: a human decides (CON-16).
+    pub semantic_confidence_threshold: f64,
+    /// Whether an owner or arbiter may declare somebody unavailable (LIV-17).
+    pub governance_may_declare_unavailable: bool,
+    /// Whether a governance session must have an arbiter in its role policy to open at all (GOV-11, D-047).
+    pub require_arbiter_strict: bool,
+    /// Extensions that every HELLO must carry, by key (EXT-02).
+    pub mandatory_extensions: Vec<String>,
+    /// Where the host will put the transcript, for SESSION_CLOSE (SES-22).
+    pub transcript_ref: Option<String>,
 }
 
 impl SessionConfig {
@@ -148,6 +172,9 @@ impl SessionConfig {
             session_id,
             level: ProtocolLevel::default(),
             security_profile: SecurityProfile::Open,
+            security_declared: false,
+            credential_roles: CredentialRoles::default(),
+            replay_window_sec: Seconds::whole(300),
             compliance_profile: ComplianceProfile::Core,
             execution_model: ExecutionModel::PostCommit,
             state_ref_format: "sha256".to_owned(),
@@ -167,6 +194,12 @@ impl SessionConfig {
             limits: Limits::default(),
             workspace: BTreeMap::new(),
             retained_records: 10_000,
+            resource_registry: None,
+            semantic_confidence_threshold: 0.7,
+            governance_may_declare_unavailable: false,
+            require_arbiter_strict: false,
+            mandatory_extensions: Vec::new(),
+            transcript_ref: None,
         }
     }
 
@@ -178,8 +211,11 @@ impl SessionConfig {
         }
         let unsupported =
             |option, value: &str| Err(ConfigError::Unsupported { option, value: value.to_owned() });
-        if self.security_profile != SecurityProfile::Open {
-            return unsupported("security_profile", self.security_profile.as_str());
+        match self.security_profile {
+            SecurityProfile::Open => {}
+            SecurityProfile::Authenticated if self.role_policy.is_some() || self.credentials_grant() => {}
+            SecurityProfile::Authenticated => return Err(ConfigError::NoRolePolicy), // ROL-02
+            _ => return unsupported("security_profile", self.security_profile.as_str()),
         }
         match self.execution_model {
             ExecutionModel::PostCommit => {}
@@ -209,12 +245,16 @@ impl SessionConfig {
                 return unsupported(option, value);
             }
         }
+        if self.require_arbiter_strict && self.is_governed() && !self.names_an_arbiter() {
+            return Err(ConfigError::NoArbiter);
+        }
         if !self.workspace.is_empty() && self.state_ref_format != "sha256" {
             return Err(ConfigError::StateRefFormat(self.state_ref_format.clone()));
         }
         for (option, value) in [
             ("heartbeat_interval_sec", self.heartbeat_interval()),
             ("unavailability_timeout_sec", self.unavailability_timeout()),
+            ("replay_window_sec", self.replay_window_sec.clone()),
         ] {
             if value.is_zero() {
                 return Err(ConfigError::Zero(option));
@@ -243,6 +283,27 @@ impl SessionConfig {
     /// Whether the rules of governance apply (D-136).
     pub fn is_governed(&self) -> bool {
         matches!(self.compliance_profile, ComplianceProfile::Governance | ComplianceProfile::Semantic)
+    }
+
+    fn credentials_grant(&self) -> bool {
+        self.credential_roles != CredentialRoles::Absent
+    }
+
+    /// Whether anybody may join, proven or not (SEC-01).
+    pub fn is_open(&self) -> bool {
+        self.security_profile == SecurityProfile::Open
+    }
+
+    /// Whether this is a governance session whose role policy makes nobody an arbiter: it may be opened, with a warning
+    /// to whoever opens it (GOV-11, D-047).
+    pub fn lacks_arbiter(&self) -> bool {
+        self.is_governed() && !self.names_an_arbiter()
+    }
+
+    /// Whether the role policy gives somebody the role of arbiter.
+    fn names_an_arbiter(&self) -> bool {
+        let assigned = self.role_policy.as_ref().and_then(|policy| policy.role_assignments.as_ref());
+        assigned.is_some_and(|all| all.iter().any(|(_, roles)| roles.contains(&Role::Arbiter)))
     }
 
     /// Whether operations need an intent (INT-02).
@@ -313,37 +374,6 @@ impl SessionConfig {
         let configured = self.governance.resolution_timeout_sec.clone();
         configured.or_else(|| self.liveness.resolution_timeout_sec.clone()).unwrap_or(Seconds::whole(300))
     }
-
-    /// The roles granted to somebody who asks for `asked` (ROL-01, ROL-03, D-043), given how many others hold each.
-    pub fn grant(
-        &self,
-        principal: &PrincipalId,
-        principal_type: &PrincipalType,
-        asked: &[Role],
-        others_with: impl Fn(&Role) -> u64,
-    ) -> Option<Vec<Role>> {
-        let Some(policy) = &self.role_policy else { return Some(asked.to_vec()) };
-        let default: Vec<Role> = policy.default_role.iter().cloned().collect();
-        let assigned = policy.role_assignments.as_ref().and_then(|roles| roles.get(principal.as_str()));
-        let allowed = assigned.unwrap_or(&default);
-        let constraints_hold = |role: &Role| {
-            let constraint = policy.role_constraints.as_ref().and_then(|all| all.get(role.as_str()));
-            constraint.is_none_or(|constraint| {
-                constraint.max_count.as_ref().is_none_or(|max| others_with(role) < max.get())
-                    && constraint
-                        .allowed_principal_types
-                        .as_ref()
-                        .is_none_or(|types| types.contains(principal_type))
-            })
-        };
-        let granted: Vec<Role> =
-            asked.iter().filter(|role| allowed.contains(role) && constraints_hold(role)).cloned().collect();
-        if !granted.is_empty() {
-            return Some(granted);
-        }
-        let fallback: Vec<Role> = default.into_iter().filter(constraints_hold).collect();
-        (!fallback.is_empty()).then_some(fallback)
-    }
 }
 
 impl core::fmt::Display for ProtocolLevel {
@@ -355,31 +385,8 @@ impl core::fmt::Display for ProtocolLevel {
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
-    use alloc::vec;
 
     use super::*;
-
-    fn config(policy: &str) -> SessionConfig {
-        let mut config = SessionConfig::new(SessionId::new("s").unwrap());
-        config.role_policy = Some(serde_json::from_str(policy).unwrap());
-        config
-    }
-
-    #[test]
-    fn roles_are_the_asked_ones_that_are_allowed_and_unconstrained() {
-        let config = config(
-            r#"{"default_role":"contributor","role_assignments":{"p":["owner","arbiter"]},
-                "role_constraints":{"arbiter":{"max_count":1},"owner":{"allowed_principal_types":["human"]}}}"#,
-        );
-        let p = PrincipalId::new("p").unwrap();
-        let q = PrincipalId::new("q").unwrap();
-        let asked = [Role::Owner, Role::Arbiter];
-        let grant = |who: &PrincipalId, kind, others| config.grant(who, &kind, &asked, |_| others);
-        assert_eq!(grant(&p, PrincipalType::Human, 0), Some(vec![Role::Owner, Role::Arbiter]));
-        assert_eq!(grant(&p, PrincipalType::Agent, 0), Some(vec![Role::Arbiter]));
-        assert_eq!(grant(&p, PrincipalType::Agent, 1), Some(vec![Role::Contributor]));
-        assert_eq!(grant(&q, PrincipalType::Agent, 0), Some(vec![Role::Contributor]));
-    }
 
     #[test]
     fn what_is_not_built_yet_is_refused_at_the_start() {

@@ -11,6 +11,7 @@ mod operation;
 mod outbox;
 mod records;
 mod recover;
+mod replay;
 mod retention;
 mod session;
 mod snapshot;
@@ -114,6 +115,7 @@ impl Coordinator {
             Input::Command(command) => dispatch::command(&mut self.session, &mut out, command),
             Input::Timeout => {}
         }
+        intent::claim::settle(&mut self.session, &mut out);
         operation::authorise::settle(&mut self.session, &mut out);
         session::lifecycle::settle(&mut self.session);
         retention::settle(&mut self.session);

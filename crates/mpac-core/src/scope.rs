@@ -4,10 +4,13 @@ pub mod containment;
 pub mod dependency;
 pub mod glob;
 pub mod index;
+pub(crate) mod meaning;
+pub mod names;
 pub mod normalize;
 pub mod overlap;
 
 pub use containment::{Cover, cover, is_inside};
 pub use index::ScopeIndex;
+pub use names::Names;
 pub use normalize::{is_safe, normalize, same_path};
 pub use overlap::{Overlap, contains_target, overlap};

@@ -337,6 +337,9 @@ macro_rules! object {
         }
 
         impl $name {
+            /// The keys it knows, in their order: for a configuration's "did you mean".
+            pub const KEYS: &'static [&'static str] = &[$($crate::object!(@key $field $key)),*];
+
             /// With the required members; the others are absent.
             #[allow(
                 clippy::too_many_arguments,

@@ -49,6 +49,13 @@ impl Scope {
         }
     }
 
+    /// A `resource_path`: everything that a pattern matches (D-065).
+    pub fn pattern(pattern: impl Into<String>) -> Self {
+        let mut scope = Self::new(ScopeKind::ResourcePath);
+        scope.pattern = Some(pattern.into());
+        scope
+    }
+
     /// The member that this kind needs and that is not there (SCO-01, D-064).
     pub fn missing_member(&self) -> Option<&'static str> {
         let (present, member) = match self.kind {

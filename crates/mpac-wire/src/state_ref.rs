@@ -31,6 +31,12 @@ impl StateRef {
         Self(text.into())
     }
 
+    /// Whether it is written in this format. Of `sha256` only the prefix is asked for: shortened examples go on working,
+    /// and a reference that fits no content is stale wherever that matters. Every other format is opaque (SES-25).
+    pub fn has_format(&self, format: &str) -> bool {
+        format != "sha256" || self.0.strip_prefix("sha256:").is_some_and(|digest| !digest.is_empty())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

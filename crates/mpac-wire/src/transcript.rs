@@ -1,5 +1,8 @@
 //! Transcripts: the specification's form, and the one the Python server writes (`spec/wire.md` §11).
 
+mod export;
+mod import;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -10,6 +13,8 @@ use crate::number::Number;
 use crate::object::Raw;
 use crate::snapshot::Snapshot;
 use crate::time::ClaimedTime;
+pub use export::Crossed;
+pub use import::Imported;
 
 object! {
     /// An exported transcript (SES-20, D-034).

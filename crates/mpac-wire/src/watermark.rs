@@ -60,6 +60,14 @@ impl Watermark {
     }
 }
 
+impl Watermark {
+    /// Whether nobody here can place it: a kind we do not read, without a Lamport value beside it. What was judged from
+    /// it is kept and marked partial (LAM-05).
+    pub fn is_opaque(&self) -> bool {
+        self.kind != WatermarkKind::LamportClock && self.lamport_value.is_none()
+    }
+}
+
 fn number(value: u64) -> Raw {
     // The digits of a number are JSON.
     Raw::of(&value).unwrap_or_else(|_| unreachable!("a whole number is JSON"))

@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
 use mpac_core::ProtocolLevel;
 use mpac_wire::names::{ComplianceProfile, ExecutionModel, SecurityProfile};
 use mpac_wire::{InvalidId, Seconds, SessionId};
@@ -25,6 +25,11 @@ A configuration file is TOML, with the long names above and underscores:
 Flags win over the file; relative paths in it start at its directory.
 
 Stop the server with Ctrl-C: it closes every session and tells everybody why.";
+
+const DRIVE: &str = "\
+Answer JSON lines on stdin with JSON lines on stdout: the coordinator without sockets and clocks, for any language.
+
+Each line is one request, each answer is one line. Time is what the requests say. One process holds one session.";
 
 /// The levels a session can be opened with, D-001.
 fn level() -> impl TypedValueParser<Value = ProtocolLevel> {
@@ -47,7 +52,9 @@ macro_rules! listed {
     version,
     about = "Share a directory with the agents of several people: an MPAC coordinator over WebSocket",
     after_help = EXAMPLES,
-    args_override_self = true
+    args_override_self = true,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
 )]
 #[non_exhaustive]
 pub struct Settings {
@@ -153,6 +160,29 @@ pub struct Settings {
     #[arg(long, value_name = "N", default_value_t = 400, help_heading = "Limits",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub rate_burst: u32,
+
+    /// What to do instead of serving
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the program does beside serving.
+#[derive(Clone, Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Command {
+    /// Answer JSON lines on stdin with JSON lines on stdout: the coordinator without sockets and clocks, for any language
+    #[command(after_long_help = crate::drive::help(), long_about = DRIVE)]
+    Drive(Drive),
+}
+
+/// What `drive` is told.
+#[derive(Clone, Debug, Args)]
+#[non_exhaustive]
+pub struct Drive {
+    /// Longest line, in bytes, that is read; a longer one is refused
+    #[arg(long, value_name = "BYTES", default_value_t = crate::drive::LONGEST_LINE as u64,
+          value_parser = clap::value_parser!(u64).range(64..))]
+    pub max_line_bytes: u64,
 }
 
 fn session_id(text: &str) -> Result<String, InvalidId> {

@@ -123,7 +123,7 @@ fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Error {
 }
 
 /// The name a typing mistake away from `key`, if there is one.
-fn closest<'a>(key: &str, names: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn closest<'a>(key: &str, names: &[&'a str]) -> Option<&'a str> {
     let key = key.replace('-', "_");
     let near = names.iter().map(|name| (strsim::damerau_levenshtein(&key, name), *name)).min()?;
     (near.0 <= 1 + key.len() / 4).then_some(near.1)

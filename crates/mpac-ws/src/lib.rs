@@ -14,6 +14,7 @@
 //! | [`server`] | the listener, handshakes, `/healthz`, the stop |
 //! | `socket`, `outbox`, `rate` | one connection: what it may send, what waits for it, how fast it may talk |
 //! | `registry`, `session` | from a path to the task that owns a coordinator; carrying its outputs out |
+//! | [`drive`] | the core without any of that, over lines of JSON |
 //! | [`workspace`], `sideband` | the shared files: loading, serving, writing back |
 //! | `banner`, [`error`], `clock` | what is printed at the start; what can go wrong; the one look at the time |
 //!
@@ -25,6 +26,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod drive;
 pub mod error;
 pub mod server;
 pub mod workspace;

@@ -4,8 +4,8 @@
 use axum::extract::ws::Utf8Bytes;
 use mpac_core::scope::normalize;
 use mpac_wire::sideband::{
-    FileContent, FileEntry, FileError, FileListResponse, FileUpdated, SessionSummaryResponse, SidebandType,
-    to_json,
+    FileContent, FileEntry, FileError, FileListResponse, FileUpdated, Request, SessionSummaryResponse,
+    SidebandType, to_json,
 };
 use mpac_wire::{Integer, PrincipalId};
 
@@ -60,6 +60,16 @@ pub(crate) fn file_error(path: &str, error: &str) -> Utf8Bytes {
 pub(crate) fn file_updated(path: &str, file: &File, by: &PrincipalId) -> Utf8Bytes {
     to_json(&FileUpdated::new(SidebandType::FileUpdated, path.to_owned(), file.state_ref.clone(), by.clone()))
         .into()
+}
+
+/// The answer to a request about the shared files.
+pub(crate) fn answer(request: &Request, workspace: &Workspace, max_frame: usize) -> Utf8Bytes {
+    match request {
+        Request::FileList => file_list(workspace, max_frame),
+        Request::FileRead { path } => file_read(workspace, path.as_deref(), max_frame),
+        // The core answers what it knows itself; a request it hands on without need has no file in it.
+        _ => file_error("", "File not found"),
+    }
 }
 
 /// An answer of the core with what only the host knows: the directory that is shared.

@@ -11,6 +11,7 @@ use super::gate::Facts;
 use super::intent;
 use super::outbox::Outbox;
 use super::records::Settled;
+use super::session::catch_up;
 use super::state::Session;
 use crate::output::{Output, Recipients};
 use crate::table::{conflict, operation};
@@ -26,24 +27,33 @@ pub(crate) enum Grace {
 
 /// An intent is over: its operations, a claim on it, who waited for it, its conflicts, in this order (CAS-08).
 pub(super) fn intent_ended(session: &mut Session, out: &mut Outbox, id: &IntentId, grace: Grace) {
+    catch_up::intent_ended(session, id);
     let pending: Vec<OpId> = session.pending_by_intent.get(id).into_iter().flatten().cloned().collect();
     let length = session.config.intent_expiry_grace();
+    let mut disputes = session.disputes_by_intent.get(id).cloned().unwrap_or_default();
     for op in &pending {
         let frozen =
             session.operations.get(op).is_some_and(|record| record.state == operation::State::Frozen);
         if frozen || grace == Grace::None || length.is_zero() {
-            grace_over(session, out, op); // CAS-06: what was frozen has no grace
+            disputes.extend(session.disputes_by_op.get(op).into_iter().flatten().cloned());
+            reject_orphan(session, out, op); // CAS-06: what was frozen has no grace
         } else {
             session.grant_grace(op, session.now.after(&length));
         }
     }
     intent::claim::original_ended(session, out, id);
     intent::defer::intent_ended(session, out, id);
-    dismiss_where_all_ended(session, out, session.disputes_by_intent.get(id).cloned());
+    dismiss_where_all_ended(session, out, Some(disputes));
 }
 
-/// A proposal's intent is over for good: tells its proposer (CAS-01).
+/// A proposal's intent is over for good (CAS-01).
 pub(super) fn grace_over(session: &mut Session, out: &mut Outbox, op: &OpId) {
+    reject_orphan(session, out, op);
+    operation_ended(session, out, op);
+}
+
+/// Rejects a proposal without intent and tells its proposer. Its conflicts are left to the caller.
+fn reject_orphan(session: &mut Session, out: &mut Outbox, op: &OpId) {
     if session.move_operation(op, operation::Event::IntentEnded).is_none() {
         return;
     }
@@ -52,7 +62,6 @@ pub(super) fn grace_over(session: &mut Session, out: &mut Outbox, op: &OpId) {
     let intent = record.intent.as_ref().and_then(|id| session.intents.get(id));
     let last_message = intent.map(|intent| intent.last_message.clone());
     out.reject(session, &proposer, op, RejectReason::IntentTerminated, last_message.as_ref());
-    operation_ended(session, out, op);
 }
 
 /// An intent is suspended: what others proposed under it freezes (CAS-05).
@@ -69,13 +78,15 @@ pub(super) fn intent_restored(session: &mut Session, id: &IntentId) {
     }
 }
 
-/// A participant is gone: what it proposed is abandoned, what it claimed refused (LIV-11, BYE-07, BYE-10, D-102).
-pub(super) fn participant_lost(session: &mut Session, out: &mut Outbox, principal: &PrincipalId) {
-    for op in session.pending_by_proposer.get(principal).cloned().unwrap_or_default() {
-        session.move_operation(&op, operation::Event::ProposerLost);
-        operation_ended(session, out, &op);
+/// A participant is gone: what it proposed is abandoned first, so that suspending its intents does not freeze it
+/// (LIV-11, BYE-07, D-102). Its intents and then its claims follow.
+pub(super) fn proposer_lost(session: &mut Session, out: &mut Outbox, principal: &PrincipalId) {
+    let ops: Vec<OpId> = session.pending_by_proposer.get(principal).into_iter().flatten().cloned().collect();
+    for op in &ops {
+        session.move_operation(op, operation::Event::ProposerLost);
+        operation_ended(session, out, op);
     }
-    intent::claim::claimer_lost(session, out, principal);
+    catch_up::operations_abandoned(session, principal, ops);
 }
 
 /// An operation is over: its conflicts may be, too (CON-13).
@@ -121,6 +132,7 @@ pub(super) fn dismiss_if_over(session: &mut Session, out: &mut Outbox, id: &Conf
         rationale: rationale.into(),
         at: session.now,
         escalated_to,
+        causally_partial: false,
     };
     if let Some(record) = session.conflicts.get_mut(id) {
         record.resolution = Some(settled);

@@ -22,8 +22,8 @@ pub(super) fn timers(session: &mut Session, out: &mut Outbox, now: Timestamp) {
             return;
         }
         for (at, cause) in due {
-            // An earlier one of this sweep may have settled it.
-            if session.deadlines.take(at, &cause) {
+            // An earlier one of this sweep may have settled it, or ended the session.
+            if !session.closed && session.deadlines.take(at, &cause) {
                 fire(session, out, at, cause);
             }
         }
@@ -104,6 +104,9 @@ pub(super) fn message(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>
         Message::ProtocolError(error) if error.error_code == ErrorCode::CoordinatorConflict => {
             let reported_by = facts.envelope.sender.principal_id.clone();
             out.notice(Notice::CoordinatorConflict { reported_by });
+        }
+        Message::ProtocolError(error) if error.error_code == ErrorCode::ParticipantUnavailable => {
+            layer::liveness::declared(session, out, facts, &error);
         }
         // Participants' other errors are for the log (ERR-03).
         Message::ProtocolError(_) => {}

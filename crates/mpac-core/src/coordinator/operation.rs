@@ -79,6 +79,15 @@ fn current(session: &Session, target: &str, stated: &StateRef) -> Result<(), Ref
     }
 }
 
+/// Whether all references of a message are written as the session's (SES-25).
+fn well_formed<'a>(session: &Session, refs: impl IntoIterator<Item = &'a StateRef>) -> Result<(), Refusal> {
+    let format = &session.config.state_ref_format;
+    match refs.into_iter().find(|it| !it.has_format(format)) {
+        Some(found) => Err(Refusal::StateRefFormat { found: found.clone(), format: format.clone() }),
+        None => Ok(()),
+    }
+}
+
 /// The state an operation begins in.
 fn begins(with: Event) -> OperationState {
     // The table has a row without a state for every event that a handler begins an operation with.

@@ -43,6 +43,11 @@ impl<'a> View<'a> {
         records.into_iter().map(|record| record.id.clone()).collect()
     }
 
+    /// Whether somebody has been admitted, present or not.
+    pub fn is_member(&self, principal: &PrincipalId) -> bool {
+        self.session.members.contains_key(principal)
+    }
+
     /// Whether somebody is here and was heard lately.
     pub fn is_available(&self, principal: &PrincipalId) -> bool {
         self.session.members.get(principal).is_some_and(|member| member.available)

@@ -5,7 +5,7 @@ use mpac_wire::payload::IntentAnnounce;
 use mpac_wire::{Envelope, Integer, Message, MessageId, PrincipalId, Watermark};
 
 use super::{OwnIntent, Participant};
-use crate::scope::{Overlap, overlap};
+use crate::scope::{Names, Overlap, overlap};
 
 /// How far below the bound a Lamport value must be to be adopted.
 const ROOM: u64 = 1 << 20;
@@ -90,7 +90,8 @@ impl Participant {
         if locks {
             self.intents.retain(|_, own| {
                 let scope = &own.announced.scope;
-                let direct = matches!(overlap(scope, &announced.scope), Some(Overlap::Shared(_)));
+                let direct =
+                    matches!(overlap(&Names::default(), scope, &announced.scope), Some(Overlap::Shared(_)));
                 scope.kind != announced.scope.kind || !direct
             });
         }

@@ -7,7 +7,7 @@ use mpac_wire::Scope;
 use mpac_wire::names::ScopeKind;
 
 use super::overlap::{SetKind, entries};
-use super::{Overlap, glob, normalize, overlap};
+use super::{Names, Overlap, glob, normalize, overlap};
 
 /// How much of a scope lies inside a union of scopes and targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,15 +22,15 @@ pub enum Cover {
 }
 
 /// How much of `inner` lies inside the union of `outer` and of the operation targets in `targets`.
-pub fn cover(inner: &Scope, outer: &[&Scope], targets: &BTreeSet<String>) -> Cover {
-    if is_inside(inner, outer, targets) {
+pub fn cover(names: &Names, inner: &Scope, outer: &[&Scope], targets: &BTreeSet<String>) -> Cover {
+    if is_inside(names, inner, outer, targets) {
         return Cover::Entire;
     }
     let by_target = || {
         let files = Scope::files(targets.iter().cloned());
-        !targets.is_empty() && matches!(overlap(inner, &files), Some(Overlap::Shared(_)))
+        !targets.is_empty() && matches!(overlap(names, inner, &files), Some(Overlap::Shared(_)))
     };
-    if outer.iter().any(|outer| overlap(inner, outer).is_some()) || by_target() {
+    if outer.iter().any(|outer| overlap(names, inner, outer).is_some()) || by_target() {
         Cover::Partial
     } else {
         Cover::None
@@ -38,14 +38,14 @@ pub fn cover(inner: &Scope, outer: &[&Scope], targets: &BTreeSet<String>) -> Cov
 }
 
 /// Whether all of `inner` provably lies inside the union: in doubt, it does not.
-pub fn is_inside(inner: &Scope, outer: &[&Scope], targets: &BTreeSet<String>) -> bool {
+pub fn is_inside(names: &Names, inner: &Scope, outer: &[&Scope], targets: &BTreeSet<String>) -> bool {
     if let Some((kind, set)) = entries(inner) {
         let covered = |entry: &String| {
             kind == SetKind::Files && targets.contains(entry)
                 || outer.iter().any(|outer| has_entry(outer, kind, entry))
         };
         // An empty scope covers nothing, so it lies nowhere.
-        return !set.is_empty() && set.iter().all(covered) || resolved_inside(inner, outer);
+        return !set.is_empty() && set.iter().all(covered) || resolved_inside(names, inner, outer);
     }
     if let (ScopeKind::ResourcePath, Some(pattern)) = (&inner.kind, &inner.pattern) {
         let pattern = normalize(pattern);
@@ -59,9 +59,9 @@ pub fn is_inside(inner: &Scope, outer: &[&Scope], targets: &BTreeSet<String>) ->
         };
         return outer.iter().any(covered)
             || literal && targets.contains(&pattern)
-            || resolved_inside(inner, outer);
+            || resolved_inside(names, inner, outer);
     }
-    outer.contains(&inner)
+    outer.contains(&inner) || resolved_inside(names, inner, outer)
 }
 
 fn has_entry(outer: &Scope, kind: SetKind, entry: &str) -> bool {
@@ -88,13 +88,19 @@ fn is_narrower(inner: &str, outer: &str) -> bool {
     })
 }
 
-/// Across kinds: both sides say what they are, and all of it is there.
-fn resolved_inside(inner: &Scope, outer: &[&Scope]) -> bool {
-    let Some(uris) = inner.canonical_uris.as_ref().filter(|uris| !uris.is_empty()) else { return false };
-    let other_kinds = || outer.iter().filter(|outer| outer.kind != inner.kind);
-    let known: BTreeSet<&String> =
-        other_kinds().flat_map(|outer| outer.canonical_uris.iter().flatten()).collect();
-    uris.iter().all(|uri| known.contains(uri))
+/// Across kinds: both sides are known by names for everything in them, and all of it is there.
+fn resolved_inside(names: &Names, inner: &Scope, outer: &[&Scope]) -> bool {
+    let known = names.resolve(inner);
+    if !known.complete {
+        return false;
+    }
+    let other_kinds = outer.iter().filter(|outer| outer.kind != inner.kind);
+    let told: BTreeSet<String> = other_kinds
+        .map(|outer| names.resolve(outer))
+        .filter(|it| it.complete)
+        .flat_map(|it| it.uris)
+        .collect();
+    known.uris.is_subset(&told)
 }
 
 #[cfg(test)]
@@ -111,36 +117,46 @@ mod tests {
     fn files_lie_in_files_patterns_and_targets() {
         let (a, ab) = (Scope::files(["a"]), Scope::files(["./a", "b"]));
         let none = BTreeSet::new();
-        assert!(is_inside(&a, &[&ab], &none));
-        assert!(!is_inside(&ab, &[&a], &none));
-        assert!(is_inside(&ab, &[&a], &BTreeSet::from(["b".into()])));
-        assert!(is_inside(&ab, &[&a, &Scope::files(["b"])], &none), "the union counts");
+        assert!(is_inside(&Names::default(), &a, &[&ab], &none));
+        assert!(!is_inside(&Names::default(), &ab, &[&a], &none));
+        assert!(is_inside(&Names::default(), &ab, &[&a], &BTreeSet::from(["b".into()])));
+        assert!(is_inside(&Names::default(), &ab, &[&a, &Scope::files(["b"])], &none), "the union counts");
         let pattern = scope(r#"{"kind":"resource_path","pattern":"src/*"}"#);
-        assert!(is_inside(&Scope::files(["src/x"]), &[&pattern], &none));
-        assert!(!is_inside(&Scope::files(Vec::<String>::new()), &[&a], &none), "nothing lies nowhere");
+        assert!(is_inside(&Names::default(), &Scope::files(["src/x"]), &[&pattern], &none));
+        assert!(
+            !is_inside(&Names::default(), &Scope::files(Vec::<String>::new()), &[&a], &none),
+            "nothing lies nowhere"
+        );
     }
 
     #[test]
     fn patterns_lie_in_wider_patterns() {
         let pattern = |text: &str| scope(&alloc::format!(r#"{{"kind":"resource_path","pattern":"{text}"}}"#));
-        let inside =
-            |inner: &str, outer: &str| is_inside(&pattern(inner), &[&pattern(outer)], &BTreeSet::new());
+        let inside = |inner: &str, outer: &str| {
+            is_inside(&Names::default(), &pattern(inner), &[&pattern(outer)], &BTreeSet::new())
+        };
         assert!(
             inside("src/*.rs", "src/**") && inside("a", "*") && inside("x/*", "**") && inside("a/*", "a/*")
         );
         assert!(!inside("src/**", "src/*") && !inside("*", "a") && !inside("srcs/*", "src/**"));
-        assert!(is_inside(&pattern("a"), &[&Scope::files(["a"])], &BTreeSet::new()));
-        assert!(!is_inside(&pattern("*"), &[&Scope::files(["a"])], &BTreeSet::new()));
+        assert!(is_inside(&Names::default(), &pattern("a"), &[&Scope::files(["a"])], &BTreeSet::new()));
+        assert!(!is_inside(&Names::default(), &pattern("*"), &[&Scope::files(["a"])], &BTreeSet::new()));
     }
 
     #[test]
     fn what_cannot_be_compared_lies_only_in_itself() {
         let query = scope(r#"{"kind":"query","expression":"e","language":"sql"}"#);
         let none = BTreeSet::new();
-        assert!(is_inside(&query, &[&query.clone()], &none));
-        assert!(!is_inside(&Scope::files(["a"]), &[&query], &none));
-        assert_eq!(cover(&Scope::files(["a"]), &[&query], &none), Cover::Partial);
-        assert_eq!(cover(&Scope::files(["a", "b"]), &[&Scope::files(["b"])], &none), Cover::Partial);
-        assert_eq!(cover(&Scope::files(["a"]), &[&Scope::files(["b"])], &none), Cover::None);
+        assert!(is_inside(&Names::default(), &query, &[&query.clone()], &none));
+        assert!(!is_inside(&Names::default(), &Scope::files(["a"]), &[&query], &none));
+        assert_eq!(cover(&Names::default(), &Scope::files(["a"]), &[&query], &none), Cover::Partial);
+        assert_eq!(
+            cover(&Names::default(), &Scope::files(["a", "b"]), &[&Scope::files(["b"])], &none),
+            Cover::Partial
+        );
+        assert_eq!(
+            cover(&Names::default(), &Scope::files(["a"]), &[&Scope::files(["b"])], &none),
+            Cover::None
+        );
     }
 }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use mpac_wire::Scope;
 use mpac_wire::names::ScopeKind;
 
-use super::{glob, is_inside, normalize, same_path};
+use super::{Names, glob, is_inside, normalize, same_path};
 
 /// How two scopes overlap.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,21 +53,20 @@ fn pattern(scope: &Scope) -> Option<String> {
     }
 }
 
-/// Whether `a` and `b` overlap, and in what.
-pub fn overlap(a: &Scope, b: &Scope) -> Option<Overlap> {
+/// Whether `a` and `b` overlap, and in what; `names` is what the session knows of things' names.
+pub fn overlap(names: &Names, a: &Scope, b: &Scope) -> Option<Overlap> {
     if let (Some((kind_a, set_a)), Some((kind_b, set_b))) = (entries(a), entries(b))
         && kind_a == kind_b
     {
         // The set kinds go by their own rule alone, whatever URIs say (D-067).
         return shared(set_a.intersection(&set_b).cloned().collect());
     }
-    let uris = |scope: &Scope| scope.canonical_uris.iter().flatten().cloned().collect::<BTreeSet<String>>();
-    let (uris_a, uris_b) = (uris(a), uris(b));
-    let common: Vec<String> = uris_a.intersection(&uris_b).cloned().collect();
+    let (known_a, known_b) = (names.resolve(a), names.resolve(b));
+    let common: Vec<String> = known_a.uris.intersection(&known_b.uris).cloned().collect();
     if !common.is_empty() {
         return shared(common); // SCO-11
     }
-    let both_told = !uris_a.is_empty() && !uris_b.is_empty();
+    let both_told = known_a.complete && known_b.complete;
     if both_told && a.kind != b.kind {
         return None; // D-066 (1)
     }
@@ -96,7 +95,7 @@ fn shared(common: Vec<String>) -> Option<Overlap> {
 }
 
 /// Whether an operation's target lies in a scope; `None` where its kind does not say (SCO-16, D-069).
-pub fn contains_target(scope: &Scope, target: &str) -> Option<bool> {
+pub fn contains_target(names: &Names, scope: &Scope, target: &str) -> Option<bool> {
     let listed = match scope.kind {
         ScopeKind::FileSet => {
             let target = normalize(target);
@@ -104,24 +103,16 @@ pub fn contains_target(scope: &Scope, target: &str) -> Option<bool> {
         }
         ScopeKind::EntitySet => scope.entities.iter().flatten().any(|entity| entity == target),
         ScopeKind::TaskSet => scope.task_ids.iter().flatten().any(|task| task == target),
-        _ => return of_other_kind(scope, target),
+        _ => match pattern(scope) {
+            Some(pattern) => glob::matches(&pattern, &normalize(target)),
+            None => return names.is_named(scope, target).then_some(true),
+        },
     };
-    Some(listed || has_uri(scope, target))
-}
-
-fn of_other_kind(scope: &Scope, target: &str) -> Option<bool> {
-    match pattern(scope) {
-        Some(pattern) => Some(glob::matches(&pattern, &normalize(target)) || has_uri(scope, target)),
-        None => has_uri(scope, target).then_some(true),
-    }
-}
-
-fn has_uri(scope: &Scope, target: &str) -> bool {
-    scope.canonical_uris.iter().flatten().any(|uri| uri == target)
+    Some(listed || names.is_named(scope, target))
 }
 
 /// The part of `new` that `old` does not cover, for a set kind that both have; else `new` as it is (INT-13, D-079).
-pub fn growth(new: &Scope, old: &Scope) -> Option<Scope> {
+pub fn growth(names: &Names, new: &Scope, old: &Scope) -> Option<Scope> {
     if let (Some((kind_new, set_new)), Some((kind_old, set_old))) = (entries(new), entries(old))
         && kind_new == kind_old
     {
@@ -137,7 +128,7 @@ pub fn growth(new: &Scope, old: &Scope) -> Option<Scope> {
         }
         return Some(part);
     }
-    (!is_inside(new, &[old], &BTreeSet::new())).then(|| new.clone())
+    (!is_inside(names, new, &[old], &BTreeSet::new())).then(|| new.clone())
 }
 
 #[cfg(test)]
@@ -150,8 +141,9 @@ mod tests {
     }
 
     fn assert_overlap(a: &str, b: &str, expected: Option<Overlap>) {
-        assert_eq!(overlap(&scope(a), &scope(b)), expected, "{a} and {b}");
-        assert_eq!(overlap(&scope(b), &scope(a)).is_some(), expected.is_some(), "{b} and {a}");
+        let names = Names::default();
+        assert_eq!(overlap(&names, &scope(a), &scope(b)), expected, "{a} and {b}");
+        assert_eq!(overlap(&names, &scope(b), &scope(a)).is_some(), expected.is_some(), "{b} and {a}");
     }
 
     #[test]
@@ -192,15 +184,18 @@ mod tests {
     #[test]
     fn growth_is_what_the_old_scope_did_not_cover() {
         let (old, new) = (Scope::files(["a"]), Scope::files(["./a", "b"]));
-        assert_eq!(growth(&new, &old), Some(Scope::files(["b"])));
-        assert_eq!(growth(&old, &new), None);
+        assert_eq!(growth(&Names::default(), &new, &old), Some(Scope::files(["b"])));
+        assert_eq!(growth(&Names::default(), &old, &new), None);
     }
 
     #[test]
     fn a_target_is_judged_by_the_kind_of_the_scope() {
-        assert_eq!(contains_target(&Scope::files(["a"]), "./a"), Some(true));
-        assert_eq!(contains_target(&Scope::entities(["e"]), "a"), Some(false));
-        assert_eq!(contains_target(&scope(r#"{"kind":"resource_path","pattern":"a/*"}"#), "a/b"), Some(true));
-        assert_eq!(contains_target(&scope(r#"{"kind":"custom"}"#), "a"), None);
+        assert_eq!(contains_target(&Names::default(), &Scope::files(["a"]), "./a"), Some(true));
+        assert_eq!(contains_target(&Names::default(), &Scope::entities(["e"]), "a"), Some(false));
+        assert_eq!(
+            contains_target(&Names::default(), &scope(r#"{"kind":"resource_path","pattern":"a/*"}"#), "a/b"),
+            Some(true)
+        );
+        assert_eq!(contains_target(&Names::default(), &scope(r#"{"kind":"custom"}"#), "a"), None);
     }
 }

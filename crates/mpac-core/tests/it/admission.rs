@@ -18,7 +18,10 @@ fn altered(world: &mut World, alter: impl FnOnce(&mut Envelope)) -> Vec<crate::w
 
 #[test]
 fn hello_is_answered_with_the_session_as_it_is() {
-    covers!("HEL-04", "HEL-05", "HEL-06", "HEL-11", "SES-03", "ENV-10", "D-001", "D-045", "REC-10");
+    covers!(
+        "HEL-04", "HEL-05", "HEL-06", "HEL-11", "D-008", "D-020", "SES-03", "ENV-10", "D-001", "D-045",
+        "REC-10"
+    );
     let mut world = World::of(&["alice"]);
     let deliveries = world.join("bob", &[Role::Owner]);
     assert_eq!(heard(&deliveries, "bob"), ["SESSION_INFO"]);
@@ -31,6 +34,7 @@ fn hello_is_answered_with_the_session_as_it_is() {
     assert_eq!(timeout(&deliveries[0].text), 2);
     assert_eq!(deliveries[0].from, "service:coordinator-s");
     assert!(deliveries[0].text.contains(r#""coordinator_epoch":1"#));
+    assert!(deliveries[0].text.contains(r#""ts":"2026-01-02T03:04:05.000000Z""#), "six digits and Z");
     assert!(deliveries[0].text.contains(r#""version":"0.1.13""#));
 }
 
@@ -88,7 +92,7 @@ fn twenty_unreadable_frames_in_a_minute_end_the_connection() {
 fn each_check_of_the_gate_has_its_code() {
     covers!(
         "ENV-03", "ENV-05", "ENV-13", "SEC-04", "SEC-05", "LAM-14", "SES-09", "D-014", "D-015", "D-017",
-        "GOV-18"
+        "D-006", "D-021", "GOV-18"
     );
     type Alter = fn(&mut Envelope);
     let cases: &[(Alter, ErrorCode)] = &[
@@ -162,7 +166,7 @@ fn a_name_that_is_taken_is_refused_and_a_reconnect_takes_over() {
     assert_eq!(heard(&world.announce("bob", "i", &["x"]), "bob"), ["INTENT_ANNOUNCE"]);
     // Once the connection is gone, another process may come.
     world.input(Input::Disconnect { conn: new });
-    assert_eq!(heard(&world.hello("thief"), "thief"), ["SESSION_INFO"]);
+    assert_eq!(heard(&world.hello("thief"), "thief"), ["SESSION_INFO", "INTENT_UPDATE i bob does i"]);
 }
 
 #[test]
@@ -346,4 +350,97 @@ fn whoever_may_have_missed_something_gets_the_session_as_it_stands() {
     };
     assert_eq!(*conn, world.people["bob"].0);
     assert!(text.contains(r#""active_intent_count":1"#));
+}
+
+#[test]
+fn a_session_may_insist_on_extensions() {
+    covers!("EXT-01", "EXT-02", "D-018");
+    let mut config = crate::world::config();
+    config.mandatory_extensions = vec!["acme.audit".to_owned(), "mpac".to_owned()];
+    let mut world = World::with(config);
+    let conn = world.connect("bob");
+    world.people.insert("bob".to_owned(), (conn, World::participant("bob", 1, &[Role::Contributor])));
+    let refused = error(&world.hello("bob"), "bob");
+    assert_eq!(refused.error_code, ErrorCode::CapabilityUnsupported);
+    assert!(refused.description.contains("acme.audit, mpac"), "{}", refused.description);
+    assert_eq!(world.coordinator.snapshot().participants.unwrap().len(), 0);
+    let hello = |world: &mut World| {
+        let stamp = world.stamp();
+        world.people.get_mut("bob").unwrap().1.hello(stamp, None).to_json()
+    };
+    let half =
+        hello(&mut world).replace(r#""capabilities":[]"#, r#""capabilities":[],"extensions":{"mpac":{}}"#);
+    assert!(error(&world.frame(conn, &half), "bob").description.ends_with("needs acme.audit"));
+    let all = hello(&mut world)
+        .replace(r#""capabilities":[]"#, r#""capabilities":[],"extensions":{"mpac":{}}"#)
+        .replace(
+            r#""sender_instance_id":"bob:1""#,
+            r#""sender_instance_id":"bob:1","extensions":{"acme.audit":1}"#,
+        );
+    assert_eq!(heard(&world.frame(conn, &all), "bob"), ["SESSION_INFO"]);
+}
+
+#[test]
+fn whoever_left_is_not_counted() {
+    covers!("D-046", "HEL-05", "SES-04", "SES-01");
+    let mut world = World::of(&["alice"]);
+    world.say("alice", mpac_wire::payload::Goodbye::new("completed".into()));
+    let joined = world.join("bob", &[Role::Contributor]);
+    let Message::SessionInfo(info) = &joined[0].message else { panic!() };
+    assert_eq!(info.participant_count.as_ref().unwrap().get(), 1);
+    // What the session is: who decides, when somebody is gone, how it is secured.
+    assert_eq!(info.security_profile.as_str(), "open");
+    assert!(info.governance_policy.is_some() && info.liveness_policy.is_some());
+}
+
+#[test]
+fn a_connection_lost_for_a_moment_changes_nothing() {
+    covers!("D-057", "LIV-16");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("bob", "i", &["x"]);
+    let conn = world.people["bob"].0;
+    assert_eq!(world.input(Input::Disconnect { conn }).len(), 0);
+    world.wait(60.0);
+    let new = world.connect("bob");
+    world.people.get_mut("bob").unwrap().0 = new;
+    assert_eq!(heard(&world.hello("bob"), "bob"), ["SESSION_INFO", "INTENT_UPDATE i bob does i"]);
+    let state = world.coordinator.view().intent(&crate::world::intent("i"));
+    assert_eq!(format!("{:?}", state.unwrap()), "Active");
+}
+
+#[test]
+fn a_session_is_closed_by_its_host_alone() {
+    covers!("SES-08", "D-040", "SRV-15");
+    let mut world = World::of(&["bob"]);
+    world.join("olga", &[Role::Owner, Role::Arbiter]);
+    let close = mpac_wire::payload::SessionClose::new("manual".into(), mpac_wire::Integer::new(1));
+    assert_eq!(error(&world.say("olga", close), "olga").error_code, ErrorCode::AuthorizationFailed);
+    assert!(!world.coordinator.view().is_closed());
+    let closed = world.input(Input::Command(mpac_core::Command::Close {
+        reason: mpac_wire::names::CloseReason::Manual,
+        disposition: mpac_wire::names::CloseDisposition::WithdrawAll,
+    }));
+    assert_eq!(heard(&closed, "bob"), ["SESSION_CLOSE manual"]);
+}
+
+#[test]
+fn a_core_session_knows_every_type() {
+    covers!("D-137", "D-048", "CAP-03", "CAP-04");
+    let mut world = World::of(&["alice"]);
+    let conn = world.people["alice"].0;
+    for message_type in mpac_wire::MessageType::LISTED {
+        let skip = ["HELLO", "GOODBYE", "INTENT_DEFERRED"]; // the last is of the next level
+        if skip.contains(&message_type.as_str()) {
+            continue;
+        }
+        let stamp = world.stamp();
+        let who = &mut world.people.get_mut("alice").unwrap().1;
+        let text = who.write(stamp, Heartbeat::new("idle".into())).to_json();
+        let text = text.replace("HEARTBEAT", message_type.as_str()).replace(r#"{"status":"idle"}"#, "{}");
+        for delivery in world.frame(conn, &text) {
+            let Message::ProtocolError(error) = delivery.message else { panic!() };
+            let unknown = [ErrorCode::UnknownMessageType, ErrorCode::CapabilityUnsupported];
+            assert!(!unknown.contains(&error.error_code), "{message_type}");
+        }
+    }
 }

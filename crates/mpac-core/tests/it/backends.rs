@@ -126,3 +126,21 @@ fn a_planned_switch_is_confirmed_first() {
     let again = error(&report(&mut world, "a/n2", "operational", Some("a/n")), "alice");
     assert_eq!(again.error_code, ErrorCode::BackendSwitchDenied, "each switch needs a plan of its own");
 }
+
+#[test]
+fn nobody_is_told_to_use_another_model() {
+    covers!("BHM-14", "BHM-04");
+    let mut world = world(r#"{"enabled":true}"#);
+    let text = r#"{"status":"blocked","backend_health":{"model_id":"a/m","provider_status":"down","checked_at":"2026-01-02T03:04:05Z","alternatives":[{"model_id":"b/n","provider_status":"operational"}]}}"#;
+    let told = world.say("alice", serde_json::from_str::<Heartbeat>(text).unwrap());
+    assert_eq!(
+        heard(&told, "alice"),
+        ["COORDINATOR_STATUS backend_alert", "INTENT_UPDATE i [SUSPENDED: backend_down] alice does i"]
+    );
+    assert!(!told[0].text.contains("switch_approved"));
+    // Well again, and still the model it was.
+    world.wait(80.0);
+    assert_eq!(heard(&report(&mut world, "a/m", "operational", None), "bob").len(), 2);
+    let record = &world.coordinator.snapshot().participants.unwrap()[0];
+    assert_eq!(record.backend_model_id.as_deref(), Some("a/m"));
+}

@@ -227,3 +227,32 @@ fn who_reviews_rejects_proposals_and_contests_commits() {
     world.say("alice", batch("b", Atomicity::AllOrNothing, vec![entry("e", "y", "", "1")], &[]));
     assert_eq!(error(&world.say("rita", reject("b")), "rita").error_code, ErrorCode::InvalidReference);
 }
+
+#[test]
+fn a_batch_is_rejected_by_its_id() {
+    covers!("BAT-11", "BAT-10", "D-095");
+    let mut config = crate::world::config();
+    config.compliance_profile = mpac_wire::names::ComplianceProfile::Governance;
+    config.execution_model = mpac_wire::names::ExecutionModel::PreCommit;
+    config.operation_authorization = mpac_core::config::OperationAuthorization::Review;
+    let mut world = World::with(config);
+    world.join("alice", &[Role::Contributor]);
+    world.join("rita", &[Role::Reviewer]);
+    world.announce("alice", "i", &["x", "y", "z"]);
+    let mut asked = batch(
+        "b",
+        Atomicity::BestEffort,
+        vec![entry("o1", "x", "", "1"), entry("o2", "y", "", "1"), entry("o3", "z", "", "1")],
+        &[],
+    );
+    asked.intent_id = Some(intent("i"));
+    world.say("alice", asked);
+    let reject = |id: &str| OpReject::new(op(id), "not_now".into());
+    world.say("rita", reject("o1"));
+    assert_eq!(error(&world.say("alice", reject("b")), "alice").error_code, ErrorCode::AuthorizationFailed);
+    assert_eq!(heard(&world.say("rita", reject("b")), "alice"), ["OP_REJECT b not_now"]);
+    for id in ["o1", "o2", "o3"] {
+        assert_eq!(format!("{:?}", world.coordinator.view().operation(&op(id)).unwrap()), "Rejected");
+    }
+    assert_eq!(error(&world.say("rita", reject("b")), "rita").error_code, ErrorCode::InvalidReference);
+}

@@ -69,6 +69,17 @@ fn in_a_core_session_a_claim_is_granted_when_nobody_objects() {
 }
 
 #[test]
+fn without_a_grace_a_claim_is_granted_with_its_own_message() {
+    covers!("CLM-08");
+    let mut config = crate::world::config();
+    config.liveness.intent_claim_grace_period_sec = Some(Seconds::ZERO);
+    let mut world = orphaned(config);
+    let granted = world.say("bob", claim("c", "j", &["x"]));
+    assert_eq!(status(&granted, "bob"), ("approved".to_owned(), None, None));
+    assert_eq!(state(&world, "j").as_deref(), Some("Active"));
+}
+
+#[test]
 fn anybody_else_may_object_in_time() {
     covers!("D-084", "D-085", "CLM-11");
     let mut world = orphaned(crate::world::config());
@@ -116,7 +127,7 @@ fn in_a_governance_session_an_owner_or_arbiter_decides() {
 
 #[test]
 fn a_claim_that_cannot_be_is_refused_or_rejected() {
-    covers!("CLM-01", "CLM-02", "CLM-03", "CLM-04", "CLM-05", "D-086", "D-131", "CLM-14");
+    covers!("CLM-01", "CLM-02", "CLM-03", "CLM-04", "CLM-05", "D-086", "D-131", "CLM-14", "SRV-05");
     let mut world = orphaned(crate::world::config());
     world.announce("carol", "taken", &["z"]);
     let mut wrong_owner = claim("c", "j", &["x"]);

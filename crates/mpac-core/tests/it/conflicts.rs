@@ -271,3 +271,16 @@ fn a_report_about_what_is_over_is_dismissed_at_once() {
     report.related_intents = Some(vec![intent("i1")]);
     assert_eq!(heard(&world.say("bob", report), "alice"), ["CONFLICT_REPORT", "RESOLUTION dismissed"]);
 }
+
+#[test]
+fn a_report_about_operations_alone_stays_open_while_one_is_committed() {
+    covers!("D-115", "CON-11", "CON-02");
+    let (mut world, _) = dispute();
+    world.say("bob", commit_payload("o", None, "z", "", "new\n"));
+    let mut report = mpac_wire::payload::ConflictReport::new("c".parse().unwrap(), "x".into(), "low".into());
+    report.related_ops = Some(vec!["o".parse().unwrap()]);
+    assert_eq!(heard(&world.say("alice", report), "bob"), ["CONFLICT_REPORT"]);
+    world.withdraw("alice", "i1");
+    world.withdraw("bob", "i2");
+    assert_eq!(state(&world, &"c".parse().unwrap()), "Open");
+}

@@ -238,3 +238,50 @@ fn in_phase_two_it_goes_to_an_arbiter_whoever_was_asked_before_and_whenever_one_
     assert_eq!(heard(&world.join("ada", &[Role::Arbiter]), "ada"), ["SESSION_INFO", "CONFLICT_ESCALATE"]);
     assert_eq!(lines(&world.say("ada", Resolution::new(conflict, Decision::Merged))), ["RESOLUTION merged"]);
 }
+
+#[test]
+fn a_freeze_loses_nothing_that_was_there_before() {
+    covers!("FRZ-20", "D-113", "D-118");
+    let mut world = dispute(patient());
+    world.join("olga", &[Role::Owner]);
+    world.say("bob", commit_payload("o1", Some("i2"), "x", "", "bob\n"));
+    let mut propose = OpPropose::new(op("p"), "x".to_owned(), "replace".into());
+    propose.intent_id = Some(intent("i1"));
+    world.say("alice", propose);
+    world.wait(400.0);
+    let state =
+        |world: &World, id: &str| format!("{:?}", world.coordinator.view().operation(&op(id)).unwrap());
+    assert_eq!((state(&world, "o1").as_str(), state(&world, "p").as_str()), ("Committed", "Proposed"));
+    let commit = commit_payload("p", Some("i1"), "x", "bob\n", "alice\n");
+    assert_eq!(error(&world.say("alice", commit.clone()), "alice").error_code, ErrorCode::ScopeFrozen);
+    world.say("olga", Resolution::new(world.conflict(), Decision::Merged));
+    assert_eq!(heard(&world.say("alice", commit), "bob"), ["OP_COMMIT"]);
+}
+
+#[test]
+fn without_losers_that_committed_nothing_is_rolled_back() {
+    covers!("D-118", "FRZ-13", "FRZ-16");
+    for commits in [0, 1] {
+        let mut world = dispute(patient());
+        if commits == 1 {
+            let mut propose = OpPropose::new(op("p"), "x".to_owned(), "replace".into());
+            propose.intent_id = Some(intent("i1"));
+            world.say("bob", commit_payload("o1", Some("i2"), "x", "", "bob\n"));
+            world.say("alice", propose);
+        }
+        let end = world.wait(601.0);
+        let resolution = end.iter().find_map(|it| match &it.message {
+            Message::Resolution(resolution) => Some(resolution.clone()),
+            _ => None,
+        });
+        let outcome = resolution.unwrap().outcome.unwrap();
+        assert_eq!(outcome.rollback.as_deref(), Some("not_required"));
+        let expected = (commits == 1).then_some(("o1", "p"));
+        let list = |id: Option<&str>| Some(id.map(str::to_owned).into_iter().collect::<Vec<_>>());
+        assert_eq!(outcome.accepted, list(expected.map(|(winner, _)| winner)));
+        assert_eq!(outcome.rejected, list(expected.map(|(_, loser)| loser)));
+        // The intents stay as they are.
+        assert_eq!(format!("{:?}", world.coordinator.view().intent(&intent("i1")).unwrap()), "Active");
+        assert_eq!(format!("{:?}", world.coordinator.view().intent(&intent("i2")).unwrap()), "Active");
+    }
+}

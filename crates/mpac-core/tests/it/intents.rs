@@ -46,7 +46,7 @@ fn overlaps_with_oneself_are_reported_at_this_level() {
 
 #[test]
 fn holders_of_authority_hear_of_every_conflict() {
-    covers!("CON-05", "D-108");
+    covers!("CON-05", "D-108", "SRV-05");
     let mut world = World::of(&["alice", "bob"]);
     world.join("olga", &[Role::Owner]);
     world.announce("alice", "i1", &["a"]);
@@ -126,7 +126,7 @@ fn a_message_after_the_deadline_is_judged_after_it() {
 
 #[test]
 fn only_its_owner_changes_an_intent_and_only_what_is_given() {
-    covers!("INT-11", "INT-12", "INT-15", "D-080", "INT-24", "SRV-04");
+    covers!("INT-11", "INT-12", "INT-15", "D-080", "INT-24", "SRV-04", "SES-26");
     let mut world = World::of(&["alice", "bob", "carol"]);
     world.announce("alice", "i", &["a"]);
     let mut update = IntentUpdate::new(intent("i"));
@@ -302,4 +302,37 @@ fn a_pair_hears_of_the_same_part_once() {
     };
     assert_eq!(update(pattern("q/**")), 0);
     assert_eq!(update(pattern("q/*")), 0, "narrower is no growth");
+}
+
+#[test]
+fn a_parent_nobody_knows_is_kept() {
+    covers!("INT-20", "INT-03");
+    let mut world = World::of(&["alice", "bob"]);
+    let mut announce = IntentAnnounce::new(intent("i"), "o".to_owned(), Scope::files(["a"]));
+    announce.parent_intent_id = Some(intent("nobody-s"));
+    assert_eq!(heard(&world.say("alice", announce), "bob"), ["INTENT_ANNOUNCE"]);
+    let record = world.coordinator.snapshot().intents.unwrap().remove(0);
+    assert_eq!(record.parent_intent_id, Some(intent("nobody-s")));
+}
+
+#[test]
+fn a_duration_is_one_however_it_is_written() {
+    covers!("D-009", "D-003", "ENV-18");
+    for written in ["60", "60.0", "6e1", "\"60\""] {
+        let mut world = World::of(&["alice"]);
+        let payload = format!(
+            r#"{{"intent_id":"i","objective":"o","scope":{{"kind":"file_set","resources":["a"]}},"ttl_sec":{written}}}"#
+        );
+        let announce: IntentAnnounce = serde_json::from_str(&payload).unwrap();
+        let relayed = world.say("alice", announce);
+        assert!(
+            relayed[0].text.contains(&format!(r#""ttl_sec":{written}"#)),
+            "as it came: {}",
+            relayed[0].text
+        );
+        world.wait(59.999);
+        assert!(!world.coordinator.view().intent(&intent("i")).unwrap().is_terminal(), "{written}");
+        world.wait(0.001);
+        assert!(world.coordinator.view().intent(&intent("i")).unwrap().is_terminal(), "{written}");
+    }
 }

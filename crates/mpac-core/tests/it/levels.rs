@@ -177,7 +177,7 @@ fn own_overlapping_intents_are_replaced() {
 
 #[test]
 fn a_refused_announce_replaces_nothing_and_a_suspended_holder_does_not_lock() {
-    covers!("LCK-09", "D-026", "D-078");
+    covers!("LCK-08", "LCK-09", "D-026", "D-078");
     let mut world = at(ProtocolLevel::V0_1_15);
     world.announce("alice", "i1", &["a"]);
     world.announce("bob", "j1", &["b"]);
@@ -190,4 +190,69 @@ fn a_refused_announce_replaces_nothing_and_a_suspended_holder_does_not_lock() {
         heard(&world.announce("bob", "j2", &["a", "b"]), "bob"),
         ["INTENT_ANNOUNCE", "CONFLICT_REPORT"]
     );
+}
+
+#[test]
+fn whoever_must_wait_is_told_that_before_the_lock() {
+    covers!("LCK-05", "BKO-04");
+    let mut config = crate::world::config();
+    config.level = ProtocolLevel::V0_1_15;
+    config.enforce_intent_backoff = true;
+    let mut world = World::with(config);
+    for (name, role) in [("alice", Role::Contributor), ("bob", Role::Contributor), ("olga", Role::Owner)] {
+        world.join(name, &[role]);
+    }
+    let entities =
+        |id: &str| mpac_wire::payload::IntentAnnounce::new(intent(id), "o".into(), Scope::entities(["e"]));
+    world.announce("alice", "a", &["x"]);
+    world.say("bob", entities("b")); // assumed to overlap
+    let mut outcome = mpac_wire::payload::Outcome::new();
+    outcome.rejected = Some(vec!["b".to_owned()]);
+    let mut resolution =
+        mpac_wire::payload::Resolution::new(world.conflict(), mpac_wire::names::Decision::Approved);
+    resolution.outcome = Some(outcome);
+    world.say("olga", resolution);
+    // Files may overlap those entities, too: both the wait and the lock apply.
+    assert_eq!(error(&world.announce("bob", "c", &["x"]), "bob").error_code, ErrorCode::IntentBackoff);
+    world.wait(30.0);
+    assert_eq!(error(&world.announce("bob", "c", &["x"]), "bob").error_code, ErrorCode::StaleIntent);
+}
+
+#[test]
+fn work_that_may_be_the_same_is_pointed_out() {
+    covers!("LCK-11", "LCK-03");
+    let announce = |id: &str, objective: &str, semantics: &str| {
+        let text = format!(
+            r#"{{"kind":"file_set","resources":["a.py"],"extensions":{{"intent_semantics":{semantics}}}}}"#
+        );
+        let scope: Scope = serde_json::from_str(&text).unwrap();
+        mpac_wire::payload::IntentAnnounce::new(intent(id), objective.to_owned(), scope)
+    };
+    let mut world = at(ProtocolLevel::V0_1_15);
+    world.say("alice", announce("i", "o", r#"{"action":"add","symbol":"Cart.total"}"#));
+    let mut candidate = |objective: &str, semantics: &str| {
+        let refused = error(&world.say("bob", announce("j", objective, semantics)), "bob");
+        assert_eq!(refused.error_code, ErrorCode::StaleIntent);
+        refused.duplicate_candidate.map(|raw| raw.read::<serde_json::Value>().unwrap())
+    };
+    let same = candidate("o", r#"{"action":"Add","symbols":["Cart.total"]}"#).unwrap();
+    assert_eq!(
+        same,
+        serde_json::json!({
+            "candidate": true, "confidence": "high", "reason": "same_symbol_and_action",
+            "other_intent_id": "i", "other_principal_id": "alice", "shared_files": ["a.py"],
+            "matched_symbols": ["Cart.total"], "matched_postconditions": [],
+            "current": {"action": "add", "symbols": ["Cart.total"], "postconditions": []},
+            "other": {"action": "add", "symbols": ["Cart.total"], "postconditions": []},
+            "verification_required": true,
+            "guidance": "Look at what the other intent does before doing the same again.",
+        })
+    );
+    let by_name = candidate("give Cart.total() a currency", "{}").unwrap();
+    assert_eq!(
+        (by_name["confidence"].as_str(), by_name["reason"].as_str()),
+        (Some("medium"), Some("same_symbol"))
+    );
+    assert_eq!(candidate("o", r#"{"action":"remove","symbol":"Cart.total"}"#), None);
+    assert_eq!(candidate("o", "{}"), None);
 }

@@ -187,3 +187,46 @@ fn a_session_closes_when_its_time_is_over() {
     assert_eq!(world.wait(60.0).len(), 0, "at exactly the limit");
     assert_eq!(heard(&world.wait(0.001), "alice"), ["SESSION_CLOSE timeout"]);
 }
+
+#[test]
+fn a_session_can_be_told_from_its_messages() {
+    covers!("SES-20", "SES-22", "SES-28", "D-034");
+    let mut config = crate::world::config();
+    config.transcript_ref = Some("file:///t/s.json".to_owned());
+    let mut world = World::with(config);
+    for name in ["alice", "bob"] {
+        world.join(name, &[mpac_wire::names::Role::Contributor]);
+    }
+    world.announce("alice", "i", &["x"]);
+    world.announce("alice", "i", &["y"]); // refused
+    let closed = world.input(Input::Command(mpac_core::Command::Close {
+        reason: mpac_wire::names::CloseReason::Policy,
+        disposition: mpac_wire::names::CloseDisposition::WithdrawAll,
+    }));
+    assert_eq!(heard(&closed, "bob"), ["SESSION_CLOSE policy"]);
+    let Message::SessionClose(close) = &closed[0].message else { panic!() };
+    assert_eq!(close.transcript_ref.as_deref(), Some("file:///t/s.json"));
+    // What came and what the coordinator said, as a host would keep it.
+    let mut kept: Vec<String> = Vec::new();
+    for (record, step) in world.log.iter().zip(&world.steps) {
+        if let Input::Frame { text, .. } = &record.input {
+            kept.push(text.to_string());
+        }
+        for output in &step.outputs {
+            if let mpac_core::Output::Send { envelope, .. } = output {
+                kept.push(envelope.to_json());
+            }
+        }
+    }
+    let messages = kept.iter().map(|text| mpac_wire::transcript::Crossed { text, clock: 0 });
+    let snapshot = world.coordinator.snapshot();
+    let transcript = mpac_wire::transcript::Transcript::export(snapshot.clone(), world.now, messages);
+    let types: Vec<String> = transcript.messages.iter().map(|it| it.message_type.to_string()).collect();
+    assert_eq!(types.len(), kept.len());
+    assert_eq!(types.iter().filter(|it| *it == "INTENT_ANNOUNCE").count(), 2, "the refused one too");
+    assert_eq!(types.last().unwrap(), "SESSION_CLOSE");
+    let place = |it: &mpac_wire::Envelope| it.watermark.as_ref().unwrap().lamport_value().unwrap();
+    assert!(transcript.messages.is_sorted_by_key(place));
+    assert_eq!(transcript.participants.len(), 2);
+    assert_eq!(transcript.final_snapshot, snapshot);
+}

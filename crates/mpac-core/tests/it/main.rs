@@ -6,12 +6,18 @@
 )]
 
 mod admission;
+mod authenticated;
 mod backends;
 mod batches;
+mod causality;
 mod claims;
 mod conflicts;
+mod couplings;
+mod envelope;
 mod freeze;
 mod golden;
+mod governance;
+mod hello;
 mod intents;
 mod levels;
 mod lifecycle;
@@ -19,10 +25,14 @@ mod model;
 mod operations;
 mod participant;
 mod precommit;
+mod privacy;
 mod props;
 mod recovery;
+mod replay;
 mod retention;
+mod returns;
 mod roles;
+mod scopes;
 mod succession;
 mod tables;
 mod world;

@@ -182,3 +182,108 @@ fn contents_are_cut_out_however_they_are_written() {
     assert_eq!(heard(&relayed, "bob"), ["OP_COMMIT"]);
     assert!(!relayed[0].text.contains("secret"), "{}", relayed[0].text);
 }
+
+#[test]
+fn an_operation_may_go_under_somebody_else_s_intent_and_keeps_what_it_says() {
+    covers!("OPS-16", "OPS-26", "OPS-20", "OPS-11");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("alice", "i", &["x"]);
+    let mut commit = commit_payload("o1", Some("i"), "x", "", "new\n");
+    commit.change_ref = Some("git:1".to_owned());
+    commit.summary = Some("adds x".to_owned());
+    assert_eq!(heard(&world.say("bob", commit), "alice"), ["OP_COMMIT"], "and no conflict");
+    let mut propose = OpPropose::new(op("o2"), "x".to_owned(), OpKind::Replace);
+    propose.intent_id = Some(intent("i"));
+    propose.change_ref = Some("git:2".to_owned());
+    world.say("bob", propose);
+    let records = world.coordinator.snapshot().operations.unwrap();
+    assert_eq!(
+        (records[0].change_ref.as_deref(), records[0].summary.as_deref(), records[0].uncoordinated),
+        (Some("git:1"), Some("adds x"), None)
+    );
+    assert_eq!(records[1].change_ref.as_deref(), Some("git:2"));
+    assert!(records.iter().all(|record| record.principal_id.as_str() == "bob"));
+}
+
+#[test]
+fn a_later_commit_leaves_the_earlier_one_committed() {
+    covers!("OPS-21", "CAS-04");
+    let mut world = World::of(&["alice"]);
+    world.announce("alice", "i", &["a.py"]);
+    world.say("alice", commit_payload("o1", Some("i"), "a.py", "one\n", "two\n"));
+    world.say("alice", commit_payload("o2", Some("i"), "a.py", "two\n", "three\n"));
+    world.withdraw("alice", "i");
+    for id in ["o1", "o2"] {
+        assert_eq!(format!("{:?}", world.coordinator.view().operation(&op(id)).unwrap()), "Committed");
+    }
+}
+
+#[test]
+fn state_references_are_written_as_the_session_s() {
+    covers!("SES-25", "OPS-05", "D-104");
+    let commit = |id: &str, before: &str, after: &str| {
+        let refs = (StateRef::new(before), StateRef::new(after));
+        mpac_wire::payload::OpCommit::new(op(id), "x".to_owned(), OpKind::Replace, refs.0, refs.1)
+    };
+    let mut world = World::of(&["alice"]);
+    for (before, after) in [("1", "sha256:ab"), ("sha256:ab", "git:1"), ("sha256:", "sha256:ab"), ("", "")] {
+        let refused = error(&world.say("alice", commit("o", before, after)), "alice");
+        assert_eq!(refused.error_code, ErrorCode::MalformedMessage, "{before} {after}");
+    }
+    let mut propose = OpPropose::new(op("p"), "x".to_owned(), OpKind::Replace);
+    propose.state_ref_before = Some(StateRef::new("1"));
+    assert_eq!(error(&world.say("alice", propose), "alice").error_code, ErrorCode::MalformedMessage);
+    let refs = || (StateRef::new("1"), StateRef::new("2"));
+    let entry =
+        mpac_wire::payload::BatchEntry::new(op("b"), "x".to_owned(), OpKind::Replace, refs().0, refs().1);
+    let batch =
+        mpac_wire::payload::OpBatchCommit::new("b".parse().unwrap(), "best_effort".into(), vec![entry]);
+    assert_eq!(error(&world.say("alice", batch), "alice").error_code, ErrorCode::MalformedMessage);
+    assert_eq!(heard(&world.say("alice", commit("o", "sha256:ab", "sha256:cd")), "alice"), ["OP_COMMIT"]);
+    let mut supersede = mpac_wire::payload::OpSupersede::new(op("s"), op("o"), "x".to_owned());
+    supersede.state_ref_after = Some(StateRef::new("3"));
+    assert_eq!(error(&world.say("alice", supersede), "alice").error_code, ErrorCode::MalformedMessage);
+    // In any other format they are only compared.
+    let mut config = crate::world::config();
+    config.state_ref_format = "monotonic_version".to_owned();
+    config.workspace.clear();
+    let mut world = World::with(config);
+    world.join("alice", &[Role::Contributor]);
+    assert_eq!(heard(&world.say("alice", commit("o1", "1", "2")), "alice"), ["OP_COMMIT"]);
+    let stale = error(&world.say("alice", commit("o2", "1", "3")), "alice");
+    assert_eq!(stale.error_code, ErrorCode::StaleStateRef);
+}
+
+#[test]
+fn a_shared_workspace_needs_content_hashes() {
+    covers!("OCC-17", "D-091");
+    let mut config = crate::world::config();
+    config.state_ref_format = "git_hash".to_owned();
+    assert!(matches!(config.validate(), Err(mpac_core::ConfigError::StateRefFormat(_))));
+    config.workspace.clear();
+    assert_eq!(config.validate(), Ok(()));
+}
+
+#[test]
+fn an_owner_rejects_what_somebody_left_lying() {
+    covers!("LIV-13", "LIV-12", "OPS-17");
+    let mut world = World::of(&["alice", "bob"]);
+    world.join("olga", &[Role::Owner]);
+    for id in ["o1", "o2"] {
+        world.say("bob", OpPropose::new(op(id), "x".to_owned(), OpKind::Replace));
+    }
+    world.wait(60.0);
+    let reject = |id: &str| {
+        mpac_wire::payload::OpReject::new(op(id), mpac_wire::names::RejectReason::ParticipantUnavailable)
+    };
+    assert_eq!(heard(&world.say("olga", reject("o1")), "bob"), ["OP_REJECT o1 participant_unavailable"]);
+    world.wait(31.0); // bob is silent by now
+    let state =
+        |world: &World, id: &str| format!("{:?}", world.coordinator.view().operation(&op(id)).unwrap());
+    assert_eq!((state(&world, "o1").as_str(), state(&world, "o2").as_str()), ("Rejected", "Abandoned"));
+    assert_eq!(error(&world.say("olga", reject("o2")), "olga").error_code, ErrorCode::InvalidReference);
+    // What is abandoned is not committed either.
+    let late = commit_payload("o2", None, "x", "", "new\n");
+    let refused = world.say("bob", late);
+    assert_eq!(heard(&refused, "bob"), ["PROTOCOL_ERROR STALE_STATE_REF"]);
+}

@@ -56,7 +56,7 @@ fn authorised(deliveries: &[Delivery]) -> Vec<String> {
 
 #[test]
 fn a_proposal_is_authorised_then_completed() {
-    covers!("OPS-06", "OPS-08", "OPS-09", "OPS-10", "SES-05", "D-096", "D-098", "CAP-05");
+    covers!("OPS-06", "OPS-08", "OPS-09", "OPS-10", "SES-05", "D-096", "D-098", "CAP-05", "SRV-05");
     let mut world = world(precommit());
     let asked = world.say("alice", propose("o"));
     assert_eq!(authorised(&asked), ["o to alice"]);
@@ -125,6 +125,20 @@ fn what_is_blocked_waits_and_is_judged_again() {
         authorised(&world.say("alice", commit_payload("r", Some("i"), "x", "first", "second"))),
         ["p to alice"]
     );
+}
+
+#[test]
+fn an_approval_that_nobody_asks_for_is_refused_a_rejection_is_not() {
+    covers!("CAP-09");
+    let mut world = world(precommit());
+    world.join("carol", &[Role::Contributor]);
+    world.announce("carol", "k", &["a.py"]);
+    world.say("alice", propose("o")); // waits for the conflict
+    let decide = |decision| Resolution::new("o".parse().unwrap(), decision);
+    let refused = error(&world.say("rita", decide(Decision::Approved)), "rita");
+    assert_eq!(refused.error_code, ErrorCode::CapabilityUnsupported, "{}", refused.description);
+    let rejected = world.say("rita", decide(Decision::Rejected));
+    assert_eq!(heard(&rejected, "alice"), ["RESOLUTION rejected", "OP_REJECT o resolution_rejected"]);
 }
 
 #[test]

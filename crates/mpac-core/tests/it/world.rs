@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use mpac_core::participant::{Introduction, Stamp};
 use mpac_core::{
-    Command, ConnId, Coordinator, IdSource, Input, Notice, Output, Participant, Peer, Recipients, Record,
-    SessionConfig, Step,
+    Command, ConnId, Coordinator, IdSource, Identity, Input, Notice, Output, Participant, Peer, Recipients,
+    Record, Remark, SessionConfig, Step,
 };
 use mpac_wire::names::{CloseDisposition, CloseReason, OpKind, PrincipalType, Role};
 use mpac_wire::payload::{FileChange, OpCommit};
 use mpac_wire::snapshot::Snapshot;
 use mpac_wire::{
-    ClaimedTime, ConflictId, Envelope, InstanceId, IntentId, Message, MessageId, OpId, PrincipalId, Received,
-    Scope, Sender, SessionId, StateRef, Timestamp,
+    ClaimedTime, ConflictId, Credential, Envelope, InstanceId, IntentId, Message, MessageId, OpId,
+    PrincipalId, Received, Scope, Sender, SessionId, StateRef, Timestamp,
 };
 
 /// When every world begins.
@@ -56,10 +56,14 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     pub(crate) people: BTreeMap<String, (ConnId, Participant)>,
     connections: BTreeMap<ConnId, String>,
+    /// What the host proved of each connection; nothing where there is no entry.
+    pub(crate) identities: BTreeMap<ConnId, Identity>,
     /// Who speaks on which connection, by the core's notices.
     bound: BTreeMap<ConnId, String>,
     next_id: u64,
-    /// Everything that was applied, for replays.
+    /// As it was before the log began: new, or taken up from a snapshot.
+    pub(crate) base: Coordinator,
+    /// Everything that was applied since, for replays.
     pub(crate) log: Vec<Record>,
     /// What each record led to.
     pub(crate) steps: Vec<Step>,
@@ -116,13 +120,16 @@ impl World {
 
     pub(crate) fn with(config: SessionConfig) -> Self {
         let now = Timestamp::parse(START).unwrap();
+        let coordinator = Coordinator::new(config.clone(), IdSource::new(7), now).unwrap();
         Self {
-            coordinator: Coordinator::new(config.clone(), IdSource::new(7), now).unwrap(),
+            base: coordinator.clone(),
+            coordinator,
             config,
             checked: true,
             now,
             people: BTreeMap::new(),
             connections: BTreeMap::new(),
+            identities: BTreeMap::new(),
             bound: BTreeMap::new(),
             next_id: 0,
             log: Vec::new(),
@@ -149,13 +156,33 @@ impl World {
     }
 
     pub(crate) fn participant(name: &str, incarnation: u32, roles: &[Role]) -> Participant {
+        Self::participant_as(name, PrincipalType::Agent, incarnation, roles, None)
+    }
+
+    pub(crate) fn participant_with(
+        name: &str,
+        incarnation: u32,
+        roles: &[Role],
+        credential: Option<Credential>,
+    ) -> Participant {
+        Self::participant_as(name, PrincipalType::Agent, incarnation, roles, credential)
+    }
+
+    fn participant_as(
+        name: &str,
+        kind: PrincipalType,
+        incarnation: u32,
+        roles: &[Role],
+        credential: Option<Credential>,
+    ) -> Participant {
         let sender = Sender::new(
             PrincipalId::new(name).unwrap(),
-            PrincipalType::Agent,
+            kind,
             InstanceId::new(format!("{name}:{incarnation}")).unwrap(),
         );
         let mut introduction = Introduction::new(name);
         introduction.roles = roles.to_vec();
+        introduction.credential = credential;
         Participant::new(session_id(), sender, introduction)
     }
 
@@ -167,8 +194,12 @@ impl World {
     }
 
     pub(crate) fn join(&mut self, name: &str, roles: &[Role]) -> Vec<Delivery> {
+        self.join_as(name, PrincipalType::Agent, roles)
+    }
+
+    pub(crate) fn join_as(&mut self, name: &str, kind: PrincipalType, roles: &[Role]) -> Vec<Delivery> {
         let conn = self.connect(name);
-        self.people.insert(name.to_owned(), (conn, Self::participant(name, 1, roles)));
+        self.people.insert(name.to_owned(), (conn, Self::participant_as(name, kind, 1, roles, None)));
         self.hello(name)
     }
 
@@ -203,7 +234,8 @@ impl World {
     }
 
     pub(crate) fn frame(&mut self, conn: ConnId, text: &str) -> Vec<Delivery> {
-        self.input(Input::Frame { from: Peer::unproven(conn), text: text.into() })
+        let identity = self.identities.get(&conn).cloned().unwrap_or(Identity::Unproven);
+        self.input(Input::Frame { from: Peer::new(conn, identity), text: text.into() })
     }
 
     pub(crate) fn input(&mut self, input: Input) -> Vec<Delivery> {
@@ -229,11 +261,21 @@ impl World {
     /// Another coordinator takes this snapshot up, now.
     pub(crate) fn restore(&mut self, snapshot: &Snapshot) {
         self.coordinator = Coordinator::restore(self.config.clone(), snapshot, 7, self.now).unwrap();
+        self.base = self.coordinator.clone();
+        self.log.clear();
+        self.steps.clear();
         self.bound.clear();
-        for (name, (conn, _)) in &mut self.people {
-            *conn = ConnId(self.connections.len() as u64 + 1);
-            self.connections.insert(*conn, name.clone());
+        let names: Vec<String> = self.people.keys().cloned().collect();
+        names.iter().for_each(|name| self.reconnect(name));
+    }
+
+    /// `name` speaks on a new connection from now on; the old one is simply not used any more.
+    pub(crate) fn reconnect(&mut self, name: &str) {
+        let conn = self.connect(name);
+        if let Some(identity) = self.identities.get(&self.people[name].0).cloned() {
+            self.identities.insert(conn, identity);
         }
+        self.people.get_mut(name).unwrap().0 = conn;
     }
 
     pub(crate) fn close(&mut self) -> Vec<Delivery> {
@@ -288,6 +330,8 @@ impl World {
             Recipients::Conn(conn) => vec![self.connections[conn].clone()],
             Recipients::Only(list) => {
                 assert!(!list.is_empty() && list.is_sorted(), "{list:?}");
+                let view = self.coordinator.view();
+                assert!(self.forgetful() || list.iter().all(|who| view.is_member(who)), "{list:?}");
                 let named = list.iter().map(ToString::to_string);
                 named.filter(|name| self.bound.values().any(|bound| bound == name)).collect()
             }
@@ -306,6 +350,21 @@ impl World {
                 message: message.clone(),
             });
         }
+    }
+
+    /// What an operator was told by the last input.
+    pub(crate) fn remarks(&self) -> Vec<Remark> {
+        let outputs = self.steps.last().into_iter().flat_map(|step| &step.outputs);
+        let remark = |output: &Output| match output {
+            Output::Notice(Notice::Remark(remark)) => Some(remark.clone()),
+            _ => None,
+        };
+        outputs.filter_map(remark).collect()
+    }
+
+    /// Whether people who left are forgotten.
+    fn forgetful(&self) -> bool {
+        self.config.retained_records < 100
     }
 
     /// The newest conflict.

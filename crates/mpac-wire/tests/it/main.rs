@@ -1,8 +1,10 @@
 //! What came is what goes out, byte for byte.
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod golden;
 mod messages;
 mod snapshots;
+mod transcripts;
 
 /// Names the requirements and decisions a test shows; `cargo xtask requirements` reads it.
 macro_rules! covers {

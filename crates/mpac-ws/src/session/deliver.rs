@@ -124,12 +124,7 @@ impl Delivery {
     fn answer(&self, request: &Request) -> Utf8Bytes {
         let nothing = Workspace::default();
         let workspace = if self.open { &self.workspace } else { &nothing };
-        match request {
-            Request::FileList => sideband::file_list(workspace, self.max_frame),
-            Request::FileRead { path } => sideband::file_read(workspace, path.as_deref(), self.max_frame),
-            // The core answers what it knows itself; a request it hands on without need has no file in it.
-            _ => sideband::file_error("", "File not found"),
-        }
+        sideband::answer(request, workspace, self.max_frame)
     }
 
     fn notice(&mut self, notice: Notice) {
@@ -152,6 +147,7 @@ impl Delivery {
                 self.workspace.put(&path, file);
             }
             Notice::Opened => self.open = true,
+            Notice::Remark(remark) => self.events.remarked(&remark.to_string()),
             // One process owns the session: there is no other coordinator to look for.
             Notice::CoordinatorConflict { reported_by } => self.events.other_coordinator(&reported_by),
             Notice::Closed { reason } => self.events.closed(reason.as_str()),

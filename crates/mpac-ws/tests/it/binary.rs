@@ -120,6 +120,19 @@ fn help_explains_every_group_with_defaults_and_examples() {
     }
 }
 
+#[test]
+fn drive_has_a_help_of_its_own_and_no_options_of_the_server() {
+    let output = run(&["drive", "--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    let help = String::from_utf8(output.stdout).unwrap();
+    for part in ["next_deadline", "\"kind\"", "backend_health_policy", "--max-line-bytes", "Example:"] {
+        assert!(help.contains(part), "{part} is not in\n{help}");
+    }
+    assert!(mistake(&["drive", "--port", "1"]).contains("--port"));
+    assert!(mistake(&["--port", "1", "drive"]).contains("drive"));
+    assert!(mistake(&["drvie"]).contains("drive"));
+}
+
 #[cfg(unix)]
 #[test]
 fn it_prints_where_to_connect_and_ends_well_on_sigterm() {

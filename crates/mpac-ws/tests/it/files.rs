@@ -6,6 +6,7 @@ use mpac_wire::StateRef;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
+use crate::covers;
 use crate::rig::{Client, host, patiently};
 
 fn dir_with(files: &[(&str, &str)]) -> TempDir {
@@ -35,6 +36,7 @@ async fn read(client: &mut Client, path: &str) -> Value {
 
 #[tokio::test]
 async fn files_can_be_listed_and_read_before_hello() {
+    covers!("OCC-01", "OCC-14", "D-092");
     let dir = dir_with(&[("b.py", "héllo"), ("a.py", "x\r\ny")]);
     let host = host(&["--workspace", dir.path().to_str().unwrap()]).await;
     let mut client = host.connect("/").await;

@@ -3,6 +3,7 @@
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::covers;
 use crate::rig::{Host, host, kind_of};
 
 #[tokio::test]
@@ -40,6 +41,7 @@ async fn a_relay_is_the_text_that_came() {
 
 #[tokio::test]
 async fn a_binary_frame_of_text_is_as_good_as_a_text_frame() {
+    covers!("SRV-01");
     let host = host(&[]).await;
     let mut client = host.connect("/").await;
     client.who = "agent:alice".to_owned();

@@ -3,10 +3,12 @@
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::covers;
 use crate::rig::{host, kind_of};
 
 #[tokio::test]
 async fn a_frame_of_the_limit_is_read_and_one_byte_more_closes_with_1009() {
+    covers!("SRV-10", "D-134");
     let host = host(&[]).await;
     let mut client = host.connect("/").await;
     client.send("x".repeat(1_048_576)).await;
@@ -39,6 +41,7 @@ async fn more_messages_than_the_rate_allows_close_with_1008() {
 
 #[tokio::test]
 async fn a_slow_reader_is_disconnected_and_the_others_get_everything() {
+    covers!("SRV-08");
     const FRAMES: usize = 300;
     let host = host(&["--queue-frames=20"]).await;
     let mut slow = host.connect_with("/", Some(8 * 1024)).await;
@@ -72,6 +75,7 @@ async fn a_slow_reader_is_disconnected_and_the_others_get_everything() {
 
 #[tokio::test]
 async fn a_file_whose_answer_fits_into_no_frame_is_too_large() {
+    covers!("SRV-18", "D-134");
     let host = host(&["--max-frame-bytes=8192"]).await;
     let mut alice = host.join("agent:alice").await;
     // Just small enough to come in; the path is in the answer too, and a longer one than in the commit makes it too large.

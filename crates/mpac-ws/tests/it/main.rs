@@ -2,6 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test, and what tests share, has failed where it cannot go on")]
 
 mod binary;
+mod drive_errors;
+mod drive_files;
+mod drive_restore;
+mod drive_rig;
+mod drive_session;
 mod files;
 mod handshake;
 mod joining;
@@ -11,3 +16,11 @@ mod refusals;
 mod rig;
 mod sessions;
 mod stopping;
+
+/// Names the requirements and decisions a test shows; `cargo xtask requirements` reads it.
+macro_rules! covers {
+    ($($id:literal),+ $(,)?) => {
+        let _: &[&str] = &[$($id),+];
+    };
+}
+pub(crate) use covers;

@@ -3,6 +3,7 @@
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::covers;
 use crate::rig::{Client, Host, host};
 
 async fn in_session(host: &Host, id: &str) -> Client {
@@ -18,6 +19,7 @@ async fn summary(client: &mut Client) -> serde_json::Value {
 
 #[tokio::test]
 async fn a_path_without_session_is_closed_with_4004() {
+    covers!("SRV-02");
     let host = host(&["--multi-session"]).await;
     for path in ["/", "/session/", "/session", "/sessions/a", "/session//a"] {
         assert_eq!(host.connect(path).await.close_code().await, 4004, "{path}");
@@ -26,6 +28,7 @@ async fn a_path_without_session_is_closed_with_4004() {
 
 #[tokio::test]
 async fn without_multi_session_every_path_leads_to_the_one_session() {
+    covers!("SRV-02");
     let host = host(&["--session", "team"]).await;
     for (n, path) in ["/", "/session/other", "/a/b?c=d", "/healthz"].iter().enumerate() {
         let mut client = host.connect(path).await;
@@ -36,6 +39,7 @@ async fn without_multi_session_every_path_leads_to_the_one_session() {
 
 #[tokio::test]
 async fn sessions_do_not_hear_each_other() {
+    covers!("SRV-03");
     let host = host(&["--multi-session"]).await;
     let (mut alice, mut bob) = (in_session(&host, "a").await, in_session(&host, "b").await);
     alice.hello("agent:same").await;

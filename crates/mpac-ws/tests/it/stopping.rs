@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::net::TcpStream;
 
+use crate::covers;
 use crate::rig::{host, patiently};
 
 /// The shortest time that a stop gives to anybody.
@@ -12,6 +13,7 @@ const SHORTEST_GRACE: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn a_stop_closes_the_session_for_everybody_and_then_the_connections() {
+    covers!("SES-13");
     let host = host(&[]).await;
     let (mut alice, mut stranger) = (host.join("agent:alice").await, host.connect("/").await);
     stranger.is_alive().await;

@@ -33,8 +33,12 @@ pub(in super::super) fn handle(
     session.move_conflict(&ack.conflict_id, on);
     let at = session.now;
     if let Some(record) = session.conflicts.get_mut(&ack.conflict_id) {
-        // One of each kind and person is remembered, so that repeating oneself costs nothing.
-        record.acks.retain(|(who, what, _)| (who, what) != (principal, &ack.ack_type));
+        // One of each kind and person is remembered, so that repeating oneself costs nothing; what we do not know is
+        // one kind.
+        let same = |what: &AckType| {
+            *what == ack.ack_type || matches!((what, &ack.ack_type), (AckType::Other(_), AckType::Other(_)))
+        };
+        record.acks.retain(|(who, what, _)| who != principal || !same(what));
         record.acks.push((principal.clone(), ack.ack_type.clone(), at));
     }
     cascade::relay_as_it_came(out, facts);

@@ -14,6 +14,7 @@ use super::super::outbox::{Outbox, listed};
 use super::super::state::Session;
 use super::dependency;
 use super::found::{Found, report};
+use crate::remark::Remark;
 use crate::scope::{Overlap, contains_target, overlap};
 
 /// One conflict for each live intent that overlaps `part`, a scope of the new or grown intent `id`.
@@ -24,7 +25,7 @@ pub(in super::super) fn overlaps(session: &mut Session, out: &mut Outbox, id: &I
         if let Some(record) = session.intents.get(&other)
             && other != *id
             && !(race_lock::is_on(session) && Some(&record.owner) == owner.as_ref()) // D-075
-            && let Some(found) = overlap(part, &record.scope)
+            && let Some(found) = overlap(session.scopes.names(), part, &record.scope)
             && let Some(found) = news(session, id, &other, found)
         {
             others.push((record.sequence, other, found));
@@ -94,6 +95,7 @@ pub(in super::super) fn concurrent_writes(session: &mut Session, out: &mut Outbo
     else {
         return;
     };
+    note_strays(session, out, ops);
     for record in ops.iter().filter_map(|op| session.operations.get(op)) {
         let hit = if record.uncoordinated || record.out_of_scope {
             holders(session, &record.target, &author)
@@ -131,13 +133,23 @@ pub(in super::super) fn concurrent_writes(session: &mut Session, out: &mut Outbo
     report(session, out, found);
 }
 
+/// Tells the host of operations outside the scope of their intent (SEC-38).
+fn note_strays(session: &Session, out: &mut Outbox, ops: &[OpId]) {
+    for record in ops.iter().filter_map(|op| session.operations.get(op)).filter(|it| it.out_of_scope) {
+        if let Some(intent) = record.intent.clone() {
+            let (op, target) = (record.id.clone(), record.target.clone());
+            out.remark(Remark::OutOfScope { op, intent, target });
+        }
+    }
+}
+
 /// Live intents of others that cover a target, with their place in the order of receipt.
 fn holders(session: &Session, target: &str, author: &PrincipalId) -> Vec<(u64, IntentId, PrincipalId)> {
     let mut held = Vec::new();
-    for id in session.scopes.candidates(&Scope::files([target])) {
+    for id in session.scopes.covering(target) {
         if let Some(intent) = session.intents.get(&id)
             && intent.owner != *author
-            && contains_target(&intent.scope, target) == Some(true)
+            && contains_target(session.scopes.names(), &intent.scope, target) == Some(true)
         {
             held.push((intent.sequence, id, intent.owner.clone()));
         }

@@ -9,6 +9,7 @@ use mpac_wire::{IntentId, PrincipalId, Raw, Scope};
 
 use super::super::cascade;
 use super::super::gate::{Facts, sorted};
+use super::super::governance::uncertain;
 use super::super::outbox::Outbox;
 use super::super::state::Session;
 use super::found::{audience, open};
@@ -38,6 +39,7 @@ pub(in super::super) fn handle(
     open(session, report, facts.envelope.message_id.clone(), principals, None);
     cascade::relay(out, facts, to, text.into());
     cascade::dismiss_if_over(session, out, &id); // a report about what is over already
+    uncertain::reported(session, out, &id);
     Ok(())
 }
 
@@ -47,6 +49,11 @@ fn normalised(
     facts: &Facts<'_>,
     mut report: ConflictReport,
 ) -> Result<ConflictReport, Refusal> {
+    // What it must say comes before what it speaks of.
+    let based_on = report.based_on_watermark.take().or_else(|| facts.envelope.watermark.clone());
+    let based_on = based_on.ok_or(Refusal::WatermarkNeeded)?; // D-030
+    based_on.lamport_value()?; // of a kind we read: a value that can be (LAM-14)
+    report.based_on_watermark = Some(based_on);
     let sides = [report.intent_a.clone(), report.intent_b.clone()];
     let mut intents = report.related_intents.take().unwrap_or_default();
     for side in sides.into_iter().flatten() {
@@ -79,12 +86,6 @@ fn normalised(
         basis.kind = Some(BasisKind::Heuristic);
         report.basis = Some(basis);
     }
-    if report.based_on_watermark.is_none() {
-        report.based_on_watermark = facts.envelope.watermark.clone();
-    }
-    if report.based_on_watermark.is_none() {
-        return Err(Refusal::WatermarkNeeded); // D-030
-    }
     if report.description.is_none() {
         report.description = Some(report.details.clone().unwrap_or_default());
     }
@@ -96,7 +97,9 @@ fn on_these_scopes(session: &Session, principals: &[PrincipalId], scopes: &[&Sco
     let theirs = principals.iter().filter_map(|principal| session.live.get(principal)).flatten();
     let hit = |id: &&IntentId| {
         let intent = session.intents.get(*id);
-        intent.is_some_and(|intent| scopes.iter().any(|scope| overlap(scope, &intent.scope).is_some()))
+        intent.is_some_and(|intent| {
+            scopes.iter().any(|scope| overlap(session.scopes.names(), scope, &intent.scope).is_some())
+        })
     };
     sorted(theirs.filter(hit).cloned())
 }

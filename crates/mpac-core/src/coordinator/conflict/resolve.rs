@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{Decision, RejectReason, Role};
 use mpac_wire::payload::{IntentWithdraw, Outcome, Resolution};
-use mpac_wire::{ClaimId, ConflictId, IntentId, OpId, PrincipalId, Raw};
+use mpac_wire::{ClaimId, ConflictId, IntentId, OpId, PrincipalId, Raw, Watermark};
 
 use super::super::cascade::{self, Grace};
 use super::super::gate::Facts;
@@ -39,12 +39,12 @@ pub(in super::super) fn handle(
         return decide(session, out, facts, &subject, &resolution);
     }
     let record = known(session, &resolution.conflict_id)?;
+    unused(session, &resolution)?;
     let by = &facts.envelope.sender.principal_id;
     authorised(session, record, by)?; // before order: GOV-03
     if record.resolution.is_some() {
         return Err(Refusal::AlreadyResolved(record.id.clone()));
     }
-    unused(session, &resolution)?;
     let dismisses = resolution.decision == Decision::Dismissed;
     let on = if dismisses { Event::Dismissed } else { Event::Resolved };
     if next(Some(record.state), on).is_none() {
@@ -81,7 +81,7 @@ fn other_subject(session: &Session, id: &str) -> Option<Subject> {
     (authorise::is_pre_commit(session) && !ops.is_empty()).then_some(Subject::Proposals(ops))
 }
 
-/// Decides on a claim or on proposals: authority first, then the id; relayed complete, then carried out.
+/// Decides on a claim or on proposals: the id first, then authority; relayed complete, then carried out.
 fn decide(
     session: &mut Session,
     out: &mut Outbox,
@@ -89,12 +89,12 @@ fn decide(
     subject: &Subject,
     resolution: &Resolution,
 ) -> Result<(), Refusal> {
+    unused(session, resolution)?;
     let by = &facts.envelope.sender.principal_id;
     let approved = match subject {
         Subject::Claim(claim) => claims::judge(session, by, claim, resolution)?,
         Subject::Proposals(ops) => authorise::judge(session, by, ops, resolution)?,
     };
-    unused(session, resolution)?;
     let completed = completed(session, facts, resolution)?;
     session.resolutions.insert(completed.id, session.config.retained_records);
     cascade::relay(out, facts, Recipients::All, completed.text.into());
@@ -246,6 +246,7 @@ fn settle(
             rationale: resolution.rationale.unwrap_or_default(),
             at,
             escalated_to,
+            causally_partial: facts.envelope.watermark.as_ref().is_some_and(Watermark::is_opaque),
         });
     }
 }

@@ -70,7 +70,10 @@ fn is_with_an_arbiter(session: &Session, record: &Conflict) -> bool {
 
 /// An arbiter has come: whatever is frozen in phase 2 and with nobody who could settle it goes to them, or it might stay
 /// frozen for good (FRZ-09, D-110).
-pub(in super::super) fn arbiter_came(session: &mut Session, out: &mut Outbox, arbiter: &PrincipalId) {
+pub(in super::super) fn somebody_came(session: &mut Session, out: &mut Outbox, principal: &PrincipalId) {
+    if !session.members.get(principal).is_some_and(|member| member.roles.contains(&Role::Arbiter)) {
+        return;
+    }
     let waiting = |id: &&ConflictId| {
         session.conflicts.get(*id).is_some_and(|record| {
             record.freeze.as_ref().is_some_and(|freeze| freeze.phase >= 2)
@@ -78,7 +81,7 @@ pub(in super::super) fn arbiter_came(session: &mut Session, out: &mut Outbox, ar
         })
     };
     for id in session.frozen.iter().filter(waiting).cloned().collect::<Vec<_>>() {
-        timeout::escalate(session, out, &id, arbiter.clone(), "frozen_scope_phase_2");
+        timeout::escalate(session, out, &id, principal.clone(), "frozen_scope_phase_2");
     }
 }
 
@@ -171,6 +174,7 @@ fn third_phase(session: &mut Session, out: &mut Outbox, id: &ConflictId) {
         rationale: rationale.to_owned(),
         at: session.now,
         escalated_to,
+        causally_partial: false,
     };
     if let Some(record) = session.conflicts.get_mut(id) {
         record.resolution = Some(settled);

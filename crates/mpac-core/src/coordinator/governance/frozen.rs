@@ -37,7 +37,7 @@ pub(in super::super) fn target(
 
 fn holds(session: &Session, record: &Conflict, target: &str) -> bool {
     // A scope that does not say what it covers is frozen as a whole (D-069).
-    scopes(session, record).any(|scope| contains_target(scope, target) != Some(false))
+    scopes(session, record).any(|scope| contains_target(session.scopes.names(), scope, target) != Some(false))
         || targeted(session, record).any(|frozen| same_path(frozen, target))
 }
 
@@ -60,7 +60,7 @@ pub(in super::super) fn scope(session: &Session, asked: &Scope) -> Result<Option
     let targets: BTreeSet<String> =
         records.iter().flat_map(|record| targeted(session, record)).map(normalize).collect();
     let conflicts = || records.iter().map(|record| record.id.clone()).collect();
-    match cover(asked, &union, &targets) {
+    match cover(session.scopes.names(), asked, &union, &targets) {
         Cover::Entire => Err(Refusal::ScopeFrozen(conflicts())),
         Cover::Partial => Ok(Some(Warning(conflicts()))),
         Cover::None => Ok(None),

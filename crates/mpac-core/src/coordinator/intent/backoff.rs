@@ -50,8 +50,9 @@ pub(in super::super) fn ended_otherwise(session: &mut Session, intent: &IntentId
 
 fn take_overlapping(session: &mut Session, owner: &PrincipalId, scope: &Scope) -> Option<Backoff> {
     let mut worst: Option<Backoff> = None;
+    let names = session.scopes.names();
     session.backoff.retain(|it| {
-        let same = it.principal == *owner && overlap(&it.scope, scope).is_some();
+        let same = it.principal == *owner && overlap(names, &it.scope, scope).is_some();
         if same && worst.as_ref().is_none_or(|known| known.rejections < it.rejections) {
             worst = Some(it.clone());
         }
@@ -66,7 +67,9 @@ pub(super) fn check(session: &Session, owner: &PrincipalId, scope: &Scope) -> Re
         return Ok(());
     }
     let early = session.backoff.iter().filter(|it| {
-        it.principal == *owner && session.now < it.not_before && overlap(&it.scope, scope).is_some()
+        it.principal == *owner
+            && session.now < it.not_before
+            && overlap(session.scopes.names(), &it.scope, scope).is_some()
     });
     match early.map(|it| it.not_before).max() {
         Some(until) => Err(Refusal::IntentBackoff { retry_after: until.since(session.now) }),

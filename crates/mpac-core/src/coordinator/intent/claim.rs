@@ -30,7 +30,9 @@ pub(in super::super) fn handle(
 ) -> Result<(), Refusal> {
     plan(session, facts, &claim)?;
     let original = session.intents.get(&claim.original_intent_id);
-    let fits = original.is_some_and(|original| is_inside(&claim.scope, &[&original.scope], &<_>::default()));
+    let fits = original.is_some_and(|original| {
+        is_inside(session.scopes.names(), &claim.scope, &[&original.scope], &<_>::default())
+    });
     let id = claim.claim_id.clone();
     session.register_claim(Claim {
         id: claim.claim_id,
@@ -110,6 +112,18 @@ fn show(session: &Session, out: &mut Outbox, facts: &Facts<'_>, id: &ClaimId) {
     to.retain(|principal| *principal != claim.claimer);
     if !to.is_empty() {
         cascade::relay(out, facts, Recipients::Only(to), facts.received.text().clone());
+    }
+}
+
+/// Grants the claims whose grace is over: one without any is granted with its own message.
+pub(in super::super) fn settle(session: &mut Session, out: &mut Outbox) {
+    let now = session.now;
+    if session.closed || session.deadlines.next().is_none_or(|at| at > now) {
+        return;
+    }
+    let due = session.claims.values().filter(|claim| claim.granted_at.is_some_and(|at| at <= now));
+    for id in due.map(|claim| claim.id.clone()).collect::<Vec<_>>() {
+        grace_over(session, out, &id);
     }
 }
 
@@ -202,7 +216,9 @@ pub(in super::super) fn end(
     let Some(claim) = session.take_claim(id) else { return };
     let to = audience(session, &claim, None);
     if decision == ClaimDecision::Rejected {
-        let quiet_until = session.now.after(&QUIET_SEC);
+        let now = session.now;
+        session.refused_claimers.retain(|_, until| now < *until);
+        let quiet_until = now.after(&QUIET_SEC);
         session.refused_claimers.insert(claim.claimer, quiet_until);
     }
     let mut status = IntentClaimStatus::new(claim.id, claim.original, decision);

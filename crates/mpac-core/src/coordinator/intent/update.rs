@@ -28,7 +28,7 @@ pub(in super::super) fn handle(
         return Err(Refusal::IntentState { intent: record.id.clone(), state: record.state() });
     }
     let grown = match &update.scope {
-        Some(scope) => growth(scope, &record.scope),
+        Some(scope) => growth(session.scopes.names(), scope, &record.scope),
         None => None,
     };
     let warning = match &grown {

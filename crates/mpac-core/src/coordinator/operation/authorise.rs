@@ -4,14 +4,14 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use mpac_wire::names::{Atomicity, CoordinatorEvent, Decision, ExecutionModel, RejectReason, Role};
+use mpac_wire::names::{Atomicity, CoordinatorEvent, Decision, ExecutionModel, RejectReason};
 use mpac_wire::payload::{CoordinatorStatus, Resolution};
 use mpac_wire::{BatchId, OpId, PrincipalId, StateRef};
 
 use super::super::cascade;
 use super::super::governance::frozen;
 use super::super::outbox::Outbox;
-use super::super::records::Operation;
+use super::super::records::{Member, Operation};
 use super::super::session::status::health;
 use super::super::state::Session;
 use crate::config::OperationAuthorization;
@@ -117,9 +117,10 @@ fn is_disputed(session: &Session, record: &Operation) -> bool {
     let conflicts = session.disputes_by_intent.get(own).into_iter().flatten();
     conflicts.filter_map(|id| session.conflicts.get(id)).any(|conflict| {
         let others = conflict.intents.iter().filter(|intent| *intent != own);
-        others
-            .filter_map(|id| session.intents.get(id))
-            .any(|intent| intent.is_live() && contains_target(&intent.scope, &record.target) != Some(false))
+        others.filter_map(|id| session.intents.get(id)).any(|intent| {
+            intent.is_live()
+                && contains_target(session.scopes.names(), &intent.scope, &record.target) != Some(false)
+        })
     })
 }
 
@@ -161,13 +162,15 @@ pub(in super::super) fn judge(
     ops: &[OpId],
     resolution: &Resolution,
 ) -> Result<bool, Refusal> {
-    let reviews = |role: &Role| matches!(role, Role::Reviewer | Role::Owner | Role::Arbiter);
-    let may = session.members.get(by).is_some_and(|member| member.roles.iter().any(reviews));
+    let may = session.members.get(by).is_some_and(Member::reviews);
     let own = ops.iter().filter_map(|op| session.operations.get(op)).any(|record| record.proposer == *by);
     if !may || own {
         return Err(Refusal::MayNotReview(by.clone()));
     }
     match resolution.decision {
+        Decision::Approved if session.config.operation_authorization == OperationAuthorization::Auto => {
+            Err(Refusal::NoReview) // CAP-09: it would change nothing, and say nothing of that
+        }
         Decision::Approved => Ok(true),
         Decision::Rejected => Ok(false),
         _ => Err(Refusal::ReviewDecision(resolution.decision.clone())), // D-004

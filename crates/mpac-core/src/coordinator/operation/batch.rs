@@ -20,7 +20,7 @@ use super::super::records::{Batch, Operation};
 use super::super::state::Session;
 use super::authorise::is_pre_commit;
 use super::content::Upload;
-use super::{Guard, attach_to_conflicts, begins, commit, commit_guard, request};
+use super::{Guard, attach_to_conflicts, begins, commit, commit_guard, request, well_formed};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::scope::{contains_target, normalize};
@@ -86,6 +86,8 @@ fn check_form(session: &Session, batch: &OpBatchCommit) -> Result<(), Refusal> {
     if count == 0 || count > max {
         return Err(Refusal::BatchSize { count, max });
     }
+    let entries = batch.operations.iter();
+    well_formed(session, entries.flat_map(|entry| [&entry.state_ref_before, &entry.state_ref_after]))?;
     let duplicate = |field, value: &str| Err(Refusal::Duplicate { field, value: value.to_owned() });
     if session.batches.contains_key(&batch.batch_id) && !is_pre_commit(session) {
         return duplicate("batch_id", batch.batch_id.as_str());
@@ -246,7 +248,8 @@ pub(super) fn record(
         change_ref: entry.change_ref.clone(),
         summary: entry.summary.clone(),
         uncoordinated: guard == Guard::Uncoordinated,
-        out_of_scope: scope.and_then(|scope| contains_target(scope, &entry.target)) == Some(false),
+        out_of_scope: scope.and_then(|scope| contains_target(session.scopes.names(), scope, &entry.target))
+            == Some(false),
         content_missing: false,
         contested: false,
         grace_until: None,

@@ -16,7 +16,9 @@ use super::super::records::Operation;
 use super::super::state::Session;
 use super::authorise::{completable, is_pre_commit};
 use super::content::Upload;
-use super::{Guard, attach_to_conflicts, begins, commit_guard, current, reject_too_late, request};
+use super::{
+    Guard, attach_to_conflicts, begins, commit_guard, current, reject_too_late, request, well_formed,
+};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::scope::{contains_target, normalize};
@@ -39,6 +41,7 @@ pub(in super::super) fn handle(
     facts: &Facts<'_>,
     commit: OpCommit,
 ) -> Result<(), Refusal> {
+    well_formed(session, [&commit.state_ref_before, &commit.state_ref_after])?;
     if is_pre_commit(session) && !session.operations.contains_key(&commit.op_id) {
         return request::one(session, out, facts, commit);
     }
@@ -147,7 +150,8 @@ pub(super) fn record(
 ) -> Operation {
     let scope = intent.as_ref().and_then(|id| session.intents.get(id)).map(|intent| &intent.scope);
     Operation {
-        out_of_scope: scope.and_then(|scope| contains_target(scope, &commit.target)) == Some(false),
+        out_of_scope: scope.and_then(|scope| contains_target(session.scopes.names(), scope, &commit.target))
+            == Some(false),
         id: commit.op_id,
         intent,
         proposer: facts.envelope.sender.principal_id.clone(),

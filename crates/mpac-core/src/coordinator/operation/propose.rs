@@ -3,7 +3,6 @@
 use alloc::borrow::ToOwned;
 use alloc::sync::Arc;
 
-use mpac_wire::names::Role;
 use mpac_wire::payload::OpPropose;
 
 use super::super::cascade;
@@ -13,7 +12,7 @@ use super::super::outbox::Outbox;
 use super::super::records::Operation;
 use super::super::state::Session;
 use super::authorise::is_pre_commit;
-use super::{Guard, attach_to_conflicts, begins, current, reject_too_late, strict_guard};
+use super::{Guard, attach_to_conflicts, begins, current, reject_too_late, strict_guard, well_formed};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::scope::{contains_target, normalize};
@@ -25,6 +24,7 @@ pub(in super::super) fn handle(
     facts: &Facts<'_>,
     propose: OpPropose,
 ) -> Result<(), Refusal> {
+    well_formed(session, &propose.state_ref_before)?;
     if session.operations.contains_key(&propose.op_id) {
         return Err(Refusal::Duplicate { field: "op_id", value: propose.op_id.as_str().to_owned() });
     }
@@ -41,7 +41,8 @@ pub(in super::super) fn handle(
     let event = if too_late { Event::ProposedTooLate } else { Event::Proposed };
     let scope = propose.intent_id.as_ref().and_then(|id| session.intents.get(id)).map(|intent| &intent.scope);
     let record = Operation {
-        out_of_scope: scope.and_then(|scope| contains_target(scope, &propose.target)) == Some(false),
+        out_of_scope: scope.and_then(|scope| contains_target(session.scopes.names(), scope, &propose.target))
+            == Some(false),
         id: propose.op_id,
         intent: propose.intent_id,
         proposer: facts.envelope.sender.principal_id.clone(),
@@ -77,10 +78,8 @@ pub(in super::super) fn handle(
 /// Reviewers, owners and arbiters see proposals; the proposer needs no echo (`spec/wire.md` §8.1).
 pub(super) fn show_to_reviewers(session: &Session, out: &mut Outbox, facts: &Facts<'_>, text: Arc<str>) {
     let sender = &facts.envelope.sender.principal_id;
-    let reviews = |role: &Role| matches!(role, Role::Reviewer | Role::Owner | Role::Arbiter);
     let members = session.members.iter();
-    let reviewers =
-        members.filter(|(id, member)| *id != sender && !member.departed && member.roles.iter().any(reviews));
+    let reviewers = members.filter(|(id, member)| *id != sender && !member.departed && member.reviews());
     let to = sorted(reviewers.map(|(id, _)| id.clone()));
     if !to.is_empty() {
         cascade::relay(out, facts, Recipients::Only(to), text);

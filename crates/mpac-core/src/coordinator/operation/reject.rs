@@ -2,19 +2,20 @@
 
 use alloc::vec::Vec;
 
-use mpac_wire::names::Role;
 use mpac_wire::payload::OpReject;
 use mpac_wire::{BatchId, OpId};
 
 use super::super::cascade;
 use super::super::gate::{Facts, sorted};
 use super::super::outbox::Outbox;
+use super::super::session::catch_up;
 use super::super::state::Session;
 use super::authorise::is_pre_commit;
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::table::operation::{Event, State};
 
+/// The gate has asked for the role already.
 pub(in super::super) fn handle(
     session: &mut Session,
     out: &mut Outbox,
@@ -22,16 +23,16 @@ pub(in super::super) fn handle(
     reject: &OpReject,
 ) -> Result<(), Refusal> {
     let sender = &facts.envelope.sender.principal_id;
-    let reviews = |role: &Role| matches!(role, Role::Reviewer | Role::Owner | Role::Arbiter);
-    if !session.members.get(sender).is_some_and(|member| member.roles.iter().any(reviews)) {
-        return Err(Refusal::MayNotReject(sender.clone()));
-    }
     let ops = named(session, &reject.op_id)?;
     let proposers = ops.iter().filter_map(|op| session.operations.get(op)).map(|op| op.proposer.clone());
     let to = sorted(proposers.chain([sender.clone()]));
     cascade::relay(out, facts, Recipients::Only(to), facts.received.text().clone());
     for op in &ops {
         if session.move_operation(op, Event::Rejected).is_some() {
+            if let Some(proposer) = session.operations.get(op).map(|record| record.proposer.clone()) {
+                let told = OpReject::new(op.clone(), reject.reason.clone());
+                catch_up::operation_refused(session, &proposer, &told);
+            }
             cascade::operation_ended(session, out, op);
         } else if let Some(record) = session.operations.get_mut(op) {
             record.contested = true; // what was committed stays

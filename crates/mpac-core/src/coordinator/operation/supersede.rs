@@ -17,7 +17,7 @@ use super::super::state::Session;
 use super::authorise::is_pre_commit;
 use super::content::Upload;
 use super::propose::show_to_reviewers;
-use super::{Guard, attach_to_conflicts, begins, commit_guard, current, reject_too_late};
+use super::{Guard, attach_to_conflicts, begins, commit_guard, current, reject_too_late, well_formed};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::scope::{contains_target, normalize};
@@ -30,6 +30,7 @@ pub(in super::super) fn handle(
     facts: &Facts<'_>,
     supersede: OpSupersede,
 ) -> Result<(), Refusal> {
+    well_formed(session, &supersede.state_ref_after)?;
     let old = plan(session, facts, &supersede)?.clone();
     if old.grace_until.is_some() {
         return reassociate(session, out, facts, &supersede, &old);
@@ -163,7 +164,9 @@ fn successor(
         change_ref: supersede.change_ref.clone(),
         summary,
         uncoordinated: false,
-        out_of_scope: scope.and_then(|scope| contains_target(scope, &supersede.target)) == Some(false),
+        out_of_scope: scope
+            .and_then(|scope| contains_target(session.scopes.names(), scope, &supersede.target))
+            == Some(false),
         content_missing: false,
         contested: false,
         grace_until: None,

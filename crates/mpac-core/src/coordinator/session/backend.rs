@@ -1,22 +1,21 @@
 //! How agents' models are doing, and what that means for their intents (BHM-02 to BHM-15, D-058 to D-062).
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use mpac_wire::names::{AutoSwitch, BackendAction, CoordinatorEvent, ProviderStatus};
 use mpac_wire::object::Nullable;
 use mpac_wire::payload::session::BackendDetail;
 use mpac_wire::payload::{Backend, BackendHealth, CoordinatorStatus};
 use mpac_wire::policy::BackendHealthPolicy;
-use mpac_wire::{IntentId, PrincipalId, Raw};
+use mpac_wire::{PrincipalId, Raw};
 
 use super::super::intent;
 use super::super::outbox::Outbox;
-use super::super::state::Session;
+use super::super::state::{Intent, Session};
+use super::liveness;
 use super::status::health;
 use crate::output::Recipients;
 use crate::refusal::Refusal;
-use crate::table::intent::State;
 
 /// A heartbeat reports on its sender's model. A switch is judged before anything is recorded (BHM-08).
 pub(super) fn report(
@@ -54,7 +53,7 @@ pub(super) fn report(
                 set_alerted(session, principal, false);
                 alert(session, out, principal, report);
             }
-            restore(session, out, principal);
+            liveness::restore(session, out, principal, Intent::is_suspended_for_backend); // BHM-07
         }
         _ => {} // `unknown` triggers nothing (BHM-06)
     }
@@ -107,20 +106,6 @@ fn send(
     status.affected_principal = Some(principal.clone());
     status.backend_detail = Some(detail);
     out.send(session, to, status);
-}
-
-/// Intents that were suspended for their owner's model are active again (BHM-07).
-fn restore(session: &mut Session, out: &mut Outbox, principal: &PrincipalId) {
-    let live = session.live.get(principal).into_iter().flatten();
-    let for_backend = |id: &&IntentId| {
-        session.intents.get(*id).is_some_and(|intent| {
-            intent.state() == State::Suspended
-                && intent.suspended_cause.as_deref().is_some_and(|cause| cause.starts_with("backend_"))
-        })
-    };
-    for id in live.filter(for_backend).cloned().collect::<Vec<_>>() {
-        intent::restore(session, out, &id);
-    }
 }
 
 /// Text before the first slash; without one there is no provider (D-062).

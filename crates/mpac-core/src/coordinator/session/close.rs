@@ -49,6 +49,7 @@ pub(in super::super) fn apply(
     let mut close = SessionClose::new(reason.clone(), Integer::new(session.lamport.value()));
     close.summary = Some(summary(session));
     close.active_intents_disposition = Some(disposition.clone());
+    close.transcript_ref = session.config.transcript_ref.clone(); // SES-22
     out.write(session, Recipients::All, &Message::SessionClose(close), watermark, None);
     out.notice(Notice::Closed { reason: reason.clone() });
 }

@@ -21,7 +21,7 @@ pub(in super::super) fn handle(
     if !session.closed {
         // The disposition covers all active intents, whatever the list says (D-054).
         let intents = session.live.get(principal).cloned().unwrap_or_default();
-        cascade::participant_lost(session, out, principal);
+        cascade::proposer_lost(session, out, principal);
         for id in &intents {
             match &goodbye.intent_disposition {
                 Some(IntentDisposition::Transfer) => intent::suspend(session, out, id, "goodbye_transfer"),
@@ -30,6 +30,7 @@ pub(in super::super) fn handle(
                 _ => intent::end(session, out, id, Event::Withdrawn),
             }
         }
+        intent::claim::claimer_lost(session, out, principal);
     }
     if let Some(member) = session.members.get_mut(principal) {
         member.departed = true;

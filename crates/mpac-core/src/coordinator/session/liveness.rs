@@ -6,30 +6,56 @@ use mpac_wire::names::ErrorCode;
 use mpac_wire::payload::ProtocolError;
 use mpac_wire::{IntentId, PrincipalId};
 
+use super::super::gate::Facts;
+use super::super::governance::freeze;
 use super::super::outbox::Outbox;
-use super::super::state::Session;
+use super::super::records::Member;
+use super::super::state::{Intent, Session};
 use super::super::{cascade, intent};
 use crate::output::Recipients;
 use crate::table::intent::State;
 
 /// A participant has been silent for too long.
 pub(in super::super) fn silent(session: &mut Session, out: &mut Outbox, principal: &PrincipalId) {
+    let why = alloc::format!("was not heard for {} seconds", session.config.unavailability_timeout());
+    lost(session, out, principal, &why);
+}
+
+/// An owner or arbiter says that somebody is gone: as if the time were over, where the session allows it (LIV-17, D-053).
+/// Otherwise nothing, and no answer: it is an error (ERR-03).
+pub(in super::super) fn declared(
+    session: &mut Session,
+    out: &mut Outbox,
+    facts: &Facts<'_>,
+    error: &ProtocolError,
+) {
+    let sender = &facts.envelope.sender.principal_id;
+    let may = session.config.governance_may_declare_unavailable
+        && session.members.get(sender).is_some_and(Member::governs);
+    let named = error.refers_to.as_deref().and_then(|id| PrincipalId::new(id).ok());
+    let here = |principal: &PrincipalId| {
+        principal != sender && session.members.get(principal).is_some_and(|member| member.available)
+    };
+    if let Some(principal) = named.filter(|principal| may && here(principal)) {
+        lost(session, out, &principal, &alloc::format!("was declared unavailable by {sender}"));
+    }
+}
+
+fn lost(session: &mut Session, out: &mut Outbox, principal: &PrincipalId, why: &str) {
     let Some(member) = session.members.get_mut(principal) else { return };
     member.available = false;
     let last_message = member.last_message.clone();
-    let text = alloc::format!(
-        "{principal} was not heard for {} seconds; what it announced is suspended until it is back",
-        session.config.unavailability_timeout()
-    );
+    session.watch_silence(principal); // no more
+    let text = alloc::format!("{principal} {why}; what it announced is suspended until it is back");
     let mut error = ProtocolError::new(ErrorCode::ParticipantUnavailable, text);
     error.refers_to = last_message.map(|id| id.as_str().into()); // D-050
     error.affected_principal = Some(principal.clone());
     out.send(session, Recipients::All, error);
-    // Its own proposals end first, so that suspending does not freeze them (D-102).
-    cascade::participant_lost(session, out, principal);
+    cascade::proposer_lost(session, out, principal);
     for id in session.live.get(principal).cloned().unwrap_or_default() {
         intent::suspend(session, out, &id, "owner_unavailable");
     }
+    intent::claim::claimer_lost(session, out, principal);
 }
 
 /// Any accepted message brings its sender back, before it is handled (LIV-14, D-049).
@@ -40,17 +66,35 @@ pub(in super::super) fn returned(session: &mut Session, out: &mut Outbox, princi
     }
     member.available = true;
     session.watch_silence(principal);
-    restore_intents(session, out, principal);
+    // What its model is to blame for is still suspended: only HELLO or the model's recovery ends that (BHM-07).
+    restore(session, out, principal, |intent| !intent.is_suspended_for_backend());
+    freeze::somebody_came(session, out, principal);
 }
 
-/// Makes all of somebody's suspended intents active again (HEL-17).
-pub(in super::super) fn restore_intents(session: &mut Session, out: &mut Outbox, principal: &PrincipalId) {
+/// Makes all of somebody's suspended intents active again (HEL-17), and says which.
+pub(in super::super) fn restore_intents(
+    session: &mut Session,
+    out: &mut Outbox,
+    principal: &PrincipalId,
+) -> Vec<IntentId> {
+    restore(session, out, principal, |_| true)
+}
+
+/// Makes those of somebody's suspended intents active again that `which` says.
+pub(super) fn restore(
+    session: &mut Session,
+    out: &mut Outbox,
+    principal: &PrincipalId,
+    which: impl Fn(&Intent) -> bool,
+) -> Vec<IntentId> {
     let live = session.live.get(principal).into_iter().flatten();
-    let suspended: Vec<IntentId> = live
-        .filter(|id| session.intents.get(*id).is_some_and(|intent| intent.state() == State::Suspended))
-        .cloned()
+    let records = live.filter_map(|id| session.intents.get(id));
+    let suspended: Vec<IntentId> = records
+        .filter(|intent| intent.state() == State::Suspended && which(intent))
+        .map(|intent| intent.id.clone())
         .collect();
     for id in &suspended {
         intent::restore(session, out, id);
     }
+    suspended
 }

@@ -2,7 +2,7 @@
 //!
 //! Left out is what is only told (objectives, reasons, message ids, when something began), what is only counted
 //! (sequence numbers, the ids the coordinator draws: records stand in their order instead), Lamport values (whoever
-//! speaks next may speak above them all), finished records that nothing live names (their ids stay, for they are
+//! speaks next may speak above them all), message ids that were used (nobody uses one twice), finished records that nothing live names (their ids stay, for they are
 //! taken), and everything derived. Times are those still to come, in microseconds from now.
 //!
 //! Every record is taken apart field by field, so that a new field does not compile before it has found its side.
@@ -15,7 +15,8 @@ use core::fmt::Write as _;
 use mpac_wire::{Scope, Timestamp};
 
 use super::super::records::{
-    Backoff, Batch, Claim, Conflict, Connection, Deferral, Freeze, Handover, Member, Operation, Recovery,
+    Backoff, Batch, Claim, Conflict, Connection, Deferral, Freeze, Handover, Member, Missed, Operation,
+    Recovery,
 };
 use super::{Intent, Session};
 use crate::table::intent::State;
@@ -50,6 +51,7 @@ pub(in super::super) fn essence(session: &Session) -> String {
         handover,
         retired,
         recovery,
+        scope_kinds,
         // The same as long as the session runs under this coordinator.
         config,
         coordinator: _,
@@ -58,6 +60,7 @@ pub(in super::super) fn essence(session: &Session) -> String {
         ids: _,
         lamport: _,
         frontier: _,
+        seen_ids: _,
         sequence: _,
         resolutions: _,
         // Told at the close; its age is in what falls due.
@@ -85,6 +88,8 @@ pub(in super::super) fn essence(session: &Session) -> String {
     if config.lifecycle.session_ttl_sec.as_ref().is_some_and(|limit| !limit.is_zero()) {
         say!(text, "age {}", now.micros() - started_at.micros());
     }
+    // Those of finished intents count as well (SCO-13).
+    say!(text, "kinds {:?}", scope_kinds.keys());
     write_succession(&mut text, *now, handover.as_ref(), *retired, recovery);
     write_members(&mut text, *now, members.values());
     write_connections(&mut text, connections.values());
@@ -153,6 +158,7 @@ fn write_members<'a>(text: &mut String, now: Timestamp, members: impl Iterator<I
         let Member {
             sender,
             display_name: _,
+            proof,
             roles,
             capabilities: _,
             backend,
@@ -166,13 +172,17 @@ fn write_members<'a>(text: &mut String, now: Timestamp, members: impl Iterator<I
             last_message: _,
             conn,
             joined,
+            missed,
         } = member;
+        let Missed { intents, operations } = missed;
+        let ended: BTreeSet<_> = intents.iter().map(|it| it.intent_id.as_str()).collect();
+        let rejected: BTreeSet<_> = operations.iter().map(|it| it.op_id.as_str()).collect();
         // Silence is counted only while somebody is here.
         let silent = available.then(|| now.micros() - last_seen.micros());
         say!(
             text,
             "member {} {} {roles:?} {backend:?} {provider_status:?} {alerted} {approved_model:?} {status:?} \
-             {departed} {silent:?} {} {joined}",
+             {departed} {silent:?} {} {joined} {proof:?} {ended:?} {rejected:?}",
             sender.principal_id,
             sender.sender_instance_id,
             conn.is_some()

@@ -8,10 +8,7 @@ use super::moment::{Moment, Verdict};
 
 pub(super) fn members(moment: &Moment<'_>) -> Verdict {
     for output in moment.outputs {
-        let to = match output {
-            Output::Relay { to, .. } | Output::Send { to, .. } => to,
-            _ => continue,
-        };
+        let (Output::Relay { to, .. } | Output::Send { to, .. }) = output else { continue };
         match to {
             Recipients::All => {}
             Recipients::Conn(conn) => {

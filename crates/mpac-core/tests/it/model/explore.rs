@@ -20,10 +20,9 @@ pub(super) struct Setting {
 
 impl Setting {
     fn first(&self, take: TakeInput) -> Node {
-        let opened = self.opening.iter().fold(Node::new(self.config.clone()), |node, action| {
+        self.opening.iter().fold(Node::new(self.config.clone()), |node, action| {
             node.after(action, take).expect("the opening can be played").node
-        });
-        opened
+        })
     }
 }
 

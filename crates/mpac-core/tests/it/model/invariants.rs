@@ -301,7 +301,8 @@ fn absent(moment: &Moment<'_>) -> Verdict {
     for (id, intent) in after.live() {
         let suspended = intent.state == intent::State::Suspended;
         // Who said GOODBYE with `expire` leaves its intents active (D-055).
-        if suspended != away(&intent.owner) && !(departed(&intent.owner) && !suspended) {
+        let left_behind = departed(&intent.owner) && !suspended;
+        if suspended != away(&intent.owner) && !left_behind {
             return fails(format!("{id} is {:?}, its owner away: {}", intent.state, away(&intent.owner)));
         }
     }
@@ -377,7 +378,7 @@ fn disputes(moment: &Moment<'_>) -> Verdict {
 
 fn clocks(moment: &Moment<'_>) -> Verdict {
     let mut last = moment.before.lamport;
-    for output in &*moment.outputs {
+    for output in moment.outputs {
         let Output::Send { envelope, .. } = output else { continue };
         let value = envelope.watermark.as_ref().and_then(|it| it.lamport_value().ok()).flatten();
         if envelope.coordinator_epoch.as_ref().map(|epoch| epoch.get()) != Some(moment.before.epoch) {

@@ -1,0 +1,204 @@
+//! `mpac-ws drive`: the core for any language.
+//!
+//! A program in another language starts `mpac-ws drive`, writes one JSON object a line to its stdin and reads one line for
+//! each from its stdout. There are no sockets, files, clocks and random numbers: time is what the requests say, and the same
+//! lines give the same answers, byte for byte. One process holds one session at a time.
+//!
+//! # Requests
+//!
+//! | request | answer |
+//! |---|---|
+//! | `{"cmd":"open","now":T,"seed":N?,"config":{…}?}` | `{"ok":true}`. Replaces what was open. Ids follow from `seed`, 0 if none is given |
+//! | `{"cmd":"message","now":T,"conn":"name"?,"envelope":{…}}` | outputs. `envelope` is any JSON value and reaches the core as it is written; `"text":"…"` in its place is for frames that are no JSON. Requests about files and the session are frames like others |
+//! | `{"cmd":"tick","now":T}` | outputs of every timer due at or before `now` |
+//! | `{"cmd":"status","now":T,"event":"heartbeat"}` | outputs: a COORDINATOR_STATUS. Also `recovered`, `assumed`, and `handover` with `successor`? and `next_epoch`?, after which the coordinator is silent |
+//! | `{"cmd":"close","now":T,"reason":"manual","disposition":"withdraw_all"}` | outputs; none when it is closed already. The two members may be left out |
+//! | `{"cmd":"disconnect","now":T,"conn":"name"}` | outputs; a connection that was never used is no mistake |
+//! | `{"cmd":"snapshot","now":T}` | `{"ok":true,"snapshot":{…}}`. Changes nothing |
+//! | `{"cmd":"restore","now":T,"snapshot":{…},"config":{…}?,"seed":N?}` | `{"ok":true}`. Replaces what was open; the epoch is the snapshot's + 1 |
+//! | `{"cmd":"next_deadline"}` | `{"ok":true,"at":T}`, or null where no timer waits. Changes nothing |
+//!
+//! Outputs are `{"ok":true,"out":[…]}`, in the order in which a server would send them:
+//!
+//! | member | what it is |
+//! |---|---|
+//! | `to` | `"all"`, everybody who has joined; `"sender"`, the connection of this message; or the ids of principals |
+//! | `kind` | `"coordinator"`, its own message; `"relay"`, a participant's, as it came; `"sideband"`, what is not MPAC |
+//! | `envelope` | the message; with `sideband` it is called `message` (FILE_CONTENT, FILE_UPDATED and the like) |
+//!
+//! Where the coordinator closes connections the answer has `"closed":[{"conn","code","reason"}]` beside `out`. A caller who
+//! carries that out says `disconnect` next.
+//!
+//! A refused *message* is `{"ok":true}` with its PROTOCOL_ERROR in `out`. A bad *request* is
+//! `{"ok":false,"error":{"code","message"}}`: nothing has changed, and the next line is read. The codes are `MALFORMED_LINE`,
+//! `LINE_TOO_LONG`, `UNKNOWN_COMMAND`, `MALFORMED_COMMAND`, `INVALID_CONFIG`, `INVALID_SNAPSHOT`, `NOT_OPEN` and
+//! `TIME_WENT_BACK`; the message names the place. Every line has an answer, an empty one too. The end of stdin is the end of
+//! the process, with exit code 0.
+//!
+//! # Time
+//!
+//! `now` is RFC 3339 and does not go back between an `open` or `restore` and the next one; equal is allowed.
+//!
+//! Timers fire *each at its own moment*, in the order of time, with that moment as the time of their messages, as in a server
+//! that is always awake. So it makes no difference how far a `tick` jumps: one from before a freeze to behind its last phase
+//! gives the outputs of every phase, and the same state as one for each deadline. (The order of kinds that the specification
+//! gives for one sweep decides among timers of one moment.) Every command but `snapshot` and `next_deadline` does that first,
+//! then its own work at `now`; what its own work makes due at once waits for the next command, save for claims without grace,
+//! which are granted with their message. What fell due before a `restore` fires at the time of the `restore`, with the next
+//! command.
+//!
+//! # Connections
+//!
+//! A connection begins when it is first named. Without `conn` a frame comes on the connection called like the `principal_id`
+//! of its sender, so that a caller who does not care has one for each. What a connection may say follows the protocol: a
+//! sender is bound to it by the first accepted HELLO.
+//!
+//! # Configuration
+//!
+//! `mpac-ws drive --help` lists the keys with their defaults. A key that does not exist, a wrong type or a word that means
+//! nothing is `INVALID_CONFIG` with the path and what was probably meant; null counts as absent. No COORDINATOR_STATUS
+//! comes by itself.
+//!
+//! - `workspace` gives the shared files, which FILE_LIST and FILE_READ show. With it (`{}` is enough), contents that commits
+//!   bring are told to all as FILE_UPDATED; without it they are kept and can be read, and nobody is told.
+//! - `credentials` lists what is accepted: a missing `principal_id` or `sessions` means any, `roles` override the role policy,
+//!   an empty list accepts nobody. *For tests only*: without the key every credential that is not empty passes, where the
+//!   security profile asks for one.
+//!
+//! # Restoring
+//!
+//! `restore` takes a complete `config`, as `open` does: the snapshot's policies are not used. `session_id` is the
+//! configuration's if it names one. Participants stay joined: a connection is bound by the first message of one of them, a
+//! HELLO is not needed, and one who says HELLO all the same is told that the session was recovered. Waiting for a resolution
+//! and the phases of a freeze leave out the time between the two moments; times to live do not. Contents of files are not in
+//! a snapshot; those in `workspace` are taken for current.
+//!
+//! # Python
+//!
+//! ```python
+#![doc = include_str!("../../../fixtures/drive/example.py")]
+//! ```
+//!
+//! # Node
+//!
+//! ```javascript
+#![doc = include_str!("../../../fixtures/drive/example.mjs")]
+//! ```
+
+mod answer;
+mod command;
+mod config;
+mod connections;
+mod credentials;
+mod failure;
+mod lines;
+mod members;
+mod outputs;
+mod session;
+
+use std::io::{self, BufRead, Write};
+
+use self::answer::Answer;
+use self::command::Command;
+use self::failure::{Code, Failure};
+use self::lines::Line;
+use self::session::Session;
+
+/// Bytes of a line at the most, unless told otherwise: a snapshot of a large session is one line.
+pub const LONGEST_LINE: usize = 268_435_456;
+
+/// Answers every line of `input` with one of `output`, flushed, until `input` ends.
+///
+/// # Errors
+/// When `input` cannot be read or `output` not be written. That nobody reads `output` any more is an end like another.
+pub fn run(input: &mut impl BufRead, output: &mut impl Write, longest_line: usize) -> io::Result<()> {
+    let mut process = Process { session: None };
+    while let Some(line) = lines::next(input, longest_line)? {
+        let outcome = match line {
+            Line::Whole(bytes) => process.answer(&bytes),
+            Line::TooLong => {
+                Err(Failure::new(Code::LineTooLong, format!("the line has more than {longest_line} bytes")))
+            }
+        };
+        let text = answer::line(&outcome);
+        match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+/// What `mpac-ws drive --help` says behind the options.
+pub(crate) fn help() -> String {
+    format!("{REQUESTS}\nKeys of `config`, all optional, with their defaults:\n{}{EXAMPLE}", config::table())
+}
+
+const REQUESTS: &str = r#"Requests (NOW is an RFC 3339 time that never goes back; optional members in brackets):
+  {"cmd":"open","now":NOW,["seed":N,]["config":{...}]}   begin a session; replaces an open one
+  {"cmd":"message","now":NOW,["conn":NAME,]"envelope":ANY}   a frame comes; or "text":"..." for one that is no JSON
+  {"cmd":"tick","now":NOW}   every timer due at or before NOW fires
+  {"cmd":"status","now":NOW,["event":"heartbeat"]}   the coordinator tells how the session is
+  {"cmd":"close","now":NOW,["reason":R,]["disposition":D]}   end the session: manual, withdraw_all
+  {"cmd":"disconnect","now":NOW,"conn":NAME}   a connection ends
+  {"cmd":"snapshot","now":NOW}   the session's stored form; changes nothing
+  {"cmd":"restore","now":NOW,"snapshot":{...},["config":{...},]["seed":N]}   go on under the next epoch
+  {"cmd":"next_deadline"}   when the next timer is due; changes nothing
+
+Answers:
+  {"ok":true,"out":[{"to":"all"|"sender"|[IDS],"kind":"coordinator"|"relay","envelope":{...}}]}
+  {"ok":true}, {"ok":true,"snapshot":{...}}, {"ok":true,"at":TIME|null}
+  {"ok":false,"error":{"code":CODE,"message":TEXT}}   nothing has changed; the next line is read
+A refused message is no error: its PROTOCOL_ERROR is in "out". Answers about files are {"to","kind":"sideband","message"}.
+"#;
+
+const EXAMPLE: &str = r#"
+Example:
+  echo '{"cmd":"open","now":"2026-01-01T00:00:00Z","config":{"session_id":"s"}}' | mpac-ws drive"#;
+
+/// At most one session at a time.
+#[derive(Debug)]
+struct Process {
+    session: Option<Session>,
+}
+
+impl Process {
+    fn answer(&mut self, line: &[u8]) -> Result<Answer, Failure> {
+        let text = std::str::from_utf8(line).map_err(|error| {
+            Failure::new(Code::MalformedLine, format!("not UTF-8 from byte {} on", error.valid_up_to() + 1))
+        })?;
+        match Command::read(text)? {
+            Command::Open { now, seed, config } => {
+                self.session = Some(Session::open(*config, seed, now)?);
+                Ok(Answer::Done {})
+            }
+            Command::Message { now, conn, frame } => {
+                self.session()?.message(now, conn.as_deref(), &frame).map(Answer::Outputs)
+            }
+            Command::Disconnect { now, conn } => self.session()?.disconnect(now, &conn).map(Answer::Outputs),
+            Command::Tick { now } => self.session()?.tick(now).map(Answer::Outputs),
+            Command::Status { now, event } => self.session()?.status(now, event).map(Answer::Outputs),
+            Command::HandOver { now, successor, next_epoch } => {
+                self.session()?.hand_over(now, successor, next_epoch).map(Answer::Outputs)
+            }
+            Command::Close { now, reason, disposition } => {
+                self.session()?.close(now, reason, disposition).map(Answer::Outputs)
+            }
+            Command::Snapshot { now } => {
+                let snapshot = Box::new(self.session()?.snapshot(now)?);
+                Ok(Answer::Snapshot { snapshot })
+            }
+            Command::Restore { now, seed, config, snapshot } => {
+                self.session = Some(Session::restore(*config, &snapshot, seed, now)?);
+                Ok(Answer::Done {})
+            }
+            Command::NextDeadline => Ok(Answer::Deadline { at: self.session()?.next_deadline() }),
+        }
+    }
+
+    fn session(&mut self) -> Result<&mut Session, Failure> {
+        self.session
+            .as_mut()
+            .ok_or_else(|| Failure::new(Code::NotOpen, "there is no session yet: open or restore one"))
+    }
+}

@@ -1,0 +1,178 @@
+//! From `config` to what a session is made of. One table says which keys there are; `--help` prints it.
+
+mod keys;
+mod policies;
+
+use mpac_core::SessionConfig;
+use mpac_wire::SessionId;
+
+use self::keys::KEYS;
+use super::credentials::Verifier;
+use super::failure::Failure;
+use super::members::Members;
+use crate::banner::DEFAULT_SESSION;
+use crate::workspace::Workspace;
+
+/// What a session is made of.
+#[derive(Debug)]
+pub(super) struct Config {
+    pub(super) core: SessionConfig,
+    /// Whether the session's id was given.
+    pub(super) names_session: bool,
+    /// The shared files, if the caller takes part in sharing them.
+    pub(super) files: Option<Workspace>,
+    pub(super) verifier: Verifier,
+}
+
+/// The table for `--help`: each key, what it takes and, in brackets, its default.
+pub(super) fn table() -> String {
+    let width = KEYS.iter().map(|key| key.name.len()).max().unwrap_or_default();
+    KEYS.iter().map(|key| format!("  {:width$}  {}\n", key.name, key.about)).collect()
+}
+
+impl Config {
+    /// Reads `config`; every key may be absent.
+    pub(super) fn read(members: &Members<'_>) -> Result<Self, Failure> {
+        let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+        members.only(&names)?;
+        let id = SessionId::new(DEFAULT_SESSION).unwrap_or_else(|_| unreachable!("a constant that is an id"));
+        let mut config = Self {
+            core: SessionConfig::new(id),
+            names_session: false,
+            files: None,
+            verifier: Verifier::default(),
+        };
+        // Statuses come when the caller asks for them.
+        config.core.status_heartbeats = false;
+        for key in &KEYS {
+            if let Some(at) = members.get(key.name) {
+                (key.set)(&mut config, &at)?;
+            }
+        }
+        Ok(config)
+    }
+
+    /// What the core is to be opened with.
+    pub(super) fn core(&self) -> SessionConfig {
+        let mut core = self.core.clone();
+        let files = self.files.iter().flat_map(Workspace::files);
+        core.workspace = files.map(|(path, file)| (path.to_owned(), file.state_ref.clone())).collect();
+        core
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mpac_core::ProtocolLevel;
+    use mpac_wire::Seconds;
+
+    use super::*;
+    use crate::drive::failure::Code;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let line = format!("{{\"config\":{text}}}");
+        let members = Members::of_line(&line, Code::InvalidConfig).unwrap();
+        Config::read(&members.need("config").unwrap().members().unwrap()).map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn without_keys_a_session_has_the_defaults_and_no_heartbeats_of_its_own() {
+        let config = read("{}").unwrap();
+        let mut expected = SessionConfig::new(SessionId::new("default").unwrap());
+        expected.status_heartbeats = false;
+        assert_eq!(config.core, expected);
+        assert!(config.files.is_none());
+    }
+
+    #[test]
+    fn keys_reach_the_policies_that_they_belong_to() {
+        let config = read(
+            r#"{"session_id": "s", "protocol_level": "0.1.15", "heartbeat_interval_sec": 7, "session_id": "t",
+                "unavailability_timeout_sec": 8.5, "resolution_timeout_sec": "9", "intent_claim_grace_sec": 0,
+                "intent_expiry_grace_sec": 1, "governance": {"frozen_scope_phase_1_sec": 2},
+                "lifecycle": {"auto_close": true}, "backend_health_policy": {"enabled": true},
+                "limits": {"max_batch": 3}, "lamport_monotonicity": "warn", "role_policy": null}"#,
+        )
+        .unwrap()
+        .core;
+        assert_eq!(config.session_id.as_str(), "t");
+        assert_eq!(config.level, ProtocolLevel::V0_1_15);
+        assert_eq!(config.heartbeat_interval(), Seconds::whole(7));
+        assert_eq!(config.unavailability_timeout(), Seconds::from_micros(8_500_000));
+        assert_eq!(config.resolution_timeout(), Seconds::whole(9));
+        assert_eq!(config.claim_grace(), Seconds::ZERO);
+        assert_eq!(config.intent_expiry_grace(), Seconds::whole(1));
+        assert_eq!(config.frozen_phase(1), Seconds::whole(2));
+        assert_eq!(config.lifecycle.auto_close, Some(true));
+        assert_eq!(config.liveness.backend_health_policy.unwrap().enabled, Some(true));
+        assert_eq!((config.limits.max_batch, config.enforce_lamport), (3, false));
+        assert_eq!(config.role_policy, None);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_path() {
+        for (text, expected) in [
+            (r#"{"sesion_id": "s"}"#, "config.sesion_id: unknown key (did you mean `session_id`?)"),
+            (
+                r#"{"governance": {"frozen_scope_phase1_sec": 1}}"#,
+                "config.governance.frozen_scope_phase1_sec: unknown key (did you mean `frozen_scope_phase_1_sec`?)",
+            ),
+            (
+                r#"{"role_policy": {"role_constraints": {"owner": {"max": 1}}}}"#,
+                "config.role_policy.role_constraints[\"owner\"].max: unknown key; there are max_count, allowed_principal_types",
+            ),
+            (
+                r#"{"role_policy": {"role_assignments": {"p": "owner"}}}"#,
+                "config.role_policy.role_assignments.p: invalid type: string \"owner\", expected a sequence",
+            ),
+            (
+                r#"{"liveness": {"intent_claim_approval": "maybe"}}"#,
+                "config.liveness: intent_claim_approval: \"maybe\" is none of governance, auto",
+            ),
+            (
+                r#"{"liveness": {"backend_health_policy": {"on_dwn": "warn"}}}"#,
+                "config.liveness.backend_health_policy.on_dwn: unknown key (did you mean `on_down`?)",
+            ),
+            (
+                r#"{"protocol_level": "0.1.12"}"#,
+                "config.protocol_level: \"0.1.12\" is none of 0.1.13, 0.1.14, 0.1.15",
+            ),
+            (r#"{"session_id": ""}"#, "config.session_id: an identifier has 1 to 256 bytes"),
+            (
+                r#"{"heartbeat_interval_sec": -1}"#,
+                "config.heartbeat_interval_sec: expected a number of seconds, 0 or more, found -1",
+            ),
+            (
+                r#"{"resolution_timeout_sec": 1, "governance": {"resolution_timeout_sec": 2}}"#,
+                "config.resolution_timeout_sec: config.governance.resolution_timeout_sec says something else",
+            ),
+            (r#"{"workspace": {"../x": ""}}"#, "config.workspace[\"../x\"]: not the name of a shared file"),
+            (
+                r#"{"workspace": {"x": 7}}"#,
+                "config.workspace[\"x\"]: invalid type: integer `7`, expected a string",
+            ),
+            (r#"{"limits": {"max_depth": 129}}"#, "config.limits.max_depth: expected 1 to 128"),
+            (r#"{"limits": []}"#, "config.limits: expected an object"),
+            (
+                r#"{"lamport_monotonicity": true}"#,
+                "config.lamport_monotonicity: invalid type: boolean `true`, expected a string",
+            ),
+        ] {
+            let message = read(text).unwrap_err();
+            assert!(message.starts_with(expected), "{message}\n{expected}");
+        }
+    }
+
+    #[test]
+    fn the_same_said_twice_is_no_contradiction() {
+        let text = r#"{"resolution_timeout_sec": 1, "governance": {"resolution_timeout_sec": 1.0}}"#;
+        assert_eq!(read(text).unwrap().core.resolution_timeout(), Seconds::whole(1));
+    }
+
+    #[test]
+    fn the_table_names_every_key() {
+        let table = table();
+        assert_eq!(table.lines().count(), KEYS.len());
+        assert!(table.contains("session_id") && table.contains("[default]"));
+    }
+}

@@ -1,0 +1,283 @@
+//! One session under virtual time: the core, and what a host keeps beside it.
+
+use std::collections::BTreeSet;
+
+use mpac_core::{
+    Command, ConnId, Coordinator, IdSource, Input, Notice, Output, Peer, Recipients, RestoreError,
+    SessionConfig,
+};
+use mpac_wire::names::{CloseDisposition, CloseReason, CoordinatorEvent, MessageType, SecurityProfile};
+use mpac_wire::payload::Hello;
+use mpac_wire::sideband::Request;
+use mpac_wire::snapshot::Snapshot;
+use mpac_wire::{PrincipalId, Received, SessionId, Timestamp};
+
+use super::config::Config;
+use super::connections::{Claimed, Connections};
+use super::credentials::Verifier;
+use super::failure::{Code, Failure};
+use super::outputs::{HungUp, Out, Outputs, To, What};
+use crate::sideband;
+use crate::workspace::{File, Workspace};
+
+/// A coordinator and its surroundings.
+#[derive(Debug)]
+pub(super) struct Session {
+    core: Coordinator,
+    id: SessionId,
+    connections: Connections,
+    files: Workspace,
+    /// Whether the caller shares files, and so hears of new contents.
+    pushes: bool,
+    /// Before it is opened, a session has no files for anybody (D-031).
+    open: bool,
+    limits: mpac_wire::Limits,
+    is_open_profile: bool,
+    verifier: Verifier,
+    /// Who joined before the restore and has not spoken since.
+    returning: BTreeSet<PrincipalId>,
+    /// The latest moment that a command named.
+    now: Timestamp,
+}
+
+impl Session {
+    /// Opens one.
+    pub(super) fn open(config: Config, seed: u64, now: Timestamp) -> Result<Self, Failure> {
+        let core = Coordinator::new(config.core(), IdSource::new(seed), now)
+            .map_err(|error| Failure::new(Code::InvalidConfig, format!("config: {error}")))?;
+        Ok(Self::around(core, config, now))
+    }
+
+    /// Takes one up from its snapshot, under the next epoch.
+    pub(super) fn restore(
+        mut config: Config,
+        snapshot: &Snapshot,
+        seed: u64,
+        now: Timestamp,
+    ) -> Result<Self, Failure> {
+        if !config.names_session {
+            config.core.session_id = snapshot.session_id.clone();
+        }
+        let core = Coordinator::restore(config.core(), snapshot, seed, now).map_err(|error| match error {
+            RestoreError::Config(error) => Failure::new(Code::InvalidConfig, format!("config: {error}")),
+            error => Failure::new(Code::InvalidSnapshot, format!("snapshot: {error}")),
+        })?;
+        let mut session = Self::around(core, config, now);
+        let known = snapshot.participants.iter().flatten();
+        session.returning = known.map(|record| record.principal_id.clone()).collect();
+        Ok(session)
+    }
+
+    fn around(core: Coordinator, config: Config, now: Timestamp) -> Self {
+        let Config { core: kept, files, verifier, .. } = config;
+        Self {
+            open: core.view().is_open(),
+            core,
+            id: kept.session_id,
+            connections: Connections::default(),
+            pushes: files.is_some(),
+            files: files.unwrap_or_default(),
+            limits: kept.limits,
+            is_open_profile: kept.security_profile == SecurityProfile::Open,
+            verifier,
+            returning: BTreeSet::new(),
+            now,
+        }
+    }
+
+    /// A frame comes.
+    pub(super) fn message(
+        &mut self,
+        now: Timestamp,
+        conn: Option<&str>,
+        frame: &str,
+    ) -> Result<Outputs, Failure> {
+        self.go_to(now)?;
+        let mut outputs = Outputs::default();
+        let claimed = Claimed::of(frame);
+        let conn = self.connections.number(conn.unwrap_or_else(|| claimed.connection()));
+        self.fire(&mut outputs, Some(conn));
+        let (from, is_hello) = self.peer(conn, frame);
+        if !is_hello {
+            self.rebind(&mut outputs, conn, claimed);
+        }
+        self.apply(&mut outputs, Some(conn), Input::Frame { from, text: frame.into() });
+        Ok(outputs)
+    }
+
+    /// Time passes.
+    pub(super) fn tick(&mut self, now: Timestamp) -> Result<Outputs, Failure> {
+        self.go_to(now)?;
+        let mut outputs = Outputs::default();
+        self.fire(&mut outputs, None);
+        self.apply(&mut outputs, None, Input::Timeout);
+        Ok(outputs)
+    }
+
+    /// The coordinator tells how the session is.
+    pub(super) fn status(&mut self, now: Timestamp, event: CoordinatorEvent) -> Result<Outputs, Failure> {
+        self.command(now, Command::Status(event))
+    }
+
+    /// The coordinator hands the session over, by default to the next process under its own id, and falls silent.
+    pub(super) fn hand_over(
+        &mut self,
+        now: Timestamp,
+        successor: Option<PrincipalId>,
+        next_epoch: u64,
+    ) -> Result<Outputs, Failure> {
+        let successor = successor.unwrap_or_else(|| SessionConfig::new(self.id.clone()).coordinator_id());
+        self.command(now, Command::HandOver { successor, next_epoch })
+    }
+
+    /// The session ends.
+    pub(super) fn close(
+        &mut self,
+        now: Timestamp,
+        reason: CloseReason,
+        disposition: CloseDisposition,
+    ) -> Result<Outputs, Failure> {
+        self.command(now, Command::Close { reason, disposition })
+    }
+
+    fn command(&mut self, now: Timestamp, command: Command) -> Result<Outputs, Failure> {
+        self.go_to(now)?;
+        let mut outputs = Outputs::default();
+        self.fire(&mut outputs, None);
+        self.apply(&mut outputs, None, Input::Command(command));
+        Ok(outputs)
+    }
+
+    /// A connection ends.
+    pub(super) fn disconnect(&mut self, now: Timestamp, name: &str) -> Result<Outputs, Failure> {
+        self.go_to(now)?;
+        let mut outputs = Outputs::default();
+        self.fire(&mut outputs, None);
+        if let Some(conn) = self.connections.end(name) {
+            self.apply(&mut outputs, None, Input::Disconnect { conn });
+        }
+        Ok(outputs)
+    }
+
+    /// The session in its stored form.
+    pub(super) fn snapshot(&self, now: Timestamp) -> Result<Snapshot, Failure> {
+        self.not_before(now)?;
+        Ok(self.core.snapshot_at(now))
+    }
+
+    /// When the next timer is due.
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        self.core.next_deadline()
+    }
+
+    fn not_before(&self, now: Timestamp) -> Result<(), Failure> {
+        if now < self.now {
+            let message = format!("now: {now} is before {}; time does not go back", self.now);
+            return Err(Failure::new(Code::TimeWentBack, message));
+        }
+        Ok(())
+    }
+
+    fn go_to(&mut self, now: Timestamp) -> Result<(), Failure> {
+        self.not_before(now)?;
+        self.now = now;
+        Ok(())
+    }
+
+    /// Fires each timer that is due at its own moment, as a host does that is always awake.
+    fn fire(&mut self, outputs: &mut Outputs, asking: Option<ConnId>) {
+        while let Some(at) = self.core.next_deadline().filter(|at| *at <= self.now) {
+            let step = self.core.handle_timeout(at);
+            self.carry_out(outputs, asking, step.outputs);
+        }
+    }
+
+    fn apply(&mut self, outputs: &mut Outputs, asking: Option<ConnId>, input: Input) {
+        let step = self.core.handle(self.now, input);
+        self.carry_out(outputs, asking, step.outputs);
+    }
+
+    /// What is proven of the other end, and whether the frame is a HELLO: only that shows a credential.
+    fn peer(&self, conn: ConnId, frame: &str) -> (Peer, bool) {
+        let mut peer = Peer::unproven(conn);
+        // Where anybody may join, a credential is looked at only if the caller said which are good (SEC-15).
+        let verifies = !self.is_open_profile || self.verifier.is_configured();
+        if !verifies && self.returning.is_empty() {
+            return (peer, false);
+        }
+        let Ok(received) = Received::parse(frame, &self.limits) else { return (peer, false) };
+        let is_hello = received.envelope().message_type == MessageType::Hello;
+        if verifies
+            && is_hello
+            && let Ok(Hello { credential: Some(credential), .. }) = received.envelope().payload.read()
+        {
+            let principal = &received.envelope().sender.principal_id;
+            peer.identity = self.verifier.identify(&self.id, principal, &credential);
+        }
+        (peer, is_hello)
+    }
+
+    /// Somebody who joined before the restore goes on speaking: the connection is theirs without another HELLO.
+    fn rebind(&mut self, outputs: &mut Outputs, conn: ConnId, claimed: Claimed) {
+        let Claimed::Sender(sender) = claimed else { return };
+        if self.returning.contains(&sender.principal_id) {
+            let rebind = Command::Rebind {
+                conn,
+                principal: sender.principal_id,
+                principal_type: sender.principal_type,
+                instance: sender.sender_instance_id,
+            };
+            self.apply(outputs, Some(conn), Input::Command(rebind));
+        }
+    }
+
+    fn carry_out(&mut self, outputs: &mut Outputs, asking: Option<ConnId>, steps: Vec<Output>) {
+        for output in steps {
+            let (to, what) = match output {
+                Output::Relay { to, text, .. } => (to, What::Relay(text)),
+                Output::Send { to, envelope } => (to, What::Coordinator(Box::new(envelope))),
+                Output::Workspace { conn, request } => (Recipients::Conn(conn), self.answer(&request)),
+                Output::Answer { conn, text } => {
+                    let answer = sideband::complete(&text, &self.files, self.limits.max_bytes);
+                    (Recipients::Conn(conn), What::Sideband(answer))
+                }
+                Output::HangUp { conn, reason } => {
+                    outputs.closed.push(HungUp::new(self.connections.name(conn), reason));
+                    continue;
+                }
+                Output::Notice(notice) => match self.notice(notice) {
+                    Some(news) => (Recipients::All, news),
+                    None => continue,
+                },
+            };
+            let to = To::of(to, asking, &self.connections);
+            outputs.out.push(Out { to, what });
+        }
+    }
+
+    fn answer(&self, request: &Request) -> What {
+        let nothing = Workspace::default();
+        let files = if self.open { &self.files } else { &nothing };
+        What::Sideband(sideband::answer(request, files, self.limits.max_bytes))
+    }
+
+    /// Takes note; gives what all are to hear of it.
+    fn notice(&mut self, notice: Notice) -> Option<What> {
+        match notice {
+            Notice::Bound { conn, principal } => {
+                self.returning.remove(&principal);
+                self.connections.bind(conn, principal);
+            }
+            Notice::Unbound { conn } => self.connections.unbind(conn),
+            Notice::FileUpdated { path, content, state_ref, updated_by } => {
+                let file = File { content: content.into(), state_ref };
+                let news = sideband::file_updated(&path, &file, &updated_by);
+                self.files.put(&path, file);
+                return self.pushes.then_some(What::Sideband(news));
+            }
+            Notice::Opened => self.open = true,
+            Notice::Closed { .. } | Notice::CoordinatorConflict { .. } | Notice::Remark(_) => {}
+        }
+        None
+    }
+}
