@@ -1,5 +1,6 @@
 //! The whole state of a session as one value, and the only way its records change state. No rules.
 
+pub(super) mod essence;
 mod indexes;
 
 use alloc::boxed::Box;
