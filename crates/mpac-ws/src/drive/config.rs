@@ -91,7 +91,7 @@ mod tests {
                 "unavailability_timeout_sec": 8.5, "resolution_timeout_sec": "9", "intent_claim_grace_sec": 0,
                 "intent_expiry_grace_sec": 1, "governance": {"frozen_scope_phase_1_sec": 2},
                 "lifecycle": {"auto_close": true}, "backend_health_policy": {"enabled": true},
-                "limits": {"max_batch": 3}, "lamport_monotonicity": "warn", "role_policy": null}"#,
+                "limits": {"max_batch": 3}, "mandatory_extensions": ["x"], "lamport_monotonicity": "warn", "role_policy": null}"#,
         )
         .unwrap()
         .core;
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(config.lifecycle.auto_close, Some(true));
         assert_eq!(config.liveness.backend_health_policy.unwrap().enabled, Some(true));
         assert_eq!((config.limits.max_batch, config.enforce_lamport), (3, false));
-        assert_eq!(config.role_policy, None);
+        assert_eq!((config.role_policy, config.mandatory_extensions), (None, vec!["x".to_owned()]));
     }
 
     #[test]
@@ -145,6 +145,14 @@ mod tests {
             (
                 r#"{"resolution_timeout_sec": 1, "governance": {"resolution_timeout_sec": 2}}"#,
                 "config.resolution_timeout_sec: config.governance.resolution_timeout_sec says something else",
+            ),
+            (
+                r#"{"semantic_confidence_threshold": 2}"#,
+                "config.semantic_confidence_threshold: expected a number from 0 to 1",
+            ),
+            (
+                r#"{"resource_registry": {"mappings": [{"canonical_uri": "u"}]}}"#,
+                "config.resource_registry.mappings[0]: missing field `aliases`",
             ),
             (r#"{"workspace": {"../x": ""}}"#, "config.workspace[\"../x\"]: not the name of a shared file"),
             (

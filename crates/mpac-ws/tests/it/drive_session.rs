@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::covers;
 use crate::drive_rig::{Drive, at, brief, envelope};
 
 const ERROR: &str = "all coordinator PROTOCOL_ERROR RESOLUTION_TIMEOUT";
@@ -41,6 +42,7 @@ fn times(out: &[Value]) -> Vec<&str> {
 
 #[test]
 fn a_session_goes_through_a_freeze_to_its_close() {
+    covers!("D-012", "GOV-14", "GOV-15", "FRZ-02", "FRZ-12", "FRZ-13", "FRZ-14", "SES-08", "SES-14");
     let mut drive = disputed(patient());
     assert_eq!(drive.ask(4.0, "next_deadline", json!({}))["at"], at(102.000_001));
     assert_eq!(brief(&drive.out(102.0, "tick", json!({}))), [""; 0]);
@@ -102,6 +104,7 @@ fn it_makes_no_difference_how_far_a_tick_jumps() {
 
 #[test]
 fn a_message_brings_what_was_due_first() {
+    covers!("D-013", "LIV-04");
     let mut drive = Drive::open(json!({}));
     drive.hello(0.0, "ann");
     let out = drive.say(90.5, "ann", "HEARTBEAT", json!({"status": "idle"}));
@@ -111,6 +114,7 @@ fn a_message_brings_what_was_due_first() {
 
 #[test]
 fn what_a_message_makes_due_at_once_waits_but_a_claim_without_grace_does_not() {
+    covers!("CLM-08");
     let mut drive = Drive::open(json!({"intent_claim_grace_sec": 0}));
     drive.hello(0.0, "ann");
     drive.hello(0.0, "bob");
@@ -153,6 +157,7 @@ fn a_message_goes_through_as_it_was_written() {
 
 #[test]
 fn a_connection_is_its_senders_unless_it_is_named() {
+    covers!("D-015", "D-016");
     let mut drive = Drive::open(json!({}));
     let heartbeat = |who| envelope(1.0, who, "HEARTBEAT", &json!({"status": "idle"}));
     drive.hello(0.0, "ann");
