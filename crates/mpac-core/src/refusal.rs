@@ -90,11 +90,16 @@ pub enum Refusal {
     #[error("payload: missing field `scope`")]
     ScopeNeeded,
     /// Others are at work on these files (LCK-03: the text is read by programs).
-    #[error("{} already covers {}", match .0.first() {
+    #[error("{} already covers {}", match holders.first() {
         Some(holder) => alloc::format!("intent {} (principal {})", holder.intent, holder.principal),
         None => String::new(),
-    }, .0.first().map(|holder| holder.resources.join(", ")).unwrap_or_default())]
-    StaleIntent(alloc::vec::Vec<Holder>),
+    }, holders.first().map(|holder| holder.resources.join(", ")).unwrap_or_default())]
+    StaleIntent {
+        /// Who, and on what.
+        holders: alloc::vec::Vec<Holder>,
+        /// The first of them whose work may be the same (LCK-11).
+        duplicate: Option<mpac_wire::Raw>,
+    },
     /// An agent may not use this model.
     #[error("a switch to {model} is denied: {why}")]
     BackendSwitchDenied {
@@ -129,6 +134,9 @@ pub enum Refusal {
     /// None of the roles asked for can be granted.
     #[error("none of the roles asked for can be granted to {0}")]
     NoRole(PrincipalId),
+    /// A scope that nothing else can be compared with, in a session that insists on it.
+    #[error("payload.scope: kind {0} needs canonical_uris here: other kinds are in use")]
+    ScopeUnnamed(String),
     /// A scope without the member its kind needs.
     #[error("payload.scope: kind {kind} needs {member}")]
     ScopeIncomplete {

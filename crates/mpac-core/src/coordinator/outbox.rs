@@ -78,6 +78,9 @@ impl Outbox {
         let mut error = ProtocolError::new(refusal.code(), excerpt(&refusal.to_string(), DESCRIPTION));
         error.refers_to = refers_to.map(|id| id.as_str().into());
         error.extensions = refusal.extensions();
+        if let Refusal::StaleIntent { duplicate, .. } = refusal {
+            error.duplicate_candidate = duplicate.clone();
+        }
         self.answer(session, Recipients::Conn(conn), error, refers_to);
     }
 

@@ -18,6 +18,7 @@ impl Refusal {
             | Self::BadLamport(_)
             | Self::LamportNotAbove { .. }
             | Self::ScopeIncomplete { .. }
+            | Self::ScopeUnnamed(_)
             | Self::ScopeEntryTooLong { .. }
             | Self::Duplicate { .. }
             | Self::ContradictoryOutcome(_)
@@ -73,7 +74,7 @@ impl Refusal {
             | Self::NotAuthorised(_)
             | Self::NotAuthor { .. }
             | Self::NoAuthority(_) => C::AuthorizationFailed,
-            Self::StaleIntent(_) => C::StaleIntent,
+            Self::StaleIntent { .. } => C::StaleIntent,
             Self::BackendSwitchDenied { .. } => C::BackendSwitchDenied,
             Self::IntentBackoff { .. } => C::IntentBackoff,
             Self::ClaimTaken(_) => C::ClaimConflict,
@@ -108,6 +109,7 @@ impl Refusal {
             Self::ExtensionsMissing(_) => "EXT-02",
             Self::StateRefFormat { .. } => "SES-25",
             Self::ScopeIncomplete { .. } => "SCO-01",
+            Self::ScopeUnnamed(_) => "SCO-13",
             Self::ScopeEntryTooLong { .. } => "SRV-10",
             Self::Duplicate { .. } => "D-022",
             Self::DuplicateCommit(_) => "OPS-12",
@@ -130,7 +132,7 @@ impl Refusal {
             Self::ClaimDecision(_) => "D-004",
             Self::MayNotDecide { .. } => "CLM-07",
             Self::ScopeNeeded => "DEF-02",
-            Self::StaleIntent(_) => "LCK-01",
+            Self::StaleIntent { .. } => "LCK-01",
             Self::BackendSwitchDenied { .. } => "BHM-09",
             Self::IntentBackoff { .. } => "BKO-04",
             Self::UnknownOperation(_) | Self::MayNotReject(_) => "OPS-17",
@@ -153,7 +155,7 @@ impl Refusal {
 
     /// What a program may want to know beyond the code: `extensions.mpac.duplicate` (D-022), `.holders` (LCK-03).
     pub fn extensions(&self) -> Option<Raw> {
-        if let Self::StaleIntent(holders) = self {
+        if let Self::StaleIntent { holders, .. } = self {
             let holders: alloc::vec::Vec<_> = holders
                 .iter()
                 .map(|it| {

@@ -88,7 +88,7 @@ fn an_uncertain_match_of_meanings_goes_to_a_human_at_once() {
 
 #[test]
 fn an_uncertain_match_is_settled_by_nobody_but_that_human_dismissal_or_the_last_phase() {
-    covers!("CON-16", "CON-12", "FRZ-13");
+    covers!("CON-16", "FRZ-13");
     let human = |world: &mut World| join_human(world, "ada", &[Role::Arbiter]);
     let (mut world, _) = semantic(patient(), UNSURE, human);
     let id = "sem".parse().unwrap();
