@@ -94,7 +94,7 @@ fn what_fell_due_meanwhile_fires_with_the_next_command() {
         ["all coordinator RESOLUTION"],
         "both intents expired, and with them the conflict"
     );
-    assert_eq!(out[0]["envelope"]["ts"], at(1000.0));
+    assert_eq!(out[0]["envelope"]["ts"], at(1001.0));
 }
 
 #[test]
