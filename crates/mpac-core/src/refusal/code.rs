@@ -18,7 +18,6 @@ impl Refusal {
             | Self::BadLamport(_)
             | Self::LamportNotAbove { .. }
             | Self::ScopeIncomplete { .. }
-            | Self::ScopeUnnamed(_)
             | Self::ScopeEntryTooLong { .. }
             | Self::Duplicate { .. }
             | Self::ContradictoryOutcome(_)
@@ -33,11 +32,12 @@ impl Refusal {
             | Self::BatchSize { .. }
             | Self::NothingRelated
             | Self::WatermarkNeeded
+            | Self::WatermarkMissing(_)
+            | Self::UrisNeeded(_)
             | Self::ContentMismatch { .. }
             | Self::UnsafePath(_)
             | Self::StateRefFormat { .. }
             | Self::RepeatedPath(_) => C::MalformedMessage,
-            Self::ExtensionsMissing(_) => C::CapabilityUnsupported,
             Self::VersionMismatch(_) => C::VersionMismatch,
             Self::ForeignSession { .. }
             | Self::NotAdmitted
@@ -75,6 +75,14 @@ impl Refusal {
             | Self::NotAuthor { .. }
             | Self::NoAuthority(_) => C::AuthorizationFailed,
             Self::StaleIntent { .. } => C::StaleIntent,
+            Self::CredentialNeeded
+            | Self::CredentialIllFormed(_)
+            | Self::CredentialRejected(_)
+            | Self::CredentialUnverifiable(_)
+            | Self::CredentialOfAnother(_)
+            | Self::CredentialExpired => C::CredentialRejected,
+            Self::Replayed(_) | Self::OutsideWindow { .. } => C::ReplayDetected,
+            Self::ExtensionsMissing(_) | Self::NoReview => C::CapabilityUnsupported,
             Self::BackendSwitchDenied { .. } => C::BackendSwitchDenied,
             Self::IntentBackoff { .. } => C::IntentBackoff,
             Self::ClaimTaken(_) => C::ClaimConflict,
@@ -109,7 +117,6 @@ impl Refusal {
             Self::ExtensionsMissing(_) => "EXT-02",
             Self::StateRefFormat { .. } => "SES-25",
             Self::ScopeIncomplete { .. } => "SCO-01",
-            Self::ScopeUnnamed(_) => "SCO-13",
             Self::ScopeEntryTooLong { .. } => "SRV-10",
             Self::Duplicate { .. } => "D-022",
             Self::DuplicateCommit(_) => "OPS-12",
@@ -147,6 +154,16 @@ impl Refusal {
             Self::ForeignIntent(_) => "BAT-03",
             Self::NothingRelated => "CON-02",
             Self::WatermarkNeeded => "CON-03",
+            Self::WatermarkMissing(_) => "ENV-12",
+            Self::UrisNeeded(_) => "SCO-13",
+            Self::CredentialNeeded | Self::CredentialIllFormed(_) => "SEC-06",
+            Self::CredentialRejected(_) => "SEC-07",
+            Self::CredentialUnverifiable(_) => "SEC-13",
+            Self::CredentialOfAnother(_) => "SEC-08",
+            Self::CredentialExpired => "SEC-14",
+            Self::Replayed(_) => "SEC-17",
+            Self::OutsideWindow { .. } => "SEC-18",
+            Self::NoReview => "CAP-09",
             Self::TargetFrozen { .. } => "FRZ-02",
             Self::ScopeFrozen(_) => "FRZ-03",
             Self::UnsafePath(_) | Self::RepeatedPath(_) => "OCC-08",

@@ -1,5 +1,6 @@
 //! Who decides: arbiters in their order, humans where a machine is unsure, owners who call somebody gone.
 
+use mpac_core::config::Applicant;
 use mpac_core::error::ConfigError;
 use mpac_core::{Coordinator, IdSource, SessionConfig};
 use mpac_wire::names::{ComplianceProfile, Decision, ErrorCode, PrincipalType, Role};
@@ -141,7 +142,9 @@ fn an_agent_is_arbiter_where_the_policy_lets_it() {
         if !open {
             config.security_profile = mpac_wire::names::SecurityProfile::Authenticated;
         }
-        config.grant(&who, &kind, &[Role::Arbiter], |_| 0).is_some()
+        let asked = [Role::Arbiter];
+        let who = Applicant { principal: &who, principal_type: &kind, asked: &asked, credential: None };
+        config.grant(&who, |_| 0).is_some()
     };
     let human_only = r#""arbiter":{"allowed_principal_types":["human","service"]}"#;
     let agents_too = r#""arbiter":{"allowed_principal_types":["human","agent"]}"#;

@@ -6,24 +6,30 @@
 )]
 
 mod admission;
+mod authenticated;
 mod backends;
 mod batches;
 mod causality;
 mod claims;
 mod conflicts;
 mod couplings;
+mod envelope;
 mod freeze;
 mod golden;
 mod governance;
+mod hello;
 mod intents;
 mod levels;
 mod lifecycle;
 mod operations;
 mod participant;
 mod precommit;
+mod privacy;
 mod props;
 mod recovery;
+mod replay;
 mod retention;
+mod returns;
 mod roles;
 mod scopes;
 mod tables;

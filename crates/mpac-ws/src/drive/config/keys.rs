@@ -1,8 +1,7 @@
 //! The one table that says which keys there are.
 
 use mpac_core::ProtocolLevel;
-use mpac_core::config::{OperationAuthorization, ReportAudience, UnknownTypes};
-use mpac_wire::Seconds;
+use mpac_core::config::{CredentialRoles, OperationAuthorization, ReportAudience, UnknownTypes};
 use mpac_wire::names::{ComplianceProfile, ExecutionModel, SecurityProfile};
 use mpac_wire::policy::LifecyclePolicy;
 
@@ -90,11 +89,14 @@ pub(super) const KEYS: [Key; 35] = [
     key("default_intent_ttl_sec", "seconds [300]", |it, at| {
         at.read().map(|ttl| it.core.default_intent_ttl_sec = ttl)
     }),
-    key("replay_window_sec", "seconds [300]; without effect in the open profile", |_, at| {
-        at.read::<Seconds>().map(drop)
+    key("replay_window_sec", "seconds [300]; without effect in the open profile", |it, at| {
+        at.read().map(|window| it.core.replay_window_sec = window)
     }),
     key("credentials", "{\"accept\": [{type, value, principal_id?, sessions?, roles?}]}", |it, at| {
         it.verifier = Verifier::read(at)?;
+        if it.verifier.grants_roles() {
+            it.core.credential_roles = CredentialRoles::Override;
+        }
         Ok(())
     }),
     key("workspace", "{path: content}: the shared files; {} where there is none yet", |it, at| {
