@@ -71,7 +71,7 @@ pub(super) fn role_policy(at: &At<'_>) -> Result<RolePolicy, Failure> {
     Ok(policy)
 }
 
-pub(super) fn registry(at: &At<'_>) -> Result<ResourceRegistry, Failure> {
+pub(super) fn resource_registry(at: &At<'_>) -> Result<ResourceRegistry, Failure> {
     let mut registry: ResourceRegistry = at.read()?;
     at.only_known(take(&mut registry.extra), ResourceRegistry::KEYS)?;
     for mapping in &mut registry.mappings {
