@@ -153,6 +153,11 @@ mod tests {
                 r#"{"resolution_timeout_sec": 1, "governance": {"resolution_timeout_sec": 2}}"#,
                 "config.resolution_timeout_sec: config.governance.resolution_timeout_sec says something else",
             ),
+            (r#"{"semantic_confidence_threshold": 2}"#, "config.semantic_confidence_threshold: "),
+            (
+                r#"{"resource_registry": {"mappings": [{"canonical_uri": "u"}]}}"#,
+                "config.resource_registry.mappings[0]: missing field `aliases`",
+            ),
             (r#"{"workspace": {"../x": ""}}"#, "config.workspace[\"../x\"]: not the name of a shared file"),
             (
                 r#"{"workspace": {"x": 7}}"#,
