@@ -109,6 +109,11 @@ pub enum Refusal {
         "this session authorises operations by itself (operation_authorization auto): they need no approval"
     )]
     NoReview,
+    /// Scopes of several kinds, and nothing to compare them by.
+    #[error(
+        "payload.scope: there are scopes of other kinds than {0} in this session, so every scope needs canonical_uris"
+    )]
+    UrisNeeded(String),
     /// The Lamport value is none.
     #[error("{0}")]
     BadLamport(#[from] mpac_wire::watermark::InvalidLamport),
@@ -171,9 +176,6 @@ pub enum Refusal {
     /// None of the roles asked for can be granted.
     #[error("none of the roles asked for can be granted to {0}")]
     NoRole(PrincipalId),
-    /// A scope that nothing else can be compared with, in a session that insists on it.
-    #[error("payload.scope: kind {0} needs canonical_uris here: other kinds are in use")]
-    ScopeUnnamed(String),
     /// A scope without the member its kind needs.
     #[error("payload.scope: kind {kind} needs {member}")]
     ScopeIncomplete {

@@ -18,7 +18,6 @@ impl Refusal {
             | Self::BadLamport(_)
             | Self::LamportNotAbove { .. }
             | Self::ScopeIncomplete { .. }
-            | Self::ScopeUnnamed(_)
             | Self::ScopeEntryTooLong { .. }
             | Self::Duplicate { .. }
             | Self::ContradictoryOutcome(_)
@@ -34,6 +33,7 @@ impl Refusal {
             | Self::NothingRelated
             | Self::WatermarkNeeded
             | Self::WatermarkMissing(_)
+            | Self::UrisNeeded(_)
             | Self::ContentMismatch { .. }
             | Self::UnsafePath(_)
             | Self::StateRefFormat { .. }
@@ -74,6 +74,7 @@ impl Refusal {
             | Self::NotAuthorised(_)
             | Self::NotAuthor { .. }
             | Self::NoAuthority(_) => C::AuthorizationFailed,
+            Self::StaleIntent { .. } => C::StaleIntent,
             Self::CredentialNeeded
             | Self::CredentialIllFormed(_)
             | Self::CredentialRejected(_)
@@ -82,7 +83,6 @@ impl Refusal {
             | Self::CredentialExpired => C::CredentialRejected,
             Self::Replayed(_) | Self::OutsideWindow { .. } => C::ReplayDetected,
             Self::ExtensionsMissing(_) | Self::NoReview => C::CapabilityUnsupported,
-            Self::StaleIntent { .. } => C::StaleIntent,
             Self::BackendSwitchDenied { .. } => C::BackendSwitchDenied,
             Self::IntentBackoff { .. } => C::IntentBackoff,
             Self::ClaimTaken(_) => C::ClaimConflict,
@@ -117,7 +117,6 @@ impl Refusal {
             Self::ExtensionsMissing(_) => "EXT-02",
             Self::StateRefFormat { .. } => "SES-25",
             Self::ScopeIncomplete { .. } => "SCO-01",
-            Self::ScopeUnnamed(_) => "SCO-13",
             Self::ScopeEntryTooLong { .. } => "SRV-10",
             Self::Duplicate { .. } => "D-022",
             Self::DuplicateCommit(_) => "OPS-12",
@@ -156,6 +155,7 @@ impl Refusal {
             Self::NothingRelated => "CON-02",
             Self::WatermarkNeeded => "CON-03",
             Self::WatermarkMissing(_) => "ENV-12",
+            Self::UrisNeeded(_) => "SCO-13",
             Self::CredentialNeeded | Self::CredentialIllFormed(_) => "SEC-06",
             Self::CredentialRejected(_) => "SEC-07",
             Self::CredentialUnverifiable(_) => "SEC-13",

@@ -92,11 +92,6 @@ impl ScopeIndex {
         self.patterns.remove(intent);
     }
 
-    /// Whether a live intent has a scope of another kind (SCO-13).
-    pub fn has_other_kind(&self, kind: &ScopeKind) -> bool {
-        self.kinds.keys().any(|other| other != kind)
-    }
-
     /// Every live intent whose edits may reach `scope`, or be reached by its edits (SCO-18).
     pub fn dependents(&self, scope: &Scope) -> BTreeSet<IntentId> {
         let mut found = BTreeSet::new();

