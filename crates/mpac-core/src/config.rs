@@ -1,5 +1,7 @@
 //! How a session is configured, with the defaults of `spec/wire.md` §3.8.
 
+mod grant;
+
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -10,6 +12,7 @@ use mpac_wire::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, Resou
 use mpac_wire::{InstanceId, Limits, PrincipalId, Seconds, Sender, SessionId, StateRef};
 
 use crate::error::ConfigError;
+pub use grant::{Applicant, CredentialRoles};
 
 /// Bytes of a session id at the most: the coordinator's own ids are made of it.
 pub const MAX_SESSION_ID_BYTES: usize = 200;
@@ -100,6 +103,15 @@ pub struct SessionConfig {
     pub level: ProtocolLevel,
     /// How members prove who they are; open.
     pub security_profile: SecurityProfile,
+    /// Whether somebody chose that profile: an open session that nobody declared open tells its host when members of
+    /// several organisations meet in it (SEC-36).
+    pub security_declared: bool,
+    /// Whether the host's verifier says which roles a credential grants, and what that means; absent. Outside the open
+    /// profile a session needs this or a role policy (ROL-02, ROL-10).
+    pub credential_roles: CredentialRoles,
+    /// How far a message's `ts` may be from the coordinator's clock outside the open profile, and half the time for
+    /// which message ids are remembered there: 300 (SEC-18, D-124).
+    pub replay_window_sec: Seconds,
     /// Which rules apply; core.
     pub compliance_profile: ComplianceProfile,
     /// Before or after the fact; post_commit.
@@ -160,6 +172,9 @@ impl SessionConfig {
             session_id,
             level: ProtocolLevel::default(),
             security_profile: SecurityProfile::Open,
+            security_declared: false,
+            credential_roles: CredentialRoles::default(),
+            replay_window_sec: Seconds::whole(300),
             compliance_profile: ComplianceProfile::Core,
             execution_model: ExecutionModel::PostCommit,
             state_ref_format: "sha256".to_owned(),
@@ -196,8 +211,11 @@ impl SessionConfig {
         }
         let unsupported =
             |option, value: &str| Err(ConfigError::Unsupported { option, value: value.to_owned() });
-        if self.security_profile != SecurityProfile::Open {
-            return unsupported("security_profile", self.security_profile.as_str());
+        match self.security_profile {
+            SecurityProfile::Open => {}
+            SecurityProfile::Authenticated if self.role_policy.is_some() || self.credentials_grant() => {}
+            SecurityProfile::Authenticated => return Err(ConfigError::NoRolePolicy), // ROL-02
+            _ => return unsupported("security_profile", self.security_profile.as_str()),
         }
         match self.execution_model {
             ExecutionModel::PostCommit => {}
@@ -236,6 +254,7 @@ impl SessionConfig {
         for (option, value) in [
             ("heartbeat_interval_sec", self.heartbeat_interval()),
             ("unavailability_timeout_sec", self.unavailability_timeout()),
+            ("replay_window_sec", self.replay_window_sec.clone()),
         ] {
             if value.is_zero() {
                 return Err(ConfigError::Zero(option));
@@ -264,6 +283,21 @@ impl SessionConfig {
     /// Whether the rules of governance apply (D-136).
     pub fn is_governed(&self) -> bool {
         matches!(self.compliance_profile, ComplianceProfile::Governance | ComplianceProfile::Semantic)
+    }
+
+    fn credentials_grant(&self) -> bool {
+        self.credential_roles != CredentialRoles::Absent
+    }
+
+    /// Whether anybody may join, proven or not (SEC-01).
+    pub fn is_open(&self) -> bool {
+        self.security_profile == SecurityProfile::Open
+    }
+
+    /// Whether this is a governance session whose role policy makes nobody an arbiter: it may be opened, with a warning
+    /// to whoever opens it (GOV-11, D-047).
+    pub fn lacks_arbiter(&self) -> bool {
+        self.is_governed() && !self.names_an_arbiter()
     }
 
     /// Whether the role policy gives somebody the role of arbiter.
@@ -340,43 +374,6 @@ impl SessionConfig {
         let configured = self.governance.resolution_timeout_sec.clone();
         configured.or_else(|| self.liveness.resolution_timeout_sec.clone()).unwrap_or(Seconds::whole(300))
     }
-
-    /// The roles granted to somebody who asks for `asked` (ROL-01, ROL-03, D-043), given how many others hold each.
-    pub fn grant(
-        &self,
-        principal: &PrincipalId,
-        principal_type: &PrincipalType,
-        asked: &[Role],
-        others_with: impl Fn(&Role) -> u64,
-    ) -> Option<Vec<Role>> {
-        let Some(policy) = &self.role_policy else { return Some(asked.to_vec()) };
-        let default: Vec<Role> = policy.default_role.iter().cloned().collect();
-        let assigned = policy.role_assignments.as_ref().and_then(|roles| roles.get(principal.as_str()));
-        let allowed = assigned.unwrap_or(&default);
-        let constraints_hold = |role: &Role| {
-            let constraint = policy.role_constraints.as_ref().and_then(|all| all.get(role.as_str()));
-            let types = constraint.and_then(|constraint| constraint.allowed_principal_types.as_ref());
-            // An agent decides over others only where the policy says so, or nothing is secured anyway (GOV-12).
-            let agent_arbiter = *role == Role::Arbiter && *principal_type == PrincipalType::Agent;
-            if agent_arbiter && types.is_none() && self.security_profile != SecurityProfile::Open {
-                return false;
-            }
-            constraint.is_none_or(|constraint| {
-                constraint.max_count.as_ref().is_none_or(|max| others_with(role) < max.get())
-                    && constraint
-                        .allowed_principal_types
-                        .as_ref()
-                        .is_none_or(|types| types.contains(principal_type))
-            })
-        };
-        let granted: Vec<Role> =
-            asked.iter().filter(|role| allowed.contains(role) && constraints_hold(role)).cloned().collect();
-        if !granted.is_empty() {
-            return Some(granted);
-        }
-        let fallback: Vec<Role> = default.into_iter().filter(constraints_hold).collect();
-        (!fallback.is_empty()).then_some(fallback)
-    }
 }
 
 impl core::fmt::Display for ProtocolLevel {
@@ -388,31 +385,8 @@ impl core::fmt::Display for ProtocolLevel {
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
-    use alloc::vec;
 
     use super::*;
-
-    fn config(policy: &str) -> SessionConfig {
-        let mut config = SessionConfig::new(SessionId::new("s").unwrap());
-        config.role_policy = Some(serde_json::from_str(policy).unwrap());
-        config
-    }
-
-    #[test]
-    fn roles_are_the_asked_ones_that_are_allowed_and_unconstrained() {
-        let config = config(
-            r#"{"default_role":"contributor","role_assignments":{"p":["owner","arbiter"]},
-                "role_constraints":{"arbiter":{"max_count":1},"owner":{"allowed_principal_types":["human"]}}}"#,
-        );
-        let p = PrincipalId::new("p").unwrap();
-        let q = PrincipalId::new("q").unwrap();
-        let asked = [Role::Owner, Role::Arbiter];
-        let grant = |who: &PrincipalId, kind, others| config.grant(who, &kind, &asked, |_| others);
-        assert_eq!(grant(&p, PrincipalType::Human, 0), Some(vec![Role::Owner, Role::Arbiter]));
-        assert_eq!(grant(&p, PrincipalType::Agent, 0), Some(vec![Role::Arbiter]));
-        assert_eq!(grant(&p, PrincipalType::Agent, 1), Some(vec![Role::Contributor]));
-        assert_eq!(grant(&q, PrincipalType::Agent, 0), Some(vec![Role::Contributor]));
-    }
 
     #[test]
     fn what_is_not_built_yet_is_refused_at_the_start() {

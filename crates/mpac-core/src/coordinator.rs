@@ -11,6 +11,7 @@ mod operation;
 mod outbox;
 mod records;
 mod recover;
+mod replay;
 mod retention;
 mod session;
 mod snapshot;

@@ -2,8 +2,11 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
-use mpac_wire::names::{CloseDisposition, CloseReason, CoordinatorEvent, CredentialType, PrincipalType};
+use mpac_wire::names::{
+    CloseDisposition, CloseReason, CoordinatorEvent, CredentialType, PrincipalType, Role,
+};
 use mpac_wire::{InstanceId, PrincipalId, Timestamp};
 
 /// A connection, numbered by the host; numbers are not used again within a session.
@@ -21,6 +24,11 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// The other end of `conn`, and what was found out about its credential.
+    pub const fn new(conn: ConnId, identity: Identity) -> Self {
+        Self { conn, identity }
+    }
+
     /// The other end of `conn`, of whom nothing is proven.
     pub const fn unproven(conn: ConnId) -> Self {
         Self { conn, identity: Identity::Unproven }
@@ -28,10 +36,13 @@ impl Peer {
 }
 
 /// What the adapter found out about a credential. Checking it needs IO, so the core gets the outcome (SEC-07).
+///
+/// The core looks at it with HELLO alone; what was proven then holds for the connection until the next HELLO on it, or
+/// until it expires (SEC-14).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Identity {
-    /// Nothing was proven.
+    /// Nothing was proven: there was no credential, or nobody here can verify its type.
     Unproven,
     /// The credential is good for one principal.
     Proven {
@@ -41,6 +52,10 @@ pub enum Identity {
         method: CredentialType,
         /// On whose word.
         issuer: Option<Box<str>>,
+        /// The roles it grants, where it speaks of roles (ROL-10).
+        roles: Option<Vec<Role>>,
+        /// From when on it is no good any more (SEC-14).
+        expires_at: Option<Timestamp>,
     },
     /// A credential was shown and is no good.
     Rejected {
@@ -57,7 +72,7 @@ pub enum Input {
     Frame {
         /// From whom.
         from: Peer,
-        /// As it came, credentials blanked.
+        /// As it came, credentials blanked ([`blank_credentials`](mpac_wire::redact::blank_credentials), PRV-05).
         text: Arc<str>,
     },
     /// A frame came that is no text: answered like any malformed frame (D-025).

@@ -27,6 +27,7 @@
 //! | [`table`] | the three life cycles, one screen each |
 //! | [`scope`] | when scopes overlap, and the index that finds them |
 //! | [`refusal`], [`error`] | every reason to refuse a message, its code and its rule; the caller's own mistakes |
+//! | [`remark`] | what an operator should hear of, though nothing was refused |
 //! | [`config`], [`ids`], [`lamport`] | a session's configuration; reproducible ids; the clock of messages |
 //! | [`participant`] | the client's half |
 //! | `backoff` | the wait after a rejection, the same on both sides |
@@ -52,6 +53,7 @@ pub mod lamport;
 pub mod output;
 pub mod participant;
 pub mod refusal;
+pub mod remark;
 pub mod scope;
 pub mod table;
 
@@ -63,3 +65,4 @@ pub use input::{Command, ConnId, Identity, Input, Peer, Record};
 pub use output::{HangUpReason, Notice, Output, Recipients, Step};
 pub use participant::Participant;
 pub use refusal::Refusal;
+pub use remark::Remark;

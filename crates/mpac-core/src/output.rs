@@ -9,6 +9,7 @@ use mpac_wire::sideband::Request;
 use mpac_wire::{Envelope, MessageType, PrincipalId, StateRef, Timestamp};
 
 use crate::input::ConnId;
+use crate::remark::Remark;
 
 /// What an input led to.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,6 +149,8 @@ pub enum Notice {
         /// Who committed it.
         updated_by: PrincipalId,
     },
+    /// For the audit log: nothing was refused, but somebody should know.
+    Remark(Remark),
     /// A participant hears two coordinators of one epoch: the host should look who may speak, and
     /// [`Fence`](crate::Command::Fence) this one if it is not (REC-25).
     CoordinatorConflict {

@@ -4,8 +4,10 @@ mod code;
 
 use alloc::string::String;
 
+use mpac_wire::names::CredentialType;
 use mpac_wire::{
-    BatchId, ClaimId, ConflictId, DecodeError, IntentId, MessageType, OpId, PrincipalId, SessionId, StateRef,
+    BatchId, ClaimId, ConflictId, DecodeError, IntentId, MessageId, MessageType, OpId, PrincipalId, Seconds,
+    SessionId, StateRef,
 };
 use thiserror::Error;
 
@@ -72,6 +74,46 @@ pub enum Refusal {
         "{0} is here already, from another process; leave there first, or join under another name (principal_id)"
     )]
     PrincipalTaken(PrincipalId),
+    /// A HELLO that proves nothing where something must be proven.
+    #[error("HELLO needs payload.credential: members of this session prove who they are")]
+    CredentialNeeded,
+    /// A credential that is none. What it holds is not repeated (PRV-05).
+    #[error("{0}: this is no credential; it has a type and a value, both texts")]
+    CredentialIllFormed(String),
+    /// The verifier says no.
+    #[error("this credential ({0}) is not accepted")]
+    CredentialRejected(CredentialType),
+    /// Nobody here can verify such a credential.
+    #[error("credentials of type {0} cannot be verified here")]
+    CredentialUnverifiable(CredentialType),
+    /// The credential is somebody else's.
+    #[error("this credential is not one of {0}")]
+    CredentialOfAnother(PrincipalId),
+    /// The credential is no good any more.
+    #[error("the credential has expired; say HELLO with a fresh one")]
+    CredentialExpired,
+    /// The message was handled before.
+    #[error("message_id {0:?} was received before; every message needs a new one")]
+    Replayed(MessageId),
+    /// The message claims a time too far from now.
+    #[error("ts is more than {window} seconds from the coordinator's clock")]
+    OutsideWindow {
+        /// How far it may be.
+        window: Seconds,
+    },
+    /// A message that is judged by what its sender had seen does not say so.
+    #[error("{0} needs a watermark in this session")]
+    WatermarkMissing(MessageType),
+    /// An approval where nobody asks for one.
+    #[error(
+        "this session authorises operations by itself (operation_authorization auto): they need no approval"
+    )]
+    NoReview,
+    /// Scopes of several kinds, and nothing to compare them by.
+    #[error(
+        "payload.scope: there are scopes of other kinds than {0} in this session, so every scope needs canonical_uris"
+    )]
+    UrisNeeded(String),
     /// The Lamport value is none.
     #[error("{0}")]
     BadLamport(#[from] mpac_wire::watermark::InvalidLamport),
@@ -90,11 +132,16 @@ pub enum Refusal {
     #[error("payload: missing field `scope`")]
     ScopeNeeded,
     /// Others are at work on these files (LCK-03: the text is read by programs).
-    #[error("{} already covers {}", match .0.first() {
+    #[error("{} already covers {}", match holders.first() {
         Some(holder) => alloc::format!("intent {} (principal {})", holder.intent, holder.principal),
         None => String::new(),
-    }, .0.first().map(|holder| holder.resources.join(", ")).unwrap_or_default())]
-    StaleIntent(alloc::vec::Vec<Holder>),
+    }, holders.first().map(|holder| holder.resources.join(", ")).unwrap_or_default())]
+    StaleIntent {
+        /// Who, and on what.
+        holders: alloc::vec::Vec<Holder>,
+        /// The first of them whose work may be the same (LCK-11).
+        duplicate: Option<mpac_wire::Raw>,
+    },
     /// An agent may not use this model.
     #[error("a switch to {model} is denied: {why}")]
     BackendSwitchDenied {
@@ -107,7 +154,7 @@ pub enum Refusal {
     #[error("rejected lately: wait {retry_after} seconds before announcing this scope again")]
     IntentBackoff {
         /// How long is left.
-        retry_after: mpac_wire::Seconds,
+        retry_after: Seconds,
     },
     /// A type nobody knows, in a session that wants to hear of it.
     #[error("unknown message type {0}")]

@@ -4,6 +4,7 @@ pub mod containment;
 pub mod dependency;
 pub mod glob;
 pub mod index;
+pub(crate) mod meaning;
 pub mod names;
 pub mod normalize;
 pub mod overlap;

@@ -57,6 +57,7 @@ pub mod number;
 pub mod payload;
 pub mod policy;
 pub mod received;
+pub mod redact;
 pub mod scope;
 pub mod sideband;
 pub mod snapshot;

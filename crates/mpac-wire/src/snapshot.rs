@@ -17,12 +17,13 @@ use crate::id::{
     ResolutionId, SessionId,
 };
 use crate::names::{
-    AckType, Atomicity, ComplianceProfile, ConflictCategory, ConflictState, Decision, ExecutionModel,
-    HeartbeatStatus, IntentState, OpKind, OperationState, PrincipalType, Priority, ProviderStatus, Role,
-    SecurityProfile, Severity,
+    AckType, Atomicity, ComplianceProfile, ConflictCategory, ConflictState, CredentialType, Decision,
+    ExecutionModel, HeartbeatStatus, IntentState, OpKind, OperationState, PrincipalType, Priority,
+    ProviderStatus, Role, SecurityProfile, Severity,
 };
 use crate::number::Integer;
 use crate::payload::conflict::{Basis, Outcome};
+use crate::payload::{IntentWithdraw, OpReject};
 use crate::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, ResourceRegistry, RolePolicy};
 use crate::scope::Scope;
 use crate::state_ref::StateRef;
@@ -104,6 +105,8 @@ object! {
         opt replay_window_sec: Seconds,
         /// Message ids seen.
         opt recent_message_ids: Vec<MessageId>,
+        /// When each of them was, in the same order; a field of this project (D-124).
+        opt recent_message_times: Vec<Timestamp>,
         /// `principal|instance` to the last that was heard (SEC-21).
         opt sender_frontier: BTreeMap<String, FrontierRecord>,
     }
@@ -162,6 +165,16 @@ object! {
         opt approved_model_id: String,
         /// Its place in the order of joining (GOV-13).
         opt joined: Integer,
+        /// By which kind of credential its identity was verified (SEC-16).
+        opt identity_method: CredentialType,
+        /// On whose word.
+        opt identity_issuer: String,
+        /// Until when that holds (SEC-14).
+        opt identity_expires_at: Timestamp,
+        /// Its intents that ended while it was away, in the form it will be told (HEL-18).
+        opt ended_intents: Vec<IntentWithdraw>,
+        /// The same for its operations.
+        opt ended_operations: Vec<OpReject>,
     }
 }
 

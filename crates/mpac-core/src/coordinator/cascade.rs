@@ -11,6 +11,7 @@ use super::gate::Facts;
 use super::intent;
 use super::outbox::Outbox;
 use super::records::Settled;
+use super::session::catch_up;
 use super::state::Session;
 use crate::output::{Output, Recipients};
 use crate::table::{conflict, operation};
@@ -26,6 +27,7 @@ pub(crate) enum Grace {
 
 /// An intent is over: its operations, a claim on it, who waited for it, its conflicts, in this order (CAS-08).
 pub(super) fn intent_ended(session: &mut Session, out: &mut Outbox, id: &IntentId, grace: Grace) {
+    catch_up::intent_ended(session, id);
     let pending: Vec<OpId> = session.pending_by_intent.get(id).into_iter().flatten().cloned().collect();
     let length = session.config.intent_expiry_grace();
     let mut disputes = session.disputes_by_intent.get(id).cloned().unwrap_or_default();
@@ -79,10 +81,12 @@ pub(super) fn intent_restored(session: &mut Session, id: &IntentId) {
 /// A participant is gone: what it proposed is abandoned first, so that suspending its intents does not freeze it
 /// (LIV-11, BYE-07, D-102). Its intents and then its claims follow.
 pub(super) fn proposer_lost(session: &mut Session, out: &mut Outbox, principal: &PrincipalId) {
-    for op in session.pending_by_proposer.get(principal).cloned().unwrap_or_default() {
-        session.move_operation(&op, operation::Event::ProposerLost);
-        operation_ended(session, out, &op);
+    let ops: Vec<OpId> = session.pending_by_proposer.get(principal).into_iter().flatten().cloned().collect();
+    for op in &ops {
+        session.move_operation(op, operation::Event::ProposerLost);
+        operation_ended(session, out, op);
     }
+    catch_up::operations_abandoned(session, principal, ops);
 }
 
 /// An operation is over: its conflicts may be, too (CON-13).

@@ -1,22 +1,26 @@
 //! The checks every frame goes through, in the order of `spec/requirements.md` §2. The first that fails answers.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use mpac_wire::names::MessageType;
 use mpac_wire::received::message_id_of;
-use mpac_wire::sideband::{self, Request, SessionSummaryResponse, SidebandType};
-use mpac_wire::{Envelope, Extra, Frame, MessageId, Received, Seconds, Timestamp};
+use mpac_wire::sideband::{self, FileError, Request, SessionSummaryResponse, SidebandType};
+use mpac_wire::{DecodeError, Envelope, Extra, Frame, MessageId, Received, Seconds, Timestamp};
 
 use super::outbox::Outbox;
 use super::records::Frontier;
-use super::session::{divergence, hello, liveness};
+use super::replay;
+use super::session::{credential, divergence, hello, liveness};
 use super::state::Session;
 use super::{View, dispatch};
 use crate::config::{ProtocolLevel, UnknownTypes};
-use crate::input::{ConnId, Peer};
+use crate::input::{ConnId, Identity, Peer};
 use crate::output::{HangUpReason, Output};
 use crate::refusal::Refusal;
+use crate::remark::Remark;
 
 /// Malformed frames on one connection before it is closed, and in how many seconds (D-025).
 const MALFORMED_LIMIT: usize = 20;
@@ -27,6 +31,8 @@ const HELLO_LIMIT: u32 = 5;
 /// What is settled about a message before its type's own rules are asked.
 pub(crate) struct Facts<'a> {
     pub(crate) conn: ConnId,
+    /// What the host proved about its other end.
+    pub(crate) identity: &'a Identity,
     pub(crate) received: &'a Received,
     pub(crate) envelope: &'a Envelope,
     /// The Lamport value, where the watermark has one.
@@ -60,13 +66,13 @@ pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: 
     };
     let envelope = received.envelope();
     let message_id = &envelope.message_id;
-    let lamport = match shape(envelope) {
+    let lamport = match shape(session, envelope) {
         Ok(lamport) => lamport,
         // An error is never answered by an error (ERR-03).
         Err(_) if envelope.message_type == MessageType::ProtocolError => return,
         Err(refusal) => return malformed(session, out, conn, &refusal, Some(message_id)),
     };
-    let facts = Facts { conn, received: &received, envelope, lamport };
+    let facts = Facts { conn, identity: &from.identity, received: &received, envelope, lamport };
     let outcome = match envelope.message_type {
         MessageType::Hello => admit(session, &facts).and_then(|()| hello::handle(session, out, &facts)),
         _ => admit(session, &facts).and_then(|()| {
@@ -78,7 +84,7 @@ pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: 
             dispatch::message(session, out, &facts)
         }),
     };
-    let Err(refusal) = outcome else { return };
+    let Err(refusal) = outcome else { return note_missing_watermark(out, envelope) };
     // An error is never answered by an error (ERR-03).
     if envelope.message_type != MessageType::ProtocolError {
         out.refuse(session, conn, &refusal, Some(message_id));
@@ -99,18 +105,45 @@ pub(super) fn unreadable(session: &mut Session, out: &mut Outbox, from: &Peer, p
 }
 
 /// Step 4, beyond what the types say: returns the Lamport value.
-fn shape(envelope: &Envelope) -> Result<Option<u64>, Refusal> {
+fn shape(session: &Session, envelope: &Envelope) -> Result<Option<u64>, Refusal> {
     if envelope.protocol != Envelope::PROTOCOL {
         return Err(Refusal::WrongProtocol(envelope.protocol.clone()));
     }
+    if envelope.sender.principal_type.as_str().is_empty() {
+        return Err(DecodeError::shape("sender.principal_type", "must not be empty").into()); // ENV-02
+    }
+    if !session.config.is_open() && lacks_watermark(envelope) {
+        return Err(Refusal::WatermarkMissing(envelope.message_type.clone())); // D-030
+    }
     Ok(envelope.watermark.as_ref().map(|watermark| watermark.lamport_value()).transpose()?.flatten())
+}
+
+/// Whether a message has no watermark whose type must have one (ENV-12).
+fn lacks_watermark(envelope: &Envelope) -> bool {
+    use MessageType as T;
+    envelope.watermark.is_none()
+        && matches!(envelope.message_type, T::OpCommit | T::ConflictReport | T::Resolution)
+}
+
+/// The open profile takes such a message, and says so.
+fn note_missing_watermark(out: &mut Outbox, envelope: &Envelope) {
+    if lacks_watermark(envelope) {
+        let message_type = envelope.message_type.clone();
+        out.remark(Remark::WithoutWatermark { message: envelope.message_id.clone(), message_type });
+    }
+}
+
+/// The digits of `0.1.digits`; `None` for versions that are none of ours (D-006).
+pub(super) fn minor_version(version: &str) -> Option<u64> {
+    let digits = version.strip_prefix("0.1.")?;
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
 /// Steps 5 to 13: whether this message may be heard at all.
 fn admit(session: &Session, facts: &Facts<'_>) -> Result<(), Refusal> {
     let Facts { envelope, conn, lamport, .. } = facts;
-    let minor = envelope.version.strip_prefix("0.1.").unwrap_or_default();
-    if minor.is_empty() || !minor.bytes().all(|byte| byte.is_ascii_digit()) {
+    if minor_version(&envelope.version).is_none() {
         return Err(Refusal::VersionMismatch(envelope.version.clone()));
     }
     if envelope.session_id != session.config.session_id {
@@ -136,6 +169,11 @@ fn admit(session: &Session, facts: &Facts<'_>) -> Result<(), Refusal> {
         None if envelope.message_type != MessageType::Hello => return Err(Refusal::NotAdmitted),
         Some(_) | None => {}
     }
+    let outlives = matches!(envelope.message_type, MessageType::Hello | MessageType::Goodbye);
+    if !outlives && credential::has_expired(session, *conn) {
+        return Err(Refusal::CredentialExpired); // SEC-14, where a signature would be judged
+    }
+    replay::check(session, envelope)?;
     let key = (sender.principal_id.clone(), sender.sender_instance_id.clone());
     let last = session.frontier.get(&key).and_then(|frontier| frontier.lamport);
     match (*lamport, last) {
@@ -163,6 +201,10 @@ pub(super) fn count_as_received(session: &mut Session, out: &mut Outbox, facts: 
     frontier.heard_at = now;
     frontier.ts = Some(facts.envelope.ts.at());
     frontier.lamport = facts.lamport.or(frontier.lamport);
+    if !session.config.is_open() {
+        let window = &session.config.replay_window_sec;
+        session.seen_ids.insert(&facts.envelope.message_id, session.now, window);
+    }
     session.seen(&sender.principal_id, &facts.envelope.message_id);
     // After the close nothing comes back to life (BYE-09).
     if !session.closed {
@@ -247,9 +289,19 @@ fn refused_hello(session: &mut Session, out: &mut Outbox, conn: ConnId) {
     }
 }
 
-/// The shared workspace is the host's; the summary is ours (SRV-11). In the open profile anybody may ask (D-126).
+/// The shared workspace is the host's; the summary is ours (SRV-11). In the open profile anybody may ask, elsewhere
+/// whoever was let in and still may speak (D-126).
 fn beside_the_protocol(session: &Session, out: &mut Outbox, conn: ConnId, request: Request) {
+    let admitted = session.bound(conn).is_some() && !credential::has_expired(session, conn);
     match request {
+        request if !admitted && !session.config.is_open() => {
+            let path = match request {
+                Request::FileRead { path } => path.unwrap_or_default(),
+                _ => String::new(),
+            };
+            let error = FileError::new(SidebandType::FileError, path, "not authorized".to_owned());
+            out.0.push(Output::Answer { conn, text: sideband::to_json(&error).into() });
+        }
         Request::SessionSummary => summarise(session, out, conn),
         request => out.0.push(Output::Workspace { conn, request }),
     }

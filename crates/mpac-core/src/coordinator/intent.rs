@@ -10,6 +10,7 @@ pub(super) mod update;
 pub(super) mod withdraw;
 
 use alloc::borrow::ToOwned;
+use alloc::string::String;
 
 use mpac_wire::payload::IntentUpdate;
 use mpac_wire::{IntentId, Raw};
@@ -18,7 +19,7 @@ use super::cascade::{self, Grace};
 use super::outbox::Outbox;
 use super::state::Session;
 use crate::output::Recipients;
-use crate::table::intent::Event;
+use crate::table::intent::{Event, State};
 
 /// Ends an intent as the table says, with everything that follows from it.
 pub(super) fn end(session: &mut Session, out: &mut Outbox, id: &IntentId, on: Event) {
@@ -45,7 +46,7 @@ pub(super) fn suspend(session: &mut Session, out: &mut Outbox, id: &IntentId, ca
     record.suspended_cause = Some(cause.into());
     // The stored objective never changes.
     let objective = alloc::format!("[SUSPENDED: {cause}] {}", record.objective);
-    tell(session, out, id, objective, "SUSPENDED", cause);
+    tell(session, out, Recipients::All, id, objective, &Standing { state: "SUSPENDED", cause: Some(cause) });
 }
 
 /// Makes a suspended intent active again and tells everybody.
@@ -58,21 +59,39 @@ pub(super) fn restore(session: &mut Session, out: &mut Outbox, id: &IntentId) {
     let Some(record) = session.intents.get_mut(id) else { return };
     let cause = record.suspended_cause.take().unwrap_or_default();
     let objective = record.objective.clone();
-    tell(session, out, id, objective, "ACTIVE", &cause);
+    tell(session, out, Recipients::All, id, objective, &Standing { state: "ACTIVE", cause: Some(&cause) });
+}
+
+/// Tells somebody who was away how a live intent stands (HEL-18).
+pub(super) fn tell_as_it_is(session: &mut Session, out: &mut Outbox, to: Recipients, id: &IntentId) {
+    let Some(record) = session.intents.get(id) else { return };
+    let state = if record.state() == State::Suspended { "SUSPENDED" } else { "ACTIVE" };
+    let objective = record.objective.clone();
+    tell(session, out, to, id, objective, &Standing { state, cause: None });
+}
+
+/// What `extensions.mpac` of a synthetic INTENT_UPDATE says (D-051).
+struct Standing<'a> {
+    state: &'a str,
+    /// Why it changed, if it did.
+    cause: Option<&'a str>,
 }
 
 /// A synthetic INTENT_UPDATE: the coordinator says what became of an intent.
 fn tell(
     session: &mut Session,
     out: &mut Outbox,
+    to: Recipients,
     id: &IntentId,
-    objective: alloc::string::String,
-    state: &str,
-    cause: &str,
+    objective: String,
+    standing: &Standing<'_>,
 ) {
     let mut update = IntentUpdate::new(id.clone());
     update.objective = Some(objective);
-    update.extensions =
-        Raw::of(&serde_json::json!({ "mpac": { "state": state.to_owned(), "cause": cause } })).ok();
-    out.send(session, Recipients::All, update);
+    let mut told = serde_json::json!({ "state": standing.state });
+    if let (Some(cause), Some(members)) = (standing.cause, told.as_object_mut()) {
+        members.insert("cause".to_owned(), cause.into());
+    }
+    update.extensions = Raw::of(&serde_json::json!({ "mpac": told })).ok();
+    out.send(session, to, update);
 }

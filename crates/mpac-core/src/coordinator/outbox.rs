@@ -8,10 +8,12 @@ use mpac_wire::names::RejectReason;
 use mpac_wire::payload::{OpReject, ProtocolError};
 use mpac_wire::{Envelope, Integer, Message, MessageId, OpId, PrincipalId};
 
+use super::session::catch_up;
 use super::state::Session;
 use crate::input::ConnId;
 use crate::output::{HangUpReason, Notice, Output, Recipients};
 use crate::refusal::Refusal;
+use crate::remark::Remark;
 
 /// The outputs of one input, in the order they were made.
 #[derive(Default)]
@@ -78,6 +80,9 @@ impl Outbox {
         let mut error = ProtocolError::new(refusal.code(), excerpt(&refusal.to_string(), DESCRIPTION));
         error.refers_to = refers_to.map(|id| id.as_str().into());
         error.extensions = refusal.extensions();
+        if let Refusal::StaleIntent { duplicate, .. } = refusal {
+            error.duplicate_candidate = duplicate.clone();
+        }
         self.answer(session, Recipients::Conn(conn), error, refers_to);
     }
 
@@ -92,11 +97,17 @@ impl Outbox {
     ) {
         let mut reject = OpReject::new(op.clone(), reason);
         reject.refers_to = refers_to.cloned();
+        catch_up::operation_refused(session, proposer, &reject);
         self.send(session, Recipients::Only([proposer.clone()].into()), reject);
     }
 
     pub(crate) fn hang_up(&mut self, conn: ConnId, reason: HangUpReason) {
         self.0.push(Output::HangUp { conn, reason });
+    }
+
+    /// For the audit log.
+    pub(crate) fn remark(&mut self, remark: Remark) {
+        self.notice(Notice::Remark(remark));
     }
 
     pub(crate) fn notice(&mut self, notice: Notice) {

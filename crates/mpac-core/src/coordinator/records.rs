@@ -5,10 +5,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::names::{
-    AckType, Atomicity, ConflictCategory, CoordinatorEvent, Decision, HeartbeatStatus, OpKind, Priority,
-    ProviderStatus, Role, Severity,
+    AckType, Atomicity, ConflictCategory, CoordinatorEvent, CredentialType, Decision, HeartbeatStatus,
+    OpKind, Priority, ProviderStatus, Role, Severity,
 };
-use mpac_wire::payload::{Backend, Basis, Outcome};
+use mpac_wire::payload::{Backend, Basis, IntentWithdraw, OpReject, Outcome};
 use mpac_wire::{
     BatchId, ClaimId, ConflictId, DeferralId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope,
     Seconds, Sender, StateRef, Timestamp, Watermark,
@@ -26,6 +26,8 @@ pub(crate) struct Member {
     pub(crate) display_name: String,
     pub(crate) roles: Vec<Role>,
     pub(crate) capabilities: Vec<String>,
+    /// What its last HELLO proved, if anything.
+    pub(crate) proof: Option<Proof>,
     pub(crate) backend: Option<Backend>,
     /// How that is doing, by its last report (BHM-03).
     pub(crate) provider_status: ProviderStatus,
@@ -43,6 +45,24 @@ pub(crate) struct Member {
     pub(crate) conn: Option<ConnId>,
     /// Its place in the order of joining.
     pub(crate) joined: u64,
+    /// What it could not be told yet.
+    pub(crate) missed: Missed,
+}
+
+/// A verified identity (SEC-16). The secret that proved it is not kept.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Proof {
+    pub(crate) method: CredentialType,
+    pub(crate) issuer: Option<String>,
+    /// From when on it proves nothing any more.
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+/// What ended while its owner was away (HEL-18): no more than there was when it left.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Missed {
+    pub(crate) intents: Vec<IntentWithdraw>,
+    pub(crate) operations: Vec<OpReject>,
 }
 
 impl Member {

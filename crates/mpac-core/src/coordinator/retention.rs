@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use mpac_wire::{ConflictId, InstanceId, IntentId, OpId, PrincipalId};
 
 use super::records::Frontier;
-use super::state::Session;
+use super::state::{Session, discount_kind};
 use crate::table::{conflict, intent, operation};
 
 /// How many were forgotten, by the state they ended in: the session's summary still counts them.
@@ -113,6 +113,7 @@ impl Session {
         self.archived_intents.push_back(record);
         while self.archived_intents.len() > self.config.retained_records {
             if let Some(oldest) = self.archived_intents.pop_front() {
+                discount_kind(&mut self.scope_kinds, &oldest.scope.kind);
                 *self.forgotten.intents.entry(oldest.state()).or_default() += 1;
             }
         }
@@ -125,6 +126,7 @@ pub(super) fn settle(session: &mut Session) {
     while session.finished.intents.len() > limit {
         let Some((_, id)) = session.finished.intents.pop_first() else { break };
         if let Some(record) = session.intents.remove(&id) {
+            discount_kind(&mut session.scope_kinds, &record.scope.kind);
             *session.forgotten.intents.entry(record.state()).or_default() += 1;
         }
     }

@@ -7,7 +7,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use mpac_wire::names::{HeartbeatStatus, Priority};
+use mpac_wire::names::{HeartbeatStatus, Priority, ScopeKind};
 use mpac_wire::{
     BatchId, ClaimId, ConflictId, DeferralId, InstanceId, IntentId, MessageId, OpId, PrincipalId,
     ResolutionId, Scope, Seconds, Sender, StateRef, Timestamp,
@@ -18,6 +18,7 @@ use super::records::{
     Backoff, Batch, Claim, Conflict, Connection, Deferral, Freeze, Frontier, Handover, Member, NewIntent,
     Operation, Recovery,
 };
+use super::replay::SeenIds;
 use super::retention::{Finished, Forgotten, Recent};
 use crate::config::SessionConfig;
 use crate::ids::IdSource;
@@ -25,6 +26,8 @@ use crate::input::ConnId;
 use crate::lamport::LamportClock;
 use crate::scope::{Names, ScopeIndex};
 use crate::table::{conflict, intent, operation};
+
+pub(super) use indexes::{count_kind, discount_kind};
 
 /// Somebody announced what they are about to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,6 +120,8 @@ pub(crate) struct Session {
     pub(crate) refused_claimers: BTreeMap<PrincipalId, Timestamp>,
     pub(crate) resolutions: Recent<ResolutionId>,
     pub(crate) frontier: BTreeMap<(PrincipalId, InstanceId), Frontier>,
+    /// Outside the open profile: what was received lately (SEC-17).
+    pub(crate) seen_ids: SeenIds,
     /// Current reference by normalised target (OCC-02).
     pub(crate) refs: BTreeMap<String, StateRef>,
     /// The targets that are files of the workspace.
@@ -139,6 +144,8 @@ pub(crate) struct Session {
     pub(crate) forgotten: Forgotten,
     /// Derived: see [`Session::rebuilt_indexes`].
     pub(crate) scopes: ScopeIndex,
+    /// Derived: how many intents of each scope kind are remembered, finished ones included (SCO-13).
+    pub(crate) scope_kinds: BTreeMap<ScopeKind, usize>,
     /// Derived: live intents by owner.
     pub(crate) live: BTreeMap<PrincipalId, BTreeSet<IntentId>>,
     /// Derived: pending operations by intent and by proposer.
@@ -197,6 +204,7 @@ impl Session {
             refused_claimers: BTreeMap::new(),
             resolutions: Recent::default(),
             frontier: BTreeMap::new(),
+            seen_ids: SeenIds::default(),
             refs: config.workspace.clone(),
             files: config.workspace.keys().cloned().collect(),
             sequence: 0,
@@ -208,6 +216,7 @@ impl Session {
             recovery: Recovery::default(),
             scopes: ScopeIndex::new(Names::new(config.resource_registry.as_ref())),
             forgotten: Forgotten::default(),
+            scope_kinds: BTreeMap::new(),
             live: BTreeMap::new(),
             pending_by_intent: BTreeMap::new(),
             pending_by_proposer: BTreeMap::new(),
@@ -274,6 +283,8 @@ impl Session {
         if let Some(record) = self.intents.get_mut(id) {
             self.scopes.remove(id, &record.scope);
             self.scopes.insert(id, &scope);
+            count_kind(&mut self.scope_kinds, &scope.kind);
+            discount_kind(&mut self.scope_kinds, &record.scope.kind);
             record.scope = scope;
         }
     }

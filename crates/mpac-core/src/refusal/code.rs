@@ -32,11 +32,12 @@ impl Refusal {
             | Self::BatchSize { .. }
             | Self::NothingRelated
             | Self::WatermarkNeeded
+            | Self::WatermarkMissing(_)
+            | Self::UrisNeeded(_)
             | Self::ContentMismatch { .. }
             | Self::UnsafePath(_)
             | Self::StateRefFormat { .. }
             | Self::RepeatedPath(_) => C::MalformedMessage,
-            Self::ExtensionsMissing(_) => C::CapabilityUnsupported,
             Self::VersionMismatch(_) => C::VersionMismatch,
             Self::ForeignSession { .. }
             | Self::NotAdmitted
@@ -73,7 +74,15 @@ impl Refusal {
             | Self::NotAuthorised(_)
             | Self::NotAuthor { .. }
             | Self::NoAuthority(_) => C::AuthorizationFailed,
-            Self::StaleIntent(_) => C::StaleIntent,
+            Self::StaleIntent { .. } => C::StaleIntent,
+            Self::CredentialNeeded
+            | Self::CredentialIllFormed(_)
+            | Self::CredentialRejected(_)
+            | Self::CredentialUnverifiable(_)
+            | Self::CredentialOfAnother(_)
+            | Self::CredentialExpired => C::CredentialRejected,
+            Self::Replayed(_) | Self::OutsideWindow { .. } => C::ReplayDetected,
+            Self::ExtensionsMissing(_) | Self::NoReview => C::CapabilityUnsupported,
             Self::BackendSwitchDenied { .. } => C::BackendSwitchDenied,
             Self::IntentBackoff { .. } => C::IntentBackoff,
             Self::ClaimTaken(_) => C::ClaimConflict,
@@ -130,7 +139,7 @@ impl Refusal {
             Self::ClaimDecision(_) => "D-004",
             Self::MayNotDecide { .. } => "CLM-07",
             Self::ScopeNeeded => "DEF-02",
-            Self::StaleIntent(_) => "LCK-01",
+            Self::StaleIntent { .. } => "LCK-01",
             Self::BackendSwitchDenied { .. } => "BHM-09",
             Self::IntentBackoff { .. } => "BKO-04",
             Self::UnknownOperation(_) | Self::MayNotReject(_) => "OPS-17",
@@ -145,6 +154,16 @@ impl Refusal {
             Self::ForeignIntent(_) => "BAT-03",
             Self::NothingRelated => "CON-02",
             Self::WatermarkNeeded => "CON-03",
+            Self::WatermarkMissing(_) => "ENV-12",
+            Self::UrisNeeded(_) => "SCO-13",
+            Self::CredentialNeeded | Self::CredentialIllFormed(_) => "SEC-06",
+            Self::CredentialRejected(_) => "SEC-07",
+            Self::CredentialUnverifiable(_) => "SEC-13",
+            Self::CredentialOfAnother(_) => "SEC-08",
+            Self::CredentialExpired => "SEC-14",
+            Self::Replayed(_) => "SEC-17",
+            Self::OutsideWindow { .. } => "SEC-18",
+            Self::NoReview => "CAP-09",
             Self::TargetFrozen { .. } => "FRZ-02",
             Self::ScopeFrozen(_) => "FRZ-03",
             Self::UnsafePath(_) | Self::RepeatedPath(_) => "OCC-08",
@@ -153,7 +172,7 @@ impl Refusal {
 
     /// What a program may want to know beyond the code: `extensions.mpac.duplicate` (D-022), `.holders` (LCK-03).
     pub fn extensions(&self) -> Option<Raw> {
-        if let Self::StaleIntent(holders) = self {
+        if let Self::StaleIntent { holders, .. } = self {
             let holders: alloc::vec::Vec<_> = holders
                 .iter()
                 .map(|it| {

@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 
+use mpac_wire::names::ScopeKind;
 use mpac_wire::{IntentId, Scope};
 
 use super::names::Group;
@@ -23,6 +24,8 @@ pub struct ScopeIndex {
     untold: BTreeMap<Group, BTreeSet<IntentId>>,
     /// Patterns, normalised. A list: there is no cheaper exact test for two patterns.
     patterns: BTreeMap<IntentId, String>,
+    /// How many intents there are of each kind.
+    kinds: BTreeMap<ScopeKind, usize>,
     /// Files that edits of an intent reach, to the intents that declare it.
     by_impact: BTreeMap<String, BTreeSet<IntentId>>,
 }
@@ -49,6 +52,7 @@ impl ScopeIndex {
         let (group, known) = (Group::of(scope), self.names.resolve(scope));
         let told = if known.complete { &mut self.told } else { &mut self.untold };
         told.entry(group).or_default().insert(intent.clone());
+        *self.kinds.entry(scope.kind.clone()).or_default() += 1;
         for uri in known.uris {
             self.by_uri.entry((group, uri)).or_default().insert(intent.clone());
         }
@@ -68,6 +72,12 @@ impl ScopeIndex {
     pub fn remove(&mut self, intent: &IntentId, scope: &Scope) {
         let (group, known) = (Group::of(scope), self.names.resolve(scope));
         take(if known.complete { &mut self.told } else { &mut self.untold }, &group, intent);
+        if let Some(count) = self.kinds.get_mut(&scope.kind) {
+            *count -= 1;
+            if *count == 0 {
+                self.kinds.remove(&scope.kind);
+            }
+        }
         for uri in known.uris {
             take(&mut self.by_uri, &(group, uri), intent);
         }
@@ -180,7 +190,6 @@ mod tests {
 
     use super::*;
     use crate::scope::{contains_target, overlap};
-    use mpac_wire::names::ScopeKind;
     use mpac_wire::policy::ResourceRegistry;
 
     /// `a` is a file, an entity, a task and a pattern; `b` a file and an entity under another name.

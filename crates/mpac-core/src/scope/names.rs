@@ -53,6 +53,12 @@ impl Names {
         Resolved { uris, complete: given || all_found }
     }
 
+    /// Whether everything in a scope has a name that other kinds of scope may have, too: given by the scope, or by the
+    /// registry (SCO-13).
+    pub(crate) fn are_known(&self, scope: &Scope) -> bool {
+        self.resolve(scope).complete
+    }
+
     /// Adds what the registry knows of a scope's entries; says whether that is all of them, and not none.
     fn look_up(&self, scope: &Scope, uris: &mut BTreeSet<String>) -> bool {
         let mut one = |value: String| match self.by_alias.get(&(scope.kind.clone(), value)) {

@@ -166,7 +166,7 @@ fn a_name_that_is_taken_is_refused_and_a_reconnect_takes_over() {
     assert_eq!(heard(&world.announce("bob", "i", &["x"]), "bob"), ["INTENT_ANNOUNCE"]);
     // Once the connection is gone, another process may come.
     world.input(Input::Disconnect { conn: new });
-    assert_eq!(heard(&world.hello("thief"), "thief"), ["SESSION_INFO"]);
+    assert_eq!(heard(&world.hello("thief"), "thief"), ["SESSION_INFO", "INTENT_UPDATE i bob does i"]);
 }
 
 #[test]
@@ -403,7 +403,7 @@ fn a_connection_lost_for_a_moment_changes_nothing() {
     world.wait(60.0);
     let new = world.connect("bob");
     world.people.get_mut("bob").unwrap().0 = new;
-    assert_eq!(heard(&world.hello("bob"), "bob"), ["SESSION_INFO"]);
+    assert_eq!(heard(&world.hello("bob"), "bob"), ["SESSION_INFO", "INTENT_UPDATE i bob does i"]);
     let state = world.coordinator.view().intent(&crate::world::intent("i"));
     assert_eq!(format!("{:?}", state.unwrap()), "Active");
 }

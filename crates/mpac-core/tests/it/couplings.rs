@@ -229,3 +229,94 @@ fn an_owner_withdraws_what_is_suspended_in_two_steps() {
     );
     assert_eq!(state(&world, "i"), "Withdrawn");
 }
+
+#[test]
+fn what_has_ended_is_dismissed_before_a_freeze_decides_it() {
+    covers!("CON-12", "INT-07", "D-012");
+    let mut config = patient();
+    config.default_intent_ttl_sec = Seconds::from_micros(600_000_001);
+    let mut world = dispute(config);
+    // Both intents end in the very microsecond in which the third phase would begin.
+    let lines = heard(&world.wait(600.000_001), "alice");
+    let [.., last] = lines.as_slice() else { panic!() };
+    assert_eq!(last, "RESOLUTION dismissed", "{lines:?}");
+    assert!(!lines.contains(&"RESOLUTION policy_override".to_owned()));
+}
+
+#[test]
+fn what_falls_due_in_one_sweep_happens_in_the_ledger_s_order() {
+    covers!("D-013", "D-012", "SRV-09", "INT-07", "CAS-02", "LIV-04", "DEF-09", "CLM-08", "GOV-14", "SES-10");
+    let mut config = crate::world::config();
+    config.level = ProtocolLevel::V0_1_14;
+    config.default_intent_ttl_sec = Seconds::whole(1000);
+    config.governance.resolution_timeout_sec = Some(Seconds::whole(20));
+    config.governance.intent_expiry_grace_sec = Some(Seconds::whole(80));
+    config.liveness.intent_claim_grace_period_sec = Some(Seconds::whole(30));
+    let mut world = World::with(config);
+    for name in ["alice", "bob", "carol", "dave"] {
+        world.join(name, &[Role::Contributor]);
+    }
+    // Dave is not missed, so that his claim lives on.
+    world.say("dave", Heartbeat::new("offline".into()));
+    world.announce("carol", "c", &["x"]);
+    world.say("carol", goodbye("transfer"));
+    world.say("dave", claim("claim", "c", "carol", "d2"));
+    world.announce("dave", "d", &["w"]);
+    world.announce("bob", "b", &["w"]); // in each other's way until nobody settles it
+    for (id, ttl) in [("a1", 50), ("a2", 40)] {
+        let mut announce =
+            mpac_wire::payload::IntentAnnounce::new(intent(id), "o".to_owned(), Scope::files([id]));
+        announce.ttl_sec = Some(Seconds::whole(ttl));
+        world.say("alice", announce);
+        let mut report = ConflictReport::new(format!("of-{id}").parse().unwrap(), "x".into(), "low".into());
+        report.related_intents = Some(vec![intent(id)]);
+        world.say("bob", report);
+    }
+    world.announce("alice", "a0", &["p"]);
+    world.say("bob", propose("p", "a0", "p"));
+    world.withdraw("alice", "a0");
+    let mut deferred = IntentDeferred::new();
+    deferred.scope = Some(Scope::files(["q"]));
+    deferred.ttl_sec = Some(Seconds::whole(10));
+    world.say("dave", deferred);
+    // The host slept: all of it is due at once.
+    world.now = mpac_wire::Timestamp::from_micros(world.now.micros() + 100_000_000);
+    world.input(mpac_core::Input::Timeout);
+    let said: Vec<String> = world
+        .steps
+        .last()
+        .unwrap()
+        .outputs
+        .iter()
+        .filter_map(|output| match output {
+            mpac_core::Output::Send { envelope, .. } => Some(match envelope.message().unwrap() {
+                Message::Resolution(resolution) => format!("dismissed {}", resolution.conflict_id),
+                Message::OpReject(reject) => format!("rejected {}", reject.op_id),
+                Message::ProtocolError(error) => {
+                    format!(
+                        "{} {}",
+                        error.error_code,
+                        error.affected_principal.map(|it| it.to_string()).unwrap_or_default()
+                    )
+                }
+                Message::IntentUpdate(update) => format!("suspended {}", update.intent_id),
+                other => other.message_type().to_string(),
+            }),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "dismissed of-a2",
+            "dismissed of-a1",
+            "rejected p",
+            "PARTICIPANT_UNAVAILABLE alice",
+            "PARTICIPANT_UNAVAILABLE bob",
+            "suspended b",
+            "INTENT_DEFERRED",
+            "INTENT_CLAIM_STATUS",
+            "RESOLUTION_TIMEOUT ",
+        ]
+    );
+}

@@ -217,3 +217,42 @@ fn whoever_must_wait_is_told_that_before_the_lock() {
     world.wait(30.0);
     assert_eq!(error(&world.announce("bob", "c", &["x"]), "bob").error_code, ErrorCode::StaleIntent);
 }
+
+#[test]
+fn work_that_may_be_the_same_is_pointed_out() {
+    covers!("LCK-11", "LCK-03");
+    let announce = |id: &str, objective: &str, semantics: &str| {
+        let text = format!(
+            r#"{{"kind":"file_set","resources":["a.py"],"extensions":{{"intent_semantics":{semantics}}}}}"#
+        );
+        let scope: Scope = serde_json::from_str(&text).unwrap();
+        mpac_wire::payload::IntentAnnounce::new(intent(id), objective.to_owned(), scope)
+    };
+    let mut world = at(ProtocolLevel::V0_1_15);
+    world.say("alice", announce("i", "o", r#"{"action":"add","symbol":"Cart.total"}"#));
+    let mut candidate = |objective: &str, semantics: &str| {
+        let refused = error(&world.say("bob", announce("j", objective, semantics)), "bob");
+        assert_eq!(refused.error_code, ErrorCode::StaleIntent);
+        refused.duplicate_candidate.map(|raw| raw.read::<serde_json::Value>().unwrap())
+    };
+    let same = candidate("o", r#"{"action":"Add","symbols":["Cart.total"]}"#).unwrap();
+    assert_eq!(
+        same,
+        serde_json::json!({
+            "candidate": true, "confidence": "high", "reason": "same_symbol_and_action",
+            "other_intent_id": "i", "other_principal_id": "alice", "shared_files": ["a.py"],
+            "matched_symbols": ["Cart.total"], "matched_postconditions": [],
+            "current": {"action": "add", "symbols": ["Cart.total"], "postconditions": []},
+            "other": {"action": "add", "symbols": ["Cart.total"], "postconditions": []},
+            "verification_required": true,
+            "guidance": "Look at what the other intent does before doing the same again.",
+        })
+    );
+    let by_name = candidate("give Cart.total() a currency", "{}").unwrap();
+    assert_eq!(
+        (by_name["confidence"].as_str(), by_name["reason"].as_str()),
+        (Some("medium"), Some("same_symbol"))
+    );
+    assert_eq!(candidate("o", r#"{"action":"remove","symbol":"Cart.total"}"#), None);
+    assert_eq!(candidate("o", "{}"), None);
+}

@@ -128,6 +128,20 @@ fn what_is_blocked_waits_and_is_judged_again() {
 }
 
 #[test]
+fn an_approval_that_nobody_asks_for_is_refused_a_rejection_is_not() {
+    covers!("CAP-09");
+    let mut world = world(precommit());
+    world.join("carol", &[Role::Contributor]);
+    world.announce("carol", "k", &["a.py"]);
+    world.say("alice", propose("o")); // waits for the conflict
+    let decide = |decision| Resolution::new("o".parse().unwrap(), decision);
+    let refused = error(&world.say("rita", decide(Decision::Approved)), "rita");
+    assert_eq!(refused.error_code, ErrorCode::CapabilityUnsupported, "{}", refused.description);
+    let rejected = world.say("rita", decide(Decision::Rejected));
+    assert_eq!(heard(&rejected, "alice"), ["RESOLUTION rejected", "OP_REJECT o resolution_rejected"]);
+}
+
+#[test]
 fn a_review_decides_where_it_is_asked_for() {
     covers!("D-084", "OPS-06", "GOV-20", "CON-09");
     let mut config = precommit();

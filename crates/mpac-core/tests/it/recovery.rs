@@ -196,7 +196,8 @@ fn a_handover_names_the_successor_and_is_the_last_word() {
     world.restore(&snapshot);
     assert_eq!(world.coordinator.epoch(), 5);
     let back = world.hello("alice");
-    assert_eq!(heard(&back, "alice"), ["SESSION_INFO", "COORDINATOR_STATUS assumed"]);
+    let told = ["SESSION_INFO", "COORDINATOR_STATUS assumed", "INTENT_UPDATE i1 alice does i1"];
+    assert_eq!(heard(&back, "alice"), told);
     assert_eq!(heard(&world.withdraw("alice", "i1"), "alice"), ["INTENT_WITHDRAW i1"]);
     // After the successor's own crash the epoch goes on from there.
     world.restart(1.0);

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use mpac_core::participant::{Introduction, News, Stamp};
 use mpac_core::{
-    Command, ConnId, Coordinator, IdSource, Input, Notice, Output, Participant, Peer, Recipients, Record,
-    SessionConfig, Step,
+    Command, ConnId, Coordinator, IdSource, Identity, Input, Notice, Output, Participant, Peer, Recipients,
+    Record, Remark, SessionConfig, Step,
 };
 use mpac_wire::names::{CloseDisposition, CloseReason, OpKind, PrincipalType, Role};
 use mpac_wire::payload::{FileChange, OpCommit};
 use mpac_wire::snapshot::Snapshot;
 use mpac_wire::{
-    ClaimedTime, ConflictId, Envelope, InstanceId, IntentId, Message, MessageId, OpId, PrincipalId, Received,
-    Scope, Sender, SessionId, StateRef, Timestamp,
+    ClaimedTime, ConflictId, Credential, Envelope, InstanceId, IntentId, Message, MessageId, OpId,
+    PrincipalId, Received, Scope, Sender, SessionId, StateRef, Timestamp,
 };
 
 /// When every world begins.
@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     pub(crate) people: BTreeMap<String, (ConnId, Participant)>,
     connections: BTreeMap<ConnId, String>,
+    /// What the host proved of each connection; nothing where there is no entry.
+    pub(crate) identities: BTreeMap<ConnId, Identity>,
     /// Who speaks on which connection, by the core's notices.
     bound: BTreeMap<ConnId, String>,
     next_id: u64,
@@ -129,6 +131,7 @@ impl World {
             now,
             people: BTreeMap::new(),
             connections: BTreeMap::new(),
+            identities: BTreeMap::new(),
             bound: BTreeMap::new(),
             next_id: 0,
             log: Vec::new(),
@@ -156,10 +159,25 @@ impl World {
     }
 
     pub(crate) fn participant(name: &str, incarnation: u32, roles: &[Role]) -> Participant {
-        Self::participant_as(name, PrincipalType::Agent, incarnation, roles)
+        Self::participant_as(name, PrincipalType::Agent, incarnation, roles, None)
     }
 
-    fn participant_as(name: &str, kind: PrincipalType, incarnation: u32, roles: &[Role]) -> Participant {
+    pub(crate) fn participant_with(
+        name: &str,
+        incarnation: u32,
+        roles: &[Role],
+        credential: Option<Credential>,
+    ) -> Participant {
+        Self::participant_as(name, PrincipalType::Agent, incarnation, roles, credential)
+    }
+
+    fn participant_as(
+        name: &str,
+        kind: PrincipalType,
+        incarnation: u32,
+        roles: &[Role],
+        credential: Option<Credential>,
+    ) -> Participant {
         let sender = Sender::new(
             PrincipalId::new(name).unwrap(),
             kind,
@@ -167,6 +185,7 @@ impl World {
         );
         let mut introduction = Introduction::new(name);
         introduction.roles = roles.to_vec();
+        introduction.credential = credential;
         Participant::new(session_id(), sender, introduction)
     }
 
@@ -183,7 +202,7 @@ impl World {
 
     pub(crate) fn join_as(&mut self, name: &str, kind: PrincipalType, roles: &[Role]) -> Vec<Delivery> {
         let conn = self.connect(name);
-        self.people.insert(name.to_owned(), (conn, Self::participant_as(name, kind, 1, roles)));
+        self.people.insert(name.to_owned(), (conn, Self::participant_as(name, kind, 1, roles, None)));
         self.hello(name)
     }
 
@@ -218,7 +237,8 @@ impl World {
     }
 
     pub(crate) fn frame(&mut self, conn: ConnId, text: &str) -> Vec<Delivery> {
-        self.input(Input::Frame { from: Peer::unproven(conn), text: text.into() })
+        let identity = self.identities.get(&conn).cloned().unwrap_or(Identity::Unproven);
+        self.input(Input::Frame { from: Peer::new(conn, identity), text: text.into() })
     }
 
     pub(crate) fn input(&mut self, input: Input) -> Vec<Delivery> {
@@ -255,6 +275,9 @@ impl World {
     /// `name` speaks on a new connection from now on; the old one is simply not used any more.
     pub(crate) fn reconnect(&mut self, name: &str) {
         let conn = self.connect(name);
+        if let Some(identity) = self.identities.get(&self.people[name].0).cloned() {
+            self.identities.insert(conn, identity);
+        }
         self.people.get_mut(name).unwrap().0 = conn;
     }
 
@@ -331,6 +354,16 @@ impl World {
                 message: message.clone(),
             });
         }
+    }
+
+    /// What an operator was told by the last input.
+    pub(crate) fn remarks(&self) -> Vec<Remark> {
+        let outputs = self.steps.last().into_iter().flat_map(|step| &step.outputs);
+        let remark = |output: &Output| match output {
+            Output::Notice(Notice::Remark(remark)) => Some(remark.clone()),
+            _ => None,
+        };
+        outputs.filter_map(remark).collect()
     }
 
     /// What `name` has made of what it heard since it was asked last.

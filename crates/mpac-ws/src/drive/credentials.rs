@@ -29,7 +29,6 @@ pub(super) struct Accepted {
     /// Where it is good; absent is everywhere.
     sessions: Option<Vec<SessionId>>,
     /// Which roles come with it, whatever the role policy says.
-    #[expect(dead_code, reason = "the core takes no roles with an identity yet")]
     roles: Option<Vec<Role>>,
 }
 
@@ -66,17 +65,28 @@ impl Verifier {
     ) -> Identity {
         let accepted = match self {
             Self::AnyNonEmpty => (!credential.value.reveal().is_empty()).then_some(None),
-            Self::Listed(all) => all.iter().find(|one| one.is_good(session, principal, credential)).map(Some),
+            Self::Listed(all) => {
+                let good = all.iter().find(|one| one.is_good(session, principal, credential));
+                good.map(|one| one.roles.clone())
+            }
         };
         let method = credential.kind.clone();
         match accepted {
-            Some(_) => Identity::Proven {
+            Some(roles) => Identity::Proven {
                 principal: principal.clone(),
                 method,
                 issuer: credential.issuer.as_deref().map(Into::into),
+                roles,
+                // The core reads what the credential itself says.
+                expires_at: None,
             },
             None => Identity::Rejected { method },
         }
+    }
+
+    /// Whether some of them come with roles.
+    pub(super) fn grants_roles(&self) -> bool {
+        matches!(self, Self::Listed(all) if all.iter().any(|one| one.roles.is_some()))
     }
 
     /// Whether the caller has said which credentials are good.

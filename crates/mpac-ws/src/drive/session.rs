@@ -276,7 +276,7 @@ impl Session {
                 return self.pushes.then_some(What::Sideband(news));
             }
             Notice::Opened => self.open = true,
-            Notice::Closed { .. } | Notice::CoordinatorConflict { .. } => {}
+            Notice::Closed { .. } | Notice::CoordinatorConflict { .. } | Notice::Remark(_) => {}
         }
         None
     }

@@ -147,6 +147,7 @@ impl Delivery {
                 self.workspace.put(&path, file);
             }
             Notice::Opened => self.open = true,
+            Notice::Remark(remark) => self.events.remarked(&remark.to_string()),
             // One process owns the session: there is no other coordinator to look for.
             Notice::CoordinatorConflict { reported_by } => self.events.other_coordinator(&reported_by),
             Notice::Closed { reason } => self.events.closed(reason.as_str()),

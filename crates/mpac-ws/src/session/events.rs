@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mpac_wire::names::MessageType;
 use mpac_wire::{Envelope, Limits, Message, PrincipalId, Received, Scope, SessionId};
-use tracing::{Level, enabled, info};
+use tracing::{Level, enabled, info, warn};
 
 /// Characters of a text by somebody else that are shown.
 const SHOWN: usize = 100;
@@ -31,6 +31,11 @@ impl Events {
 
     pub(super) fn closed(&self, reason: &str) {
         self.line(&format!("session closed: {}", shown(reason)));
+    }
+
+    /// Something that an operator should know, though nothing was refused.
+    pub(super) fn remarked(&self, text: &str) {
+        warn!("[{}] {}", shown(self.session.as_str()), shown(text));
     }
 
     /// A participant hears a second coordinator (REC-25).

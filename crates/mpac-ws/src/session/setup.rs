@@ -4,10 +4,12 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use mpac_core::{Coordinator, IdSource, SessionConfig};
+use mpac_core::{ConfigError, Coordinator, IdSource, SessionConfig};
 use mpac_wire::SessionId;
+use mpac_wire::names::SecurityProfile;
 use mpac_wire::policy::RolePolicy;
 use tokio::sync::Semaphore;
+use tracing::warn;
 
 use super::Session;
 use super::deliver::Delivery;
@@ -34,6 +36,9 @@ impl Template {
     pub(crate) fn new(settings: &Settings, workspace: Workspace) -> Result<Self, Error> {
         let config = config(settings, &workspace)?;
         coordinator(config.clone())?;
+        if config.lacks_arbiter() {
+            warn!("role_policy assigns the role arbiter to nobody: no escalated conflict can be settled"); // D-047
+        }
         Ok(Self { config, workspace, write_back: settings.write_back })
     }
 
@@ -69,6 +74,12 @@ fn config(settings: &Settings, workspace: &Workspace) -> Result<SessionConfig, E
     let id = settings.session.as_deref().unwrap_or(DEFAULT_SESSION);
     let id = SessionId::new(id).map_err(|error| Error::Session(format!("--session: {error}")))?;
     let mut config = SessionConfig::new(id);
+    // The core could run it, but nothing here verifies a credential yet.
+    if settings.security_profile != SecurityProfile::Open {
+        let value = settings.security_profile.as_str().to_owned();
+        let error = ConfigError::Unsupported { option: "security_profile", value };
+        return Err(Error::Session(error.to_string()));
+    }
     config.level = settings.protocol_level;
     config.security_profile = settings.security_profile.clone();
     config.compliance_profile = settings.compliance_profile.clone();

@@ -68,7 +68,11 @@ fn a_hello_after_a_restore_is_answered_with_the_news_of_it() {
     let mut drive = restored(5.0, &stored, &config);
     assert_eq!(
         brief(&drive.hello(5.0, "ann")),
-        ["sender coordinator SESSION_INFO", "ann coordinator COORDINATOR_STATUS"]
+        [
+            "sender coordinator SESSION_INFO",
+            "ann coordinator COORDINATOR_STATUS",
+            "sender coordinator INTENT_UPDATE"
+        ]
     );
     // A connection that ends is not taken up a second time.
     drive.ask(6.0, "disconnect", json!({"conn": "ann"}));

@@ -231,3 +231,49 @@ fn the_same_lines_give_the_same_bytes() {
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2), "the seed is used");
 }
+
+#[test]
+fn an_authenticated_session_knows_its_credentials_and_their_roles() {
+    let accept = json!([
+        {"type": "api_key", "value": "a", "principal_id": "ann", "roles": ["arbiter", "contributor"]},
+        {"type": "api_key", "value": "b", "principal_id": "bob"},
+    ]);
+    let mut drive = Drive::open(json!({
+        "security_profile": "authenticated", "credentials": {"accept": accept}, "replay_window_sec": 60,
+        "role_policy": {"default_role": "contributor"},
+    }));
+    let hello = |value: Option<&str>| {
+        let mut hello = json!({"display_name": "x", "roles": ["arbiter"], "capabilities": []});
+        if let Some(value) = value {
+            hello["credential"] = json!({"type": "api_key", "value": value});
+        }
+        hello
+    };
+    for (second, credential) in [(0.0, None), (0.1, Some("b")), (0.2, Some("c"))] {
+        assert_eq!(
+            brief(&drive.say(second, "ann", "HELLO", hello(credential))),
+            ["sender coordinator PROTOCOL_ERROR CREDENTIAL_REJECTED"]
+        );
+    }
+    let joined = drive.say(1.0, "ann", "HELLO", hello(Some("a")));
+    let info = &joined[0]["envelope"]["payload"];
+    assert_eq!(info["granted_roles"], json!(["arbiter"]), "in place of the policy");
+    assert_eq!((&info["identity_verified"], &info["identity_method"]), (&json!(true), &json!("api_key")));
+    let joined = drive.say(1.0, "bob", "HELLO", hello(Some("b")));
+    assert_eq!(joined[0]["envelope"]["payload"]["granted_roles"], json!(["contributor"]), "by the policy");
+    let heartbeat = envelope(2.0, "ann", "HEARTBEAT", &json!({"status": "idle"}));
+    assert_eq!(brief(&drive.out(2.0, "message", json!({"envelope": heartbeat}))), [""; 0]);
+    for (second, frame) in
+        [(3.0, heartbeat), (90.0, envelope(29.0, "ann", "HEARTBEAT", &json!({"status": "idle"})))]
+    {
+        assert_eq!(
+            brief(&drive.out(second, "message", json!({"envelope": frame}))),
+            ["sender coordinator PROTOCOL_ERROR REPLAY_DETECTED"]
+        );
+    }
+    // Without roles from anywhere such a session is not opened.
+    let bare = json!({"config": {"security_profile": "authenticated"}});
+    let refused = drive.ask(91.0, "open", bare);
+    assert_eq!(refused["error"]["code"], "INVALID_CONFIG");
+    assert!(refused["error"]["message"].as_str().unwrap().contains("role_policy"), "{refused}");
+}

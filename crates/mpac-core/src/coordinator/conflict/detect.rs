@@ -14,6 +14,7 @@ use super::super::outbox::{Outbox, listed};
 use super::super::state::Session;
 use super::dependency;
 use super::found::{Found, report};
+use crate::remark::Remark;
 use crate::scope::{Overlap, contains_target, overlap};
 
 /// One conflict for each live intent that overlaps `part`, a scope of the new or grown intent `id`.
@@ -94,6 +95,7 @@ pub(in super::super) fn concurrent_writes(session: &mut Session, out: &mut Outbo
     else {
         return;
     };
+    note_strays(session, out, ops);
     for record in ops.iter().filter_map(|op| session.operations.get(op)) {
         let hit = if record.uncoordinated || record.out_of_scope {
             holders(session, &record.target, &author)
@@ -129,6 +131,16 @@ pub(in super::super) fn concurrent_writes(session: &mut Session, out: &mut Outbo
         dependency: None,
     };
     report(session, out, found);
+}
+
+/// Tells the host of operations outside the scope of their intent (SEC-38).
+fn note_strays(session: &Session, out: &mut Outbox, ops: &[OpId]) {
+    for record in ops.iter().filter_map(|op| session.operations.get(op)).filter(|it| it.out_of_scope) {
+        if let Some(intent) = record.intent.clone() {
+            let (op, target) = (record.id.clone(), record.target.clone());
+            out.remark(Remark::OutOfScope { op, intent, target });
+        }
+    }
 }
 
 /// Live intents of others that cover a target, with their place in the order of receipt.

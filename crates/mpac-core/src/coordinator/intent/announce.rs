@@ -70,7 +70,7 @@ fn plan(session: &Session, facts: &Facts<'_>, announce: IntentAnnounce) -> Resul
             replaced.push(id.clone());
         }
     }
-    race_lock::check(session, &owner, &announce.scope)?;
+    race_lock::check(session, &owner, &announce.scope, &announce.objective)?;
     let ttl = match (announce.ttl_sec, announce.expiry_ms) {
         (Some(ttl), _) => ttl,
         (None, Some(ms)) => Seconds::from_micros(ms.micros() / 1000), // INT-08
@@ -108,6 +108,9 @@ pub(super) fn complete(session: &Session, scope: &Scope) -> Result<(), Refusal> 
     if let Some(member) = scope.missing_member() {
         return Err(Refusal::ScopeIncomplete { kind: scope.kind.as_str().to_owned(), member });
     }
+    if !session.config.is_open() && !session.scopes.names().are_known(scope) && is_mixed(session, scope) {
+        return Err(Refusal::UrisNeeded(scope.kind.as_str().to_owned())); // SCO-13
+    }
     let limits = &session.config.limits;
     if scope.pattern.as_ref().is_some_and(|pattern| pattern.len() > limits.max_pattern_bytes) {
         return Err(Refusal::ScopeEntryTooLong { member: "pattern", max: limits.max_pattern_bytes });
@@ -117,6 +120,11 @@ pub(super) fn complete(session: &Session, scope: &Scope) -> Result<(), Refusal> 
         return Err(Refusal::ScopeEntryTooLong { member: "an entry", max: limits.max_entry_bytes });
     }
     Ok(())
+}
+
+/// Whether there are scopes of several kinds in this session, this one included.
+fn is_mixed(session: &Session, scope: &Scope) -> bool {
+    session.scope_kinds.keys().any(|kind| *kind != scope.kind)
 }
 
 /// Whether something that is not over still names the intent (D-024).

@@ -168,6 +168,9 @@ pub(in super::super) fn judge(
         return Err(Refusal::MayNotReview(by.clone()));
     }
     match resolution.decision {
+        Decision::Approved if session.config.operation_authorization == OperationAuthorization::Auto => {
+            Err(Refusal::NoReview) // CAP-09: it would change nothing, and say nothing of that
+        }
         Decision::Approved => Ok(true),
         Decision::Rejected => Ok(false),
         _ => Err(Refusal::ReviewDecision(resolution.decision.clone())), // D-004

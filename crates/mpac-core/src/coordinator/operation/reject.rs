@@ -8,6 +8,7 @@ use mpac_wire::{BatchId, OpId};
 use super::super::cascade;
 use super::super::gate::{Facts, sorted};
 use super::super::outbox::Outbox;
+use super::super::session::catch_up;
 use super::super::state::Session;
 use super::authorise::is_pre_commit;
 use crate::output::Recipients;
@@ -28,6 +29,10 @@ pub(in super::super) fn handle(
     cascade::relay(out, facts, Recipients::Only(to), facts.received.text().clone());
     for op in &ops {
         if session.move_operation(op, Event::Rejected).is_some() {
+            if let Some(proposer) = session.operations.get(op).map(|record| record.proposer.clone()) {
+                let told = OpReject::new(op.clone(), reject.reason.clone());
+                catch_up::operation_refused(session, &proposer, &told);
+            }
             cascade::operation_ended(session, out, op);
         } else if let Some(record) = session.operations.get_mut(op) {
             record.contested = true; // what was committed stays

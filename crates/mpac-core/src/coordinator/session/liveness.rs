@@ -71,9 +71,13 @@ pub(in super::super) fn returned(session: &mut Session, out: &mut Outbox, princi
     freeze::somebody_came(session, out, principal);
 }
 
-/// Makes all of somebody's suspended intents active again (HEL-17).
-pub(in super::super) fn restore_intents(session: &mut Session, out: &mut Outbox, principal: &PrincipalId) {
-    restore(session, out, principal, |_| true);
+/// Makes all of somebody's suspended intents active again (HEL-17), and says which.
+pub(in super::super) fn restore_intents(
+    session: &mut Session,
+    out: &mut Outbox,
+    principal: &PrincipalId,
+) -> Vec<IntentId> {
+    restore(session, out, principal, |_| true)
 }
 
 /// Makes those of somebody's suspended intents active again that `which` says.
@@ -82,7 +86,7 @@ pub(super) fn restore(
     out: &mut Outbox,
     principal: &PrincipalId,
     which: impl Fn(&Intent) -> bool,
-) {
+) -> Vec<IntentId> {
     let live = session.live.get(principal).into_iter().flatten();
     let records = live.filter_map(|id| session.intents.get(id));
     let suspended: Vec<IntentId> = records
@@ -92,4 +96,5 @@ pub(super) fn restore(
     for id in &suspended {
         intent::restore(session, out, id);
     }
+    suspended
 }

@@ -13,6 +13,7 @@ use mpac_wire::snapshot::{AntiReplay, CoordinatorState, FrontierRecord, Snapshot
 use mpac_wire::{InstanceId, PrincipalId, StateRef, Timestamp};
 
 use super::super::records::{Connection, Frontier, Handover};
+use super::super::replay::SeenIds;
 use super::super::retention::Forgotten;
 use super::super::state::Session;
 use super::names::{conflict_state, intent_state, named, operation_state};
@@ -47,6 +48,10 @@ pub(in super::super) fn read(
     session.closed = snapshot.session_closed.unwrap_or(false);
     if let Some(anti_replay) = &snapshot.anti_replay {
         read_frontier(&mut session, anti_replay)?;
+        // Before any message is taken (REC-13). The open profile remembers none.
+        if !session.config.is_open() {
+            session.seen_ids = SeenIds::load(anti_replay, captured_at);
+        }
     }
     records::read(&mut session, snapshot)?;
     match &snapshot.target_state_refs {

@@ -20,7 +20,7 @@ use super::super::gate::sorted;
 use super::super::governance::timeout;
 use super::super::intent::claim::granted_by_itself;
 use super::super::records::{
-    Backoff, Batch, Claim, Conflict, Deferral, Freeze, Member, NewIntent, Operation, Settled,
+    Backoff, Batch, Claim, Conflict, Deferral, Freeze, Member, Missed, NewIntent, Operation, Proof, Settled,
 };
 use super::super::state::{Intent, Session};
 use super::names::{conflict_state, intent_state, named, operation_state};
@@ -142,6 +142,11 @@ fn participant(record: &ParticipantRecord, captured: Timestamp, place: u64) -> M
         display_name: record.display_name.clone().unwrap_or_else(|| id.to_string()),
         roles: record.roles.clone().unwrap_or_else(|| [Role::Participant].into()),
         capabilities: record.capabilities.clone().unwrap_or_default(),
+        proof: record.identity_method.clone().map(|method| Proof {
+            method,
+            issuer: record.identity_issuer.clone(),
+            expires_at: record.identity_expires_at,
+        }),
         backend,
         provider_status: record.backend_provider_status.clone().unwrap_or(ProviderStatus::Unknown),
         alerted: record.backend_alerted.unwrap_or(false),
@@ -153,6 +158,10 @@ fn participant(record: &ParticipantRecord, captured: Timestamp, place: u64) -> M
         last_message: record.last_message_id.clone(),
         conn: None,
         joined: record.joined.as_ref().map_or(place, Integer::get),
+        missed: Missed {
+            intents: record.ended_intents.clone().unwrap_or_default(),
+            operations: record.ended_operations.clone().unwrap_or_default(),
+        },
     }
 }
 

@@ -8,7 +8,7 @@ use mpac_wire::snapshot::{
     CoordinatorState, DeferralRecord, ForgottenRecord, FrontierRecord, HandoverRecord, IntentRecord,
     OperationRecord, ParticipantRecord, ResolutionRecord, Snapshot,
 };
-use mpac_wire::{BatchId, Integer, Seconds, Timestamp};
+use mpac_wire::{BatchId, Integer, Timestamp};
 
 use super::super::intent::claim::pending_on;
 use super::super::records::{Backoff, Batch, Claim, Conflict, Deferral, Member, Operation};
@@ -147,8 +147,8 @@ fn anti_replay(session: &Session) -> AntiReplay {
         (alloc::format!("{principal}|{instance}"), record)
     });
     let mut anti_replay = AntiReplay::new();
-    anti_replay.replay_window_sec = Some(Seconds::whole(300));
-    anti_replay.recent_message_ids = Some([].into());
+    anti_replay.replay_window_sec = Some(session.config.replay_window_sec.clone());
+    session.seen_ids.store(&mut anti_replay);
     anti_replay.sender_frontier = Some(frontier.collect());
     anti_replay
 }
@@ -171,7 +171,20 @@ fn participant(member: &Member) -> ParticipantRecord {
     record.backend_alerted = member.alerted.then_some(true);
     record.approved_model_id = member.approved_model.clone();
     record.joined = Some(Integer::new(member.joined));
+    identity(&mut record, member);
     record
+}
+
+/// What was proven, never by what (PRV-05); and what it has not been told yet.
+fn identity(record: &mut ParticipantRecord, member: &Member) {
+    if let Some(proof) = &member.proof {
+        record.identity_method = Some(proof.method.clone());
+        record.identity_issuer = proof.issuer.clone();
+        record.identity_expires_at = proof.expires_at;
+    }
+    let missed = &member.missed;
+    record.ended_intents = (!missed.intents.is_empty()).then(|| missed.intents.clone());
+    record.ended_operations = (!missed.operations.is_empty()).then(|| missed.operations.clone());
 }
 
 fn intent_record(intent: &Intent) -> IntentRecord {

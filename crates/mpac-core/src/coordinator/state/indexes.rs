@@ -1,5 +1,9 @@
 //! What is derived from the records: who is live, pending, disputed, due, and who may be forgotten.
 
+use alloc::collections::BTreeMap;
+
+use mpac_wire::names::ScopeKind;
+
 use super::super::deadlines::{Cause, Deadlines};
 use super::super::records::{Claim, Conflict, Operation};
 use super::super::retention::Finished;
@@ -13,6 +17,7 @@ impl Session {
     }
 
     pub(super) fn index_intent(&mut self, record: &Intent) {
+        count_kind(&mut self.scope_kinds, &record.scope.kind);
         if record.is_live() {
             self.scopes.insert(&record.id, &record.scope);
             put(&mut self.live, record.owner.clone(), record.id.clone());
@@ -56,6 +61,7 @@ impl Session {
     pub(crate) fn rebuilt_indexes(&self) -> Self {
         let mut fresh = self.clone();
         fresh.scopes = self.scopes.emptied();
+        fresh.scope_kinds.clear();
         fresh.live.clear();
         fresh.pending_by_intent.clear();
         fresh.pending_by_proposer.clear();
@@ -65,6 +71,7 @@ impl Session {
         fresh.deadlines = Deadlines::default();
         fresh.finished = Finished::default();
         self.intents.values().for_each(|record| fresh.index_intent(record));
+        self.archived_intents.iter().for_each(|it| count_kind(&mut fresh.scope_kinds, &it.scope.kind));
         self.operations.values().for_each(|record| fresh.index_operation(record));
         self.conflicts.values().for_each(|record| fresh.index_conflict(record));
         self.intents.keys().for_each(|id| fresh.review_intent(id));
@@ -83,5 +90,18 @@ impl Session {
             fresh.deadlines.insert(at, Cause::Status);
         }
         fresh
+    }
+}
+
+/// One more intent is remembered whose scope is of this kind.
+pub(in super::super) fn count_kind(kinds: &mut BTreeMap<ScopeKind, usize>, kind: &ScopeKind) {
+    *kinds.entry(kind.clone()).or_default() += 1;
+}
+
+/// One less.
+pub(in super::super) fn discount_kind(kinds: &mut BTreeMap<ScopeKind, usize>, kind: &ScopeKind) {
+    match kinds.get_mut(kind) {
+        Some(count) if *count > 1 => *count -= 1,
+        _ => drop(kinds.remove(kind)),
     }
 }

@@ -1,8 +1,7 @@
 //! The one table that says which keys there are.
 
 use mpac_core::ProtocolLevel;
-use mpac_core::config::{OperationAuthorization, ReportAudience, UnknownTypes};
-use mpac_wire::Seconds;
+use mpac_core::config::{CredentialRoles, OperationAuthorization, ReportAudience, UnknownTypes};
 use mpac_wire::names::{ComplianceProfile, ExecutionModel, SecurityProfile};
 use mpac_wire::policy::LifecyclePolicy;
 
@@ -20,7 +19,7 @@ pub(super) struct Key {
 }
 
 /// In this order they are read: what a policy says as a whole comes before the keys that name one member of it.
-pub(super) const KEYS: [Key; 29] = [
+pub(super) const KEYS: [Key; 35] = [
     key("session_id", "text [default]", |it, at| {
         it.core.session_id = at.read()?;
         it.names_session = true;
@@ -90,11 +89,14 @@ pub(super) const KEYS: [Key; 29] = [
     key("default_intent_ttl_sec", "seconds [300]", |it, at| {
         at.read().map(|ttl| it.core.default_intent_ttl_sec = ttl)
     }),
-    key("replay_window_sec", "seconds [300]; without effect in the open profile", |_, at| {
-        at.read::<Seconds>().map(drop)
+    key("replay_window_sec", "seconds [300]; without effect in the open profile", |it, at| {
+        at.read().map(|window| it.core.replay_window_sec = window)
     }),
     key("credentials", "{\"accept\": [{type, value, principal_id?, sessions?, roles?}]}", |it, at| {
         it.verifier = Verifier::read(at)?;
+        if it.verifier.grants_roles() {
+            it.core.credential_roles = CredentialRoles::Override;
+        }
         Ok(())
     }),
     key("workspace", "{path: content}: the shared files; {} where there is none yet", |it, at| {
@@ -135,6 +137,36 @@ pub(super) const KEYS: [Key; 29] = [
     }),
     key("retained_records", "finished records of each kind that are kept [10000]", |it, at| {
         at.read().map(|records| it.core.retained_records = records)
+    }),
+    key("resource_registry", "{\"mappings\": [{canonical_uri, aliases: [{kind, value}]}]}", |it, at| {
+        it.core.resource_registry = Some(policies::resource_registry(at)?);
+        Ok(())
+    }),
+    key(
+        "semantic_confidence_threshold",
+        "below it a human decides a semantic match, 0 to 1 [0.7]",
+        |it, at| {
+            let threshold: f64 = at.read()?;
+            if !(0.0..=1.0).contains(&threshold) {
+                return Err(at.wrong("expected a number from 0 to 1"));
+            }
+            it.core.semantic_confidence_threshold = threshold;
+            Ok(())
+        },
+    ),
+    key("governance_may_declare_unavailable", "true or false [false]", |it, at| {
+        at.read().map(|may| it.core.governance_may_declare_unavailable = may)
+    }),
+    key(
+        "require_arbiter_strict",
+        "true: no governance session without an arbiter in role_policy [false]",
+        |it, at| at.read().map(|strict| it.core.require_arbiter_strict = strict),
+    ),
+    key("mandatory_extensions", "list of keys that every HELLO must carry [none]", |it, at| {
+        at.read().map(|keys| it.core.mandatory_extensions = keys)
+    }),
+    key("transcript_ref", "text for SESSION_CLOSE [absent]", |it, at| {
+        at.read().map(|place| it.core.transcript_ref = Some(place))
     }),
     key(
         "limits",

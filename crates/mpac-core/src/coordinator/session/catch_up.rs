@@ -1,0 +1,106 @@
+//! What a participant that was away is told after its HELLO (HEL-18).
+//!
+//! Its live intents go to whoever comes back on a new connection, in the form of D-051. What ended meanwhile goes to the
+//! same process only: another one never heard of it, and the Python agent, which starts anew each time, would take an old
+//! OP_REJECT for the answer to its next proposal and an INTENT_WITHDRAW for somebody else stepping back.
+
+use alloc::borrow::ToOwned;
+use alloc::vec::Vec;
+
+use mpac_wire::names::RejectReason;
+use mpac_wire::payload::{IntentWithdraw, OpReject};
+use mpac_wire::{IntentId, OpId, PrincipalId};
+
+use super::super::gate::Facts;
+use super::super::intent;
+use super::super::outbox::Outbox;
+use super::super::records::{Member, Missed};
+use super::super::state::Session;
+use crate::input::ConnId;
+use crate::output::Recipients;
+use crate::table::intent::State;
+
+/// What there is to tell.
+pub(super) struct News {
+    /// It has a new connection, or had none.
+    returned: bool,
+    missed: Missed,
+}
+
+impl News {
+    /// What somebody must be told who was here `before`.
+    pub(super) fn for_return(before: Option<&Member>, facts: &Facts<'_>) -> Self {
+        let same_process =
+            |member: &&Member| member.sender.sender_instance_id == facts.envelope.sender.sender_instance_id;
+        Self {
+            returned: before.is_some_and(|member| member.conn != Some(facts.conn)),
+            missed: before.filter(same_process).map(|member| member.missed.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Tells it, on this connection alone. Everybody has just been told of the intents that were `restored`.
+    pub(super) fn tell(
+        self,
+        session: &mut Session,
+        out: &mut Outbox,
+        conn: ConnId,
+        principal: &PrincipalId,
+        restored: &[IntentId],
+    ) {
+        let to = || Recipients::Conn(conn);
+        if self.returned {
+            for id in session.live.get(principal).cloned().unwrap_or_default() {
+                if !restored.contains(&id) {
+                    intent::tell_as_it_is(session, out, to(), &id);
+                }
+            }
+        }
+        for withdraw in self.missed.intents {
+            out.send(session, to(), withdraw);
+        }
+        for reject in self.missed.operations {
+            out.send(session, to(), reject);
+        }
+    }
+}
+
+fn ended_as(state: State) -> &'static str {
+    match state {
+        State::Active | State::Suspended | State::Withdrawn => "withdrawn",
+        State::Expired => "expired",
+        State::Superseded => "superseded",
+        State::Transferred => "transferred",
+    }
+}
+
+/// An intent ended. Its owner will be told when it comes back, if it is away.
+pub(in super::super) fn intent_ended(session: &mut Session, id: &IntentId) {
+    let Some(record) = session.intents.get(id) else { return };
+    if let Some(member) = session.members.get_mut(&record.owner)
+        && member.conn.is_none()
+    {
+        let mut withdraw = IntentWithdraw::new(id.clone());
+        withdraw.reason = Some(ended_as(record.state()).to_owned());
+        member.missed.intents.push(withdraw);
+    }
+}
+
+/// An operation was refused. Its proposer will be told when it comes back, if it is away.
+pub(in super::super) fn operation_refused(session: &mut Session, proposer: &PrincipalId, reject: &OpReject) {
+    if let Some(member) = session.members.get_mut(proposer)
+        && member.conn.is_none()
+    {
+        member.missed.operations.push(reject.clone());
+    }
+}
+
+/// What somebody proposed was abandoned. Nobody is told of that unless the proposer comes back; one that left has given
+/// it up itself.
+pub(in super::super) fn operations_abandoned(session: &mut Session, proposer: &PrincipalId, ops: Vec<OpId>) {
+    if let Some(member) = session.members.get_mut(proposer)
+        && !member.available
+    {
+        let rejects = ops.into_iter().map(|op| OpReject::new(op, RejectReason::ParticipantUnavailable));
+        member.missed.operations.extend(rejects);
+    }
+}

@@ -1,0 +1,149 @@
+//! What whoever comes back is told.
+
+use mpac_core::Input;
+use mpac_wire::Message;
+use mpac_wire::names::{OpKind, Role};
+use mpac_wire::payload::{Goodbye, Hello, OpPropose};
+
+use crate::covers;
+use crate::world::{Delivery, World, heard, intent, op};
+
+/// `name`'s connection breaks.
+fn drop_out(world: &mut World, name: &str) {
+    let conn = world.people[name].0;
+    world.input(Input::Disconnect { conn });
+}
+
+/// `name`'s process is back on another connection.
+fn come_back(world: &mut World, name: &str) -> Vec<Delivery> {
+    let conn = world.connect(name);
+    world.people.get_mut(name).unwrap().0 = conn;
+    world.hello(name)
+}
+
+/// Another process of `name` comes on another connection.
+fn restart(world: &mut World, name: &str) -> Vec<Delivery> {
+    let conn = world.connect(name);
+    world.people.insert(name.to_owned(), (conn, World::participant(name, 2, &[Role::Contributor])));
+    world.hello(name)
+}
+
+/// Whether nobody but `name` received these.
+fn private(deliveries: &[Delivery], name: &str) -> bool {
+    deliveries.iter().all(|delivery| delivery.to == name)
+}
+
+#[test]
+fn a_short_break_is_followed_by_what_is_still_active() {
+    covers!("HEL-18", "D-051", "D-057", "LIV-16");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("bob", "i", &["x"]);
+    world.announce("bob", "j", &["y"]);
+    drop_out(&mut world, "bob");
+    let told = come_back(&mut world, "bob");
+    assert_eq!(
+        heard(&told, "bob"),
+        ["SESSION_INFO", "INTENT_UPDATE i bob does i", "INTENT_UPDATE j bob does j"]
+    );
+    assert!(private(&told, "bob"));
+    assert!(told[1].text.contains(r#""extensions":{"mpac":{"state":"ACTIVE"}}"#), "{}", told[1].text);
+    // A refresh on the same connection is no return.
+    assert_eq!(heard(&world.hello("bob"), "bob"), ["SESSION_INFO"]);
+}
+
+#[test]
+fn after_a_long_one_everybody_hears_that_the_intents_are_active_again_once() {
+    covers!("HEL-17", "HEL-18", "LIV-14", "D-051");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("bob", "i", &["x"]);
+    drop_out(&mut world, "bob");
+    world.wait(100.0);
+    let told = come_back(&mut world, "bob");
+    assert_eq!(heard(&told, "bob"), ["SESSION_INFO", "INTENT_UPDATE i bob does i"]);
+    assert_eq!(heard(&told, "alice"), ["INTENT_UPDATE i bob does i"]);
+    assert!(told[1].text.contains(r#""cause":"owner_unavailable","state":"ACTIVE""#), "{}", told[1].text);
+}
+
+#[test]
+fn what_ended_meanwhile_is_told_to_the_process_that_began_it() {
+    covers!("HEL-18");
+    for same_process in [true, false] {
+        let mut world = World::of(&["alice", "bob"]);
+        world.announce("bob", "i", &["x"]);
+        world.announce("alice", "k", &["z"]);
+        let proposal = |id: &str, under: &str, target: &str| {
+            let mut propose = OpPropose::new(op(id), target.to_owned(), OpKind::Replace);
+            propose.intent_id = Some(intent(under));
+            propose
+        };
+        world.say("bob", proposal("o", "i", "x"));
+        drop_out(&mut world, "bob");
+        world.wait(301.0);
+        assert!(world.coordinator.view().intent(&intent("i")).unwrap().is_terminal());
+        // It is remembered in the stored form.
+        let stored = world.coordinator.snapshot();
+        let read = mpac_core::Coordinator::load(world.config.clone(), &stored).unwrap();
+        assert_eq!(read, world.coordinator);
+        let told = if same_process { come_back(&mut world, "bob") } else { restart(&mut world, "bob") };
+        let news: &[&str] = &["SESSION_INFO", "INTENT_WITHDRAW i", "OP_REJECT o participant_unavailable"];
+        assert_eq!(heard(&told, "bob"), if same_process { news } else { &news[..1] });
+        assert!(private(&told, "bob"));
+        if same_process {
+            assert!(told[1].text.contains(r#""reason":"expired""#), "{}", told[1].text);
+        }
+        // It is told once.
+        drop_out(&mut world, "bob");
+        assert_eq!(heard(&come_back(&mut world, "bob"), "bob"), ["SESSION_INFO"]);
+    }
+}
+
+#[test]
+fn a_proposal_refused_in_its_proposer_s_absence_is_told_with_its_reason() {
+    covers!("HEL-18", "OPS-17");
+    let mut world = World::of(&["bob"]);
+    world.join("ada", &[Role::Reviewer]);
+    world.say("bob", OpPropose::new(op("o"), "x".to_owned(), OpKind::Replace));
+    drop_out(&mut world, "bob");
+    world.say("ada", mpac_wire::payload::OpReject::new(op("o"), "policy_violation".into()));
+    let told = come_back(&mut world, "bob");
+    assert_eq!(heard(&told, "bob"), ["SESSION_INFO", "OP_REJECT o policy_violation"]);
+}
+
+#[test]
+fn who_left_by_itself_is_told_nothing_of_what_it_gave_up() {
+    covers!("HEL-18", "BYE-08");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("bob", "i", &["x"]);
+    world.say("bob", OpPropose::new(op("o"), "x".to_owned(), OpKind::Replace));
+    world.say("bob", Goodbye::new("user_exit".into()));
+    assert_eq!(heard(&world.hello("bob"), "bob"), ["SESSION_INFO"]);
+    // What it left to its time is still there.
+    world.announce("bob", "j", &["y"]);
+    let mut goodbye = Goodbye::new("user_exit".into());
+    goodbye.intent_disposition = Some("expire".into());
+    world.say("bob", goodbye);
+    assert_eq!(heard(&world.hello("bob"), "bob"), ["SESSION_INFO", "INTENT_UPDATE j bob does j"]);
+}
+
+#[test]
+fn a_second_hello_refreshes_what_was_said() {
+    covers!("HEL-13", "HEL-12", "D-016");
+    let mut world = World::of(&["alice"]);
+    world.join("bob", &[Role::Contributor]);
+    let mut hello = Hello::new("Robert".to_owned(), vec!["op.commit".to_owned()]);
+    hello.roles = Some(vec![Role::Reviewer]);
+    hello.backend = Some(mpac_wire::payload::Backend::new("a/b".to_owned(), "a".to_owned()));
+    let answer = world.say("bob", hello);
+    let Message::SessionInfo(info) = &answer[0].message else { panic!() };
+    assert_eq!(info.granted_roles, [Role::Reviewer]);
+    assert_eq!(info.participant_count, Some(2.into()), "it is the same participant");
+    let record = world.coordinator.snapshot().participants.unwrap().pop().unwrap();
+    assert_eq!(record.display_name.as_deref(), Some("Robert"));
+    assert_eq!(record.capabilities, Some(vec!["op.commit".to_owned()]));
+    assert_eq!(record.backend_model_id.as_deref(), Some("a/b"));
+    // Silent for too long, then a HELLO on the same connection: available again.
+    world.wait(91.0);
+    assert!(!world.coordinator.view().is_available(&"bob".parse().unwrap()));
+    world.hello("bob");
+    assert!(world.coordinator.view().is_available(&"bob".parse().unwrap()));
+}

@@ -1,0 +1,209 @@
+//! What must not be kept or handed on: credentials in any log, and people's words in an export that leaves them out.
+//!
+//! Both work on JSON text and keep everything else: order, repeated members, the spelling of numbers. White space
+//! between members goes.
+
+use alloc::borrow::{Cow, ToOwned};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::error::{DecodeError, decode};
+use crate::object::{Key, Raw};
+
+/// What stands in place of a secret or of somebody's words.
+pub const BLANK: &str = "[redacted]";
+
+/// The members that hold people's words, wherever they stand (PRV-03, D-135). Only texts and lists of texts are
+/// replaced: `summary` is one in a commit, and an object of numbers in SESSION_CLOSE.
+pub const FREE_TEXT: [&str; 12] = [
+    "objective",
+    "assumptions",
+    "rationale",
+    "description",
+    "content",
+    "summary",
+    "details",
+    "justification",
+    "context",
+    "explanation",
+    "suggested_action",
+    "status_detail",
+];
+
+/// Objects whose keys are names that somebody chose, and no members: a file may be called `content`.
+const MAPS: [&str; 3] = ["target_state_refs", "sender_frontier", "role_assignments"];
+
+/// Levels of nesting that are followed: those that a message may have, inside an export.
+const DEPTH: usize = 160;
+
+#[derive(Clone, Copy, PartialEq)]
+enum What {
+    Credentials,
+    Words,
+}
+
+/// A frame's text with every credential's secret blanked: what a log may hold (PRV-05). The credential keeps its type,
+/// issuer and time, and stays as well or badly formed as it was, so the frame is judged alike when it is read back.
+///
+/// Meant for HELLO, and for frames of which nobody knows what they are because they cannot be read as messages.
+///
+/// # Errors
+/// When the text is not JSON or nested too deeply: then there is nothing in it that may be logged.
+pub fn blank_credentials(text: &str) -> Result<String, DecodeError> {
+    walk(text, What::Credentials, DEPTH)
+}
+
+/// An export's text without people's words and without secrets (PRV-03, PRV-05): each of [`FREE_TEXT`] is replaced by
+/// [`BLANK`]. What it is stays readable as what it was.
+///
+/// # Errors
+/// When the text is not JSON or nested too deeply.
+pub fn without_free_text(text: &str) -> Result<String, DecodeError> {
+    walk(text, What::Words, DEPTH)
+}
+
+fn walk(text: &str, what: What, depth: usize) -> Result<String, DecodeError> {
+    let Some(depth) = depth.checked_sub(1) else { return Err(DecodeError::TooDeep { max: DEPTH }) };
+    match text.bytes().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'{') => {
+            let Entries(entries) = decode(text, "")?;
+            let member = |(key, value): (Cow<'_, str>, &RawValue)| {
+                let value = match &*key {
+                    "credential" => blanked(value.get(), depth)?,
+                    word if what == What::Words && FREE_TEXT.contains(&word) => hidden(value.get(), depth)?,
+                    map if what == What::Words && MAPS.contains(&map) => value.get().to_owned(),
+                    _ => walk(value.get(), what, depth)?,
+                };
+                Ok(alloc::format!("{}:{value}", quoted(&key)))
+            };
+            joined('{', entries.into_iter().map(member), '}')
+        }
+        Some(b'[') => {
+            let items: Vec<&RawValue> = decode(text, "")?;
+            joined('[', items.into_iter().map(|item| walk(item.get(), what, depth)), ']')
+        }
+        _ => Ok(decode::<&RawValue>(text, "")?.get().to_owned()),
+    }
+}
+
+/// A credential without its secret. What is no text is not kept either: somebody may have put the secret there.
+fn blanked(text: &str, depth: usize) -> Result<String, DecodeError> {
+    let Ok(Entries(entries)) = decode(text, "") else {
+        let absent = text == "null";
+        return Ok(if absent { "null" } else { "false" }.to_owned());
+    };
+    let member = |(key, value): (Cow<'_, str>, &RawValue)| {
+        let value = match &*key {
+            "type" | "issuer" | "expires_at" => walk(value.get(), What::Credentials, depth)?,
+            _ => match decode::<Cow<'_, str>>(value.get(), "") {
+                Ok(secret) if secret.is_empty() => quoted(""),
+                Ok(_) => quoted(BLANK),
+                Err(_) if value.get() == "null" => "null".to_owned(),
+                Err(_) => "false".to_owned(),
+            },
+        };
+        Ok(alloc::format!("{}:{value}", quoted(&key)))
+    };
+    joined('{', entries.into_iter().map(member), '}')
+}
+
+/// A text, or each of a list; anything else may hold more inside.
+fn hidden(text: &str, depth: usize) -> Result<String, DecodeError> {
+    match text.bytes().next() {
+        Some(b'"') => Ok(quoted(BLANK)),
+        Some(b'[') => {
+            let items: Vec<&RawValue> = decode(text, "")?;
+            joined('[', items.into_iter().map(|item| hidden(item.get(), depth)), ']')
+        }
+        _ => walk(text, What::Words, depth),
+    }
+}
+
+fn joined(
+    open: char,
+    parts: impl Iterator<Item = Result<String, DecodeError>>,
+    close: char,
+) -> Result<String, DecodeError> {
+    let mut text = String::from(open);
+    for (at, part) in parts.enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        text.push_str(&part?);
+    }
+    text.push(close);
+    Ok(text)
+}
+
+fn quoted(text: &str) -> String {
+    // A string is always JSON.
+    Raw::of(text).map(|raw| raw.get().to_owned()).unwrap_or_else(|_| unreachable!("a string is JSON"))
+}
+
+/// An object's members as they came, repeated ones included.
+struct Entries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor;
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some((Key(key), value)) = map.next_entry()? {
+                    entries.push((key, value));
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_blanked_and_the_rest_stays() {
+        let text =
+            r#"{"n":1e3,"payload":{"credential":{"type":"api_key","value":"s3","issuer":"i"},"x":[1.0]}}"#;
+        assert_eq!(blank_credentials(text).unwrap(), text.replace("s3", BLANK));
+        // As badly formed as it was, and without what may be the secret.
+        for (given, kept) in [
+            (r#""s3""#, "false"),
+            (r#"{"type":"t","value":{"token":"s3"}}"#, r#"{"type":"t","value":false}"#),
+            (r#"{"type":"t","value":""}"#, r#"{"type":"t","value":""}"#),
+            (r#"{"type":"t","secret":"s3"}"#, r#"{"type":"t","secret":"[redacted]"}"#),
+            ("null", "null"),
+        ] {
+            let text = |credential: &str| alloc::format!(r#"{{"payload":{{"credential":{credential}}}}}"#);
+            assert_eq!(blank_credentials(&text(given)).unwrap(), text(kept));
+        }
+        // Of a repeated member, and of one with an escaped name, too.
+        let odd = r#"{"payload":{"credential":{"value":"s3"}},"payload":{"\u0063redential":{"value":"s3"}}}"#;
+        assert!(!blank_credentials(odd).unwrap().contains("s3"));
+    }
+
+    #[test]
+    fn words_are_hidden_wherever_they_stand_and_names_are_not() {
+        let text = r#"{"objective":"w","assumptions":["w","w"],"summary":{"total":1},"op":{"summary":"w","n":2.50},"file_changes":{"content":{"content":"w"}},"target_state_refs":{"content":"sha256:1"}}"#;
+        let blank = without_free_text(text).unwrap();
+        assert_eq!(blank, text.replace(r#""w""#, r#""[redacted]""#));
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_an_error() {
+        let deep = alloc::format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(matches!(blank_credentials(&deep), Err(DecodeError::TooDeep { .. })));
+        assert!(blank_credentials("{bad").is_err());
+        assert!(without_free_text("").is_err());
+    }
+}
