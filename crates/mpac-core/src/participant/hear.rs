@@ -124,7 +124,7 @@ impl Participant {
     }
 
     fn status(&mut self, status: &CoordinatorStatus) {
-        if self.pulse.beat(self.now) {
+        if self.pulse.heard(status.event == CoordinatorEvent::Heartbeat, self.now) {
             self.news.push(News::CoordinatorBack);
         }
         match status.event {

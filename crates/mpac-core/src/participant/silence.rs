@@ -23,8 +23,12 @@ impl Pulse {
         (!self.once_heard || self.last.is_some()) && self.beat(now)
     }
 
-    /// A status came. True when that ends a silence that was told of.
-    pub(super) fn beat(&mut self, now: Timestamp) -> bool {
+    /// A status came; one about an event begins no rhythm. True when that ends a silence that was told of.
+    pub(super) fn heard(&mut self, is_heartbeat: bool, now: Timestamp) -> bool {
+        (is_heartbeat || !self.once_heard || self.last.is_some()) && self.beat(now)
+    }
+
+    fn beat(&mut self, now: Timestamp) -> bool {
         self.last = Some(now);
         core::mem::take(&mut self.told)
     }

@@ -52,8 +52,8 @@ impl Participant {
         self.pulse.is_silent(&silence::interval(self.session_info()), self.now)
     }
 
-    /// For hosts that may meet a server which never sends COORDINATOR_STATUS: silence counts only after a first one was
-    /// heard. A coordinator that follows the specification begins at once (REC-01), so by default SESSION_INFO does it.
+    /// For hosts that may meet a server which never sends COORDINATOR_STATUS: silence counts only after a first `heartbeat`
+    /// was heard. A coordinator that follows the specification begins at once (REC-01), so by default SESSION_INFO does it.
     pub const fn expect_status_once_heard(&mut self) {
         self.pulse.once_heard = true;
     }

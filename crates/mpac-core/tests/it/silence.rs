@@ -60,6 +60,7 @@ fn a_server_that_never_sends_a_status_is_borne_with_on_request() {
     bob.who.expect_status_once_heard();
     bob.hello();
     bob.coordinator(session_info());
+    bob.coordinator(status(CoordinatorEvent::BackendAlert, COORDINATOR)); // begins no rhythm
     bob.pass(1_000.0);
     assert!(!bob.who.is_coordinator_silent());
     bob.status();
