@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use crate::step::{self, Failure};
-use crate::{conformance, demo, drive, interop, requirements, tidy, walls};
+use crate::{conformance, demo, drive, interop, model, requirements, tidy, walls};
 
 type Run = fn() -> Result<(), Failure>;
 
 /// In the order they run: what fails fast comes first.
-const STEPS: [(&str, Run); 11] = [
+const STEPS: [(&str, Run); 12] = [
     ("fmt", fmt),
     ("tidy", tidy::run),
     ("requirements", || requirements::run(&requirements::Options::default())),
@@ -16,6 +16,7 @@ const STEPS: [(&str, Run); 11] = [
     ("clippy", clippy),
     ("docs", docs),
     ("tests", tests),
+    ("model", || model::run(&model::Options::default())),
     ("conformance", conformance::run),
     ("drive", drive::run),
     ("demo", demo::run),

@@ -7,6 +7,7 @@
 //! | `tidy` | file sizes, module pages, forbidden words and paths |
 //! | `requirements` | requirement and decision IDs: cited, covered by a test, or unknown |
 //! | `conformance` | the golden messages |
+//! | `model` | a small world explored in every order |
 //! | `drive` | the examples of `mpac-ws drive` in Python and Node |
 //! | `demo` | two scripted agents on one file, shown live |
 //! | `interop` | unmodified Python agents and servers against ours |
@@ -19,6 +20,7 @@ mod conformance;
 mod demo;
 mod drive;
 mod interop;
+mod model;
 mod peer;
 mod requirements;
 mod step;
@@ -50,6 +52,8 @@ enum Command {
     Requirements(requirements::Options),
     /// Run the golden tests and compare the golden files with their checksums.
     Conformance,
+    /// Explore a small world in every order and check what must hold in each state.
+    Model(model::Options),
     /// Show two scripted agents of two people working on the same file.
     Demo,
     /// Run the Python and Node examples of `mpac-ws drive`.
@@ -72,6 +76,7 @@ fn main() -> std::process::ExitCode {
         Command::Tidy => tidy::run(),
         Command::Requirements(options) => requirements::run(&options),
         Command::Conformance => conformance::run(),
+        Command::Model(options) => model::run(&options),
         Command::Demo => demo::run(),
         Command::Drive => drive::run(),
         Command::Interop { case, jobs } => interop::run(case.as_deref(), jobs),

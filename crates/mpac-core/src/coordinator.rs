@@ -166,6 +166,12 @@ impl Coordinator {
         self.session == self.session.rebuilt_indexes()
     }
 
+    /// What of the session a rule can still ask about, as text. Two sessions under one configuration whose essences are
+    /// equal go on alike, but for ids, Lamport values and absolute times. For tests, which tell states apart by it.
+    pub fn essence(&self) -> alloc::string::String {
+        state::essence::essence(&self.session)
+    }
+
     /// A read-only look at it, for status pages and tests.
     pub fn view(&self) -> View<'_> {
         View::new(&self.session)

@@ -1,6 +1,7 @@
 //! The whole state of a session as one value, and the only way its records change state. No rules.
 
 mod backoffs;
+pub(super) mod essence;
 mod indexes;
 
 use alloc::boxed::Box;

@@ -1,43 +1,24 @@
 //! After a rejection a principal waits before it announces the same again (BKO-02 to BKO-07, D-083).
 
 use mpac_wire::names::ConflictCategory;
-use mpac_wire::{ConflictId, IntentId, PrincipalId, Scope, Seconds};
+use mpac_wire::{ConflictId, IntentId, PrincipalId, Scope};
 
-use super::super::records::Backoff;
 use super::super::state::Session;
+use crate::backoff::{self, Backoff};
 use crate::refusal::Refusal;
 
 /// An intent was rejected in a conflict: counted if scopes were what it was about (BKO-07).
 pub(in super::super) fn rejected(session: &mut Session, conflict: &ConflictId, intent: &IntentId) {
     let about_scopes =
         session.conflicts.get(conflict).is_some_and(|it| it.category == ConflictCategory::ScopeOverlap);
-    let Some((owner, scope)) =
-        session.intents.get(intent).filter(|_| about_scopes).map(|it| (it.owner.clone(), it.scope.clone()))
-    else {
-        return;
-    };
-    let known = session.backoff.take_overlapping(&owner, &scope);
-    let rejections = known.map_or(0, |it| it.rejections) + 1;
-    let not_before = session.now.after(&delay(session, rejections));
+    let whose =
+        session.intents.get(intent).filter(|_| about_scopes).map(|it| (it.owner.clone(), it.scope.clone()));
+    let Some((principal, scope)) = whose else { return };
+    let known = session.backoff.take_overlapping(&principal, &scope);
+    let rejections = known.map_or(0, |it| it.rejections).saturating_add(1);
+    let not_before = session.now.after(&backoff::delay(Some(&session.config.liveness), rejections));
     let limit = session.config.retained_records;
-    session.backoff.insert(Backoff { principal: owner, scope, rejections, not_before }, limit);
-}
-
-/// Initial delay, multiplied for each further rejection, up to a maximum: 30, 60, 120, 240, 300, 300 (BKO-02).
-fn delay(session: &Session, rejections: u32) -> Seconds {
-    let policy = &session.config.liveness;
-    let initial = policy.intent_backoff_initial_sec.clone().unwrap_or(Seconds::whole(30));
-    let max = policy.intent_backoff_max_sec.clone().unwrap_or(Seconds::whole(300));
-    // The multiplier is a number in the policy's units of one second.
-    let factor = policy.intent_backoff_multiplier.clone().unwrap_or(Seconds::whole(2)).micros();
-    let mut micros = initial.micros();
-    for _ in 1..rejections {
-        if micros >= max.micros() {
-            break;
-        }
-        micros = micros.saturating_mul(factor) / 1_000_000;
-    }
-    Seconds::from_micros(micros).min(max)
+    session.backoff.insert(Backoff { principal, scope, rejections, not_before }, limit);
 }
 
 /// An intent ended in another way: what was counted for its scope is forgotten (BKO-06).
@@ -53,8 +34,7 @@ pub(super) fn check(session: &Session, owner: &PrincipalId, scope: &Scope) -> Re
     if !session.config.enforce_intent_backoff {
         return Ok(());
     }
-    let known = session.backoff.overlapping(owner, scope);
-    let early = known.filter(|it| session.now < it.not_before);
+    let early = session.backoff.overlapping(owner, scope).filter(|it| session.now < it.not_before);
     match early.map(|it| it.not_before).max() {
         Some(until) => Err(Refusal::IntentBackoff { retry_after: until.since(session.now) }),
         None => Ok(()),
