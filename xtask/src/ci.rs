@@ -11,7 +11,7 @@ type Run = fn() -> Result<(), Failure>;
 const STEPS: [(&str, Run); 12] = [
     ("fmt", fmt),
     ("tidy", tidy::run),
-    ("requirements", || requirements::run(&requirements::Options::default())),
+    ("requirements", || requirements::run(&requirements::Options::target())),
     ("walls", walls::run),
     ("clippy", clippy),
     ("docs", docs),
