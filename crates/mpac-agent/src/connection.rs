@@ -12,8 +12,9 @@ mod voice;
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
+use mpac_core::participant::{Hearing, News, Withheld};
 use mpac_wire::names::{CoordinatorEvent, HeartbeatStatus};
-use mpac_wire::payload::session::{Heartbeat, SessionInfo};
+use mpac_wire::payload::session::{Heartbeat, Hello, SessionInfo};
 use mpac_wire::sideband::Request;
 use mpac_wire::{IntentId, Message, MessageId, Seconds};
 use tokio::sync::{mpsc, oneshot};
@@ -21,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_tungstenite::tungstenite::Message as Frame;
 
-use crate::arrival::{self, Arrival};
+use crate::arrival::{self, Answer, Arrival};
 use crate::error::AgentError;
 use crate::history::Recorder;
 
@@ -54,26 +55,36 @@ pub struct Connection {
 
 #[derive(Debug)]
 enum Command {
-    /// Say it, and tell the id it went out under or the size that was too large.
-    Say(Box<Message>, oneshot::Sender<Result<MessageId, usize>>),
+    /// Say it, and tell the id it went out under or why it did not.
+    Say(Box<Message>, oneshot::Sender<Result<MessageId, Unsaid>>),
     Ask(Request),
     Status(HeartbeatStatus, Option<IntentId>),
     Close,
+}
+
+/// Why a message was not sent.
+#[derive(Debug)]
+enum Unsaid {
+    /// It makes a frame of so many bytes.
+    TooLarge(usize),
+    /// A rule is in the way.
+    Withheld(Withheld),
 }
 
 impl Link {
     /// Sends a message and returns the id it went out under.
     ///
     /// # Errors
-    /// [`AgentError::TooLarge`] without sending anything, [`AgentError::Lost`].
+    /// [`AgentError::TooLarge`] and [`AgentError::Withheld`] without sending anything, [`AgentError::Lost`].
     pub async fn say(&self, message: Message, what: &str) -> Result<MessageId, AgentError> {
         let (sent, id) = oneshot::channel();
         self.give(Command::Say(Box::new(message), sent))?;
         match id.await {
             Ok(Ok(id)) => Ok(id),
-            Ok(Err(bytes)) => {
+            Ok(Err(Unsaid::TooLarge(bytes))) => {
                 Err(AgentError::TooLarge { what: what.to_owned(), bytes, limit: MAX_FRAME_OUT })
             }
+            Ok(Err(Unsaid::Withheld(why))) => Err(AgentError::Withheld { what: what.to_owned(), why }),
             Err(_) => Err(lost()),
         }
     }
@@ -126,6 +137,7 @@ pub async fn connect(target: &Target, voice: Voice, recorder: Recorder) -> Resul
     let writer = tokio::spawn(write(sink, outgoing));
     let keeper = Keeper {
         voice,
+        hello: None,
         recorder,
         frames,
         arrivals,
@@ -151,6 +163,8 @@ async fn write(mut sink: dial::SocketSink, mut frames: mpsc::UnboundedReceiver<F
 /// The state of the task that keeps the connection.
 struct Keeper {
     voice: Voice,
+    /// What was said to join, to be said again to another coordinator.
+    hello: Option<Hello>,
     recorder: Recorder,
     frames: mpsc::UnboundedSender<Frame>,
     arrivals: mpsc::UnboundedSender<Arrival>,
@@ -205,18 +219,8 @@ impl Keeper {
     fn carry_out(&mut self, order: Command) {
         match order {
             Command::Say(message, sent) => {
-                let envelope = self.voice.write(*message);
-                let text = envelope.to_json();
-                let outcome = if text.len() > MAX_FRAME_OUT {
-                    Err(text.len())
-                } else {
-                    Ok(envelope.message_id.clone())
-                };
-                if outcome.is_ok() {
-                    self.send(text);
-                }
                 // Whoever gave a mention does not wait for its id.
-                let _ = sent.send(outcome);
+                let _ = sent.send(self.say(*message));
             }
             Command::Ask(request) => self.send(request.to_json()),
             Command::Status(status, intent) => {
@@ -230,12 +234,54 @@ impl Keeper {
         }
     }
 
+    fn say(&mut self, message: Message) -> Result<MessageId, Unsaid> {
+        if let Message::Hello(hello) = &message {
+            self.hello = Some(hello.clone());
+        }
+        let envelope = self.voice.say(message).map_err(Unsaid::Withheld)?;
+        let text = envelope.to_json();
+        if text.len() > MAX_FRAME_OUT {
+            self.voice.unsent(&envelope.message_id);
+            return Err(Unsaid::TooLarge(text.len()));
+        }
+        self.send(text);
+        Ok(envelope.message_id)
+    }
+
+    /// What the core wants done at once: HELLO again to another coordinator (REC-23), and a word to rivals (REC-25).
+    fn act(&mut self, news: Vec<News>) {
+        for item in news {
+            let message = match item {
+                News::HelloAgain { .. } => self.hello.clone().map(Message::from),
+                News::Rival(rival) => Some(rival.to_error().into()),
+                _ => None,
+            };
+            if let Some(message) = message {
+                let envelope = self.voice.write(message);
+                self.send(envelope.to_json());
+            }
+        }
+    }
+
+    /// The states of files that an answer tells.
+    fn note_states(&mut self, answer: &Answer) {
+        match answer {
+            Answer::Content(file) => self.voice.read(&file.path, file.state_ref.clone()),
+            Answer::Files(files) => {
+                files.iter().for_each(|file| self.voice.read(&file.path, file.state_ref.clone()));
+            }
+            Answer::Error(_) | Answer::Unreadable { .. } | Answer::Other => {}
+        }
+    }
+
     /// Reads a frame and hands it on. With SESSION_INFO the timers start.
     fn take(&mut self, text: &str) {
         let arrival = arrival::read(text);
         let mut is_status = false;
         if let Arrival::Message(envelope, message) = &arrival {
-            if !self.voice.hear(envelope, message) {
+            let heard = self.voice.hear(envelope, message);
+            self.act(heard.news);
+            if heard.hearing != Hearing::Fresh {
                 return;
             }
             if envelope.sender.principal_id != *self.voice.principal() {
@@ -248,6 +294,9 @@ impl Keeper {
                 self.beat = timer(heartbeat_interval(info));
                 self.pulse = Some(Pulse::new(stated_interval(info), Instant::now()));
             }
+        }
+        if let Arrival::Answer(answer) = &arrival {
+            self.note_states(answer);
         }
         self.beats(is_status);
         self.hand_on(arrival);

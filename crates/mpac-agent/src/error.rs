@@ -1,5 +1,6 @@
 //! Everything that can end a command of the agent, in words that say what to do.
 
+use mpac_core::participant::Withheld;
 use mpac_wire::StateRef;
 use thiserror::Error;
 
@@ -110,6 +111,14 @@ pub enum AgentError {
         bytes: usize,
         /// The limit.
         limit: usize,
+    },
+    /// A rule of the protocol holds a message back; nothing of it was sent.
+    #[error("{what} was held back: {why}")]
+    Withheld {
+        /// The message.
+        what: String,
+        /// The rule.
+        why: Withheld,
     },
     /// The plan was refused twice.
     #[error("the plan cannot be used: {0}")]

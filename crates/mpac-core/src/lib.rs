@@ -30,6 +30,7 @@
 //! | [`remark`] | what an operator should hear of, though nothing was refused |
 //! | [`config`], [`ids`], [`lamport`] | a session's configuration; reproducible ids; the clock of messages |
 //! | [`participant`] | the client's half |
+//! | `backoff` | the wait after a rejection, the same on both sides |
 //!
 //! # Never here
 //!
@@ -42,6 +43,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod backoff;
 pub mod config;
 pub mod coordinator;
 pub mod error;

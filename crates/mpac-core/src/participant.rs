@@ -15,23 +15,69 @@
 //! # Ok::<(), mpac_wire::InvalidId>(())
 //! ```
 
+mod answers;
+mod backend;
+mod bounded;
 mod build;
+mod capabilities;
+mod claims;
+mod compensation;
+mod conflicts;
+mod deferrals;
+mod epochs;
+mod errors;
+mod frozen;
+mod gap;
 mod hear;
+mod heartbeat;
+mod ids;
+mod news;
+mod operations;
+mod others;
+mod own;
+mod permission;
+mod reconnect;
+mod silence;
+mod states;
+mod summary;
+mod time;
 
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use mpac_wire::names::Role;
-use mpac_wire::payload::{IntentAnnounce, SessionInfo};
+use mpac_wire::names::{Role, ScopeKind};
+use mpac_wire::payload::SessionInfo;
+use mpac_wire::payload::session::Implementation;
 use mpac_wire::{
     ClaimedTime, Credential, Envelope, IntentId, Message, MessageId, PrincipalId, Sender, SessionId,
+    Timestamp,
 };
 
+use crate::backoff::Backoff;
 use crate::lamport::LamportClock;
+use crate::scope::Names;
+use answers::Answers;
+use bounded::Recent;
+
+pub use answers::{ANSWER_LIMIT, Fate};
 pub use build::NewIntent;
-pub use hear::Hearing;
+pub use capabilities::CAPABILITIES;
+pub use compensation::{Compensation, Reversal};
+pub use conflicts::KnownConflict;
+pub use deferrals::{OtherDeferral, holders};
+pub use epochs::Rival;
+pub use hear::{Heard, Hearing};
+pub use news::{Holder, News, Over};
+pub use operations::{OwnOperation, Stage};
+pub use others::{OtherIntent, Standing};
+pub use own::OwnIntent;
+pub use permission::Withheld;
+pub use reconnect::retry_delay;
+
+/// How many own intents that are over are remembered.
+const MOST_ENDED: usize = 1_024;
 
 /// What each message needs from outside: its id and the sender's time.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +108,8 @@ pub struct Introduction {
     pub capabilities: Vec<String>,
     /// What it proves itself with.
     pub credential: Option<Credential>,
+    /// The software it is; said only where it is set (HEL-20).
+    pub implementation: Option<Implementation>,
 }
 
 impl Introduction {
@@ -72,35 +120,61 @@ impl Introduction {
             roles: [Role::Participant].into(),
             capabilities: Vec::new(),
             credential: None,
+            implementation: None,
         }
+    }
+
+    /// A name, and everything this participant can do (CAP-01).
+    pub fn capable(display_name: &str) -> Self {
+        let capabilities = CAPABILITIES.iter().map(|it| (*it).to_owned()).collect();
+        Self { capabilities, ..Self::new(display_name) }
     }
 }
 
-/// An intent of this participant that the coordinator has accepted (PAR-09, PAR-12).
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct OwnIntent {
-    /// What was announced, as updated since.
-    pub announced: IntentAnnounce,
-    /// The message that announced it.
-    pub message_id: MessageId,
-}
-
 /// One participant of one session.
+///
+/// A workflow asks it what it may do, writes through [`try_write`](Self::try_write), feeds it what it hears
+/// ([`hear_at`](Self::hear_at)) and wakes it when a deadline passes ([`wake`](Self::wake)); the [`News`] it gives back say
+/// what to do. Whatever it remembers has a limit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Participant {
     session_id: SessionId,
     sender: Sender,
     introduction: Introduction,
     clock: LamportClock,
-    /// What the coordinator said at the last HELLO, and who it is (PAR-26).
-    admission: Option<(SessionInfo, PrincipalId)>,
-    /// The highest coordinator epoch accepted (REC-24).
-    epoch: u64,
-    /// Announces without an answer yet, by the message that made them.
-    announced: BTreeMap<MessageId, IntentId>,
+    /// The latest time told; it never runs backwards.
+    now: Timestamp,
+    link: reconnect::Link,
+    authority: epochs::Authority,
+    /// What the coordinator said at the last HELLO (HEL-16).
+    info: Option<SessionInfo>,
+    /// The names of things that it gave.
+    names: Names,
+    pulse: silence::Pulse,
+    beat: heartbeat::Beat,
+    answers: Answers,
     intents: BTreeMap<IntentId, OwnIntent>,
+    /// Own intents that may not be ours any more (PAR-22).
+    unconfirmed: BTreeSet<IntentId>,
+    /// Own intents that are over.
+    ended: Recent<IntentId>,
+    others: others::Others,
+    conflicts: conflicts::Conflicts,
+    operations: operations::Operations,
+    claims: claims::Claims,
+    deferrals: deferrals::Deferrals,
+    frozen: frozen::Frozen,
+    backoff: Vec<Backoff>,
+    gap: gap::Gap,
+    states: states::States,
+    backend: backend::BackendCare,
+    ids: ids::Ids,
+    /// The first kind of scope that was seen, and whether there was another (SCO-13).
+    first_kind: Option<ScopeKind>,
+    mixed: bool,
     closed: bool,
+    /// What has happened since the last call that gives news.
+    news: Vec<News>,
 }
 
 impl Participant {
@@ -111,11 +185,32 @@ impl Participant {
             sender,
             introduction,
             clock: LamportClock::default(),
-            admission: None,
-            epoch: 0,
-            announced: BTreeMap::new(),
+            now: Timestamp::from_micros(i64::MIN),
+            link: reconnect::Link::default(),
+            authority: epochs::Authority::default(),
+            info: None,
+            names: Names::default(),
+            pulse: silence::Pulse::default(),
+            beat: heartbeat::Beat::default(),
+            answers: Answers::default(),
             intents: BTreeMap::new(),
+            unconfirmed: BTreeSet::new(),
+            ended: Recent::new(MOST_ENDED),
+            others: others::Others::default(),
+            conflicts: conflicts::Conflicts::default(),
+            operations: operations::Operations::default(),
+            claims: claims::Claims::default(),
+            deferrals: deferrals::Deferrals::default(),
+            frozen: frozen::Frozen::default(),
+            backoff: Vec::new(),
+            gap: gap::Gap::default(),
+            states: states::States::default(),
+            backend: backend::BackendCare::default(),
+            ids: ids::Ids::default(),
+            first_kind: None,
+            mixed: false,
             closed: false,
+            news: Vec::new(),
         }
     }
 
@@ -135,19 +230,41 @@ impl Participant {
     }
 
     /// What the coordinator said when it let this participant in (HEL-16).
-    pub fn session_info(&self) -> Option<&SessionInfo> {
-        self.admission.as_ref().map(|(info, _)| info)
+    pub const fn session_info(&self) -> Option<&SessionInfo> {
+        self.info.as_ref()
     }
 
-    /// Its accepted intents, by id, until they are withdrawn, superseded or end with the session. That one expired is
-    /// not told to anybody, so it stays here until its owner withdraws it.
-    pub fn intents(&self) -> &BTreeMap<IntentId, OwnIntent> {
-        &self.intents
+    /// Who the coordinator is, once known (PAR-26).
+    pub fn coordinator(&self) -> Option<&PrincipalId> {
+        self.authority.principal()
+    }
+
+    /// The highest coordinator epoch accepted; 0 before any (REC-24).
+    pub const fn epoch(&self) -> u64 {
+        self.authority.epoch()
+    }
+
+    /// Whether SESSION_INFO has come, and nothing since that ended it (HEL-16).
+    pub const fn is_admitted(&self) -> bool {
+        self.link.inside && !self.closed
+    }
+
+    /// Somebody else's intents, as far as they were heard of (PAR-09).
+    pub fn others(&self) -> impl Iterator<Item = (&IntentId, &OtherIntent)> {
+        self.others.iter()
     }
 
     /// The intents it has announced and not heard of again.
     pub fn unanswered(&self) -> impl Iterator<Item = &IntentId> {
-        self.announced.values()
+        self.answers.iter().filter_map(|(_, sent)| match (&sent.fate, &sent.message) {
+            (Fate::Waiting | Fate::Unknown, Message::IntentAnnounce(announce)) => Some(&announce.intent_id),
+            _ => None,
+        })
+    }
+
+    /// What became of an own message; `None` for one that is not remembered.
+    pub fn fate(&self, message: &MessageId) -> Option<&Fate> {
+        self.answers.get(message).map(|sent| &sent.fate)
     }
 
     /// Whether the session is over: nothing but GOODBYE may be sent (SES-15).
@@ -155,14 +272,14 @@ impl Participant {
         self.closed
     }
 
-    /// Writes any message: ticks the clock, and remembers that an intent was announced.
+    /// Writes any message, whether it may be sent or not: ticks the clock, and remembers what was asked. The builders of
+    /// single messages go through here as well. Workflows use [`try_write`](Self::try_write), which asks first.
     ///
     /// Only the ten base fields go out, and of these no epoch: that is what unmodified Python servers take (ENV-09).
     pub fn write(&mut self, stamp: Stamp, message: impl Into<Message>) -> Envelope {
         let message = message.into();
-        if let Message::IntentAnnounce(announced) = &message {
-            self.announced.insert(stamp.message_id.clone(), announced.intent_id.clone());
-        }
+        self.time_is(stamp.ts.at());
+        self.remember(&stamp.message_id, &message);
         let mut envelope = Envelope::new(
             Envelope::PROTOCOL.to_owned(),
             "0.1.13".to_owned(), // what every peer accepts, at any level of the session (D-006)
@@ -175,5 +292,53 @@ impl Participant {
         );
         envelope.watermark = Some(self.clock.tick());
         envelope
+    }
+
+    /// A message that was written could not be sent: nothing will be heard of it. Its ids stay used.
+    pub fn unsent(&mut self, message: &MessageId) {
+        self.answers.unsent(message);
+    }
+
+    fn remember(&mut self, id: &MessageId, message: &Message) {
+        let is_request = self.is_request(message);
+        self.answers.sent(id.clone(), message, self.now, is_request);
+        self.operations.asked(message);
+        self.gap.note(message);
+        let ids = &mut self.ids;
+        match message {
+            Message::Hello(hello) => {
+                self.link.asked = Some(id.clone());
+                self.backend.declare(hello.backend.clone());
+            }
+            Message::Goodbye(_) => self.link.inside = false, // only HELLO is taken from a leaver (D-019)
+            Message::Heartbeat(heartbeat) => {
+                self.beat.begin(self.now);
+                if heartbeat.backend_health.as_ref().is_some_and(|it| it.switched_from.is_some()) {
+                    self.backend.switched();
+                }
+            }
+            Message::IntentAnnounce(it) => ids.used(it.intent_id.as_str()),
+            Message::IntentDeferred(it) => it.deferral_id.iter().for_each(|id| ids.used(id.as_str())),
+            Message::IntentClaim(it) => {
+                ids.used(it.claim_id.as_str());
+                ids.used(it.new_intent_id.as_str());
+                self.claims.sent(id.clone(), it.clone());
+            }
+            Message::OpPropose(it) => ids.used(it.op_id.as_str()),
+            Message::OpCommit(it) => ids.used(it.op_id.as_str()),
+            Message::OpSupersede(it) => ids.used(it.op_id.as_str()),
+            Message::OpBatchCommit(it) => {
+                ids.used(it.batch_id.as_str());
+                it.operations.iter().for_each(|entry| ids.used(entry.op_id.as_str()));
+            }
+            Message::ConflictReport(it) => ids.used(it.conflict_id.as_str()),
+            Message::Resolution(it) => it.resolution_id.iter().for_each(|id| ids.used(id.as_str())),
+            Message::ConflictAck(it) => self.conflicts.acknowledged(&it.conflict_id),
+            _ => {}
+        }
+    }
+
+    fn saw_kind(&mut self, kind: &ScopeKind) {
+        self.mixed |= self.first_kind.get_or_insert_with(|| kind.clone()) != kind;
     }
 }

@@ -10,13 +10,13 @@
 //! |---|---|
 //! | `{"cmd":"open","now":T,"seed":N?,"config":{…}?}` | `{"ok":true}`. Replaces what was open. Ids follow from `seed`, 0 if none is given |
 //! | `{"cmd":"message","now":T,"conn":"name"?,"envelope":{…}}` | outputs. `envelope` is any JSON value and reaches the core as it is written; `"text":"…"` in its place is for frames that are no JSON. Requests about files and the session are frames like others |
-//! | `{"cmd":"tick","now":T}` | outputs of every timer due at or before `now` |
+//! | `{"cmd":"tick","now":T}` | outputs of every timer due at or before `now`, which fires at `now` |
 //! | `{"cmd":"status","now":T,"event":"heartbeat"}` | outputs: a COORDINATOR_STATUS. Also `recovered`, `assumed`, and `handover` with `successor`? and `next_epoch`?, after which the coordinator is silent |
 //! | `{"cmd":"close","now":T,"reason":"manual","disposition":"withdraw_all"}` | outputs; none when it is closed already. The two members may be left out |
 //! | `{"cmd":"disconnect","now":T,"conn":"name"}` | outputs; a connection that was never used is no mistake |
 //! | `{"cmd":"snapshot","now":T}` | `{"ok":true,"snapshot":{…}}`. Changes nothing |
 //! | `{"cmd":"restore","now":T,"snapshot":{…},"config":{…}?,"seed":N?}` | `{"ok":true}`. Replaces what was open; the epoch is the snapshot's + 1 |
-//! | `{"cmd":"next_deadline"}` | `{"ok":true,"at":T}`, or null where no timer waits. Changes nothing |
+//! | `{"cmd":"next_deadline"}` | `{"ok":true,"at":T}`, or null where no timer waits. Changes nothing; a `now` is not looked at |
 //!
 //! Outputs are `{"ok":true,"out":[…]}`, in the order in which a server would send them:
 //!
@@ -39,19 +39,26 @@
 //!
 //! `now` is RFC 3339 and does not go back between an `open` or `restore` and the next one; equal is allowed.
 //!
-//! Timers fire *each at its own moment*, in the order of time, with that moment as the time of their messages, as in a server
-//! that is always awake. So it makes no difference how far a `tick` jumps: one from before a freeze to behind its last phase
-//! gives the outputs of every phase, and the same state as one for each deadline. (The order of kinds that the specification
-//! gives for one sweep decides among timers of one moment.) Every command but `snapshot` and `next_deadline` does that first,
-//! then its own work at `now`; what its own work makes due at once waits for the next command, save for claims without grace,
-//! which are granted with their message. What fell due before a `restore` fires at the time of the `restore`, with the next
-//! command.
+//! Every command but `snapshot` and `next_deadline` begins with *one sweep at its `now`*: all timers that are due by then
+//! fire, in the order that the specification gives for one sweep, and what they say bears that time. A claim without grace is
+//! granted with its message; whatever else a command makes due at once waits for the next one, for instance a `tick`.
+//!
+//! What follows from a timer (a grace, the next phase of a freeze) counts from the `now` at which it fired, as in a server
+//! that was asleep until then. So a `tick` far ahead fires what waits, and not what follows from that. Who wants the session of
+//! a server that is always awake lets every timer fire at its own moment:
+//!
+//! ```text
+//! while next_deadline is not null and next_deadline <= now: tick at next_deadline
+//! ```
+//!
+//! What fell due before a `restore` fires with the next command.
 //!
 //! # Connections
 //!
 //! A connection begins when it is first named. Without `conn` a frame comes on the connection called like the `principal_id`
 //! of its sender, so that a caller who does not care has one for each. What a connection may say follows the protocol: a
-//! sender is bound to it by the first accepted HELLO.
+//! sender is bound to it by the first accepted HELLO, and another incarnation of the same principal comes on another connection
+//! (or after a `disconnect`).
 //!
 //! # Configuration
 //!

@@ -3,9 +3,11 @@
 use std::time::SystemTime;
 
 use mpac_core::IdSource;
-use mpac_core::participant::{Hearing, Introduction, Participant, Stamp};
+use mpac_core::participant::{Heard, Introduction, Participant, Stamp, Withheld};
 use mpac_wire::names::PrincipalType;
-use mpac_wire::{Envelope, InstanceId, Message, MessageId, PrincipalId, Sender, SessionId, Timestamp};
+use mpac_wire::{
+    Envelope, InstanceId, Message, MessageId, PrincipalId, Sender, SessionId, StateRef, Timestamp,
+};
 
 use crate::naming::draw;
 
@@ -35,7 +37,9 @@ impl Voice {
         let sender = Sender::new(identity.principal, PrincipalType::Agent, instance);
         // HELLO is written like every other message; the introduction is for `Participant::hello`.
         let introduction = Introduction::new("");
-        Self { participant: Participant::new(identity.session, sender, introduction), ids }
+        let mut participant = Participant::new(identity.session, sender, introduction);
+        participant.expect_status_once_heard(); // not every Python server sends any
+        Self { participant, ids }
     }
 
     /// The own principal.
@@ -44,16 +48,41 @@ impl Voice {
         &self.participant.sender().principal_id
     }
 
-    /// The envelope around a message, with a new id, the time, and the next Lamport value.
+    /// The envelope around a message that may always be said, with a new id, the time, and the next Lamport value.
     pub fn write(&mut self, message: Message) -> Envelope {
-        let id = MessageId::new(self.ids.next_uuid()).expect("a UUID's text is not empty");
-        self.participant.write(Stamp::new(id, now()), message)
+        let stamp = self.stamp();
+        self.participant.write(stamp, message)
     }
 
-    /// Takes note of what arrived. False when it comes from a coordinator whose time is over: then it has
-    /// no effect at all (PAR-06).
-    pub fn hear(&mut self, envelope: &Envelope, message: &Message) -> bool {
-        self.participant.hear(envelope, message) != Hearing::Stale
+    /// The envelope around a message, if it may be said now: a commit is held back while the coordinator is silent, for
+    /// instance.
+    ///
+    /// # Errors
+    /// The rule that is in the way.
+    pub fn say(&mut self, message: Message) -> Result<Envelope, Withheld> {
+        let stamp = self.stamp();
+        self.participant.try_write(stamp, message)
+    }
+
+    /// A message that was written is not sent after all.
+    pub fn unsent(&mut self, message: &MessageId) {
+        self.participant.unsent(message);
+    }
+
+    fn stamp(&mut self) -> Stamp {
+        let id = MessageId::new(self.ids.next_uuid()).expect("a UUID's text is not empty");
+        Stamp::new(id, now())
+    }
+
+    /// Takes note of what arrived, and tells what it means. What is not fresh comes from a coordinator whose time is over,
+    /// or that is not ours: it has no effect at all (PAR-06).
+    pub fn hear(&mut self, envelope: &Envelope, message: &Message) -> Heard {
+        self.participant.hear_at(now(), envelope, message)
+    }
+
+    /// A file was read: its state is known now.
+    pub fn read(&mut self, path: &str, state: StateRef) {
+        self.participant.note_state(path, state);
     }
 }
 

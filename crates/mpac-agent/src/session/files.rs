@@ -1,5 +1,6 @@
 //! The files of the workspace: reading them, and what a commit makes of them.
 
+use mpac_core::participant::Withheld;
 use mpac_wire::StateRef;
 use mpac_wire::payload::operation::OpCommit;
 use mpac_wire::sideband::{FileEntry, Request};
@@ -71,7 +72,7 @@ impl Session {
         commit: OpCommit,
     ) -> Result<(Heard, Option<FileState>), AgentError> {
         let path = commit.target.clone();
-        self.hold_while_silent(&path).await?;
+        let what = format!("the commit to {path}");
         self.base =
             Some(Base { path: path.clone(), state_ref: commit.state_ref_before.clone(), moved: false });
         let subject = Subject::Commit {
@@ -79,9 +80,16 @@ impl Session {
             path: path.clone(),
             after: commit.state_ref_after.clone(),
         };
-        let what = format!("the commit to {path}");
-        let (heard, answer) = self.exchange(commit.into(), &what, read(&path), subject).await?;
-        Ok((heard, file_state(&path, answer)?))
+        loop {
+            self.hold_while_silent(&path).await?;
+            let message = commit.clone().into();
+            match self.exchange(message, &what, read(&path), subject.clone()).await {
+                Ok((heard, answer)) => return Ok((heard, file_state(&path, answer)?)),
+                // The core is a moment ahead of the rhythm: either that or a status comes next.
+                Err(AgentError::Withheld { why: Withheld::CoordinatorSilent, .. }) => self.next().await?,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Commits wait until the coordinator is back (REC-06); that it is away for good shows as the end of the

@@ -49,6 +49,36 @@ async fn every_message_has_the_base_fields_but_no_epoch_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_successor_is_greeted_and_its_predecessor_not_heard_any_more() {
+    let lines = Lines::default();
+    let (mut session, _, mut peer) = connected("agent:Bob", &lines).await;
+    let joined = tokio::spawn(async move {
+        session.join(hello()).await.unwrap();
+        session
+    });
+    peer.take("HELLO").await;
+    peer.welcome().await;
+    let mut session = joined.await.unwrap();
+    let status = json!({"event": "assumed", "coordinator_id": COORDINATOR, "session_health": "healthy"});
+    let mut assumed = peer.message(COORDINATOR, "COORDINATOR_STATUS", status);
+    assumed["coordinator_epoch"] = json!(2);
+    peer.send(&assumed).await;
+    let again = peer.take("HELLO").await;
+    assert_eq!(again["payload"]["display_name"], "Bob");
+    peer.say("SESSION_CLOSE", json!({"reason": "manual", "final_lamport_clock": 7})).await; // of epoch 1
+    let close = json!({"reason": "completed", "final_lamport_clock": 7});
+    let mut close = peer.message(COORDINATOR, "SESSION_CLOSE", close);
+    close["coordinator_epoch"] = json!(2);
+    peer.send(&close).await;
+    let ended = loop {
+        if let Err(error) = session.next().await {
+            break error;
+        }
+    };
+    assert!(matches!(&ended, AgentError::SessionClosed(reason) if reason == "completed"), "{ended}");
+}
+
+#[tokio::test]
 async fn a_refused_hello_says_why() {
     let (mut session, _, mut peer) = connected("agent:Bob", &Lines::default()).await;
     let joined = tokio::spawn(async move { session.join(hello()).await });

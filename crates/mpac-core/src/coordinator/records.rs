@@ -14,6 +14,7 @@ use mpac_wire::{
     Seconds, Sender, StateRef, Timestamp, Watermark,
 };
 
+pub(crate) use crate::backoff::Backoff;
 use crate::input::ConnId;
 use crate::scope::Overlap;
 use crate::table::{conflict, operation};
@@ -124,15 +125,6 @@ pub(crate) struct Operation {
     /// Until when it outlives its intent (CAS-02).
     pub(crate) grace_until: Option<Timestamp>,
     pub(crate) sequence: u64,
-}
-
-/// Somebody whose intent was rejected, and until when it should wait (BKO-01).
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Backoff {
-    pub(crate) principal: PrincipalId,
-    pub(crate) scope: Scope,
-    pub(crate) rejections: u32,
-    pub(crate) not_before: Timestamp,
 }
 
 /// Somebody stepped back for others.

@@ -27,6 +27,7 @@ impl Participant {
         hello.roles = Some(who.roles.clone());
         hello.credential = who.credential.clone();
         hello.backend = backend;
+        hello.implementation = who.implementation.clone();
         self.write(stamp, hello)
     }
 

@@ -1,11 +1,16 @@
-//! What a participant makes of what it hears.
+//! What a participant makes of what it hears, in the order in which it arrives (LAM-23).
 
-use mpac_wire::names::ClaimDecision;
-use mpac_wire::payload::IntentAnnounce;
-use mpac_wire::{Envelope, Integer, Message, MessageId, PrincipalId, Watermark};
+use alloc::vec::Vec;
 
-use super::{OwnIntent, Participant};
-use crate::scope::{Names, Overlap, overlap};
+use mpac_wire::names::{CoordinatorEvent, IntentDisposition};
+use mpac_wire::payload::{CoordinatorStatus, Goodbye, IntentUpdate, SessionInfo};
+use mpac_wire::{Envelope, IntentId, Message, PrincipalId, Timestamp, Watermark};
+
+use super::epochs::{Author, Circumstances, handover};
+use super::news::{News, Over};
+use super::others::Standing;
+use super::{Fate, Participant};
+use crate::scope::Names;
 
 /// How far below the bound a Lamport value must be to be adopted.
 const ROOM: u64 = 1 << 20;
@@ -18,110 +23,232 @@ pub enum Hearing {
     Fresh,
     /// It was written under an epoch that is over: dropped without effect (REC-24).
     Stale,
+    /// It is a coordinator's, and not the one's that is followed: dropped without effect (REC-25, PAR-26).
+    Foreign,
+}
+
+/// What came of a message.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Heard {
+    /// Whether it counts.
+    pub hearing: Hearing,
+    /// What it means.
+    pub news: Vec<News>,
 }
 
 impl Participant {
-    /// Takes note of a message that arrived: clock, epoch, admission, and the fate of own intents.
-    ///
-    /// Own intents change only by what was relayed or what the coordinator says (PAR-09), and a relay is believed only
-    /// if its sender is who it speaks for (PAR-14).
+    /// As [`hear_at`](Self::hear_at), at the last time told, for callers that do not care what it means.
     pub fn hear(&mut self, envelope: &Envelope, message: &Message) -> Hearing {
-        let sender = &envelope.sender.principal_id;
-        let from_coordinator = self.is_coordinator(envelope, message);
-        if from_coordinator && let Some(epoch) = envelope.coordinator_epoch.as_ref().map(Integer::get) {
-            if epoch < self.epoch {
-                return Hearing::Stale;
-            }
-            self.epoch = epoch;
+        self.hear_at(self.now, envelope, message).hearing
+    }
+
+    /// Takes note of a message that arrived: clock, epoch, admission, the fate of own messages, and the view of others.
+    ///
+    /// The view changes only by what was relayed or what the coordinator says (PAR-09), and a relay is believed only if
+    /// its sender is who it speaks for (PAR-14).
+    pub fn hear_at(&mut self, now: Timestamp, envelope: &Envelope, message: &Message) -> Heard {
+        self.time_is(now);
+        let out_of_reach = self.link.cut_off || self.is_coordinator_silent();
+        let circumstances = Circumstances { asked: self.link.asked.as_ref(), out_of_reach };
+        let (author, rival) = self.authority.judge(envelope, message, circumstances);
+        self.news.extend(rival.map(News::Rival));
+        let dropped = match author {
+            Author::Stale => Some(Hearing::Stale),
+            Author::Foreign => Some(Hearing::Foreign),
+            Author::Coordinator | Author::Peer => None,
+        };
+        if let Some(hearing) = dropped {
+            return Heard { hearing, news: self.take_news() };
         }
         // A value that is none only ticks; a gap never stops the rule (LAM-17). Nor is one adopted that leaves no room
         // to count on: every later message of ours would be refused (LAM-14).
         let value =
             envelope.watermark.as_ref().and_then(|watermark| watermark.lamport_value().ok()).flatten();
         self.clock.receive(value.filter(|value| *value < Watermark::MAX_LAMPORT - ROOM));
-        if from_coordinator {
-            self.hear_coordinator(sender, message);
-        } else if *sender == self.sender.principal_id {
-            self.hear_echo(envelope, message);
+        if self.link.inside && !self.closed {
+            self.look_for_gap(envelope, message);
         }
-        Hearing::Fresh
+        if author == Author::Coordinator {
+            self.hear_coordinator(envelope, message);
+        } else if envelope.sender.principal_id == self.sender.principal_id {
+            self.hear_echo(envelope, message);
+        } else {
+            self.hear_relay(&envelope.sender.principal_id, message);
+        }
+        self.look_for_free();
+        Heard { hearing: Hearing::Fresh, news: self.take_news() }
     }
 
-    /// Whether the coordinator wrote it: it says so, and is the one that let this participant in (PAR-26). Anybody may
-    /// put an epoch into an envelope, but nobody else's SESSION_INFO is ever passed on.
-    fn is_coordinator(&self, envelope: &Envelope, message: &Message) -> bool {
-        let known = match &self.admission {
-            Some((_, coordinator)) => *coordinator == envelope.sender.principal_id,
-            None => false,
-        };
-        envelope.coordinator_epoch.is_some() && (known || matches!(message, Message::SessionInfo(_)))
-    }
-
-    /// An own message came back: it was accepted (D-132).
-    fn hear_echo(&mut self, envelope: &Envelope, message: &Message) {
+    fn hear_coordinator(&mut self, envelope: &Envelope, message: &Message) {
         match message {
-            Message::IntentAnnounce(announced) => {
-                self.accept(&envelope.message_id, announced);
-            }
-            Message::IntentUpdate(update) => {
-                if let Some(own) = self.intents.get_mut(&update.intent_id) {
-                    let announced = &mut own.announced;
-                    announced.objective =
-                        update.objective.clone().unwrap_or_else(|| announced.objective.clone());
-                    announced.scope = update.scope.clone().unwrap_or_else(|| announced.scope.clone());
-                    announced.ttl_sec = update.ttl_sec.clone().or_else(|| announced.ttl_sec.clone());
-                }
-            }
+            Message::SessionInfo(info) => self.admitted(info),
+            Message::CoordinatorStatus(status) => self.status(status),
+            Message::SessionClose(_) => self.close(),
             Message::IntentWithdraw(withdraw) => {
-                self.intents.remove(&withdraw.intent_id);
+                let after_rejection = withdraw.reason.as_deref() == Some("rejected_by_resolution");
+                if let Some(own) = self.intents.get_mut(&withdraw.intent_id) {
+                    own.overruled |= after_rejection;
+                }
+                self.intent_over(&withdraw.intent_id, Over::Withdrawn);
+                self.others.over(&withdraw.intent_id);
             }
+            Message::IntentUpdate(update) => self.told_of_intent(update),
+            Message::IntentClaimStatus(status) => self.claim_decided(status),
+            Message::IntentDeferred(deferred) => self.deferrals.heard(deferred, &envelope.ts, self.now),
+            Message::OpReject(reject) => self.rejected(reject),
+            Message::ConflictReport(report) => self.conflict_reported(report),
+            Message::ConflictEscalate(escalate) => self.conflict_escalated(escalate),
+            Message::Resolution(resolution) => self.resolved(resolution),
+            Message::ProtocolError(error) => self.refused(error),
             _ => {}
         }
     }
 
-    /// An announce is accepted, and what it supersedes is over.
-    fn accept(&mut self, message_id: &MessageId, announced: &IntentAnnounce) {
-        self.announced.remove(message_id.as_str());
-        if let Some(old) = &announced.supersedes_intent_id {
-            self.intents.remove(old);
+    fn admitted(&mut self, info: &SessionInfo) {
+        if let Some(hello) = self.link.asked.clone() {
+            self.answers.settle(&hello, Fate::Accepted);
         }
-        // From level 0.1.15 on it also takes the place of own intents that it overlaps (LCK-06).
-        let locks = self.session_info().is_some_and(|info| info.protocol_version.as_str() >= "0.1.15");
-        if locks {
-            self.intents.retain(|_, own| {
-                let scope = &own.announced.scope;
-                let direct =
-                    matches!(overlap(&Names::default(), scope, &announced.scope), Some(Overlap::Shared(_)));
-                scope.kind != announced.scope.kind || !direct
-            });
+        self.authority.admitted();
+        self.names = Names::new(info.resource_registry.as_ref());
+        self.info = Some(info.clone());
+        self.beat.begin(self.now);
+        if self.pulse.begin(self.now) {
+            self.news.push(News::CoordinatorBack);
         }
-        let own = OwnIntent { announced: announced.clone(), message_id: message_id.clone() };
-        self.intents.insert(announced.intent_id.clone(), own);
+        let after_a_break = self.link.enter();
+        self.news.push(News::Admitted { problems: info.compatibility_errors.clone().unwrap_or_default() });
+        if after_a_break && self.gap.reveal(None) {
+            self.news.push(News::Gap { revealed_by: None });
+        }
     }
 
-    fn hear_coordinator(&mut self, sender: &PrincipalId, message: &Message) {
-        if let Message::SessionInfo(info) = message {
-            self.admission = Some((info.clone(), sender.clone()));
-            return;
+    fn status(&mut self, status: &CoordinatorStatus) {
+        if self.pulse.heard(status.event == CoordinatorEvent::Heartbeat, self.now) {
+            self.news.push(News::CoordinatorBack);
         }
-        match message {
-            Message::SessionClose(_) => {
-                self.closed = true;
-                self.intents.clear();
-                self.announced.clear();
+        match status.event {
+            CoordinatorEvent::Recovered if !self.authority.has_let_us_in() => {
+                self.news.push(News::HelloAgain { must: false });
             }
-            Message::IntentWithdraw(withdraw) => {
-                self.intents.remove(&withdraw.intent_id);
+            CoordinatorEvent::Assumed if !self.authority.has_let_us_in() => {
+                self.link.inside = false; // the successor has not let us in (SES-23)
+                self.news.push(News::HelloAgain { must: true });
             }
-            Message::IntentClaimStatus(status) if status.decision == ClaimDecision::Approved => {
-                self.intents.remove(&status.original_intent_id); // somebody else's from here on (PAR-22)
-            }
-            Message::ProtocolError(error) => {
-                // A refused announce is no intent; a warning about one that was accepted comes after its echo.
-                if let Some(refused) = &error.refers_to {
-                    self.announced.remove(refused.as_str());
+            CoordinatorEvent::Handover => {
+                if let Some((successor, epoch)) = handover(status)
+                    && self.authority.hand_over(successor.clone(), epoch)
+                {
+                    self.news.push(News::HandedOver { successor, epoch });
                 }
             }
+            CoordinatorEvent::Authorization => self.authorised(status),
+            CoordinatorEvent::BackendAlert => self.backend_alert(status),
+            _ => {}
+        }
+    }
+
+    /// The session is over: nothing in it is live any more (PAR-16).
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        self.intents.clear();
+        self.unconfirmed.clear();
+        self.others.clear();
+        self.conflicts.clear();
+        self.deferrals.clear();
+        self.frozen.clear();
+        self.answers = super::Answers::default();
+        self.news.push(News::Closed);
+    }
+
+    /// The coordinator says what became of an intent (D-051). Python servers do so in the objective alone.
+    fn told_of_intent(&mut self, update: &IntentUpdate) {
+        let stated = update.extensions.as_ref().and_then(|raw| raw.read::<serde_json::Value>().ok());
+        let state = stated.as_ref().and_then(|it| it.get("mpac")?.get("state")?.as_str());
+        let suspended = match state {
+            Some(state) => state == "SUSPENDED",
+            None => update.objective.as_ref().is_some_and(|text| text.starts_with("[SUSPENDED")),
+        };
+        let standing = if suspended { Standing::Suspended } else { Standing::Active };
+        let id = &update.intent_id;
+        self.others.stands(id, standing);
+        let Some(own) = self.intents.get_mut(id) else { return };
+        let before = core::mem::replace(&mut own.standing, standing);
+        self.unconfirmed.remove(id);
+        match (before, standing) {
+            (Standing::Active, Standing::Suspended) => self.news.push(News::IntentSuspended(id.clone())),
+            (Standing::Suspended, Standing::Active) => self.news.push(News::IntentRestored(id.clone())),
+            _ => {}
+        }
+    }
+
+    /// An own message came back: it was accepted (D-132).
+    fn hear_echo(&mut self, envelope: &Envelope, message: &Message) {
+        let id = &envelope.message_id;
+        if self.answers.settle(id, Fate::Accepted).is_some() {
+            self.news.push(News::Accepted(id.clone()));
+        }
+        match message {
+            Message::IntentAnnounce(announced) => self.accept(id, announced),
+            Message::IntentUpdate(update) => self.accept_update(update),
+            Message::IntentWithdraw(withdraw) => {
+                self.answers.forget_announce(&withdraw.intent_id);
+                self.own_ended(&withdraw.intent_id);
+            }
+            Message::OpCommit(_) | Message::OpBatchCommit(_) | Message::OpSupersede(_) => {
+                self.committed(message);
+                self.note_commits(message, true);
+            }
+            Message::Goodbye(goodbye) => self.departed(goodbye),
+            _ => self.hear_of_conflict(&envelope.sender.principal_id, message),
+        }
+    }
+
+    fn departed(&mut self, goodbye: &Goodbye) {
+        self.link.inside = false;
+        match &goodbye.intent_disposition {
+            Some(IntentDisposition::Expire) => {}
+            Some(IntentDisposition::Transfer) => {
+                self.intents.values_mut().for_each(|own| own.standing = Standing::Suspended);
+            }
+            _ => {
+                let all: Vec<IntentId> = self.intents.keys().cloned().collect();
+                all.iter().for_each(|id| self.own_ended(id));
+            }
+        }
+    }
+
+    /// Somebody else's message was passed on.
+    fn hear_relay(&mut self, sender: &PrincipalId, message: &Message) {
+        match message {
+            Message::IntentAnnounce(announce) if !self.intents.contains_key(&announce.intent_id) => {
+                self.saw_kind(&announce.scope.kind);
+                let locks = self.locks();
+                self.others.announced(sender, announce, (locks, &self.names), self.now);
+            }
+            Message::IntentUpdate(update) if self.others.owns(sender, &update.intent_id) => {
+                self.others.updated(update, self.now);
+            }
+            Message::IntentWithdraw(withdraw) if self.others.owns(sender, &withdraw.intent_id) => {
+                self.others.over(&withdraw.intent_id);
+            }
+            Message::OpCommit(_) | Message::OpBatchCommit(_) | Message::OpSupersede(_) => {
+                self.note_commits(message, false);
+            }
+            Message::OpReject(reject) => self.rejected(reject),
+            Message::Goodbye(goodbye) => self.others.left(sender, goodbye.intent_disposition.as_ref()),
+            _ => self.hear_of_conflict(sender, message),
+        }
+    }
+
+    fn hear_of_conflict(&mut self, sender: &PrincipalId, message: &Message) {
+        match message {
+            Message::ConflictReport(report) => self.conflict_reported(report),
+            Message::ConflictAck(ack) => self.conflict_acked(sender, ack),
+            Message::ConflictEscalate(escalate) if self.is_related(&escalate.conflict_id, sender) => {
+                self.conflict_escalated(escalate);
+            }
+            Message::Resolution(resolution) => self.resolved(resolution),
             _ => {}
         }
     }

@@ -6,6 +6,7 @@
 )]
 
 mod admission;
+mod answers;
 mod authenticated;
 mod backends;
 mod batches;
@@ -13,14 +14,18 @@ mod causality;
 mod claims;
 mod conflicts;
 mod couplings;
+mod duties;
 mod envelope;
+mod epochs;
 mod freeze;
 mod golden;
 mod governance;
+mod hearing;
 mod hello;
 mod intents;
 mod levels;
 mod lifecycle;
+mod lone;
 mod model;
 mod operations;
 mod participant;
@@ -33,8 +38,10 @@ mod retention;
 mod returns;
 mod roles;
 mod scopes;
+mod silence;
 mod succession;
 mod tables;
+mod waiting;
 mod world;
 
 /// Names the requirements and decisions a test shows; `cargo xtask requirements` reads it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mpac_core::participant::{Introduction, Stamp};
+use mpac_core::participant::{Introduction, News, Stamp};
 use mpac_core::{
     Command, ConnId, Coordinator, IdSource, Identity, Input, Notice, Output, Participant, Peer, Recipients,
     Record, Remark, SessionConfig, Step,
@@ -70,6 +70,8 @@ pub(crate) struct World {
     /// Files as a host would store them.
     pub(crate) files: BTreeMap<String, String>,
     pub(crate) hung_up: Vec<(ConnId, u16)>,
+    /// What the participants made of what they heard.
+    news: BTreeMap<String, Vec<News>>,
 }
 
 pub(crate) fn session_id() -> SessionId {
@@ -136,6 +138,7 @@ impl World {
             steps: Vec::new(),
             files: BTreeMap::new(),
             hung_up: Vec::new(),
+            news: BTreeMap::new(),
         }
     }
 
@@ -341,7 +344,8 @@ impl World {
         let message = received.envelope().message().expect("what goes out has the fields of its type");
         for name in names {
             if let Some((_, participant)) = self.people.get_mut(&name) {
-                participant.hear(received.envelope(), &message);
+                let news = participant.hear_at(self.now, received.envelope(), &message).news;
+                self.news.entry(name.clone()).or_default().extend(news);
             }
             deliveries.push(Delivery {
                 from: received.envelope().sender.principal_id.to_string(),
@@ -360,6 +364,27 @@ impl World {
             _ => None,
         };
         outputs.filter_map(remark).collect()
+    }
+
+    /// What `name` has made of what it heard since it was asked last.
+    pub(crate) fn news(&mut self, name: &str) -> Vec<News> {
+        self.news.remove(name).unwrap_or_default()
+    }
+
+    /// `name` says this, if it may.
+    pub(crate) fn try_say(
+        &mut self,
+        name: &str,
+        message: impl Into<Message>,
+    ) -> Result<Vec<Delivery>, mpac_core::participant::Withheld> {
+        let stamp = self.stamp();
+        let envelope = self.people.get_mut(name).unwrap().1.try_write(stamp, message)?;
+        Ok(self.send(name, &envelope))
+    }
+
+    /// The participant called `name`.
+    pub(crate) fn who(&mut self, name: &str) -> &mut Participant {
+        &mut self.people.get_mut(name).unwrap().1
     }
 
     /// Whether people who left are forgotten.

@@ -91,7 +91,10 @@ mod tests {
                 "unavailability_timeout_sec": 8.5, "resolution_timeout_sec": "9", "intent_claim_grace_sec": 0,
                 "intent_expiry_grace_sec": 1, "governance": {"frozen_scope_phase_1_sec": 2},
                 "lifecycle": {"auto_close": true}, "backend_health_policy": {"enabled": true},
-                "limits": {"max_batch": 3}, "lamport_monotonicity": "warn", "role_policy": null}"#,
+                "limits": {"max_batch": 3}, "lamport_monotonicity": "warn", "role_policy": null,
+                "resource_registry": {"mappings": [{"canonical_uri": "u", "aliases": [{"kind": "file_set", "value": "a"}]}]},
+                "semantic_confidence_threshold": 0.5, "governance_may_declare_unavailable": true,
+                "mandatory_extensions": ["k"], "require_arbiter_strict": true, "transcript_ref": "t"}"#,
         )
         .unwrap()
         .core;
@@ -107,6 +110,10 @@ mod tests {
         assert_eq!(config.liveness.backend_health_policy.unwrap().enabled, Some(true));
         assert_eq!((config.limits.max_batch, config.enforce_lamport), (3, false));
         assert_eq!(config.role_policy, None);
+        assert_eq!(config.resource_registry.unwrap().mappings.len(), 1);
+        assert!(config.semantic_confidence_threshold < 0.6 && config.governance_may_declare_unavailable);
+        assert!(config.require_arbiter_strict && config.mandatory_extensions == ["k"]);
+        assert_eq!(config.transcript_ref.as_deref(), Some("t"));
     }
 
     #[test]
@@ -146,12 +153,25 @@ mod tests {
                 r#"{"resolution_timeout_sec": 1, "governance": {"resolution_timeout_sec": 2}}"#,
                 "config.resolution_timeout_sec: config.governance.resolution_timeout_sec says something else",
             ),
+            (r#"{"semantic_confidence_threshold": 2}"#, "config.semantic_confidence_threshold: "),
+            (
+                r#"{"resource_registry": {"mappings": [{"canonical_uri": "u"}]}}"#,
+                "config.resource_registry.mappings[0]: missing field `aliases`",
+            ),
             (r#"{"workspace": {"../x": ""}}"#, "config.workspace[\"../x\"]: not the name of a shared file"),
             (
                 r#"{"workspace": {"x": 7}}"#,
                 "config.workspace[\"x\"]: invalid type: integer `7`, expected a string",
             ),
             (r#"{"limits": {"max_depth": 129}}"#, "config.limits.max_depth: expected 1 to 128"),
+            (
+                r#"{"semantic_confidence_threshold": 1.5}"#,
+                "config.semantic_confidence_threshold: expected a number",
+            ),
+            (
+                r#"{"resource_registry": {"mappings": [{"canonical_uri": "u", "aliases": [], "x": 1}]}}"#,
+                "config.resource_registry.x: unknown key",
+            ),
             (r#"{"limits": []}"#, "config.limits: expected an object"),
             (
                 r#"{"lamport_monotonicity": true}"#,

@@ -96,7 +96,6 @@ impl Session {
         let mut outputs = Outputs::default();
         let claimed = Claimed::of(frame);
         let conn = self.connections.number(conn.unwrap_or_else(|| claimed.connection()));
-        self.fire(&mut outputs, Some(conn));
         let (from, is_hello) = self.peer(conn, frame);
         if !is_hello {
             self.rebind(&mut outputs, conn, claimed);
@@ -105,18 +104,14 @@ impl Session {
         Ok(outputs)
     }
 
-    /// Time passes.
+    /// Time passes: one sweep, at `now`, over all that is due.
     pub(super) fn tick(&mut self, now: Timestamp) -> Result<Outputs, Failure> {
-        self.go_to(now)?;
-        let mut outputs = Outputs::default();
-        self.fire(&mut outputs, None);
-        self.apply(&mut outputs, None, Input::Timeout);
-        Ok(outputs)
+        self.input(now, Input::Timeout)
     }
 
     /// The coordinator tells how the session is.
     pub(super) fn status(&mut self, now: Timestamp, event: CoordinatorEvent) -> Result<Outputs, Failure> {
-        self.command(now, Command::Status(event))
+        self.input(now, Input::Command(Command::Status(event)))
     }
 
     /// The coordinator hands the session over, by default to the next process under its own id, and falls silent.
@@ -127,7 +122,7 @@ impl Session {
         next_epoch: u64,
     ) -> Result<Outputs, Failure> {
         let successor = successor.unwrap_or_else(|| SessionConfig::new(self.id.clone()).coordinator_id());
-        self.command(now, Command::HandOver { successor, next_epoch })
+        self.input(now, Input::Command(Command::HandOver { successor, next_epoch }))
     }
 
     /// The session ends.
@@ -137,25 +132,20 @@ impl Session {
         reason: CloseReason,
         disposition: CloseDisposition,
     ) -> Result<Outputs, Failure> {
-        self.command(now, Command::Close { reason, disposition })
+        self.input(now, Input::Command(Command::Close { reason, disposition }))
     }
 
-    fn command(&mut self, now: Timestamp, command: Command) -> Result<Outputs, Failure> {
-        self.go_to(now)?;
-        let mut outputs = Outputs::default();
-        self.fire(&mut outputs, None);
-        self.apply(&mut outputs, None, Input::Command(command));
-        Ok(outputs)
-    }
-
-    /// A connection ends.
+    /// A connection ends; one that never was is no mistake.
     pub(super) fn disconnect(&mut self, now: Timestamp, name: &str) -> Result<Outputs, Failure> {
+        self.not_before(now)?;
+        let ended = self.connections.end(name);
+        self.input(now, ended.map_or(Input::Timeout, |conn| Input::Disconnect { conn }))
+    }
+
+    fn input(&mut self, now: Timestamp, input: Input) -> Result<Outputs, Failure> {
         self.go_to(now)?;
         let mut outputs = Outputs::default();
-        self.fire(&mut outputs, None);
-        if let Some(conn) = self.connections.end(name) {
-            self.apply(&mut outputs, None, Input::Disconnect { conn });
-        }
+        self.apply(&mut outputs, None, input);
         Ok(outputs)
     }
 
@@ -184,14 +174,7 @@ impl Session {
         Ok(())
     }
 
-    /// Fires each timer that is due at its own moment, as a host does that is always awake.
-    fn fire(&mut self, outputs: &mut Outputs, asking: Option<ConnId>) {
-        while let Some(at) = self.core.next_deadline().filter(|at| *at <= self.now) {
-            let step = self.core.handle_timeout(at);
-            self.carry_out(outputs, asking, step.outputs);
-        }
-    }
-
+    /// Hands one input to the core, which applies everything due at this time first.
     fn apply(&mut self, outputs: &mut Outputs, asking: Option<ConnId>, input: Input) {
         let step = self.core.handle(self.now, input);
         self.carry_out(outputs, asking, step.outputs);

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
+use crate::covers;
 use crate::drive_rig::{Drive, at, brief};
 
 #[test]
@@ -113,6 +114,7 @@ fn time_does_not_go_back_for_any_command() {
 
 #[test]
 fn a_refused_message_is_no_failure() {
+    covers!("D-025");
     let mut drive = Drive::open(json!({"limits": {"max_bytes": 300}}));
     let malformed = ["sender coordinator PROTOCOL_ERROR MALFORMED_MESSAGE"];
     for envelope in [json!(null), json!(7), json!("x"), json!([]), json!({}), json!({"type": "FILE_NAP"})] {

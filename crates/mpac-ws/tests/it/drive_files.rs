@@ -3,6 +3,7 @@
 use mpac_wire::StateRef;
 use serde_json::{Value, json};
 
+use crate::covers;
 use crate::drive_rig::{Drive, brief};
 
 fn commit(op: &str, before: &str, after: &str) -> Value {
@@ -22,6 +23,7 @@ fn sideband(drive: &mut Drive, request: Value) -> Value {
 
 #[test]
 fn files_are_listed_read_and_updated_by_commits() {
+    covers!("OCC-07", "SRV-06", "SRV-11", "D-091");
     let mut drive = Drive::open(json!({"workspace": {"b.py": "", "a.py": "one\n"}}));
     drive.hello(0.0, "ann");
     let stale = brief(&drive.say(1.0, "ann", "OP_COMMIT", commit("op-0", "zero\n", "two\n")));

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::covers;
 use crate::drive_rig::{Drive, at, brief};
 
 /// Ann and Bob are in each other's way on a.py; Carol has left.
@@ -35,6 +36,7 @@ fn heartbeat() -> Value {
 
 #[test]
 fn a_session_goes_on_under_the_next_epoch_without_another_hello() {
+    covers!("REC-12", "REC-18", "D-036");
     let config = json!({"session_id": "s", "resolution_timeout_sec": 100, "default_intent_ttl_sec": 100_000});
     let mut before = session(&config);
     let stored = snapshot(&mut before, 50.0);
@@ -63,6 +65,7 @@ fn a_session_goes_on_under_the_next_epoch_without_another_hello() {
 
 #[test]
 fn a_hello_after_a_restore_is_answered_with_the_news_of_it() {
+    covers!("REC-15", "D-038");
     let config = json!({"session_id": "s"});
     let stored = snapshot(&mut session(&config), 4.0);
     let mut drive = restored(5.0, &stored, &config);
@@ -95,7 +98,7 @@ fn what_fell_due_meanwhile_fires_with_the_next_command() {
         ["all coordinator RESOLUTION"],
         "both intents expired, and with them the conflict"
     );
-    assert_eq!(out[0]["envelope"]["ts"], at(1000.0));
+    assert_eq!(out[0]["envelope"]["ts"], at(1001.0));
 }
 
 #[test]
@@ -166,6 +169,7 @@ fn a_snapshot_that_is_none_is_refused_and_the_session_stays() {
 
 #[test]
 fn snapshots_of_the_other_implementations_are_taken_up() {
+    covers!("REC-19");
     for text in [
         include_str!("../../../../fixtures/snapshots/python-0.1.0.json"),
         include_str!("../../../../fixtures/snapshots/typescript.json"),

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::covers;
 use crate::drive_rig::{Drive, at, brief, envelope};
 
 const ERROR: &str = "all coordinator PROTOCOL_ERROR RESOLUTION_TIMEOUT";
@@ -41,6 +42,7 @@ fn times(out: &[Value]) -> Vec<&str> {
 
 #[test]
 fn a_session_goes_through_a_freeze_to_its_close() {
+    covers!("D-012", "GOV-14", "GOV-15", "FRZ-02", "FRZ-12", "FRZ-13", "FRZ-14", "SES-08", "SES-14");
     let mut drive = disputed(patient());
     assert_eq!(drive.ask(4.0, "next_deadline", json!({}))["at"], at(102.000_001));
     assert_eq!(brief(&drive.out(102.0, "tick", json!({}))), [""; 0]);
@@ -74,43 +76,70 @@ fn a_session_goes_through_a_freeze_to_its_close() {
     assert_eq!(drive.end(), (Some(0), String::new()));
 }
 
-/// The answer without the ids of the coordinator's messages, which depend on nothing else than what it has said before.
-fn stored(drive: &mut Drive, second: f64) -> Value {
-    let mut snapshot = drive.ask(second, "snapshot", json!({}))["snapshot"].take();
-    // How many inputs there were is all in which the two differ.
-    snapshot["coordinator_state"]["seq"].take();
-    snapshot
+/// Ticks at each deadline up to `last`, as a host does that is always awake.
+fn awake(drive: &mut Drive, last: f64) -> Vec<Value> {
+    let mut out = Vec::new();
+    loop {
+        let next = drive.ask(last, "next_deadline", json!({}))["at"].take();
+        match next.as_str().filter(|next| *next <= at(last).as_str()) {
+            Some(next) => {
+                let line = json!({"cmd": "tick", "now": next}).to_string();
+                let mut answer: Value = serde_json::from_str(&drive.line(line.as_bytes())).unwrap();
+                out.extend(answer["out"].take().as_array().unwrap().clone());
+            }
+            None => return out,
+        }
+    }
 }
 
 #[test]
-fn it_makes_no_difference_how_far_a_tick_jumps() {
-    let (mut steps, mut jump, mut message) = (disputed(patient()), disputed(patient()), disputed(patient()));
-    let mut one_by_one = Vec::new();
-    for second in [102.000_001, 112.000_001, 132.000_001] {
-        one_by_one.extend(steps.out(second, "tick", json!({})));
+fn a_tick_is_one_sweep_and_ticks_at_each_deadline_are_a_host_that_is_awake() {
+    covers!("D-013", "FRZ-08");
+    let mut drive = disputed(patient());
+    let out = awake(&mut drive, 500.0);
+    assert_eq!(times(&out), [102.000_001, 112.000_001, 132.000_001, 132.000_001].map(at));
+    // A host that slept finds the conflict old, and begins with the first phase.
+    for late in [true, false] {
+        let mut drive = disputed(patient());
+        let out = if late {
+            drive.out(500.0, "tick", json!({}))
+        } else {
+            drive.say(500.0, "ann", "HEARTBEAT", json!({"status": "idle"}))
+        };
+        assert_eq!((brief(&out), times(&out)), (vec![ERROR.to_owned()], vec![at(500.0).as_str()]));
+        assert_eq!(brief(&drive.out(509.999_999, "tick", json!({}))), [""; 0]);
+        assert_eq!(brief(&drive.out(510.0, "tick", json!({}))), [ERROR]);
     }
-    let at_once = jump.out(500.0, "tick", json!({}));
-    assert_eq!(at_once, one_by_one);
-    let moments = [102.000_001, 112.000_001, 132.000_001, 132.000_001].map(at);
-    assert_eq!(times(&at_once), moments);
-    steps.out(500.0, "tick", json!({}));
-    assert_eq!(stored(&mut jump, 500.0), stored(&mut steps, 500.0));
-    // A message applies what is due before it in the same way.
-    let heard = message.say(500.0, "ann", "HEARTBEAT", json!({"status": "idle"}));
-    assert_eq!(heard, one_by_one);
+}
+
+#[test]
+fn one_sweep_has_the_order_of_kinds() {
+    covers!("D-013");
+    let mut drive = Drive::open(json!({"lifecycle": {"session_ttl_sec": 200}}));
+    drive.hello(0.0, "ann");
+    let scope = json!({"kind": "file_set", "resources": ["a.py"]});
+    let intent = json!({"intent_id": "i", "objective": "o", "scope": scope, "ttl_sec": 100});
+    drive.say(1.0, "ann", "INTENT_ANNOUNCE", intent);
+    // Silent since second 91, expired since second 101, and the session's own time is over: that comes first.
+    let out = drive.out(201.0, "tick", json!({}));
+    assert_eq!(brief(&out), ["all coordinator SESSION_CLOSE"]);
+    let summary = &out[0]["envelope"]["payload"]["summary"];
+    assert_eq!((&summary["withdrawn_intents"], &summary["expired_intents"]), (&json!(1), &json!(0)));
 }
 
 #[test]
 fn a_message_brings_what_was_due_first() {
+    covers!("D-013", "LIV-04");
     let mut drive = Drive::open(json!({}));
     drive.hello(0.0, "ann");
     let out = drive.say(90.5, "ann", "HEARTBEAT", json!({"status": "idle"}));
     assert_eq!(brief(&out), ["all coordinator PROTOCOL_ERROR PARTICIPANT_UNAVAILABLE"]);
-    assert_eq!(times(&out), [at(90.000_001)]);
+    assert_eq!(times(&out), [at(90.5)]);
 }
 
 #[test]
 fn what_a_message_makes_due_at_once_waits_but_a_claim_without_grace_does_not() {
+    covers!("CLM-08");
     let mut drive = Drive::open(json!({"intent_claim_grace_sec": 0}));
     drive.hello(0.0, "ann");
     drive.hello(0.0, "bob");
@@ -153,6 +182,7 @@ fn a_message_goes_through_as_it_was_written() {
 
 #[test]
 fn a_connection_is_its_senders_unless_it_is_named() {
+    covers!("D-015", "D-016");
     let mut drive = Drive::open(json!({}));
     let heartbeat = |who| envelope(1.0, who, "HEARTBEAT", &json!({"status": "idle"}));
     drive.hello(0.0, "ann");

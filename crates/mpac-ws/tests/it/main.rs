@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test, and what tests share, has failed where it cannot go on")]
 
 mod binary;
+mod drive_credentials;
 mod drive_errors;
 mod drive_files;
 mod drive_restore;

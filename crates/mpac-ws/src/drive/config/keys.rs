@@ -19,7 +19,7 @@ pub(super) struct Key {
 }
 
 /// In this order they are read: what a policy says as a whole comes before the keys that name one member of it.
-pub(super) const KEYS: [Key; 29] = [
+pub(super) const KEYS: [Key; 35] = [
     key("session_id", "text [default]", |it, at| {
         it.core.session_id = at.read()?;
         it.names_session = true;
@@ -137,6 +137,36 @@ pub(super) const KEYS: [Key; 29] = [
     }),
     key("retained_records", "finished records of each kind that are kept [10000]", |it, at| {
         at.read().map(|records| it.core.retained_records = records)
+    }),
+    key("resource_registry", "{\"mappings\": [{canonical_uri, aliases: [{kind, value}]}]}", |it, at| {
+        it.core.resource_registry = Some(policies::resource_registry(at)?);
+        Ok(())
+    }),
+    key(
+        "semantic_confidence_threshold",
+        "below it a human decides a semantic match, 0 to 1 [0.7]",
+        |it, at| {
+            let threshold: f64 = at.read()?;
+            if !(0.0..=1.0).contains(&threshold) {
+                return Err(at.wrong("expected a number from 0 to 1"));
+            }
+            it.core.semantic_confidence_threshold = threshold;
+            Ok(())
+        },
+    ),
+    key("governance_may_declare_unavailable", "true or false [false]", |it, at| {
+        at.read().map(|may| it.core.governance_may_declare_unavailable = may)
+    }),
+    key(
+        "require_arbiter_strict",
+        "true: no governance session without an arbiter in role_policy [false]",
+        |it, at| at.read().map(|strict| it.core.require_arbiter_strict = strict),
+    ),
+    key("mandatory_extensions", "list of keys that every HELLO must carry [none]", |it, at| {
+        at.read().map(|keys| it.core.mandatory_extensions = keys)
+    }),
+    key("transcript_ref", "text for SESSION_CLOSE [absent]", |it, at| {
+        at.read().map(|place| it.core.transcript_ref = Some(place))
     }),
     key(
         "limits",

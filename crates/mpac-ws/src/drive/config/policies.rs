@@ -6,7 +6,10 @@ use std::mem::take;
 
 use mpac_core::scope::normalize;
 use mpac_wire::names::{AutoSwitch, BackendAction, ClaimApproval, PrincipalType};
-use mpac_wire::policy::{BackendHealthPolicy, GovernancePolicy, LivenessPolicy, RoleConstraint, RolePolicy};
+use mpac_wire::policy::{
+    BackendHealthPolicy, GovernancePolicy, LivenessPolicy, ResourceAlias, ResourceMapping, ResourceRegistry,
+    RoleConstraint, RolePolicy,
+};
 
 use crate::drive::failure::Failure;
 use crate::drive::members::{At, Members};
@@ -66,6 +69,18 @@ pub(super) fn role_policy(at: &At<'_>) -> Result<RolePolicy, Failure> {
         }
     }
     Ok(policy)
+}
+
+pub(super) fn resource_registry(at: &At<'_>) -> Result<ResourceRegistry, Failure> {
+    let mut registry: ResourceRegistry = at.read()?;
+    at.only_known(take(&mut registry.extra), ResourceRegistry::KEYS)?;
+    for mapping in &mut registry.mappings {
+        at.only_known(take(&mut mapping.extra), ResourceMapping::KEYS)?;
+        for alias in &mut mapping.aliases {
+            at.only_known(take(&mut alias.extra), ResourceAlias::KEYS)?;
+        }
+    }
+    Ok(registry)
 }
 
 pub(super) fn files(at: &At<'_>) -> Result<Workspace, Failure> {

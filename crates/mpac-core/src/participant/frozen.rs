@@ -1,0 +1,126 @@
+//! Scopes that we were told are frozen (PAR-23, FRZ-04): no work on them until a resolution of the conflict arrives.
+//!
+//! SCOPE_FROZEN names its conflicts in its text only. So a resolution thaws what its conflict is named for, and everything
+//! of which the text names no conflict at all: a try too early is refused again and does no harm.
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use mpac_wire::names::ScopeKind;
+use mpac_wire::payload::ProtocolError;
+use mpac_wire::{ConflictId, Message, Scope};
+
+use super::Participant;
+use super::bounded::Shelf;
+use super::news::News;
+use crate::scope::{Names, contains_target, is_inside};
+
+/// How many frozen scopes are remembered.
+const MOST: usize = 64;
+
+#[derive(Clone, Debug, PartialEq)]
+struct Frost {
+    scope: Scope,
+    text: String,
+}
+
+/// What is frozen, as far as we were told.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Frozen {
+    frosts: Shelf<u64, Frost>,
+    next: u64,
+}
+
+impl Default for Frozen {
+    fn default() -> Self {
+        Self { frosts: Shelf::new(MOST), next: 0 }
+    }
+}
+
+impl Frozen {
+    fn add(&mut self, scope: Scope, text: &str) {
+        self.frosts.insert(self.next, Frost { scope, text: text.into() });
+        self.next += 1;
+    }
+
+    /// Whether an operation's target lies in it.
+    pub(super) fn holds_target(&self, names: &Names, target: &str) -> bool {
+        self.frosts.values().any(|frost| contains_target(names, &frost.scope, target) == Some(true))
+    }
+
+    /// Whether all of a scope lies in it.
+    pub(super) fn holds_scope(&self, names: &Names, scope: &Scope) -> bool {
+        let all: Vec<&Scope> = self.frosts.values().map(|frost| &frost.scope).collect();
+        !all.is_empty() && is_inside(names, scope, &all, &BTreeSet::new())
+    }
+
+    /// A conflict was resolved. True when that thaws something.
+    fn thaw(&mut self, conflict: &ConflictId, known: impl Fn(&str) -> bool) -> bool {
+        let mut thawed = false;
+        self.frosts.retain(|_, frost| {
+            let over = frost.text.contains(conflict.as_str()) || !known(&frost.text);
+            thawed |= over;
+            !over
+        });
+        thawed
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.frosts.clear();
+    }
+}
+
+impl Participant {
+    /// SCOPE_FROZEN answers an own message. A refusal freezes what it was about; a warning only the scopes of those named
+    /// conflicts that we know (D-119).
+    pub(super) fn froze(&mut self, message: &Message, error: &ProtocolError, warning: bool) {
+        let text = &error.description;
+        if warning {
+            for scope in self.scopes_named_in(text) {
+                self.frozen.add(scope, text);
+            }
+            return;
+        }
+        let file = |target: &str| Scope::files([target]);
+        match message {
+            Message::IntentAnnounce(it) => self.frozen.add(it.scope.clone(), text),
+            Message::IntentUpdate(it) => {
+                let scope = it.scope.iter().cloned();
+                scope.for_each(|scope| self.frozen.add(scope, text));
+            }
+            Message::OpPropose(it) => self.frozen.add(file(&it.target), text),
+            Message::OpCommit(it) => self.frozen.add(file(&it.target), text),
+            Message::OpSupersede(it) => self.frozen.add(file(&it.target), text),
+            Message::OpBatchCommit(it) => {
+                // The text names the target; the others may be free.
+                let named = it.operations.iter().filter(|entry| text.contains(&entry.target));
+                let mut scope = Scope::new(ScopeKind::FileSet);
+                scope.resources = Some(named.map(|entry| entry.target.clone()).collect());
+                self.frozen.add(scope, text);
+            }
+            _ => {}
+        }
+    }
+
+    /// A resolution arrived.
+    pub(super) fn thaw(&mut self, conflict: &ConflictId) {
+        let conflicts = &self.conflicts;
+        let names_one = |text: &str| {
+            text.contains("conflict ") || conflicts.iter().any(|(id, _)| text.contains(id.as_str()))
+        };
+        if self.frozen.thaw(conflict, names_one) {
+            self.news.push(News::Thawed(conflict.clone()));
+        }
+    }
+
+    fn scopes_named_in(&self, text: &str) -> Vec<Scope> {
+        let named = self.conflicts.iter().filter(|(id, _)| text.contains(id.as_str()));
+        let intents = named.flat_map(|(_, conflict)| &conflict.intents);
+        let scope = |id| {
+            let own = self.intents.get(id).map(|own| &own.announced.scope);
+            own.or_else(|| self.others.get(id)?.scope.as_ref()).cloned()
+        };
+        intents.filter_map(scope).collect()
+    }
+}

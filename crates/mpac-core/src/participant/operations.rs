@@ -1,0 +1,195 @@
+//! Own operations: what was asked, authorised and committed (PAR-10, OPS-24, OPS-25, OPS-31).
+
+use alloc::vec::Vec;
+
+use mpac_wire::names::{Atomicity, ExecutionModel, OpKind};
+use mpac_wire::payload::{CoordinatorStatus, OpReject};
+use mpac_wire::{BatchId, IntentId, Message, OpId, StateRef};
+
+use super::Participant;
+use super::bounded::Shelf;
+use super::news::News;
+
+/// How many are remembered.
+const MOST: usize = 2_048;
+
+/// Where an own operation stands. It moves by the coordinator's word alone (OPS-31).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Asked for, and nothing has been heard.
+    Asked,
+    /// It may be carried out.
+    Authorised,
+    /// It was accepted.
+    Committed,
+    /// It was refused, rejected or overruled.
+    Rejected,
+}
+
+/// An own operation.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct OwnOperation {
+    /// What it changes.
+    pub target: alloc::string::String,
+    /// How.
+    pub op_kind: OpKind,
+    /// Under which intent.
+    pub intent: Option<IntentId>,
+    /// From which state to which, where it was said.
+    pub states: Option<(StateRef, StateRef)>,
+    /// The batch it belongs to, when that is all or nothing.
+    pub batch: Option<BatchId>,
+    /// Where it stands.
+    pub stage: Stage,
+}
+
+/// The own operations of late.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Operations(Shelf<OpId, OwnOperation>);
+
+impl Default for Operations {
+    fn default() -> Self {
+        Self(Shelf::new(MOST))
+    }
+}
+
+impl Operations {
+    pub(super) fn get(&self, id: &OpId) -> Option<&OwnOperation> {
+        self.0.get(id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&OpId, &OwnOperation)> {
+        self.0.iter()
+    }
+
+    /// An own message asks for operations. One that was asked for before keeps its stage: this completes it.
+    pub(super) fn asked(&mut self, message: &Message) {
+        let asks: Vec<(OpId, OwnOperation)> = asked(message);
+        for (id, mut operation) in asks {
+            if let Some(known) = self.0.get(&id) {
+                operation.stage = known.stage;
+                operation.batch = operation.batch.or_else(|| known.batch.clone());
+            }
+            self.0.insert(id, operation);
+        }
+    }
+
+    pub(super) fn moved(&mut self, id: &OpId, stage: Stage) -> bool {
+        let known = self.0.get_mut(id);
+        known.map(|known| known.stage = stage).is_some()
+    }
+
+    /// The operations of an all-or-nothing batch, in its order.
+    pub(super) fn of_batch(&self, batch: &str) -> Vec<(OpId, OwnOperation)> {
+        let of = self.0.in_order().filter(|(_, it)| it.batch.as_ref().is_some_and(|it| it.as_str() == batch));
+        of.map(|(id, it)| (id.clone(), it.clone())).collect()
+    }
+}
+
+/// The operations that a message asks for.
+pub(super) fn asked(message: &Message) -> Vec<(OpId, OwnOperation)> {
+    let new = |target: &str, op_kind: &OpKind, intent: &Option<IntentId>| OwnOperation {
+        target: target.into(),
+        op_kind: op_kind.clone(),
+        intent: intent.clone(),
+        states: None,
+        batch: None,
+        stage: Stage::Asked,
+    };
+    match message {
+        Message::OpPropose(it) => [(it.op_id.clone(), new(&it.target, &it.op_kind, &it.intent_id))].into(),
+        Message::OpCommit(it) => {
+            let mut operation = new(&it.target, &it.op_kind, &it.intent_id);
+            operation.states = Some((it.state_ref_before.clone(), it.state_ref_after.clone()));
+            [(it.op_id.clone(), operation)].into()
+        }
+        Message::OpSupersede(it) => {
+            let kind = it.op_kind.clone().unwrap_or(OpKind::Replace);
+            [(it.op_id.clone(), new(&it.target, &kind, &it.intent_id))].into()
+        }
+        Message::OpBatchCommit(it) => {
+            let whole = (it.atomicity == Atomicity::AllOrNothing).then(|| it.batch_id.clone());
+            let entry = |entry: &mpac_wire::payload::BatchEntry| {
+                let mut operation = new(&entry.target, &entry.op_kind, &it.intent_id);
+                operation.states = Some((entry.state_ref_before.clone(), entry.state_ref_after.clone()));
+                operation.batch = whole.clone();
+                (entry.op_id.clone(), operation)
+            };
+            it.operations.iter().map(entry).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+impl Participant {
+    /// `post_commit` where the session does not say (SES-06).
+    pub fn execution_model(&self) -> ExecutionModel {
+        let stated = self.session_info().and_then(|info| info.execution_model.clone());
+        stated.unwrap_or(ExecutionModel::PostCommit)
+    }
+
+    /// Whether a mutation may be carried out: in a pre-commit session only after the authorisation of exactly this
+    /// operation (OPS-24).
+    pub fn may_apply(&self, op: &OpId) -> bool {
+        self.execution_model() != ExecutionModel::PreCommit
+            || self.operations.get(op).is_some_and(|it| it.stage == Stage::Authorised)
+    }
+
+    /// What is known of an own operation.
+    pub fn operation(&self, op: &OpId) -> Option<&OwnOperation> {
+        self.operations.get(op)
+    }
+
+    /// Whether a message only asks for an authorisation (D-096).
+    pub(super) fn is_request(&self, message: &Message) -> bool {
+        let authorised = |op: &OpId| self.operations.get(op).is_some_and(|it| it.stage == Stage::Authorised);
+        self.needs_authorisation() && asked(message).iter().any(|(op, _)| !authorised(op))
+    }
+
+    /// Own operations that are authorised and not completed: carry them out and send OP_COMMIT (OPS-25).
+    pub fn to_complete(&self) -> impl Iterator<Item = (&OpId, &OwnOperation)> {
+        self.operations.iter().filter(|(_, it)| it.stage == Stage::Authorised)
+    }
+
+    /// The coordinator authorised an operation; somebody else's changes nothing here (PAR-11).
+    pub(super) fn authorised(&mut self, status: &CoordinatorStatus) {
+        let Some(op) = &status.authorized_op_id else { return };
+        if self.operations.get(op).is_some_and(|it| it.stage == Stage::Asked) {
+            self.operations.moved(op, Stage::Authorised);
+            self.answers.authorised(op);
+            self.news.push(News::Authorised(op.clone()));
+        }
+    }
+
+    /// An operation, or some of a batch, was rejected.
+    pub(super) fn rejected(&mut self, reject: &OpReject) {
+        let of_batch = self.operations.of_batch(reject.op_id.as_str()).into_iter().map(|(id, _)| id);
+        let listed = reject.rejected_ops.iter().flatten().cloned();
+        let named: Vec<OpId> = listed.chain([reject.op_id.clone()]).chain(of_batch).collect();
+        let mut own = false;
+        for op in &named {
+            // What is committed stays committed; undoing it is what a resolution asks for (D-118).
+            match self.operations.get(op).map(|it| it.stage) {
+                Some(Stage::Committed | Stage::Rejected) => own = true,
+                Some(Stage::Asked | Stage::Authorised) => own |= self.operations.moved(op, Stage::Rejected),
+                None => {}
+            }
+        }
+        if own {
+            self.news.push(News::Rejected { op: reject.op_id.clone(), reason: reject.reason.clone() });
+        }
+    }
+
+    /// An own commit came back. In a pre-commit session only a completion does; a Python server relays the request too.
+    pub(super) fn committed(&mut self, message: &Message) {
+        let pre_commit = self.execution_model() == ExecutionModel::PreCommit;
+        for (op, _) in asked(message) {
+            let stage = self.operations.get(&op).map(|it| it.stage);
+            if stage == Some(Stage::Authorised) || (!pre_commit && stage != Some(Stage::Rejected)) {
+                self.operations.moved(&op, Stage::Committed);
+            }
+        }
+    }
+}
