@@ -245,7 +245,7 @@ const THEMES: [Theme; 5] = [
         opening: || vec![announce("alice", "a", &["x"]), announce("bob", "b2", &["y"])],
         patient: true,
         levels: TWO,
-        modes: &[CORE, GOVERNED, ASKING],
+        modes: &[CORE, ASKING],
         little: 2,
         full: 4,
     },
@@ -257,7 +257,7 @@ const THEMES: [Theme; 5] = [
         levels: &[ProtocolLevel::V0_1_13],
         modes: &[CORE, ASKING],
         little: 2,
-        full: 4,
+        full: 3,
     },
     Theme {
         name: "writing",
@@ -298,7 +298,8 @@ pub(super) fn all(effort: Effort) -> Vec<(Setting, usize)> {
                 };
                 let depth = match effort {
                     Effort::Little => theme.little,
-                    Effort::Full => theme.full,
+                    // The first level to the full depth, the others one less: they differ in few rules.
+                    Effort::Full => theme.full - usize::from(level != &theme.levels[0]),
                     Effort::Depth(depth) => depth,
                 };
                 settings.push((setting, depth));
