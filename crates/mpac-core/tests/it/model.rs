@@ -104,7 +104,7 @@ fn along_random_ways_everything_holds() {
     covers!("INT-18", "CLM-13", "CAS-02", "FRZ-13", "CON-10", "SRV-04");
     let walks = match effort() {
         Effort::Little => 2,
-        Effort::Full => 12,
+        Effort::Full => 6,
         Effort::Depth(depth) => 40 * depth as u64,
     };
     each(settings::all(Effort::Little), |setting, _| {
