@@ -161,9 +161,11 @@ impl Coordinator {
         self.session.epoch
     }
 
-    /// Whether every index equals one made anew from the records: always, or there is a bug. For tests.
+    /// Whether every index equals one made anew from the records, and no operation waits that could go on: always, or
+    /// there is a bug. For tests.
     pub fn indexes_are_sound(&self) -> bool {
         self.session == self.session.rebuilt_indexes()
+            && operation::authorise::nothing_is_overlooked(&self.session)
     }
 
     /// What of the session a rule can still ask about, as text. Two sessions under one configuration whose essences are

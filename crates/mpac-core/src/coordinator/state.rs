@@ -3,13 +3,15 @@
 mod backoffs;
 pub(super) mod essence;
 mod indexes;
+mod presence;
+mod waiting;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use mpac_wire::names::{HeartbeatStatus, Priority, ScopeKind};
+use mpac_wire::names::{Priority, ScopeKind};
 use mpac_wire::{
     BatchId, ClaimId, ConflictId, DeferralId, InstanceId, IntentId, MessageId, OpId, PrincipalId,
     ResolutionId, Scope, Seconds, Sender, StateRef, Timestamp,
@@ -30,6 +32,7 @@ use crate::input::ConnId;
 use crate::lamport::LamportClock;
 use crate::scope::{Names, ScopeIndex};
 use crate::table::{conflict, intent, operation};
+use waiting::{Rejudge, Waiting};
 
 pub(super) use indexes::{count_kind, discount_kind};
 
@@ -132,8 +135,8 @@ pub(crate) struct Session {
     pub(crate) files: BTreeSet<String>,
     /// Counts intents, operations and conflicts in the order of receipt (OPS-30).
     pub(crate) sequence: u64,
-    /// Something changed that a waiting operation may have waited for (OPS-07).
-    pub(crate) rejudge: bool,
+    /// Which waiting operations may have become possible.
+    pub(crate) rejudge: Rejudge,
     /// When the session closes as completed, while everything is done.
     pub(crate) closes_at: Option<Timestamp>,
     /// When the next COORDINATOR_STATUS heartbeat is due, while somebody listens.
@@ -164,6 +167,8 @@ pub(crate) struct Session {
     pub(crate) open_conflicts: u64,
     /// Derived: what falls due.
     pub(crate) deadlines: Deadlines,
+    /// Derived: what waits for its authorisation.
+    pub(crate) waiting: Waiting,
     /// Derived: what may be forgotten.
     pub(crate) finished: Finished,
 }
@@ -214,7 +219,8 @@ impl Session {
             refs: config.workspace.clone(),
             files: config.workspace.keys().cloned().collect(),
             sequence: 0,
-            rejudge: false,
+            rejudge: Rejudge::default(),
+            waiting: Waiting::new(),
             closes_at: None,
             next_status: None,
             handover: None,
@@ -258,7 +264,6 @@ impl Session {
 
     /// Registers what was announced and gives its state from the table; `None` where the table has no such row.
     pub(crate) fn register_intent(&mut self, new: NewIntent) -> Option<()> {
-        self.rejudge = true;
         let state = intent::next(None, intent::Event::Announced)?;
         let sequence = self.next_sequence();
         self.take_finished_intent(&new.id);
@@ -270,7 +275,6 @@ impl Session {
 
     /// Moves an intent along its table, the only way its state changes. `None` where the table has no such row.
     pub(crate) fn move_intent(&mut self, id: &IntentId, on: intent::Event) -> Option<intent::State> {
-        self.rejudge = true;
         let record = self.intents.get_mut(id)?;
         let state = intent::next(Some(record.state), on)?;
         record.state = state;
@@ -281,18 +285,19 @@ impl Session {
             self.deadlines.remove(record.expires_at, &Cause::IntentTtl(record.sequence, record.id));
             self.review_intent(id);
         }
+        self.rejudge_intent(id);
         Some(state)
     }
 
     /// Gives a live intent another scope.
     pub(crate) fn set_scope(&mut self, id: &IntentId, scope: Scope) {
-        self.rejudge = true;
         if let Some(record) = self.intents.get_mut(id) {
             self.scopes.remove(id, &record.scope);
             self.scopes.insert(id, &scope);
             count_kind(&mut self.scope_kinds, &scope.kind);
             discount_kind(&mut self.scope_kinds, &record.scope.kind);
             record.scope = scope;
+            self.rejudge_intent(id);
         }
     }
 
@@ -310,12 +315,12 @@ impl Session {
 
     /// Registers an operation in the state its table gives.
     pub(crate) fn register_operation(&mut self, mut record: Operation) {
-        self.rejudge = true;
         record.sequence = self.next_sequence();
         record.created_at = self.now;
         self.index_operation(&record);
         let (id, intent) = (record.id.clone(), record.intent.clone());
         self.operations.insert(id.clone(), record);
+        self.rejudge_operation(&id);
         self.review_operation(&id);
         if let Some(intent) = intent {
             self.review_intent(&intent);
@@ -324,7 +329,6 @@ impl Session {
 
     /// Moves an operation along its table. `None` where the table has no such row.
     pub(crate) fn move_operation(&mut self, id: &OpId, on: operation::Event) -> Option<operation::State> {
-        self.rejudge = true;
         let record = self.operations.get_mut(id)?;
         let state = operation::next(Some(record.state), on)?;
         record.state = state;
@@ -337,11 +341,13 @@ impl Session {
                 self.deadlines.remove(until, &Cause::Grace(record.sequence, id.clone()));
             }
             let intent = record.intent.clone();
+            self.waits_no_more(id);
             self.review_operation(id);
             if let Some(intent) = intent {
                 self.review_intent(&intent);
             }
         }
+        self.rejudge_operation(id);
         Some(state)
     }
 
@@ -355,7 +361,6 @@ impl Session {
 
     /// Registers a conflict.
     pub(crate) fn register_conflict(&mut self, mut record: Conflict) {
-        self.rejudge = true;
         record.sequence = self.next_sequence();
         self.index_conflict(&record);
         let id = record.id.clone();
@@ -365,7 +370,6 @@ impl Session {
 
     /// Moves a conflict along its table. `None` where the table has no such row.
     pub(crate) fn move_conflict(&mut self, id: &ConflictId, on: conflict::Event) -> Option<conflict::State> {
-        self.rejudge = true;
         let record = self.conflicts.get_mut(id)?;
         let state = conflict::next(Some(record.state), on)?;
         record.state = state;
@@ -376,7 +380,7 @@ impl Session {
             for op in &record.ops {
                 take(&mut self.disputes_by_op, op, id);
             }
-            self.frozen.remove(id);
+            let was_frozen = self.frozen.remove(id);
             self.open_conflicts -= 1;
             self.recovery.diverged.retain(|_, conflict| conflict != id); // REC-30
             let waiting =
@@ -386,6 +390,10 @@ impl Session {
                 self.deadlines.remove(at, &Cause::FreezePhase(record.sequence, id.clone()));
             }
             self.review_conflict(id);
+            self.rejudge_conflict(id);
+            if was_frozen {
+                self.rejudge_everything();
+            }
         }
         Some(state)
     }
@@ -435,7 +443,7 @@ impl Session {
 
     /// Freezes a conflict's scope, or moves its freeze to another phase (FRZ-01).
     pub(crate) fn set_freeze(&mut self, id: &ConflictId, freeze: Freeze) {
-        self.rejudge = true;
+        self.rejudge_everything();
         if let Some(record) = self.conflicts.get_mut(id) {
             let cause = Cause::FreezePhase(record.sequence, id.clone());
             if let Some(at) = record.freeze.as_ref().and_then(|old| old.phase_ends) {
@@ -464,34 +472,4 @@ impl Session {
             self.review_operation(op);
         }
     }
-
-    /// Notes that somebody was heard, and moves the moment at which it counts as silent (LIV-03, LIV-04).
-    pub(crate) fn seen(&mut self, principal: &PrincipalId, message: &MessageId) {
-        let now = self.now;
-        if let Some(member) = self.members.get_mut(principal) {
-            self.deadlines.remove(silent_at(&self.config, member), &Cause::Silent(principal.clone()));
-            member.last_seen = now;
-            member.last_message = Some(message.clone());
-            self.watch_silence(principal);
-        }
-    }
-
-    /// Watches for silence of somebody who is here and not exempt (LIV-05).
-    pub(crate) fn watch_silence(&mut self, principal: &PrincipalId) {
-        if let Some(member) = self.members.get(principal) {
-            let at = silent_at(&self.config, member);
-            let cause = Cause::Silent(principal.clone());
-            if member.available && member.status != HeartbeatStatus::Offline {
-                self.deadlines.insert(at, cause);
-            } else {
-                self.deadlines.remove(at, &cause);
-            }
-        }
-    }
-}
-
-/// A participant is silent when strictly more than the timeout has passed (D-012).
-fn silent_at(config: &SessionConfig, member: &Member) -> Timestamp {
-    let limit = member.last_seen.after(&config.unavailability_timeout());
-    Timestamp::from_micros(limit.micros().saturating_add(1))
 }

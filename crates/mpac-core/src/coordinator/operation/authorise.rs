@@ -26,37 +26,41 @@ pub(in super::super) fn is_pre_commit(session: &Session) -> bool {
     session.config.execution_model == ExecutionModel::PreCommit
 }
 
-/// Authorises whatever waits and is no longer blocked, in the order of receipt. Run after every record that changed
-/// something; an all-or-nothing batch is authorised as a whole or not at all (BAT-08).
+/// Authorises whatever waited for what has changed and is no longer blocked, in the order of receipt. Run after every
+/// record; an all-or-nothing batch is authorised as a whole or not at all (BAT-08).
 pub(in super::super) fn settle(session: &mut Session, out: &mut Outbox) {
-    if !core::mem::take(&mut session.rejudge) || !is_pre_commit(session) || session.closed {
+    let rejudged = session.take_rejudged();
+    if !is_pre_commit(session) || session.closed {
         return;
     }
-    let mut waiting: Vec<(u64, OpId)> = session
-        .pending_by_proposer
-        .values()
-        .flatten()
-        .filter_map(|op| session.operations.get(op))
-        .filter(|op| op.authorised.is_none() && op.state == State::Proposed)
-        .map(|op| (op.sequence, op.id.clone()))
-        .collect();
-    waiting.sort();
     let mut seen: BTreeSet<OpId> = BTreeSet::new();
-    for (_, op) in waiting {
+    for op in rejudged {
         if seen.contains(&op) {
             continue;
         }
         let unit = unit(session, &op);
         seen.extend(unit.iter().cloned());
-        let free = unit.iter().all(|op| approver(session, op).is_some()) && !is_unit_blocked(session, &unit);
+        let free = is_free(session, &unit);
         for op in unit.iter().filter(|_| free) {
             if let Some(by) = approver(session, op) {
                 authorise(session, out, op, by);
             }
         }
     }
-    // Authorising moves nothing that others wait for.
-    session.rejudge = false;
+    session.take_rejudged(); // authorising moves nothing that others wait for
+}
+
+/// Whether all of a unit waits, has who would authorise it, and nothing in its way.
+fn is_free(session: &Session, unit: &[OpId]) -> bool {
+    let waits = |op: &OpId| {
+        session.operations.get(op).is_some_and(|op| op.authorised.is_none() && op.state == State::Proposed)
+    };
+    unit.iter().all(|op| waits(op) && approver(session, op).is_some()) && !is_unit_blocked(session, unit)
+}
+
+/// Whether nothing waits that could go on: always, after a record, or a change was overlooked. For tests.
+pub(in super::super) fn nothing_is_overlooked(session: &Session) -> bool {
+    session.closed || !session.waiting.values().flatten().any(|op| is_free(session, &unit(session, op)))
 }
 
 /// What is authorised together: the whole of an all-or-nothing batch, else the operation alone.
@@ -126,12 +130,10 @@ fn is_disputed(session: &Session, record: &Operation) -> bool {
 
 /// Marks an operation and tells its proposer alone: the Python agent takes any authorisation as its own.
 fn authorise(session: &mut Session, out: &mut Outbox, op: &OpId, by: PrincipalId) {
-    if session.move_operation(op, Event::Authorised).is_none() {
+    if session.authorise(op, by.clone()).is_none() {
         return;
     }
-    let now = session.now;
-    let Some(record) = session.operations.get_mut(op) else { return };
-    record.authorised = Some((by.clone(), now));
+    let Some(record) = session.operations.get(op) else { return };
     let (proposer, batch) = (record.proposer.clone(), record.batch.clone());
     let mut status = CoordinatorStatus::new(
         CoordinatorEvent::Authorization,
@@ -189,7 +191,7 @@ pub(in super::super) fn decided(
         if approved {
             if let Some(record) = session.operations.get_mut(op) {
                 record.approved_by = Some(by.clone());
-                session.rejudge = true;
+                session.rejudge_operation(op);
             }
         } else if session.move_operation(op, Event::Rejected).is_some() {
             if let Some(proposer) = session.operations.get(op).map(|record| record.proposer.clone()) {

@@ -194,7 +194,7 @@ fn apply(
         let mut record = record(session, sender, batch, entry, guard, Event::Committed);
         record.content_missing = session.files.contains(&target) && !upload.has(&target);
         if !record.content_missing {
-            session.refs.insert(target, entry.state_ref_after.clone());
+            session.set_ref(target, entry.state_ref_after.clone());
         }
         if session.operations.contains_key(&record.id) {
             superseded.extend(commit::complete(session, record));

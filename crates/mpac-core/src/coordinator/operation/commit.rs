@@ -63,7 +63,7 @@ pub(in super::super) fn handle(
     record.uncoordinated = guard == Guard::Uncoordinated;
     record.content_missing = session.files.contains(&target) && !upload.has(&target);
     if !record.content_missing {
-        session.refs.insert(target, after); // OCC-04; without content the file is as it was (OCC-16)
+        session.set_ref(target, after); // OCC-04; without content the file is as it was (OCC-16)
     }
     let superseded = if completes {
         complete(session, record)

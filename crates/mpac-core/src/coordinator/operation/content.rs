@@ -88,7 +88,7 @@ impl Upload {
     pub(super) fn apply(self, session: &mut Session, out: &mut Outbox, by: &PrincipalId) {
         for (path, content, state_ref) in self.0 {
             session.files.insert(path.clone());
-            session.refs.insert(path.clone(), state_ref.clone());
+            session.set_ref(path.clone(), state_ref.clone());
             out.notice(Notice::FileUpdated { path, content, state_ref, updated_by: by.clone() });
         }
     }

@@ -65,7 +65,7 @@ pub(in super::super) fn handle(
     session.register_operation(record);
     session.move_operation(&old.id, Event::Superseded);
     if let Some(after) = supersede.state_ref_after.filter(|_| !content_missing) {
-        session.refs.insert(target, after);
+        session.set_ref(target, after);
     }
     cascade::relay(out, facts, Recipients::All, text);
     upload.apply(session, out, &facts.envelope.sender.principal_id);

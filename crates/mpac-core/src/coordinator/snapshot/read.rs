@@ -68,7 +68,6 @@ pub(in super::super) fn read(
         None => 0,
     };
     // Deadlines, indexes: all of it follows from the records.
-    session.rejudge = false;
     Ok((session.rebuilt_indexes(), seq))
 }
 

@@ -73,6 +73,7 @@ pub(in super::super) fn essence(session: &Session) -> String {
         refused_claimers: _,
         // Settled before a record is done.
         rejudge: _,
+        waiting: _,
         // Derived.
         scopes: _,
         live: _,

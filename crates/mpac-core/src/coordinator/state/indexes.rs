@@ -31,6 +31,7 @@ impl Session {
                 put(&mut self.pending_by_intent, intent.clone(), record.id.clone());
             }
             put(&mut self.pending_by_proposer, record.proposer.clone(), record.id.clone());
+            self.index_waiting(record);
             if let Some(until) = record.grace_until {
                 self.deadlines.insert(until, Cause::Grace(record.sequence, record.id.clone()));
             }
@@ -66,6 +67,7 @@ impl Session {
         fresh.live.clear();
         fresh.pending_by_intent.clear();
         fresh.pending_by_proposer.clear();
+        fresh.waiting.clear();
         fresh.disputes_by_intent.clear();
         fresh.disputes_by_op.clear();
         fresh.frozen.clear();
