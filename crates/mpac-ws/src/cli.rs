@@ -123,6 +123,10 @@ pub struct Settings {
     /// Who gets which role: a JSON file, or the JSON text itself
     #[arg(long, value_name = "FILE.json", help_heading = "Session")]
     pub role_policy: Option<String>,
+    /// Everything else a session can be told, by the keys that `mpac-ws drive --help` lists: a JSON file, or the JSON text
+    /// itself. What it says wins over the flags here
+    #[arg(long, value_name = "FILE.json", help_heading = "Session")]
+    pub session_config: Option<String>,
 
     /// Seconds between two heartbeats that participants are asked for
     #[arg(long, value_name = "SEC", default_value = "30", value_parser = seconds, help_heading = "Times")]

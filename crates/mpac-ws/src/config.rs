@@ -13,7 +13,7 @@ use crate::cli::Settings;
 use crate::error::{Error, one_line};
 
 /// Keys whose text is a path, or may be one.
-const PATHS: [&str; 2] = ["workspace", "role_policy"];
+const PATHS: [&str; 3] = ["workspace", "role_policy", "session_config"];
 /// Flags that make no sense inside a file.
 const NOT_IN_FILES: [&str; 3] = ["config", "help", "version"];
 
@@ -102,7 +102,7 @@ fn texts(key: &str, value: &Value, file: &Path) -> Result<Vec<String>, String> {
                 .collect::<Option<_>>()
                 .ok_or_else(|| "give a list of texts, as in [\"https://example.org\"]".to_owned());
         }
-        Value::Table(table) if key == "role_policy" => {
+        Value::Table(table) if ["role_policy", "session_config"].contains(&key) => {
             serde_json::to_string(table).map_err(|error| error.to_string())?
         }
         Value::Array(_) | Value::Table(_) | Value::Datetime(_) => {
@@ -182,6 +182,14 @@ mod tests {
     fn a_role_policy_may_be_written_in_the_file() {
         let settings = with_file("[role_policy]\ndefault_role = \"owner\"", &[]).unwrap();
         assert_eq!(settings.role_policy.as_deref(), Some(r#"{"default_role":"owner"}"#));
+    }
+
+    #[test]
+    fn further_settings_may_be_written_in_the_file() {
+        let text = "[session_config]\nresolution_timeout_sec = 7\nliveness = { heartbeat_interval_sec = 5 }";
+        let settings = with_file(text, &[]).unwrap();
+        let expected = r#"{"liveness":{"heartbeat_interval_sec":5},"resolution_timeout_sec":7}"#;
+        assert_eq!(settings.session_config.as_deref(), Some(expected));
     }
 
     #[test]

@@ -105,6 +105,8 @@ mod session;
 
 use std::io::{self, BufRead, Write};
 
+pub(crate) use self::config::of_server as session_config;
+
 use self::answer::Answer;
 use self::command::Command;
 use self::failure::{Code, Failure};

@@ -65,6 +65,9 @@ pub enum Error {
     /// The role policy is no JSON file of that form.
     #[error("--role-policy: {0}")]
     RolePolicy(String),
+    /// The session's further settings cannot be read.
+    #[error("--session-config: {0}")]
+    SessionConfig(String),
     /// The session cannot be opened this way; the rules that say so are the core's.
     #[error("{0}")]
     Session(String),

@@ -4,11 +4,11 @@ mod keys;
 mod policies;
 
 use mpac_core::SessionConfig;
-use mpac_wire::SessionId;
+use mpac_wire::{Seconds, SessionId};
 
 use self::keys::KEYS;
 use super::credentials::Verifier;
-use super::failure::Failure;
+use super::failure::{Code, Failure};
 use super::members::Members;
 use crate::banner::DEFAULT_SESSION;
 use crate::workspace::Workspace;
@@ -28,6 +28,45 @@ pub(super) struct Config {
 pub(super) fn table() -> String {
     let width = KEYS.iter().map(|key| key.name.len()).max().unwrap_or_default();
     KEYS.iter().map(|key| format!("  {:width$}  {}\n", key.name, key.about)).collect()
+}
+
+/// Keys that only `drive` takes: the server has its own ways for these, or none yet.
+const ONLY_HERE: [&str; 5] =
+    ["session_id", "security_profile", "credentials", "workspace", "opens_with_hello"];
+
+/// A server's session, as far as `text`, a JSON object with the keys of [`table`], says; `flags` for the rest.
+pub(crate) fn of_server(text: &str, flags: SessionConfig) -> Result<SessionConfig, String> {
+    let read = || -> Result<SessionConfig, Failure> {
+        let members = Members::of_line(text, Code::InvalidConfig)?;
+        let names: Vec<&str> =
+            KEYS.iter().map(|key| key.name).filter(|key| !ONLY_HERE.contains(key)).collect();
+        members.only(&names)?;
+        let mut core = Config::read(&members)?.core;
+        let (liveness, governance) = (&mut core.liveness, &mut core.governance);
+        // The file wins over a flag, whose value may be nothing but its default.
+        let fill = |slot: &mut Option<Seconds>, flag: Option<Seconds>| *slot = slot.take().or(flag);
+        fill(&mut liveness.heartbeat_interval_sec, flags.liveness.heartbeat_interval_sec);
+        fill(&mut liveness.unavailability_timeout_sec, flags.liveness.unavailability_timeout_sec);
+        fill(&mut liveness.intent_claim_grace_period_sec, flags.liveness.intent_claim_grace_period_sec);
+        fill(&mut governance.resolution_timeout_sec, flags.governance.resolution_timeout_sec);
+        let says = |key| members.get(key).is_some();
+        core.level = if says("protocol_level") { core.level } else { flags.level };
+        core.role_policy = core.role_policy.or(flags.role_policy);
+        if !says("compliance_profile") {
+            core.compliance_profile = flags.compliance_profile;
+        }
+        if !says("execution_model") {
+            core.execution_model = flags.execution_model;
+        }
+        if !says("default_intent_ttl_sec") {
+            core.default_intent_ttl_sec = flags.default_intent_ttl_sec;
+        }
+        core.limits.max_bytes = flags.limits.max_bytes;
+        core.session_id = flags.session_id;
+        core.status_heartbeats = true;
+        Ok(core)
+    };
+    read().map_err(|failure| failure.message)
 }
 
 impl Config {
@@ -67,7 +106,6 @@ mod tests {
     use mpac_wire::Seconds;
 
     use super::*;
-    use crate::drive::failure::Code;
 
     fn read(text: &str) -> Result<Config, String> {
         let line = format!("{{\"config\":{text}}}");
@@ -82,6 +120,25 @@ mod tests {
         expected.status_heartbeats = false;
         assert_eq!(config.core, expected);
         assert!(config.files.is_none());
+    }
+
+    #[test]
+    fn a_server_takes_most_keys_and_its_flags_for_the_rest() {
+        let mut flags = SessionConfig::new(SessionId::new("team").unwrap());
+        flags.liveness.heartbeat_interval_sec = Some(Seconds::whole(30));
+        flags.governance.resolution_timeout_sec = Some(Seconds::whole(300));
+        flags.level = ProtocolLevel::V0_1_14;
+        let text = r#"{"resolution_timeout_sec": 60, "enforce_intent_backoff": true, "compliance_profile": "governance"}"#;
+        let config = of_server(text, flags.clone()).unwrap();
+        assert_eq!(config.session_id.as_str(), "team");
+        assert_eq!(config.governance.resolution_timeout_sec, Some(Seconds::whole(60)));
+        assert_eq!(config.liveness.heartbeat_interval_sec, Some(Seconds::whole(30)));
+        assert!(config.enforce_intent_backoff && config.is_governed() && config.status_heartbeats);
+        assert_eq!(config.level, ProtocolLevel::V0_1_14);
+        let refused = |text: &str| of_server(text, flags.clone()).unwrap_err();
+        assert!(refused(r#"{"credentials": {}}"#).contains("credentials"));
+        assert!(refused(r#"{"resolution_timeot_sec": 1}"#).contains("resolution_timeout_sec"));
+        assert!(refused("[]").contains("not a JSON object"));
     }
 
     #[test]

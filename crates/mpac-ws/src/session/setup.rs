@@ -16,6 +16,7 @@ use super::deliver::Delivery;
 use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
 use crate::clock;
+use crate::drive;
 use crate::error::Error;
 use crate::registry::Tenancy;
 use crate::workspace::Workspace;
@@ -91,21 +92,27 @@ fn config(settings: &Settings, workspace: &Workspace) -> Result<SessionConfig, E
     config.governance.resolution_timeout_sec = Some(settings.resolution_timeout_sec.clone());
     config.default_intent_ttl_sec = settings.default_intent_ttl_sec.clone();
     config.limits.max_bytes = settings.max_frame_bytes as usize;
+    if let Some(given) = &settings.session_config {
+        let (origin, text) = json(given).map_err(Error::SessionConfig)?;
+        config = drive::session_config(&text, config)
+            .map_err(|problem| Error::SessionConfig(format!("{origin}: {problem}")))?;
+    }
     let refs = workspace.files().map(|(path, file)| (path.to_owned(), file.state_ref.clone()));
     config.workspace = refs.collect();
     Ok(config)
 }
 
-/// JSON text, or the name of a file that holds it.
 fn role_policy(given: &str) -> Result<RolePolicy, Error> {
-    let inline = given.trim_start().starts_with('{');
-    let (origin, text) = if inline {
-        ("the JSON given".to_owned(), given.to_owned())
-    } else {
-        let text = std::fs::read_to_string(given).map_err(|error| {
-            Error::RolePolicy(format!("{given}: {error}; name a JSON file, or give the JSON itself"))
-        })?;
-        (given.to_owned(), text)
-    };
+    let (origin, text) = json(given).map_err(Error::RolePolicy)?;
     serde_json::from_str(&text).map_err(|error| Error::RolePolicy(format!("{origin}: {error}")))
+}
+
+/// JSON text, or the name of a file that holds it: where it comes from, and the text.
+fn json(given: &str) -> Result<(String, String), String> {
+    if given.trim_start().starts_with('{') {
+        return Ok(("the JSON given".to_owned(), given.to_owned()));
+    }
+    let text = std::fs::read_to_string(given)
+        .map_err(|error| format!("{given}: {error}; name a JSON file, or give the JSON itself"))?;
+    Ok((given.to_owned(), text))
 }
