@@ -44,6 +44,13 @@ impl ProtocolLevel {
     }
 }
 
+/// The digits of `0.1.digits`; `None` for versions that are none of ours (D-006).
+pub(crate) fn minor_version(version: &str) -> Option<u64> {
+    let digits = version.strip_prefix("0.1.")?;
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().unwrap_or(u64::MAX))
+}
+
 impl core::str::FromStr for ProtocolLevel {
     type Err = UnknownLevel;
     fn from_str(text: &str) -> Result<Self, UnknownLevel> {

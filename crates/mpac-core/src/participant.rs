@@ -56,6 +56,7 @@ use mpac_wire::{
 };
 
 use crate::backoff::Backoff;
+use crate::config::{ProtocolLevel, minor_version};
 use crate::lamport::LamportClock;
 use crate::scope::Names;
 use answers::Answers;
@@ -110,6 +111,9 @@ pub struct Introduction {
     pub credential: Option<Credential>,
     /// The software it is; said only where it is set (HEL-20).
     pub implementation: Option<Implementation>,
+    /// The highest level it copes with, said before the session's is known: 0.1.13 by default, as the reference
+    /// libraries say. A coordinator warns those who state a lower one than the session's (HEL-07).
+    pub level: ProtocolLevel,
 }
 
 impl Introduction {
@@ -121,6 +125,7 @@ impl Introduction {
             capabilities: Vec::new(),
             credential: None,
             implementation: None,
+            level: ProtocolLevel::V0_1_13,
         }
     }
 
@@ -272,6 +277,15 @@ impl Participant {
         self.closed
     }
 
+    /// What goes out as `version`: the session's level as soon as it is known, and before what the introduction says
+    /// (ENV-04).
+    fn version(&self) -> &str {
+        let session = self.session_info().map(|info| info.protocol_version.as_str());
+        session
+            .filter(|version| minor_version(version).is_some())
+            .unwrap_or_else(|| self.introduction.level.as_str())
+    }
+
     /// Writes any message, whether it may be sent or not: ticks the clock, and remembers what was asked. The builders of
     /// single messages go through here as well. Workflows use [`try_write`](Self::try_write), which asks first.
     ///
@@ -282,7 +296,7 @@ impl Participant {
         self.remember(&stamp.message_id, &message);
         let mut envelope = Envelope::new(
             Envelope::PROTOCOL.to_owned(),
-            "0.1.13".to_owned(), // what every peer accepts, at any level of the session (D-006)
+            self.version().to_owned(),
             message.message_type(),
             stamp.message_id,
             self.session_id.clone(),

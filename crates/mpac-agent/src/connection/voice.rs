@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use mpac_core::IdSource;
+use mpac_core::ProtocolLevel;
 use mpac_core::participant::{Heard, Introduction, Participant, Stamp, Withheld};
 use mpac_wire::names::PrincipalType;
 use mpac_wire::{
@@ -36,7 +37,8 @@ impl Voice {
             .expect("the text has a colon, so it is not empty");
         let sender = Sender::new(identity.principal, PrincipalType::Agent, instance);
         // HELLO is written like every other message; the introduction is for `Participant::hello`.
-        let introduction = Introduction::new("");
+        let mut introduction = Introduction::new("");
+        introduction.level = ProtocolLevel::V0_1_15; // a file that is taken is waited for, not fought over
         let mut participant = Participant::new(identity.session, sender, introduction);
         participant.expect_status_once_heard(); // not every Python server sends any
         Self { participant, ids }

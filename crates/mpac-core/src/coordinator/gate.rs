@@ -16,7 +16,7 @@ use super::replay;
 use super::session::{credential, divergence, hello, liveness};
 use super::state::Session;
 use super::{View, dispatch};
-use crate::config::{ProtocolLevel, UnknownTypes};
+use crate::config::{ProtocolLevel, UnknownTypes, minor_version};
 use crate::input::{ConnId, Identity, Peer};
 use crate::output::{HangUpReason, Output};
 use crate::refusal::Refusal;
@@ -131,13 +131,6 @@ fn note_missing_watermark(out: &mut Outbox, envelope: &Envelope) {
         let message_type = envelope.message_type.clone();
         out.remark(Remark::WithoutWatermark { message: envelope.message_id.clone(), message_type });
     }
-}
-
-/// The digits of `0.1.digits`; `None` for versions that are none of ours (D-006).
-pub(super) fn minor_version(version: &str) -> Option<u64> {
-    let digits = version.strip_prefix("0.1.")?;
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
 /// Steps 5 to 13: whether this message may be heard at all.

@@ -11,6 +11,7 @@ use super::Participant;
 use super::news::{News, Over};
 use super::others::{Standing, expiry, replaces};
 use crate::backoff;
+use crate::config::minor_version;
 
 /// How many rejected scopes are remembered.
 const MOST_BACKOFFS: usize = 64;
@@ -53,7 +54,7 @@ impl Participant {
 
     /// From level 0.1.15 on an announce takes the place of own intents that it overlaps (LCK-06).
     pub(super) fn locks(&self) -> bool {
-        self.session_info().is_some_and(|info| info.protocol_version.as_str() >= "0.1.15")
+        minor_version(self.version()).is_some_and(|minor| minor >= 15)
     }
 
     /// An announce is accepted, and what it supersedes is over.

@@ -1,6 +1,7 @@
 //! What the higher protocol levels add: deferrals at 0.1.14, the race lock at 0.1.15.
 
-use mpac_core::ProtocolLevel;
+use mpac_core::participant::Introduction;
+use mpac_core::{Participant, ProtocolLevel};
 use mpac_wire::names::{ErrorCode, Role};
 use mpac_wire::payload::{Goodbye, IntentDeferred};
 use mpac_wire::{Message, Scope, Seconds};
@@ -139,6 +140,29 @@ fn files_somebody_works_on_are_not_announced_again() {
     assert_eq!(heard(&world.say("bob", message), "bob"), ["INTENT_ANNOUNCE", "CONFLICT_REPORT"]);
     world.withdraw("alice", "i1");
     assert_eq!(heard(&world.announce("bob", "i2", &["a.py"]), "bob"), ["INTENT_ANNOUNCE"]);
+}
+
+#[test]
+fn a_participant_writes_in_the_session_s_version_once_it_knows() {
+    covers!("ENV-04", "HEL-16", "HEL-07");
+    for (level, text) in [(ProtocolLevel::V0_1_13, "0.1.13"), (ProtocolLevel::V0_1_15, "0.1.15")] {
+        let mut world = at(level);
+        let relayed = world.announce("alice", "i", &["a"]);
+        assert!(relayed[0].text.contains(&format!(r#""version":"{text}""#)), "{}", relayed[0].text);
+        // Whoever says beforehand that it copes is not warned.
+        for copes in [ProtocolLevel::V0_1_13, ProtocolLevel::V0_1_15] {
+            let name = format!("dora-{copes}");
+            let mut introduction = Introduction::new(&name);
+            (introduction.roles, introduction.level) = ([Role::Contributor].into(), copes);
+            let conn = world.connect(&name);
+            let sender = World::participant(&name, 1, &[]).sender().clone();
+            let mut dora = Participant::new(crate::world::session_id(), sender, introduction);
+            let stamp = world.stamp();
+            let answer = world.frame(conn, &dora.hello(stamp, None).to_json());
+            assert_eq!(answer[0].text.contains("HELLO was written in"), copes < level);
+            world.input(mpac_core::Input::Disconnect { conn });
+        }
+    }
 }
 
 #[test]

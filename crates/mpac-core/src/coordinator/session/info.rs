@@ -9,10 +9,10 @@ use mpac_wire::names::{ExecutionModel, Role, WatermarkKind};
 use mpac_wire::payload::SessionInfo;
 use mpac_wire::policy::SecurityConfig;
 
-use super::super::gate::{Facts, minor_version};
+use super::super::gate::Facts;
 use super::super::records::Member;
 use super::super::state::Session;
-use crate::config::ProtocolLevel;
+use crate::config::{ProtocolLevel, minor_version};
 
 /// What goes to `member`, who asked for these roles.
 pub(super) fn session_info(
