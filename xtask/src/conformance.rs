@@ -1,85 +1,105 @@
-//! `cargo xtask conformance`: for now the fourteen golden messages, their bytes and the tests that replay them.
+//! `cargo xtask conformance`: tells whether a coordinator conforms, by stories that are data.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `story`, `parse`, `scan`, `verbs` | what a story is, and how its text is read (`fixtures/conformance/FORMAT.md`) |
+//! | `pattern` | names for values, and patterns over JSON |
+//! | `cast`, `play` | who sends what; one story on one coordinator |
+//! | `judge`, `relay`, `wire` | what came against what was expected; what a relay may change; single frames |
+//! | `endpoint` | the coordinators: in this process, a program, a server |
+//! | `goldens` | the fourteen messages, byte for byte |
 
-use std::collections::BTreeMap;
-
-use sha2::{Digest, Sha256};
+mod cast;
+mod endpoint;
+mod goldens;
+mod judge;
+mod parse;
+mod pattern;
+mod play;
+mod relay;
+mod scan;
+mod story;
+mod verbs;
+mod wire;
 
 use crate::step::{self, Failure};
+use endpoint::Runner;
+use play::Outcome;
+use story::Story;
 
-/// How many goldens there are: seven from each of two reference participants.
-const GOLDENS: usize = 14;
+/// Where the stories are.
+const STORIES: &str = "fixtures/conformance";
 
-/// Checks the golden files against their checksums, then runs the tests with `golden` in their name.
+/// What a run may be told.
+#[derive(Default, clap::Args)]
+pub(crate) struct Options {
+    /// Play only stories whose name contains this text, such as `claims/`.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Play on a program that speaks the lines of `mpac-ws drive` on its standard input and output.
+    #[arg(long, value_name = "COMMAND")]
+    drive: Option<String>,
+}
+
+/// Plays every story.
 ///
 /// # Errors
-/// A golden is missing, changed or not listed; a golden test fails; or a crate has none.
-pub(crate) fn run() -> Result<(), Failure> {
-    check_files()?;
-    for name in ["mpac-wire", "mpac-core"] {
-        let output = step::read(&mut step::cargo(&["test", "--locked", "-p", name, "golden"]))?;
-        let passed: Vec<&str> =
-            output.lines().filter(|line| line.starts_with("test ") && line.ends_with("... ok")).collect();
-        if passed.is_empty() {
-            return Err(Failure::check(format!("{name} has no test with `golden` in its name")));
+/// A story cannot be read, or fails.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let stories = stories(options.only.as_deref())?;
+    let runner: Box<dyn Runner> = match &options.drive {
+        Some(command) => Box::new(endpoint::started(command)),
+        None => {
+            if options.only.is_none() {
+                goldens::run()?;
+            }
+            Box::new(endpoint::in_process())
         }
-        println!("{name}: {} golden tests passed", passed.len());
-        for line in passed {
-            println!("  {line}");
+    };
+    let mut failed = 0;
+    for story in &stories {
+        match play::play(runner.as_ref(), story, "").outcome {
+            Outcome::Passed => {}
+            Outcome::Skipped(reason) => println!("{}: skipped, {reason}", story.name),
+            Outcome::Failed(fault) => {
+                failed += 1;
+                println!(
+                    "{}:{}: {} ({})\n    {}\n    {}: expected {}\n    received {}",
+                    story.name,
+                    fault.line,
+                    story.title,
+                    fault.rule,
+                    fault.step,
+                    fault.who,
+                    fault.expected,
+                    fault.received
+                );
+            }
         }
     }
-    Ok(())
+    println!("{}: {} stories, {failed} failed", runner.name(), stories.len());
+    if failed == 0 { Ok(()) } else { Err(Failure::check(format!("{failed} stories failed"))) }
 }
 
-fn check_files() -> Result<(), Failure> {
-    let folder = step::root().join("fixtures/golden");
-    let sums = parse_sums(&step::text(&folder.join("SHA256SUMS"))?)?;
+/// Every story, by name.
+fn stories(only: Option<&str>) -> Result<Vec<Story>, Failure> {
+    let folder = step::root().join(STORIES);
+    let mut stories = Vec::new();
     let mut wrong = Vec::new();
-    let mut found = 0;
-    for path in
-        step::files_below(&folder)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "json"))
-    {
-        let name = path.display().to_string();
-        let bytes = std::fs::read(folder.join(&path)).map_err(Failure::io(format!("read {name}")))?;
-        let sum: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        match sums.get(&name) {
-            None => wrong.push(format!("{name} is not in SHA256SUMS")),
-            Some(listed) if *listed != sum => wrong.push(format!("{name} differs from SHA256SUMS")),
-            Some(_) => found += 1,
+    for path in step::files_below(&folder)? {
+        let name = path.with_extension("").display().to_string();
+        if path.extension().is_none_or(|kind| kind != "txt") || !name.contains('/') {
+            continue;
+        }
+        if only.is_none_or(|only| name.contains(only)) {
+            match parse::story(&name, &step::text(&folder.join(&path))?) {
+                Ok(story) => stories.push(story),
+                Err(problem) => wrong.push(problem),
+            }
         }
     }
-    if found != GOLDENS || sums.len() != GOLDENS {
-        wrong.push(format!("{found} goldens match of {} listed, there should be {GOLDENS}", sums.len()));
+    if !wrong.is_empty() {
+        return Err(Failure::check(wrong.join("\n")));
     }
-    if wrong.is_empty() {
-        println!("{found} golden files are byte-identical to SHA256SUMS");
-        Ok(())
-    } else {
-        Err(Failure::check(format!("fixtures/golden: {}", wrong.join("; "))))
-    }
-}
-
-/// Name to checksum.
-fn parse_sums(list: &str) -> Result<BTreeMap<String, String>, Failure> {
-    let pairs = list.lines().map(|line| {
-        let (sum, name) =
-            line.split_once("  ").ok_or_else(|| Failure::check(format!("SHA256SUMS: `{line}`")))?;
-        Ok((name.to_owned(), sum.to_owned()))
-    });
-    pairs.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_golden_files_are_the_fourteen_that_were_exchanged() {
-        check_files().unwrap();
-    }
-
-    #[test]
-    fn a_line_that_is_no_checksum_is_refused() {
-        assert!(parse_sums("abc  a.json\n").is_ok());
-        assert!(parse_sums("nothing\n").is_err());
-    }
+    Ok(stories)
 }

@@ -6,14 +6,15 @@
 //! | `walls` | what each crate must not depend on |
 //! | `tidy` | file sizes, module pages, forbidden words and paths |
 //! | `requirements` | requirement and decision IDs: cited, covered by a test, or unknown |
-//! | `conformance` | the golden messages |
+//! | `conformance` | whether a coordinator conforms: stories, wire checks, golden messages |
 //! | `model` | a small world explored in every order |
 //! | `drive` | the examples of `mpac-ws drive` in Python and Node |
 //! | `demo` | two scripted agents on one file, shown live |
 //! | `interop` | unmodified Python agents and servers against ours |
 //!
 //! `step` holds what they share (failures, running a command), `peer` a child process that is always stopped by its id.
-//! Nothing here is async and nothing here links the product's crates: the commands see what a user sees.
+//! Nothing here is async. Only `conformance` links the product's crates, to play its stories in this process; the other
+//! commands see what a user sees.
 
 mod ci;
 mod conformance;
@@ -50,8 +51,8 @@ enum Command {
     Tidy,
     /// Check requirement and decision IDs, and count what tests cover.
     Requirements(requirements::Options),
-    /// Run the golden tests and compare the golden files with their checksums.
-    Conformance,
+    /// Tell whether a coordinator conforms: stories, wire checks and golden messages.
+    Conformance(conformance::Options),
     /// Explore a small world in every order and check what must hold in each state.
     Model(model::Options),
     /// Show two scripted agents of two people working on the same file.
@@ -75,7 +76,7 @@ fn main() -> std::process::ExitCode {
         Command::Walls => walls::run(),
         Command::Tidy => tidy::run(),
         Command::Requirements(options) => requirements::run(&options),
-        Command::Conformance => conformance::run(),
+        Command::Conformance(options) => conformance::run(&options),
         Command::Model(options) => model::run(&options),
         Command::Demo => demo::run(),
         Command::Drive => drive::run(),

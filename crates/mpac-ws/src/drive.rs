@@ -121,15 +121,15 @@ pub const LONGEST_LINE: usize = 268_435_456;
 /// # Errors
 /// When `input` cannot be read or `output` not be written. That nobody reads `output` any more is an end like another.
 pub fn run(input: &mut impl BufRead, output: &mut impl Write, longest_line: usize) -> io::Result<()> {
-    let mut process = Process { session: None };
+    let mut driver = Driver::new();
     while let Some(line) = lines::next(input, longest_line)? {
-        let outcome = match line {
-            Line::Whole(bytes) => process.answer(&bytes),
+        let text = match line {
+            Line::Whole(bytes) => driver.answer(&bytes),
             Line::TooLong => {
-                Err(Failure::new(Code::LineTooLong, format!("the line has more than {longest_line} bytes")))
+                let text = format!("the line has more than {longest_line} bytes");
+                answer::line(&Err(Failure::new(Code::LineTooLong, text)))
             }
         };
-        let text = answer::line(&outcome);
         match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             done => done?,
@@ -165,14 +165,24 @@ const EXAMPLE: &str = r#"
 Example:
   echo '{"cmd":"open","now":"2026-01-01T00:00:00Z","config":{"session_id":"s"}}' | mpac-ws drive"#;
 
-/// At most one session at a time.
-#[derive(Debug)]
-struct Process {
+/// At most one session at a time, for callers in Rust: each line is answered as [`run`] would.
+#[derive(Debug, Default)]
+pub struct Driver {
     session: Option<Session>,
 }
 
-impl Process {
-    fn answer(&mut self, line: &[u8]) -> Result<Answer, Failure> {
+impl Driver {
+    /// Nothing is open yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The line, with its end, that answers this one. Never fails: a bad request is answered with what is wrong.
+    pub fn answer(&mut self, line: &[u8]) -> String {
+        answer::line(&self.outcome(line))
+    }
+
+    fn outcome(&mut self, line: &[u8]) -> Result<Answer, Failure> {
         let text = std::str::from_utf8(line).map_err(|error| {
             Failure::new(Code::MalformedLine, format!("not UTF-8 from byte {} on", error.valid_up_to() + 1))
         })?;

@@ -1,0 +1,99 @@
+//! What a story is played on: a coordinator, however it is reached.
+
+mod lines;
+mod process;
+
+use std::collections::BTreeSet;
+
+use mpac_wire::Timestamp;
+use serde_json::{Map, Value};
+
+pub(super) use lines::Lines;
+pub(super) use process::{in_process, started};
+
+use super::story::{Feature, Local, Story};
+
+/// What a coordinator is told before a story begins.
+pub(super) struct Setup<'a> {
+    pub(super) story: &'a str,
+    pub(super) session: &'a str,
+    pub(super) protocol: &'a str,
+    pub(super) config: &'a Map<String, Value>,
+}
+
+impl<'a> Setup<'a> {
+    pub(super) fn of(story: &'a Story, session: &'a str) -> Self {
+        Self { story: &story.name, session, protocol: &story.protocol, config: &story.config }
+    }
+
+    /// The whole configuration as one object, by the keys of `mpac-ws drive`.
+    pub(super) fn config(&self) -> Value {
+        let mut config = self.config.clone();
+        config.entry("session_id").or_insert_with(|| self.session.into());
+        config.entry("protocol_level").or_insert_with(|| self.protocol.into());
+        Value::Object(config)
+    }
+}
+
+/// Something reached a connection.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Event {
+    pub(super) conn: String,
+    pub(super) what: What,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum What {
+    Frame(String),
+    Closed(u16),
+}
+
+/// Why a story cannot be played to its end, beside that the coordinator is wrong.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// It is not possible here, for this reason.
+    Skip(String),
+    /// The coordinator, or the way to it, broke.
+    Broken(String),
+}
+
+/// A coordinator under test. One value plays one story.
+pub(super) trait Endpoint {
+    /// Opens the session.
+    fn open(&mut self, setup: &Setup<'_>) -> Result<(), Trouble>;
+
+    /// Lets time pass until so many seconds after the opening; everything due on the way fires at its own moment.
+    fn advance(&mut self, seconds: f64) -> Result<Vec<Event>, Trouble>;
+
+    /// The coordinator's time, as far as can be told.
+    fn now(&self) -> Timestamp;
+
+    /// A frame comes on a connection, which begins with its first frame. Returns what follows from it, on all connections.
+    fn send(&mut self, conn: &str, frame: &str) -> Result<Vec<Event>, Trouble>;
+
+    /// A connection ends.
+    fn disconnect(&mut self, conn: &str) -> Result<Vec<Event>, Trouble>;
+
+    /// The coordinator does something by itself.
+    fn local(&mut self, local: &Local) -> Result<Vec<Event>, Trouble>;
+
+    /// The session as it stands, where that can be seen.
+    fn snapshot(&mut self) -> Result<Option<Value>, Trouble>;
+}
+
+/// Makes coordinators, one for each story.
+pub(super) trait Runner: Sync {
+    /// For reports.
+    fn name(&self) -> String;
+
+    /// What it cannot do.
+    fn lacks(&self) -> BTreeSet<Feature>;
+
+    /// Seconds that a story may take at the most; none where time is virtual.
+    fn patience(&self) -> Option<f64>;
+
+    /// How many stories may be played at a time.
+    fn jobs(&self) -> usize;
+
+    fn begin(&self, story: &Story) -> Result<Box<dyn Endpoint>, Trouble>;
+}

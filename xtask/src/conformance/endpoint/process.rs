@@ -1,0 +1,123 @@
+//! Who answers the lines: the core in this process, or a program of any language.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use mpac_ws::drive::Driver;
+
+use super::super::story::{Feature, Story};
+use super::lines::{Ask, Lines};
+use super::{Endpoint, Runner, Trouble};
+
+/// The core in this process.
+pub(in super::super) fn in_process() -> impl Runner {
+    InProcess
+}
+
+/// A program that speaks the lines on its standard input and output, and gets one session after the other.
+pub(in super::super) fn started(command: &str) -> impl Runner {
+    Started { command: command.to_owned() }
+}
+
+struct InProcess;
+
+impl Runner for InProcess {
+    fn name(&self) -> String {
+        "in process".to_owned()
+    }
+
+    fn lacks(&self) -> BTreeSet<Feature> {
+        BTreeSet::from([Feature::Server])
+    }
+
+    fn patience(&self) -> Option<f64> {
+        None
+    }
+
+    fn jobs(&self) -> usize {
+        1
+    }
+
+    fn begin(&self, _: &Story) -> Result<Box<dyn Endpoint>, Trouble> {
+        Ok(Box::new(Lines::new(Here(Driver::new()))))
+    }
+}
+
+struct Here(Driver);
+
+impl Ask for Here {
+    fn ask(&mut self, request: &str) -> Result<String, Trouble> {
+        Ok(self.0.answer(request.as_bytes()))
+    }
+}
+
+struct Started {
+    command: String,
+}
+
+impl Runner for Started {
+    fn name(&self) -> String {
+        format!("drive: {}", self.command)
+    }
+
+    fn lacks(&self) -> BTreeSet<Feature> {
+        BTreeSet::from([Feature::Server])
+    }
+
+    fn patience(&self) -> Option<f64> {
+        None
+    }
+
+    fn jobs(&self) -> usize {
+        2
+    }
+
+    fn begin(&self, _: &Story) -> Result<Box<dyn Endpoint>, Trouble> {
+        Ok(Box::new(Lines::new(Program::start(&self.command)?)))
+    }
+}
+
+/// A child process, stopped by its id when it is dropped.
+struct Program {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Program {
+    fn start(command: &str) -> Result<Self, Trouble> {
+        let broken = |problem: String| Trouble::Broken(format!("{command}: {problem}"));
+        let mut words = command.split_whitespace();
+        let program = words.next().ok_or_else(|| broken("no program is named".to_owned()))?;
+        let mut child = Command::new(program)
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| broken(error.to_string()))?;
+        let pipes = child.stdin.take().zip(child.stdout.take());
+        let (input, output) = pipes.ok_or_else(|| broken("it has no pipes".to_owned()))?;
+        Ok(Self { child, input, output: BufReader::new(output) })
+    }
+}
+
+impl Ask for Program {
+    fn ask(&mut self, request: &str) -> Result<String, Trouble> {
+        let broken = |error: std::io::Error| Trouble::Broken(format!("the program is gone: {error}"));
+        writeln!(self.input, "{request}").and_then(|()| self.input.flush()).map_err(broken)?;
+        let mut line = String::new();
+        match self.output.read_line(&mut line).map_err(broken)? {
+            0 => Err(Trouble::Broken(format!("the program ended instead of answering {request}"))),
+            _ => Ok(line),
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

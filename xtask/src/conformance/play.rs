@@ -1,0 +1,215 @@
+//! Plays one story on one coordinator.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::cast::{self, Cast};
+use super::endpoint::{Endpoint, Event, Runner, Setup, Trouble, What};
+use super::judge::{self, Fault, Heard, Scene};
+use super::pattern::Names;
+use super::story::{Act, Step, Story};
+use super::wire::Wire;
+
+/// How a story ended.
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    Passed,
+    Skipped(String),
+    Failed(Box<Fault>),
+}
+
+/// How it ended, and what was wrong with single frames.
+pub(super) struct Played {
+    pub(super) outcome: Outcome,
+    pub(super) wire: Wire,
+}
+
+/// Plays `story` on a coordinator that `runner` makes. `salt` keeps message ids of runs apart that share a server.
+pub(super) fn play(runner: &dyn Runner, story: &Story, salt: &str) -> Played {
+    let mut wire = Wire::new(&story.protocol);
+    let outcome = match skip(runner, story) {
+        Some(reason) => Outcome::Skipped(reason),
+        None => match perform(runner, story, salt, &mut wire) {
+            Ok(()) => Outcome::Passed,
+            Err(Ended::Skipped(reason)) => Outcome::Skipped(reason),
+            Err(Ended::Failed(fault)) => Outcome::Failed(fault),
+        },
+    };
+    Played { outcome, wire }
+}
+
+/// Why this runner does not play it at all.
+fn skip(runner: &dyn Runner, story: &Story) -> Option<String> {
+    let lacks = runner.lacks();
+    let missing: Vec<&str> =
+        story.needs.iter().filter(|need| lacks.contains(need)).map(|it| it.name()).collect();
+    if !missing.is_empty() {
+        return Some(format!("needs {}", missing.join(", ")));
+    }
+    let takes = story.seconds();
+    runner.patience().filter(|most| takes > *most).map(|_| format!("takes {takes} s of real time"))
+}
+
+enum Ended {
+    Skipped(String),
+    Failed(Box<Fault>),
+}
+
+/// The session that a story plays in.
+const SESSION: &str = "conformance";
+
+fn perform(runner: &dyn Runner, story: &Story, salt: &str, wire: &mut Wire) -> Result<(), Ended> {
+    let ended = |trouble| match trouble {
+        Trouble::Skip(reason) => Ended::Skipped(reason),
+        Trouble::Broken(problem) => Ended::Failed(Box::new(Fault::before_the_first_step(story, problem))),
+    };
+    let mut endpoint = runner.begin(story).map_err(ended)?;
+    let session = story.config.get("session_id").and_then(Value::as_str).unwrap_or(SESSION).to_owned();
+    endpoint.open(&Setup::of(story, &session)).map_err(ended)?;
+    let mut stage = Stage {
+        cast: Cast::new(&session, &story.protocol, cast::ids(&story.name, salt)),
+        names: Names::new(endpoint.now()),
+        endpoint: endpoint.as_mut(),
+        joined: BTreeSet::new(),
+        sent: BTreeMap::new(),
+        at: 0.0,
+        wire,
+    };
+    for step in &story.steps {
+        match stage.step(step) {
+            Ok(None) => {}
+            Ok(Some(fault)) => return Err(Ended::Failed(Box::new(fault.at(story, step)))),
+            Err(Trouble::Skip(reason)) => return Err(Ended::Skipped(reason)),
+            Err(Trouble::Broken(problem)) => {
+                return Err(Ended::Failed(Box::new(Fault::broken(story, step, problem))));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is known while a story is played.
+struct Stage<'a> {
+    endpoint: &'a mut dyn Endpoint,
+    cast: Cast,
+    names: Names,
+    /// Connections whose HELLO was accepted and who have not left.
+    joined: BTreeSet<String>,
+    /// Frames of labelled steps.
+    sent: BTreeMap<String, Value>,
+    at: f64,
+    wire: &'a mut Wire,
+}
+
+impl Stage<'_> {
+    fn step(&mut self, step: &Step) -> Result<Option<Fault>, Trouble> {
+        self.at = step.time.after(self.at);
+        let waited = self.endpoint.advance(self.at)?;
+        let waited = self.hear(waited);
+        self.names.now = self.endpoint.now();
+        let present = self.joined.clone();
+        let frame = self.frame(step)?;
+        let events = match &step.act {
+            Act::Wait => Vec::new(),
+            Act::Disconnect { conn } => {
+                self.joined.remove(conn);
+                self.endpoint.disconnect(conn)?
+            }
+            Act::Local(local) => {
+                let events = self.endpoint.local(local)?;
+                if local.ends_connections() {
+                    self.joined.clear();
+                }
+                events
+            }
+            act => {
+                let conn = act.conn().unwrap_or_default().to_owned();
+                let text = frame.as_ref().map(|(text, _)| text.clone()).unwrap_or_default();
+                self.cast.sent(&conn, &text);
+                self.endpoint.send(&conn, &text)?
+            }
+        };
+        let followed = self.hear(events);
+        self.roster(step, &frame, &followed);
+        if let (Some(label), Some((_, value))) = (&step.label, &frame) {
+            let id = value["message_id"].as_str().unwrap_or_default().to_owned();
+            self.names.labels.insert(label.clone(), id);
+            self.sent.insert(label.clone(), value.clone());
+        }
+        let mut snapshot = None;
+        if step.expects.iter().any(judge::needs_snapshot) {
+            snapshot = self.endpoint.snapshot()?;
+        }
+        let scene = Scene {
+            step,
+            present: &present,
+            message: frame.as_ref().map(|(_, value)| value),
+            labelled: &self.sent,
+            waited: &waited,
+            followed: &followed,
+            snapshot: snapshot.as_ref(),
+        };
+        Ok(judge::judge(&scene, &mut self.names))
+    }
+
+    /// What is sent in this step, as text and, where it is JSON, as a value.
+    fn frame(&mut self, step: &Step) -> Result<Option<(String, Value)>, Trouble> {
+        let wrong = |problem: String| Trouble::Broken(format!("the story cannot be played: {problem}"));
+        self.names.sent = None;
+        let value = match &step.act {
+            Act::Message { conn, kind, payload, with } => {
+                self.names.sent = Some(self.cast.next_id());
+                self.cast.envelope(&self.names, conn, kind, payload, with).map_err(wrong)?
+            }
+            Act::Frame { value, .. } => self.names.fill(value).map_err(wrong)?,
+            Act::Text { text, .. } => return Ok(Some((text.clone(), Value::Null))),
+            Act::Repeat { conn } => {
+                let text = self.cast.last(conn).ok_or_else(|| wrong(format!("{conn} has sent nothing")))?;
+                let value: Value = serde_json::from_str(&text).unwrap_or_default();
+                self.names.sent = value["message_id"].as_str().map(str::to_owned);
+                return Ok(Some((text, value)));
+            }
+            Act::Wait | Act::Disconnect { .. } | Act::Local(_) => return Ok(None),
+        };
+        if let Some(id) = value["message_id"].as_str() {
+            self.names.sent = Some(id.to_owned());
+        }
+        Ok(Some((value.to_string(), value)))
+    }
+
+    /// Frames as values, after everything that can be said of one frame alone.
+    fn hear(&mut self, events: Vec<Event>) -> Vec<Heard> {
+        let mut heard = Vec::new();
+        for Event { conn, what } in events {
+            let (value, closed) = match what {
+                What::Frame(text) => {
+                    let value: Value = serde_json::from_str(&text).unwrap_or_default();
+                    self.wire.sees(&conn, &text, &value);
+                    self.cast.hears(&conn, &value);
+                    (value, None)
+                }
+                What::Closed(code) => {
+                    self.joined.remove(&conn);
+                    (Value::Null, Some(code))
+                }
+            };
+            heard.push(Heard { conn, value, closed });
+        }
+        heard
+    }
+
+    fn roster(&mut self, step: &Step, frame: &Option<(String, Value)>, events: &[Heard]) {
+        let (Some(conn), Some((_, value))) = (step.act.conn(), frame) else { return };
+        let got = |kind: &str| events.iter().any(|it| it.conn == conn && it.value["message_type"] == kind);
+        match value["message_type"].as_str() {
+            Some("HELLO") if got("SESSION_INFO") => {
+                self.joined.insert(conn.to_owned());
+            }
+            Some("GOODBYE") if !got("PROTOCOL_ERROR") => {
+                self.joined.remove(conn);
+            }
+            _ => {}
+        }
+    }
+}
