@@ -17,7 +17,7 @@ const STEPS: [(&str, Run); 12] = [
     ("docs", docs),
     ("tests", tests),
     ("model", || model::run(&model::Options::default())),
-    ("conformance", || conformance::run(&conformance::Options::default())),
+    ("conformance", conformance::of_ci),
     ("drive", drive::run),
     ("demo", demo::run),
     ("interop", || interop::run(None, 4)),

@@ -5,11 +5,15 @@
 //! | `story`, `parse`, `scan`, `verbs` | what a story is, and how its text is read (`fixtures/conformance/FORMAT.md`) |
 //! | `pattern` | names for values, and patterns over JSON |
 //! | `cast`, `play` | who sends what; one story on one coordinator |
-//! | `judge`, `relay`, `wire` | what came against what was expected; what a relay may change; single frames |
+//! | `judge`, `relay` | what came against what was expected; what a relay may change |
+//! | `wire`, `schema` | what holds of every frame; the published JSON Schema |
 //! | `endpoint` | the coordinators: in this process, a program, a server |
+//! | `troupe` | all stories on one coordinator, several at a time |
+//! | `report`, `coverage` | what was found, in three formats; which rules the suite checks |
 //! | `goldens` | the fourteen messages, byte for byte |
 
 mod cast;
+mod coverage;
 mod endpoint;
 mod goldens;
 mod judge;
@@ -17,68 +21,200 @@ mod parse;
 mod pattern;
 mod play;
 mod relay;
+mod report;
+#[cfg(test)]
+mod saboteur;
 mod scan;
+mod schema;
 mod story;
+mod troupe;
 mod verbs;
 mod wire;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use crate::step::{self, Failure};
-use endpoint::Runner;
-use play::Outcome;
-use story::Story;
+use endpoint::{Launched, Manner, Runner, Target};
+use report::Report;
+use schema::Schema;
+use story::{Feature, Story, Strength};
 
 /// Where the stories are.
 const STORIES: &str = "fixtures/conformance";
 
-/// What a run may be told.
-#[derive(Default, clap::Args)]
+/// What a run may be told. Without a coordinator: ours, in three ways (in process, drive, WebSocket).
+#[derive(clap::Args)]
 pub(crate) struct Options {
     /// Play only stories whose name contains this text, such as `claims/`.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    /// Play on our core, in this process.
+    #[arg(long)]
+    in_process: bool,
     /// Play on a program that speaks the lines of `mpac-ws drive` on its standard input and output.
     #[arg(long, value_name = "COMMAND")]
     drive: Option<String>,
+    /// Play on servers: this command starts one for each story. `{port}`, `{session}`, `{protocol}`, `{config}` (a JSON file)
+    /// and `{workspace}` (a directory) are filled in; without `{port}` it must print a `ws://` URL. Exit code 64 says that
+    /// it cannot be configured so.
+    #[arg(long, value_name = "COMMAND")]
+    launch: Option<String>,
+    /// Play on a server that runs: `ws://HOST:PORT/PATH`, with `{session}` where a session of the story's own belongs.
+    #[arg(long, value_name = "URL")]
+    target: Option<String>,
+    /// How the coordinator is called in the report.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Fail for failures of this level and above.
+    #[arg(long, value_enum, default_value = "SHOULD")]
+    level: Strength,
+    /// Write a report; the ending says how: .md, .json or .html. May be repeated; for one coordinator.
+    #[arg(long, value_name = "FILE")]
+    report: Vec<PathBuf>,
+    /// Skip stories that need this.
+    #[arg(long, value_enum, value_name = "FEATURE")]
+    without: Vec<Feature>,
+    /// Seconds of real time that a story may take on a server; longer ones are skipped.
+    #[arg(long, value_name = "SECONDS", default_value_t = 4.0)]
+    patience: f64,
+    /// How many servers run at a time.
+    #[arg(long, default_value_t = 4)]
+    jobs: usize,
+    /// For servers without the sideband: a step is over when nothing has come for so many milliseconds.
+    #[arg(long, value_name = "MS")]
+    quiet_ms: Option<u64>,
+    /// List the stories and what they cover, and play nothing.
+    #[arg(long)]
+    list: bool,
 }
 
-/// Plays every story.
+/// `cargo xtask ci` runs this.
+pub(crate) fn of_ci() -> Result<(), Failure> {
+    use clap::Parser;
+    #[derive(Parser)]
+    struct Default {
+        #[command(flatten)]
+        options: Options,
+    }
+    run(&Default::parse_from(["conformance"]).options)
+}
+
+/// Plays every story on every coordinator that was named.
 ///
 /// # Errors
-/// A story cannot be read, or fails.
+/// A story cannot be read, a report not be written, the suite does not cover a rule, or a check fails at the level.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let stories = stories(options.only.as_deref())?;
-    let runner: Box<dyn Runner> = match &options.drive {
-        Some(command) => Box::new(endpoint::started(command)),
-        None => {
-            if options.only.is_none() {
-                goldens::run()?;
-            }
-            Box::new(endpoint::in_process())
-        }
-    };
-    let mut failed = 0;
-    for story in &stories {
-        match play::play(runner.as_ref(), story, "").outcome {
-            Outcome::Passed => {}
-            Outcome::Skipped(reason) => println!("{}: skipped, {reason}", story.name),
-            Outcome::Failed(fault) => {
-                failed += 1;
-                println!(
-                    "{}:{}: {} ({})\n    {}\n    {}: expected {}\n    received {}",
-                    story.name,
-                    fault.line,
-                    story.title,
-                    fault.rule,
-                    fault.step,
-                    fault.who,
-                    fault.expected,
-                    fault.received
-                );
-            }
-        }
+    if stories.is_empty() {
+        return Err(Failure::check("no story has such a name"));
     }
-    println!("{}: {} stories, {failed} failed", runner.name(), stories.len());
-    if failed == 0 { Ok(()) } else { Err(Failure::check(format!("{failed} stories failed"))) }
+    if options.list {
+        stories.iter().for_each(|story| println!("{:<60} {}", story.name, story.covers.join(" ")));
+        return Ok(());
+    }
+    if options.only.is_none() {
+        covers(&stories)?;
+    }
+    let runners = runners(options)?;
+    if runners.len() > 1 && !options.report.is_empty() {
+        return Err(Failure::check(
+            "--report is for one coordinator: name it (--in-process, --drive, --launch, --target)",
+        ));
+    }
+    let schema = Schema::load()?;
+    let mut failed = 0;
+    for runner in &runners {
+        let mut found = troupe::play_all(runner.as_ref(), &stories, &schema);
+        if options.only.is_none() {
+            found.rows.extend(goldens::rows()?);
+        }
+        let report = Report::new(runner.name(), found.rows, &found.wire);
+        tell(&report);
+        for path in &options.report {
+            report.write(path)?;
+        }
+        failed += report.failed_at(options.level);
+    }
+    if failed == 0 {
+        return Ok(());
+    }
+    Err(Failure::check(format!("{failed} checks of level {} or above failed", options.level.name())))
+}
+
+/// What a run found, for a person at a terminal. The last line is what counts, in words that machines read too.
+fn tell(report: &Report) {
+    for (row, fault) in report.failures() {
+        println!("\n{}:{}: {} ({}, {})", row.name, fault.line, row.title, fault.rule, row.strength.name());
+        println!("    {}", fault.step);
+        println!("    {}: expected {}", fault.who, fault.expected);
+        println!("    received {}", fault.received);
+    }
+    println!("\n{}\n{:<14}{:>8}{:>8}{:>9}", report.target, "area", "passed", "failed", "skipped");
+    for area in report.areas() {
+        let counts = report.count(Some(area), None);
+        println!("{area:<14}{:>8}{:>8}{:>9}", counts.passed, counts.failed, counts.skipped);
+    }
+    for (reason, count) in report.skipped() {
+        println!("{count:>4} skipped: {reason}");
+    }
+    let all = report.count(None, None);
+    println!("{} passed, {} failed, {} skipped", all.passed, all.failed, all.skipped);
+}
+
+fn covers(stories: &[Story]) -> Result<(), Failure> {
+    let coverage = coverage::of(stories)?;
+    println!(
+        "{} stories; of {} MUSTs that bind a coordinator {} are in one, {} cannot be seen from outside",
+        stories.len(),
+        coverage.musts,
+        coverage.covered,
+        coverage.hidden
+    );
+    if coverage.problems.is_empty() { Ok(()) } else { Err(Failure::check(coverage.problems.join("\n"))) }
+}
+
+fn runners(options: &Options) -> Result<Vec<Box<dyn Runner>>, Failure> {
+    let manner = |name: &str, without: BTreeSet<Feature>| Manner {
+        name: options.name.clone().unwrap_or_else(|| name.to_owned()),
+        without,
+        patience: options.patience,
+        jobs: options.jobs,
+        quiet_ms: options.quiet_ms,
+    };
+    let without: BTreeSet<Feature> = options.without.iter().copied().collect();
+    let mut runners: Vec<Box<dyn Runner>> = Vec::new();
+    if options.in_process {
+        runners.push(Box::new(endpoint::in_process()));
+    }
+    if let Some(command) = &options.drive {
+        runners.push(Box::new(endpoint::started(command)));
+    }
+    if let Some(command) = &options.launch {
+        let manner = manner(command, without.clone());
+        runners.push(Box::new(Launched { command: command.clone(), manner }));
+    }
+    if let Some(url) = &options.target {
+        if !url.contains("{session}") && stories(options.only.as_deref())?.len() > 1 {
+            let told = "stories would meet in one session: put {session} into the URL, or name one story with --only";
+            return Err(Failure::check(told));
+        }
+        let salt = format!("{:x}", cast::wall_clock().micros());
+        runners.push(Box::new(Target { url: url.clone(), manner: manner(url, without.clone()), salt }));
+    }
+    if runners.is_empty() {
+        step::run(&mut step::cargo(&["build", "--quiet", "--locked", "-p", "mpac-ws"]))?;
+        let server = step::target().join("debug/mpac-ws").display().to_string();
+        runners.push(Box::new(endpoint::in_process()));
+        runners.push(Box::new(endpoint::started(&format!("{server} drive"))));
+        // Our server verifies no credentials yet and refuses sessions that need them.
+        let without = without.into_iter().chain([Feature::Credentials]).collect();
+        let command = format!(
+            "{server} --port 0 --session {{session}} --workspace {{workspace}} --session-config {{config}}"
+        );
+        runners.push(Box::new(Launched { command, manner: manner("mpac-ws over WebSocket", without) }));
+    }
+    Ok(runners)
 }
 
 /// Every story, by name.
@@ -88,18 +224,13 @@ fn stories(only: Option<&str>) -> Result<Vec<Story>, Failure> {
     let mut wrong = Vec::new();
     for path in step::files_below(&folder)? {
         let name = path.with_extension("").display().to_string();
-        if path.extension().is_none_or(|kind| kind != "txt") || !name.contains('/') {
-            continue;
-        }
-        if only.is_none_or(|only| name.contains(only)) {
+        let is_story = path.extension().is_some_and(|kind| kind == "txt") && name.contains('/');
+        if is_story && only.is_none_or(|only| name.contains(only)) {
             match parse::story(&name, &step::text(&folder.join(&path))?) {
                 Ok(story) => stories.push(story),
                 Err(problem) => wrong.push(problem),
             }
         }
     }
-    if !wrong.is_empty() {
-        return Err(Failure::check(wrong.join("\n")));
-    }
-    Ok(stories)
+    if wrong.is_empty() { Ok(stories) } else { Err(Failure::check(wrong.join("\n"))) }
 }

@@ -4,14 +4,14 @@
 //! `list` reads the rules, `citations` the marks, `target` says what has to be covered and what is open on purpose.
 
 mod citations;
-mod list;
+pub(crate) mod list;
 mod target;
 
 use std::collections::BTreeSet;
 
 use crate::step::{self, Failure};
 use citations::Found;
-pub(crate) use list::Level;
+use list::Level;
 use list::Requirement;
 use target::Open;
 

@@ -2,20 +2,21 @@
 
 mod lines;
 mod process;
+mod server;
+mod socket;
 
 use std::collections::BTreeSet;
 
 use mpac_wire::Timestamp;
 use serde_json::{Map, Value};
 
-pub(super) use lines::Lines;
 pub(super) use process::{in_process, started};
+pub(super) use server::{Launched, Manner, Target};
 
 use super::story::{Feature, Local, Story};
 
 /// What a coordinator is told before a story begins.
 pub(super) struct Setup<'a> {
-    pub(super) story: &'a str,
     pub(super) session: &'a str,
     pub(super) protocol: &'a str,
     pub(super) config: &'a Map<String, Value>,
@@ -23,7 +24,7 @@ pub(super) struct Setup<'a> {
 
 impl<'a> Setup<'a> {
     pub(super) fn of(story: &'a Story, session: &'a str) -> Self {
-        Self { story: &story.name, session, protocol: &story.protocol, config: &story.config }
+        Self { session, protocol: &story.protocol, config: &story.config }
     }
 
     /// The whole configuration as one object, by the keys of `mpac-ws drive`.
@@ -82,7 +83,7 @@ pub(super) trait Endpoint {
 }
 
 /// Makes coordinators, one for each story.
-pub(super) trait Runner: Sync {
+pub(super) trait Runner: Sync + Send {
     /// For reports.
     fn name(&self) -> String;
 
@@ -95,5 +96,10 @@ pub(super) trait Runner: Sync {
     /// How many stories may be played at a time.
     fn jobs(&self) -> usize;
 
-    fn begin(&self, story: &Story) -> Result<Box<dyn Endpoint>, Trouble>;
+    /// The session that a story plays in, where it is not the usual one.
+    fn session(&self, _: &Story) -> Option<String> {
+        None
+    }
+
+    fn begin(&self, story: &Story, session: &str) -> Result<Box<dyn Endpoint>, Trouble>;
 }

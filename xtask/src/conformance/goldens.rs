@@ -1,30 +1,53 @@
-//! `cargo xtask conformance`: for now the fourteen golden messages, their bytes and the tests that replay them.
+//! The fourteen golden messages: what two reference participants really wrote, byte for byte.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
+use mpac_wire::{Limits, Received, layout};
 use sha2::{Digest, Sha256};
 
+use super::judge::Fault;
+use super::report::Row;
 use crate::step::{self, Failure};
 
 /// How many goldens there are: seven from each of two reference participants.
 const GOLDENS: usize = 14;
 
-/// Checks the golden files against their checksums, then runs the tests with `golden` in their name.
+/// Each golden by name: its bytes are those of the checksums, and the types write the same bytes again, in both layouts.
 ///
 /// # Errors
-/// A golden is missing, changed or not listed; a golden test fails; or a crate has none.
-pub(crate) fn run() -> Result<(), Failure> {
+/// The folder or the checksums cannot be read, or a golden is missing.
+pub(super) fn rows() -> Result<Vec<Row>, Failure> {
     check_files()?;
-    for name in ["mpac-wire", "mpac-core"] {
-        let output = step::read(&mut step::cargo(&["test", "--locked", "-p", name, "golden"]))?;
-        let passed: Vec<&str> =
-            output.lines().filter(|line| line.starts_with("test ") && line.ends_with("... ok")).collect();
-        if passed.is_empty() {
-            return Err(Failure::check(format!("{name} has no test with `golden` in its name")));
-        }
-        println!("{name}: {} golden tests passed", passed.len());
-        for line in passed {
-            println!("  {line}");
+    let folder = step::root().join("fixtures/golden");
+    let names =
+        step::files_below(&folder)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "json"));
+    let row = |path: PathBuf| {
+        let name = path.with_extension("").display().to_string();
+        let text = step::text(&folder.join(&path))?;
+        let fault = through_types(&text).err().map(|received| Fault {
+            rule: "ENV-01".to_owned(),
+            line: 1,
+            step: "parse, then serialise".to_owned(),
+            who: "mpac-wire".to_owned(),
+            expected: "the same bytes".to_owned(),
+            received,
+        });
+        Ok(Row::golden(&name, fault))
+    };
+    names.map(row).collect()
+}
+
+/// Reads a message into its types and writes it again, compact and pretty.
+fn through_types(text: &str) -> Result<(), String> {
+    let received = Received::parse(text, &Limits::default()).map_err(|error| error.to_string())?;
+    let mut envelope = received.envelope().clone();
+    envelope.payload = envelope.message().map_err(|error| error.to_string())?.to_payload();
+    for (written, expected) in
+        [(envelope.to_json_pretty(), text.to_owned()), (envelope.to_json(), layout::compact(text))]
+    {
+        if written != expected {
+            return Err(written);
         }
     }
     Ok(())
@@ -51,7 +74,6 @@ fn check_files() -> Result<(), Failure> {
         wrong.push(format!("{found} goldens match of {} listed, there should be {GOLDENS}", sums.len()));
     }
     if wrong.is_empty() {
-        println!("{found} golden files are byte-identical to SHA256SUMS");
         Ok(())
     } else {
         Err(Failure::check(format!("fixtures/golden: {}", wrong.join("; "))))

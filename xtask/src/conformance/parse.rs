@@ -115,7 +115,9 @@ fn head(name: &str, lines: &[Line]) -> Result<Story, String> {
 fn implied(story: &Story) -> BTreeSet<Feature> {
     use super::story::{Act, Local};
     let mut needs = BTreeSet::new();
-    if story.config.keys().any(|key| key != "workspace") || story.protocol != "0.1.13" {
+    if story.config.keys().any(|key| !["workspace", "session_id"].contains(&key.as_str()))
+        || story.protocol != "0.1.13"
+    {
         needs.insert(Feature::Config);
     }
     if story.config.contains_key("workspace") {

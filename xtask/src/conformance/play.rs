@@ -8,8 +8,9 @@ use super::cast::{self, Cast};
 use super::endpoint::{Endpoint, Event, Runner, Setup, Trouble, What};
 use super::judge::{self, Fault, Heard, Scene};
 use super::pattern::Names;
+use super::schema::Schema;
 use super::story::{Act, Step, Story};
-use super::wire::Wire;
+use super::wire::{Check, Tally, Wire};
 
 /// How a story ended.
 #[derive(Clone, Debug)]
@@ -22,12 +23,12 @@ pub(super) enum Outcome {
 /// How it ended, and what was wrong with single frames.
 pub(super) struct Played {
     pub(super) outcome: Outcome,
-    pub(super) wire: Wire,
+    pub(super) wire: BTreeMap<Check, Tally>,
 }
 
 /// Plays `story` on a coordinator that `runner` makes. `salt` keeps message ids of runs apart that share a server.
-pub(super) fn play(runner: &dyn Runner, story: &Story, salt: &str) -> Played {
-    let mut wire = Wire::new(&story.protocol);
+pub(super) fn play(runner: &dyn Runner, story: &Story, schema: &Schema, salt: &str) -> Played {
+    let mut wire = Wire::new(schema, &story.name, &story.protocol);
     let outcome = match skip(runner, story) {
         Some(reason) => Outcome::Skipped(reason),
         None => match perform(runner, story, salt, &mut wire) {
@@ -36,7 +37,7 @@ pub(super) fn play(runner: &dyn Runner, story: &Story, salt: &str) -> Played {
             Err(Ended::Failed(fault)) => Outcome::Failed(fault),
         },
     };
-    Played { outcome, wire }
+    Played { outcome, wire: wire.tallies }
 }
 
 /// Why this runner does not play it at all.
@@ -59,13 +60,14 @@ enum Ended {
 /// The session that a story plays in.
 const SESSION: &str = "conformance";
 
-fn perform(runner: &dyn Runner, story: &Story, salt: &str, wire: &mut Wire) -> Result<(), Ended> {
+fn perform(runner: &dyn Runner, story: &Story, salt: &str, wire: &mut Wire<'_>) -> Result<(), Ended> {
     let ended = |trouble| match trouble {
         Trouble::Skip(reason) => Ended::Skipped(reason),
         Trouble::Broken(problem) => Ended::Failed(Box::new(Fault::before_the_first_step(story, problem))),
     };
-    let mut endpoint = runner.begin(story).map_err(ended)?;
-    let session = story.config.get("session_id").and_then(Value::as_str).unwrap_or(SESSION).to_owned();
+    let named = story.config.get("session_id").and_then(Value::as_str);
+    let session = runner.session(story).unwrap_or_else(|| named.unwrap_or(SESSION).to_owned());
+    let mut endpoint = runner.begin(story, &session).map_err(ended)?;
     endpoint.open(&Setup::of(story, &session)).map_err(ended)?;
     let mut stage = Stage {
         cast: Cast::new(&session, &story.protocol, cast::ids(&story.name, salt)),
@@ -90,7 +92,7 @@ fn perform(runner: &dyn Runner, story: &Story, salt: &str, wire: &mut Wire) -> R
 }
 
 /// What is known while a story is played.
-struct Stage<'a> {
+struct Stage<'a, 'w> {
     endpoint: &'a mut dyn Endpoint,
     cast: Cast,
     names: Names,
@@ -99,10 +101,10 @@ struct Stage<'a> {
     /// Frames of labelled steps.
     sent: BTreeMap<String, Value>,
     at: f64,
-    wire: &'a mut Wire,
+    wire: &'a mut Wire<'w>,
 }
 
-impl Stage<'_> {
+impl Stage<'_, '_> {
     fn step(&mut self, step: &Step) -> Result<Option<Fault>, Trouble> {
         self.at = step.time.after(self.at);
         let waited = self.endpoint.advance(self.at)?;
@@ -163,7 +165,11 @@ impl Stage<'_> {
                 self.cast.envelope(&self.names, conn, kind, payload, with).map_err(wrong)?
             }
             Act::Frame { value, .. } => self.names.fill(value).map_err(wrong)?,
-            Act::Text { text, .. } => return Ok(Some((text.clone(), Value::Null))),
+            Act::Text { text, .. } => {
+                let value: Value = serde_json::from_str(text).unwrap_or_default();
+                self.names.sent = value["message_id"].as_str().map(str::to_owned);
+                return Ok(Some((text.clone(), value)));
+            }
             Act::Repeat { conn } => {
                 let text = self.cast.last(conn).ok_or_else(|| wrong(format!("{conn} has sent nothing")))?;
                 let value: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -191,6 +197,7 @@ impl Stage<'_> {
                 }
                 What::Closed(code) => {
                     self.joined.remove(&conn);
+                    self.wire.ends(&conn);
                     (Value::Null, Some(code))
                 }
             };

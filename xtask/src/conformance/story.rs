@@ -78,11 +78,6 @@ pub(super) struct Story {
 }
 
 impl Story {
-    /// The folder it lies in.
-    pub(super) fn area(&self) -> &str {
-        self.name.split_once('/').map_or("", |(area, _)| area)
-    }
-
     /// How long it takes, from the opening of the session.
     pub(super) fn seconds(&self) -> f64 {
         self.steps.iter().fold(0.0, |at, step| step.time.after(at))

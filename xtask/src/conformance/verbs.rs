@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::pattern::merge;
 use super::scan::Scan;
 use super::story::{Act, Expect, Expected, Local, Who};
+use crate::step;
 
 /// Words that end the words of a verb.
 const STOPS: [&str; 2] = ["with", "as"];
@@ -44,6 +45,11 @@ pub(super) fn act(scan: &mut Scan<'_>) -> Result<(Act, Option<String>), String> 
     let act = match scan.need("what is done")? {
         "asks" => Act::Frame { conn, value: scan.json()? },
         "types" => Act::Text { conn, text: scan.all().to_owned() },
+        "plays" => {
+            let golden = format!("fixtures/golden/{}.json", scan.need("a golden message")?);
+            let text = step::text(&step::root().join(golden)).map_err(|failure| failure.to_string())?;
+            Act::Text { conn, text }
+        }
         "repeats" => Act::Repeat { conn },
         "disconnects" => Act::Disconnect { conn },
         verb => {

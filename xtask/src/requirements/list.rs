@@ -6,7 +6,7 @@ use super::citations::is_id;
 use crate::step::Failure;
 
 /// Where the list is.
-pub(super) const PATH: &str = "fixtures/requirements.txt";
+pub(crate) const PATH: &str = "fixtures/requirements.txt";
 
 /// Characters of a row's text at the most: it names the rule, the specification words it.
 const MOST_CHARACTERS: usize = 100;
@@ -21,9 +21,9 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    pub(super) const ALL: [Self; 3] = [Self::Must, Self::Should, Self::May];
+    pub(crate) const ALL: [Self; 3] = [Self::Must, Self::Should, Self::May];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Must => "MUST",
             Self::Should => "SHOULD",
@@ -34,26 +34,26 @@ impl Level {
 
 /// One row.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Requirement {
-    pub(super) id: String,
+pub(crate) struct Requirement {
+    pub(crate) id: String,
     /// `None` for a decision.
-    pub(super) level: Option<Level>,
+    pub(crate) level: Option<Level>,
     /// C, P or B; `-` for a decision.
-    pub(super) who: String,
+    pub(crate) who: String,
     /// The protocol level that brought it; `-` for a decision.
-    pub(super) since: String,
+    pub(crate) since: String,
     /// What it asks, in our words.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl Requirement {
-    pub(super) fn area(&self) -> &str {
+    pub(crate) fn area(&self) -> &str {
         area_of(&self.id)
     }
 }
 
 /// What stands before the number.
-pub(super) fn area_of(id: &str) -> &str {
+pub(crate) fn area_of(id: &str) -> &str {
     id.split_once('-').map_or(id, |(area, _)| area)
 }
 
@@ -61,7 +61,7 @@ pub(super) fn area_of(id: &str) -> &str {
 ///
 /// # Errors
 /// All rows that are not as the list's head describes them, each with its line.
-pub(super) fn parse(list: &str) -> Result<Vec<Requirement>, Failure> {
+pub(crate) fn parse(list: &str) -> Result<Vec<Requirement>, Failure> {
     let mut rows: Vec<Requirement> = Vec::new();
     let mut known = BTreeSet::new();
     let mut area = String::new();

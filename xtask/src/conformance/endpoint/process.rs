@@ -16,7 +16,7 @@ pub(in super::super) fn in_process() -> impl Runner {
 }
 
 /// A program that speaks the lines on its standard input and output, and gets one session after the other.
-pub(in super::super) fn started(command: &str) -> impl Runner {
+pub(in super::super) fn started(command: &str) -> impl Runner + use<> {
     Started { command: command.to_owned() }
 }
 
@@ -39,7 +39,7 @@ impl Runner for InProcess {
         1
     }
 
-    fn begin(&self, _: &Story) -> Result<Box<dyn Endpoint>, Trouble> {
+    fn begin(&self, _: &Story, _: &str) -> Result<Box<dyn Endpoint>, Trouble> {
         Ok(Box::new(Lines::new(Here(Driver::new()))))
     }
 }
@@ -73,7 +73,7 @@ impl Runner for Started {
         2
     }
 
-    fn begin(&self, _: &Story) -> Result<Box<dyn Endpoint>, Trouble> {
+    fn begin(&self, _: &Story, _: &str) -> Result<Box<dyn Endpoint>, Trouble> {
         Ok(Box::new(Lines::new(Program::start(&self.command)?)))
     }
 }

@@ -1,0 +1,219 @@
+//! Servers: one that runs already, or one started for each story with the configuration that the story wants.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+
+use super::super::story::{Feature, Story};
+use super::socket::{Fence, Socket};
+use super::{Endpoint, Runner, Setup, Trouble};
+use crate::peer::Peer;
+use crate::step::Failure;
+
+/// How long a server may take until it listens.
+const START: Duration = Duration::from_secs(30);
+
+/// The exit code by which a server says that it cannot be configured so: the story is skipped, not failed.
+const UNABLE: i32 = 64;
+
+/// What is common to both ways.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Manner {
+    pub(in super::super) name: String,
+    pub(in super::super) without: BTreeSet<Feature>,
+    /// Seconds that a story may take.
+    pub(in super::super) patience: f64,
+    pub(in super::super) jobs: usize,
+    /// Milliseconds of quiet that end a step, where the sideband is not spoken.
+    pub(in super::super) quiet_ms: Option<u64>,
+}
+
+impl Manner {
+    fn fence(&self) -> Fence {
+        self.quiet_ms.map_or(Fence::Sideband, |ms| Fence::Quiet(Duration::from_millis(ms)))
+    }
+}
+
+/// A server that runs already; `{session}` in its URL is replaced by a session of each story's own.
+pub(in super::super) struct Target {
+    pub(in super::super) url: String,
+    pub(in super::super) manner: Manner,
+    /// Keeps the sessions of this run apart from those of others.
+    pub(in super::super) salt: String,
+}
+
+impl Runner for Target {
+    fn name(&self) -> String {
+        self.manner.name.clone()
+    }
+
+    fn lacks(&self) -> BTreeSet<Feature> {
+        let mut lacks = self.manner.without.clone();
+        lacks.extend([
+            Feature::Config,
+            Feature::Workspace,
+            Feature::Credentials,
+            Feature::Local,
+            Feature::Restart,
+        ]);
+        lacks
+    }
+
+    fn patience(&self) -> Option<f64> {
+        Some(self.manner.patience)
+    }
+
+    fn jobs(&self) -> usize {
+        self.manner.jobs
+    }
+
+    fn session(&self, story: &Story) -> Option<String> {
+        let name: String =
+            story.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        self.url.contains("{session}").then(|| format!("{name}-{}", self.salt))
+    }
+
+    fn begin(&self, _: &Story, session: &str) -> Result<Box<dyn Endpoint>, Trouble> {
+        let url = self.url.replace("{session}", session);
+        Ok(Box::new(Socket::new(url, self.manner.fence(), None)))
+    }
+}
+
+/// A command that starts a server: `{port}`, `{session}`, `{config}` (a JSON file by the keys of `mpac-ws drive`),
+/// `{workspace}` (a directory) and `{protocol}` are replaced. Without `{port}` it is to print a `ws://` URL.
+pub(in super::super) struct Launched {
+    pub(in super::super) command: String,
+    pub(in super::super) manner: Manner,
+}
+
+impl Runner for Launched {
+    fn name(&self) -> String {
+        self.manner.name.clone()
+    }
+
+    fn lacks(&self) -> BTreeSet<Feature> {
+        let mut lacks = self.manner.without.clone();
+        lacks.extend([Feature::Local, Feature::Restart]);
+        for (place, feature) in [("{config}", Feature::Config), ("{workspace}", Feature::Workspace)] {
+            if !self.command.contains(place) {
+                lacks.insert(feature);
+            }
+        }
+        lacks
+    }
+
+    fn patience(&self) -> Option<f64> {
+        Some(self.manner.patience)
+    }
+
+    fn jobs(&self) -> usize {
+        self.manner.jobs
+    }
+
+    fn begin(&self, story: &Story, session: &str) -> Result<Box<dyn Endpoint>, Trouble> {
+        let (url, running) = self.start(&Setup::of(story, session))?;
+        Ok(Box::new(Socket::new(url, self.manner.fence(), Some(Box::new(running)))))
+    }
+}
+
+/// A server and the files it was started with; both go with it.
+struct Running {
+    _peer: Peer,
+    _files: TempDir,
+}
+
+impl Launched {
+    fn start(&self, setup: &Setup<'_>) -> Result<(String, Running), Trouble> {
+        let broken = |failure: Failure| Trouble::Broken(failure.to_string());
+        let files = tempfile::tempdir().map_err(|error| broken(Failure::io("make a directory")(error)))?;
+        let port = free_port().map_err(|error| broken(Failure::io("find a free port")(error)))?;
+        write_files(files.path(), setup)
+            .map_err(|error| broken(Failure::io("write the configuration")(error)))?;
+        let path = |name: &str| files.path().join(name).display().to_string();
+        let word = |word: &str| {
+            word.replace("{port}", &port.to_string())
+                .replace("{session}", setup.session)
+                .replace("{protocol}", setup.protocol)
+                .replace("{config}", &path("config.json"))
+                .replace("{workspace}", &path("workspace"))
+        };
+        let words: Vec<String> = self.command.split_whitespace().map(word).collect();
+        let (program, arguments) =
+            words.split_first().ok_or_else(|| Trouble::Broken("no command to launch".to_owned()))?;
+        let mut peer = Peer::start("server", Command::new(program).args(arguments), None).map_err(broken)?;
+        let url = if self.command.contains("{port}") {
+            wait_for_port(port).map(|()| format!("ws://127.0.0.1:{port}"))
+        } else {
+            peer.wait_for("a ws:// URL", START, |lines| lines.iter().find_map(|line| url_in(&line.text))).ok()
+        };
+        match url {
+            Some(url) => Ok((url, Running { _peer: peer, _files: files })),
+            None => {
+                let code = peer.wait_end(Duration::from_secs(1)).ok().and_then(|status| status.code());
+                let said = peer.tail(3);
+                if code == Some(UNABLE) {
+                    return Err(Trouble::Skip(format!(
+                        "the server cannot be configured so:{}",
+                        said.trim_end()
+                    )));
+                }
+                Err(Trouble::Broken(format!("the server did not start:\n{said}")))
+            }
+        }
+    }
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn wait_for_port(port: u16) -> Option<()> {
+    let until = Instant::now() + START;
+    while Instant::now() < until {
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Some(());
+        }
+        std::thread::sleep(Duration::from_millis(20)); // nothing tells when a foreign server listens
+    }
+    None
+}
+
+fn url_in(line: &str) -> Option<String> {
+    let at = line.find("ws://")?;
+    line[at..].split_whitespace().next().map(str::to_owned)
+}
+
+fn write_files(folder: &Path, setup: &Setup<'_>) -> std::io::Result<()> {
+    let workspace = folder.join("workspace");
+    std::fs::create_dir(&workspace)?;
+    for (path, content) in setup.config.get("workspace").and_then(Value::as_object).into_iter().flatten() {
+        let place = workspace.join(path);
+        if let Some(parent) = place.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(place, content.as_str().unwrap_or_default())?;
+    }
+    let mut config: Map<String, Value> = setup.config.clone();
+    config.remove("workspace");
+    config.insert("session_id".to_owned(), setup.session.into());
+    config.insert("protocol_level".to_owned(), setup.protocol.into());
+    let mut file = std::fs::File::create(folder.join("config.json"))?;
+    file.write_all(Value::Object(config).to_string().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_url_of_a_line_is_taken() {
+        assert_eq!(url_in("listening on ws://127.0.0.1:8 (all)").as_deref(), Some("ws://127.0.0.1:8"));
+        assert_eq!(url_in("http://x"), None);
+    }
+}

@@ -1,0 +1,209 @@
+//! A coordinator over WebSocket, in real time.
+//!
+//! Nothing waits for a fixed time to see whether something still comes. After every step each connection asks for a file that
+//! does not exist: a coordinator that handles a connection's frames in order answers behind everything that the step brought.
+//! Where the sideband is not spoken, quiet of a given length takes that place.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use mpac_wire::Timestamp;
+use serde_json::{Value, json};
+use tungstenite::{Message, WebSocket};
+
+use super::super::cast;
+use super::super::story::Local;
+use super::{Endpoint, Event, Setup, Trouble, What};
+
+/// How long an answer may take before the coordinator counts as stuck.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// How it is known that a step is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fence {
+    /// A question whose answer comes behind everything else.
+    Sideband,
+    /// Nothing has come for this long.
+    Quiet(Duration),
+}
+
+/// The connections of one story.
+pub(super) struct Socket {
+    url: String,
+    fence: Fence,
+    opened: Instant,
+    conns: BTreeMap<String, WebSocket<TcpStream>>,
+    probes: u64,
+    /// Lives as long as the story: a server that was started for it.
+    _server: Option<Box<dyn Send>>,
+}
+
+impl Socket {
+    pub(super) fn new(url: String, fence: Fence, server: Option<Box<dyn Send>>) -> Self {
+        Self { url, fence, opened: Instant::now(), conns: BTreeMap::new(), probes: 0, _server: server }
+    }
+
+    fn connect(&mut self, conn: &str) -> Result<(), Trouble> {
+        if self.conns.contains_key(conn) {
+            return Ok(());
+        }
+        let broken = |problem: String| Trouble::Broken(format!("{}: {problem}", self.url));
+        let address =
+            self.url.strip_prefix("ws://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let stream = TcpStream::connect(address).map_err(|error| broken(error.to_string()))?;
+        let prepared = stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(ANSWER)));
+        prepared.map_err(|error| broken(error.to_string()))?;
+        let (socket, _) =
+            tungstenite::client(self.url.as_str(), stream).map_err(|error| broken(error.to_string()))?;
+        self.conns.insert(conn.to_owned(), socket);
+        Ok(())
+    }
+
+    /// Everything that came until the step is over; the asking connection first, since the others hear through it.
+    fn settle(&mut self, first: Option<&str>) -> Result<Vec<Event>, Trouble> {
+        let mut names: Vec<String> = self.conns.keys().cloned().collect();
+        names.sort_by_key(|name| Some(name.as_str()) != first);
+        let mut events = Vec::new();
+        for name in names {
+            match self.fence {
+                Fence::Sideband => self.ask(&name, &mut events)?,
+                Fence::Quiet(length) => self.listen(&name, length, &mut events)?,
+            }
+        }
+        Ok(events)
+    }
+
+    fn ask(&mut self, conn: &str, events: &mut Vec<Event>) -> Result<(), Trouble> {
+        self.probes += 1;
+        let path = format!("conformance-probe/{}", self.probes);
+        let question = json!({"type": "FILE_READ", "path": path}).to_string();
+        let Some(socket) = self.conns.get_mut(conn) else { return Ok(()) };
+        // A connection that is being closed cannot ask; what it still has to say is read.
+        let _ = socket.send(Message::text(question));
+        let until = Instant::now() + ANSWER;
+        loop {
+            match self.next(conn, until)? {
+                Some(What::Frame(text)) if is_answer(&text, &path) => return Ok(()),
+                Some(what) => {
+                    let over = matches!(what, What::Closed(_));
+                    events.push(Event { conn: conn.to_owned(), what });
+                    if over {
+                        return Ok(());
+                    }
+                }
+                None => {
+                    return Err(Trouble::Broken(format!(
+                        "no answer to a sideband request on {conn} for {ANSWER:?}"
+                    )));
+                }
+            }
+        }
+    }
+
+    fn listen(&mut self, conn: &str, length: Duration, events: &mut Vec<Event>) -> Result<(), Trouble> {
+        loop {
+            match self.next(conn, Instant::now() + length)? {
+                Some(what) => {
+                    let over = matches!(what, What::Closed(_));
+                    events.push(Event { conn: conn.to_owned(), what });
+                    if over {
+                        return Ok(());
+                    }
+                }
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// The next frame or the end of a connection; none by `until`.
+    fn next(&mut self, conn: &str, until: Instant) -> Result<Option<What>, Trouble> {
+        use tungstenite::Error;
+        loop {
+            let Some(socket) = self.conns.get_mut(conn) else { return Ok(None) };
+            let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            let timed = socket.get_ref().set_read_timeout(Some(left));
+            timed.map_err(|error| Trouble::Broken(error.to_string()))?;
+            match socket.read() {
+                Ok(Message::Text(text)) => return Ok(Some(What::Frame(text.to_string()))),
+                Ok(Message::Binary(bytes)) => {
+                    return Ok(Some(What::Frame(String::from_utf8_lossy(&bytes).into_owned())));
+                }
+                Ok(Message::Close(frame)) => {
+                    // 1005: a close frame without a code.
+                    let code = frame.map_or(1005, |frame| u16::from(frame.code));
+                    self.conns.remove(conn);
+                    return Ok(Some(What::Closed(code)));
+                }
+                Ok(_) => {}
+                Err(Error::Io(error))
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    if Instant::now() >= until {
+                        return Ok(None);
+                    }
+                }
+                // 1006: gone without a close frame.
+                Err(_) => {
+                    self.conns.remove(conn);
+                    return Ok(Some(What::Closed(1006)));
+                }
+            }
+        }
+    }
+}
+
+fn is_answer(text: &str, path: &str) -> bool {
+    serde_json::from_str::<Value>(text)
+        .is_ok_and(|value| value["type"] == "FILE_ERROR" && value["path"] == path)
+}
+
+impl Endpoint for Socket {
+    fn open(&mut self, _: &Setup<'_>) -> Result<(), Trouble> {
+        self.opened = Instant::now();
+        Ok(())
+    }
+
+    fn advance(&mut self, seconds: f64) -> Result<Vec<Event>, Trouble> {
+        let until = self.opened + Duration::from_secs_f64(seconds);
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || seconds <= 0.0 {
+            return Ok(Vec::new());
+        }
+        std::thread::sleep(left); // the story asks for time to pass
+        self.settle(None)
+    }
+
+    fn now(&self) -> Timestamp {
+        cast::wall_clock()
+    }
+
+    fn send(&mut self, conn: &str, frame: &str) -> Result<Vec<Event>, Trouble> {
+        self.connect(conn)?;
+        if let Some(socket) = self.conns.get_mut(conn) {
+            // A coordinator that closes the connection meanwhile is judged by what it closes it with.
+            let _ = socket.send(Message::text(frame));
+        }
+        self.settle(Some(conn))
+    }
+
+    fn disconnect(&mut self, conn: &str) -> Result<Vec<Event>, Trouble> {
+        if let Some(mut socket) = self.conns.remove(conn) {
+            // The other end may be gone already.
+            let _ = socket.close(None);
+            let _ = socket.flush();
+            let _ = socket.get_ref().set_read_timeout(Some(Duration::from_millis(500)));
+            while socket.read().is_ok() {}
+        }
+        self.settle(None)
+    }
+
+    fn local(&mut self, local: &Local) -> Result<Vec<Event>, Trouble> {
+        Err(Trouble::Skip(format!("{local:?} cannot be asked for over a socket")))
+    }
+
+    fn snapshot(&mut self) -> Result<Option<Value>, Trouble> {
+        Ok(None)
+    }
+}
