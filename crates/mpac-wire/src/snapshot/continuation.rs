@@ -77,6 +77,8 @@ object! {
         opt conflicts: BTreeMap<String, Integer>,
         /// Participants.
         opt participants: Integer,
+        /// Which operations these were, as a Bloom filter: 16 hexadecimal digits a word (D-041).
+        opt traces: String,
     }
 }
 

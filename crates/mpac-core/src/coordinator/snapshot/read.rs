@@ -14,7 +14,7 @@ use mpac_wire::{InstanceId, PrincipalId, StateRef, Timestamp};
 
 use super::super::records::{Connection, Frontier, Handover};
 use super::super::replay::SeenIds;
-use super::super::retention::Forgotten;
+use super::super::retention::{Forgotten, Traces};
 use super::super::state::Session;
 use super::names::{conflict_state, intent_state, named, operation_state};
 use super::records;
@@ -152,6 +152,10 @@ fn continuation(session: &mut Session, state: &CoordinatorState) -> Result<u64, 
     recovery.untold = state.untold.iter().flatten().cloned().collect();
     recovery.awaited = state.awaited.iter().flatten().cloned().collect();
     for (principal, conflict) in state.diverged.iter().flatten() {
+        // Nothing else would ever let this principal go on.
+        if session.conflicts.get(conflict).is_none_or(|record| record.state.is_terminal()) {
+            return Err(RestoreError::dangling("diverged", principal.clone(), conflict));
+        }
         recovery.diverged.insert(principal_id(principal)?, conflict.clone());
     }
     Ok(state.seq.get())
@@ -175,6 +179,11 @@ fn forgotten(state: &CoordinatorState) -> Result<Forgotten, RestoreError> {
         let state = state.ok_or_else(|| RestoreError::state("conflict", "forgotten", name))?;
         forgotten.conflicts.insert(state, count.get());
     }
+    forgotten.traces = match &record.traces {
+        Some(text) => Traces::parse(text).ok_or(RestoreError::Traces)?,
+        None if forgotten.operations.is_empty() => Traces::default(),
+        None => Traces::of_anything(),
+    };
     forgotten.participants = record.participants.as_ref().map_or(0, mpac_wire::Integer::get);
     Ok(forgotten)
 }

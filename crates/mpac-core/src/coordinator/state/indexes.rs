@@ -81,6 +81,7 @@ impl Session {
         self.intents.keys().for_each(|id| fresh.review_intent(id));
         self.operations.keys().for_each(|id| fresh.review_operation(id));
         self.conflicts.keys().for_each(|id| fresh.review_conflict(id));
+        self.frontier.keys().for_each(|(who, instance)| fresh.review_instance(who, instance));
         for record in self.deferrals.values() {
             fresh.deadlines.insert(record.expires_at, Cause::DeferralTtl(record.id.clone()));
         }
