@@ -359,8 +359,11 @@ impl Session {
         }
     }
 
-    /// Registers a conflict.
+    /// Registers a conflict. One that is there already stays as it is: whoever calls this has seen to it that none is.
     pub(crate) fn register_conflict(&mut self, mut record: Conflict) {
+        if self.conflicts.contains_key(&record.id) {
+            return;
+        }
         record.sequence = self.next_sequence();
         self.index_conflict(&record);
         let id = record.id.clone();

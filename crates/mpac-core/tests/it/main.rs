@@ -14,6 +14,7 @@ mod causality;
 mod claims;
 mod conflicts;
 mod couplings;
+mod divergence;
 mod duties;
 mod envelope;
 mod epochs;

@@ -234,7 +234,7 @@ fn a_coordinator_that_learns_of_a_later_one_falls_silent() {
 }
 
 /// A HELLO that says which commits its sender has seen.
-fn hello_with(world: &mut World, name: &str, ops: &[&str]) -> Vec<Delivery> {
+pub(crate) fn hello_with(world: &mut World, name: &str, ops: &[&str]) -> Vec<Delivery> {
     let mut hello = Hello::new(name.to_owned(), Vec::new());
     hello.roles = Some(vec![Role::Contributor]);
     hello.extensions = Raw::of(&serde_json::json!({"mpac": {"committed_ops": ops}})).ok();
