@@ -50,6 +50,16 @@ pub enum RestoreError {
     /// The session could not be opened with this configuration either.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The snapshot is of another session, or of this one under other rules.
+    #[error("{field}: the configuration says {configured:?}, the snapshot {stored:?}")]
+    Mismatch {
+        /// Which key.
+        field: &'static str,
+        /// Its value in the configuration.
+        configured: String,
+        /// Its value in the snapshot.
+        stored: String,
+    },
     /// A format that this coordinator does not know.
     #[error("snapshot_version {0} is newer than this coordinator")]
     Version(u64),

@@ -145,6 +145,8 @@ pub(crate) struct Session {
     pub(crate) handover: Option<Handover>,
     /// A later coordinator has it: nothing is said any more (REC-26).
     pub(crate) retired: bool,
+    /// The highest epoch of a later coordinator that the host has told of.
+    pub(crate) fenced_by: Option<u64>,
     /// What is left to do after it was taken up from a snapshot.
     pub(crate) recovery: Recovery,
     /// What it does not remember one by one any more.
@@ -216,8 +218,8 @@ impl Session {
             resolutions: Recent::default(),
             frontier: BTreeMap::new(),
             seen_ids: SeenIds::default(),
-            refs: config.workspace.clone(),
-            files: config.workspace.keys().cloned().collect(),
+            refs: config.workspace.clone().unwrap_or_default(),
+            files: config.workspace.iter().flat_map(BTreeMap::keys).cloned().collect(),
             sequence: 0,
             rejudge: Rejudge::default(),
             waiting: Waiting::new(),
@@ -225,6 +227,7 @@ impl Session {
             next_status: None,
             handover: None,
             retired: false,
+            fenced_by: None,
             recovery: Recovery::default(),
             scopes: ScopeIndex::new(Names::new(config.resource_registry.as_ref())),
             forgotten: Forgotten::default(),

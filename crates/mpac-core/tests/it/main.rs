@@ -42,6 +42,7 @@ mod scopes;
 mod silence;
 mod succession;
 mod tables;
+mod takeover;
 mod waiting;
 mod world;
 

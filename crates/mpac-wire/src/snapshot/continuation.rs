@@ -63,6 +63,8 @@ object! {
         opt forgotten: ForgottenRecord,
         /// A later coordinator has the session: nothing is said any more (REC-26).
         opt retired: bool,
+        /// Under which epoch, as far as this one was told (REC-27).
+        opt fenced_by_epoch: Integer,
     }
 }
 
