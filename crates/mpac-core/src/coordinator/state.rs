@@ -272,6 +272,7 @@ impl Session {
         self.take_finished_intent(&new.id);
         let record = Intent::begin(new, state, self.now, sequence);
         self.index_intent(&record);
+        self.review_member(&record.owner);
         self.intents.insert(record.id.clone(), record);
         Some(())
     }
@@ -285,6 +286,7 @@ impl Session {
             let record = record.clone();
             self.scopes.remove(id, &record.scope);
             take(&mut self.live, &record.owner, id);
+            self.review_member(&record.owner);
             self.deadlines.remove(record.expires_at, &Cause::IntentTtl(record.sequence, record.id));
             self.review_intent(id);
         }
@@ -321,6 +323,7 @@ impl Session {
         record.sequence = self.next_sequence();
         record.created_at = self.now;
         self.index_operation(&record);
+        self.review_member(&record.proposer);
         let (id, intent) = (record.id.clone(), record.intent.clone());
         self.operations.insert(id.clone(), record);
         self.rejudge_operation(&id);
@@ -343,8 +346,9 @@ impl Session {
             if let Some(until) = record.grace_until.take() {
                 self.deadlines.remove(until, &Cause::Grace(record.sequence, id.clone()));
             }
-            let intent = record.intent.clone();
+            let (intent, proposer) = (record.intent.clone(), record.proposer.clone());
             self.waits_no_more(id);
+            self.review_member(&proposer);
             self.review_operation(id);
             if let Some(intent) = intent {
                 self.review_intent(&intent);
@@ -388,13 +392,15 @@ impl Session {
             }
             let was_frozen = self.frozen.remove(id);
             self.open_conflicts -= 1;
-            self.recovery.diverged.retain(|_, conflict| conflict != id); // REC-30
+            let settled = self.recovery.diverged.extract_if(.., |_, conflict| conflict == id); // REC-30
+            let settled: Vec<PrincipalId> = settled.map(|(principal, _)| principal).collect();
             let waiting =
                 [record.timeout_at.take(), record.freeze.as_mut().and_then(|it| it.phase_ends.take())];
             for at in waiting.into_iter().flatten() {
                 self.deadlines.remove(at, &Cause::Unresolved(record.sequence, id.clone()));
                 self.deadlines.remove(at, &Cause::FreezePhase(record.sequence, id.clone()));
             }
+            settled.iter().for_each(|principal| self.review_member(principal));
             self.review_conflict(id);
             self.rejudge_conflict(id);
             if was_frozen {

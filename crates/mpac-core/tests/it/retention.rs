@@ -173,3 +173,34 @@ fn one_who_comes_back_as_ever_other_processes_leaves_a_bounded_trail() {
     }
     assert_eq!(trail(&world).len(), 5);
 }
+
+#[test]
+fn people_who_left_are_forgotten_when_nothing_is_left_of_them() {
+    covers!("SES-27");
+    let mut world = small(3); // and three are here
+    let known = |world: &World, who: &str| world.coordinator.view().is_member(&who.parse().unwrap());
+    let leave = |world: &mut World, who: &str| {
+        let mut bye = Goodbye::new("user_exit".into());
+        bye.intent_disposition = Some(IntentDisposition::Transfer);
+        world.say(who, bye);
+    };
+    for guest in ["g1", "g2", "g3"] {
+        world.join(guest, &[Role::Contributor]);
+    }
+    world.announce("g1", "i", &["x"]);
+    leave(&mut world, "g1");
+    leave(&mut world, "g2");
+    // A lost connection is not yet somebody who left.
+    let conn = world.people["g3"].0;
+    world.input(Input::Disconnect { conn });
+    let there = ["g1", "g2", "g3"].map(|guest| known(&world, guest));
+    assert_eq!(there, [true, false, true], "g1 has an intent that somebody may claim");
+    world.wait(91.0);
+    assert!(!known(&world, "g3") && known(&world, "g1"));
+    world.wait(210.0);
+    assert!(!known(&world, "g1"), "its intent has expired");
+    assert!(["alice", "bob", "olga"].iter().all(|who| known(&world, who)), "silent, and here");
+    // Whoever was forgotten joins as anybody does.
+    assert_eq!(heard(&world.hello("g2"), "g2"), ["SESSION_INFO"]);
+    assert!(known(&world, "g2"));
+}

@@ -37,6 +37,7 @@ pub(super) fn after_hello(
         committed_ops(extensions).into_iter().filter(|op| !ever_had(session, op)).collect();
     if unknown.is_empty() {
         session.recovery.diverged.remove(principal);
+        session.review_member(principal);
     } else {
         diverged(session, out, principal, hello, &unknown);
     }
@@ -105,6 +106,7 @@ fn diverged(
         return;
     }
     session.recovery.diverged.insert(principal.clone(), id.clone());
+    session.review_member(principal);
     if known.is_some() {
         return; // its sender had taken it back, and governance has not settled it yet
     }

@@ -87,6 +87,7 @@ impl Session {
         }
         self.claims.values().for_each(|record| fresh.index_claim(record));
         self.members.keys().for_each(|principal| fresh.watch_silence(principal));
+        self.members.keys().for_each(|principal| fresh.review_member(principal));
         if let Some(at) = self.closes_at {
             fresh.deadlines.insert(at, Cause::AutoClose);
         }
