@@ -153,8 +153,9 @@ pub struct SessionConfig {
     pub status_heartbeats: bool,
     /// What a frame may cost.
     pub limits: Limits,
-    /// The shared files and their references at the start, by normalised path (OCC-02).
-    pub workspace: BTreeMap<String, StateRef>,
+    /// The shared files and their references at the start, by normalised path (OCC-02); absent where the host shares
+    /// none. With a workspace, even an empty one, states are named by content (OCC-17).
+    pub workspace: Option<BTreeMap<String, StateRef>>,
     /// How many finished records of each kind are kept in memory: 10,000. Older ones are forgotten unless something
     /// alive refers to them: their ids count as unknown then, and as new (SES-27).
     pub retained_records: usize,
@@ -199,7 +200,7 @@ impl SessionConfig {
             opens_with_hello: false,
             status_heartbeats: true,
             limits: Limits::default(),
-            workspace: BTreeMap::new(),
+            workspace: None,
             retained_records: 10_000,
             resource_registry: None,
             semantic_confidence_threshold: 0.7,
@@ -255,7 +256,7 @@ impl SessionConfig {
         if self.require_arbiter_strict && self.is_governed() && !self.names_an_arbiter() {
             return Err(ConfigError::NoArbiter);
         }
-        if !self.workspace.is_empty() && self.state_ref_format != "sha256" {
+        if self.workspace.is_some() && self.state_ref_format != "sha256" {
             return Err(ConfigError::StateRefFormat(self.state_ref_format.clone()));
         }
         for (option, value) in [

@@ -54,7 +54,8 @@ impl Coordinator {
     /// the records after it. `config` is the one it was opened with.
     ///
     /// # Errors
-    /// When the snapshot contradicts itself, or the configuration cannot be opened.
+    /// When the snapshot contradicts itself, the configuration cannot be opened, or the two disagree on session id,
+    /// security profile, compliance profile or execution model, as far as the snapshot names them (REC-11).
     pub fn load(config: SessionConfig, snapshot: &Snapshot) -> Result<Self, RestoreError> {
         let (session, seq) = snapshot::read(config, snapshot)?;
         Ok(Self { session, seq })
@@ -63,7 +64,8 @@ impl Coordinator {
     /// Takes a session up from its snapshot, ours or a reference's, after a crash, a restart or a handover (REC-11 to
     /// REC-21).
     ///
-    /// Its epoch is the snapshot's + 1, or the one that a handover announced. Participants stay what they were and say
+    /// Its epoch is the snapshot's + 1, or the one that a handover announced; in any case above that of every later
+    /// coordinator that the stored one was told of (REC-12, REC-27). Participants stay what they were and say
     /// HELLO again. Times to live went on; liveness begins afresh; waiting for resolutions and the phases of a freeze
     /// leave out the time between the snapshot and `now` (D-036). Nothing fires and nothing is said before the next
     /// record, and the Lamport clock stays where it was. `seed` may be the same as before: ids differ by epoch.
@@ -103,6 +105,9 @@ impl Coordinator {
         let mut out = Outbox::default();
         if self.session.retired {
             self.session.now = record.at;
+            if let Input::Command(crate::Command::Fence { epoch }) = &record.input {
+                session::handover::fence(&mut self.session, &mut out, *epoch);
+            }
             return Ok(Step { outputs: out.0, next_deadline: None }); // not another word (REC-26)
         }
         dispatch::timers(&mut self.session, &mut out, record.at);

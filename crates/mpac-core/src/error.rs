@@ -50,6 +50,16 @@ pub enum RestoreError {
     /// The session could not be opened with this configuration either.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The snapshot is of another session, or of this one under other rules.
+    #[error("{field}: the configuration says {configured:?}, the snapshot {stored:?}")]
+    Mismatch {
+        /// Which key.
+        field: &'static str,
+        /// Its value in the configuration.
+        configured: String,
+        /// Its value in the snapshot.
+        stored: String,
+    },
     /// A format that this coordinator does not know.
     #[error("snapshot_version {0} is newer than this coordinator")]
     Version(u64),
@@ -87,6 +97,9 @@ pub enum RestoreError {
     /// The seed of its ids cannot be read.
     #[error("id_seed {0:?} is no hexadecimal number")]
     Seed(String),
+    /// What is left of forgotten operations cannot be read.
+    #[error("forgotten.traces is not 16 hexadecimal digits a word")]
+    Traces,
     /// A key that does not name a principal and an incarnation.
     #[error("{0:?} does not name a participant")]
     Frontier(String),

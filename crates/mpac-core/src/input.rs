@@ -129,6 +129,7 @@ pub enum Command {
         next_epoch: u64,
     },
     /// Another coordinator has the session under this epoch: fall silent if it is later than this one's (REC-26).
+    /// A session taken up from a snapshot written after this speaks above that epoch (REC-27).
     Fence {
         /// The other's epoch.
         epoch: u64,

@@ -200,6 +200,11 @@ pub enum Refusal {
         /// Which id.
         value: String,
     },
+    /// A report under an id that only the coordinator gives.
+    #[error(
+        "conflict_id {0:?}: ids that begin with `divergence:` are the coordinator's; report under another"
+    )]
+    ReservedConflictId(ConflictId),
     /// A commit repeats an operation's id (D-023).
     #[error(
         "duplicate op_id {0:?}: every operation needs a new one; read the target again and commit under another"

@@ -20,14 +20,26 @@ pub struct InvalidTime;
 
 /// A moment on the coordinator's clock: microseconds since 1970-01-01T00:00:00Z, a plain number with no `now()`.
 ///
-/// Written in UTC with `Z` and six fraction digits (D-008).
+/// Written in UTC with `Z` and six fraction digits (D-008); so it lies in the years 1 to 9999, and whatever would be
+/// before or after them is their first or last moment: what is stored is read back as it was (REC-29).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// 0001-01-01T00:00:00Z.
+    const FIRST: i64 = -62_135_596_800_000_000;
+    /// 9999-12-31T23:59:59.999999Z.
+    const LAST: i64 = 253_402_300_799_999_999;
+
     /// From microseconds since 1970.
     pub const fn from_micros(micros: i64) -> Self {
-        Self(micros)
+        if micros < Self::FIRST {
+            Self(Self::FIRST)
+        } else if micros > Self::LAST {
+            Self(Self::LAST)
+        } else {
+            Self(micros)
+        }
     }
 
     /// Microseconds since 1970.
@@ -41,13 +53,14 @@ impl Timestamp {
     /// When `text` is anything else.
     pub fn parse(text: &str) -> Result<Self, InvalidTime> {
         let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTime)?;
-        i64::try_from(moment.unix_timestamp_nanos().div_euclid(1000)).map(Self).map_err(|_| InvalidTime)
+        let micros = i64::try_from(moment.unix_timestamp_nanos().div_euclid(1000));
+        micros.map(Self::from_micros).map_err(|_| InvalidTime)
     }
 
     /// `duration` later; stays at the end of time instead of wrapping.
     #[must_use]
     pub const fn after(self, duration: &Seconds) -> Self {
-        Self(self.0.saturating_add(duration.micros))
+        Self::from_micros(self.0.saturating_add(duration.micros))
     }
 
     /// How long ago `earlier` was; zero when it lies ahead.
@@ -59,9 +72,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const FIRST: i128 = -62_135_596_800_000_000; // 0001-01-01
-        const LAST: i128 = 253_402_300_799_999_999; // 9999-12-31
-        let micros = i128::from(self.0).clamp(FIRST, LAST);
+        let micros = i128::from(self.0);
         // Inside the years 1 to 9999 the conversion cannot fail.
         let moment =
             OffsetDateTime::from_unix_timestamp_nanos(micros * 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
@@ -185,7 +196,8 @@ impl Seconds {
             return None;
         }
         // `as` saturates: a duration beyond 292,000 years is that long.
-        let canonical = Self::from_micros((value * 1e6 + 0.5) as i64);
+        let micros = exact(digits).unwrap_or((value * 1e6 + 0.5) as i64);
+        let canonical = Self::from_micros(micros);
         Some(if canonical.canonical() == text {
             canonical
         } else {
@@ -202,6 +214,17 @@ impl Seconds {
         let text = alloc::format!("{whole}.{fraction:06}");
         text.trim_end_matches('0').into()
     }
+}
+
+/// Plain digits with six behind the point at the most, as we write them: to the microsecond however many they are.
+fn exact(digits: &str) -> Option<i64> {
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if fraction.len() > 6 || ![whole, fraction].iter().all(|part| part.bytes().all(|it| it.is_ascii_digit()))
+    {
+        return None;
+    }
+    let fraction: i64 = alloc::format!("{fraction:0<6}").parse().ok()?;
+    whole.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(fraction)
 }
 
 impl PartialEq for Seconds {
@@ -307,7 +330,23 @@ mod tests {
     #[test]
     fn a_moment_at_the_end_of_time_does_not_wrap() {
         let end = Timestamp::from_micros(i64::MAX).after(&Seconds::whole(1));
-        assert_eq!(end.micros(), i64::MAX);
         assert_eq!(end.to_string(), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(Timestamp::parse(&end.to_string()), Ok(end), "what is written is what it is");
+        let begin = Timestamp::from_micros(i64::MIN);
+        assert_eq!(Timestamp::parse(&begin.to_string()), Ok(begin));
+        for text in ["9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59"] {
+            // Beyond what can be written: refused, or the nearest that can.
+            let Ok(read) = Timestamp::parse(text) else { continue };
+            assert_eq!(Timestamp::parse(&read.to_string()), Ok(read), "{text}");
+        }
+    }
+
+    #[test]
+    fn long_durations_are_exact() {
+        for micros in [i64::MAX, (1 << 53) + 1, 9_007_199_254_740_993, 1] {
+            let seconds = Seconds::from_micros(micros);
+            let read: Seconds = serde_json::from_str(&serde_json::to_string(&seconds).unwrap()).unwrap();
+            assert_eq!(read, seconds);
+        }
     }
 }

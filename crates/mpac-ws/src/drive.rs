@@ -208,7 +208,7 @@ impl Driver {
                 Ok(Answer::Snapshot { snapshot })
             }
             Command::Restore { now, seed, config, snapshot } => {
-                self.session = Some(Session::restore(*config, &snapshot, seed, now)?);
+                self.session = Some(Session::restore(*config, *snapshot, seed, now)?);
                 Ok(Answer::Done {})
             }
             Command::NextDeadline => Ok(Answer::Deadline { at: self.session()?.next_deadline() }),

@@ -59,6 +59,11 @@ impl Workspace {
         self.files.get(path)
     }
 
+    /// What the core is told of it.
+    pub(crate) fn refs(&self) -> BTreeMap<String, StateRef> {
+        self.files.iter().map(|(path, file)| (path.clone(), file.state_ref.clone())).collect()
+    }
+
     pub(crate) fn put(&mut self, path: &str, file: File) {
         self.files.insert(path.to_owned(), file);
     }

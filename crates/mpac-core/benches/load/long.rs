@@ -1,5 +1,5 @@
 //! A session that goes on and on: heartbeats, commits, batches, intents that come and end, conflicts that are dismissed
-//! or resolved, people who leave and return; and what it holds of each kind of thing.
+//! or resolved, people who leave and return, some as other processes; and what it holds of each kind of thing.
 
 use mpac_core::{Output, SessionConfig};
 use mpac_wire::Message;
@@ -30,9 +30,9 @@ pub(crate) fn feed(messages: u64, retained: usize, live: Live) -> Vec<usize> {
     tenths
 }
 
-/// Whether nothing grew from the third tenth on, but for what falls to where in a round the samples are taken.
+/// Whether nothing grew from the fourth tenth on, but for what falls to where in a round the samples are taken.
 pub(crate) fn is_flat(tenths: &[usize]) -> bool {
-    let warm = tenths.get(2..).unwrap_or_default();
+    let warm = tenths.get(3..).unwrap_or_default();
     let (least, most) = (warm.iter().min(), warm.iter().max());
     least.zip(most).is_some_and(|(least, most)| most - least <= least / 20)
 }
@@ -122,5 +122,6 @@ impl Long {
     fn leave(&mut self, who: usize) {
         self.session.say(who, "GOODBYE", r#"{"reason":"session_complete"}"#);
         self.session.hello(who);
+        (0..5).for_each(|_| self.session.restart(who));
     }
 }

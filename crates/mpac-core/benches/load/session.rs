@@ -16,6 +16,8 @@ pub(crate) struct Session {
     pub(crate) tick: i64,
     members: usize,
     sent: u64,
+    /// How often each has started anew: its instance is the next.
+    lives: Vec<u64>,
 }
 
 /// A core session in which nothing is said unasked.
@@ -30,7 +32,7 @@ impl Session {
     pub(crate) fn new(config: SessionConfig, members: usize) -> Self {
         let now = Timestamp::parse(START).unwrap();
         let coordinator = Coordinator::new(config, IdSource::new(7), now).unwrap();
-        let mut session = Self { coordinator, now, tick: 10, members, sent: 0 };
+        let mut session = Self { coordinator, now, tick: 10, members, sent: 0, lives: vec![1; members + 1] };
         for who in 0..members {
             session.hello(who);
         }
@@ -41,6 +43,13 @@ impl Session {
     pub(crate) fn hello(&mut self, who: usize) {
         let payload = format!(r#"{{"display_name":"p{who}","roles":["contributor"],"capabilities":[]}}"#);
         self.say(who, "HELLO", &payload);
+    }
+
+    /// A contributor's process starts anew: it leaves, and returns as another instance.
+    pub(crate) fn restart(&mut self, who: usize) {
+        self.say(who, "GOODBYE", r#"{"reason":"session_complete"}"#);
+        self.lives[who] += 1;
+        self.hello(who);
     }
 
     /// Messages so far.
@@ -62,14 +71,14 @@ impl Session {
     /// One envelope, as small as a client writes it.
     pub(crate) fn frame(&mut self, who: usize, kind: &str, payload: &str) -> String {
         self.sent += 1;
-        let n = self.sent;
+        let (n, life) = (self.sent, self.lives[who]);
         format!(
             concat!(
                 r#"{{"protocol":"MPAC","version":"0.1.13","message_type":"{}","message_id":"m-{}","session_id":"s","#,
-                r#""sender":{{"principal_id":"agent:p{}","principal_type":"agent","sender_instance_id":"agent:p{}:1"}},"#,
+                r#""sender":{{"principal_id":"agent:p{}","principal_type":"agent","sender_instance_id":"agent:p{}:{}"}},"#,
                 r#""ts":"{}","payload":{},"watermark":{{"kind":"lamport_clock","value":{}}}}}"#
             ),
-            kind, n, who, who, START, payload, n
+            kind, n, who, who, life, START, payload, n
         )
     }
 

@@ -274,7 +274,7 @@ fn malformed(
 
 fn refused_hello(session: &mut Session, out: &mut Outbox, conn: ConnId) {
     if let Some(connection) = session.connections.get_mut(&conn) {
-        connection.refused_hellos += 1;
+        connection.refused_hellos = connection.refused_hellos.saturating_add(1);
         if connection.refused_hellos >= HELLO_LIMIT {
             connection.refused_hellos = 0;
             out.hang_up(conn, HangUpReason::RefusedHellos);

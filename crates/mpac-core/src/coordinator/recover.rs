@@ -16,10 +16,12 @@ use crate::output::Recipients;
 /// input, and everybody is told on their return.
 pub(super) fn take_up(session: &mut Session, seed: u64, now: Timestamp) -> Result<(), RestoreError> {
     let captured_at = session.now;
+    let highest = session.fenced_by.take().unwrap_or(0).max(session.epoch);
     let (epoch, how) = match session.handover.take() {
-        Some(handover) => (handover.next_epoch, CoordinatorEvent::Assumed), // REC-21
-        None => {
-            let next = later(session.epoch).ok_or(RestoreError::Epoch(session.epoch))?;
+        Some(handover) if handover.next_epoch > highest => (handover.next_epoch, CoordinatorEvent::Assumed), // REC-21
+        // The announced one was taken by somebody else: nobody speaks under an epoch twice (REC-27).
+        Some(_) | None => {
+            let next = later(highest).ok_or(RestoreError::Epoch(highest))?;
             (next, CoordinatorEvent::Recovered)
         }
     };
@@ -36,8 +38,9 @@ pub(super) fn take_up(session: &mut Session, seed: u64, now: Timestamp) -> Resul
     let available = session.members.iter().filter(|(_, member)| member.available);
     session.recovery.awaited = available.map(|(id, _)| id.clone()).collect();
     // The host's word on its files counts: they may have been changed meanwhile (OCC-02).
-    session.refs.extend(session.config.workspace.clone());
-    session.files.extend(session.config.workspace.keys().cloned());
+    let workspace = session.config.workspace.clone().unwrap_or_default();
+    session.files.extend(workspace.keys().cloned());
+    session.refs.extend(workspace);
     *session = session.rebuilt_indexes();
     Ok(())
 }
@@ -87,6 +90,14 @@ pub(super) fn tell(session: &mut Session, out: &mut Outbox, principal: &Principa
     let mut status = CoordinatorStatus::new(how, coordinator, health(session));
     counted(session, &mut status);
     out.send(session, Recipients::Only([principal.clone()].into()), status);
+}
+
+/// Everybody who is connected has been told so by a status to all.
+pub(super) fn told_all(session: &mut Session, event: &CoordinatorEvent) {
+    if matches!(event, CoordinatorEvent::Recovered | CoordinatorEvent::Assumed) {
+        let members = &session.members;
+        session.recovery.untold.retain(|id| members.get(id).is_none_or(|member| member.conn.is_none()));
+    }
 }
 
 /// Whether some who were there before may still be on their way back (D-039).

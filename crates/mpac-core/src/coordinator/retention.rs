@@ -1,14 +1,17 @@
 //! What a session may forget: finished records that nothing alive refers to, the oldest first, beyond as many as the
 //! configuration keeps (SES-27). Whoever asks about a forgotten one is told that it is not known; the log has it.
 
+mod traces;
+
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::vec::Vec;
 
-use mpac_wire::{ConflictId, InstanceId, IntentId, OpId, PrincipalId};
+use mpac_wire::{ConflictId, InstanceId, IntentId, OpId, PrincipalId, Timestamp};
 
-use super::records::Frontier;
+use super::records::{Member, Operation};
 use super::state::{Session, discount_kind};
+use crate::scope::normalize;
 use crate::table::{conflict, intent, operation};
+pub(crate) use traces::{Trace, Traces};
 
 /// How many were forgotten, by the state they ended in: the session's summary still counts them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,14 +20,31 @@ pub(crate) struct Forgotten {
     pub(crate) operations: BTreeMap<operation::State, u64>,
     pub(crate) conflicts: BTreeMap<conflict::State, u64>,
     pub(crate) participants: u64,
+    /// Which operations these were, as far as anybody may ask (D-041).
+    pub(crate) traces: Traces,
 }
 
-/// Derived: the records that may be forgotten, in the order of receipt.
+impl Forgotten {
+    /// Counts an operation and keeps a trace of it.
+    fn operation(&mut self, record: &Operation, records: usize) {
+        *self.operations.entry(record.state).or_default() += 1;
+        self.traces.insert(Trace::Operation(record.id.as_str()), records);
+        let target = normalize(&record.target);
+        for state in [&record.before, &record.after].into_iter().flatten() {
+            self.traces.insert(Trace::State(&target, state), records);
+        }
+    }
+}
+
+/// Derived: the records that may be forgotten, in the order of receipt; people and sender instances in that of their
+/// last word.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Finished {
+    instances: BTreeSet<(Timestamp, PrincipalId, InstanceId)>,
     intents: BTreeSet<(u64, IntentId)>,
     operations: BTreeSet<(u64, OpId)>,
     conflicts: BTreeSet<(u64, ConflictId)>,
+    members: BTreeSet<(Timestamp, PrincipalId)>,
 }
 
 /// The last ids of a kind, in the order they came.
@@ -72,7 +92,7 @@ impl<T: Ord + Clone> FromIterator<T> for Recent<T> {
 }
 
 /// Adds to a set or takes from it.
-fn set<T: Ord>(finished: &mut BTreeSet<(u64, T)>, entry: (u64, T), member: bool) {
+fn set<T: Ord>(finished: &mut BTreeSet<T>, entry: T, member: bool) {
     if member {
         finished.insert(entry);
     } else {
@@ -106,6 +126,27 @@ impl Session {
         ops.iter().for_each(|op| self.review_operation(op));
     }
 
+    /// The same for somebody who left, or was not heard for too long, and left nothing behind.
+    pub(crate) fn review_member(&mut self, id: &PrincipalId) {
+        let Some(member) = self.members.get(id) else { return };
+        let over = member.conn.is_none()
+            && (member.departed || !member.available)
+            && !self.live.contains_key(id)
+            && !self.pending_by_proposer.contains_key(id)
+            && !self.recovery.diverged.contains_key(id);
+        set(&mut self.finished.members, (member.last_seen, id.clone()), over);
+    }
+
+    /// The same for the last that was heard of a sender instance: nobody speaks as it on any connection.
+    pub(crate) fn review_instance(&mut self, principal: &PrincipalId, instance: &InstanceId) {
+        let key = (principal.clone(), instance.clone());
+        let Some(record) = self.frontier.get(&key) else { return };
+        let entry = (record.heard_at, key.0, key.1);
+        let here = |it: &Member| it.conn.is_some() && it.sender.sender_instance_id == *instance;
+        let over = !self.members.get(principal).is_some_and(here);
+        set(&mut self.finished.instances, entry, over);
+    }
+
     /// Takes away the record of an intent whose id is used again (D-024).
     pub(crate) fn take_finished_intent(&mut self, id: &IntentId) {
         let Some(record) = self.intents.remove(id) else { return };
@@ -133,7 +174,7 @@ pub(super) fn settle(session: &mut Session) {
     while session.finished.operations.len() > limit {
         let Some((_, id)) = session.finished.operations.pop_first() else { break };
         let Some(record) = session.operations.remove(&id) else { continue };
-        *session.forgotten.operations.entry(record.state).or_default() += 1;
+        session.forgotten.operation(&record, limit);
         let Some(batch) = record.batch else { continue };
         let left = session.batches.get(&batch).map(|batch| batch.ops.iter());
         if left.is_some_and(|mut ops| !ops.any(|op| session.operations.contains_key(op))) {
@@ -146,42 +187,16 @@ pub(super) fn settle(session: &mut Session) {
             *session.forgotten.conflicts.entry(record.state).or_default() += 1;
         }
     }
-}
-
-/// Makes room for somebody new: people who left and left nothing behind are forgotten, those not seen for longest
-/// first, a quarter of the limit at a time.
-pub(super) fn make_room_for_a_member(session: &mut Session) {
-    let limit = session.config.retained_records;
-    if session.members.len() >= limit {
-        let busy = |id: &PrincipalId| {
-            session.live.contains_key(id)
-                || session.pending_by_proposer.contains_key(id)
-                || session.recovery.diverged.contains_key(id)
-        };
-        let gone = session.members.iter().filter(|(id, member)| {
-            member.conn.is_none() && (member.departed || !member.available) && !busy(id)
-        });
-        let mut gone: Vec<_> = gone.map(|(id, member)| (member.last_seen, id.clone())).collect();
-        gone.sort();
-        gone.truncate((limit / 4).max(1));
-        for (_, id) in gone {
-            session.members.remove(&id);
-            session.recovery.untold.remove(&id);
-            session.recovery.awaited.remove(&id);
-            session.forgotten.participants += 1;
-        }
+    // Whoever is here stays, however many they are.
+    while session.members.len() > limit {
+        let Some((_, id)) = session.finished.members.pop_first() else { break };
+        session.members.remove(&id);
+        session.recovery.untold.remove(&id);
+        session.recovery.awaited.remove(&id);
+        session.forgotten.participants += 1;
     }
-    let of_nobody_here = |(principal, instance): &(PrincipalId, InstanceId)| {
-        let member = session.members.get(principal);
-        member.is_none_or(|member| member.conn.is_none() || member.sender.sender_instance_id != *instance)
-    };
-    if session.frontier.len() >= limit {
-        let old = session.frontier.iter().filter(|(key, _)| of_nobody_here(key));
-        let mut old: Vec<_> = old.map(|(key, Frontier { heard_at, .. })| (*heard_at, key.clone())).collect();
-        old.sort();
-        old.truncate((limit / 4).max(1));
-        for (_, key) in old {
-            session.frontier.remove(&key);
-        }
+    while session.frontier.len() > limit {
+        let Some((_, principal, instance)) = session.finished.instances.pop_first() else { break };
+        session.frontier.remove(&(principal, instance));
     }
 }

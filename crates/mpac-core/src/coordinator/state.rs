@@ -145,6 +145,8 @@ pub(crate) struct Session {
     pub(crate) handover: Option<Handover>,
     /// A later coordinator has it: nothing is said any more (REC-26).
     pub(crate) retired: bool,
+    /// The highest epoch of a later coordinator that the host has told of.
+    pub(crate) fenced_by: Option<u64>,
     /// What is left to do after it was taken up from a snapshot.
     pub(crate) recovery: Recovery,
     /// What it does not remember one by one any more.
@@ -216,8 +218,8 @@ impl Session {
             resolutions: Recent::default(),
             frontier: BTreeMap::new(),
             seen_ids: SeenIds::default(),
-            refs: config.workspace.clone(),
-            files: config.workspace.keys().cloned().collect(),
+            refs: config.workspace.clone().unwrap_or_default(),
+            files: config.workspace.iter().flat_map(BTreeMap::keys).cloned().collect(),
             sequence: 0,
             rejudge: Rejudge::default(),
             waiting: Waiting::new(),
@@ -225,6 +227,7 @@ impl Session {
             next_status: None,
             handover: None,
             retired: false,
+            fenced_by: None,
             recovery: Recovery::default(),
             scopes: ScopeIndex::new(Names::new(config.resource_registry.as_ref())),
             forgotten: Forgotten::default(),
@@ -269,6 +272,7 @@ impl Session {
         self.take_finished_intent(&new.id);
         let record = Intent::begin(new, state, self.now, sequence);
         self.index_intent(&record);
+        self.review_member(&record.owner);
         self.intents.insert(record.id.clone(), record);
         Some(())
     }
@@ -282,6 +286,7 @@ impl Session {
             let record = record.clone();
             self.scopes.remove(id, &record.scope);
             take(&mut self.live, &record.owner, id);
+            self.review_member(&record.owner);
             self.deadlines.remove(record.expires_at, &Cause::IntentTtl(record.sequence, record.id));
             self.review_intent(id);
         }
@@ -318,6 +323,7 @@ impl Session {
         record.sequence = self.next_sequence();
         record.created_at = self.now;
         self.index_operation(&record);
+        self.review_member(&record.proposer);
         let (id, intent) = (record.id.clone(), record.intent.clone());
         self.operations.insert(id.clone(), record);
         self.rejudge_operation(&id);
@@ -340,8 +346,9 @@ impl Session {
             if let Some(until) = record.grace_until.take() {
                 self.deadlines.remove(until, &Cause::Grace(record.sequence, id.clone()));
             }
-            let intent = record.intent.clone();
+            let (intent, proposer) = (record.intent.clone(), record.proposer.clone());
             self.waits_no_more(id);
+            self.review_member(&proposer);
             self.review_operation(id);
             if let Some(intent) = intent {
                 self.review_intent(&intent);
@@ -359,8 +366,11 @@ impl Session {
         }
     }
 
-    /// Registers a conflict.
+    /// Registers a conflict. One that is there already stays as it is: whoever calls this has seen to it that none is.
     pub(crate) fn register_conflict(&mut self, mut record: Conflict) {
+        if self.conflicts.contains_key(&record.id) {
+            return;
+        }
         record.sequence = self.next_sequence();
         self.index_conflict(&record);
         let id = record.id.clone();
@@ -382,13 +392,15 @@ impl Session {
             }
             let was_frozen = self.frozen.remove(id);
             self.open_conflicts -= 1;
-            self.recovery.diverged.retain(|_, conflict| conflict != id); // REC-30
+            let settled = self.recovery.diverged.extract_if(.., |_, conflict| conflict == id); // REC-30
+            let settled: Vec<PrincipalId> = settled.map(|(principal, _)| principal).collect();
             let waiting =
                 [record.timeout_at.take(), record.freeze.as_mut().and_then(|it| it.phase_ends.take())];
             for at in waiting.into_iter().flatten() {
                 self.deadlines.remove(at, &Cause::Unresolved(record.sequence, id.clone()));
                 self.deadlines.remove(at, &Cause::FreezePhase(record.sequence, id.clone()));
             }
+            settled.iter().for_each(|principal| self.review_member(principal));
             self.review_conflict(id);
             self.rejudge_conflict(id);
             if was_frozen {

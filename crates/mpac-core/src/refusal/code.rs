@@ -20,6 +20,7 @@ impl Refusal {
             | Self::ScopeIncomplete { .. }
             | Self::ScopeEntryTooLong { .. }
             | Self::Duplicate { .. }
+            | Self::ReservedConflictId(_)
             | Self::ContradictoryOutcome(_)
             | Self::RollbackMissing(_)
             | Self::IntentNeeded
@@ -102,7 +103,7 @@ impl Refusal {
             Self::VersionMismatch(_) => "ENV-05",
             Self::ForeignSession { .. } => "ENV-13",
             Self::NoVacancy(_) => "SES-02",
-            Self::Diverged { .. } => "REC-30",
+            Self::Diverged { .. } | Self::ReservedConflictId(_) => "REC-30",
             Self::SessionClosed => "SES-14",
             Self::CoordinatorId(_) => "SEC-05",
             Self::NotAdmitted => "SES-24",

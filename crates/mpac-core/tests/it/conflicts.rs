@@ -284,3 +284,22 @@ fn a_report_about_operations_alone_stays_open_while_one_is_committed() {
     world.withdraw("bob", "i2");
     assert_eq!(state(&world, &"c".parse().unwrap()), "Open");
 }
+
+#[test]
+fn an_id_that_somebody_guessed_is_not_written_over() {
+    covers!("D-022", "CON-01", "CON-04");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("alice", "i1", &["a.py"]);
+    let (conn, stamp) = (world.people["bob"].0, world.stamp());
+    let scope = mpac_wire::Scope::files(["a.py"]);
+    let text = world.who("bob").announce(stamp, intent("i2"), "o".to_owned(), scope, None).to_json();
+    // Alice knows where the coordinator's ids come from.
+    let mut foreseen = world.coordinator.clone();
+    let _ = foreseen.handle_frame(world.now, conn, &text);
+    let [id] = foreseen.view().conflicts().try_into().unwrap();
+    let mut report = mpac_wire::payload::ConflictReport::new(id, "x".into(), "low".into());
+    report.related_intents = Some(vec![intent("i1")]);
+    assert_eq!(heard(&world.say("alice", report), "alice"), ["CONFLICT_REPORT"]);
+    world.frame(conn, &text);
+    assert_eq!(world.coordinator.view().conflicts().len(), 2);
+}

@@ -14,6 +14,7 @@ mod causality;
 mod claims;
 mod conflicts;
 mod couplings;
+mod divergence;
 mod duties;
 mod envelope;
 mod epochs;
@@ -41,6 +42,7 @@ mod scopes;
 mod silence;
 mod succession;
 mod tables;
+mod takeover;
 mod waiting;
 mod world;
 

@@ -246,7 +246,7 @@ fn state_references_are_written_as_the_session_s() {
     // In any other format they are only compared.
     let mut config = crate::world::config();
     config.state_ref_format = "monotonic_version".to_owned();
-    config.workspace.clear();
+    config.workspace = None;
     let mut world = World::with(config);
     world.join("alice", &[Role::Contributor]);
     assert_eq!(heard(&world.say("alice", commit("o1", "1", "2")), "alice"), ["OP_COMMIT"]);
@@ -260,7 +260,12 @@ fn a_shared_workspace_needs_content_hashes() {
     let mut config = crate::world::config();
     config.state_ref_format = "git_hash".to_owned();
     assert!(matches!(config.validate(), Err(mpac_core::ConfigError::StateRefFormat(_))));
-    config.workspace.clear();
+    config.workspace = Some([].into());
+    assert!(
+        matches!(config.validate(), Err(mpac_core::ConfigError::StateRefFormat(_))),
+        "an empty one is one"
+    );
+    config.workspace = None;
     assert_eq!(config.validate(), Ok(()));
 }
 

@@ -132,7 +132,7 @@ fn proposals_refs_and_duplicates_are_remembered() {
     propose.intent_id = Some(intent("i1"));
     world.say("alice", propose.clone());
     let stale = world.log.last().unwrap().clone();
-    world.config.workspace.clear(); // this host keeps its files elsewhere
+    world.config.workspace = None; // this host keeps its files elsewhere
     world.restart(1.0);
     world.hello("bob");
     world.hello("alice");
@@ -234,7 +234,7 @@ fn a_coordinator_that_learns_of_a_later_one_falls_silent() {
 }
 
 /// A HELLO that says which commits its sender has seen.
-fn hello_with(world: &mut World, name: &str, ops: &[&str]) -> Vec<Delivery> {
+pub(crate) fn hello_with(world: &mut World, name: &str, ops: &[&str]) -> Vec<Delivery> {
     let mut hello = Hello::new(name.to_owned(), Vec::new());
     hello.roles = Some(vec![Role::Contributor]);
     hello.extensions = Raw::of(&serde_json::json!({"mpac": {"committed_ops": ops}})).ok();
@@ -249,7 +249,7 @@ fn what_was_lost_is_named_and_settled_by_governance() {
     world.say("alice", commit_payload("o1", None, "a.py", "one\n", "two\n"));
     let lost = world.coordinator.snapshot();
     world.say("alice", commit_payload("o2", None, "a.py", "two\n", "three\n"));
-    world.config.workspace.clear(); // this host keeps its files elsewhere
+    world.config.workspace = None; // this host keeps its files elsewhere
     world.restore(&lost);
     world.hello("olga");
     let back = hello_with(&mut world, "alice", &["o1", "o2"]);

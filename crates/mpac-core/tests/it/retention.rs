@@ -127,3 +127,80 @@ fn what_something_alive_refers_to_is_not_forgotten() {
     let stale = world.say("bob", commit_payload("o9", None, "f0", "", "y"));
     assert_eq!(error(&stale, "bob").error_code, ErrorCode::StaleStateRef);
 }
+
+/// `name` starts anew, as its next process.
+fn reborn(world: &mut World, name: &str, incarnation: u32) {
+    let conn = world.people[name].0;
+    world.input(Input::Disconnect { conn });
+    world.reconnect(name);
+    world.wait(1.0);
+    *world.who(name) = World::participant(name, incarnation, &[Role::Contributor]);
+    assert_eq!(heard(&world.hello(name), name), ["SESSION_INFO"]);
+}
+
+#[test]
+fn one_who_comes_back_as_ever_other_processes_leaves_a_bounded_trail() {
+    covers!("SES-27", "SEC-21", "LAM-13");
+    let mut world = small(5);
+    let trail = |world: &World| {
+        let stored = world.coordinator.snapshot().anti_replay.unwrap();
+        stored.sender_frontier.unwrap().into_keys().collect::<Vec<_>>()
+    };
+    for n in 2..30 {
+        reborn(&mut world, "alice", n);
+        assert!(trail(&world).len() <= 5);
+    }
+    // Those who are here, and the latest of those who are not.
+    assert_eq!(
+        trail(&world),
+        ["alice|alice:27", "alice|alice:28", "alice|alice:29", "bob|bob:1", "olga|olga:1"]
+    );
+    // Bob has said nothing all the while, and what he said still counts.
+    let hello = world.log.iter().find_map(|record| match &record.input {
+        Input::Frame { from, text } if from.conn == world.people["bob"].0 => Some(text.clone()),
+        _ => None,
+    });
+    let again = world.frame(world.people["bob"].0, &hello.unwrap());
+    assert!(error(&again, "bob").description.contains("watermark"), "{again:?}");
+    // More may be here than records are kept: nobody is forgotten for it.
+    for n in 0..5 {
+        world.join(&format!("p{n}"), &[Role::Contributor]);
+    }
+    assert_eq!(trail(&world).len(), 8);
+    for n in 0..5 {
+        let conn = world.people[&format!("p{n}")].0;
+        world.input(Input::Disconnect { conn });
+    }
+    assert_eq!(trail(&world).len(), 5);
+}
+
+#[test]
+fn people_who_left_are_forgotten_when_nothing_is_left_of_them() {
+    covers!("SES-27");
+    let mut world = small(3); // and three are here
+    let known = |world: &World, who: &str| world.coordinator.view().is_member(&who.parse().unwrap());
+    let leave = |world: &mut World, who: &str| {
+        let mut bye = Goodbye::new("user_exit".into());
+        bye.intent_disposition = Some(IntentDisposition::Transfer);
+        world.say(who, bye);
+    };
+    for guest in ["g1", "g2", "g3"] {
+        world.join(guest, &[Role::Contributor]);
+    }
+    world.announce("g1", "i", &["x"]);
+    leave(&mut world, "g1");
+    leave(&mut world, "g2");
+    // A lost connection is not yet somebody who left.
+    let conn = world.people["g3"].0;
+    world.input(Input::Disconnect { conn });
+    let there = ["g1", "g2", "g3"].map(|guest| known(&world, guest));
+    assert_eq!(there, [true, false, true], "g1 has an intent that somebody may claim");
+    world.wait(91.0);
+    assert!(!known(&world, "g3") && known(&world, "g1"));
+    world.wait(210.0);
+    assert!(!known(&world, "g1"), "its intent has expired");
+    assert!(["alice", "bob", "olga"].iter().all(|who| known(&world, who)), "silent, and here");
+    // Whoever was forgotten joins as anybody does.
+    assert_eq!(heard(&world.hello("g2"), "g2"), ["SESSION_INFO"]);
+    assert!(known(&world, "g2"));
+}

@@ -82,7 +82,7 @@ pub(crate) fn session_id() -> SessionId {
 pub(crate) fn config() -> SessionConfig {
     let mut config = SessionConfig::new(session_id());
     config.status_heartbeats = false;
-    config.workspace = BTreeMap::from([("a.py".to_owned(), StateRef::of("one\n"))]);
+    config.workspace = Some(BTreeMap::from([("a.py".to_owned(), StateRef::of("one\n"))]));
     config
 }
 

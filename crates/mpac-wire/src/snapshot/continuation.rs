@@ -63,6 +63,8 @@ object! {
         opt forgotten: ForgottenRecord,
         /// A later coordinator has the session: nothing is said any more (REC-26).
         opt retired: bool,
+        /// Under which epoch, as far as this one was told (REC-27).
+        opt fenced_by_epoch: Integer,
     }
 }
 
@@ -77,6 +79,8 @@ object! {
         opt conflicts: BTreeMap<String, Integer>,
         /// Participants.
         opt participants: Integer,
+        /// Which operations these were, as a Bloom filter: 16 hexadecimal digits a word (D-041).
+        opt traces: String,
     }
 }
 

@@ -94,8 +94,7 @@ impl Config {
     /// What the core is to be opened with.
     pub(super) fn core(&self) -> SessionConfig {
         let mut core = self.core.clone();
-        let files = self.files.iter().flat_map(Workspace::files);
-        core.workspace = files.map(|(path, file)| (path.to_owned(), file.state_ref.clone())).collect();
+        core.workspace = self.files.as_ref().map(Workspace::refs);
         core
     }
 }

@@ -51,20 +51,24 @@ impl Session {
     /// Takes one up from its snapshot, under the next epoch.
     pub(super) fn restore(
         mut config: Config,
-        snapshot: &Snapshot,
+        mut snapshot: Snapshot,
         seed: u64,
         now: Timestamp,
     ) -> Result<Self, Failure> {
-        if !config.names_session {
+        // The configuration's name wins, in the snapshot too: the core takes up no session of another name (REC-11).
+        if config.names_session {
+            snapshot.session_id = config.core.session_id.clone();
+        } else {
             config.core.session_id = snapshot.session_id.clone();
         }
-        let core = Coordinator::restore(config.core(), snapshot, seed, now).map_err(|error| match error {
-            RestoreError::Config(error) => Failure::new(Code::InvalidConfig, format!("config: {error}")),
-            error => Failure::new(Code::InvalidSnapshot, format!("snapshot: {error}")),
-        })?;
+        let core =
+            Coordinator::restore(config.core(), &snapshot, seed, now).map_err(|error| match error {
+                RestoreError::Config(error) => Failure::new(Code::InvalidConfig, format!("config: {error}")),
+                error => Failure::new(Code::InvalidSnapshot, format!("snapshot: {error}")),
+            })?;
         let mut session = Self::around(core, config, now);
-        let known = snapshot.participants.iter().flatten();
-        session.returning = known.map(|record| record.principal_id.clone()).collect();
+        let known = snapshot.participants.into_iter().flatten();
+        session.returning = known.map(|record| record.principal_id).collect();
         Ok(session)
     }
 
@@ -149,9 +153,10 @@ impl Session {
         Ok(outputs)
     }
 
-    /// The session in its stored form.
-    pub(super) fn snapshot(&self, now: Timestamp) -> Result<Snapshot, Failure> {
-        self.not_before(now)?;
+    /// The session in its stored form. Nothing in it changes, but no later command may be of an earlier moment than
+    /// the one it bears.
+    pub(super) fn snapshot(&mut self, now: Timestamp) -> Result<Snapshot, Failure> {
+        self.go_to(now)?;
         Ok(self.core.snapshot_at(now))
     }
 

@@ -97,8 +97,8 @@ fn config(settings: &Settings, workspace: &Workspace) -> Result<SessionConfig, E
         config = drive::session_config(&text, config)
             .map_err(|problem| Error::SessionConfig(format!("{origin}: {problem}")))?;
     }
-    let refs = workspace.files().map(|(path, file)| (path.to_owned(), file.state_ref.clone()));
-    config.workspace = refs.collect();
+    // A directory is a workspace also while it is empty (OCC-17).
+    config.workspace = settings.workspace.is_some().then(|| workspace.refs());
     Ok(config)
 }
 

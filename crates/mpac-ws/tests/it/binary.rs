@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
+use crate::covers;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mpac-ws");
 
 fn run(args: &[&str]) -> Output {
@@ -32,6 +34,15 @@ fn a_port_in_use_is_named_with_the_remedy() {
 fn a_missing_directory_is_named() {
     let line = mistake(&["--port", "0", "--workspace", "no/such/dir"]);
     assert!(line.contains("no/such/dir") && line.contains("--workspace"), "{line}");
+}
+
+#[test]
+fn an_empty_directory_is_a_workspace_and_needs_content_hashes() {
+    covers!("OCC-17", "D-091");
+    let dir = tempfile::tempdir().unwrap();
+    let format = ["--port", "0", "--session-config", r#"{"state_ref_format": "git_hash"}"#];
+    let line = mistake(&[&format[..], &["--workspace", dir.path().to_str().unwrap()]].concat());
+    assert!(line.contains("sha256") && line.contains("git_hash"), "{line}");
 }
 
 #[test]

@@ -116,6 +116,18 @@ fn a_snapshot_changes_nothing_and_a_restore_replaces_everything() {
 }
 
 #[test]
+fn no_command_is_earlier_than_a_snapshot() {
+    let mut drive = session(&json!({"session_id": "s"}));
+    let stored = snapshot(&mut drive, 60.0);
+    for command in ["snapshot", "tick"] {
+        let answer = drive.ask(59.9, command, json!({}));
+        assert_eq!(answer["error"]["code"], "TIME_WENT_BACK", "{answer}");
+    }
+    assert_eq!(snapshot(&mut drive, 60.0), stored, "the same moment is none that is earlier");
+    assert_eq!(brief(&drive.say(60.0, "ann", "HEARTBEAT", heartbeat())), [""; 0]);
+}
+
+#[test]
 fn the_configuration_is_the_callers_and_an_epoch_of_0_has_a_successor() {
     let mut stored = snapshot(&mut session(&json!({"session_id": "s"})), 4.0);
     stored["coordinator_epoch"] = json!(0);
@@ -160,6 +172,16 @@ fn a_snapshot_that_is_none_is_refused_and_the_session_stays() {
     refused(|it| it["snapshot"]["intents"][0]["state"] = json!("ODD"), snap, "ODD");
     refused(|it| it["snapshot"]["captured_at"] = json!("now"), snap, "RFC 3339");
     refused(|it| it["config"] = json!({"sesion_id": "s"}), "INVALID_CONFIG", "did you mean `session_id`?");
+    refused(
+        |it| it["config"]["execution_model"] = json!("pre_commit"),
+        "INVALID_CONFIG",
+        "execution_model pre_commit needs a governance session",
+    );
+    refused(
+        |it| it["config"]["compliance_profile"] = json!("governance"),
+        snap,
+        r#"compliance_profile: the configuration says "governance", the snapshot "core""#,
+    );
     refused(
         |it| it["config"]["heartbeat_interval_sec"] = json!(0),
         "INVALID_CONFIG",

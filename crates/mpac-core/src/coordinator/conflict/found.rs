@@ -67,10 +67,19 @@ impl Found {
 /// Registers a conflict and tells those it concerns. `*_a` is the newer side, `*_b` the older (`spec/wire.md` §6.18).
 pub(super) fn report(session: &mut Session, out: &mut Outbox, found: Found) {
     // A UUID's text is never empty.
-    let id = ConflictId::new(session.ids.next_uuid()).unwrap_or_else(|_| unreachable!("a UUID is not empty"));
+    let mut draw =
+        || ConflictId::new(session.ids.next_uuid()).unwrap_or_else(|_| unreachable!("a UUID is not empty"));
+    let mut id = draw();
+    // A participant may have guessed it: nothing is written over.
+    while session.conflicts.contains_key(&id) {
+        id = draw();
+    }
     let to = audience(session, &found.principals);
     report_to(session, out, id, found, to);
 }
+
+/// The rule of the next.
+pub(in super::super) const DIVERGENCE: &str = "state.divergence.v1";
 
 /// What a participant knows and the recovered coordinator does not: settled by those who govern, whoever else hears of
 /// conflicts (REC-30). Nothing that could end by itself is related.
@@ -87,7 +96,7 @@ pub(in super::super) fn divergence(
         category: ConflictCategory::ConcurrentWrite,
         severity: Severity::High,
         kind: BasisKind::Rule,
-        rule: "state.divergence.v1",
+        rule: DIVERGENCE,
         description,
         principals: [principal.clone()].into(),
         intents: Vec::new(),

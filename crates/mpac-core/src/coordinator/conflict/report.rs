@@ -12,6 +12,7 @@ use super::super::cascade;
 use super::super::gate::{Facts, sorted};
 use super::super::governance::uncertain;
 use super::super::outbox::Outbox;
+use super::super::session::divergence;
 use super::super::state::Session;
 use super::found::{audience, open};
 use crate::output::Recipients;
@@ -23,6 +24,9 @@ pub(in super::super) fn handle(
     facts: &Facts<'_>,
     report: ConflictReport,
 ) -> Result<(), Refusal> {
+    if divergence::is_reserved(&report.conflict_id) {
+        return Err(Refusal::ReservedConflictId(report.conflict_id));
+    }
     let report = normalised(session, facts, report)?;
     if session.conflicts.contains_key(&report.conflict_id) {
         let value = report.conflict_id.as_str().to_owned();

@@ -13,6 +13,9 @@ use crate::output::Notice;
 pub(super) fn bind(session: &mut Session, out: &mut Outbox, conn: ConnId, principal: &PrincipalId) {
     if let Some(member) = session.members.get_mut(principal) {
         let known = member.conn.replace(conn) == Some(conn);
+        let instance = member.sender.sender_instance_id.clone();
+        session.review_instance(principal, &instance);
+        session.review_member(principal);
         session.connections.entry(conn).or_default().principal = Some(principal.clone());
         if !known {
             out.notice(Notice::Bound { conn, principal: principal.clone() });
@@ -49,6 +52,9 @@ pub(super) fn unbind(session: &mut Session, out: &mut Outbox, conn: ConnId) {
             && member.conn == Some(conn)
         {
             member.conn = None;
+            let instance = member.sender.sender_instance_id.clone();
+            session.review_instance(&principal, &instance);
+            session.review_member(&principal);
         }
         out.notice(Notice::Unbound { conn });
     }

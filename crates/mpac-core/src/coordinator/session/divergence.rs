@@ -8,12 +8,19 @@ use alloc::vec::Vec;
 use mpac_wire::names::ErrorCode;
 use mpac_wire::payload::ProtocolError;
 use mpac_wire::{ConflictId, MessageId, PrincipalId, Raw, StateRef};
+use sha2::{Digest, Sha256};
 
 use super::super::conflict::found;
 use super::super::outbox::{Outbox, listed};
+use super::super::records::Conflict;
+use super::super::retention::Trace;
 use super::super::state::Session;
 use crate::output::Recipients;
 use crate::refusal::Refusal;
+use crate::table::conflict;
+
+/// What the ids of these conflicts begin with, and those of no other.
+const PREFIX: &str = "divergence:";
 
 /// A HELLO names operations that its sender knows to be committed: those that the recovered state does not have.
 pub(super) fn after_hello(
@@ -26,15 +33,19 @@ pub(super) fn after_hello(
     if session.recovery.taken_up.is_none() {
         return;
     }
-    let unknown: Vec<String> = committed_ops(extensions)
-        .into_iter()
-        .filter(|op| !session.operations.contains_key(op.as_str()))
-        .collect();
+    let unknown: Vec<String> =
+        committed_ops(extensions).into_iter().filter(|op| !ever_had(session, op)).collect();
     if unknown.is_empty() {
         session.recovery.diverged.remove(principal);
+        session.review_member(principal);
     } else {
         diverged(session, out, principal, hello, &unknown);
     }
+}
+
+/// Whether there was such an operation; one that was forgotten because it ended long ago is no loss (SES-27).
+fn ever_had(session: &Session, op: &str) -> bool {
+    session.operations.contains_key(op) || session.forgotten.traces.may_contain(Trace::Operation(op))
 }
 
 /// `mpac.committed_ops` of a HELLO's extensions; of another shape it names none.
@@ -63,11 +74,12 @@ pub(in super::super) fn after_stale_commit(
     }
 }
 
-/// Whether a reference was ever current for a target, as far as the records tell.
+/// Whether a reference was ever current for a target, as far as the records and the traces of forgotten ones tell.
 fn ever_known(session: &Session, target: &str, stated: &StateRef) -> bool {
     let mut on_target =
         session.operations.values().filter(|op| crate::scope::normalize(&op.target) == target);
     on_target.any(|op| op.before.as_ref() == Some(stated) || op.after.as_ref() == Some(stated))
+        || session.forgotten.traces.may_contain(Trace::State(target, stated))
 }
 
 /// Tells the participant what differs, and opens the conflict in which that is settled; one at a time.
@@ -79,7 +91,8 @@ fn diverged(
     what: &[String],
 ) {
     let id = conflict_id(session, principal);
-    if session.conflicts.get(&id).is_some_and(|conflict| conflict.state.is_terminal()) {
+    let known = session.conflicts.get(&id).map(|conflict| conflict.state);
+    if known.is_some_and(conflict::State::is_terminal) {
         return; // settled in this epoch already
     }
     let text = alloc::format!(
@@ -92,20 +105,47 @@ fn diverged(
     if session.recovery.diverged.contains_key(principal) {
         return;
     }
+    session.recovery.diverged.insert(principal.clone(), id.clone());
+    session.review_member(principal);
+    if known.is_some() {
+        return; // its sender had taken it back, and governance has not settled it yet
+    }
     let text = alloc::format!("{principal} and the recovered coordinator differ in {}", listed(what));
-    found::divergence(session, out, id.clone(), principal, text);
-    session.recovery.diverged.insert(principal.clone(), id);
+    found::divergence(session, out, id, principal, text);
 }
 
-/// `divergence:<principal_id>:<epoch>`, shortened where that is too long for an id.
+/// Whether an id is one that only the coordinator gives.
+pub(in super::super) fn is_reserved(id: &ConflictId) -> bool {
+    id.as_str().starts_with(PREFIX)
+}
+
+/// Whether this is the conflict about what this principal knows: by its rule and its one side, which no report can
+/// have, and not by its id alone.
+fn is_about(conflict: &Conflict, principal: &PrincipalId) -> bool {
+    conflict.basis.rule_id.as_deref() == Some(found::DIVERGENCE)
+        && conflict.a.as_ref() == Some(&(principal.clone(), None))
+}
+
+/// `divergence:<principal_id>:<epoch>`: of the conflict that there is, or of one to be opened. Where something else has
+/// that id, as a snapshot from elsewhere may have it, a number goes behind.
 fn conflict_id(session: &Session, principal: &PrincipalId) -> ConflictId {
     let epoch = session.epoch;
-    let whole = ConflictId::new(alloc::format!("divergence:{principal}:{epoch}"));
-    whole.unwrap_or_else(|_| {
-        let head: String = principal.as_str().chars().take(40).collect();
-        // 40 characters of four bytes, 20 digits and the rest are below 256 bytes.
-        ConflictId::new(alloc::format!("divergence:{head}:{epoch}")).unwrap_or_else(|_| unreachable!("short"))
-    })
+    let named = |name: &str, suffix: &str| ConflictId::new(alloc::format!("{PREFIX}{name}:{epoch}{suffix}"));
+    // 64 characters of the digest, up to 40 digits and the rest are below 256 bytes.
+    let id = |suffix: &str| {
+        let short = || named(&digest(principal), suffix).unwrap_or_else(|_| unreachable!("short"));
+        named(principal.as_str(), suffix).unwrap_or_else(|_| short())
+    };
+    let free = |id: &ConflictId| session.conflicts.get(id).is_none_or(|known| is_about(known, principal));
+    let numbered = (2_u64..).map(|n| id(&alloc::format!(":{n}")));
+    let mut ids = core::iter::once(id("")).chain(numbered);
+    ids.find(free).unwrap_or_else(|| unreachable!("there are fewer conflicts than numbers"))
+}
+
+/// Stands for a principal whose id is too long: the SHA-256 of it, in hexadecimal digits.
+fn digest(principal: &PrincipalId) -> String {
+    let digest = Sha256::digest(principal.as_str().as_bytes());
+    digest.iter().map(|byte| alloc::format!("{byte:02x}")).collect()
 }
 
 /// Operations of a participant whose state has diverged wait for governance (REC-30).

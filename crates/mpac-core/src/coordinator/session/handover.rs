@@ -36,9 +36,15 @@ pub(in super::super) fn hand_over(
     retire(session, out, HangUpReason::HandedOver);
 }
 
-/// A later coordinator has the session: this one must not say another word, not even goodbye (REC-26).
+/// A later coordinator has the session: this one must not say another word, not even goodbye (REC-26). Its epoch is
+/// kept, also by one that fell silent before: whoever takes the session up from here speaks above it (REC-27).
 pub(in super::super) fn fence(session: &mut Session, out: &mut Outbox, epoch: u64) {
-    if epoch > session.epoch && !session.retired {
+    let epoch = Integer::new(epoch).get(); // as far as the wire can carry it
+    if epoch <= session.epoch {
+        return;
+    }
+    session.fenced_by = session.fenced_by.max(Some(epoch));
+    if !session.retired {
         retire(session, out, HangUpReason::Fenced);
     }
 }

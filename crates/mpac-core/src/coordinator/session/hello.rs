@@ -11,8 +11,8 @@ use super::super::gate::{Facts, count_as_received};
 use super::super::governance::freeze;
 use super::super::outbox::Outbox;
 use super::super::records::{Member, Proof};
+use super::super::recover;
 use super::super::state::Session;
-use super::super::{recover, retention};
 use super::{catch_up, connection, credential, divergence, info, liveness, organisations};
 use crate::config::Applicant;
 use crate::input::ConnId;
@@ -108,10 +108,7 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
     }
     let joined = match session.members.get(&principal) {
         Some(member) => member.joined,
-        None => {
-            retention::make_room_for_a_member(session);
-            session.members.len() as u64 + session.forgotten.participants
-        }
+        None => session.members.len() as u64 + session.forgotten.participants,
     };
     let before = session.members.remove(&principal);
     let news = catch_up::News::for_return(before.as_ref(), facts);

@@ -46,6 +46,7 @@ fn lost(session: &mut Session, out: &mut Outbox, principal: &PrincipalId, why: &
     member.available = false;
     let last_message = member.last_message.clone();
     session.watch_silence(principal); // no more
+    session.review_member(principal);
     let text = alloc::format!("{principal} {why}; what it announced is suspended until it is back");
     let mut error = ProtocolError::new(ErrorCode::ParticipantUnavailable, text);
     error.refers_to = last_message.map(|id| id.as_str().into()); // D-050

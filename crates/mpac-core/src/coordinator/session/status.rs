@@ -45,6 +45,7 @@ pub(in super::super) fn tell_all(session: &mut Session, out: &mut Outbox, event:
         return;
     }
     let coordinator = session.coordinator.principal_id.clone();
+    recover::told_all(session, &event);
     let mut status = CoordinatorStatus::new(event, coordinator, health(session));
     counted(session, &mut status);
     out.send(session, Recipients::All, status);

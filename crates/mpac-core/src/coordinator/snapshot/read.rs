@@ -14,7 +14,7 @@ use mpac_wire::{InstanceId, PrincipalId, StateRef, Timestamp};
 
 use super::super::records::{Connection, Frontier, Handover};
 use super::super::replay::SeenIds;
-use super::super::retention::Forgotten;
+use super::super::retention::{Forgotten, Traces};
 use super::super::state::Session;
 use super::names::{conflict_state, intent_state, named, operation_state};
 use super::records;
@@ -35,6 +35,7 @@ pub(in super::super) fn read(
     snapshot: &Snapshot,
 ) -> Result<(Session, u64), RestoreError> {
     config.validate()?;
+    is_of_this_session(&config, snapshot)?;
     let version = snapshot.snapshot_version.get();
     if version > NEWEST {
         return Err(RestoreError::Version(version));
@@ -71,13 +72,36 @@ pub(in super::super) fn read(
     Ok((session.rebuilt_indexes(), seq))
 }
 
+/// A snapshot goes on under what it was written under (REC-11). What it does not say, as the references' do not, is
+/// taken to agree.
+fn is_of_this_session(config: &SessionConfig, snapshot: &Snapshot) -> Result<(), RestoreError> {
+    let profiles = (snapshot.security_profile.as_ref(), snapshot.compliance_profile.as_ref());
+    let model = snapshot.execution_model.as_ref();
+    let fields = [
+        ("session_id", config.session_id.as_str(), Some(snapshot.session_id.as_str())),
+        ("security_profile", config.security_profile.as_str(), profiles.0.map(|it| it.as_str())),
+        ("compliance_profile", config.compliance_profile.as_str(), profiles.1.map(|it| it.as_str())),
+        ("execution_model", config.execution_model.as_str(), model.map(|it| it.as_str())),
+    ];
+    let differs =
+        fields.into_iter().find(|(_, configured, stored)| stored.is_some_and(|it| it != *configured));
+    match differs {
+        Some((field, configured, stored)) => Err(RestoreError::Mismatch {
+            field,
+            configured: configured.to_owned(),
+            stored: stored.unwrap_or_default().to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// The references do not keep current references: those that the last commits left, and the files' own (OCC-02).
 fn committed(session: &Session) -> BTreeMap<String, StateRef> {
     let mut by_receipt: Vec<_> =
         session.operations.values().filter(|op| op.state == operation::State::Committed).collect();
     by_receipt.sort_by_key(|op| op.sequence);
     let refs = by_receipt.into_iter().filter_map(|op| Some((normalize(&op.target), op.after.clone()?)));
-    refs.chain(session.config.workspace.clone()).collect()
+    refs.chain(session.config.workspace.clone().unwrap_or_default()).collect()
 }
 
 /// A reference does not say when the session began: not later than anything in it.
@@ -120,6 +144,7 @@ fn continuation(session: &mut Session, state: &CoordinatorState) -> Result<u64, 
     session.unopened = state.unopened.unwrap_or(false);
     session.vacancy = !state.no_vacancy.unwrap_or(false);
     session.retired = state.retired.unwrap_or(false);
+    session.fenced_by = state.fenced_by_epoch.as_ref().map(mpac_wire::Integer::get);
     session.closes_at = state.closes_at;
     session.next_status = state.next_status_at;
     session.files.extend(state.workspace_files.iter().flatten().cloned());
@@ -152,6 +177,10 @@ fn continuation(session: &mut Session, state: &CoordinatorState) -> Result<u64, 
     recovery.untold = state.untold.iter().flatten().cloned().collect();
     recovery.awaited = state.awaited.iter().flatten().cloned().collect();
     for (principal, conflict) in state.diverged.iter().flatten() {
+        // Nothing else would ever let this principal go on.
+        if session.conflicts.get(conflict).is_none_or(|record| record.state.is_terminal()) {
+            return Err(RestoreError::dangling("diverged", principal.clone(), conflict));
+        }
         recovery.diverged.insert(principal_id(principal)?, conflict.clone());
     }
     Ok(state.seq.get())
@@ -175,6 +204,11 @@ fn forgotten(state: &CoordinatorState) -> Result<Forgotten, RestoreError> {
         let state = state.ok_or_else(|| RestoreError::state("conflict", "forgotten", name))?;
         forgotten.conflicts.insert(state, count.get());
     }
+    forgotten.traces = match &record.traces {
+        Some(text) => Traces::parse(text).ok_or(RestoreError::Traces)?,
+        None if forgotten.operations.is_empty() => Traces::default(),
+        None => Traces::of_anything(),
+    };
     forgotten.participants = record.participants.as_ref().map_or(0, mpac_wire::Integer::get);
     Ok(forgotten)
 }

@@ -110,6 +110,7 @@ fn continuation(session: &Session, seq: u64) -> CoordinatorState {
     let refused = session.refused_claimers.iter();
     state.refused_claimers = Some(refused.map(|(who, until)| (who.to_string(), *until)).collect());
     state.retired = flag(session.retired);
+    state.fenced_by_epoch = session.fenced_by.map(number);
     let recovery = &session.recovery;
     state.recovered_at = recovery.taken_up.as_ref().map(|(_, at)| *at);
     state.recovered_as = recovery.taken_up.as_ref().map(|(how, _)| how.as_str().to_owned());
@@ -126,6 +127,7 @@ fn forgotten(counts: &Forgotten) -> ForgottenRecord {
     let intents = counts.intents.iter();
     record.intents = Some(intents.map(|(state, n)| named(intent_state(*state).as_str(), n)).collect());
     let operations = counts.operations.iter();
+    record.traces = counts.traces.to_text();
     record.operations =
         Some(operations.map(|(state, n)| named(operation_state(*state).as_str(), n)).collect());
     let conflicts = counts.conflicts.iter();

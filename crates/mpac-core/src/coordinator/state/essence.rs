@@ -50,6 +50,7 @@ pub(in super::super) fn essence(session: &Session) -> String {
         conflicts,
         handover,
         retired,
+        fenced_by,
         recovery,
         scope_kinds,
         // The same as long as the session runs under this coordinator.
@@ -92,7 +93,7 @@ pub(in super::super) fn essence(session: &Session) -> String {
     }
     // Those of finished intents count as well (SCO-13).
     say!(text, "kinds {:?}", scope_kinds.keys());
-    write_succession(&mut text, *now, handover.as_ref(), *retired, recovery);
+    write_succession(&mut text, *now, handover.as_ref(), (*retired, *fenced_by), recovery);
     write_members(&mut text, *now, members.values());
     write_connections(&mut text, connections.values());
     let live = intents.values().filter(|it| it.is_live());
@@ -128,7 +129,7 @@ fn write_succession(
     text: &mut String,
     now: Timestamp,
     handover: Option<&Handover>,
-    retired: bool,
+    (retired, fenced_by): (bool, Option<u64>),
     recovery: &Recovery,
 ) {
     let Recovery { taken_up, untold, awaited, diverged } = recovery;
@@ -138,7 +139,7 @@ fn write_succession(
     // How long ago that was matters while somebody is awaited.
     let since = |at: &Timestamp| (!awaited.is_empty()).then(|| now.micros() - at.micros());
     let taken_up = taken_up.as_ref().map(|(how, at)| (how, since(at)));
-    say!(text, "retired {retired}, taken up {taken_up:?} {untold:?} {awaited:?} {diverged:?}");
+    say!(text, "retired {retired} {fenced_by:?}, taken up {taken_up:?} {untold:?} {awaited:?} {diverged:?}");
 }
 
 /// Microseconds until then; what is past is now.

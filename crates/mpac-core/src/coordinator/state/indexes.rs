@@ -81,11 +81,13 @@ impl Session {
         self.intents.keys().for_each(|id| fresh.review_intent(id));
         self.operations.keys().for_each(|id| fresh.review_operation(id));
         self.conflicts.keys().for_each(|id| fresh.review_conflict(id));
+        self.frontier.keys().for_each(|(who, instance)| fresh.review_instance(who, instance));
         for record in self.deferrals.values() {
             fresh.deadlines.insert(record.expires_at, Cause::DeferralTtl(record.id.clone()));
         }
         self.claims.values().for_each(|record| fresh.index_claim(record));
         self.members.keys().for_each(|principal| fresh.watch_silence(principal));
+        self.members.keys().for_each(|principal| fresh.review_member(principal));
         if let Some(at) = self.closes_at {
             fresh.deadlines.insert(at, Cause::AutoClose);
         }

@@ -1,0 +1,162 @@
+//! Divergence is found where it can be known, told in conflicts of its own, and blocks nobody without need.
+
+use mpac_core::RestoreError;
+use mpac_core::table::conflict;
+use mpac_wire::names::{ConflictCategory, Decision, ErrorCode, Role, Severity};
+use mpac_wire::payload::{Basis, ConflictReport, Resolution};
+use mpac_wire::snapshot::{ConflictRecord, Snapshot};
+use mpac_wire::{ConflictId, Message};
+
+use crate::covers;
+use crate::recovery::hello_with;
+use crate::world::{Delivery, World, commit_payload, config, error, heard, intent};
+
+/// A report by hand, under the rule of divergences.
+fn report(id: &str, about: &str) -> ConflictReport {
+    let id = ConflictId::new(id).unwrap();
+    let mut report = ConflictReport::new(id, ConflictCategory::ConcurrentWrite, Severity::High);
+    let mut basis = Basis::new();
+    basis.rule_id = Some("state.divergence.v1".to_owned());
+    report.basis = Some(basis);
+    report.related_intents = Some(vec![intent(about)]);
+    report
+}
+
+/// The ids of the divergences that `who` is told of.
+fn told(deliveries: &[Delivery], who: &str) -> Vec<String> {
+    let reports = deliveries.iter().filter(|it| it.to == who).filter_map(|it| match &it.message {
+        Message::ConflictReport(report) => Some(report.conflict_id.to_string()),
+        _ => None,
+    });
+    reports.filter(|id| id.starts_with("divergence:")).collect()
+}
+
+#[test]
+fn nobody_else_opens_a_divergence() {
+    covers!("REC-16", "REC-30", "D-041");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("alice", "i1", &["x"]);
+    let refused = world.say("alice", report("divergence:alice:2", "i1"));
+    assert_eq!(error(&refused, "alice").error_code, ErrorCode::MalformedMessage);
+    assert!(error(&refused, "alice").description.contains("divergence:"));
+    assert_eq!(world.coordinator.view().conflicts().len(), 0);
+    // The rule alone makes no divergence either.
+    assert_eq!(heard(&world.say("alice", report("mine", "i1")), "alice"), ["CONFLICT_REPORT"]);
+    world.restart(1.0);
+    let back = hello_with(&mut world, "alice", &["lost"]);
+    assert_eq!(told(&back, "alice"), ["divergence:alice:2"]);
+}
+
+/// A stored session in which another conflict has the id that a divergence would get.
+fn with_conflict(stored: &Snapshot, id: &str, state: &str) -> Snapshot {
+    let mut stored = stored.clone();
+    let mut record = ConflictRecord::new(ConflictId::new(id).unwrap());
+    record.state = Some(state.into());
+    record.related_intents = Some(vec![intent("i1")]);
+    let mut basis = Basis::new();
+    basis.rule_id = Some("state.divergence.v1".to_owned());
+    record.basis = Some(basis);
+    stored.conflicts.get_or_insert_default().push(record);
+    stored
+}
+
+#[test]
+fn a_snapshot_from_elsewhere_may_hold_the_id_and_nothing_is_written_over() {
+    covers!("REC-16", "REC-30");
+    for (state, kept) in [("OPEN", conflict::State::Open), ("DISMISSED", conflict::State::Dismissed)] {
+        let mut world = World::of(&["alice"]);
+        world.announce("alice", "i1", &["x"]);
+        let stored = with_conflict(&world.coordinator.snapshot(), "divergence:alice:2", state);
+        world.restore(&stored);
+        let back = hello_with(&mut world, "alice", &["lost"]);
+        assert_eq!(told(&back, "alice"), ["divergence:alice:2:2"]);
+        let taken = ConflictId::new("divergence:alice:2").unwrap();
+        assert_eq!(world.coordinator.view().conflict(&taken), Some(kept));
+        let refused = world.say("alice", commit_payload("o", None, "a.py", "one\n", "two\n"));
+        assert_eq!(error(&refused, "alice").error_code, ErrorCode::StateDivergence);
+    }
+}
+
+#[test]
+fn long_names_that_begin_alike_have_a_conflict_each() {
+    covers!("REC-30");
+    let names = ["a", "b"].map(|end| format!("{}{end}", "n".repeat(250)));
+    let mut world = World::of(&[]);
+    names.iter().for_each(|name| drop(world.join(name, &[Role::Contributor])));
+    world.restart(1.0);
+    let ids: Vec<String> =
+        names.iter().flat_map(|name| told(&hello_with(&mut world, name, &["lost"]), name)).collect();
+    assert_eq!(ids.len(), 2);
+    assert_ne!(ids[0], ids[1]);
+    assert!(ids.iter().all(|id| id.len() < 100 && id.ends_with(":2")), "{ids:?}");
+    assert_eq!(world.coordinator.view().conflicts().len(), 2);
+}
+
+#[test]
+fn what_was_taken_back_and_said_again_is_the_same_divergence() {
+    covers!("REC-30", "D-041");
+    let mut world = World::of(&["alice"]);
+    world.join("olga", &[Role::Owner]);
+    world.restart(1.0);
+    world.hello("olga");
+    assert_eq!(told(&hello_with(&mut world, "alice", &["lost"]), "olga"), ["divergence:alice:2"]);
+    hello_with(&mut world, "alice", &[]);
+    let again = hello_with(&mut world, "alice", &["lost"]);
+    assert_eq!(heard(&again, "alice"), ["SESSION_INFO", "PROTOCOL_ERROR STATE_DIVERGENCE"]);
+    let refused = world.say("alice", commit_payload("o1", None, "a.py", "one\n", "two\n"));
+    assert_eq!(error(&refused, "alice").error_code, ErrorCode::StateDivergence);
+    world.say("olga", Resolution::new(world.conflict(), Decision::Approved));
+    let stored = world.say("alice", commit_payload("o2", None, "a.py", "one\n", "two\n"));
+    assert_eq!(heard(&stored, "alice"), ["OP_COMMIT"]);
+}
+
+/// Commits `o0` to `o9` to files of their own, in a session that keeps two records.
+fn forgetful() -> World {
+    let mut config = config();
+    config.retained_records = 2;
+    let mut world = World::with(config);
+    world.join("alice", &[Role::Contributor]);
+    for n in 0..10 {
+        world.say(
+            "alice",
+            commit_payload(&format!("o{n}"), None, "f", &format!("{n}"), &format!("{}", n + 1)),
+        );
+    }
+    world
+}
+
+#[test]
+fn what_was_only_forgotten_is_no_divergence_and_what_was_lost_is() {
+    covers!("D-041", "REC-16", "SES-27");
+    let mut world = forgetful();
+    world.restart(1.0);
+    assert_eq!(world.coordinator.view().operation(&crate::world::op("o0")), None);
+    assert_eq!(told(&hello_with(&mut world, "alice", &["o0", "o5", "o9"]), "alice"), [""; 0]);
+    // Nor is a commit that builds on what one of them left: it is stale.
+    let stale = world.say("alice", commit_payload("p", None, "f", "3", "x"));
+    assert_eq!(error(&stale, "alice").error_code, ErrorCode::StaleStateRef);
+    // Once more from the stored form.
+    world.restart(1.0);
+    assert_eq!(told(&hello_with(&mut world, "alice", &["o0"]), "alice"), [""; 0]);
+    let back = hello_with(&mut world, "alice", &["o0", "lost"]);
+    assert_eq!(told(&back, "alice"), ["divergence:alice:3"]);
+    assert!(back.iter().any(|it| it.text.contains(r#"{"divergent":["lost"]}"#)), "o0 is not among them");
+}
+
+#[test]
+fn a_session_that_forgot_without_traces_blocks_nobody_for_it() {
+    covers!("D-041", "EXT-08");
+    let world = forgetful();
+    let mut stored = world.coordinator.snapshot();
+    let forgotten = |stored: &mut Snapshot, traces: Option<&str>| {
+        let state = stored.coordinator_state.as_mut().unwrap();
+        state.forgotten.as_mut().unwrap().traces = traces.map(ToOwned::to_owned);
+    };
+    forgotten(&mut stored, Some("what"));
+    let error = mpac_core::Coordinator::load(world.config.clone(), &stored).map(|_| ()).unwrap_err();
+    assert_eq!(error, RestoreError::Traces);
+    forgotten(&mut stored, None);
+    let mut world = world;
+    world.restore(&stored);
+    assert_eq!(told(&hello_with(&mut world, "alice", &["whatever"]), "alice"), [""; 0]);
+}
