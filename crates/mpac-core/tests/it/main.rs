@@ -34,6 +34,7 @@ mod privacy;
 mod props;
 mod recovery;
 mod replay;
+mod restoring;
 mod retention;
 mod returns;
 mod roles;

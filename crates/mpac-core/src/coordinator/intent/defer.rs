@@ -1,6 +1,7 @@
 //! INTENT_DEFERRED: a participant stepped back for others; a hint, not an intent (DEF-01 to DEF-12, D-087, D-088).
 
 use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use mpac_wire::names::DeferralStatus;
@@ -91,8 +92,7 @@ pub(in super::super) fn expired(session: &mut Session, out: &mut Outbox, id: &De
 
 /// Its principal announces after all (DEF-05).
 pub(super) fn principal_announced(session: &mut Session, out: &mut Outbox, principal: &PrincipalId) {
-    let own = session.deferrals.values().filter(|record| record.principal == *principal);
-    for id in own.map(|record| record.id.clone()).collect::<Vec<_>>() {
+    for id in session.deferrals.of(principal).cloned().collect::<Vec<_>>() {
         finish(session, out, &id, DeferralStatus::Resolved, "principal_announced");
     }
 }
@@ -101,13 +101,10 @@ pub(super) fn principal_announced(session: &mut Session, out: &mut Outbox, princ
 /// (DEF-04, DEF-06, DEF-07).
 pub(in super::super) fn intent_ended(session: &mut Session, out: &mut Outbox, intent: &IntentId) {
     let Some(owner) = session.intents.get(intent).map(|record| record.owner.clone()) else { return };
-    let waits_no_more = |record: &&Deferral| {
-        all_gone(session, record)
-            || record.observed_principals.contains(&owner)
-            || record.observed_intents.iter().any(|entry| entry == owner.as_str())
-    };
-    let over: Vec<DeferralId> =
-        session.deferrals.values().filter(waits_no_more).map(|record| record.id.clone()).collect();
+    // Only who waits for one of these two can have come to the end of its waiting.
+    let mut over: BTreeSet<DeferralId> = session.deferrals.observing(owner.as_str()).cloned().collect();
+    let done = |id: &&DeferralId| session.deferrals.get(id).is_some_and(|record| all_gone(session, record));
+    over.extend(session.deferrals.observing(intent.as_str()).filter(done).cloned());
     for id in &over {
         finish(session, out, id, DeferralStatus::Resolved, "observed_intents_terminated");
     }

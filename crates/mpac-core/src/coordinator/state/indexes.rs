@@ -5,17 +5,11 @@ use alloc::collections::BTreeMap;
 use mpac_wire::names::ScopeKind;
 
 use super::super::deadlines::{Cause, Deadlines};
-use super::super::records::{Claim, Conflict, Operation};
+use super::super::records::{Conflict, Operation};
 use super::super::retention::Finished;
 use super::{Intent, Session, put};
 
 impl Session {
-    pub(super) fn index_claim(&mut self, record: &Claim) {
-        if let Some(at) = record.granted_at {
-            self.deadlines.insert(at, Cause::ClaimGrace(record.id.clone()));
-        }
-    }
-
     pub(super) fn index_intent(&mut self, record: &Intent) {
         count_kind(&mut self.scope_kinds, &record.scope.kind);
         if record.is_live() {
@@ -81,10 +75,13 @@ impl Session {
         self.intents.keys().for_each(|id| fresh.review_intent(id));
         self.operations.keys().for_each(|id| fresh.review_operation(id));
         self.conflicts.keys().for_each(|id| fresh.review_conflict(id));
+        fresh.deferrals = self.deferrals.rebuilt();
         for record in self.deferrals.values() {
             fresh.deadlines.insert(record.expires_at, Cause::DeferralTtl(record.id.clone()));
         }
-        self.claims.values().for_each(|record| fresh.index_claim(record));
+        fresh.claims = self.claims.rebuilt();
+        let granted = self.claims.values().filter_map(|it| Some((it.granted_at?, it.id.clone())));
+        granted.for_each(|(at, id)| fresh.deadlines.insert(at, Cause::ClaimGrace(id)));
         self.members.keys().for_each(|principal| fresh.watch_silence(principal));
         if let Some(at) = self.closes_at {
             fresh.deadlines.insert(at, Cause::AutoClose);
