@@ -49,9 +49,18 @@ impl Deferrals {
         self.records.values()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
     /// Those of one principal.
     pub(crate) fn of(&self, principal: &PrincipalId) -> impl Iterator<Item = &DeferralId> {
         self.by_principal.get(principal).into_iter().flatten()
+    }
+
+    /// How many these are.
+    pub(crate) fn count_of(&self, principal: &PrincipalId) -> usize {
+        self.by_principal.get(principal).map_or(0, BTreeSet::len)
     }
 
     /// Those that wait for this intent, or for this principal.
