@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use mpac_wire::{ConflictId, InstanceId, IntentId, OpId, PrincipalId};
 
 use super::records::Frontier;
-use super::state::{Session, discount_kind};
+use super::state::{Session, discount_kind, take};
 use crate::table::{conflict, intent, operation};
 
 /// How many were forgotten, by the state they ended in: the session's summary still counts them.
@@ -133,6 +133,9 @@ pub(super) fn settle(session: &mut Session) {
     while session.finished.operations.len() > limit {
         let Some((_, id)) = session.finished.operations.pop_first() else { break };
         let Some(record) = session.operations.remove(&id) else { continue };
+        if let Some(intent) = &record.intent {
+            take(&mut session.standing_by_intent, intent, &id);
+        }
         *session.forgotten.operations.entry(record.state).or_default() += 1;
         let Some(batch) = record.batch else { continue };
         let left = session.batches.get(&batch).map(|batch| batch.ops.iter());

@@ -161,6 +161,8 @@ pub(crate) struct Session {
     /// Derived: pending operations by intent and by proposer.
     pub(crate) pending_by_intent: BTreeMap<IntentId, BTreeSet<OpId>>,
     pub(crate) pending_by_proposer: BTreeMap<PrincipalId, BTreeSet<OpId>>,
+    /// Derived: operations that are not over, committed ones included, by intent.
+    pub(crate) standing_by_intent: BTreeMap<IntentId, BTreeSet<OpId>>,
     /// Derived: conflicts that are not over, by intent and by operation.
     pub(crate) disputes_by_intent: BTreeMap<IntentId, BTreeSet<ConflictId>>,
     pub(crate) disputes_by_op: BTreeMap<OpId, BTreeSet<ConflictId>>,
@@ -235,6 +237,7 @@ impl Session {
             live: BTreeMap::new(),
             pending_by_intent: BTreeMap::new(),
             pending_by_proposer: BTreeMap::new(),
+            standing_by_intent: BTreeMap::new(),
             disputes_by_intent: BTreeMap::new(),
             disputes_by_op: BTreeMap::new(),
             frozen: BTreeSet::new(),
@@ -339,6 +342,11 @@ impl Session {
         let record = self.operations.get_mut(id)?;
         let state = operation::next(Some(record.state), on)?;
         record.state = state;
+        if state.is_terminal()
+            && let Some(intent) = &record.intent
+        {
+            take(&mut self.standing_by_intent, intent, id);
+        }
         if !state.is_pending() {
             if let Some(intent) = &record.intent {
                 take(&mut self.pending_by_intent, intent, id);

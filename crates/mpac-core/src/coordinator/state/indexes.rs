@@ -20,6 +20,11 @@ impl Session {
     }
 
     pub(super) fn index_operation(&mut self, record: &Operation) {
+        if !record.state.is_terminal()
+            && let Some(intent) = &record.intent
+        {
+            put(&mut self.standing_by_intent, intent.clone(), record.id.clone());
+        }
         if record.state.is_pending() {
             if let Some(intent) = &record.intent {
                 put(&mut self.pending_by_intent, intent.clone(), record.id.clone());
@@ -61,6 +66,7 @@ impl Session {
         fresh.live.clear();
         fresh.pending_by_intent.clear();
         fresh.pending_by_proposer.clear();
+        fresh.standing_by_intent.clear();
         fresh.waiting.clear();
         fresh.disputes_by_intent.clear();
         fresh.disputes_by_op.clear();
