@@ -4,7 +4,7 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
-use mpac_wire::{ConflictId, InstanceId, IntentId, OpId, PrincipalId};
+use mpac_wire::{BatchId, ConflictId, InstanceId, IntentId, OpId, PrincipalId};
 
 use super::records::Frontier;
 use super::state::{Session, discount_kind, take};
@@ -106,6 +106,12 @@ impl Session {
         ops.iter().for_each(|op| self.review_operation(op));
     }
 
+    /// Whether an operation of this batch is remembered: a forgotten one's id may be another operation's by now.
+    pub(crate) fn is_anything_left_of(&self, batch: &BatchId) -> bool {
+        let own = |op: &OpId| self.operations.get(op).is_some_and(|it| it.batch.as_ref() == Some(batch));
+        self.batches.get(batch).is_some_and(|record| record.ops.iter().any(own))
+    }
+
     /// Takes away the record of an intent whose id is used again (D-024).
     pub(crate) fn take_finished_intent(&mut self, id: &IntentId) {
         let Some(record) = self.intents.remove(id) else { return };
@@ -138,8 +144,7 @@ pub(super) fn settle(session: &mut Session) {
         }
         *session.forgotten.operations.entry(record.state).or_default() += 1;
         let Some(batch) = record.batch else { continue };
-        let left = session.batches.get(&batch).map(|batch| batch.ops.iter());
-        if left.is_some_and(|mut ops| !ops.any(|op| session.operations.contains_key(op))) {
+        if !session.is_anything_left_of(&batch) {
             session.batches.remove(&batch);
         }
     }

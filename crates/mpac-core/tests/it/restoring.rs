@@ -127,12 +127,28 @@ fn a_snapshot_in_which_one_thing_takes_another_s_place_is_refused() {
         let original = set("pending_claims", "original_intent_id", id.into());
         assert!(restore(&original).starts_with(&format!("claim \"c\" needs {id:?}, which is not there")));
     }
-    // What an open conflict is about is never forgotten, and a batch only with its last operation.
+    // What an open conflict is about is never forgotten; the references let people report about anything.
     let dispute = set("conflicts", "related_intents", json!(["b1", "gone"]));
     assert!(restore(&dispute).contains(r#"needs "gone", which is not there"#), "{}", restore(&dispute));
+    let foreign = |it: &mut Value| {
+        dispute(it);
+        it["conflicts"][0].as_object_mut().unwrap().remove("sequence");
+    };
+    assert_eq!(restore(&foreign), "taken up");
     let dispute = set("conflicts", "related_ops", json!(["gone"]));
     assert!(restore(&dispute).contains(r#"needs "gone", which is not there"#));
-    assert_eq!(restore(&set("batches", "op_ids", json!(["gone", "o2"]))), "taken up");
-    let lost = restore(&set("batches", "op_ids", json!(["gone"])));
-    assert_eq!(lost, r#"batch "t" needs "gone", which is not there or not in the right state"#);
+}
+
+#[test]
+fn a_batch_of_which_nothing_is_left_is_not_taken_up() {
+    covers!("REC-11", "SES-27");
+    for (ops, left) in [(&["gone", "o2"][..], 1), (&["gone"], 0)] {
+        let mut snapshot = full();
+        let batches = snapshot.batches.as_mut().unwrap();
+        batches[0].op_ids = ops.iter().map(|id| op(id)).collect();
+        let mut config = config();
+        config.level = ProtocolLevel::V0_1_14;
+        let coordinator = Coordinator::load(config, &snapshot).unwrap();
+        assert_eq!(coordinator.snapshot().batches.unwrap().len(), left);
+    }
 }

@@ -2,6 +2,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::ToString;
+use alloc::vec::Vec;
 
 use mpac_wire::MessageId;
 use mpac_wire::Timestamp;
@@ -16,15 +17,14 @@ use crate::table::intent::State;
 /// Reads them into a session that has its intents and operations.
 pub(super) fn read(session: &mut Session, snapshot: &Snapshot) -> Result<(), RestoreError> {
     for record in snapshot.batches.iter().flatten() {
-        // Some of its operations may be forgotten, and with the last of them it is forgotten itself (SES-27).
-        if !record.op_ids.iter().any(|op| session.operations.contains_key(op)) {
-            let first = record.op_ids.first().map_or("an operation", |op| op.as_str());
-            return Err(RestoreError::dangling("batch", record.batch_id.to_string(), first));
-        }
         if session.batches.insert(record.batch_id.clone(), batch(record)).is_some() {
             return Err(RestoreError::repeated("batch", &record.batch_id));
         }
     }
+    // With the last of its operations a batch is forgotten itself (SES-27).
+    let over: Vec<_> =
+        session.batches.keys().filter(|id| !session.is_anything_left_of(id)).cloned().collect();
+    over.iter().for_each(|id| drop(session.batches.remove(id)));
     for record in snapshot.pending_claims.iter().flatten() {
         read_claim(session, record, snapshot)?;
     }
