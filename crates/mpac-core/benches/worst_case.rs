@@ -19,7 +19,7 @@ const ROUNDS: usize = 3;
 /// A message after what makes it expensive: prepares a session, and gives the sender and the frame.
 type Case = fn() -> (Session, usize, String);
 
-const CASES: [(&str, Case); 32] = [
+const CASES: [(&str, Case); 34] = [
     ("announce 10,000 files", || announced(Session::new(config(), 2), &files_scope(&files("a", 10_000)))),
     ("announce 10,000 files that one other intent has", || {
         announced(beside(1, &files_scope(&files("a", 10_000))), &files_scope(&files("a", 10_000)))
@@ -50,6 +50,41 @@ const CASES: [(&str, Case); 32] = [
     }),
     ("announce 10,000 files beside a frozen scope of 10,000", || {
         announced(frozen(&files_scope(&files("a", 10_000))), &files_scope(&files("a", 9_999)))
+    }),
+    ("heartbeat after which 500 freezes end, 10,000 commits", || {
+        let mut session = session_that_freezes();
+        for n in 0..500 {
+            freeze(&mut session, n, &files_scope(&files(&format!("f{n}"), 1)));
+        }
+        for n in 0..10_000 {
+            session.say(1, "OP_COMMIT", &commit(&format!("op{n}"), &format!("x{}", n % 500), "a", n, n + 1));
+        }
+        for seconds in [310, 70] {
+            session.tick = seconds * 1_000_000;
+            session.say(0, "HEARTBEAT", r#"{"status":"idle"}"#);
+        }
+        session.tick = 400_000_000;
+        let text = session.frame(0, "HEARTBEAT", r#"{"status":"idle"}"#);
+        (session, 0, text)
+    }),
+    ("withdraw one of 200 that 5,000 deferrals wait for", || {
+        let mut config = config();
+        config.level = mpac_core::ProtocolLevel::V0_1_14;
+        let mut session = Session::new(config, 60);
+        session.announce(0, "i", &files("a", 1));
+        session.announce(1, "last", &files("b", 1));
+        let gone = (0..198).map(|n| format!("gone-{n}"));
+        let observed =
+            list(&["i".to_owned()].into_iter().chain(gone).chain(["last".to_owned()]).collect::<Vec<_>>());
+        for n in 0..5_000 {
+            let payload = format!(
+                r#"{{"deferral_id":"d{n}","scope":{},"observed_intent_ids":{observed}}}"#,
+                files_scope(&files("a", 1))
+            );
+            session.say(10 + n % 50, "INTENT_DEFERRED", &payload);
+        }
+        let text = session.frame(0, "INTENT_WITHDRAW", &withdraw("i"));
+        (session, 0, text)
     }),
     ("announce 10,000 files beside 100 frozen scopes of 100", || {
         let mut session = session_that_freezes();

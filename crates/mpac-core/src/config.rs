@@ -159,6 +159,10 @@ pub struct SessionConfig {
     /// How many finished records of each kind are kept in memory: 10,000. Older ones are forgotten unless something
     /// alive refers to them: their ids count as unknown then, and as new (SES-27).
     pub retained_records: usize,
+    /// How many deferrals may stand in the session: 5,000. One more is refused (SES-27).
+    pub max_deferrals: usize,
+    /// How many of them one principal may have: 100.
+    pub max_deferrals_each: usize,
     /// Names of the same thing in several kinds of scope (SCO-14).
     pub resource_registry: Option<ResourceRegistry>,
     /// A semantic match below this confidence is uncertain: a human decides (CON-16).
@@ -202,6 +206,8 @@ impl SessionConfig {
             limits: Limits::default(),
             workspace: None,
             retained_records: 10_000,
+            max_deferrals: 5_000,
+            max_deferrals_each: 100,
             resource_registry: None,
             semantic_confidence_threshold: 0.7,
             governance_may_declare_unavailable: false,

@@ -94,6 +94,16 @@ pub enum RestoreError {
         /// What it names.
         missing: String,
     },
+    /// A record names something that can be had once, and another has it.
+    #[error("{kind} {id:?} needs {taken:?} for itself, which something else has")]
+    Taken {
+        /// Of what.
+        kind: &'static str,
+        /// Which.
+        id: String,
+        /// What it names.
+        taken: String,
+    },
     /// The seed of its ids cannot be read.
     #[error("id_seed {0:?} is no hexadecimal number")]
     Seed(String),
@@ -112,6 +122,10 @@ impl RestoreError {
 
     pub(crate) fn state(kind: &'static str, id: impl ToString, state: &str) -> Self {
         Self::State { kind, id: id.to_string(), state: state.to_owned() }
+    }
+
+    pub(crate) fn taken(kind: &'static str, id: impl ToString, taken: impl ToString) -> Self {
+        Self::Taken { kind, id: id.to_string(), taken: taken.to_string() }
     }
 
     pub(crate) fn dangling(kind: &'static str, id: String, missing: impl ToString) -> Self {

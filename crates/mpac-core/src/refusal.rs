@@ -131,6 +131,28 @@ pub enum Refusal {
     /// A deferral of nothing.
     #[error("payload: missing field `scope`")]
     ScopeNeeded,
+    /// A deferral that waits for too much.
+    #[error(
+        "payload: expected at most {max} entries in observed_intent_ids and observed_principals, found {count}"
+    )]
+    TooManyObserved {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: usize,
+    },
+    /// A deferral too many.
+    #[error(
+        "{whose} {max} deferrals already, and no more may stand at one time ({limit}): announce, or let one end"
+    )]
+    TooManyDeferrals {
+        /// `you have` or `this session has`.
+        whose: &'static str,
+        /// How many there may be.
+        max: usize,
+        /// The option that says so.
+        limit: &'static str,
+    },
     /// Others are at work on these files (LCK-03: the text is read by programs).
     #[error("{} already covers {}", match holders.first() {
         Some(holder) => alloc::format!("intent {} (principal {})", holder.intent, holder.principal),

@@ -21,6 +21,8 @@ pub struct Limits {
     pub max_entry_bytes: usize,
     /// Entries of a batch: 1,000.
     pub max_batch: usize,
+    /// Intents and principals that one deferral waits for: 200. Each is looked up when one of them is over.
+    pub max_observed: usize,
 }
 
 impl Default for Limits {
@@ -32,6 +34,7 @@ impl Default for Limits {
             max_pattern_bytes: 512,
             max_entry_bytes: 4_096,
             max_batch: 1_000,
+            max_observed: 200,
         }
     }
 }

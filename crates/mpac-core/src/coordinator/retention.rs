@@ -5,10 +5,10 @@ mod traces;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use mpac_wire::{ConflictId, InstanceId, IntentId, OpId, PrincipalId, Timestamp};
+use mpac_wire::{BatchId, ConflictId, InstanceId, IntentId, OpId, PrincipalId, Timestamp};
 
 use super::records::{Member, Operation};
-use super::state::{Session, discount_kind};
+use super::state::{Session, discount_kind, take};
 use crate::scope::normalize;
 use crate::table::{conflict, intent, operation};
 pub(crate) use traces::{Trace, Traces};
@@ -147,6 +147,12 @@ impl Session {
         set(&mut self.finished.instances, entry, over);
     }
 
+    /// Whether an operation of this batch is remembered: a forgotten one's id may be another operation's by now.
+    pub(crate) fn is_anything_left_of(&self, batch: &BatchId) -> bool {
+        let own = |op: &OpId| self.operations.get(op).is_some_and(|it| it.batch.as_ref() == Some(batch));
+        self.batches.get(batch).is_some_and(|record| record.ops.iter().any(own))
+    }
+
     /// Takes away the record of an intent whose id is used again (D-024).
     pub(crate) fn take_finished_intent(&mut self, id: &IntentId) {
         let Some(record) = self.intents.remove(id) else { return };
@@ -175,9 +181,11 @@ pub(super) fn settle(session: &mut Session) {
         let Some((_, id)) = session.finished.operations.pop_first() else { break };
         let Some(record) = session.operations.remove(&id) else { continue };
         session.forgotten.operation(&record, limit);
+        if let Some(intent) = &record.intent {
+            take(&mut session.standing_by_intent, intent, &id);
+        }
         let Some(batch) = record.batch else { continue };
-        let left = session.batches.get(&batch).map(|batch| batch.ops.iter());
-        if left.is_some_and(|mut ops| !ops.any(|op| session.operations.contains_key(op))) {
+        if !session.is_anything_left_of(&batch) {
             session.batches.remove(&batch);
         }
     }

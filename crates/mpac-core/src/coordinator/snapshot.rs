@@ -3,6 +3,7 @@
 pub(super) mod names;
 mod read;
 mod records;
+mod waiting;
 mod write;
 
 pub(super) use read::read;

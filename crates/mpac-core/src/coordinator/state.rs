@@ -1,6 +1,8 @@
 //! The whole state of a session as one value, and the only way its records change state. No rules.
 
 mod backoffs;
+mod claims;
+mod deferrals;
 pub(super) mod essence;
 mod indexes;
 mod presence;
@@ -13,16 +15,17 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{Priority, ScopeKind};
 use mpac_wire::{
-    BatchId, ClaimId, ConflictId, DeferralId, InstanceId, IntentId, MessageId, OpId, PrincipalId,
-    ResolutionId, Scope, Seconds, Sender, StateRef, Timestamp,
+    BatchId, ClaimId, ConflictId, InstanceId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope,
+    Seconds, Sender, StateRef, Timestamp,
 };
 
 pub(crate) use backoffs::Backoffs;
+pub(crate) use claims::Claims;
+pub(crate) use deferrals::Deferrals;
 
 use super::deadlines::{Cause, Deadlines};
 use super::records::{
-    Batch, Claim, Conflict, Connection, Deferral, Freeze, Frontier, Handover, Member, NewIntent, Operation,
-    Recovery,
+    Batch, Conflict, Connection, Freeze, Frontier, Handover, Member, NewIntent, Operation, Recovery,
 };
 use super::replay::SeenIds;
 use super::retention::{Finished, Forgotten, Recent};
@@ -117,11 +120,11 @@ pub(crate) struct Session {
     pub(crate) operations: BTreeMap<OpId, Operation>,
     pub(crate) batches: BTreeMap<BatchId, Batch>,
     pub(crate) conflicts: BTreeMap<ConflictId, Conflict>,
-    pub(crate) deferrals: BTreeMap<DeferralId, Deferral>,
+    pub(crate) deferrals: Deferrals,
     /// Who should wait before announcing what again (D-083).
     pub(crate) backoff: Backoffs,
     /// Claims that nobody has decided on yet.
-    pub(crate) claims: BTreeMap<ClaimId, Claim>,
+    pub(crate) claims: Claims,
     pub(crate) claim_ids: Recent<ClaimId>,
     /// Whose claim was refused lately, and until when that matters (D-131).
     pub(crate) refused_claimers: BTreeMap<PrincipalId, Timestamp>,
@@ -160,6 +163,8 @@ pub(crate) struct Session {
     /// Derived: pending operations by intent and by proposer.
     pub(crate) pending_by_intent: BTreeMap<IntentId, BTreeSet<OpId>>,
     pub(crate) pending_by_proposer: BTreeMap<PrincipalId, BTreeSet<OpId>>,
+    /// Derived: operations that are not over, committed ones included, by intent.
+    pub(crate) standing_by_intent: BTreeMap<IntentId, BTreeSet<OpId>>,
     /// Derived: conflicts that are not over, by intent and by operation.
     pub(crate) disputes_by_intent: BTreeMap<IntentId, BTreeSet<ConflictId>>,
     pub(crate) disputes_by_op: BTreeMap<OpId, BTreeSet<ConflictId>>,
@@ -210,9 +215,9 @@ impl Session {
             operations: BTreeMap::new(),
             batches: BTreeMap::new(),
             conflicts: BTreeMap::new(),
-            deferrals: BTreeMap::new(),
+            deferrals: Deferrals::default(),
             backoff: Backoffs::new(Names::new(config.resource_registry.as_ref())),
-            claims: BTreeMap::new(),
+            claims: Claims::default(),
             claim_ids: Recent::default(),
             refused_claimers: BTreeMap::new(),
             resolutions: Recent::default(),
@@ -235,6 +240,7 @@ impl Session {
             live: BTreeMap::new(),
             pending_by_intent: BTreeMap::new(),
             pending_by_proposer: BTreeMap::new(),
+            standing_by_intent: BTreeMap::new(),
             disputes_by_intent: BTreeMap::new(),
             disputes_by_op: BTreeMap::new(),
             frozen: BTreeSet::new(),
@@ -265,8 +271,12 @@ impl Session {
         self.members.get(self.connections.get(&conn)?.principal.as_ref()?)
     }
 
-    /// Registers what was announced and gives its state from the table; `None` where the table has no such row.
+    /// Registers what was announced and gives its state from the table; `None` where the table has no such row, or a live
+    /// intent has this id: it is never overwritten (INT-04).
     pub(crate) fn register_intent(&mut self, new: NewIntent) -> Option<()> {
+        if self.intents.get(&new.id).is_some_and(Intent::is_live) {
+            return None;
+        }
         let state = intent::next(None, intent::Event::Announced)?;
         let sequence = self.next_sequence();
         self.take_finished_intent(&new.id);
@@ -338,6 +348,11 @@ impl Session {
         let record = self.operations.get_mut(id)?;
         let state = operation::next(Some(record.state), on)?;
         record.state = state;
+        if state.is_terminal()
+            && let Some(intent) = &record.intent
+        {
+            take(&mut self.standing_by_intent, intent, id);
+        }
         if !state.is_pending() {
             if let Some(intent) = &record.intent {
                 take(&mut self.pending_by_intent, intent, id);
@@ -408,36 +423,6 @@ impl Session {
             }
         }
         Some(state)
-    }
-
-    /// Registers a claim.
-    pub(crate) fn register_claim(&mut self, record: Claim) {
-        self.index_claim(&record);
-        self.claim_ids.insert(record.id.clone(), self.config.retained_records);
-        self.claims.insert(record.id.clone(), record);
-    }
-
-    /// Takes a claim that is being decided.
-    pub(crate) fn take_claim(&mut self, id: &ClaimId) -> Option<Claim> {
-        let record = self.claims.remove(id)?;
-        if let Some(at) = record.granted_at {
-            self.deadlines.remove(at, &Cause::ClaimGrace(id.clone()));
-        }
-        Some(record)
-    }
-
-    /// Registers a deferral, in place of one with the same id.
-    pub(crate) fn register_deferral(&mut self, record: Deferral) {
-        self.take_deferral(&record.id);
-        self.deadlines.insert(record.expires_at, Cause::DeferralTtl(record.id.clone()));
-        self.deferrals.insert(record.id.clone(), record);
-    }
-
-    /// Takes a deferral that ends.
-    pub(crate) fn take_deferral(&mut self, id: &DeferralId) -> Option<Deferral> {
-        let record = self.deferrals.remove(id)?;
-        self.deadlines.remove(record.expires_at, &Cause::DeferralTtl(id.clone()));
-        Some(record)
     }
 
     /// Watches a conflict for being pending too long; `None` stops watching (GOV-14).

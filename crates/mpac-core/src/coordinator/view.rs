@@ -111,7 +111,7 @@ impl<'a> View<'a> {
                 intent_state(record.state()),
                 record.scope.clone(),
             );
-            let claim = pending_on(session, &record.id).and_then(|id| session.claims.get(&id));
+            let claim = pending_on(session, &record.id).and_then(|id| session.claims.get(id.as_str()));
             summary.claimed_by = claim.map(|claim| claim.claimer.clone());
             summary
         });

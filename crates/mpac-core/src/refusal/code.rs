@@ -26,6 +26,8 @@ impl Refusal {
             | Self::IntentNeeded
             | Self::ClaimDecision(_)
             | Self::ScopeNeeded
+            | Self::TooManyObserved { .. }
+            | Self::TooManyDeferrals { .. }
             | Self::ReviewDecision(_)
             | Self::BatchIncomplete { .. }
             | Self::AfterNeeded(_)
@@ -118,7 +120,8 @@ impl Refusal {
             Self::ExtensionsMissing(_) => "EXT-02",
             Self::StateRefFormat { .. } => "SES-25",
             Self::ScopeIncomplete { .. } => "SCO-01",
-            Self::ScopeEntryTooLong { .. } => "SRV-10",
+            Self::ScopeEntryTooLong { .. } | Self::TooManyObserved { .. } => "SRV-10",
+            Self::TooManyDeferrals { .. } => "SES-27",
             Self::Duplicate { .. } => "D-022",
             Self::DuplicateCommit(_) => "OPS-12",
             Self::UnknownIntent(_) | Self::NotOwner { .. } => "INT-11",

@@ -192,3 +192,35 @@ fn a_claim_ends_with_its_reason() {
     assert_eq!(status(&expired, "bob").1.as_deref(), Some("intent_no_longer_suspended"));
     assert_eq!(world.say("bob", Heartbeat::new("idle".into())).len(), 0);
 }
+
+#[test]
+fn a_claim_that_waits_keeps_its_id_however_many_came_since() {
+    covers!("CLM-05", "D-022", "SES-27");
+    let mut config = crate::world::config();
+    config.retained_records = 1;
+    let mut world = World::with(config);
+    for name in ["alice", "bob", "carol"] {
+        world.join(name, &[Role::Contributor]);
+    }
+    for id in ["i", "i2", "i3"] {
+        world.announce("alice", id, &[id]);
+    }
+    let mut goodbye = Goodbye::new("user_exit".into());
+    goodbye.intent_disposition = Some("transfer".into());
+    world.say("alice", goodbye);
+    let on = |original: &str, id: &str, new: &str| {
+        let mut claim = claim(id, new, &[original]);
+        claim.original_intent_id = intent(original);
+        claim
+    };
+    world.say("bob", on("i", "c", "j"));
+    world.wait(5.0);
+    world.say("carol", on("i2", "d", "j2")); // the one id that is remembered
+    let again = error(&world.say("carol", on("i3", "c", "j3")), "carol");
+    assert_eq!(again.error_code, ErrorCode::MalformedMessage);
+    assert!(again.description.starts_with("duplicate claim_id"), "{}", again.description);
+    let granted = world.wait(25.0);
+    assert_eq!(status(&granted, "bob").0, "approved");
+    assert_eq!(state(&world, "j").as_deref(), Some("Active"));
+    assert_eq!(state(&world, "i3").as_deref(), Some("Suspended"), "nobody claimed it");
+}

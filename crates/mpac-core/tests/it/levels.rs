@@ -121,6 +121,54 @@ fn a_deferral_belongs_to_whoever_made_it() {
 }
 
 #[test]
+fn deferrals_are_bounded_in_number_and_in_what_they_wait_for() {
+    covers!("SES-27", "D-134", "SRV-10");
+    let mut config = crate::world::config();
+    config.level = ProtocolLevel::V0_1_14;
+    (config.max_deferrals, config.max_deferrals_each) = (3, 2);
+    config.limits.max_observed = 3;
+    let mut world = World::with(config);
+    for name in ["alice", "bob", "carol"] {
+        world.join(name, &[Role::Contributor]);
+    }
+    world.announce("alice", "i", &["x"]);
+    let refused = |world: &mut World, who: &str, deferral: IntentDeferred| {
+        let before = world.coordinator.snapshot().deferrals;
+        let refused = error(&world.say(who, deferral), who);
+        assert_eq!(refused.error_code, ErrorCode::MalformedMessage);
+        assert_eq!(world.coordinator.snapshot().deferrals, before);
+        refused.description
+    };
+    let wide = deferred("w", &["i", "j"], &["alice", "dora"]);
+    assert_eq!(
+        refused(&mut world, "bob", wide),
+        "payload: expected at most 3 entries in observed_intent_ids and observed_principals, found 4"
+    );
+    world.say("bob", deferred("d1", &["i", "j"], &["alice"]));
+    world.say("bob", deferred("d2", &["i"], &[]));
+    let third = refused(&mut world, "bob", deferred("d3", &["i"], &[]));
+    assert!(
+        third.starts_with("you have 2 deferrals already") && third.contains("max_deferrals_each"),
+        "{third}"
+    );
+    assert_eq!(
+        deferrals(&world.say("bob", deferred("d2", &["i"], &[]))),
+        ["d2 active queue"],
+        "in its own place"
+    );
+    world.say("carol", deferred("d4", &["i"], &[]));
+    let fourth = refused(&mut world, "carol", deferred("d5", &["i"], &[]));
+    assert!(fourth.starts_with("this session has 3 deferrals already"), "{fourth}");
+    // One less, and there is room again.
+    world.announce("bob", "k", &["y"]);
+    assert_eq!(deferrals(&world.say("carol", deferred("d5", &["i"], &[]))), ["d5 active queue"]);
+    assert_eq!(
+        deferrals(&world.withdraw("alice", "i")),
+        ["d4 resolved observed_intents_terminated", "d5 resolved observed_intents_terminated"]
+    );
+}
+
+#[test]
 fn files_somebody_works_on_are_not_announced_again() {
     covers!("LCK-01", "LCK-02", "LCK-03", "LCK-04", "LCK-07", "D-001", "D-002", "D-077");
     let mut world = at(ProtocolLevel::V0_1_15);

@@ -35,6 +35,7 @@ mod privacy;
 mod props;
 mod recovery;
 mod replay;
+mod restoring;
 mod retention;
 mod returns;
 mod roles;

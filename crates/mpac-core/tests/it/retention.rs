@@ -91,6 +91,27 @@ fn a_session_that_goes_on_for_ever_does_not_grow() {
 }
 
 #[test]
+fn a_batch_is_forgotten_with_the_last_of_its_own_operations() {
+    covers!("SES-27", "BAT-10");
+    let mut world = small(1);
+    let batch = |id: &str, ops: &[&str]| {
+        let entry = |name: &&str| {
+            let (before, after) = (StateRef::of("0"), StateRef::of("1"));
+            BatchEntry::new(op(name), format!("{id}/{name}"), "replace".into(), before, after)
+        };
+        OpBatchCommit::new(id.parse().unwrap(), Atomicity::BestEffort, ops.iter().map(entry).collect())
+    };
+    let known = |world: &World| {
+        let batches = world.coordinator.snapshot().batches.unwrap();
+        batches.iter().map(|it| it.batch_id.to_string()).collect::<Vec<_>>()
+    };
+    world.say("alice", batch("first", &["a", "b"])); // `a` is forgotten at once
+    assert_eq!(known(&world), ["first"]);
+    world.say("alice", batch("second", &["a"])); // another operation of that id; `b` is forgotten
+    assert_eq!(known(&world), ["second"]);
+}
+
+#[test]
 fn what_something_alive_refers_to_is_not_forgotten() {
     covers!("SES-27", "CAS-01", "FRZ-13");
     let mut world = small(1);

@@ -188,17 +188,10 @@ fn third_phase(session: &mut Session, out: &mut Outbox, id: &ConflictId) {
 /// Operations of the conflict and of its intents that are not over, in the order of receipt.
 fn candidates(session: &Session, id: &ConflictId) -> Vec<OpId> {
     let Some(conflict) = session.conflicts.get(id) else { return Vec::new() };
-    let mut found: Vec<(u64, OpId)> = session
-        .operations
-        .values()
-        .filter(|op| !op.state.is_terminal())
-        .filter(|op| {
-            conflict.ops.contains(&op.id)
-                || op.intent.as_ref().is_some_and(|intent| conflict.intents.contains(intent))
-        })
-        .map(|op| (op.sequence, op.id.clone()))
-        .collect();
-    found.sort();
+    let standing = conflict.intents.iter().filter_map(|intent| session.standing_by_intent.get(intent));
+    let named = conflict.ops.iter().chain(standing.flatten()).filter_map(|op| session.operations.get(op));
+    let found: BTreeSet<(u64, OpId)> =
+        named.filter(|op| !op.state.is_terminal()).map(|op| (op.sequence, op.id.clone())).collect();
     found.into_iter().map(|(_, op)| op).collect()
 }
 

@@ -14,7 +14,7 @@ use super::super::governance::frozen::{self, Warning};
 use super::super::outbox::Outbox;
 use super::super::records::NewIntent;
 use super::super::state::{Intent, Session};
-use super::{backoff, claim, defer, race_lock};
+use super::{backoff, defer, race_lock};
 use crate::refusal::Refusal;
 use crate::table::intent::{Event, State};
 
@@ -58,7 +58,7 @@ fn plan(session: &Session, facts: &Facts<'_>, announce: IntentAnnounce) -> Resul
         old.owner == owner && over && !is_referenced(session, &old.id)
     };
     let taken = session.intents.get(&announce.intent_id).is_some_and(|old| !reusable(old));
-    if taken || claim::is_promised(session, &announce.intent_id) {
+    if taken || session.claims.promise(&announce.intent_id) {
         let value = announce.intent_id.as_str().to_owned();
         return Err(Refusal::Duplicate { field: "intent_id", value }); // D-022, D-024
     }

@@ -65,10 +65,10 @@ fn plan(session: &Session, facts: &Facts<'_>, claim: &IntentClaim) -> Result<(),
     let id = &claim.original_intent_id;
     let original = session.intents.get(id).ok_or_else(|| Refusal::UnknownIntent(id.clone()))?;
     let duplicate = |field, value: &str| Err(Refusal::Duplicate { field, value: value.to_owned() });
-    if session.claim_ids.contains(&claim.claim_id) {
+    if session.is_claim_known(&claim.claim_id) {
         return duplicate("claim_id", claim.claim_id.as_str());
     }
-    if is_promised(session, &claim.new_intent_id) || session.intents.contains_key(&claim.new_intent_id) {
+    if session.claims.promise(&claim.new_intent_id) || session.intents.contains_key(&claim.new_intent_id) {
         return duplicate("new_intent_id", claim.new_intent_id.as_str());
     }
     if original.owner != claim.original_principal_id {
@@ -86,11 +86,6 @@ fn plan(session: &Session, facts: &Facts<'_>, claim: &IntentClaim) -> Result<(),
     Ok(())
 }
 
-/// Whether a pending claim will use this id once it is approved.
-pub(super) fn is_promised(session: &Session, id: &IntentId) -> bool {
-    session.claims.values().any(|pending| pending.new_intent == *id)
-}
-
 /// Whether somebody must approve claims here (CLM-15).
 fn is_governed(session: &Session) -> bool {
     match &session.config.liveness.intent_claim_approval {
@@ -101,12 +96,12 @@ fn is_governed(session: &Session) -> bool {
 
 /// The claim on an intent that is not decided.
 pub(in super::super) fn pending_on(session: &Session, original: &IntentId) -> Option<ClaimId> {
-    session.claims.values().find(|claim| claim.original == *original).map(|claim| claim.id.clone())
+    session.claims.on(original).cloned()
 }
 
 /// Owners, arbiters and the original owner see a claim; the claimer needs no echo (`spec/wire.md` §8.1).
 fn show(session: &Session, out: &mut Outbox, facts: &Facts<'_>, id: &ClaimId) {
-    let Some(claim) = session.claims.get(id) else { return };
+    let Some(claim) = session.claims.get(id.as_str()) else { return };
     let governing = session.members.iter().filter(|(_, member)| member.governs()).map(|(id, _)| id.clone());
     let mut to = sorted(governing.chain([claim.owner.clone()]));
     to.retain(|principal| *principal != claim.claimer);
@@ -150,7 +145,7 @@ pub(in super::super) fn judge(
         _ => return Err(Refusal::ClaimDecision(resolution.decision.clone())), // D-004
     };
     let governed = is_governed(session);
-    let own = session.claims.get(id).is_some_and(|claim| claim.claimer == *by);
+    let own = session.claims.get(id.as_str()).is_some_and(|claim| claim.claimer == *by);
     if own || !(if governed { governs } else { !approves }) {
         let needed = if governed {
             "an owner or arbiter other than the claimer"
@@ -229,7 +224,7 @@ pub(in super::super) fn end(
 /// Everybody, save those who could take it for the answer to a claim of their own (CLM-14, D-131).
 fn audience(session: &Session, claim: &Claim, approver: Option<&PrincipalId>) -> Vec<PrincipalId> {
     let now = session.now;
-    let waits = |principal: &PrincipalId| session.claims.values().any(|other| other.claimer == *principal);
+    let waits = |principal: &PrincipalId| session.claims.of(principal).next().is_some();
     let refused = |principal: &PrincipalId| {
         session.refused_claimers.get(principal).is_some_and(|until: &Timestamp| now < *until)
     };
@@ -255,8 +250,7 @@ pub(in super::super) fn original_ended(session: &mut Session, out: &mut Outbox, 
 
 /// The claimer is gone (CLM-13).
 pub(in super::super) fn claimer_lost(session: &mut Session, out: &mut Outbox, claimer: &PrincipalId) {
-    let theirs = session.claims.values().filter(|claim| claim.claimer == *claimer);
-    for id in theirs.map(|claim| claim.id.clone()).collect::<Vec<_>>() {
+    for id in session.claims.of(claimer).cloned().collect::<Vec<_>>() {
         end(session, out, &id, ClaimDecision::Rejected, "claimer_unavailable");
     }
 }

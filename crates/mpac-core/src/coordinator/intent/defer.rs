@@ -1,6 +1,7 @@
 //! INTENT_DEFERRED: a participant stepped back for others; a hint, not an intent (DEF-01 to DEF-12, D-087, D-088).
 
 use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use mpac_wire::names::DeferralStatus;
@@ -22,19 +23,15 @@ pub(in super::super) fn handle(
     session: &mut Session,
     out: &mut Outbox,
     facts: &Facts<'_>,
-    deferred: IntentDeferred,
+    mut deferred: IntentDeferred,
 ) -> Result<(), Refusal> {
     let principal = facts.envelope.sender.principal_id.clone();
     if deferred.status.is_some() {
         return Err(Refusal::CoordinatorOnly(facts.envelope.message_type.clone())); // DEF-10
     }
-    let scope = deferred.scope.ok_or(Refusal::ScopeNeeded)?;
+    let scope = deferred.scope.take().ok_or(Refusal::ScopeNeeded)?;
     complete(session, &scope)?;
-    if let Some(id) = &deferred.deferral_id
-        && session.deferrals.get(id).is_some_and(|known| known.principal != principal)
-    {
-        return Err(Refusal::Duplicate { field: "deferral_id", value: id.as_str().to_owned() });
-    }
+    has_room(session, &principal, &deferred)?;
     // A UUID's text is never empty.
     let id = deferred.deferral_id.unwrap_or_else(|| {
         DeferralId::new(session.ids.next_uuid()).unwrap_or_else(|_| unreachable!("a UUID is not empty"))
@@ -55,6 +52,36 @@ pub(in super::super) fn handle(
     out.send(session, Recipients::All, message);
     if session.deferrals.get(&id).is_some_and(|record| is_moot_at_arrival(session, record)) {
         finish(session, out, &id, DeferralStatus::Resolved, "observed_intents_terminated");
+    }
+    Ok(())
+}
+
+/// Whether its id is free or its sender's own, and it is not one too many (DEF-10, SES-27).
+fn has_room(session: &Session, principal: &PrincipalId, deferred: &IntentDeferred) -> Result<(), Refusal> {
+    let observed = [
+        deferred.observed_intent_ids.as_ref().map_or(0, Vec::len),
+        deferred.observed_principals.as_ref().map_or(0, Vec::len),
+    ];
+    let (count, max) = (observed.iter().sum(), session.config.limits.max_observed);
+    if count > max {
+        return Err(Refusal::TooManyObserved { count, max });
+    }
+    if let Some(id) = &deferred.deferral_id
+        && let Some(known) = session.deferrals.get(id)
+    {
+        let duplicate = || Refusal::Duplicate { field: "deferral_id", value: id.as_str().to_owned() };
+        return if known.principal == *principal { Ok(()) } else { Err(duplicate()) };
+    }
+    let (each, all) = (session.config.max_deferrals_each, session.config.max_deferrals);
+    if session.deferrals.count_of(principal) >= each {
+        return Err(Refusal::TooManyDeferrals { whose: "you have", max: each, limit: "max_deferrals_each" });
+    }
+    if session.deferrals.len() >= all {
+        return Err(Refusal::TooManyDeferrals {
+            whose: "this session has",
+            max: all,
+            limit: "max_deferrals",
+        });
     }
     Ok(())
 }
@@ -91,8 +118,7 @@ pub(in super::super) fn expired(session: &mut Session, out: &mut Outbox, id: &De
 
 /// Its principal announces after all (DEF-05).
 pub(super) fn principal_announced(session: &mut Session, out: &mut Outbox, principal: &PrincipalId) {
-    let own = session.deferrals.values().filter(|record| record.principal == *principal);
-    for id in own.map(|record| record.id.clone()).collect::<Vec<_>>() {
+    for id in session.deferrals.of(principal).cloned().collect::<Vec<_>>() {
         finish(session, out, &id, DeferralStatus::Resolved, "principal_announced");
     }
 }
@@ -101,13 +127,10 @@ pub(super) fn principal_announced(session: &mut Session, out: &mut Outbox, princ
 /// (DEF-04, DEF-06, DEF-07).
 pub(in super::super) fn intent_ended(session: &mut Session, out: &mut Outbox, intent: &IntentId) {
     let Some(owner) = session.intents.get(intent).map(|record| record.owner.clone()) else { return };
-    let waits_no_more = |record: &&Deferral| {
-        all_gone(session, record)
-            || record.observed_principals.contains(&owner)
-            || record.observed_intents.iter().any(|entry| entry == owner.as_str())
-    };
-    let over: Vec<DeferralId> =
-        session.deferrals.values().filter(waits_no_more).map(|record| record.id.clone()).collect();
+    // Only who waits for one of these two can have come to the end of its waiting.
+    let mut over: BTreeSet<DeferralId> = session.deferrals.observing(owner.as_str()).cloned().collect();
+    let done = |id: &&DeferralId| session.deferrals.get(id).is_some_and(|record| all_gone(session, record));
+    over.extend(session.deferrals.observing(intent.as_str()).filter(done).cloned());
     for id in &over {
         finish(session, out, id, DeferralStatus::Resolved, "observed_intents_terminated");
     }

@@ -10,20 +10,15 @@ use mpac_wire::names::{
     PrincipalType, Priority, ProviderStatus, Role, Severity,
 };
 use mpac_wire::payload::{Backend, Basis};
-use mpac_wire::snapshot::{
-    BackoffRecord, BatchRecord, ClaimRecord, ConflictRecord, DeferralRecord, IntentRecord, OperationRecord,
-    ParticipantRecord, Snapshot,
-};
+use mpac_wire::snapshot::{ConflictRecord, IntentRecord, OperationRecord, ParticipantRecord, Snapshot};
 use mpac_wire::{InstanceId, Integer, IntentId, MessageId, PrincipalId, Sender, Timestamp, Watermark};
 
 use super::super::gate::sorted;
 use super::super::governance::timeout;
-use super::super::intent::claim::granted_by_itself;
-use super::super::records::{
-    Backoff, Batch, Claim, Conflict, Deferral, Freeze, Member, Missed, NewIntent, Operation, Proof, Settled,
-};
+use super::super::records::{Conflict, Freeze, Member, Missed, NewIntent, Operation, Proof, Settled};
 use super::super::state::{Intent, Session};
 use super::names::{conflict_state, intent_state, named, operation_state};
+use super::waiting;
 use crate::error::RestoreError;
 use crate::scope::Overlap;
 use crate::table::{conflict, intent, operation};
@@ -53,32 +48,17 @@ pub(super) fn read(session: &mut Session, snapshot: &Snapshot) -> Result<(), Res
             return Err(RestoreError::repeated("operation", &record.op_id));
         }
     }
-    for record in snapshot.batches.iter().flatten() {
-        session.batches.insert(record.batch_id.clone(), batch(record));
-    }
     for record in snapshot.conflicts.iter().flatten() {
         let conflict = read_conflict(session, record, snapshot, &mut order)?;
+        if record.sequence.is_some() && !conflict.state.is_terminal() {
+            disputes_what_is_there(session, &conflict)?;
+        }
         if session.conflicts.insert(record.conflict_id.clone(), conflict).is_some() {
             return Err(RestoreError::repeated("conflict", &record.conflict_id));
         }
     }
     session.sequence = order.last;
-    for record in snapshot.pending_claims.iter().flatten() {
-        let original = session.intents.get(&record.original_intent_id).map(Intent::state);
-        if original != Some(intent::State::Suspended) {
-            let claim = record.claim_id.to_string();
-            return Err(RestoreError::dangling("claim", claim, &record.original_intent_id));
-        }
-        session.claim_ids.insert(record.claim_id.clone(), usize::MAX);
-        session.claims.insert(record.claim_id.clone(), claim(session, record, snapshot));
-    }
-    for record in snapshot.deferrals.iter().flatten() {
-        session.deferrals.insert(record.deferral_id.clone(), deferral(record, snapshot.captured_at));
-    }
-    for record in snapshot.backoff.iter().flatten() {
-        session.backoff.insert(backoff(record), usize::MAX);
-    }
-    Ok(())
+    waiting::read(session, snapshot)
 }
 
 /// Gives a place in the order of receipt to records that do not say theirs, behind all that do.
@@ -298,6 +278,18 @@ fn read_conflict(
     Ok(conflict)
 }
 
+/// What an open conflict is about is not forgotten (SES-27). The references let anybody report about anything.
+fn disputes_what_is_there(session: &Session, conflict: &Conflict) -> Result<(), RestoreError> {
+    let missing = |id: &str| Err(RestoreError::dangling("conflict", conflict.id.to_string(), id));
+    if let Some(id) = conflict.intents.iter().find(|id| !session.intents.contains_key(*id)) {
+        return missing(id.as_str());
+    }
+    match conflict.ops.iter().find(|id| !session.operations.contains_key(*id)) {
+        Some(id) => missing(id.as_str()),
+        None => Ok(()),
+    }
+}
+
 fn acks(record: &ConflictRecord) -> Vec<(PrincipalId, AckType, Timestamp)> {
     let acks = record.acks.iter().flatten();
     acks.map(|ack| (ack.principal_id.clone(), ack.ack_type.clone(), ack.at)).collect()
@@ -341,61 +333,4 @@ fn freeze(session: &Session, record: &ConflictRecord, captured: Timestamp) -> Op
         phase_ends: record.phase_ends_at,
         favoured: record.favoured_intent_id.clone(),
     })
-}
-
-fn claim(session: &Session, record: &ClaimRecord, snapshot: &Snapshot) -> Claim {
-    let submitted_at = record.submitted_at.unwrap_or(snapshot.captured_at);
-    // A claim's id is an id like a message's.
-    let unknown = || {
-        MessageId::new(record.claim_id.as_str())
-            .unwrap_or_else(|_| unreachable!("it has the length of an id"))
-    };
-    let ours = record.message_id.is_some();
-    Claim {
-        id: record.claim_id.clone(),
-        original: record.original_intent_id.clone(),
-        owner: record.original_principal_id.clone(),
-        new_intent: record.new_intent_id.clone(),
-        claimer: record.claimer_principal_id.clone(),
-        objective: record.objective.clone().unwrap_or_default(),
-        scope: record.scope.clone(),
-        justification: record.justification.clone(),
-        message: record.message_id.clone().unwrap_or_else(unknown),
-        submitted_at,
-        granted_at: record
-            .granted_at
-            .or_else(|| if ours { None } else { granted_by_itself(session, submitted_at) }),
-    }
-}
-
-fn deferral(record: &DeferralRecord, captured: Timestamp) -> Deferral {
-    Deferral {
-        id: record.deferral_id.clone(),
-        principal: record.principal_id.clone(),
-        scope: record.scope.clone(),
-        reason: record.reason.clone().unwrap_or_else(|| "yielded".to_owned()),
-        observed_intents: record.observed_intent_ids.clone().unwrap_or_default(),
-        observed_principals: record.observed_principals.clone().unwrap_or_default(),
-        category: record.category.clone().unwrap_or_else(|| "queue".to_owned()),
-        received_at: record.received_at.unwrap_or(captured),
-        expires_at: record.expires_at,
-    }
-}
-
-fn backoff(record: &BackoffRecord) -> Backoff {
-    Backoff {
-        principal: record.principal_id.clone(),
-        scope: record.scope.clone(),
-        rejections: u32::try_from(record.rejections.get()).unwrap_or(u32::MAX),
-        not_before: record.not_before,
-    }
-}
-
-fn batch(record: &BatchRecord) -> Batch {
-    Batch {
-        atomicity: record.atomicity.clone(),
-        principal: record.principal_id.clone(),
-        intent: record.intent_id.clone(),
-        ops: record.op_ids.clone(),
-    }
 }

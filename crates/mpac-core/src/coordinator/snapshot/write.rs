@@ -40,7 +40,7 @@ pub(in super::super) fn write(session: &Session, seq: u64, at: Timestamp) -> Sna
             .values()
             .map(|intent| {
                 let mut record = intent_record(intent);
-                let claim = pending_on(session, &intent.id).and_then(|id| session.claims.get(&id));
+                let claim = pending_on(session, &intent.id).and_then(|id| session.claims.get(id.as_str()));
                 record.claimed_by = claim.map(|claim| claim.claimer.clone());
                 record
             })

@@ -80,6 +80,7 @@ pub(in super::super) fn essence(session: &Session) -> String {
         live: _,
         pending_by_intent: _,
         pending_by_proposer: _,
+        standing_by_intent: _,
         disputes_by_intent: _,
         disputes_by_op: _,
         frozen: _,

@@ -5,17 +5,11 @@ use alloc::collections::BTreeMap;
 use mpac_wire::names::ScopeKind;
 
 use super::super::deadlines::{Cause, Deadlines};
-use super::super::records::{Claim, Conflict, Operation};
+use super::super::records::{Conflict, Operation};
 use super::super::retention::Finished;
 use super::{Intent, Session, put};
 
 impl Session {
-    pub(super) fn index_claim(&mut self, record: &Claim) {
-        if let Some(at) = record.granted_at {
-            self.deadlines.insert(at, Cause::ClaimGrace(record.id.clone()));
-        }
-    }
-
     pub(super) fn index_intent(&mut self, record: &Intent) {
         count_kind(&mut self.scope_kinds, &record.scope.kind);
         if record.is_live() {
@@ -26,6 +20,11 @@ impl Session {
     }
 
     pub(super) fn index_operation(&mut self, record: &Operation) {
+        if !record.state.is_terminal()
+            && let Some(intent) = &record.intent
+        {
+            put(&mut self.standing_by_intent, intent.clone(), record.id.clone());
+        }
         if record.state.is_pending() {
             if let Some(intent) = &record.intent {
                 put(&mut self.pending_by_intent, intent.clone(), record.id.clone());
@@ -67,6 +66,7 @@ impl Session {
         fresh.live.clear();
         fresh.pending_by_intent.clear();
         fresh.pending_by_proposer.clear();
+        fresh.standing_by_intent.clear();
         fresh.waiting.clear();
         fresh.disputes_by_intent.clear();
         fresh.disputes_by_op.clear();
@@ -82,10 +82,13 @@ impl Session {
         self.operations.keys().for_each(|id| fresh.review_operation(id));
         self.conflicts.keys().for_each(|id| fresh.review_conflict(id));
         self.frontier.keys().for_each(|(who, instance)| fresh.review_instance(who, instance));
+        fresh.deferrals = self.deferrals.rebuilt();
         for record in self.deferrals.values() {
             fresh.deadlines.insert(record.expires_at, Cause::DeferralTtl(record.id.clone()));
         }
-        self.claims.values().for_each(|record| fresh.index_claim(record));
+        fresh.claims = self.claims.rebuilt();
+        let granted = self.claims.values().filter_map(|it| Some((it.granted_at?, it.id.clone())));
+        granted.for_each(|(at, id)| fresh.deadlines.insert(at, Cause::ClaimGrace(id)));
         self.members.keys().for_each(|principal| fresh.watch_silence(principal));
         self.members.keys().for_each(|principal| fresh.review_member(principal));
         if let Some(at) = self.closes_at {

@@ -83,10 +83,20 @@ pub(super) fn defer(who: &'static str, id: &str, observed: &str) -> Action {
 }
 
 pub(super) fn claim(who: &'static str, id: &str, original: &str, owner: &str, files: &[&str]) -> Action {
-    let new = intent(&format!("n{id}"));
+    claim_for(who, (id, &format!("n{id}")), original, owner, files)
+}
+
+/// A claim whose new intent has an id of its own.
+pub(super) fn claim_for(
+    who: &'static str,
+    (id, new): (&str, &str),
+    original: &str,
+    owner: &str,
+    files: &[&str],
+) -> Action {
     let scope = Scope::files(files.iter().copied());
     let (claim, owner) = (id.parse().unwrap(), owner.parse().unwrap());
-    let payload = IntentClaim::new(claim, intent(original), owner, new, "o".to_owned(), scope);
+    let payload = IntentClaim::new(claim, intent(original), owner, intent(new), "o".to_owned(), scope);
     say(format!("claims {original} on {} ({id})", files.join("+")), who, payload)
 }
 

@@ -36,8 +36,9 @@ impl Rules {
     }
 }
 
-/// Short times, so that all of them meet; `patient` people never fall silent and intents do not expire on the way.
-fn config(rules: Rules, patient: bool) -> SessionConfig {
+/// Short times, so that all of them meet; patient people never fall silent and intents do not expire on the way.
+fn config(rules: Rules, theme: &Theme) -> SessionConfig {
+    let patient = theme.patient;
     let mut config = SessionConfig::new(session_id());
     config.level = rules.level;
     if rules.governed {
@@ -47,6 +48,9 @@ fn config(rules: Rules, patient: bool) -> SessionConfig {
         config.execution_model = ExecutionModel::PreCommit;
     }
     config.status_heartbeats = false;
+    if theme.forgetful {
+        config.retained_records = 1;
+    }
     let sec = |seconds| Some(Seconds::whole(seconds));
     config.default_intent_ttl_sec = Seconds::whole(if patient { 5000 } else { 60 });
     config.liveness.unavailability_timeout_sec = sec(if patient { 1000 } else { 40 });
@@ -90,6 +94,22 @@ fn claiming() -> Vec<Action> {
         heartbeat("bob"),
         heartbeat("olga"),
         propose("bob", "p", Some("a")),
+    ]
+}
+
+/// Three things to claim, and ids that are used again.
+fn claiming_again() -> Vec<Action> {
+    vec![
+        pass(),
+        claim("bob", "c1", "a", "alice", &["x"]),
+        claim("bob", "c2", "a2", "alice", &["y"]),
+        claim_for("olga", ("c1", "m1"), "a2", "alice", &["y"]),
+        claim_for("olga", ("c1", "m2"), "a3", "alice", &["z"]),
+        claim_for("olga", ("c3", "nc1"), "a3", "alice", &["z"]),
+        decide_claim("olga", "c1", Decision::Approved),
+        decide_claim("olga", "c2", Decision::Rejected),
+        goodbye("bob", "transfer"),
+        join("alice", "contributor"),
     ]
 }
 
@@ -213,6 +233,8 @@ struct Theme {
     /// After the people have come.
     opening: fn() -> Vec<Action>,
     patient: bool,
+    /// Remembers one finished record of a kind, and no more.
+    forgetful: bool,
     levels: &'static [ProtocolLevel],
     modes: &'static [Mode],
     little: usize,
@@ -228,22 +250,39 @@ const ASKING: Mode = (true, true);
 
 const TWO: &[ProtocolLevel] = &[ProtocolLevel::V0_1_13, ProtocolLevel::V0_1_15];
 
-const THEMES: [Theme; 5] = [
+const THEMES: [Theme; 6] = [
     Theme {
         name: "claiming",
         actions: claiming,
         opening: || vec![announce("alice", "a", &["x", "y"])],
         patient: false,
+        forgetful: false,
         levels: TWO,
         modes: &[CORE, GOVERNED],
         little: 2,
         full: 4,
     },
     Theme {
+        name: "claiming again",
+        actions: claiming_again,
+        opening: || {
+            let announced =
+                [("a", "x"), ("a2", "y"), ("a3", "z")].map(|(id, file)| announce("alice", id, &[file]));
+            announced.into_iter().chain([goodbye("alice", "transfer")]).collect()
+        },
+        patient: false,
+        forgetful: true,
+        levels: &[ProtocolLevel::V0_1_13],
+        modes: &[CORE, GOVERNED],
+        little: 3,
+        full: 5,
+    },
+    Theme {
         name: "disputing",
         actions: disputing,
         opening: || vec![announce("alice", "a", &["x"]), announce("bob", "b2", &["y"])],
         patient: true,
+        forgetful: false,
         levels: TWO,
         modes: &[CORE, ASKING],
         little: 2,
@@ -254,6 +293,7 @@ const THEMES: [Theme; 5] = [
         actions: coming_and_going,
         opening: || vec![announce("alice", "a", &["x"])],
         patient: false,
+        forgetful: false,
         levels: &[ProtocolLevel::V0_1_13],
         modes: &[CORE, ASKING],
         little: 2,
@@ -264,6 +304,7 @@ const THEMES: [Theme; 5] = [
         actions: writing,
         opening: || vec![announce("alice", "a", &["x"]), announce("bob", "b", &["x"])],
         patient: true,
+        forgetful: false,
         levels: TWO,
         modes: &[CORE, GOVERNED, ASKING],
         little: 2,
@@ -274,6 +315,7 @@ const THEMES: [Theme; 5] = [
         actions: yielding,
         opening: Vec::new,
         patient: false,
+        forgetful: false,
         levels: &ProtocolLevel::ALL,
         modes: &[CORE],
         little: 2,
@@ -292,7 +334,7 @@ pub(super) fn all(effort: Effort) -> Vec<(Setting, usize)> {
                 opening.extend((theme.opening)());
                 let setting = Setting {
                     name: format!("{}, {}", theme.name, rules.name()),
-                    config: config(rules, theme.patient),
+                    config: config(rules, theme),
                     opening,
                     actions: (theme.actions)(),
                 };

@@ -19,7 +19,7 @@ pub(super) struct Key {
 }
 
 /// In this order they are read: what a policy says as a whole comes before the keys that name one member of it.
-pub(super) const KEYS: [Key; 35] = [
+pub(super) const KEYS: [Key; 37] = [
     key("session_id", "text [default]", |it, at| {
         it.core.session_id = at.read()?;
         it.names_session = true;
@@ -138,6 +138,12 @@ pub(super) const KEYS: [Key; 35] = [
     key("retained_records", "finished records of each kind that are kept [10000]", |it, at| {
         at.read().map(|records| it.core.retained_records = records)
     }),
+    key("max_deferrals", "deferrals that may stand at one time [5000]", |it, at| {
+        at.read().map(|count| it.core.max_deferrals = count)
+    }),
+    key("max_deferrals_each", "the same for one principal [100]", |it, at| {
+        at.read().map(|count| it.core.max_deferrals_each = count)
+    }),
     key("resource_registry", "{\"mappings\": [{canonical_uri, aliases: [{kind, value}]}]}", |it, at| {
         it.core.resource_registry = Some(policies::resource_registry(at)?);
         Ok(())
@@ -170,7 +176,7 @@ pub(super) const KEYS: [Key; 35] = [
     }),
     key(
         "limits",
-        "max_bytes, max_depth, max_entries, max_pattern_bytes, max_entry_bytes, max_batch",
+        "max_bytes, max_depth, max_entries, max_pattern_bytes, max_entry_bytes, max_batch, max_observed",
         |it, at| policies::limits(&mut it.core.limits, at),
     ),
 ];
