@@ -321,3 +321,24 @@ fn of_two_supersessions_one_is_completed() {
         ErrorCode::InvalidReference
     );
 }
+
+#[test]
+fn what_waits_for_a_freeze_goes_on_when_the_frozen_scope_shrinks() {
+    covers!("OPS-07", "D-097", "D-071");
+    let mut config = precommit();
+    config.operation_authorization = OperationAuthorization::Review;
+    config.liveness.unavailability_timeout_sec = Some(mpac_wire::Seconds::whole(100_000));
+    config.default_intent_ttl_sec = mpac_wire::Seconds::whole(100_000);
+    config.governance.frozen_scope_disable_phase_3 = Some(true);
+    let mut world = world(config);
+    world.announce("bob", "k", &["x"]); // in the way of Alice's i, which covers a.py as well
+    let mut propose = propose("o");
+    propose.intent_id = Some(intent("j"));
+    assert_eq!(authorised(&world.say("bob", propose)), [""; 0]);
+    world.wait(301.0);
+    let approved = world.say("rita", Resolution::new("o".parse().unwrap(), Decision::Approved));
+    assert_eq!(authorised(&approved), [""; 0], "a.py is frozen");
+    let mut update = mpac_wire::payload::IntentUpdate::new(intent("i"));
+    update.scope = Some(mpac_wire::Scope::files(["x"]));
+    assert_eq!(authorised(&world.say("alice", update)), ["o to bob"]);
+}
