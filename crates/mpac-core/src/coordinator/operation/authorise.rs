@@ -64,7 +64,7 @@ pub(in super::super) fn nothing_is_overlooked(session: &Session) -> bool {
 }
 
 /// What is authorised together: the whole of an all-or-nothing batch, else the operation alone.
-fn unit(session: &Session, op: &OpId) -> Vec<OpId> {
+pub(in super::super) fn unit(session: &Session, op: &OpId) -> Vec<OpId> {
     let batch = session.operations.get(op).and_then(|record| record.batch.as_ref());
     match batch.and_then(|batch| session.batches.get(batch)) {
         Some(batch) if batch.atomicity == Atomicity::AllOrNothing => batch.ops.clone(),
