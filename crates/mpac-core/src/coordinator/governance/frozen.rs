@@ -56,11 +56,18 @@ pub(in super::super) fn scope(session: &Session, asked: &Scope) -> Result<Option
         return Ok(None);
     }
     let records: Vec<&Conflict> = session.frozen.iter().filter_map(|id| session.conflicts.get(id)).collect();
-    let union: Vec<&Scope> = records.iter().flat_map(|record| scopes(session, record)).collect();
-    let targets: BTreeSet<String> =
-        records.iter().flat_map(|record| targeted(session, record)).map(normalize).collect();
-    let conflicts = || records.iter().map(|record| record.id.clone()).collect();
-    match cover(session.scopes.names(), asked, &union, &targets) {
+    let covered_by = |records: &[&Conflict]| {
+        let union: Vec<&Scope> = records.iter().flat_map(|record| scopes(session, record)).collect();
+        let targets: BTreeSet<String> =
+            records.iter().flat_map(|record| targeted(session, record)).map(normalize).collect();
+        cover(session.scopes.names(), asked, &union, &targets)
+    };
+    // Only those that hold a part of it are named: who waits for one of the others waits for nothing.
+    let conflicts = || {
+        let holding = records.iter().filter(|record| covered_by(&[record]) != Cover::None);
+        holding.map(|record| record.id.clone()).collect()
+    };
+    match covered_by(&records) {
         Cover::Entire => Err(Refusal::ScopeFrozen(conflicts())),
         Cover::Partial => Ok(Some(Warning(conflicts()))),
         Cover::None => Ok(None),
