@@ -180,9 +180,10 @@ fn third_phase(session: &mut Session, out: &mut Outbox, id: &ConflictId) {
         record.resolution = Some(settled);
     }
     out.send(session, Recipients::All, resolution);
-    for op in losers {
+    for op in &losers {
         lose(session, out, op);
     }
+    cascade::batches_fall(session, out, losers, &RejectReason::FrozenScopeFallback);
 }
 
 /// Operations of the conflict and of its intents that are not over, in the order of receipt.

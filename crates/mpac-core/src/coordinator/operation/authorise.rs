@@ -200,6 +200,7 @@ pub(in super::super) fn decided(
             cascade::operation_ended(session, out, op);
         }
     }
+    cascade::batches_fall(session, out, ops, &RejectReason::ResolutionRejected);
 }
 
 /// Whether a pending operation may be completed by this sender now (OPS-09, D-096).
