@@ -118,5 +118,5 @@ fn json(given: &str) -> Result<(String, String), String> {
     let text = std::fs::read_to_string(given)
         .map_err(|error| format!("{given}: {error}; name a JSON file, or give the JSON itself"))?;
     // Some editors write a byte order mark in front, which is no JSON.
-    Ok((given.to_owned(), text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned)))
+    Ok((given.to_owned(), text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned()))
 }
