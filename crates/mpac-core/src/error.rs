@@ -22,9 +22,7 @@ pub enum ConfigError {
     #[error("execution_model pre_commit needs a governance session: set compliance_profile to governance")]
     PreCommitInCore,
     /// Outside the open profile nobody gets a role just by asking (ROL-02).
-    #[error(
-        "an authenticated session needs a role_policy, or credentials that grant roles (credential_roles)"
-    )]
+    #[error("an authenticated session needs a role_policy, or credentials that grant roles")]
     NoRolePolicy,
     /// The workspace needs content hashes (OCC-17).
     #[error("a session with a workspace uses state_ref_format sha256, not {0:?}")]

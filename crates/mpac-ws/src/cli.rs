@@ -123,7 +123,8 @@ pub struct Settings {
     /// Who gets which role: a JSON file, or the JSON text itself
     #[arg(long, value_name = "FILE.json", help_heading = "Session")]
     pub role_policy: Option<String>,
-    /// Everything else a session can be told, by the keys that `mpac-ws drive --help` lists: a JSON file, or the JSON text
+    /// Everything else a session can be told, by the keys that `mpac-ws drive --help` lists (but for session_id,
+    /// security_profile, credentials, workspace, opens_with_hello and limits.max_bytes): a JSON file, or the JSON text
     /// itself. What it says wins over the flags here
     #[arg(long, value_name = "FILE.json", help_heading = "Session")]
     pub session_config: Option<String>,

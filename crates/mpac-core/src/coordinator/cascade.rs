@@ -9,6 +9,7 @@ use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, ResolutionId};
 
 use super::gate::Facts;
 use super::intent;
+use super::operation::authorise;
 use super::outbox::Outbox;
 use super::records::Settled;
 use super::session::catch_up;
@@ -92,6 +93,27 @@ pub(super) fn proposer_lost(session: &mut Session, out: &mut Outbox, principal: 
 /// An operation is over: its conflicts may be, too (CON-13).
 pub(super) fn operation_ended(session: &mut Session, out: &mut Outbox, op: &OpId) {
     dismiss_where_all_ended(session, out, session.disputes_by_op.get(op).cloned());
+}
+
+/// Some of these were rejected: what is left of their all-or-nothing batches can never be completed and goes with them
+/// (BAT-09).
+pub(super) fn batches_fall<'a>(
+    session: &mut Session,
+    out: &mut Outbox,
+    ops: impl IntoIterator<Item = &'a OpId>,
+    reason: &RejectReason,
+) {
+    let state = |op: &OpId| session.operations.get(op).map(|record| record.state);
+    let rejected = ops.into_iter().filter(|op| state(op) == Some(operation::State::Rejected));
+    let rest: Vec<OpId> = rejected.flat_map(|op| authorise::unit(session, op)).collect();
+    for op in &rest {
+        if session.move_operation(op, operation::Event::Rejected).is_some() {
+            if let Some(proposer) = session.operations.get(op).map(|record| record.proposer.clone()) {
+                out.reject(session, &proposer, op, reason.clone(), None);
+            }
+            operation_ended(session, out, op);
+        }
+    }
 }
 
 /// The same for several.

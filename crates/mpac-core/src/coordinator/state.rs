@@ -313,6 +313,10 @@ impl Session {
             discount_kind(&mut self.scope_kinds, &record.scope.kind);
             record.scope = scope;
             self.rejudge_intent(id);
+            let disputes = self.disputes_by_intent.get(id);
+            if disputes.is_some_and(|disputes| !disputes.is_disjoint(&self.frozen)) {
+                self.rejudge_everything(); // another scope is frozen now
+            }
         }
     }
 

@@ -256,3 +256,58 @@ fn a_batch_is_rejected_by_its_id() {
     }
     assert_eq!(error(&world.say("rita", reject("b")), "rita").error_code, ErrorCode::InvalidReference);
 }
+
+#[test]
+fn a_supersession_that_says_nothing_of_the_state_hides_no_later_commit() {
+    covers!("OCC-12", "OCC-03", "OPS-19", "D-099");
+    let mut world = World::of(&["alice", "bob"]);
+    let commit = |id: &str, before: &str, after: &str| {
+        let mut commit = commit_payload(id, None, "x", before, after);
+        commit.file_changes = None;
+        commit
+    };
+    let supersede = |new: &str, old: &str, after: Option<&str>| {
+        let mut message = OpSupersede::new(op(new), op(old), "x".to_owned());
+        message.state_ref_after = after.map(StateRef::of);
+        message
+    };
+    world.say("alice", commit("o", "", "1"));
+    assert_eq!(heard(&world.say("alice", supersede("n", "o", None)), "bob"), ["OP_SUPERSEDE"]);
+    world.say("bob", commit("p", "1", "2"));
+    let stale = error(&world.say("alice", supersede("m", "n", Some("3"))), "alice");
+    assert_eq!(stale.error_code, ErrorCode::StaleStateRef);
+    assert_eq!(world.coordinator.view().state_ref("x"), Some(&StateRef::of("2")));
+}
+
+#[test]
+fn a_path_that_cannot_be_stored_is_refused_also_beside_what_a_best_effort_leaves_out() {
+    covers!("OCC-08", "D-091");
+    let mut world = World::of(&["alice"]);
+    let entries = || vec![entry("o1", "x", "", "x"), entry("o2", "a.py", "?", "?")];
+    let bad = batch("b", Atomicity::BestEffort, entries(), &[("x", "", "x"), ("../y", "", "y")]);
+    assert_eq!(error(&world.say("alice", bad), "alice").error_code, ErrorCode::MalformedMessage);
+    let good = batch("b", Atomicity::BestEffort, entries(), &[("x", "", "x"), ("a.py", "?", "?")]);
+    assert_eq!(
+        heard(&world.say("alice", good), "alice"),
+        ["OP_BATCH_COMMIT", "OP_REJECT b batch_entries_rejected"]
+    );
+}
+
+#[test]
+fn a_proposal_without_intent_is_committed_under_the_one_that_the_commit_names() {
+    covers!("D-103", "OPS-13", "OPS-26", "D-105");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("alice", "i", &["x"]);
+    world.announce("bob", "j", &["x"]);
+    let mut propose = OpPropose::new(op("p"), "x".to_owned(), OpKind::Replace);
+    propose.summary = Some("why".to_owned());
+    world.say("alice", propose);
+    assert_eq!(
+        heard(&world.say("alice", commit_payload("p", Some("i"), "x", "", "1")), "bob"),
+        ["OP_COMMIT"]
+    );
+    let record = world.coordinator.snapshot().operations.unwrap()[0].clone();
+    assert_eq!(record.intent_id.as_deref(), Some("i"));
+    assert_ne!(record.uncoordinated, Some(true));
+    assert_eq!(record.summary.as_deref(), Some("why"), "what the commit leaves out stays");
+}

@@ -263,6 +263,27 @@ fn edits_that_reach_somebody_s_files_are_reported() {
 }
 
 #[test]
+fn what_overlaps_directly_is_no_dependency_however_it_grows() {
+    covers!("SCO-18", "INT-13");
+    let scope = |files: &[&str], extensions: &str| -> mpac_wire::Scope {
+        let files = serde_json::to_string(files).unwrap();
+        let text = format!(r#"{{"kind":"file_set","resources":{files},"extensions":{extensions}}}"#);
+        serde_json::from_str(&text).unwrap()
+    };
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("alice", "i", &["both.py", "uses.py"]);
+    world.announce("bob", "j", &["both.py"]);
+    let mut update = mpac_wire::payload::IntentUpdate::new(intent("j"));
+    update.scope = Some(scope(&["both.py", "lib.py"], r#"{"impact":["uses.py"]}"#));
+    assert_eq!(heard(&world.say("bob", update.clone()), "alice").len(), 1, "the update alone");
+    // Without the file they share it is one.
+    update.scope = Some(scope(&["lib.py"], "{}"));
+    world.say("bob", update.clone());
+    update.scope = Some(scope(&["lib.py", "more.py"], r#"{"impact":["uses.py"]}"#));
+    assert_eq!(heard(&world.say("bob", update), "alice").len(), 2);
+}
+
+#[test]
 fn a_report_about_what_is_over_is_dismissed_at_once() {
     covers!("CON-10", "CON-13");
     let (mut world, _) = dispute();

@@ -1,9 +1,11 @@
 //! Conflicts that nobody settles: escalated, frozen, decided by the first commit.
 
 use mpac_core::SessionConfig;
-use mpac_wire::names::{Decision, ErrorCode, Priority, Role};
-use mpac_wire::payload::{Heartbeat, IntentAnnounce, IntentUpdate, OpPropose, Resolution};
-use mpac_wire::{Message, Scope, Seconds};
+use mpac_wire::names::{Atomicity, Decision, ErrorCode, Priority, Role};
+use mpac_wire::payload::{
+    BatchEntry, FileChange, Heartbeat, IntentAnnounce, IntentUpdate, OpBatchCommit, OpPropose, Resolution,
+};
+use mpac_wire::{Message, Scope, Seconds, StateRef};
 
 use crate::covers;
 use crate::world::{Delivery, World, commit_payload, error, heard, intent, op};
@@ -284,4 +286,83 @@ fn without_losers_that_committed_nothing_is_rolled_back() {
         assert_eq!(format!("{:?}", world.coordinator.view().intent(&intent("i1")).unwrap()), "Active");
         assert_eq!(format!("{:?}", world.coordinator.view().intent(&intent("i2")).unwrap()), "Active");
     }
+}
+
+#[test]
+fn an_all_or_nothing_batch_wins_as_a_whole() {
+    covers!("D-118", "FRZ-13", "BAT-12");
+    let mut world = dispute(patient());
+    let entry = |id: &str, target: &str| {
+        let refs = (StateRef::of(""), StateRef::of("bob\n"));
+        BatchEntry::new(op(id), target.to_owned(), "replace".into(), refs.0, refs.1)
+    };
+    let entries = vec![entry("o1", "x"), entry("o2", "y")];
+    let mut batch = OpBatchCommit::new("b".parse().unwrap(), Atomicity::AllOrNothing, entries);
+    batch.intent_id = Some(intent("i2"));
+    world.say("bob", batch);
+    world.say("alice", commit_payload("o3", Some("i1"), "x", "bob\n", "alice\n"));
+    let end = world.wait(601.0);
+    assert_eq!(heard(&end, "bob").last().unwrap(), "RESOLUTION policy_override", "none of his was rejected");
+    let outcome = end.iter().find_map(|it| match &it.message {
+        Message::Resolution(resolution) => resolution.outcome.clone(),
+        _ => None,
+    });
+    let outcome = outcome.unwrap();
+    assert_eq!(outcome.accepted, Some(vec!["o1".to_owned(), "o2".to_owned()]));
+    assert_eq!(outcome.rejected, Some(vec!["o3".to_owned()]));
+}
+
+#[test]
+fn in_phase_two_the_only_intent_that_is_left_passes() {
+    covers!("FRZ-10", "D-120");
+    let mut world = dispute(patient());
+    world.wait(301.0);
+    world.withdraw("alice", "i1");
+    // Nobody is left to be told that the scope is open for somebody else; the conflict is still to be settled.
+    assert_eq!(lines(&world.wait(60.0)), ["PROTOCOL_ERROR RESOLUTION_TIMEOUT"]);
+    let commit = |under: Option<&str>| commit_payload("o", under, "x", "", "n");
+    assert_eq!(error(&world.say("alice", commit(None)), "alice").error_code, ErrorCode::ScopeFrozen);
+    assert_eq!(lines(&world.say("bob", commit(Some("i2")))), ["OP_COMMIT"]);
+}
+
+#[test]
+fn only_the_freezes_that_hold_a_scope_are_named() {
+    covers!("FRZ-04", "D-071");
+    let mut world = dispute(patient());
+    for (who, id) in [("alice", "k1"), ("bob", "k2")] {
+        world.announce(who, id, &["far"]);
+    }
+    world.wait(301.0);
+    let conflicts: Vec<String> =
+        world.coordinator.view().conflicts().iter().map(ToString::to_string).collect();
+    assert_eq!(conflicts.len(), 2);
+    let named = |text: &str| conflicts.iter().filter(|id| text.contains(id.as_str())).count();
+    let partly = world.announce("alice", "i3", &["far", "free"]);
+    let warning = partly.iter().find(|it| it.text.contains("Warning: ")).unwrap();
+    assert_eq!(named(&warning.text), 1, "{}", warning.text);
+    let entirely = world.announce("alice", "i4", &["x"]);
+    assert_eq!(named(&error(&entirely, "alice").description), 1);
+    let of_both = world.announce("alice", "i5", &["x", "far"]);
+    assert_eq!(
+        (error(&of_both, "alice").error_code, named(&error(&of_both, "alice").description)),
+        (ErrorCode::ScopeFrozen, 2)
+    );
+}
+
+#[test]
+fn contents_do_not_reach_a_frozen_file_beside_their_target() {
+    covers!("FRZ-02", "D-091");
+    let mut world = dispute(patient());
+    world.wait(301.0);
+    let mut commit = commit_payload("o", None, "free", "", "n");
+    let both = [
+        ("free", FileChange::new("n".to_owned(), StateRef::of(""))),
+        ("./x", FileChange::new("m".to_owned(), StateRef::of(""))),
+    ];
+    commit.file_changes = Some(both.into_iter().collect());
+    assert_eq!(error(&world.say("alice", commit.clone()), "alice").error_code, ErrorCode::ScopeFrozen);
+    assert_eq!(world.files.len(), 0);
+    let free = [("free", FileChange::new("n".to_owned(), StateRef::of("")))];
+    commit.file_changes = Some(free.into_iter().collect());
+    assert_eq!(lines(&world.say("alice", commit)), ["OP_COMMIT"]);
 }

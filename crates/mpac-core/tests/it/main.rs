@@ -8,6 +8,7 @@
 mod admission;
 mod answers;
 mod authenticated;
+mod authorisation;
 mod backends;
 mod batches;
 mod causality;

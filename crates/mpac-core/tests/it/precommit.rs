@@ -9,7 +9,7 @@ use mpac_wire::{Message, StateRef};
 use crate::covers;
 use crate::world::{Delivery, World, commit_payload, error, heard, intent, op};
 
-fn precommit() -> SessionConfig {
+pub(crate) fn precommit() -> SessionConfig {
     let mut config = crate::world::config();
     config.compliance_profile = ComplianceProfile::Governance;
     config.execution_model = ExecutionModel::PreCommit;
@@ -17,7 +17,7 @@ fn precommit() -> SessionConfig {
 }
 
 /// Alice works on a.py under i, Bob on b.py under j; Rita reviews, Olga is an owner.
-fn world(config: SessionConfig) -> World {
+pub(crate) fn world(config: SessionConfig) -> World {
     let mut world = World::with(config);
     for (name, role) in [
         ("alice", Role::Contributor),
@@ -36,14 +36,14 @@ fn commit(id: &str, before: &str, after: &str) -> OpCommit {
     commit_payload(id, Some("i"), "a.py", before, after)
 }
 
-fn propose(id: &str) -> OpPropose {
+pub(crate) fn propose(id: &str) -> OpPropose {
     let mut propose = OpPropose::new(op(id), "a.py".to_owned(), OpKind::Replace);
     propose.intent_id = Some(intent("i"));
     propose
 }
 
 /// Which operations were authorised in these deliveries, and for whom.
-fn authorised(deliveries: &[Delivery]) -> Vec<String> {
+pub(crate) fn authorised(deliveries: &[Delivery]) -> Vec<String> {
     let status = deliveries.iter().filter_map(|it| match &it.message {
         Message::CoordinatorStatus(status) => {
             let batch = status.authorized_batch_id.as_ref().map(|id| format!(" of {id}")).unwrap_or_default();
@@ -171,7 +171,7 @@ fn a_review_decides_where_it_is_asked_for() {
     );
 }
 
-fn batch(id: &str, atomicity: Atomicity, ops: &[(&str, &str, &str, &str)]) -> OpBatchCommit {
+pub(crate) fn batch(id: &str, atomicity: Atomicity, ops: &[(&str, &str, &str, &str)]) -> OpBatchCommit {
     let entry = |(id, target, before, after): &(&str, &str, &str, &str)| {
         let (before, after) = (StateRef::of(before), StateRef::of(after));
         BatchEntry::new(op(id), (*target).to_owned(), OpKind::Replace, before, after)

@@ -4,6 +4,7 @@ mod keys;
 mod policies;
 
 use mpac_core::SessionConfig;
+use mpac_wire::policy::RolePolicy;
 use mpac_wire::{Seconds, SessionId};
 
 use self::keys::KEYS;
@@ -30,17 +31,47 @@ pub(super) fn table() -> String {
     KEYS.iter().map(|key| format!("  {:width$}  {}\n", key.name, key.about)).collect()
 }
 
-/// Keys that only `drive` takes: the server has its own ways for these, or none yet.
-const ONLY_HERE: [&str; 5] =
-    ["session_id", "security_profile", "credentials", "workspace", "opens_with_hello"];
+/// Keys that only `drive` takes, and what a server has for them.
+const ONLY_HERE: [(&str, &str); 5] = [
+    ("session_id", "give --session"),
+    ("security_profile", "give --security-profile"),
+    ("credentials", "no server verifies credentials yet"),
+    ("workspace", "give --workspace"),
+    ("opens_with_hello", "give --multi-session"),
+];
+
+/// A role policy alone, which may have no members but those it is known to have.
+pub(crate) fn role_policy(text: &str) -> Result<RolePolicy, String> {
+    let read = || -> Result<RolePolicy, Failure> {
+        filled(text)?;
+        Members::of_line(text, Code::InvalidConfig)?; // for the position in this text alone
+        let line = format!("{{\"role_policy\":{text}}}");
+        policies::role_policy(&Members::of_line(&line, Code::InvalidConfig)?.need("role_policy")?)
+    };
+    read().map_err(|failure| failure.message)
+}
+
+/// An empty file is no JSON; whoever wrote it meant something else.
+fn filled(text: &str) -> Result<(), Failure> {
+    let empty = || Failure::new(Code::InvalidConfig, "nothing in it; {} says nothing".to_owned());
+    if text.trim().is_empty() { Err(empty()) } else { Ok(()) }
+}
 
 /// A server's session, as far as `text`, a JSON object with the keys of [`table`], says; `flags` for the rest.
 pub(crate) fn of_server(text: &str, flags: SessionConfig) -> Result<SessionConfig, String> {
     let read = || -> Result<SessionConfig, Failure> {
+        filled(text)?;
         let members = Members::of_line(text, Code::InvalidConfig)?;
-        let names: Vec<&str> =
-            KEYS.iter().map(|key| key.name).filter(|key| !ONLY_HERE.contains(key)).collect();
-        members.only(&names)?;
+        if let Some((at, instead)) = ONLY_HERE.iter().find_map(|(key, way)| Some((members.any(key)?, way))) {
+            return Err(at.wrong(format_args!("not for a server: {instead}")));
+        }
+        let here = |key: &&str| ONLY_HERE.iter().all(|(other, _)| other != key);
+        members.only(&KEYS.iter().map(|key| key.name).filter(here).collect::<Vec<_>>())?;
+        if let Some(bytes) =
+            members.get("limits").map(|at| at.members()).transpose()?.and_then(|it| it.get("max_bytes"))
+        {
+            return Err(bytes.wrong("not for a server: give --max-frame-bytes")); // its sockets must know it too
+        }
         let mut core = Config::read(&members)?.core;
         let (liveness, governance) = (&mut core.liveness, &mut core.governance);
         // The file wins over a flag, whose value may be nothing but its default.
@@ -135,9 +166,30 @@ mod tests {
         assert!(config.enforce_intent_backoff && config.is_governed() && config.status_heartbeats);
         assert_eq!(config.level, ProtocolLevel::V0_1_14);
         let refused = |text: &str| of_server(text, flags.clone()).unwrap_err();
-        assert!(refused(r#"{"credentials": {}}"#).contains("credentials"));
+        for (text, expected) in [
+            (r#"{"credentials": {}}"#, "credentials: not for a server: no server verifies credentials yet"),
+            (r#"{"workspace": null}"#, "workspace: not for a server: give --workspace"),
+            (r#"{"limits": {"max_bytes": 9}}"#, "limits.max_bytes: not for a server: give --max-frame-bytes"),
+            (" \n", "nothing in it; {} says nothing"),
+        ] {
+            assert_eq!(refused(text), expected);
+        }
         assert!(refused(r#"{"resolution_timeot_sec": 1}"#).contains("resolution_timeout_sec"));
         assert!(refused("[]").contains("not a JSON object"));
+    }
+
+    #[test]
+    fn a_role_policy_alone_has_no_members_but_its_own() {
+        let policy = role_policy(r#"{"default_role": "owner"}"#).unwrap();
+        assert_eq!(policy.default_role, Some(mpac_wire::names::Role::Owner));
+        let refused = |text: &str| role_policy(text).unwrap_err();
+        assert_eq!(
+            refused(r#"{"defaut_role": "owner"}"#),
+            "role_policy.defaut_role: unknown key (did you mean `default_role`?)"
+        );
+        assert_eq!(refused("{\n7}"), "not JSON: key must be a string, at line 2, byte 1");
+        assert_eq!(refused("[]"), "not a JSON object");
+        assert_eq!(refused(""), "nothing in it; {} says nothing");
     }
 
     #[test]
@@ -188,7 +240,7 @@ mod tests {
             ),
             (
                 r#"{"role_policy": {"role_assignments": {"p": "owner"}}}"#,
-                "config.role_policy.role_assignments.p: invalid type: string \"owner\", expected a sequence",
+                "config.role_policy.role_assignments.p: invalid type: string \"owner\", expected a list",
             ),
             (
                 r#"{"liveness": {"intent_claim_approval": "maybe"}}"#,
@@ -231,6 +283,16 @@ mod tests {
                 "config.resource_registry.x: unknown key",
             ),
             (r#"{"limits": []}"#, "config.limits: expected an object"),
+            (r#"{"limits": {"max_batch": 0}}"#, "config.limits.max_batch: expected 1 or more"),
+            (r#"{"state_ref_format": ""}"#, "config.state_ref_format: expected what stands before"),
+            (
+                r#"{"retained_records": 1.5}"#,
+                "config.retained_records: invalid type: floating point `1.5`, expected a whole number, 0 or more",
+            ),
+            (
+                r#"{"semantic_confidence_threshold": "x"}"#,
+                "config.semantic_confidence_threshold: invalid type: string \"x\", expected a number",
+            ),
             (
                 r#"{"lamport_monotonicity": true}"#,
                 "config.lamport_monotonicity: invalid type: boolean `true`, expected a string",
@@ -252,5 +314,8 @@ mod tests {
         let table = table();
         assert_eq!(table.lines().count(), KEYS.len());
         assert!(table.contains("session_id") && table.contains("[default]"));
+        assert!(table.contains("verified is refused"));
+        let core = read(r#"{"security_profile": "verified"}"#).unwrap().core;
+        assert!(core.validate().is_err(), "then the table may say otherwise");
     }
 }

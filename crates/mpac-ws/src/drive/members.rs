@@ -158,14 +158,34 @@ fn unknown(path: &str, key: &str, known: &[&str]) -> String {
     }
 }
 
-/// The parser's words without its position, which is one in a part of the line.
+/// What the parser calls by names of its own language.
+const WORDS: [(&str, &str); 8] = [
+    ("expected usize", "expected a whole number, 0 or more"),
+    ("expected u64", "expected a whole number, 0 or more"),
+    ("expected u32", "expected a whole number, 0 or more"),
+    ("expected u8", "expected a whole number from 0 to 255"),
+    ("expected f64", "expected a number"),
+    ("expected a sequence", "expected a list"),
+    ("invalid type: sequence,", "invalid type: list,"),
+    ("invalid type: map,", "invalid type: object,"),
+];
+
+/// The parser's words, understandable, and without its position, which is one in a part of the line.
 fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]).to_owned()
+    let text = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]).to_owned();
+    // Only at the ends: what stands between may be quoted from the input.
+    WORDS.iter().fold(text, |text, (from, to)| match (text.strip_suffix(from), text.strip_prefix(from)) {
+        (Some(before), _) => format!("{before}{to}"),
+        (None, Some(behind)) => format!("{to}{behind}"),
+        (None, None) => text,
+    })
 }
 
 fn not_json(error: &serde_json::Error) -> String {
-    format!("not JSON: {}, at byte {}", plain(error), error.column())
+    // A line of `drive` is one line; a file may have more.
+    let line = if error.line() > 1 { format!("line {}, ", error.line()) } else { String::new() };
+    format!("not JSON: {}, at {line}byte {}", plain(error), error.column())
 }
 
 #[cfg(test)]
@@ -194,9 +214,13 @@ mod tests {
         let at = inner.need("b").unwrap();
         assert_eq!(
             complaint(at.read::<BTreeMap<String, Vec<u8>>>()),
-            "a.b.c[1]: invalid type: string \"x\", expected u8"
+            "a.b.c[1]: invalid type: string \"x\", expected a whole number from 0 to 255"
         );
-        assert_eq!(complaint(at.read::<u8>()), "a.b: invalid type: map, expected u8");
+        assert_eq!(
+            complaint(at.read::<usize>()),
+            "a.b: invalid type: object, expected a whole number, 0 or more"
+        );
+        assert_eq!(complaint(at.read::<Vec<u8>>()), "a.b: invalid type: object, expected a list");
         assert_eq!(complaint(inner.need("d")), "a.d is missing");
         let list = members.need("l").unwrap().list().unwrap();
         assert_eq!(complaint(list[0].members()), "l[0]: expected an object");
@@ -214,5 +238,6 @@ mod tests {
             assert_eq!(refused(text), "not a JSON object", "{text}");
         }
         assert_eq!(refused("{\"a\":}"), "not JSON: expected value, at byte 6");
+        assert_eq!(refused("{\n\"a\":}"), "not JSON: expected value, at line 2, byte 5");
     }
 }

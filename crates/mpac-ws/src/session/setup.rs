@@ -104,7 +104,7 @@ fn config(settings: &Settings, workspace: &Workspace) -> Result<SessionConfig, E
 
 fn role_policy(given: &str) -> Result<RolePolicy, Error> {
     let (origin, text) = json(given).map_err(Error::RolePolicy)?;
-    serde_json::from_str(&text).map_err(|error| Error::RolePolicy(format!("{origin}: {error}")))
+    drive::role_policy(&text).map_err(|problem| Error::RolePolicy(format!("{origin}: {problem}")))
 }
 
 /// JSON text, or the name of a file that holds it: where it comes from, and the text.
@@ -112,7 +112,11 @@ fn json(given: &str) -> Result<(String, String), String> {
     if given.trim_start().starts_with('{') {
         return Ok(("the JSON given".to_owned(), given.to_owned()));
     }
+    if given.trim().is_empty() {
+        return Err("no name; name a JSON file, or give the JSON itself".to_owned());
+    }
     let text = std::fs::read_to_string(given)
         .map_err(|error| format!("{given}: {error}; name a JSON file, or give the JSON itself"))?;
-    Ok((given.to_owned(), text))
+    // Some editors write a byte order mark in front, which is no JSON.
+    Ok((given.to_owned(), text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned()))
 }

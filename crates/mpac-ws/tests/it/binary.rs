@@ -90,6 +90,10 @@ fn options_that_make_no_sense_are_named() {
         (&["--log", "mpac_ws=loud", "--port", "0"], "--log"),
         (&["--role-policy", "no-such.json", "--port", "0"], "no-such.json"),
         (&["--role-policy", "{", "--port", "0"], "--role-policy"),
+        (&["--role-policy", "{\"defaut_role\":\"owner\"}", "--port", "0"], "did you mean `default_role`?"),
+        (&["--session-config", "{\"workspace\":{}}", "--port", "0"], "--workspace"),
+        (&["--session-config", "{\"limits\":{\"max_bytes\":9}}", "--port", "0"], "--max-frame-bytes"),
+        (&["--session-config", "", "--port", "0"], "name a JSON file"),
         (&["--write-back"], "--workspace"),
         (&["--log", "mpac_ws=loud", "--port", "0"], "MPAC_LOG"),
         (&["--session", "", "--port", "0"], "--session"),
@@ -99,6 +103,24 @@ fn options_that_make_no_sense_are_named() {
     ] {
         let line = mistake(args);
         assert!(line.contains(named), "{line}");
+    }
+}
+
+#[test]
+fn a_file_for_the_session_may_begin_with_a_byte_order_mark_and_its_mistakes_are_placed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("session.json");
+    for (text, named) in [
+        ("", "nothing in it"),
+        ("{}\n{\n", "not JSON: trailing characters, at line 2, byte 1"),
+        (
+            "\u{feff}{\"retained_records\": -1}",
+            "retained_records: invalid value: integer `-1`, expected a whole number",
+        ),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let line = mistake(&["--session-config", file.to_str().unwrap(), "--port", "0"]);
+        assert!(line.contains(named) && line.contains("session.json"), "{line}");
     }
 }
 

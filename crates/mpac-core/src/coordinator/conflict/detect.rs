@@ -22,7 +22,9 @@ pub(in super::super) fn overlaps(session: &mut Session, out: &mut Outbox, id: &I
     let mut others: Vec<(u64, IntentId, Overlap)> = Vec::new();
     let owner = session.intents.get(id).map(|record| record.owner.clone());
     let told = told(session, id);
-    for (other, found) in session.scopes.overlaps(part) {
+    let overlapping = session.scopes.overlaps(part);
+    let mut direct: BTreeSet<IntentId> = overlapping.keys().cloned().collect();
+    for (other, found) in overlapping {
         if let Some(record) = session.intents.get(&other)
             && other != *id
             && !(race_lock::is_on(session) && Some(&record.owner) == owner.as_ref()) // D-075
@@ -32,11 +34,14 @@ pub(in super::super) fn overlaps(session: &mut Session, out: &mut Outbox, id: &I
         }
     }
     others.sort_by_key(|(sequence, ..)| *sequence);
-    let direct: BTreeSet<IntentId> = others.iter().map(|(_, other, _)| other.clone()).collect();
     for (_, other, found) in others {
         overlap_conflict(session, out, id, &other, found);
     }
     if session.config.dependency_detection {
+        // One that overlaps in what the intent covered before overlaps directly all the same (SCO-18).
+        if let Some(whole) = session.intents.get(id).map(|record| &record.scope).filter(|it| *it != part) {
+            direct.extend(session.scopes.overlaps(whole).into_keys());
+        }
         dependency::detect(session, out, id, part, &direct);
     }
 }

@@ -15,6 +15,7 @@ use super::super::outbox::Outbox;
 use super::super::session::divergence;
 use super::super::state::Session;
 use super::found::{audience, open};
+use super::resolve;
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 
@@ -28,7 +29,9 @@ pub(in super::super) fn handle(
         return Err(Refusal::ReservedConflictId(report.conflict_id));
     }
     let report = normalised(session, facts, report)?;
-    if session.conflicts.contains_key(&report.conflict_id) {
+    let id = report.conflict_id.as_str();
+    // Nor that of a claim or a proposal: a RESOLUTION that names it would go to the conflict (D-084).
+    if session.conflicts.contains_key(id) || resolve::other_subject(session, id).is_some() {
         let value = report.conflict_id.as_str().to_owned();
         return Err(Refusal::Duplicate { field: "conflict_id", value });
     }

@@ -64,13 +64,13 @@ pub(in super::super) fn handle(
 }
 
 /// What a RESOLUTION may name beside a conflict (D-084).
-enum Subject {
+pub(super) enum Subject {
     Claim(ClaimId),
     Proposals(Vec<OpId>),
 }
 
 /// Conflict ids first, then claims, then proposals.
-fn other_subject(session: &Session, id: &str) -> Option<Subject> {
+pub(super) fn other_subject(session: &Session, id: &str) -> Option<Subject> {
     if session.conflicts.contains_key(id) {
         return None;
     }
@@ -272,4 +272,5 @@ fn apply(session: &mut Session, out: &mut Outbox, conflict: &ConflictId, rejecte
         }
         cascade::operation_ended(session, out, op);
     }
+    cascade::batches_fall(session, out, &rejected.ops, &RejectReason::ResolutionRejected);
 }

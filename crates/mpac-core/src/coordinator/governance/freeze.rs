@@ -10,6 +10,7 @@ use mpac_wire::payload::{Outcome, ProtocolError, Resolution};
 use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId};
 
 use super::super::cascade;
+use super::super::operation::authorise;
 use super::super::outbox::Outbox;
 use super::super::records::{Conflict, Freeze, Settled};
 use super::super::state::Session;
@@ -51,13 +52,11 @@ fn second_phase(session: &mut Session, out: &mut Outbox, id: &ConflictId, freeze
     {
         timeout::escalate(session, out, id, arbiter, "frozen_scope_phase_2");
     }
-    match favoured {
-        Some(favoured) => tell_the_others(session, out, id, &favoured),
-        None => {
-            let text =
-                alloc::format!("conflict {id} is still open and its scope frozen: somebody must resolve it");
-            remind(session, out, id, text);
-        }
+    let told = favoured.is_some_and(|favoured| tell_the_others(session, out, id, &favoured));
+    if !told {
+        let text =
+            alloc::format!("conflict {id} is still open and its scope frozen: somebody must resolve it");
+        remind(session, out, id, text);
     }
 }
 
@@ -94,6 +93,7 @@ fn most_urgent(session: &Session, id: &ConflictId) -> Option<IntentId> {
     ranked.sort_by_key(|(rank, _)| core::cmp::Reverse(*rank));
     match ranked.as_slice() {
         [(first, id), (second, _), ..] if first > second => Some((*id).clone()),
+        [(_, alone)] => Some((*alone).clone()), // above all others, of which there are none
         _ => None,
     }
 }
@@ -108,9 +108,9 @@ fn rank(priority: &Priority) -> u8 {
     }
 }
 
-/// Owners of the less urgent intents learn that the scope is open for the other one (FRZ-11).
-fn tell_the_others(session: &mut Session, out: &mut Outbox, id: &ConflictId, favoured: &IntentId) {
-    let Some(record) = session.conflicts.get(id) else { return };
+/// Owners of the less urgent intents learn that the scope is open for the other one (FRZ-11). Says whether there are any.
+fn tell_the_others(session: &mut Session, out: &mut Outbox, id: &ConflictId, favoured: &IntentId) -> bool {
+    let Some(record) = session.conflicts.get(id) else { return false };
     let others = record.intents.iter().filter(|intent| *intent != favoured);
     let owners: BTreeSet<PrincipalId> = others
         .filter_map(|intent| session.intents.get(intent))
@@ -118,7 +118,7 @@ fn tell_the_others(session: &mut Session, out: &mut Outbox, id: &ConflictId, fav
         .map(|intent| intent.owner.clone())
         .collect();
     if owners.is_empty() {
-        return;
+        return false;
     }
     let text = alloc::format!(
         "the frozen scope of conflict {id} is open for {favoured}, which has the higher priority, and for nothing else"
@@ -126,6 +126,7 @@ fn tell_the_others(session: &mut Session, out: &mut Outbox, id: &ConflictId, fav
     let mut error = ProtocolError::new(ErrorCode::ScopeFrozen, text);
     error.conflict_id = Some(id.clone());
     out.send(session, Recipients::Only(owners.into_iter().collect()), error);
+    true
 }
 
 fn remind(session: &mut Session, out: &mut Outbox, id: &ConflictId, text: String) {
@@ -136,7 +137,8 @@ fn remind(session: &mut Session, out: &mut Outbox, id: &ConflictId, text: String
     out.send(session, Recipients::All, error);
 }
 
-/// The first committer wins, and the conflict is over (FRZ-13 to FRZ-16, D-118).
+/// The first committer wins, and the conflict is over (FRZ-13 to FRZ-16, D-118). An all-or-nothing batch wins as a whole:
+/// its author would reverse all of it for one entry that lost (BAT-12).
 fn third_phase(session: &mut Session, out: &mut Outbox, id: &ConflictId) {
     let candidates = candidates(session, id);
     let escalated_to =
@@ -145,20 +147,18 @@ fn third_phase(session: &mut Session, out: &mut Outbox, id: &ConflictId) {
         session.move_conflict(id, conflict::Event::Archived);
     }
     let resolution_id = cascade::next_resolution_id(session);
-    let (winner, losers) = match candidates.split_first() {
-        Some((first, rest)) => (Some(first), rest),
-        None => (None, [].as_slice()),
-    };
+    let first = candidates.first().map(|first| authorise::unit(session, first)).unwrap_or_default();
+    let (winners, losers): (Vec<&OpId>, Vec<&OpId>) = candidates.iter().partition(|op| first.contains(op));
     let is_committed = |op: &OpId| {
         session.operations.get(op).is_some_and(|record| record.state == operation::State::Committed)
     };
-    let rollback = if losers.iter().any(is_committed) {
+    let rollback = if losers.iter().any(|op| is_committed(op)) {
         alloc::format!("compensation:{resolution_id}")
     } else {
         "not_required".to_owned()
     };
     let mut outcome = Outcome::new();
-    outcome.accepted = Some(winner.iter().map(|op| op.as_str().to_owned()).collect());
+    outcome.accepted = Some(winners.iter().map(|op| op.as_str().to_owned()).collect());
     outcome.rejected = Some(losers.iter().map(|op| op.as_str().to_owned()).collect());
     outcome.rollback = Some(rollback);
     let rationale = "frozen_scope_progressive_fallback_phase_3";
@@ -180,9 +180,10 @@ fn third_phase(session: &mut Session, out: &mut Outbox, id: &ConflictId) {
         record.resolution = Some(settled);
     }
     out.send(session, Recipients::All, resolution);
-    for op in losers {
+    for op in &losers {
         lose(session, out, op);
     }
+    cascade::batches_fall(session, out, losers, &RejectReason::FrozenScopeFallback);
 }
 
 /// Operations of the conflict and of its intents that are not over, in the order of receipt.

@@ -24,15 +24,18 @@ pub(in super::super) fn target(
     intent: Option<&IntentId>,
 ) -> Result<(), Refusal> {
     for record in session.frozen.iter().filter_map(|id| session.conflicts.get(id)) {
-        let favoured = record.freeze.as_ref().and_then(|freeze| freeze.favoured.as_ref());
-        // One that is over opens nothing any more (D-120).
-        let live = |id: &&IntentId| session.intents.get(*id).is_some_and(Intent::is_live);
-        let passes = favoured.filter(live).is_some_and(|favoured| Some(favoured) == intent);
+        let passes = intent.is_some_and(|intent| favours(session, record, intent));
         if !passes && holds(session, record, target) {
             return Err(Refusal::TargetFrozen { target: target.to_owned(), conflict: record.id.clone() });
         }
     }
     Ok(())
+}
+
+/// Whether a conflict's freeze is open for this intent; for one that is over it is open no more (D-120).
+pub(in super::super) fn favours(session: &Session, record: &Conflict, intent: &IntentId) -> bool {
+    record.freeze.as_ref().and_then(|freeze| freeze.favoured.as_ref()) == Some(intent)
+        && session.intents.get(intent).is_some_and(Intent::is_live)
 }
 
 fn holds(session: &Session, record: &Conflict, target: &str) -> bool {
@@ -56,11 +59,18 @@ pub(in super::super) fn scope(session: &Session, asked: &Scope) -> Result<Option
         return Ok(None);
     }
     let records: Vec<&Conflict> = session.frozen.iter().filter_map(|id| session.conflicts.get(id)).collect();
-    let union: Vec<&Scope> = records.iter().flat_map(|record| scopes(session, record)).collect();
-    let targets: BTreeSet<String> =
-        records.iter().flat_map(|record| targeted(session, record)).map(normalize).collect();
-    let conflicts = || records.iter().map(|record| record.id.clone()).collect();
-    match cover(session.scopes.names(), asked, &union, &targets) {
+    let covered_by = |records: &[&Conflict]| {
+        let union: Vec<&Scope> = records.iter().flat_map(|record| scopes(session, record)).collect();
+        let targets: BTreeSet<String> =
+            records.iter().flat_map(|record| targeted(session, record)).map(normalize).collect();
+        cover(session.scopes.names(), asked, &union, &targets)
+    };
+    // Only those that hold a part of it are named: who waits for one of the others waits for nothing.
+    let conflicts = || {
+        let holding = records.iter().filter(|record| covered_by(&[record]) != Cover::None);
+        holding.map(|record| record.id.clone()).collect()
+    };
+    match covered_by(&records) {
         Cover::Entire => Err(Refusal::ScopeFrozen(conflicts())),
         Cover::Partial => Ok(Some(Warning(conflicts()))),
         Cover::None => Ok(None),

@@ -64,7 +64,7 @@ pub(in super::super) fn nothing_is_overlooked(session: &Session) -> bool {
 }
 
 /// What is authorised together: the whole of an all-or-nothing batch, else the operation alone.
-fn unit(session: &Session, op: &OpId) -> Vec<OpId> {
+pub(in super::super) fn unit(session: &Session, op: &OpId) -> Vec<OpId> {
     let batch = session.operations.get(op).and_then(|record| record.batch.as_ref());
     match batch.and_then(|batch| session.batches.get(batch)) {
         Some(batch) if batch.atomicity == Atomicity::AllOrNothing => batch.ops.clone(),
@@ -115,11 +115,13 @@ fn is_hindered(session: &Session, record: &Operation, target: &str) -> bool {
     frozen || idle || record.grace_until.is_some() || is_disputed(session, record)
 }
 
-/// A conflict of the operation's intent that is not over, with another intent that covers the target.
+/// A conflict of the operation's intent that is not over, with another intent that covers the target. Where its freeze is
+/// open for this intent the conflict does not hold it back either (FRZ-10).
 fn is_disputed(session: &Session, record: &Operation) -> bool {
     let Some(own) = &record.intent else { return false };
     let conflicts = session.disputes_by_intent.get(own).into_iter().flatten();
-    conflicts.filter_map(|id| session.conflicts.get(id)).any(|conflict| {
+    let conflicts = conflicts.filter_map(|id| session.conflicts.get(id));
+    conflicts.filter(|conflict| !frozen::favours(session, conflict, own)).any(|conflict| {
         let others = conflict.intents.iter().filter(|intent| *intent != own);
         others.filter_map(|id| session.intents.get(id)).any(|intent| {
             intent.is_live()
@@ -200,6 +202,7 @@ pub(in super::super) fn decided(
             cascade::operation_ended(session, out, op);
         }
     }
+    cascade::batches_fall(session, out, ops, &RejectReason::ResolutionRejected);
 }
 
 /// Whether a pending operation may be completed by this sender now (OPS-09, D-096).

@@ -66,7 +66,8 @@ pub(in super::super) fn handle(
         reject(session, out, &sender, &batch, RejectReason::BatchValidationFailed, &judged.rejected);
         return Ok(());
     }
-    let upload = Upload::plan_batch(session, batch.file_changes.as_ref(), &judged.refs, whole)?;
+    let changes = (batch.intent_id.as_ref(), batch.file_changes.as_ref());
+    let upload = Upload::plan_batch(session, changes, &judged.refs, whole)?;
     let text = passed_on(facts, &batch, &judged.accepted)?;
     if !judged.accepted.is_empty() {
         apply(session, out, facts, &batch, &judged, guard, upload, text);

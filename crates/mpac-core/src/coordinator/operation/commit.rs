@@ -103,7 +103,12 @@ fn plan(session: &Session, facts: &Facts<'_>, commit: &OpCommit) -> Result<Plan,
     }
     frozen::target(session, &target, intent.as_ref())?;
     current(session, &target, &commit.state_ref_before)?;
-    let upload = Upload::plan(session, commit.file_changes.as_ref(), &target, Some(&commit.state_ref_after))?;
+    let upload = Upload::plan(
+        session,
+        (intent.as_ref(), commit.file_changes.as_ref()),
+        &target,
+        Some(&commit.state_ref_after),
+    )?;
     Ok(Plan { guard, intent, completes, target, upload })
 }
 
@@ -180,11 +185,14 @@ pub(super) fn record(
 pub(super) fn complete(session: &mut Session, committed: Operation) -> Option<OpId> {
     let op: OpId = committed.id.clone();
     session.move_operation(&op, Event::Committed);
+    let asked_first = is_pre_commit(session); // then it was authorised as it was asked for
     let known = session.operations.get_mut(&op)?;
     *known = Operation {
         state: known.state,
-        intent: known.intent.clone(),
-        uncoordinated: known.uncoordinated,
+        intent: known.intent.clone().or_else(|| committed.intent.clone().filter(|_| !asked_first)),
+        uncoordinated: if asked_first { known.uncoordinated } else { committed.uncoordinated },
+        change_ref: committed.change_ref.clone().or_else(|| known.change_ref.clone()),
+        summary: committed.summary.clone().or_else(|| known.summary.clone()),
         batch: known.batch.clone(),
         supersedes: known.supersedes.clone(),
         approved_by: known.approved_by.clone(),

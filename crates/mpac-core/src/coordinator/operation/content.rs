@@ -6,8 +6,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::payload::FileChanges;
-use mpac_wire::{PrincipalId, StateRef};
+use mpac_wire::{IntentId, PrincipalId, StateRef};
 
+use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::state::Session;
 use super::current;
@@ -22,34 +23,41 @@ pub(super) struct Upload(Vec<(String, String, StateRef)>);
 impl Upload {
     /// Checks all entries; one that fails refuses the message.
     ///
-    /// `target` is the operation's, normalised, and `after` what the message says it left there.
+    /// `intent` is the operation's, `target` its target, normalised, and `after` what the message says it left there.
     pub(super) fn plan(
         session: &Session,
-        changes: Option<&FileChanges>,
+        (intent, changes): (Option<&IntentId>, Option<&FileChanges>),
         target: &str,
         after: Option<&StateRef>,
     ) -> Result<Self, Refusal> {
-        Self::check(session, changes, |path| (path == target).then_some(after))
+        Self::check(session, intent, changes, |path| (path == target).then_some(after))
     }
 
     /// The same for a batch: `refs` is where its accepted entries leave their targets. Unless the batch goes as a
     /// `whole`, contents of targets that were not accepted are left out (D-091).
     pub(super) fn plan_batch(
         session: &Session,
-        changes: Option<&FileChanges>,
+        (intent, changes): (Option<&IntentId>, Option<&FileChanges>),
         refs: &BTreeMap<String, StateRef>,
         whole: bool,
     ) -> Result<Self, Refusal> {
+        // Also of what is left out: nothing that could never be stored passes in silence (OCC-08).
+        if let Some((key, _)) =
+            changes.into_iter().flat_map(FileChanges::iter).find(|(key, _)| !is_safe(&normalize(key)))
+        {
+            return Err(Refusal::UnsafePath(key.to_owned()));
+        }
         let accepted: Option<FileChanges> = changes.filter(|_| !whole).map(|changes| {
             let kept = changes.iter().filter(|(key, _)| refs.contains_key(&normalize(key)));
             kept.map(|(key, change)| (key, change.clone())).collect()
         });
-        Self::check(session, accepted.as_ref().or(changes), |path| refs.get(path).map(Some))
+        Self::check(session, intent, accepted.as_ref().or(changes), |path| refs.get(path).map(Some))
     }
 
     /// `stated` gives, for a target of the message, the reference it says it left there, if it says one.
     fn check<'a>(
         session: &Session,
+        intent: Option<&IntentId>,
         changes: Option<&FileChanges>,
         stated: impl Fn(&str) -> Option<Option<&'a StateRef>>,
     ) -> Result<Self, Refusal> {
@@ -63,6 +71,7 @@ impl Upload {
             if !seen.insert(path.clone()) {
                 return Err(Refusal::RepeatedPath(path));
             }
+            frozen::target(session, &path, intent)?; // whatever the target is, this is written (FRZ-02)
             if session.files.contains(&path) {
                 current(session, &path, &change.state_ref_before)?;
             }

@@ -38,6 +38,7 @@ pub(in super::super) fn handle(
             record.contested = true; // what was committed stays
         }
     }
+    cascade::batches_fall(session, out, &ops, &reject.reason);
     Ok(())
 }
 

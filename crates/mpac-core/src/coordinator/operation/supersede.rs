@@ -42,12 +42,17 @@ pub(in super::super) fn handle(
         return Ok(());
     }
     let target = normalize(&old.target);
-    frozen::target(session, &target, supersede.intent_id.as_ref())?;
+    let intent = supersede.intent_id.as_ref();
+    frozen::target(session, &target, intent)?;
     if let Some(after) = &old.after {
         current(session, &target, after)?;
     }
-    let upload =
-        Upload::plan(session, supersede.file_changes.as_ref(), &target, supersede.state_ref_after.as_ref())?;
+    let upload = Upload::plan(
+        session,
+        (intent, supersede.file_changes.as_ref()),
+        &target,
+        supersede.state_ref_after.as_ref(),
+    )?;
     let text = facts.without_contents("file_changes", supersede.file_changes.is_some(), &supersede.extra)?;
     let content_missing = session.files.contains(&target) && !upload.has(&target);
     let mut record = successor(session, facts, &supersede, &old, Event::Committed);
@@ -62,6 +67,8 @@ pub(in super::super) fn handle(
         show_to_reviewers(session, out, facts, text);
         return Ok(());
     }
+    // One that says nothing of the state leaves it where the old one did: the next is judged by that (OCC-12).
+    record.after = record.after.or(old.after);
     session.register_operation(record);
     session.move_operation(&old.id, Event::Superseded);
     if let Some(after) = supersede.state_ref_after.filter(|_| !content_missing) {

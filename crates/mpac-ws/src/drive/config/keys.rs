@@ -29,7 +29,7 @@ pub(super) const KEYS: [Key; 37] = [
         it.core.level = at.one_of(&ProtocolLevel::ALL, ToString::to_string)?;
         Ok(())
     }),
-    key("security_profile", "open, authenticated or verified [open]", |it, at| {
+    key("security_profile", "open or authenticated [open]; verified is refused so far", |it, at| {
         it.core.security_profile = at.one_of(SecurityProfile::LISTED, ToString::to_string)?;
         Ok(())
     }),
@@ -42,7 +42,12 @@ pub(super) const KEYS: [Key; 37] = [
         Ok(())
     }),
     key("state_ref_format", "text [sha256]", |it, at| {
-        at.read().map(|format| it.core.state_ref_format = format)
+        let format: String = at.read()?;
+        if format.is_empty() {
+            return Err(at.wrong("expected what stands before the colon of every state reference"));
+        }
+        it.core.state_ref_format = format;
+        Ok(())
     }),
     key("governance", "governance policy, any of its members", |it, at| {
         it.core.governance = policies::governance(at)?;

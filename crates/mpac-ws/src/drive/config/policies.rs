@@ -110,10 +110,10 @@ pub(super) fn limits(limits: &mut mpac_wire::Limits, at: &At<'_>) -> Result<(), 
     members.only(&slots.each_ref().map(|(name, _)| *name))?;
     for (name, slot) in slots {
         let Some(inner) = members.get(name) else { continue };
-        let most = if name == "max_depth" { DEEPEST } else { usize::MAX };
         *slot = inner.read()?;
-        if !(1..=most).contains(slot) {
-            return Err(inner.wrong(format_args!("expected 1 to {most}")));
+        if *slot == 0 || name == "max_depth" && *slot > DEEPEST {
+            let range = if name == "max_depth" { format!("1 to {DEEPEST}") } else { "1 or more".to_owned() };
+            return Err(inner.wrong(format_args!("expected {range}")));
         }
     }
     Ok(())
