@@ -13,7 +13,7 @@ use super::operations::Stage;
 use super::others::Standing;
 use super::{Fate, Participant, Stamp};
 use crate::backoff;
-use crate::scope::overlap;
+use crate::scope::{overlap, same_path};
 
 /// Why a message is not sent. Nothing has been written, and the clock has not moved.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -252,7 +252,7 @@ impl Participant {
                 return Err(Withheld::ReadAgain(op.target.to_owned()));
             }
             let lost = self.answers.iter().find(|(_, sent)| {
-                let same = |before: &Op<'_>| before.target == op.target;
+                let same = |before: &Op<'_>| same_path(before.target, op.target);
                 sent.fate == Fate::Unknown && operations(&sent.message).iter().any(same)
             });
             if let Some((id, _)) = lost {

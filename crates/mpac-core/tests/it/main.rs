@@ -6,6 +6,7 @@
 )]
 
 mod admission;
+mod again;
 mod answers;
 mod authenticated;
 mod backends;
