@@ -23,6 +23,7 @@ mod golden;
 mod governance;
 mod hearing;
 mod hello;
+mod hostile;
 mod intents;
 mod levels;
 mod lifecycle;
