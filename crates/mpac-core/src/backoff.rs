@@ -41,7 +41,7 @@ pub(crate) fn delay(policy: Option<&LivenessPolicy>, rejections: u32) -> Seconds
     Seconds::from_micros(micros).min(max)
 }
 
-/// An intent of `owner` on `scope` was rejected: counted, and its wait begins.
+/// An intent of `owner` on `scope` was rejected: counted, and its wait begins. Waits that run for wider scopes go on.
 pub(crate) fn rejected(
     names: &Names,
     list: &mut Vec<Backoff>,
@@ -49,7 +49,10 @@ pub(crate) fn rejected(
     (owner, scope): (PrincipalId, Scope),
     now: Timestamp,
 ) {
+    let running = list.iter().filter(|it| it.principal == owner && it.scope != scope && now < it.not_before);
+    let running: Vec<Backoff> = running.cloned().collect();
     let known = forget(names, list, &owner, &scope);
+    list.extend(running.into_iter().filter(|it| overlap(names, &it.scope, &scope).is_some()));
     let rejections = known.map_or(0, |it| it.rejections).saturating_add(1);
     let not_before = now.after(&delay(policy, rejections));
     list.push(Backoff { principal: owner, scope, rejections, not_before });

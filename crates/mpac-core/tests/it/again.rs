@@ -3,9 +3,9 @@
 use mpac_core::participant::{Hearing, News, Withheld};
 use mpac_wire::names::{CoordinatorEvent, Decision, GoodbyeReason, IntentDisposition};
 use mpac_wire::payload::{
-    IntentWithdraw, OpPropose, OpSupersede, Outcome, ProtocolError, Resolution, SessionClose,
+    ConflictReport, IntentWithdraw, OpPropose, OpSupersede, Outcome, ProtocolError, Resolution, SessionClose,
 };
-use mpac_wire::{Integer, Raw, Seconds};
+use mpac_wire::{Integer, Raw, Seconds, StateRef};
 
 use crate::covers;
 use crate::lone::{COORDINATOR, Lone, announce, commit, session_info, status};
@@ -213,7 +213,7 @@ fn freeze(bob: &mut Lone, id: &str, file: &str, conflict: &str) {
 fn a_thaw_that_was_missed_is_read_from_a_summary() {
     covers!("PAR-23", "D-029");
     let mut bob = Lone::joined();
-    let mut report = mpac_wire::payload::ConflictReport::new("c1".parse().unwrap(), "x".into(), "low".into());
+    let mut report = ConflictReport::new("c1".parse().unwrap(), "x".into(), "low".into());
     report.principal_a = Some("bob".parse().unwrap());
     bob.coordinator(report);
     freeze(&mut bob, "j", "a", "c1");
@@ -296,11 +296,8 @@ fn waits_rise_to_the_longest_however_long_that_is() {
         let id = format!("i{n}");
         let said = bob.say(announce(&id, &["a"])).unwrap();
         bob.echo(&said);
-        let mut report = mpac_wire::payload::ConflictReport::new(
-            format!("c{n}").parse().unwrap(),
-            "scope_overlap".into(),
-            "low".into(),
-        );
+        let mut report =
+            ConflictReport::new(format!("c{n}").parse().unwrap(), "scope_overlap".into(), "low".into());
         report.related_intents = Some(vec![intent(&id)]);
         bob.coordinator(report);
         bob.coordinator(resolution(&format!("c{n}"), &[&id], None));
@@ -348,4 +345,44 @@ fn a_message_of_another_session_means_nothing_here() {
     let heard = bob.who.hear_at(bob.now, &envelope, &close);
     assert_eq!((heard.hearing, heard.news), (Hearing::Elsewhere, vec![]));
     assert_eq!(bob.who, before);
+}
+
+#[test]
+fn a_wait_goes_on_though_a_part_of_its_scope_is_rejected_again() {
+    covers!("BKO-01", "BKO-06", "D-083");
+    let mut bob = Lone::joined();
+    bob.accepted(announce("part", &["a"]));
+    bob.accepted(announce("both", &["a", "b"]));
+    let mut waits = Vec::new();
+    for (conflict, id) in [("c1", "both"), ("c2", "part")] {
+        let mut report = ConflictReport::new(conflict.parse().unwrap(), "scope_overlap".into(), "low".into());
+        report.related_intents = Some(vec![intent(id)]);
+        bob.coordinator(report);
+        bob.coordinator(resolution(conflict, &[id], None));
+        let wait = |file: &str| {
+            let until = bob.who.announce_after(&announce("x", &[file]).scope);
+            until.map_or(0, |it| it.since(bob.now).micros() / 1_000_000)
+        };
+        waits.push((wait("a"), wait("b")));
+        bob.pass(5.0);
+    }
+    assert_eq!(waits, [(30, 30), (60, 25)]);
+}
+
+#[test]
+fn nothing_is_decided_about_an_operation_that_cannot_be_matched() {
+    covers!("OPS-23", "PAR-15");
+    let mut bob = Lone::joined();
+    bob.peer("amy", commit("o", None, "a", "unknown", "2"));
+    assert!(bob.who.is_unverifiable(&op("o")));
+    for rejects in [true, false] {
+        let mut decided = resolution("c", &[], None);
+        let outcome = decided.outcome.as_mut().unwrap();
+        *(if rejects { &mut outcome.rejected } else { &mut outcome.accepted }) = Some(vec!["o".to_owned()]);
+        assert_eq!(bob.withheld(decided.clone()), Withheld::Unverifiable(op("o")));
+        let mut synchronised = Lone::joined();
+        synchronised.peer("amy", commit("o", None, "a", "unknown", "2"));
+        synchronised.who.note_state("a", StateRef::of("2"));
+        assert!(synchronised.say(decided).is_ok());
+    }
 }

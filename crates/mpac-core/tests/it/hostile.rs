@@ -301,8 +301,8 @@ fn a_flood_that_goes_on_leaves_no_more_behind() {
             sizes.push(size(&bob));
         }
     }
-    // Counters grow by a digit now and then, and nothing else does.
-    assert!(sizes[1] < sizes[0] + sizes[0] / 200, "{sizes:?}");
+    // Counters grow by a digit now and then; anything that is kept of each of these would be more.
+    assert!(sizes[1] < sizes[0] + 5_000, "{sizes:?}");
     let stamp = bob.stamp();
     let goodbye = bob.who.goodbye(stamp, GoodbyeReason::UserExit, IntentDisposition::Withdraw);
     assert_eq!(bob.echo(&goodbye).first(), Some(&News::Accepted(goodbye.message_id.clone())));
