@@ -89,9 +89,8 @@ impl<K: Ord + Clone, V> Shelf<K, V> {
         self.order.clear();
     }
 
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        assert_eq!(self.entries.len(), self.order.len());
+    pub(super) fn len(&self) -> usize {
+        debug_assert_eq!(self.entries.len(), self.order.len());
         self.entries.len()
     }
 }

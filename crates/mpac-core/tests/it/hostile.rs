@@ -1,6 +1,6 @@
 //! A participant among liars: whatever they say, it keeps its own rules, and its memory stays small.
 
-use mpac_core::participant::{Hearing, News};
+use mpac_core::participant::{Hearing, News, Withheld};
 use mpac_wire::names::{CoordinatorEvent, GoodbyeReason, IntentDisposition};
 use mpac_wire::payload::{
     BatchEntry, ConflictReport, IntentClaim, IntentDeferred, IntentWithdraw, OpBatchCommit, OpPropose,
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use crate::covers;
 use crate::hearing::{Event, SENDERS, message, value};
-use crate::lone::{COORDINATOR, Lone, announce, session_info, status};
+use crate::lone::{COORDINATOR, Lone, announce, commit, session_info, status};
 use crate::silence::summary;
 use crate::world::{intent, op};
 
@@ -306,4 +306,25 @@ fn a_flood_that_goes_on_leaves_no_more_behind() {
     let stamp = bob.stamp();
     let goodbye = bob.who.goodbye(stamp, GoodbyeReason::UserExit, IntentDisposition::Withdraw);
     assert_eq!(bob.echo(&goodbye).first(), Some(&News::Accepted(goodbye.message_id.clone())));
+}
+
+#[test]
+fn what_is_of_unknown_fate_is_not_forgotten_over_heartbeats() {
+    covers!("PAR-12");
+    let mut bob = Lone::joined();
+    let lost = bob.say(commit("o", None, "a", "1", "2")).unwrap().message_id;
+    bob.status();
+    bob.pass(31.0);
+    for _ in 0..300 {
+        let stamp = bob.stamp();
+        bob.who.beat(stamp);
+        bob.status();
+    }
+    assert_eq!(bob.withheld(commit("o2", None, "a", "1", "2")), Withheld::FateUnknown(lost));
+    // Where everything is of unknown fate, the oldest goes all the same.
+    for n in 0..300 {
+        let stamp = bob.stamp();
+        bob.who.write(stamp, announce(&format!("i{n}"), &["b"]));
+    }
+    assert!(bob.say(commit("o3", None, "a", "1", "2")).is_ok());
 }
