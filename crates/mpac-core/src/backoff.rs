@@ -17,12 +17,17 @@ pub(crate) struct Backoff {
     pub(crate) not_before: Timestamp,
 }
 
+/// No wait is longer (BKO-01).
+pub(crate) fn longest(policy: Option<&LivenessPolicy>) -> Seconds {
+    policy.and_then(|policy| policy.intent_backoff_max_sec.clone()).unwrap_or(Seconds::whole(300))
+}
+
 /// Initial delay, multiplied for each further rejection, up to a maximum: 30, 60, 120, 240, 300, 300 (BKO-02).
 pub(crate) fn delay(policy: Option<&LivenessPolicy>, rejections: u32) -> Seconds {
     let field = |of: fn(&LivenessPolicy) -> &Option<Seconds>, default: u32| {
         policy.and_then(|policy| of(policy).clone()).unwrap_or_else(|| Seconds::whole(default))
     };
-    let max = field(|policy| &policy.intent_backoff_max_sec, 300);
+    let max = longest(policy);
     // The multiplier is a number in the policy's units of one second.
     let factor = field(|policy| &policy.intent_backoff_multiplier, 2).micros();
     let mut micros = field(|policy| &policy.intent_backoff_initial_sec, 30).micros();
@@ -30,12 +35,13 @@ pub(crate) fn delay(policy: Option<&LivenessPolicy>, rejections: u32) -> Seconds
         if micros >= max.micros() {
             break;
         }
-        micros = micros.saturating_mul(factor) / 1_000_000;
+        let next = i128::from(micros) * i128::from(factor) / 1_000_000;
+        micros = i64::try_from(next).unwrap_or(i64::MAX);
     }
     Seconds::from_micros(micros).min(max)
 }
 
-/// An intent of `owner` on `scope` was rejected: counted, and its wait begins.
+/// An intent of `owner` on `scope` was rejected: counted, and its wait begins. Waits that run for wider scopes go on.
 pub(crate) fn rejected(
     names: &Names,
     list: &mut Vec<Backoff>,
@@ -43,7 +49,10 @@ pub(crate) fn rejected(
     (owner, scope): (PrincipalId, Scope),
     now: Timestamp,
 ) {
+    let running = list.iter().filter(|it| it.principal == owner && it.scope != scope && now < it.not_before);
+    let running: Vec<Backoff> = running.cloned().collect();
     let known = forget(names, list, &owner, &scope);
+    list.extend(running.into_iter().filter(|it| overlap(names, &it.scope, &scope).is_some()));
     let rejections = known.map_or(0, |it| it.rejections).saturating_add(1);
     let not_before = now.after(&delay(policy, rejections));
     list.push(Backoff { principal: owner, scope, rejections, not_before });

@@ -61,7 +61,22 @@ impl Answers {
             Message::Hello(hello) => hello.credential = None,
             _ => {}
         }
+        self.make_room();
         self.0.insert(id, Sent { at, message, fate: Fate::Waiting, prompt });
+    }
+
+    /// Lets go of what matters least: the oldest of which all is known, before any of which something is not.
+    fn make_room(&mut self) {
+        if self.0.len() < MOST {
+            return;
+        }
+        let done = |sent: &Sent| {
+            matters_not(&sent.message) || matches!(sent.fate, Fate::Accepted | Fate::Refused(_))
+        };
+        let least = self.0.in_order().find(|(_, sent)| done(sent)).map(|(id, _)| id.clone());
+        if let Some(id) = least {
+            self.0.remove(&id);
+        }
     }
 
     pub(super) fn get(&self, id: &MessageId) -> Option<&Sent> {

@@ -41,6 +41,11 @@ impl<K: Ord + Clone, V> Shelf<K, V> {
         self.entries.get_mut(key).map(|(_, value)| value)
     }
 
+    /// When it came, among the others.
+    pub(super) fn age(&self, key: &K) -> Option<u64> {
+        self.entries.get(key).map(|(age, _)| *age)
+    }
+
     pub(super) fn contains(&self, key: &K) -> bool {
         self.entries.contains_key(key)
     }
@@ -84,9 +89,8 @@ impl<K: Ord + Clone, V> Shelf<K, V> {
         self.order.clear();
     }
 
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        assert_eq!(self.entries.len(), self.order.len());
+    pub(super) fn len(&self) -> usize {
+        debug_assert_eq!(self.entries.len(), self.order.len());
         self.entries.len()
     }
 }

@@ -55,10 +55,9 @@ impl Participant {
         }
         let Some((message_id, claim)) = own else { return };
         if approved {
-            let announced = IntentAnnounce::new(claim.new_intent_id.clone(), claim.objective, claim.scope);
+            let announced = IntentAnnounce::new(claim.new_intent_id, claim.objective, claim.scope);
             let expires = expiry(None, self.now);
-            let own = OwnIntent::new(announced, Some(message_id.clone()), Standing::Active, expires);
-            self.intents.insert(claim.new_intent_id, own);
+            self.keep(OwnIntent::new(announced, Some(message_id.clone()), Standing::Active, expires));
         }
         self.answers.settle(&message_id, super::Fate::Accepted);
         let (claim, decision) = (status.claim_id.clone(), status.decision.clone());

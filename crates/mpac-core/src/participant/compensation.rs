@@ -73,6 +73,7 @@ impl Participant {
                 }
             }
         }
+        self.operations.sort(&mut lost);
         let rollback = outcome.rollback.as_deref().filter(|rollback| *rollback != "not_required");
         if let Some(rollback) = rollback
             && !lost.is_empty()

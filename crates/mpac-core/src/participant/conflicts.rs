@@ -1,5 +1,6 @@
 //! Conflicts that were heard of, and which of them are for us to answer (PAR-19, CON-08, CON-20).
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use mpac_wire::names::{AckType, ConflictCategory, ConflictState};
@@ -63,9 +64,17 @@ impl Conflicts {
         self.open.clear();
     }
 
-    /// A summary said which conflicts are open.
-    pub(super) fn listed(&mut self, listed: &[SummaryConflict]) {
-        self.open.retain(|id, _| listed.iter().any(|it| it.conflict_id == *id));
+    /// A summary said which conflicts are open. Gives those that are not any more.
+    pub(super) fn listed(&mut self, listed: &[SummaryConflict]) -> Vec<ConflictId> {
+        let named: BTreeSet<&ConflictId> = listed.iter().map(|it| &it.conflict_id).collect();
+        let mut settled = Vec::new();
+        self.open.retain(|id, _| {
+            let open = named.contains(id);
+            if !open {
+                settled.push(id.clone());
+            }
+            open
+        });
         for it in listed {
             if let Some(known) = self.open.get_mut(&it.conflict_id) {
                 known.state = it.state.clone();
@@ -82,6 +91,7 @@ impl Conflicts {
             };
             self.open.insert(it.conflict_id.clone(), known);
         }
+        settled
     }
 
     fn related(&self, id: &ConflictId, who: &PrincipalId, owns: impl Fn(&IntentId) -> bool) -> bool {

@@ -105,7 +105,7 @@ impl Participant {
     pub(super) fn taken(&mut self, intent: &IntentId, error: &ProtocolError) {
         let holders = holders(error);
         for holder in &holders {
-            self.others.learn(&holder.intent, &holder.principal, self.now);
+            self.others.holds(&holder.intent, &holder.principal, self.now);
             self.gap.saw_intent(holder.intent.as_str());
         }
         if !holders.is_empty() {

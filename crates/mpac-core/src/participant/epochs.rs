@@ -5,10 +5,14 @@
 //! that says `recovered` or `assumed` with a higher epoch while the known one is out of reach (REC-22).
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use mpac_wire::names::{CoordinatorEvent, ErrorCode};
 use mpac_wire::payload::{CoordinatorStatus, ProtocolError};
 use mpac_wire::{Envelope, InstanceId, Integer, Message, MessageId, PrincipalId, Sender};
+
+/// How many contenders for one epoch are remembered; of more than these nobody is told.
+const MOST_RIVALS: usize = 8;
 
 /// Two coordinators with one epoch: one of them was followed, the other's message was dropped (REC-25).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +86,8 @@ pub(super) struct Authority {
     known: Option<Known>,
     /// Named by a handover, with its epoch.
     successor: Option<(PrincipalId, u64)>,
-    /// The rival that was told of last, so that each is told of once.
-    told: Option<(PrincipalId, InstanceId)>,
+    /// Who contended for this epoch, so that each rival is told of once.
+    told: Vec<(PrincipalId, InstanceId)>,
 }
 
 impl Authority {
@@ -211,8 +215,12 @@ impl Authority {
         let old = (known.principal.clone(), known.instance.clone());
         let new = (sender.principal_id.clone(), sender.sender_instance_id.clone());
         let wins = claims && lamport > known.lamport;
-        let first = self.told.as_ref() != Some(&new) && self.told.as_ref() != Some(&old);
-        self.told = Some(new.clone());
+        let first = self.told.len() < MOST_RIVALS && !self.told.contains(&new);
+        for one in [&old, &new] {
+            if first && !self.told.contains(one) {
+                self.told.push(one.clone());
+            }
+        }
         let (followed, dropped) = if wins { (new, old) } else { (old, new) };
         if wins {
             self.follow(sender, epoch, lamport);
@@ -230,6 +238,9 @@ impl Authority {
             lamport: before.as_ref().map_or(lamport, |known| known.lamport.max(lamport)),
             let_us_in: epoch == self.epoch && before.is_some_and(|known| known.let_us_in),
         });
+        if epoch > self.epoch {
+            self.told.clear();
+        }
         self.epoch = epoch;
         self.successor = self.successor.take().filter(|(_, next)| *next > epoch);
     }

@@ -9,13 +9,12 @@ use mpac_wire::{Message, MessageId, PrincipalId, Seconds};
 use super::news::News;
 use super::operations::Stage;
 use super::{Fate, Participant};
+use crate::backoff;
 
 impl Participant {
     pub(super) fn refused(&mut self, error: &ProtocolError) {
-        match error.error_code {
-            ErrorCode::ParticipantUnavailable => return self.somebody_is_gone(error),
-            ErrorCode::SessionClosed => self.close(),
-            _ => {}
+        if error.error_code == ErrorCode::ParticipantUnavailable {
+            return self.somebody_is_gone(error);
         }
         let message = self.answers.named(error.refers_to.as_deref()).filter(|_| is_answer(&error.error_code));
         let warning = is_warning(error);
@@ -23,6 +22,9 @@ impl Participant {
             self.answered(id, error, warning);
         }
         self.news.push(News::Refused { message, error: Box::new(error.clone()), warning });
+        if error.error_code == ErrorCode::SessionClosed {
+            self.close(); // which forgets what was asked
+        }
     }
 
     /// LIV-06; Python servers put the principal into `refers_to`.
@@ -58,7 +60,8 @@ impl Participant {
             Message::IntentAnnounce(announce) => match error.error_code {
                 ErrorCode::StaleIntent => self.taken(&announce.intent_id, error),
                 ErrorCode::IntentBackoff => {
-                    let wait = retry_after(error).unwrap_or(Seconds::whole(30));
+                    let policy = self.info.as_ref().and_then(|info| info.liveness_policy.as_ref());
+                    let wait = retry_after(error).unwrap_or(Seconds::whole(30)).min(backoff::longest(policy));
                     self.told_to_wait(announce, self.now.after(&wait));
                 }
                 _ => {}

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::ScopeKind;
 use mpac_wire::payload::ProtocolError;
+use mpac_wire::sideband::SummaryConflict;
 use mpac_wire::{ConflictId, Message, Scope};
 
 use super::Participant;
@@ -59,7 +60,7 @@ impl Frozen {
     fn thaw(&mut self, conflict: &ConflictId, known: impl Fn(&str) -> bool) -> bool {
         let mut thawed = false;
         self.frosts.retain(|_, frost| {
-            let over = frost.text.contains(conflict.as_str()) || !known(&frost.text);
+            let over = names(&frost.text, conflict) || !known(&frost.text);
             thawed |= over;
             !over
         });
@@ -69,6 +70,16 @@ impl Frozen {
     pub(super) fn clear(&mut self) {
         self.frosts.clear();
     }
+}
+
+/// Whether a text names a conflict: its id stands there, and not as a part of a longer word.
+fn names(text: &str, conflict: &ConflictId) -> bool {
+    let goes_on = |next: Option<char>| next.is_some_and(|it| it.is_alphanumeric() || it == '-' || it == '_');
+    text.match_indices(conflict.as_str()).any(|(at, found)| {
+        let (before, after) = (text.get(..at), text.get(at + found.len()..));
+        !goes_on(before.and_then(|it| it.chars().next_back()))
+            && !goes_on(after.and_then(|it| it.chars().next()))
+    })
 }
 
 impl Participant {
@@ -106,16 +117,24 @@ impl Participant {
     /// A resolution arrived.
     pub(super) fn thaw(&mut self, conflict: &ConflictId) {
         let conflicts = &self.conflicts;
-        let names_one = |text: &str| {
-            text.contains("conflict ") || conflicts.iter().any(|(id, _)| text.contains(id.as_str()))
-        };
+        let names_one =
+            |text: &str| text.contains("conflict ") || conflicts.iter().any(|(id, _)| names(text, id));
         if self.frozen.thaw(conflict, names_one) {
             self.news.push(News::Thawed(conflict.clone()));
         }
     }
 
+    /// A summary came: what is frozen for none of the conflicts that are open, is not any more. The resolution may have
+    /// been missed.
+    pub(super) fn thaw_all_but(&mut self, open: &[SummaryConflict], settled: &[ConflictId]) {
+        for conflict in settled {
+            self.thaw(conflict);
+        }
+        self.frozen.frosts.retain(|_, frost| open.iter().any(|it| names(&frost.text, &it.conflict_id)));
+    }
+
     fn scopes_named_in(&self, text: &str) -> Vec<Scope> {
-        let named = self.conflicts.iter().filter(|(id, _)| text.contains(id.as_str()));
+        let named = self.conflicts.iter().filter(|(id, _)| names(text, id));
         let intents = named.flat_map(|(_, conflict)| &conflict.intents);
         let scope = |id| {
             let own = self.intents.get(id).map(|own| &own.announced.scope);

@@ -86,9 +86,13 @@ impl Gap {
             Message::IntentWithdraw(it) => intent(it.intent_id.as_str()),
             Message::IntentClaim(it) => intent(it.original_intent_id.as_str()),
             Message::IntentClaimStatus(it) => intent(it.original_intent_id.as_str()),
+            Message::OpPropose(it) => it.intent_id.as_ref().is_some_and(|id| intent(id.as_str())),
             Message::OpCommit(it) => it.intent_id.as_ref().is_some_and(|id| intent(id.as_str())),
             Message::OpBatchCommit(it) => it.intent_id.as_ref().is_some_and(|id| intent(id.as_str())),
-            Message::OpSupersede(it) => op(it.supersedes_op_id.as_str()),
+            Message::OpSupersede(it) => {
+                op(it.supersedes_op_id.as_str())
+                    || it.intent_id.as_ref().is_some_and(|id| intent(id.as_str()))
+            }
             Message::OpReject(it) => op(it.op_id.as_str()),
             Message::ConflictReport(it) => {
                 let listed = it.related_intents.iter().flatten();
@@ -123,7 +127,10 @@ impl Gap {
                 self.saw_conflict(it.claim_id.as_str());
                 it.new_intent_id.iter().for_each(|id| self.saw_intent(id.as_str()));
             }
-            Message::OpPropose(it) => self.saw_op(it.op_id.as_str()),
+            Message::OpPropose(it) => {
+                self.saw_op(it.op_id.as_str());
+                it.intent_id.iter().for_each(|id| self.saw_intent(id.as_str()));
+            }
             Message::OpCommit(it) => {
                 self.saw_op(it.op_id.as_str());
                 it.intent_id.iter().for_each(|id| self.saw_intent(id.as_str()));
@@ -136,6 +143,7 @@ impl Gap {
             Message::OpSupersede(it) => {
                 self.saw_op(it.op_id.as_str());
                 self.saw_op(it.supersedes_op_id.as_str());
+                it.intent_id.iter().for_each(|id| self.saw_intent(id.as_str()));
             }
             Message::OpReject(it) => self.saw_op(it.op_id.as_str()),
             Message::ConflictReport(it) => {
@@ -158,16 +166,19 @@ impl Participant {
         self.gap.is_open()
     }
 
-    /// CAUSAL_GAP, once in each gap that a message revealed (LAM-19). The coordinator of this project answers it with the
+    /// CAUSAL_GAP, once in each gap that a message revealed (LAM-19), as soon as anything may be said. The coordinator of this project answers it with the
     /// summary that ends the gap; others have to be asked for one.
     pub fn report_gap(&mut self, stamp: Stamp) -> Option<Envelope> {
-        let open = self.gap.open.as_mut().filter(|open| !open.told)?;
+        let open = self.gap.open.as_ref().filter(|open| !open.told)?;
         let revealed_by = open.revealed_by.clone()?;
-        open.told = true;
         let text = "a message named something unknown here: messages may have been missed".to_owned();
         let mut error = ProtocolError::new(ErrorCode::CausalGap, text);
         error.refers_to = Some(revealed_by.as_str().to_owned());
-        Some(self.write(stamp, error))
+        let envelope = self.try_write(stamp, error).ok()?;
+        if let Some(open) = &mut self.gap.open {
+            open.told = true;
+        }
+        Some(envelope)
     }
 
     /// Notes a message, and tells of a gap that it reveals.

@@ -25,6 +25,8 @@ pub enum Hearing {
     Stale,
     /// It is a coordinator's, and not the one's that is followed: dropped without effect (REC-25, PAR-26).
     Foreign,
+    /// It belongs to another session: dropped without effect.
+    Elsewhere,
 }
 
 /// What came of a message.
@@ -49,6 +51,10 @@ impl Participant {
     /// its sender is who it speaks for (PAR-14).
     pub fn hear_at(&mut self, now: Timestamp, envelope: &Envelope, message: &Message) -> Heard {
         self.time_is(now);
+        // An error may answer a message whose session its writer could not tell.
+        if envelope.session_id != self.session_id && !matches!(message, Message::ProtocolError(_)) {
+            return Heard { hearing: Hearing::Elsewhere, news: self.take_news() };
+        }
         let out_of_reach = self.link.cut_off || self.is_coordinator_silent();
         let circumstances = Circumstances { asked: self.link.asked.as_ref(), out_of_reach };
         let (author, rival) = self.authority.judge(envelope, message, circumstances);
@@ -66,7 +72,14 @@ impl Participant {
         let value =
             envelope.watermark.as_ref().and_then(|watermark| watermark.lamport_value().ok()).flatten();
         self.clock.receive(value.filter(|value| *value < Watermark::MAX_LAMPORT - ROOM));
-        if self.link.inside && !self.closed {
+        if self.closed {
+            // What comes late changes nothing any more (PAR-16); errors reach the caller all the same (ERR-10).
+            if let (Author::Coordinator, Message::ProtocolError(error)) = (author, message) {
+                self.refused(error);
+            }
+            return Heard { hearing: Hearing::Fresh, news: self.take_news() };
+        }
+        if self.link.inside {
             self.look_for_gap(envelope, message);
         }
         if author == Author::Coordinator {
@@ -105,7 +118,11 @@ impl Participant {
         }
     }
 
+    /// SESSION_INFO lets in whoever asked: one that comes once more, after we left, lets nobody in (SES-23).
     fn admitted(&mut self, info: &SessionInfo) {
+        if self.link.asked.is_none() && !self.link.inside {
+            return;
+        }
         if let Some(hello) = self.link.asked.clone() {
             self.answers.settle(&hello, Fate::Accepted);
         }
@@ -118,7 +135,9 @@ impl Participant {
         }
         let after_a_break = self.link.enter();
         self.news.push(News::Admitted { problems: info.compatibility_errors.clone().unwrap_or_default() });
-        if after_a_break && self.gap.reveal(None) {
+        if after_a_break {
+            // One that was open stays open, but the summary that was asked for is lost.
+            self.gap.reveal(None);
             self.news.push(News::Gap { revealed_by: None });
         }
     }
@@ -150,7 +169,9 @@ impl Participant {
 
     /// The session is over: nothing in it is live any more (PAR-16).
     pub(super) fn close(&mut self) {
-        self.closed = true;
+        if core::mem::replace(&mut self.closed, true) {
+            return;
+        }
         self.intents.clear();
         self.unconfirmed.clear();
         self.others.clear();

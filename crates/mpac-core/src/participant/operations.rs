@@ -81,6 +81,19 @@ impl Operations {
         known.map(|known| known.stage = stage).is_some()
     }
 
+    /// It was accepted, after all others that were.
+    fn committed(&mut self, id: &OpId) {
+        if let Some(mut operation) = self.0.remove(id) {
+            operation.stage = Stage::Committed;
+            self.0.insert(id.clone(), operation);
+        }
+    }
+
+    /// Puts those that were committed into the order in which they were.
+    pub(super) fn sort(&self, committed: &mut [(OpId, OwnOperation)]) {
+        committed.sort_by_key(|(id, _)| self.0.age(id));
+    }
+
     /// The operations of an all-or-nothing batch, in its order.
     pub(super) fn of_batch(&self, batch: &str) -> Vec<(OpId, OwnOperation)> {
         let of = self.0.in_order().filter(|(_, it)| it.batch.as_ref().is_some_and(|it| it.as_str() == batch));
@@ -187,8 +200,8 @@ impl Participant {
         let pre_commit = self.execution_model() == ExecutionModel::PreCommit;
         for (op, _) in asked(message) {
             let stage = self.operations.get(&op).map(|it| it.stage);
-            if stage == Some(Stage::Authorised) || (!pre_commit && stage != Some(Stage::Rejected)) {
-                self.operations.moved(&op, Stage::Committed);
+            if stage == Some(Stage::Authorised) || (!pre_commit && stage == Some(Stage::Asked)) {
+                self.operations.committed(&op);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! An intent changes and ends by its owner's message or the coordinator's. Nobody is told of an expiry, so one is estimated
 //! from when the announce was heard; it hides an intent from questions and is not written into the view.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use mpac_wire::names::IntentDisposition;
@@ -133,6 +134,15 @@ impl Others {
         }
     }
 
+    /// A refusal says that it lives: an estimate that it should be over by now was wrong.
+    pub(super) fn holds(&mut self, id: &IntentId, owner: &PrincipalId, now: Timestamp) {
+        match self.0.get_mut(id) {
+            Some(known) if known.lives(now) => {}
+            Some(known) => known.expires = Some(expiry(None, now)),
+            None => self.learn(id, owner, now),
+        }
+    }
+
     pub(super) fn over(&mut self, id: &IntentId) {
         self.0.remove(id);
     }
@@ -153,11 +163,13 @@ impl Others {
     }
 
     /// A summary said who is at work on what.
-    pub(super) fn listed(&mut self, listed: &[SummaryIntent], me: &PrincipalId) {
-        let named = |id: &IntentId| listed.iter().any(|it| it.intent_id == *id);
-        self.0.retain(|id, _| named(id));
+    pub(super) fn listed(&mut self, listed: &[SummaryIntent], me: &PrincipalId, now: Timestamp) {
+        let named: BTreeSet<&IntentId> = listed.iter().map(|it| &it.intent_id).collect();
+        self.0.retain(|id, _| named.contains(id));
         for it in listed.iter().filter(|it| it.principal_id != *me) {
-            let expires = self.0.get(&it.intent_id).and_then(|known| known.expires);
+            // An estimate that it should be over by now was wrong.
+            let expires =
+                self.0.get(&it.intent_id).filter(|known| known.lives(now)).and_then(|it| it.expires);
             let known = OtherIntent {
                 owner: it.principal_id.clone(),
                 scope: Some(it.scope.clone()),

@@ -13,6 +13,8 @@ use super::others::{Standing, expiry, replaces};
 use crate::backoff;
 use crate::config::minor_version;
 
+/// How many own intents are remembered.
+pub(super) const MOST_OWN: usize = 1_024;
 /// How many rejected scopes are remembered.
 const MOST_BACKOFFS: usize = 64;
 
@@ -57,8 +59,23 @@ impl Participant {
         minor_version(self.version()).is_some_and(|minor| minor >= 15)
     }
 
-    /// An announce is accepted, and what it supersedes is over.
+    /// Remembers an own intent. Where there are too many, what should expire first is let go of.
+    pub(super) fn keep(&mut self, own: OwnIntent) {
+        let id = own.announced.intent_id.clone();
+        let full = self.intents.len() >= MOST_OWN && !self.intents.contains_key(&id);
+        let first = self.intents.iter().filter(|_| full).min_by_key(|(_, own)| own.expires);
+        if let Some(first) = first.map(|(id, _)| id.clone()) {
+            self.intents.remove(&first);
+            self.unconfirmed.remove(&first);
+        }
+        self.intents.insert(id, own);
+    }
+
+    /// An announce is accepted, and what it supersedes is over. The echo of one that is over, heard again, is not news.
     pub(super) fn accept(&mut self, message_id: &MessageId, announced: &IntentAnnounce) {
+        if self.ended.contains(&announced.intent_id) {
+            return;
+        }
         self.saw_kind(&announced.scope.kind);
         if let Some(old) = &announced.supersedes_intent_id {
             self.own_ended(old);
@@ -72,8 +89,7 @@ impl Participant {
             replaced.iter().for_each(|id| self.own_ended(id));
         }
         let expires = expiry(announced.ttl_sec.as_ref(), self.now);
-        let own = OwnIntent::new(announced.clone(), Some(message_id.clone()), Standing::Active, expires);
-        self.intents.insert(announced.intent_id.clone(), own);
+        self.keep(OwnIntent::new(announced.clone(), Some(message_id.clone()), Standing::Active, expires));
     }
 
     /// An update is accepted: its intent is active, or it would have been refused (D-080).

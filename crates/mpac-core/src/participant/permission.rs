@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::names::{ComplianceProfile, ExecutionModel, ScopeKind, SecurityProfile};
-use mpac_wire::payload::{IntentAnnounce, IntentUpdate};
+use mpac_wire::payload::{IntentAnnounce, IntentUpdate, Resolution};
 use mpac_wire::{Envelope, IntentId, Message, MessageId, OpId, PrincipalId, Scope, Timestamp};
 use thiserror::Error;
 
@@ -13,7 +13,7 @@ use super::operations::Stage;
 use super::others::Standing;
 use super::{Fate, Participant, Stamp};
 use crate::backoff;
-use crate::scope::overlap;
+use crate::scope::{overlap, same_path};
 
 /// Why a message is not sent. Nothing has been written, and the clock has not moved.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -183,7 +183,10 @@ impl Participant {
                 if self.is_coordinator_silent() {
                     return Err(Withheld::CoordinatorSilent);
                 }
-                if self.gap.is_open() { Err(Withheld::CausalGap) } else { Ok(()) }
+                if self.gap.is_open() {
+                    return Err(Withheld::CausalGap);
+                }
+                self.can_judge(resolution)
             }
             Message::Heartbeat(heartbeat) => {
                 let health = heartbeat.backend_health.as_ref().filter(|it| it.switched_from.is_some());
@@ -191,6 +194,14 @@ impl Participant {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether every operation that an outcome decides about can be matched with what we have (OPS-23).
+    fn can_judge(&self, resolution: &Resolution) -> Result<(), Withheld> {
+        let Some(outcome) = &resolution.outcome else { return Ok(()) };
+        let decided = outcome.accepted.iter().chain(&outcome.rejected).flatten();
+        let mut ops = decided.filter_map(|id| OpId::new(id).ok());
+        ops.find(|op| self.states.is_unverifiable(op)).map_or(Ok(()), |op| Err(Withheld::Unverifiable(op)))
     }
 
     fn may_announce(&self, announce: &IntentAnnounce) -> Result<(), Withheld> {
@@ -252,7 +263,7 @@ impl Participant {
                 return Err(Withheld::ReadAgain(op.target.to_owned()));
             }
             let lost = self.answers.iter().find(|(_, sent)| {
-                let same = |before: &Op<'_>| before.target == op.target;
+                let same = |before: &Op<'_>| same_path(before.target, op.target);
                 sent.fate == Fate::Unknown && operations(&sent.message).iter().any(same)
             });
             if let Some((id, _)) = lost {

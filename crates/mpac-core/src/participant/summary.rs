@@ -1,5 +1,6 @@
 //! Reading the session again: a summary replaces the view and settles what was open (D-029, PAR-12, PAR-22).
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use mpac_wire::payload::IntentAnnounce;
@@ -8,6 +9,7 @@ use mpac_wire::{IntentId, Message, Timestamp};
 
 use super::news::{News, Over};
 use super::others::{expiry, standing};
+use super::own::MOST_OWN;
 use super::{OwnIntent, Participant};
 
 impl Participant {
@@ -15,7 +17,7 @@ impl Participant {
     /// fate are settled; of commits a summary says nothing, so read their targets before repeating them.
     pub fn hear_summary(&mut self, now: Timestamp, summary: &SessionSummary) -> Vec<News> {
         self.time_is(now);
-        if summary.error.is_some() || summary.session_id != self.session_id {
+        if summary.error.is_some() || summary.session_id != self.session_id || self.closed {
             return self.take_news();
         }
         for intent in &summary.active_intents {
@@ -24,8 +26,9 @@ impl Participant {
         for conflict in &summary.open_conflicts {
             self.gap.saw_conflict(conflict.conflict_id.as_str());
         }
-        self.others.listed(&summary.active_intents, &self.sender.principal_id);
-        self.conflicts.listed(&summary.open_conflicts);
+        self.others.listed(&summary.active_intents, &self.sender.principal_id, self.now);
+        let settled = self.conflicts.listed(&summary.open_conflicts);
+        self.thaw_all_but(&summary.open_conflicts, &settled);
         self.read_own_intents(&summary.active_intents);
         self.settle_unknown();
         self.unconfirmed.clear();
@@ -38,9 +41,9 @@ impl Participant {
 
     fn read_own_intents(&mut self, listed: &[SummaryIntent]) {
         let mine = |it: &&SummaryIntent| it.principal_id == self.sender.principal_id;
-        let mine: Vec<&SummaryIntent> = listed.iter().filter(mine).collect();
-        let gone = |id: &&IntentId| !mine.iter().any(|it| it.intent_id == **id);
-        let gone: Vec<IntentId> = self.intents.keys().filter(gone).cloned().collect();
+        let mine: Vec<&SummaryIntent> = listed.iter().filter(mine).take(MOST_OWN).collect();
+        let named: BTreeSet<&IntentId> = mine.iter().map(|it| &it.intent_id).collect();
+        let gone: Vec<IntentId> = self.intents.keys().filter(|id| !named.contains(id)).cloned().collect();
         for id in gone {
             self.intent_over(&id, Over::NotListed);
         }

@@ -17,16 +17,16 @@ use crate::world::{intent, op};
 
 /// One thing that happens: what, and a few small numbers, so that ids and people meet.
 #[derive(Clone, Debug)]
-struct Event {
-    what: u8,
-    who: usize,
-    id: u8,
-    epoch: u64,
-    lamport: u64,
-    other: u8,
+pub(crate) struct Event {
+    pub(crate) what: u8,
+    pub(crate) who: usize,
+    pub(crate) id: u8,
+    pub(crate) epoch: u64,
+    pub(crate) lamport: u64,
+    pub(crate) other: u8,
 }
 
-const SENDERS: [(&str, &str); 6] = [
+pub(crate) const SENDERS: [(&str, &str); 6] = [
     (COORDINATOR, "service:coordinator-s:epoch-1"),
     (COORDINATOR, "service:coordinator-s:other"),
     ("service:standby", "service:standby:1"),
@@ -43,7 +43,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 }
 
 /// A message, by the number of its kind.
-fn message(event: &Event) -> Message {
+pub(crate) fn message(event: &Event) -> Message {
     let name = format!("i{}", event.id);
     let file = ["a", "./b", "c"][usize::from(event.other % 3)];
     let conflict = || format!("c{}", event.id).parse().unwrap();
@@ -122,7 +122,7 @@ fn message(event: &Event) -> Message {
             ];
             let mut status = status(kinds[usize::from(event.other)].clone(), SENDERS[event.who].0);
             status.successor_coordinator_id = Some("service:standby".parse().unwrap());
-            status.next_coordinator_epoch = Some(Integer::new(event.epoch + 1));
+            status.next_coordinator_epoch = Some(Integer::new(event.epoch.saturating_add(1)));
             status.into()
         }
         30 => {
@@ -148,7 +148,7 @@ fn view(bob: &Lone) -> View {
     (own, format!("{others:?} {conflicts:?}"))
 }
 
-fn value(envelope: &Envelope) -> u64 {
+pub(crate) fn value(envelope: &Envelope) -> u64 {
     envelope.watermark.as_ref().unwrap().lamport_value().unwrap().unwrap()
 }
 

@@ -6,6 +6,7 @@
 )]
 
 mod admission;
+mod again;
 mod answers;
 mod authenticated;
 mod authorisation;
@@ -24,6 +25,7 @@ mod golden;
 mod governance;
 mod hearing;
 mod hello;
+mod hostile;
 mod intents;
 mod levels;
 mod lifecycle;
