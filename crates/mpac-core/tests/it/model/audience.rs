@@ -20,7 +20,11 @@ pub(super) fn members(moment: &Moment<'_>) -> Verdict {
             }
             Recipients::Only(list) => {
                 let increasing = list.windows(2).all(|pair| pair[0] < pair[1]);
-                let stranger = list.iter().find(|who| !moment.after.members.contains_key(who.as_str()));
+                // Who leaves with nothing left behind may be forgotten with that very message.
+                let known = |who: &str| {
+                    [moment.before, moment.after].iter().any(|picture| picture.members.contains_key(who))
+                };
+                let stranger = list.iter().find(|who| !known(who.as_str()));
                 if list.is_empty() || !increasing || stranger.is_some() {
                     return Err(format!("recipients {list:?}"));
                 }
