@@ -140,7 +140,7 @@ fn one_connection(scene: &Scene<'_>, names: &mut Names, conn: &str) -> Option<Fa
                 return Some(fault);
             }
             // Relay, then FILE_UPDATED, then the coordinator's own (SRV-06).
-            let next = order(scene, heard);
+            let Some(next) = order(scene, heard) else { continue };
             if next < rank {
                 let received = format!("too late in its step: {}", shown(heard));
                 let expected = "the relay, then FILE_UPDATED, then the coordinator's messages".to_owned();
@@ -257,14 +257,16 @@ fn meets(scene: &Scene<'_>, names: &mut Names, expect: &Expect, heard: &Heard) -
     }
 }
 
-fn order(scene: &Scene<'_>, heard: &Heard) -> u8 {
+/// The place of a frame within its step. A return or restoration (D-049, D-081) may be told on either side of the relay.
+fn order(scene: &Scene<'_>, heard: &Heard) -> Option<u8> {
     let is_relay = scene.message.is_some_and(|message| {
         message["message_id"].is_string() && message["message_id"] == heard.value["message_id"]
     });
-    match heard.value["type"].as_str() {
-        _ if is_relay => 0,
-        Some("FILE_UPDATED") => 1,
-        _ => 2,
+    match (heard.value["message_type"].as_str(), heard.value["type"].as_str()) {
+        _ if is_relay => Some(0),
+        (_, Some("FILE_UPDATED")) => Some(1),
+        (Some("INTENT_UPDATE" | "INTENT_CLAIM_STATUS"), _) => None,
+        _ => Some(2),
     }
 }
 

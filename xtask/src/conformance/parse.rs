@@ -17,7 +17,11 @@ pub(super) fn story(name: &str, text: &str) -> Result<Story, String> {
         let at = |problem: String| format!("{name}:{}: {problem}\n    {}", line.number, line.text);
         if line.indented {
             let step = story.steps.last_mut().ok_or_else(|| at("an expectation before any step".into()))?;
-            step.expects.push(expectation(line).map_err(at)?);
+            let expect = expectation(line).map_err(at)?;
+            if verbs::is_answer_to_join(step, &expect) {
+                step.expects.retain(|expect| expect.line != step.line); // what a join expects unless told
+            }
+            step.expects.push(expect);
         } else {
             story.steps.push(step(line).map_err(at)?);
         }
@@ -242,6 +246,14 @@ mod tests {
         let last = &story.steps[2].expects[0];
         assert!(last.then && last.may && last.count == 2);
         assert!((story.seconds() - 60.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_join_expects_session_info_unless_its_answer_is_told() {
+        let expects = |lines: &str| read(&format!("alice joins as owner\n{lines}")).unwrap().steps[0].expects.len();
+        assert_eq!(expects("    alice gets error X\n"), 1);
+        assert_eq!(expects("    sender gets SESSION_INFO {}\n"), 1);
+        assert_eq!(expects("    bob gets nothing\n    alice may get INTENT_UPDATE\n"), 3);
     }
 
     #[test]

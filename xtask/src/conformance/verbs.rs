@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::pattern::merge;
 use super::scan::Scan;
-use super::story::{Act, Expect, Expected, Local, Who};
+use super::story::{Act, Expect, Expected, Local, Step, Who};
 use crate::step;
 
 /// Words that end the words of a verb.
@@ -19,7 +19,22 @@ pub(super) fn is_join(line: &str) -> bool {
     line.split_whitespace().take(3).any(|word| word == "joins")
 }
 
-/// What `joins` expects unless more is said.
+/// Whether a line below `joins` tells its answer.
+pub(super) fn is_answer_to_join(step: &Step, expect: &Expect) -> bool {
+    let concerns = match &expect.who {
+        Who::Sender => true,
+        Who::Conns(conns) => step.act.conn().is_some_and(|conn| conns.iter().any(|name| name == conn)),
+        Who::All | Who::Others | Who::Session => false,
+    };
+    let answers = match &expect.what {
+        Expected::Authored { kind, .. } => kind == "SESSION_INFO",
+        Expected::Error { .. } | Expected::Nothing | Expected::Closed(_) => true,
+        Expected::Relay { .. } | Expected::Sideband(_) | Expected::Holds(_) => false,
+    };
+    is_join(&step.text) && concerns && answers && !expect.may
+}
+
+/// What `joins` expects unless its answer is told.
 pub(super) fn joined(line: usize) -> Expect {
     Expect {
         line,

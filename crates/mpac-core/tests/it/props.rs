@@ -163,6 +163,7 @@ fn essence(coordinator: &Coordinator) -> String {
     if let Some(state) = &mut snapshot.coordinator_state {
         (state.seq, state.id_counter) = (0.into(), 0.into());
         state.connections = None; // how often it was refused
+        state.refused_claimers = None; // whom statuses of others could fool (D-131)
         state.next_status_at = None;
     }
     for record in snapshot.participants.iter_mut().flatten() {

@@ -201,7 +201,7 @@ fn write_files(folder: &Path, setup: &Setup<'_>) -> std::io::Result<()> {
     }
     let mut config: Map<String, Value> = setup.config.clone();
     config.remove("workspace");
-    config.insert("session_id".to_owned(), setup.session.into());
+    config.remove("session_id"); // `{session}`
     config.insert("protocol_level".to_owned(), setup.protocol.into());
     let mut file = std::fs::File::create(folder.join("config.json"))?;
     file.write_all(Value::Object(config).to_string().as_bytes())

@@ -28,7 +28,11 @@ pub(in super::super) fn handle(
     facts: &Facts<'_>,
     claim: IntentClaim,
 ) -> Result<(), Refusal> {
-    plan(session, facts, &claim)?;
+    plan(session, facts, &claim).inspect_err(|refusal| {
+        if matches!(refusal, Refusal::ClaimTaken(_)) {
+            keep_from_others_claims(session, facts.envelope.sender.principal_id.clone());
+        }
+    })?;
     let original = session.intents.get(&claim.original_intent_id);
     let fits = original.is_some_and(|original| {
         is_inside(session.scopes.names(), &claim.scope, &[&original.scope], &<_>::default())
@@ -211,14 +215,18 @@ pub(in super::super) fn end(
     let Some(claim) = session.take_claim(id) else { return };
     let to = audience(session, &claim, None);
     if decision == ClaimDecision::Rejected {
-        let now = session.now;
-        session.refused_claimers.retain(|_, until| now < *until);
-        let quiet_until = now.after(&QUIET_SEC);
-        session.refused_claimers.insert(claim.claimer, quiet_until);
+        keep_from_others_claims(session, claim.claimer);
     }
     let mut status = IntentClaimStatus::new(claim.id, claim.original, decision);
     status.reason = Some(reason.to_owned());
     out.send(session, Recipients::Only(to), status);
+}
+
+/// Whoever was just refused could take what others are told of their claims for its own answer (D-131).
+fn keep_from_others_claims(session: &mut Session, claimer: PrincipalId) {
+    let now = session.now;
+    session.refused_claimers.retain(|_, until| now < *until);
+    session.refused_claimers.insert(claimer, now.after(&QUIET_SEC));
 }
 
 /// Everybody, save those who could take it for the answer to a claim of their own (CLM-14, D-131).
