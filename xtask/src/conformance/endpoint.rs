@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 use mpac_wire::Timestamp;
 use serde_json::{Map, Value};
 
+#[cfg(test)]
+pub(super) use lines::{Ask, Lines};
 pub(super) use process::{in_process, started};
 pub(super) use server::{Launched, Manner, Target};
 
@@ -54,6 +56,8 @@ pub(super) enum What {
 pub(super) enum Trouble {
     /// It is not possible here, for this reason.
     Skip(String),
+    /// No session of this configuration is opened.
+    Refused(String),
     /// The coordinator, or the way to it, broke.
     Broken(String),
 }
@@ -71,6 +75,11 @@ pub(super) trait Endpoint {
 
     /// A frame comes on a connection, which begins with its first frame. Returns what follows from it, on all connections.
     fn send(&mut self, conn: &str, frame: &str) -> Result<Vec<Event>, Trouble>;
+
+    /// The same in a binary frame.
+    fn send_binary(&mut self, _conn: &str, _frame: &str) -> Result<Vec<Event>, Trouble> {
+        Err(Trouble::Skip("there are no binary frames without sockets".to_owned()))
+    }
 
     /// A connection ends.
     fn disconnect(&mut self, conn: &str) -> Result<Vec<Event>, Trouble>;

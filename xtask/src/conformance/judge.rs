@@ -43,25 +43,21 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    pub(super) fn before_the_first_step(story: &Story, problem: String) -> Self {
+    /// Before the first step.
+    pub(super) fn opening(story: &Story, expected: &str, received: String) -> Self {
         let first = story.steps.first();
         Self {
             rule: story.covers[0].clone(),
             line: first.map_or(1, |step| step.line),
             step: "the session is opened".to_owned(),
             who: "the coordinator".to_owned(),
-            expected: "an open session".to_owned(),
-            received: problem,
+            expected: expected.to_owned(),
+            received,
         }
     }
 
     pub(super) fn broken(story: &Story, step: &Step, problem: String) -> Self {
-        Self {
-            line: step.line,
-            step: step.text.clone(),
-            expected: "an answer".to_owned(),
-            ..Self::before_the_first_step(story, problem)
-        }
+        Self { line: step.line, step: step.text.clone(), ..Self::opening(story, "an answer", problem) }
     }
 
     /// Names the step, and the story's first rule where none is named.
@@ -196,17 +192,17 @@ fn one_frame(
     if let Some((expect, why)) = nearest {
         return Some(Fault::of(expect, &heard.conn, format!("{why}\n      in {}", shown(heard))));
     }
-    let rule = scene
-        .step
-        .expects
-        .iter()
-        .find(|expect| matches!(expect.what, Expected::Nothing) && concerns(scene, expect, &heard.conn));
+    // It came instead of something, or where nothing was to come.
+    let instead = lines.iter().find(|line| !line.met).map(|line| line.expect);
+    let silent =
+        |expect: &&Expect| matches!(expect.what, Expected::Nothing) && concerns(scene, expect, &heard.conn);
+    let expect = instead.or_else(|| scene.step.expects.iter().find(silent));
     Some(Fault {
-        rule: rule.and_then(|expect| expect.rule.clone()).unwrap_or_default(),
+        rule: expect.and_then(|expect| expect.rule.clone()).unwrap_or_default(),
         line: scene.step.line,
         step: String::new(),
         who: heard.conn.clone(),
-        expected: "nothing else".to_owned(),
+        expected: expect.map_or_else(|| "nothing else".to_owned(), |expect| expect.text.clone()),
         received: shown(heard),
     })
 }

@@ -26,8 +26,10 @@ pub(super) fn story(name: &str, text: &str) -> Result<Story, String> {
             story.steps.push(step(line).map_err(at)?);
         }
     }
-    if story.steps.is_empty() {
-        return Err(format!("{name}: nothing happens"));
+    if story.steps.is_empty() == story.opens {
+        return Err(format!(
+            "{name}: something happens in a session that opens, and nothing in one that does not"
+        ));
     }
     story.needs.extend(implied(&story));
     Ok(story)
@@ -79,6 +81,7 @@ fn head(name: &str, lines: &[Line]) -> Result<Story, String> {
         protocol: "0.1.13".to_owned(),
         config: Map::new(),
         needs: BTreeSet::new(),
+        opens: true,
         steps: Vec::new(),
     };
     for line in lines {
@@ -100,6 +103,7 @@ fn head(name: &str, lines: &[Line]) -> Result<Story, String> {
             "config" => {
                 story.config = serde_json::from_str(value).map_err(|error| at(format!("config: {error}")))?;
             }
+            "opens" if value == "no" => story.opens = false,
             "needs" => {
                 for word in value.split_whitespace() {
                     let known = Feature::ALL.into_iter().find(|it| it.name() == word);
@@ -131,6 +135,9 @@ fn implied(story: &Story) -> BTreeSet<Feature> {
         needs.insert(Feature::Credentials);
     }
     for step in &story.steps {
+        if matches!(step.act, Act::Binary { .. }) {
+            needs.insert(Feature::Server);
+        }
         match &step.act {
             Act::Local(Local::Close { .. } | Local::Beat | Local::HandOver { .. }) => {
                 needs.insert(Feature::Local);
@@ -250,7 +257,8 @@ mod tests {
 
     #[test]
     fn a_join_expects_session_info_unless_its_answer_is_told() {
-        let expects = |lines: &str| read(&format!("alice joins as owner\n{lines}")).unwrap().steps[0].expects.len();
+        let expects =
+            |lines: &str| read(&format!("alice joins as owner\n{lines}")).unwrap().steps[0].expects.len();
         assert_eq!(expects("    alice gets error X\n"), 1);
         assert_eq!(expects("    sender gets SESSION_INFO {}\n"), 1);
         assert_eq!(expects("    bob gets nothing\n    alice may get INTENT_UPDATE\n"), 3);
@@ -259,7 +267,7 @@ mod tests {
     #[test]
     fn every_mistake_is_refused_with_its_place() {
         for (steps, expected) in [
-            ("", "nothing happens"),
+            ("", "something happens"),
             ("    all gets nothing\n", "before any step"),
             ("alice flies\n", "`flies` is no verb"),
             ("alice withdraws i1 {\"a\":1} x\n", "`x` is left over"),

@@ -32,7 +32,16 @@ pub(super) fn play(runner: &dyn Runner, story: &Story, schema: &Schema, salt: &s
     let outcome = match skip(runner, story) {
         Some(reason) => Outcome::Skipped(reason),
         None => match perform(runner, story, salt, &mut wire) {
+            Ok(()) if !story.opens => Outcome::Failed(Box::new(Fault::opening(
+                story,
+                "a refusal",
+                "a session was opened".to_owned(),
+            ))),
             Ok(()) => Outcome::Passed,
+            Err(Ended::Refused(_)) if !story.opens => Outcome::Passed,
+            Err(Ended::Refused(problem)) => {
+                Outcome::Failed(Box::new(Fault::opening(story, "an open session", problem)))
+            }
             Err(Ended::Skipped(reason)) => Outcome::Skipped(reason),
             Err(Ended::Failed(fault)) => Outcome::Failed(fault),
         },
@@ -54,6 +63,7 @@ fn skip(runner: &dyn Runner, story: &Story) -> Option<String> {
 
 enum Ended {
     Skipped(String),
+    Refused(String),
     Failed(Box<Fault>),
 }
 
@@ -63,7 +73,10 @@ const SESSION: &str = "conformance";
 fn perform(runner: &dyn Runner, story: &Story, salt: &str, wire: &mut Wire<'_>) -> Result<(), Ended> {
     let ended = |trouble| match trouble {
         Trouble::Skip(reason) => Ended::Skipped(reason),
-        Trouble::Broken(problem) => Ended::Failed(Box::new(Fault::before_the_first_step(story, problem))),
+        Trouble::Refused(problem) => Ended::Refused(problem),
+        Trouble::Broken(problem) => {
+            Ended::Failed(Box::new(Fault::opening(story, "an answer to the opening", problem)))
+        }
     };
     let named = story.config.get("session_id").and_then(Value::as_str);
     let session = runner.session(story).unwrap_or_else(|| named.unwrap_or(SESSION).to_owned());
@@ -83,7 +96,7 @@ fn perform(runner: &dyn Runner, story: &Story, salt: &str, wire: &mut Wire<'_>) 
             Ok(None) => {}
             Ok(Some(fault)) => return Err(Ended::Failed(Box::new(fault.at(story, step)))),
             Err(Trouble::Skip(reason)) => return Err(Ended::Skipped(reason)),
-            Err(Trouble::Broken(problem)) => {
+            Err(Trouble::Refused(problem) | Trouble::Broken(problem)) => {
                 return Err(Ended::Failed(Box::new(Fault::broken(story, step, problem))));
             }
         }
@@ -125,6 +138,9 @@ impl Stage<'_, '_> {
                 }
                 events
             }
+            Act::Binary { conn, .. } => {
+                self.endpoint.send_binary(conn, frame.as_ref().map_or("", |(text, _)| text.as_str()))?
+            }
             act => {
                 let conn = act.conn().unwrap_or_default().to_owned();
                 let text = frame.as_ref().map(|(text, _)| text.clone()).unwrap_or_default();
@@ -163,6 +179,10 @@ impl Stage<'_, '_> {
             Act::Message { conn, kind, payload, with } => {
                 self.names.sent = Some(self.cast.next_id());
                 self.cast.envelope(&self.names, conn, kind, payload, with).map_err(wrong)?
+            }
+            Act::Binary { conn, kind, payload } => {
+                self.names.sent = Some(self.cast.next_id());
+                self.cast.envelope(&self.names, conn, kind, payload, &Value::Null).map_err(wrong)?
             }
             Act::Frame { value, .. } => self.names.fill(value).map_err(wrong)?,
             Act::Text { text, .. } => {

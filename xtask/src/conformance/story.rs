@@ -74,10 +74,18 @@ pub(super) struct Story {
     pub(super) protocol: String,
     pub(super) config: Map<String, Value>,
     pub(super) needs: BTreeSet<Feature>,
+    /// Whether a session of this configuration can be opened at all.
+    pub(super) opens: bool,
     pub(super) steps: Vec<Step>,
 }
 
 impl Story {
+    /// The folder it lies in.
+    #[cfg(test)]
+    pub(super) fn area(&self) -> &str {
+        self.name.split_once('/').map_or("", |(area, _)| area)
+    }
+
     /// How long it takes, from the opening of the session.
     pub(super) fn seconds(&self) -> f64 {
         self.steps.iter().fold(0.0, |at, step| step.time.after(at))
@@ -136,6 +144,12 @@ pub(super) enum Act {
         conn: String,
         text: String,
     },
+    /// A message in a binary frame.
+    Binary {
+        conn: String,
+        kind: String,
+        payload: Value,
+    },
     Repeat {
         conn: String,
     },
@@ -152,6 +166,7 @@ impl Act {
             Self::Message { conn, .. }
             | Self::Frame { conn, .. }
             | Self::Text { conn, .. }
+            | Self::Binary { conn, .. }
             | Self::Repeat { conn }
             | Self::Disconnect { conn } => Some(conn),
             Self::Wait | Self::Local(_) => None,
@@ -164,6 +179,7 @@ impl Act {
 pub(super) enum Local {
     Close {
         reason: String,
+        disposition: Option<String>,
     },
     Beat,
     HandOver {

@@ -27,7 +27,7 @@ pub(super) fn is_answer_to_join(step: &Step, expect: &Expect) -> bool {
         Who::All | Who::Others | Who::Session => false,
     };
     let answers = match &expect.what {
-        Expected::Authored { kind, .. } => kind == "SESSION_INFO",
+        Expected::Authored { kind, .. } => kind == "SESSION_INFO" || kind == "PROTOCOL_ERROR",
         Expected::Error { .. } | Expected::Nothing | Expected::Closed(_) => true,
         Expected::Relay { .. } | Expected::Sideband(_) | Expected::Holds(_) => false,
     };
@@ -67,6 +67,10 @@ pub(super) fn act(scan: &mut Scan<'_>) -> Result<(Act, Option<String>), String> 
         }
         "repeats" => Act::Repeat { conn },
         "disconnects" => Act::Disconnect { conn },
+        "sends" if scan.eat("binary") => {
+            let kind = scan.need("a message type")?.to_owned();
+            Act::Binary { conn, kind, payload: scan.json()? }
+        }
         verb => {
             let (kind, mut payload) = message(verb, scan)?;
             let more = scan.optional_json()?;
@@ -81,7 +85,10 @@ pub(super) fn act(scan: &mut Scan<'_>) -> Result<(Act, Option<String>), String> 
 
 fn local(scan: &mut Scan<'_>) -> Result<Local, String> {
     Ok(match scan.need("what the coordinator does")? {
-        "closes" => Local::Close { reason: scan.word().unwrap_or("manual").to_owned() },
+        "closes" => Local::Close {
+            reason: scan.word().unwrap_or("manual").to_owned(),
+            disposition: scan.word().map(str::to_owned),
+        },
         "beats" => Local::Beat,
         "saves" => Local::Save,
         "restores" => Local::Restore,

@@ -230,7 +230,10 @@ fn a_second_claimer_is_not_told_what_became_of_the_first_claim() {
     covers!("CLM-14", "D-131");
     let mut world = orphaned(crate::world::config());
     world.say("bob", claim("c", "j", &["x"]));
-    assert_eq!(error(&world.say("carol", claim("d", "k", &["x"])), "carol").error_code, ErrorCode::ClaimConflict);
+    assert_eq!(
+        error(&world.say("carol", claim("d", "k", &["x"])), "carol").error_code,
+        ErrorCode::ClaimConflict
+    );
     let granted = world.wait(30.0);
     assert_eq!(heard(&granted, "bob"), ["INTENT_CLAIM_STATUS"]);
     assert_eq!(heard(&granted, "carol"), [""; 0], "the Python agent would take it for its own answer");

@@ -143,7 +143,11 @@ impl<A: Ask> Lines<A> {
 impl<A: Ask> Endpoint for Lines<A> {
     fn open(&mut self, setup: &Setup<'_>) -> Result<(), Trouble> {
         self.config = setup.config();
-        self.ask(json!({"cmd": "open", "seed": 1, "config": self.config})).map(drop)
+        let opened = self.ask(json!({"cmd": "open", "seed": 1, "config": self.config}));
+        opened.map(drop).map_err(|trouble| match trouble {
+            Trouble::Broken(problem) if problem.contains("INVALID_CONFIG") => Trouble::Refused(problem),
+            other => other,
+        })
     }
 
     fn advance(&mut self, seconds: f64) -> Result<Vec<Event>, Trouble> {
@@ -195,7 +199,13 @@ impl<A: Ask> Endpoint for Lines<A> {
 
     fn local(&mut self, local: &Local) -> Result<Vec<Event>, Trouble> {
         match local {
-            Local::Close { reason } => self.told(json!({"cmd": "close", "reason": reason})),
+            Local::Close { reason, disposition } => {
+                let mut request = json!({"cmd": "close", "reason": reason});
+                if let Some(disposition) = disposition {
+                    request["disposition"] = json!(disposition);
+                }
+                self.told(request)
+            }
             Local::Beat => self.told(json!({"cmd": "status", "event": "heartbeat"})),
             Local::HandOver { to, epoch } => {
                 let mut request = json!({"cmd": "status", "event": "handover", "successor": to});

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
@@ -163,14 +164,23 @@ impl Launched {
                         said.trim_end()
                     )));
                 }
-                Err(Trouble::Broken(format!("the server did not start:\n{said}")))
+                // What ends by itself has refused; what hangs is broken.
+                let problem = format!("the server did not start:\n{said}");
+                Err(if code.is_some() { Trouble::Refused(problem) } else { Trouble::Broken(problem) })
             }
         }
     }
 }
 
+/// A port that nobody listens on and that no other story was given: the server binds it only a little later.
 fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        if GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
+            return Ok(port);
+        }
+    }
 }
 
 fn wait_for_port(port: u16) -> Option<()> {

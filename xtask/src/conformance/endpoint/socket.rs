@@ -45,6 +45,15 @@ impl Socket {
         Self { url, fence, opened: Instant::now(), conns: BTreeMap::new(), probes: 0, _server: server }
     }
 
+    fn sends(&mut self, conn: &str, message: Message) -> Result<Vec<Event>, Trouble> {
+        self.connect(conn)?;
+        if let Some(socket) = self.conns.get_mut(conn) {
+            // A coordinator that closes the connection meanwhile is judged by what it closes it with.
+            let _ = socket.send(message);
+        }
+        self.settle(Some(conn))
+    }
+
     fn connect(&mut self, conn: &str) -> Result<(), Trouble> {
         if self.conns.contains_key(conn) {
             return Ok(());
@@ -180,12 +189,11 @@ impl Endpoint for Socket {
     }
 
     fn send(&mut self, conn: &str, frame: &str) -> Result<Vec<Event>, Trouble> {
-        self.connect(conn)?;
-        if let Some(socket) = self.conns.get_mut(conn) {
-            // A coordinator that closes the connection meanwhile is judged by what it closes it with.
-            let _ = socket.send(Message::text(frame));
-        }
-        self.settle(Some(conn))
+        self.sends(conn, Message::text(frame))
+    }
+
+    fn send_binary(&mut self, conn: &str, frame: &str) -> Result<Vec<Event>, Trouble> {
+        self.sends(conn, Message::binary(frame.as_bytes().to_vec()))
     }
 
     fn disconnect(&mut self, conn: &str) -> Result<Vec<Event>, Trouble> {
