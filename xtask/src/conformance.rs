@@ -35,7 +35,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::step::{self, Failure};
-use endpoint::{Launched, Manner, Runner, Target};
+use endpoint::{Launched, Manner, Runner, Shared, Target};
 use report::Report;
 use schema::Schema;
 use story::{Feature, Story, Strength};
@@ -208,11 +208,17 @@ fn runners(options: &Options) -> Result<Vec<Box<dyn Runner>>, Failure> {
         runners.push(Box::new(endpoint::in_process()));
         runners.push(Box::new(endpoint::started(&format!("{server} drive"))));
         // Our server verifies no credentials yet and refuses sessions that need them.
-        let without = without.into_iter().chain([Feature::Credentials]).collect();
+        let without: BTreeSet<Feature> = without.into_iter().chain([Feature::Credentials]).collect();
         let command = format!(
             "{server} --port 0 --session {{session}} --workspace {{workspace}} --session-config {{config}}"
         );
-        runners.push(Box::new(Launched { command, manner: manner("mpac-ws over WebSocket", without) }));
+        let launched = manner("mpac-ws, one for each story", without.clone());
+        runners.push(Box::new(Launched { command, manner: launched }));
+        let shared = [&server, "--port", "0", "--multi-session", "--max-sessions", "10000", "--log", "off"];
+        runners.push(Box::new(Shared::start(
+            &shared,
+            manner("one mpac-ws, a session for each story", without),
+        )?));
     }
     Ok(runners)
 }

@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn an_envelope_is_whole_unless_a_story_takes_something_away() {
         let mut cast = Cast::new("s", "0.1.13", ids("a/b", ""));
-        let mut names = Names::new(Timestamp::from_micros(0));
+        let mut names = Names::new("s", Timestamp::from_micros(0));
         names.sent = Some(cast.next_id());
         let with = json!({"watermark": "$absent", "sender": {"principal_type": "human", "sender_instance_id": "$absent"}});
         let envelope = cast.envelope(&names, "alice/2", "X", &json!({"a": "$absent"}), &with).unwrap();
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_hello_can_make_somebody_else_of_a_connection() {
         let mut cast = Cast::new("s", "0.1.13", ids("a/b", ""));
-        let names = Names::new(Timestamp::from_micros(0));
+        let names = Names::new("s", Timestamp::from_micros(0));
         let with = json!({"sender": {"sender_instance_id": "alice-2"}});
         cast.envelope(&names, "alice", "HELLO", &json!({}), &with).unwrap();
         let next = cast.envelope(&names, "alice", "X", &json!({}), &json!({})).unwrap();

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 #[cfg(test)]
 pub(super) use lines::{Ask, Lines};
 pub(super) use process::{in_process, started};
-pub(super) use server::{Launched, Manner, Target};
+pub(super) use server::{Launched, Manner, Shared, Target};
 
 use super::story::{Feature, Local, Story};
 
@@ -83,6 +83,11 @@ pub(super) trait Endpoint {
 
     /// A connection ends.
     fn disconnect(&mut self, conn: &str) -> Result<Vec<Event>, Trouble>;
+
+    /// From here on nothing is read on a connection, which stays open.
+    fn deafen(&mut self, _conn: &str) -> Result<(), Trouble> {
+        Err(Trouble::Skip("everybody reads where there are no sockets".to_owned()))
+    }
 
     /// The coordinator does something by itself.
     fn local(&mut self, local: &Local) -> Result<Vec<Event>, Trouble>;

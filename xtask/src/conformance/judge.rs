@@ -261,7 +261,11 @@ fn order(scene: &Scene<'_>, heard: &Heard) -> Option<u8> {
     match (heard.value["message_type"].as_str(), heard.value["type"].as_str()) {
         _ if is_relay => Some(0),
         (_, Some("FILE_UPDATED")) => Some(1),
-        (Some("INTENT_UPDATE" | "INTENT_CLAIM_STATUS"), _) => None,
+        (Some("INTENT_UPDATE"), _) if !heard.value["payload"]["extensions"]["mpac"]["state"].is_null() => {
+            None
+        }
+        (Some("INTENT_CLAIM_STATUS"), _) if heard.value["payload"]["decision"] == "withdrawn" => None,
+        (Some("COORDINATOR_STATUS"), _) if heard.value["payload"]["event"] == "heartbeat" => None,
         _ => Some(2),
     }
 }

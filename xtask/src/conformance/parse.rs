@@ -13,7 +13,7 @@ pub(super) fn story(name: &str, text: &str) -> Result<Story, String> {
     let lines = logical(text);
     let split = lines.iter().position(|line| line.text.is_empty()).unwrap_or(lines.len());
     let mut story = head(name, &lines[..split])?;
-    for line in lines[split..].iter().filter(|line| !line.text.is_empty()) {
+    for line in repeated(&lines[split..]).iter().filter(|line| !line.text.is_empty()) {
         let at = |problem: String| format!("{name}:{}: {problem}\n    {}", line.number, line.text);
         if line.indented {
             let step = story.steps.last_mut().ok_or_else(|| at("an expectation before any step".into()))?;
@@ -33,6 +33,29 @@ pub(super) fn story(name: &str, text: &str) -> Result<Story, String> {
     }
     story.needs.extend(implied(&story));
     Ok(story)
+}
+
+/// Steps that happen `N times`, each with the expectations below it; `{n}` counts.
+fn repeated(lines: &[Line]) -> Vec<Line> {
+    let mut all = Vec::new();
+    let mut at = 0;
+    while at < lines.len() {
+        let below = lines[at + 1..].iter().take_while(|line| line.indented).count();
+        let block = &lines[at..=at + below];
+        let words: Vec<&str> = lines[at].text.splitn(4, ' ').collect();
+        match words.as_slice() {
+            [who, count, "times", rest] if !lines[at].indented && count.parse::<usize>().is_ok() => {
+                for n in 1..=count.parse().unwrap_or(0) {
+                    let number = |text: &str| text.replace("{n}", &usize::to_string(&n));
+                    all.push(Line { text: number(&format!("{who} {rest}")), ..block[0] });
+                    all.extend(block[1..].iter().map(|line| Line { text: number(&line.text), ..*line }));
+                }
+            }
+            _ => all.extend(block.iter().map(|line| Line { text: line.text.clone(), ..*line })),
+        }
+        at += 1 + below;
+    }
+    all
 }
 
 /// A line with what goes on below it.
@@ -119,28 +142,34 @@ fn head(name: &str, lines: &[Line]) -> Result<Story, String> {
     Ok(story)
 }
 
+/// Keys of the configuration that ask for something else than a configurable coordinator.
+const OF_THEIR_OWN: [(&str, Feature); 3] =
+    [("session_id", Feature::Named), ("opens_with_hello", Feature::Lazy), ("workspace", Feature::Workspace)];
+
 /// What follows from what it does.
 fn implied(story: &Story) -> BTreeSet<Feature> {
     use super::story::{Act, Local};
     let mut needs = BTreeSet::new();
-    if story.config.keys().any(|key| !["workspace", "session_id"].contains(&key.as_str()))
+    if story.config.keys().any(|key| !OF_THEIR_OWN.iter().any(|(own, _)| key == own))
         || story.protocol != "0.1.13"
     {
         needs.insert(Feature::Config);
     }
-    if story.config.contains_key("workspace") {
-        needs.insert(Feature::Workspace);
-    }
+    let own = OF_THEIR_OWN.iter().filter(|(key, _)| story.config.contains_key(*key));
+    needs.extend(own.map(|(_, feature)| *feature));
     if story.config.contains_key("credentials") || story.config.contains_key("security_profile") {
         needs.insert(Feature::Credentials);
     }
     for step in &story.steps {
-        if matches!(step.act, Act::Binary { .. }) {
+        if matches!(step.act, Act::Binary { .. } | Act::Deafen { .. }) {
             needs.insert(Feature::Server);
         }
         match &step.act {
             Act::Local(Local::Close { .. } | Local::Beat | Local::HandOver { .. }) => {
                 needs.insert(Feature::Local);
+            }
+            Act::Local(Local::Stop) => {
+                needs.insert(Feature::Stop);
             }
             Act::Local(_) => {
                 needs.insert(Feature::Restart);
@@ -262,6 +291,15 @@ mod tests {
         assert_eq!(expects("    alice gets error X\n"), 1);
         assert_eq!(expects("    sender gets SESSION_INFO {}\n"), 1);
         assert_eq!(expects("    bob gets nothing\n    alice may get INTENT_UPDATE\n"), 3);
+    }
+
+    #[test]
+    fn a_step_can_happen_many_times_and_counts() {
+        let story =
+            read("alice 3 times withdraws i{n}\n    sender gets error X {\"a\":\"{n}\"}\n+1 wait\n").unwrap();
+        assert_eq!(story.steps.len(), 4);
+        assert_eq!(story.steps[2].text, "alice withdraws i3");
+        assert_eq!(story.steps[2].expects.len(), 1);
     }
 
     #[test]

@@ -93,8 +93,9 @@ pub(super) fn merge(into: &mut Value, from: Value) {
 }
 
 impl Names {
-    pub(super) fn new(now: Timestamp) -> Self {
-        Self { variables: BTreeMap::new(), sent: None, labels: BTreeMap::new(), now }
+    pub(super) fn new(session: &str, now: Timestamp) -> Self {
+        let session = ("session".to_owned(), Value::from(session));
+        Self { variables: BTreeMap::from([session]), sent: None, labels: BTreeMap::new(), now }
     }
 
     fn later(&self, seconds: f64) -> Timestamp {
@@ -338,7 +339,7 @@ mod tests {
     use serde_json::json;
 
     fn names() -> Names {
-        Names::new(Timestamp::parse("2026-01-01T00:00:00Z").unwrap())
+        Names::new("s", Timestamp::parse("2026-01-01T00:00:00Z").unwrap())
     }
 
     fn fits(pattern: Value, value: Value) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::cast::{self, Cast};
 use super::endpoint::{Endpoint, Event, Runner, Setup, Trouble, What};
@@ -84,7 +84,7 @@ fn perform(runner: &dyn Runner, story: &Story, salt: &str, wire: &mut Wire<'_>) 
     endpoint.open(&Setup::of(story, &session)).map_err(ended)?;
     let mut stage = Stage {
         cast: Cast::new(&session, &story.protocol, cast::ids(&story.name, salt)),
-        names: Names::new(endpoint.now()),
+        names: Names::new(&session, endpoint.now()),
         endpoint: endpoint.as_mut(),
         joined: BTreeSet::new(),
         sent: BTreeMap::new(),
@@ -130,6 +130,11 @@ impl Stage<'_, '_> {
             Act::Disconnect { conn } => {
                 self.joined.remove(conn);
                 self.endpoint.disconnect(conn)?
+            }
+            Act::Deafen { conn } => {
+                self.joined.remove(conn); // nobody can say what comes there
+                self.endpoint.deafen(conn)?;
+                Vec::new()
             }
             Act::Local(local) => {
                 let events = self.endpoint.local(local)?;
@@ -182,7 +187,7 @@ impl Stage<'_, '_> {
             }
             Act::Binary { conn, kind, payload } => {
                 self.names.sent = Some(self.cast.next_id());
-                self.cast.envelope(&self.names, conn, kind, payload, &Value::Null).map_err(wrong)?
+                self.cast.envelope(&self.names, conn, kind, payload, &json!({})).map_err(wrong)?
             }
             Act::Frame { value, .. } => self.names.fill(value).map_err(wrong)?,
             Act::Text { text, .. } => {
@@ -196,7 +201,7 @@ impl Stage<'_, '_> {
                 self.names.sent = value["message_id"].as_str().map(str::to_owned);
                 return Ok(Some((text, value)));
             }
-            Act::Wait | Act::Disconnect { .. } | Act::Local(_) => return Ok(None),
+            Act::Wait | Act::Disconnect { .. } | Act::Deafen { .. } | Act::Local(_) => return Ok(None),
         };
         if let Some(id) = value["message_id"].as_str() {
             self.names.sent = Some(id.to_owned());

@@ -345,7 +345,7 @@ impl Runner for Sabotage {
     }
 
     fn lacks(&self) -> BTreeSet<Feature> {
-        BTreeSet::from([Feature::Server])
+        BTreeSet::from([Feature::Server, Feature::Stop])
     }
 
     fn patience(&self) -> Option<f64> {

@@ -34,6 +34,10 @@ impl Strength {
 pub(crate) enum Feature {
     /// Open sessions of another configuration than the default.
     Config,
+    /// Play in a session of a given name.
+    Named,
+    /// Let a session begin with its first HELLO.
+    Lazy,
     /// Share files that are there from the beginning.
     Workspace,
     /// Be told which credentials to accept.
@@ -44,20 +48,34 @@ pub(crate) enum Feature {
     Restart,
     /// Speak over sockets, in real time.
     Server,
+    /// Be stopped in good order.
+    Stop,
 }
 
 impl Feature {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Config, Self::Workspace, Self::Credentials, Self::Local, Self::Restart, Self::Server];
+    pub(super) const ALL: [Self; 9] = [
+        Self::Config,
+        Self::Named,
+        Self::Lazy,
+        Self::Workspace,
+        Self::Credentials,
+        Self::Local,
+        Self::Restart,
+        Self::Server,
+        Self::Stop,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Config => "config",
+            Self::Named => "named",
+            Self::Lazy => "lazy",
             Self::Workspace => "workspace",
             Self::Credentials => "credentials",
             Self::Local => "local",
             Self::Restart => "restart",
             Self::Server => "server",
+            Self::Stop => "stop",
         }
     }
 }
@@ -156,6 +174,10 @@ pub(super) enum Act {
     Disconnect {
         conn: String,
     },
+    /// From here on nothing is read on the connection.
+    Deafen {
+        conn: String,
+    },
     Local(Local),
 }
 
@@ -168,7 +190,8 @@ impl Act {
             | Self::Text { conn, .. }
             | Self::Binary { conn, .. }
             | Self::Repeat { conn }
-            | Self::Disconnect { conn } => Some(conn),
+            | Self::Disconnect { conn }
+            | Self::Deafen { conn } => Some(conn),
             Self::Wait | Self::Local(_) => None,
         }
     }
@@ -190,12 +213,18 @@ pub(super) enum Local {
     Restore,
     /// The two in one.
     Restart,
+    /// It takes up a session that somebody else saved.
+    Load {
+        snapshot: Value,
+    },
+    /// Its process is asked to end.
+    Stop,
 }
 
 impl Local {
     /// Whether nobody is connected afterwards.
     pub(super) fn ends_connections(&self) -> bool {
-        matches!(self, Self::Restore | Self::Restart)
+        matches!(self, Self::Restore | Self::Restart | Self::Load { .. })
     }
 }
 

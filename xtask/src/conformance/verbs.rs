@@ -67,6 +67,10 @@ pub(super) fn act(scan: &mut Scan<'_>) -> Result<(Act, Option<String>), String> 
         }
         "repeats" => Act::Repeat { conn },
         "disconnects" => Act::Disconnect { conn },
+        "stops" => {
+            scan.must("reading")?;
+            Act::Deafen { conn }
+        }
         "sends" if scan.eat("binary") => {
             let kind = scan.need("a message type")?.to_owned();
             Act::Binary { conn, kind, payload: scan.json()? }
@@ -93,6 +97,15 @@ fn local(scan: &mut Scan<'_>) -> Result<Local, String> {
         "saves" => Local::Save,
         "restores" => Local::Restore,
         "restarts" => Local::Restart,
+        "stops" => Local::Stop,
+        "loads" => {
+            let saved = format!("fixtures/snapshots/{}.json", scan.need("a snapshot")?);
+            let text = step::text(&step::root().join(&saved)).map_err(|failure| failure.to_string())?;
+            let mut snapshot: Value =
+                serde_json::from_str(&text).map_err(|error| format!("{saved}: {error}"))?;
+            merge(&mut snapshot, scan.optional_json()?);
+            Local::Load { snapshot }
+        }
         "hands" => {
             scan.must("over")?;
             scan.must("to")?;

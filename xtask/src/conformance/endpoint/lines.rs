@@ -216,6 +216,11 @@ impl<A: Ask> Endpoint for Lines<A> {
             }
             Local::Save => self.save().map(|()| Vec::new()),
             Local::Restore => self.restore().map(|()| Vec::new()),
+            Local::Load { snapshot } => {
+                self.saved = Some(snapshot.clone());
+                self.restore().map(|()| Vec::new())
+            }
+            Local::Stop => Err(Trouble::Skip("there is no process to stop".to_owned())),
             Local::Restart => {
                 self.save()?;
                 self.restore().map(|()| Vec::new())

@@ -28,7 +28,7 @@ impl Runner for InProcess {
     }
 
     fn lacks(&self) -> BTreeSet<Feature> {
-        BTreeSet::from([Feature::Server])
+        BTreeSet::from([Feature::Server, Feature::Stop])
     }
 
     fn patience(&self) -> Option<f64> {
@@ -62,7 +62,7 @@ impl Runner for Started {
     }
 
     fn lacks(&self) -> BTreeSet<Feature> {
-        BTreeSet::from([Feature::Server])
+        BTreeSet::from([Feature::Server, Feature::Stop])
     }
 
     fn patience(&self) -> Option<f64> {

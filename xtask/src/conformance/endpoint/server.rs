@@ -58,10 +58,12 @@ impl Runner for Target {
         let mut lacks = self.manner.without.clone();
         lacks.extend([
             Feature::Config,
+            Feature::Named,
             Feature::Workspace,
             Feature::Credentials,
             Feature::Local,
             Feature::Restart,
+            Feature::Stop,
         ]);
         lacks
     }
@@ -86,6 +88,53 @@ impl Runner for Target {
     }
 }
 
+/// One server that plays every story in a session of its own, all at the same time: what belongs to one session must not be
+/// seen in another (SRV-02, SRV-03).
+pub(in super::super) struct Shared {
+    target: Target,
+    _peer: Peer,
+}
+
+impl Shared {
+    /// Starts `command`, which prints a `ws://` URL; its sessions are at `/session/<id>`.
+    pub(in super::super) fn start(command: &[&str], manner: Manner) -> Result<Self, Failure> {
+        let (program, arguments) = command.split_first().ok_or_else(|| Failure::check("no command"))?;
+        let peer = Peer::start("server", Command::new(program).args(arguments), None)?;
+        let url =
+            peer.wait_for("a ws:// URL", START, |lines| lines.iter().find_map(|line| url_in(&line.text)))?;
+        let host = url.trim_start_matches("ws://").split('/').next().unwrap_or_default();
+        let target =
+            Target { url: format!("ws://{host}/session/{{session}}"), manner, salt: "shared".to_owned() };
+        Ok(Self { target, _peer: peer })
+    }
+}
+
+impl Runner for Shared {
+    fn name(&self) -> String {
+        self.target.name()
+    }
+
+    fn lacks(&self) -> BTreeSet<Feature> {
+        self.target.lacks()
+    }
+
+    fn patience(&self) -> Option<f64> {
+        self.target.patience()
+    }
+
+    fn jobs(&self) -> usize {
+        self.target.jobs()
+    }
+
+    fn session(&self, story: &Story) -> Option<String> {
+        self.target.session(story)
+    }
+
+    fn begin(&self, story: &Story, session: &str) -> Result<Box<dyn Endpoint>, Trouble> {
+        self.target.begin(story, session)
+    }
+}
+
 /// A command that starts a server: `{port}`, `{session}`, `{config}` (a JSON file by the keys of `mpac-ws drive`),
 /// `{workspace}` (a directory) and `{protocol}` are replaced. Without `{port}` it is to print a `ws://` URL.
 pub(in super::super) struct Launched {
@@ -100,7 +149,7 @@ impl Runner for Launched {
 
     fn lacks(&self) -> BTreeSet<Feature> {
         let mut lacks = self.manner.without.clone();
-        lacks.extend([Feature::Local, Feature::Restart]);
+        lacks.extend([Feature::Lazy, Feature::Local, Feature::Restart]);
         for (place, feature) in [("{config}", Feature::Config), ("{workspace}", Feature::Workspace)] {
             if !self.command.contains(place) {
                 lacks.insert(feature);
@@ -119,13 +168,13 @@ impl Runner for Launched {
 
     fn begin(&self, story: &Story, session: &str) -> Result<Box<dyn Endpoint>, Trouble> {
         let (url, running) = self.start(&Setup::of(story, session))?;
-        Ok(Box::new(Socket::new(url, self.manner.fence(), Some(Box::new(running)))))
+        Ok(Box::new(Socket::new(url, self.manner.fence(), Some(running))))
     }
 }
 
 /// A server and the files it was started with; both go with it.
-struct Running {
-    _peer: Peer,
+pub(super) struct Running {
+    pub(super) peer: Peer,
     _files: TempDir,
 }
 
@@ -144,7 +193,11 @@ impl Launched {
                 .replace("{config}", &path("config.json"))
                 .replace("{workspace}", &path("workspace"))
         };
-        let words: Vec<String> = self.command.split_whitespace().map(word).collect();
+        let mut words: Vec<&str> = self.command.split_whitespace().collect();
+        if !setup.config.contains_key("workspace") {
+            leave_out_workspace(&mut words);
+        }
+        let words: Vec<String> = words.into_iter().map(word).collect();
         let (program, arguments) =
             words.split_first().ok_or_else(|| Trouble::Broken("no command to launch".to_owned()))?;
         let mut peer = Peer::start("server", Command::new(program).args(arguments), None).map_err(broken)?;
@@ -154,7 +207,7 @@ impl Launched {
             peer.wait_for("a ws:// URL", START, |lines| lines.iter().find_map(|line| url_in(&line.text))).ok()
         };
         match url {
-            Some(url) => Ok((url, Running { _peer: peer, _files: files })),
+            Some(url) => Ok((url, Running { peer, _files: files })),
             None => {
                 let code = peer.wait_end(Duration::from_secs(1)).ok().and_then(|status| status.code());
                 let said = peer.tail(3);
@@ -194,6 +247,14 @@ fn wait_for_port(port: u16) -> Option<()> {
     None
 }
 
+/// A story without files starts a server without `--workspace {workspace}`.
+fn leave_out_workspace(words: &mut Vec<&str>) {
+    let at = words.iter().position(|word| *word == "{workspace}");
+    if let Some(at) = at.filter(|at| *at > 0 && words[at - 1].starts_with("--")) {
+        words.drain(at - 1..=at);
+    }
+}
+
 fn url_in(line: &str) -> Option<String> {
     let at = line.find("ws://")?;
     line[at..].split_whitespace().next().map(str::to_owned)
@@ -220,6 +281,17 @@ fn write_files(folder: &Path, setup: &Setup<'_>) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_without_files_is_not_told_of_any() {
+        let left = |command: &'static str| {
+            let mut words = command.split_whitespace().collect();
+            leave_out_workspace(&mut words);
+            words.join(" ")
+        };
+        assert_eq!(left("a --x y --workspace {workspace} -z"), "a --x y -z");
+        assert_eq!(left("a {workspace}"), "a {workspace}", "an argument by its place stays");
+    }
 
     #[test]
     fn the_first_url_of_a_line_is_taken() {

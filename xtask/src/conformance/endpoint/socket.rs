@@ -4,7 +4,7 @@
 //! does not exist: a coordinator that handles a connection's frames in order answers behind everything that the step brought.
 //! Where the sideband is not spoken, quiet of a given length takes that place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use tungstenite::{Message, WebSocket};
 
 use super::super::cast;
 use super::super::story::Local;
+use super::server::Running;
 use super::{Endpoint, Event, Setup, Trouble, What};
 
 /// How long an answer may take before the coordinator counts as stuck.
@@ -36,13 +37,26 @@ pub(super) struct Socket {
     opened: Instant,
     conns: BTreeMap<String, WebSocket<TcpStream>>,
     probes: u64,
+    /// Whose frames are left where they are.
+    deaf: BTreeSet<String>,
     /// Lives as long as the story: a server that was started for it.
-    _server: Option<Box<dyn Send>>,
+    server: Option<Running>,
 }
 
+/// How long a server may take to stop.
+const STOP: Duration = Duration::from_secs(10);
+
 impl Socket {
-    pub(super) fn new(url: String, fence: Fence, server: Option<Box<dyn Send>>) -> Self {
-        Self { url, fence, opened: Instant::now(), conns: BTreeMap::new(), probes: 0, _server: server }
+    pub(super) fn new(url: String, fence: Fence, server: Option<Running>) -> Self {
+        Self {
+            url,
+            fence,
+            opened: Instant::now(),
+            conns: BTreeMap::new(),
+            probes: 0,
+            deaf: BTreeSet::new(),
+            server,
+        }
     }
 
     fn sends(&mut self, conn: &str, message: Message) -> Result<Vec<Event>, Trouble> {
@@ -72,7 +86,8 @@ impl Socket {
 
     /// Everything that came until the step is over; the asking connection first, since the others hear through it.
     fn settle(&mut self, first: Option<&str>) -> Result<Vec<Event>, Trouble> {
-        let mut names: Vec<String> = self.conns.keys().cloned().collect();
+        let mut names: Vec<String> =
+            self.conns.keys().filter(|name| !self.deaf.contains(*name)).cloned().collect();
         names.sort_by_key(|name| Some(name.as_str()) != first);
         let mut events = Vec::new();
         for name in names {
@@ -207,7 +222,20 @@ impl Endpoint for Socket {
         self.settle(None)
     }
 
+    fn deafen(&mut self, conn: &str) -> Result<(), Trouble> {
+        self.deaf.insert(conn.to_owned());
+        Ok(())
+    }
+
     fn local(&mut self, local: &Local) -> Result<Vec<Event>, Trouble> {
+        if let (Local::Stop, Some(server)) = (local, &mut self.server) {
+            server.peer.interrupt(STOP).map_err(|failure| Trouble::Broken(failure.to_string()))?;
+            let mut events = Vec::new();
+            for name in self.conns.keys().cloned().collect::<Vec<_>>() {
+                self.listen(&name, STOP, &mut events)?;
+            }
+            return Ok(events);
+        }
         Err(Trouble::Skip(format!("{local:?} cannot be asked for over a socket")))
     }
 
