@@ -15,6 +15,7 @@ use mpac_wire::{
 };
 
 pub(crate) use crate::backoff::Backoff;
+use super::retention::Recent;
 use crate::input::ConnId;
 use crate::scope::Overlap;
 use crate::table::{conflict, operation};
@@ -264,4 +265,6 @@ pub(crate) struct Recovery {
     pub(crate) awaited: BTreeSet<PrincipalId>,
     /// Whose state has diverged, and in which conflict that is settled (REC-30).
     pub(crate) diverged: BTreeMap<PrincipalId, ConflictId>,
+    /// Whose divergence was settled in this epoch: it is not opened again, and the conflict may be forgotten.
+    pub(crate) settled: Recent<PrincipalId>,
 }
