@@ -287,7 +287,7 @@ fn waits_rise_to_the_longest_however_long_that_is() {
     let mut policy = mpac_wire::policy::LivenessPolicy::new();
     let long = 4_000_000_000;
     policy.intent_backoff_initial_sec = Some(Seconds::whole(long));
-    policy.intent_backoff_multiplier = Some(Seconds::whole(1_000_000));
+    policy.intent_backoff_multiplier = Some(1_000_000.into());
     policy.intent_backoff_max_sec = Some(Seconds::from_micros(i64::MAX));
     info.liveness_policy = Some(policy);
     let mut bob = Lone::joined_to(info);

@@ -74,7 +74,7 @@ fn the_session_s_numbers_count() {
     let mut info = session_info();
     let mut liveness = mpac_wire::policy::LivenessPolicy::new();
     liveness.intent_backoff_initial_sec = Some(Seconds::whole(2));
-    liveness.intent_backoff_multiplier = Some(Seconds::whole(3));
+    liveness.intent_backoff_multiplier = Some(3.into());
     liveness.intent_backoff_max_sec = Some(Seconds::whole(5));
     info.liveness_policy = Some(liveness);
     let mut bob = Lone::joined_to(info);
@@ -292,4 +292,40 @@ fn every_refusal_of_the_real_coordinator_reaches_the_one_it_answers() {
         Some(&mpac_core::participant::Fate::Refused(ErrorCode::MalformedMessage))
     );
     assert_eq!(world.news("alice"), [], "and nobody else");
+}
+
+#[test]
+fn a_wait_grows_by_a_number_of_one_or_more() {
+    covers!("BKO-01", "BKO-02");
+    let policy = |factor: &str| {
+        serde_json::from_str::<mpac_wire::policy::LivenessPolicy>(&format!(
+            r#"{{"intent_backoff_multiplier":{factor}}}"#
+        ))
+    };
+    let wrong = policy(r#""x""#).unwrap_err().to_string();
+    assert!(wrong.contains("expected a number, found"), "{wrong}");
+    for (factor, good) in [("0", false), ("0.99", false), ("-1", false), ("1", true), ("1.5", true)] {
+        let mut config = crate::world::config();
+        config.liveness = policy(factor).unwrap();
+        assert_eq!(config.validate().is_ok(), good, "{factor}");
+        if !good {
+            let text = config.validate().unwrap_err().to_string();
+            assert_eq!(
+                text,
+                format!("intent_backoff_multiplier must be a number of 1 or more, not {factor}")
+            );
+        }
+    }
+    // From elsewhere: no wait is shorter than the one before.
+    let mut info = session_info();
+    info.liveness_policy = Some(policy("0.1").unwrap());
+    let mut bob = Lone::joined_to(info);
+    for id in ["i1", "i2"] {
+        reject(&mut bob, id, "a", "scope_overlap");
+        assert_eq!(wait(&bob, "a"), Some(30));
+        bob.pass(15.0);
+        bob.status();
+        bob.pass(15.0);
+        bob.status();
+    }
 }
