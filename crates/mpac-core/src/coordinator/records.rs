@@ -14,8 +14,8 @@ use mpac_wire::{
     Seconds, Sender, StateRef, Timestamp, Watermark,
 };
 
-pub(crate) use crate::backoff::Backoff;
 use super::retention::Recent;
+pub(crate) use crate::backoff::Backoff;
 use crate::input::ConnId;
 use crate::scope::Overlap;
 use crate::table::{conflict, operation};

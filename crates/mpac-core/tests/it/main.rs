@@ -15,6 +15,7 @@ mod batches;
 mod causality;
 mod claims;
 mod conflicts;
+mod contents;
 mod couplings;
 mod divergence;
 mod duties;

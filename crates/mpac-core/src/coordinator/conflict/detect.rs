@@ -15,7 +15,7 @@ use super::super::state::Session;
 use super::dependency;
 use super::found::{Found, report};
 use crate::remark::Remark;
-use crate::scope::Overlap;
+use crate::scope::{Overlap, contains_target};
 
 /// One conflict for each live intent that overlaps `part`, a scope of the new or grown intent `id`.
 pub(in super::super) fn overlaps(session: &mut Session, out: &mut Outbox, id: &IntentId, part: &Scope) {
@@ -99,10 +99,19 @@ fn overlap_conflict(
     }
 }
 
+/// A live intent: its place in the order of receipt, its id, its owner.
+type Held = (u64, IntentId, PrincipalId);
+
 /// Commits on what somebody else's intents cover, without an own intent that covers it: one report for each of these
-/// intents' owners together, whatever the number of operations (D-105, OPS-29, BAT-07).
-pub(in super::super) fn concurrent_writes(session: &mut Session, out: &mut Outbox, ops: &[OpId]) {
-    let mut held: Vec<(u64, IntentId, PrincipalId)> = Vec::new();
+/// intents' owners together, whatever the number of operations (D-105, OPS-29, BAT-07). `beside` are the paths that were
+/// written without being the target of any.
+pub(in super::super) fn concurrent_writes(
+    session: &mut Session,
+    out: &mut Outbox,
+    ops: &[OpId],
+    beside: &[String],
+) {
+    let mut held: Vec<Held> = Vec::new();
     let mut writes: Vec<OpId> = Vec::new();
     let mut targets: Vec<String> = Vec::new();
     let Some(author) = ops.first().and_then(|op| session.operations.get(op)).map(|op| op.proposer.clone())
@@ -121,6 +130,11 @@ pub(in super::super) fn concurrent_writes(session: &mut Session, out: &mut Outbo
             targets.push(record.target.clone());
             held.extend(hit);
         }
+    }
+    for (path, hit) in strays(session, ops, beside, &author) {
+        targets.push(path);
+        held.extend(hit);
+        writes.extend(ops.iter().filter(|op| !writes.contains(op)).cloned().collect::<Vec<_>>());
     }
     held.sort();
     held.dedup();
@@ -147,6 +161,25 @@ pub(in super::super) fn concurrent_writes(session: &mut Session, out: &mut Outbo
     report(session, out, found);
 }
 
+/// The paths written beside the targets that no own intent covers and others' intents do. All operations of a message are
+/// under one intent.
+fn strays(
+    session: &Session,
+    ops: &[OpId],
+    beside: &[String],
+    author: &PrincipalId,
+) -> Vec<(String, Vec<Held>)> {
+    let Some(first) = ops.first().and_then(|op| session.operations.get(op)) else { return Vec::new() };
+    let scope = first.intent.as_ref().and_then(|id| session.intents.get(id)).map(|intent| &intent.scope);
+    let is_outside = |path: &str| {
+        first.uncoordinated
+            || scope.and_then(|scope| contains_target(session.scopes.names(), scope, path)) == Some(false)
+    };
+    let outside = beside.iter().filter(|path| is_outside(path));
+    let held = outside.map(|path| (path.clone(), holders(session, path, author)));
+    held.filter(|(_, held)| !held.is_empty()).collect()
+}
+
 /// Tells the host of operations outside the scope of their intent (SEC-38).
 fn note_strays(session: &Session, out: &mut Outbox, ops: &[OpId]) {
     for record in ops.iter().filter_map(|op| session.operations.get(op)).filter(|it| it.out_of_scope) {
@@ -158,7 +191,7 @@ fn note_strays(session: &Session, out: &mut Outbox, ops: &[OpId]) {
 }
 
 /// Live intents of others that cover a target, with their place in the order of receipt.
-fn holders(session: &Session, target: &str, author: &PrincipalId) -> Vec<(u64, IntentId, PrincipalId)> {
+fn holders(session: &Session, target: &str, author: &PrincipalId) -> Vec<Held> {
     let mut held = Vec::new();
     for id in session.scopes.covering(target) {
         if let Some(intent) = session.intents.get(&id)
