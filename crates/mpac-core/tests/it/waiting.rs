@@ -250,6 +250,34 @@ fn a_frozen_scope_is_left_alone_until_its_conflict_is_resolved() {
 }
 
 #[test]
+fn a_notice_that_answers_nothing_freezes_its_conflict_s_scopes() {
+    covers!("PAR-23", "FRZ-11");
+    for (favoured, text, frozen) in [
+        ("theirs", "the frozen scope of conflict c1 is open for theirs and for nothing else", true),
+        ("i", "the frozen scope of conflict c1 is open for i and for nothing else", false),
+        ("theirs", "wait for it", true),
+    ] {
+        let mut bob = Lone::working();
+        bob.peer("amy", announce("theirs", &["a", "b"]));
+        bob.coordinator(report("c1", "scope_overlap", "i", "theirs"));
+        let mut notice = mpac_wire::payload::ProtocolError::new("SCOPE_FROZEN".into(), text.to_owned());
+        notice.conflict_id = Some("c1".parse().unwrap());
+        for _ in 0..2 {
+            bob.coordinator(notice.clone());
+        }
+        for target in ["a", "b"] {
+            let said = bob.say(commit(&format!("o-{target}"), Some("i"), target, "", "n"));
+            let held = said == Err(Withheld::Frozen(target.into()));
+            assert_eq!(held, frozen, "{favoured}, {target}: {said:?}");
+        }
+        assert!(bob.say(commit("o-c", Some("i"), "c", "", "n")).is_ok(), "the rest goes on");
+        let thawed = bob.coordinator(resolution("c1", &[])).news;
+        assert_eq!(thawed.contains(&News::Thawed("c1".parse().unwrap())), frozen);
+        assert!(bob.say(commit("o2", Some("i"), "a", "", "n")).is_ok());
+    }
+}
+
+#[test]
 fn a_warning_restricts_only_the_frozen_part() {
     covers!("PAR-23", "PAR-12");
     let mut bob = Lone::joined();
