@@ -141,6 +141,16 @@ pub enum Refusal {
         /// How many there may be.
         max: usize,
     },
+    /// A HELLO that asks for, or lists, too much.
+    #[error("payload.{field}: expected at most {max} entries, found {count}")]
+    TooManyDeclared {
+        /// Of what.
+        field: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: usize,
+    },
     /// A deferral too many.
     #[error(
         "{whose} {max} deferrals already, and no more may stand at one time ({limit}): announce, or let one end"

@@ -27,6 +27,7 @@ impl Refusal {
             | Self::ClaimDecision(_)
             | Self::ScopeNeeded
             | Self::TooManyObserved { .. }
+            | Self::TooManyDeclared { .. }
             | Self::TooManyDeferrals { .. }
             | Self::ReviewDecision(_)
             | Self::BatchIncomplete { .. }
@@ -121,7 +122,9 @@ impl Refusal {
             Self::ExtensionsMissing(_) => "EXT-02",
             Self::StateRefFormat { .. } => "SES-25",
             Self::ScopeIncomplete { .. } => "SCO-01",
-            Self::ScopeEntryTooLong { .. } | Self::TooManyObserved { .. } => "SRV-10",
+            Self::ScopeEntryTooLong { .. } | Self::TooManyObserved { .. } | Self::TooManyDeclared { .. } => {
+                "SRV-10"
+            }
             Self::TooManyDeferrals { .. } => "SES-27",
             Self::Duplicate { .. } => "D-022",
             Self::DuplicateCommit(_) => "OPS-12",

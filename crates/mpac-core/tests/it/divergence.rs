@@ -214,3 +214,15 @@ fn a_settled_divergence_that_is_forgotten_is_not_opened_again_in_its_epoch() {
     world.restart(1.0);
     assert_eq!(told(&hello_with(&mut world, "alice", &["lost"]), "alice"), ["divergence:alice:3"]);
 }
+
+#[test]
+fn what_can_be_no_id_is_no_lost_operation_and_each_is_named_once() {
+    covers!("D-041", "D-134");
+    let mut world = World::of(&["alice"]);
+    world.restart(1.0);
+    let long = "o".repeat(257);
+    let back = hello_with(&mut world, "alice", &[&long, ""]);
+    assert_eq!(heard(&back, "alice"), ["SESSION_INFO", "COORDINATOR_STATUS recovered"]);
+    let back = hello_with(&mut world, "alice", &["lost", &long, "lost"]);
+    assert!(back.iter().any(|it| it.text.contains(r#"{"divergent":["lost"]}"#)));
+}

@@ -30,6 +30,7 @@ mod hostile;
 mod intents;
 mod levels;
 mod lifecycle;
+mod limits;
 mod lone;
 mod model;
 mod operations;

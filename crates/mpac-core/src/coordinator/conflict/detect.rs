@@ -99,8 +99,8 @@ fn overlap_conflict(
     }
 }
 
-/// A live intent: its place in the order of receipt, its id, its owner.
-type Held = (u64, IntentId, PrincipalId);
+/// Live intents by their place in the order of receipt, with their owners.
+type Held = BTreeMap<u64, (IntentId, PrincipalId)>;
 
 /// Commits on what somebody else's intents cover, without an own intent that covers it: one report for each of these
 /// intents' owners together, whatever the number of operations (D-105, OPS-29, BAT-07). `beside` are the paths that were
@@ -111,7 +111,7 @@ pub(in super::super) fn concurrent_writes(
     ops: &[OpId],
     beside: &[String],
 ) {
-    let mut held: Vec<Held> = Vec::new();
+    let mut held = Held::new();
     let mut writes: Vec<OpId> = Vec::new();
     let mut targets: Vec<String> = Vec::new();
     let Some(author) = ops.first().and_then(|op| session.operations.get(op)).map(|op| op.proposer.clone())
@@ -120,25 +120,19 @@ pub(in super::super) fn concurrent_writes(
     };
     note_strays(session, out, ops);
     for record in ops.iter().filter_map(|op| session.operations.get(op)) {
-        let hit = if record.uncoordinated || record.out_of_scope {
-            holders(session, &record.target, &author)
-        } else {
-            Vec::new()
-        };
-        if !hit.is_empty() {
+        if (record.uncoordinated || record.out_of_scope)
+            && is_held(session, &record.target, &author, &mut held)
+        {
             writes.push(record.id.clone());
             targets.push(record.target.clone());
-            held.extend(hit);
         }
     }
-    for (path, hit) in strays(session, ops, beside, &author) {
-        targets.push(path);
-        held.extend(hit);
-        writes.extend(ops.iter().filter(|op| !writes.contains(op)).cloned().collect::<Vec<_>>());
+    let strays = strays(session, ops, beside, &author, &mut held);
+    if !strays.is_empty() {
+        targets.extend(strays);
+        writes = ops.to_vec(); // no path beside them is one operation's alone
     }
-    held.sort();
-    held.dedup();
-    let Some((_, first, holder)) = held.first().cloned() else { return };
+    let Some((first, holder)) = held.first_key_value().map(|(_, it)| it.clone()) else { return };
     let intent = writes.first().and_then(|op| session.operations.get(op)).and_then(|op| op.intent.clone());
     let intent = intent.filter(|intent| session.intents.contains_key(intent));
     let found = Found {
@@ -150,8 +144,8 @@ pub(in super::super) fn concurrent_writes(
             "{author} changed {}, which {first} of {holder} covers",
             listed(&targets)
         ),
-        principals: sorted(held.iter().map(|(.., owner)| owner.clone()).chain([author.clone()])),
-        intents: held.into_iter().map(|(_, id, _)| id).collect(),
+        principals: sorted(held.values().map(|(_, owner)| owner.clone()).chain([author.clone()])),
+        intents: held.into_values().map(|(id, _)| id).collect(),
         ops: writes,
         a: Some((author, intent)),
         b: Some((holder, Some(first))),
@@ -168,7 +162,8 @@ fn strays(
     ops: &[OpId],
     beside: &[String],
     author: &PrincipalId,
-) -> Vec<(String, Vec<Held>)> {
+    held: &mut Held,
+) -> Vec<String> {
     let Some(first) = ops.first().and_then(|op| session.operations.get(op)) else { return Vec::new() };
     let scope = first.intent.as_ref().and_then(|id| session.intents.get(id)).map(|intent| &intent.scope);
     let is_outside = |path: &str| {
@@ -176,8 +171,7 @@ fn strays(
             || scope.and_then(|scope| contains_target(session.scopes.names(), scope, path)) == Some(false)
     };
     let outside = beside.iter().filter(|path| is_outside(path));
-    let held = outside.map(|path| (path.clone(), holders(session, path, author)));
-    held.filter(|(_, held)| !held.is_empty()).collect()
+    outside.filter(|path| is_held(session, path, author, held)).cloned().collect()
 }
 
 /// Tells the host of operations outside the scope of their intent (SEC-38).
@@ -190,15 +184,16 @@ fn note_strays(session: &Session, out: &mut Outbox, ops: &[OpId]) {
     }
 }
 
-/// Live intents of others that cover a target, with their place in the order of receipt.
-fn holders(session: &Session, target: &str, author: &PrincipalId) -> Vec<Held> {
-    let mut held = Vec::new();
+/// Whether live intents of others cover a target; they are added to those that are known to.
+fn is_held(session: &Session, target: &str, author: &PrincipalId, held: &mut Held) -> bool {
+    let mut found = false;
     for id in session.scopes.covering(target) {
         if let Some(intent) = session.intents.get(&id)
             && intent.owner != *author
         {
-            held.push((intent.sequence, id, intent.owner.clone()));
+            held.entry(intent.sequence).or_insert_with(|| (id, intent.owner.clone()));
+            found = true;
         }
     }
-    held
+    found
 }

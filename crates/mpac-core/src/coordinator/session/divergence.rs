@@ -2,12 +2,13 @@
 //! decides (REC-16, REC-17, REC-30, D-041).
 
 use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::names::ErrorCode;
 use mpac_wire::payload::ProtocolError;
-use mpac_wire::{ConflictId, MessageId, PrincipalId, Raw, StateRef};
+use mpac_wire::{ConflictId, MessageId, OpId, PrincipalId, Raw, StateRef};
 use sha2::{Digest, Sha256};
 
 use super::super::conflict::found;
@@ -47,12 +48,14 @@ fn ever_had(session: &Session, op: &str) -> bool {
     session.operations.contains_key(op) || session.forgotten.traces.may_contain(Trace::Operation(op))
 }
 
-/// `mpac.committed_ops` of a HELLO's extensions; of another shape it names none.
+/// `mpac.committed_ops` of a HELLO's extensions, each once; of another shape, or what can be no id, names none.
 fn committed_ops(extensions: Option<&Raw>) -> Vec<String> {
     let read = || -> Option<Vec<String>> {
         let extensions: serde_json::Value = extensions?.read().ok()?;
         let list = extensions.get("mpac")?.get("committed_ops")?.as_array()?;
-        Some(list.iter().filter_map(|op| op.as_str().map(ToOwned::to_owned)).collect())
+        let mut seen = BTreeSet::new();
+        let ids = list.iter().filter_map(|op| OpId::new(op.as_str()?).ok());
+        Some(ids.map(|op| op.as_str().to_owned()).filter(|op| seen.insert(op.clone())).collect())
     };
     read().unwrap_or_default()
 }
