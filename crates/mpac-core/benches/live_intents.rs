@@ -135,7 +135,7 @@ const SETTINGS: [Setting; 3] = [
         beside: "claims of others",
         counts: [100, 20_000],
         busy: Busy::beside_claims,
-        said: &[ANNOUNCE],
+        said: &[ANNOUNCE, What { name: "announce for no time", write: announce_for_no_time }],
     },
 ];
 
@@ -145,6 +145,15 @@ fn announce_and_withdraw(busy: &mut Busy, frames: &mut Vec<(usize, String)>) {
     let id = format!("new-{n}");
     frames.push((who, busy.session.frame(who, "INTENT_ANNOUNCE", &announce(&id, &files_scope(&files)))));
     frames.push((who, busy.session.frame(who, "INTENT_WITHDRAW", &withdraw(&id))));
+}
+
+/// Due at once, and swept with the next message: meanwhile a deadline is due that is no claim's.
+fn announce_for_no_time(busy: &mut Busy, frames: &mut Vec<(usize, String)>) {
+    let (n, who) = (busy.next, busy.next as usize % MEMBERS);
+    let mut payload = announce(&format!("brief-{n}"), &files_scope(&[format!("src/brief/{n}.py")]));
+    payload.truncate(payload.len() - 1);
+    payload.push_str(r#","ttl_sec":0}"#);
+    frames.push((who, busy.session.frame(who, "INTENT_ANNOUNCE", &payload)));
 }
 
 fn one_commit(busy: &mut Busy, frames: &mut Vec<(usize, String)>) {

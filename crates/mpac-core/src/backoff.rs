@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use mpac_wire::policy::LivenessPolicy;
-use mpac_wire::{PrincipalId, Scope, Seconds, Timestamp};
+use mpac_wire::{Number, PrincipalId, Scope, Seconds, Timestamp};
 
 use crate::scope::{Names, overlap};
 
@@ -28,14 +28,15 @@ pub(crate) fn delay(policy: Option<&LivenessPolicy>, rejections: u32) -> Seconds
         policy.and_then(|policy| of(policy).clone()).unwrap_or_else(|| Seconds::whole(default))
     };
     let max = longest(policy);
-    // The multiplier is a number in the policy's units of one second.
-    let factor = field(|policy| &policy.intent_backoff_multiplier, 2).micros();
+    let factor =
+        policy.and_then(|policy| policy.intent_backoff_multiplier.as_ref()).map_or(2.0, Number::as_f64);
+    let millionths = (factor.max(1.0) * 1e6) as i64; // `as` saturates; no wait is shorter than the one before
     let mut micros = field(|policy| &policy.intent_backoff_initial_sec, 30).micros();
     for _ in 1..rejections {
         if micros >= max.micros() {
             break;
         }
-        let next = i128::from(micros) * i128::from(factor) / 1_000_000;
+        let next = i128::from(micros) * i128::from(millionths) / 1_000_000;
         micros = i64::try_from(next).unwrap_or(i64::MAX);
     }
     Seconds::from_micros(micros).min(max)

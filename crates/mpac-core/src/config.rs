@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{ComplianceProfile, ExecutionModel, PrincipalType, Role, SecurityProfile};
 use mpac_wire::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, ResourceRegistry, RolePolicy};
-use mpac_wire::{InstanceId, Limits, PrincipalId, Seconds, Sender, SessionId, StateRef};
+use mpac_wire::{InstanceId, Limits, Number, PrincipalId, Seconds, Sender, SessionId, StateRef};
 
 use crate::error::ConfigError;
 pub use grant::{Applicant, CredentialRoles};
@@ -265,6 +265,11 @@ impl SessionConfig {
         if self.workspace.is_some() && self.state_ref_format != "sha256" {
             return Err(ConfigError::StateRefFormat(self.state_ref_format.clone()));
         }
+        if let Some(factor) = self.liveness.intent_backoff_multiplier.as_ref()
+            && factor.as_f64() < 1.0
+        {
+            return Err(ConfigError::Multiplier(alloc::format!("{factor:?}")));
+        }
         for (option, value) in [
             ("heartbeat_interval_sec", self.heartbeat_interval()),
             ("unavailability_timeout_sec", self.unavailability_timeout()),
@@ -362,7 +367,7 @@ impl SessionConfig {
         policy.unavailability_timeout_sec.get_or_insert(Seconds::whole(90));
         policy.intent_backoff_initial_sec.get_or_insert(Seconds::whole(30));
         policy.intent_backoff_max_sec.get_or_insert(Seconds::whole(300));
-        policy.intent_backoff_multiplier.get_or_insert(Seconds::whole(2));
+        policy.intent_backoff_multiplier.get_or_insert_with(|| Number::from(2));
         policy.intent_claim_grace_period_sec.get_or_insert_with(|| self.claim_grace());
         policy.resolution_timeout_sec = Some(self.resolution_timeout());
         policy

@@ -36,6 +36,9 @@ pub enum ConfigError {
     /// Nobody could settle what is escalated (D-047).
     #[error("require_arbiter_strict is set, but role_policy assigns the role arbiter to nobody")]
     NoArbiter,
+    /// Waits would shrink with every rejection (BKO-01).
+    #[error("intent_backoff_multiplier must be a number of 1 or more, not {0}")]
+    Multiplier(String),
     /// A duration that must not be zero.
     #[error("{0} must be more than 0")]
     Zero(&'static str),

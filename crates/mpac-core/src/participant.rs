@@ -310,6 +310,7 @@ impl Participant {
 
     /// A message that was written could not be sent: nothing will be heard of it. Its ids stay used.
     pub fn unsent(&mut self, message: &MessageId) {
+        self.lost_acknowledgement(message);
         self.answers.unsent(message);
     }
 

@@ -141,6 +141,16 @@ pub enum Refusal {
         /// How many there may be.
         max: usize,
     },
+    /// A HELLO that asks for, or lists, too much.
+    #[error("payload.{field}: expected at most {max} entries, found {count}")]
+    TooManyDeclared {
+        /// Of what.
+        field: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: usize,
+    },
     /// A deferral too many.
     #[error(
         "{whose} {max} deferrals already, and no more may stand at one time ({limit}): announce, or let one end"
@@ -453,6 +463,23 @@ pub enum Refusal {
     /// All of the scope is frozen.
     #[error("this scope is frozen until these conflicts are resolved: {0:?}")]
     ScopeFrozen(alloc::vec::Vec<ConflictId>),
+    /// Contents where states are named by something else.
+    #[error(
+        "payload.file_changes: this session names states by {0}, and contents need sha256; commit without them"
+    )]
+    NoContents(String),
+    /// A completion that says something else than its request.
+    #[error("payload.{field}: {batch} was asked for with {asked}, not with {found}")]
+    AskedOtherwise {
+        /// Which batch.
+        batch: BatchId,
+        /// Which field.
+        field: &'static str,
+        /// What the request says.
+        asked: String,
+        /// What the completion says.
+        found: String,
+    },
     /// Two keys of `file_changes` name one file.
     #[error("payload.file_changes: {0:?} is given twice")]
     RepeatedPath(String),

@@ -23,6 +23,9 @@ pub struct Limits {
     pub max_batch: usize,
     /// Intents and principals that one deferral waits for: 200. Each is looked up when one of them is over.
     pub max_observed: usize,
+    /// Roles that one HELLO asks for, and capabilities that it lists: 256 each. A member's roles are looked through
+    /// whenever somebody with authority is needed.
+    pub max_declared: usize,
 }
 
 impl Default for Limits {
@@ -35,6 +38,7 @@ impl Default for Limits {
             max_entry_bytes: 4_096,
             max_batch: 1_000,
             max_observed: 200,
+            max_declared: 256,
         }
     }
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::id::PrincipalId;
 use crate::names::{AutoSwitch, BackendAction, ClaimApproval, Role};
-use crate::number::Integer;
+use crate::number::{Integer, Number};
 use crate::object::Ordered;
 use crate::time::Seconds;
 
@@ -60,8 +60,8 @@ object! {
         opt intent_backoff_initial_sec: Seconds,
         /// The longest wait in seconds.
         opt intent_backoff_max_sec: Seconds,
-        /// By how much each wait grows.
-        opt intent_backoff_multiplier: Seconds,
+        /// By how much each wait grows: 1 or more; whoever reads a smaller one takes it for 1 (BKO-02).
+        opt intent_backoff_multiplier: Number,
         /// Whether agents report on their models (BHM-02).
         opt backend_health_policy: BackendHealthPolicy,
     }

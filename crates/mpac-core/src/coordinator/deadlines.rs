@@ -78,6 +78,16 @@ impl Deadlines {
         due
     }
 
+    /// The claims whose grace is over at `now`, first come first.
+    pub(crate) fn due_claims(&self, now: Timestamp) -> Vec<ClaimId> {
+        let due = self.0.iter().take_while(|(at, _)| *at <= now);
+        let claim = |cause: &Cause| match cause {
+            Cause::ClaimGrace(id) => Some(id.clone()),
+            _ => None,
+        };
+        due.filter_map(|(_, cause)| claim(cause)).collect()
+    }
+
     /// Takes one that is about to fire; says whether it was still there.
     pub(crate) fn take(&mut self, at: Timestamp, cause: &Cause) -> bool {
         self.0.remove(&(at, cause.clone()))

@@ -14,6 +14,7 @@ use mpac_wire::{
     Seconds, Sender, StateRef, Timestamp, Watermark,
 };
 
+use super::retention::Recent;
 pub(crate) use crate::backoff::Backoff;
 use crate::input::ConnId;
 use crate::scope::Overlap;
@@ -264,4 +265,6 @@ pub(crate) struct Recovery {
     pub(crate) awaited: BTreeSet<PrincipalId>,
     /// Whose state has diverged, and in which conflict that is settled (REC-30).
     pub(crate) diverged: BTreeMap<PrincipalId, ConflictId>,
+    /// Whose divergence was settled in this epoch: it is not opened again, and the conflict may be forgotten.
+    pub(crate) settled: Recent<PrincipalId>,
 }

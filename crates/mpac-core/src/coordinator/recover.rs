@@ -6,6 +6,7 @@ use mpac_wire::payload::CoordinatorStatus;
 use mpac_wire::{Integer, PrincipalId, Timestamp};
 
 use super::outbox::Outbox;
+use super::retention::Recent;
 use super::session::status::{counted, health};
 use super::state::Session;
 use crate::error::RestoreError;
@@ -34,6 +35,7 @@ pub(super) fn take_up(session: &mut Session, seed: u64, now: Timestamp) -> Resul
     restart_liveness(session);
     exclude_outage(session, captured_at);
     session.recovery.taken_up = Some((how, session.now));
+    session.recovery.settled = Recent::default();
     session.recovery.untold = session.members.keys().cloned().collect();
     let available = session.members.iter().filter(|(_, member)| member.available);
     session.recovery.awaited = available.map(|(id, _)| id.clone()).collect();

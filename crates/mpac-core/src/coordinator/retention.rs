@@ -4,6 +4,7 @@
 mod traces;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
 
 use mpac_wire::{BatchId, ConflictId, InstanceId, IntentId, OpId, PrincipalId, Timestamp};
 
@@ -147,10 +148,24 @@ impl Session {
         set(&mut self.finished.instances, entry, over);
     }
 
-    /// Whether an operation of this batch is remembered: a forgotten one's id may be another operation's by now.
+    /// The operations of a batch that are remembered, in its order: a forgotten one's id may be another's by now.
+    pub(crate) fn ops_of(&self, batch: &BatchId) -> impl Iterator<Item = &Operation> {
+        let listed = self.batches.get_key_value(batch);
+        listed.into_iter().flat_map(|(id, record)| {
+            let known = record.ops.iter().filter_map(|op| self.operations.get(op));
+            known.filter(move |op| op.batch.as_ref() == Some(id))
+        })
+    }
+
+    /// Whether an operation of this batch is remembered.
     pub(crate) fn is_anything_left_of(&self, batch: &BatchId) -> bool {
-        let own = |op: &OpId| self.operations.get(op).is_some_and(|it| it.batch.as_ref() == Some(batch));
-        self.batches.get(batch).is_some_and(|record| record.ops.iter().any(own))
+        self.ops_of(batch).next().is_some()
+    }
+
+    /// Those of a batch that wait, or nothing where there is no such batch.
+    pub(crate) fn pending_of(&self, batch: &str) -> Option<Vec<OpId>> {
+        let batch = BatchId::new(batch).ok().filter(|id| self.batches.contains_key(id))?;
+        Some(self.ops_of(&batch).filter(|op| op.state.is_pending()).map(|op| op.id.clone()).collect())
     }
 
     /// Takes away the record of an intent whose id is used again (D-024).

@@ -420,6 +420,7 @@ impl Session {
                 self.deadlines.remove(at, &Cause::FreezePhase(record.sequence, id.clone()));
             }
             settled.iter().for_each(|principal| self.review_member(principal));
+            super::session::divergence::settled(self, id);
             self.review_conflict(id);
             self.rejudge_conflict(id);
             if was_frozen {

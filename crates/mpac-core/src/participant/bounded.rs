@@ -123,6 +123,12 @@ impl<K: Ord + Clone> Recent<K> {
     pub(super) fn contains(&self, key: &K) -> bool {
         self.keys.contains(key)
     }
+
+    pub(super) fn forget(&mut self, key: &K) {
+        if self.keys.remove(key) {
+            self.order.retain(|known| known != key);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -153,5 +159,8 @@ mod tests {
         recent.note(4);
         assert!(!recent.contains(&2));
         assert!(recent.contains(&3) && recent.contains(&4));
+        recent.forget(&3);
+        recent.note(5);
+        assert!(!recent.contains(&3) && recent.contains(&4) && recent.contains(&5));
     }
 }

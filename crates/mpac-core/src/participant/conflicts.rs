@@ -6,11 +6,12 @@ use alloc::vec::Vec;
 use mpac_wire::names::{AckType, ConflictCategory, ConflictState};
 use mpac_wire::payload::{ConflictAck, ConflictEscalate, ConflictReport};
 use mpac_wire::sideband::SummaryConflict;
-use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId};
+use mpac_wire::{ConflictId, IntentId, Message, MessageId, OpId, PrincipalId};
 
-use super::Participant;
+use super::answers::Sent;
 use super::bounded::{Recent, Shelf};
 use super::news::News;
+use super::{Fate, Participant};
 
 /// How many are remembered.
 const MOST: usize = 1_024;
@@ -58,6 +59,10 @@ impl Conflicts {
 
     pub(super) fn acknowledged(&mut self, id: &ConflictId) {
         self.acknowledged.note(id.clone());
+    }
+
+    pub(super) fn not_acknowledged(&mut self, id: &ConflictId) {
+        self.acknowledged.forget(id);
     }
 
     pub(super) fn clear(&mut self) {
@@ -153,6 +158,21 @@ impl Participant {
             && ack.ack_type != AckType::Disputed
         {
             known.state = ConflictState::Acked;
+        }
+    }
+
+    /// An own message may not have arrived: if it acknowledged a conflict, that is still to be done, unless another one
+    /// of ours did (CON-20). To acknowledge twice does no harm.
+    pub(super) fn lost_acknowledgement(&mut self, message: &MessageId) {
+        let Some(Message::ConflictAck(lost)) = self.answers.get(message).map(|sent| &sent.message) else {
+            return;
+        };
+        let another = |sent: &Sent| {
+            sent.fate == Fate::Accepted
+                && matches!(&sent.message, Message::ConflictAck(it) if it.conflict_id == lost.conflict_id)
+        };
+        if !self.answers.iter().any(|(_, sent)| another(sent)) {
+            self.conflicts.not_acknowledged(&lost.conflict_id);
         }
     }
 

@@ -20,6 +20,8 @@ impl Participant {
         let warning = is_warning(error);
         if let Some(id) = &message {
             self.answered(id, error, warning);
+        } else if error.error_code == ErrorCode::ScopeFrozen && error.refers_to.is_none() {
+            self.told_of_a_freeze(error);
         }
         self.news.push(News::Refused { message, error: Box::new(error.clone()), warning });
         if error.error_code == ErrorCode::SessionClosed {

@@ -14,6 +14,7 @@ use mpac_wire::{ConflictId, Message, Scope};
 
 use super::Participant;
 use super::bounded::Shelf;
+use super::conflicts::KnownConflict;
 use super::news::News;
 use crate::scope::{Names, contains_target, is_inside};
 
@@ -41,6 +42,9 @@ impl Default for Frozen {
 
 impl Frozen {
     fn add(&mut self, scope: Scope, text: &str) {
+        if self.frosts.values().any(|known| known.scope == scope && known.text == text) {
+            return;
+        }
         self.frosts.insert(self.next, Frost { scope, text: text.into() });
         self.next += 1;
     }
@@ -60,7 +64,7 @@ impl Frozen {
     fn thaw(&mut self, conflict: &ConflictId, known: impl Fn(&str) -> bool) -> bool {
         let mut thawed = false;
         self.frosts.retain(|_, frost| {
-            let over = names(&frost.text, conflict) || !known(&frost.text);
+            let over = names(&frost.text, conflict.as_str()) || !known(&frost.text);
             thawed |= over;
             !over
         });
@@ -72,10 +76,10 @@ impl Frozen {
     }
 }
 
-/// Whether a text names a conflict: its id stands there, and not as a part of a longer word.
-fn names(text: &str, conflict: &ConflictId) -> bool {
+/// Whether a text names this id: it stands there, and not as a part of a longer word.
+fn names(text: &str, id: &str) -> bool {
     let goes_on = |next: Option<char>| next.is_some_and(|it| it.is_alphanumeric() || it == '-' || it == '_');
-    text.match_indices(conflict.as_str()).any(|(at, found)| {
+    text.match_indices(id).any(|(at, found)| {
         let (before, after) = (text.get(..at), text.get(at + found.len()..));
         !goes_on(before.and_then(|it| it.chars().next_back()))
             && !goes_on(after.and_then(|it| it.chars().next()))
@@ -117,8 +121,9 @@ impl Participant {
     /// A resolution arrived.
     pub(super) fn thaw(&mut self, conflict: &ConflictId) {
         let conflicts = &self.conflicts;
-        let names_one =
-            |text: &str| text.contains("conflict ") || conflicts.iter().any(|(id, _)| names(text, id));
+        let names_one = |text: &str| {
+            text.contains("conflict ") || conflicts.iter().any(|(id, _)| names(text, id.as_str()))
+        };
         if self.frozen.thaw(conflict, names_one) {
             self.news.push(News::Thawed(conflict.clone()));
         }
@@ -130,16 +135,38 @@ impl Participant {
         for conflict in settled {
             self.thaw(conflict);
         }
-        self.frozen.frosts.retain(|_, frost| open.iter().any(|it| names(&frost.text, &it.conflict_id)));
+        self.frozen
+            .frosts
+            .retain(|_, frost| open.iter().any(|it| names(&frost.text, it.conflict_id.as_str())));
     }
 
     fn scopes_named_in(&self, text: &str) -> Vec<Scope> {
-        let named = self.conflicts.iter().filter(|(id, _)| names(text, id));
-        let intents = named.flat_map(|(_, conflict)| &conflict.intents);
+        let named = self.conflicts.iter().filter(|(id, _)| names(text, id.as_str()));
+        named.flat_map(|(_, conflict)| self.scopes_of(conflict)).collect()
+    }
+
+    /// The scopes of a conflict's intents, as far as they are known.
+    fn scopes_of(&self, conflict: &KnownConflict) -> Vec<Scope> {
         let scope = |id| {
             let own = self.intents.get(id).map(|own| &own.announced.scope);
             own.or_else(|| self.others.get(id)?.scope.as_ref()).cloned()
         };
-        intents.filter_map(scope).collect()
+        conflict.intents.iter().filter_map(scope).collect()
+    }
+
+    /// SCOPE_FROZEN that answers nothing: in phase 2 of a freeze the conflict's scope is open for one intent, which the
+    /// text names, and frozen for all others (FRZ-11). Where that one is ours nothing is held back here.
+    pub(super) fn told_of_a_freeze(&mut self, error: &ProtocolError) {
+        let Some(id) = &error.conflict_id else { return };
+        let Some((_, conflict)) = self.conflicts.iter().find(|(known, _)| *known == id) else { return };
+        let mut text = error.description.clone();
+        if conflict.intents.iter().any(|it| self.intents.contains_key(it) && names(&text, it.as_str())) {
+            return;
+        }
+        let scopes = self.scopes_of(conflict);
+        if !names(&text, id.as_str()) {
+            text = alloc::format!("conflict {id}: {text}");
+        }
+        scopes.into_iter().for_each(|scope| self.frozen.add(scope, &text));
     }
 }

@@ -220,7 +220,13 @@ impl Participant {
                 self.committed(message);
                 self.note_commits(message, true);
             }
-            Message::Goodbye(goodbye) => self.departed(goodbye),
+            Message::Goodbye(goodbye)
+                if envelope.sender.sender_instance_id == self.sender.sender_instance_id =>
+            {
+                self.departed(goodbye);
+            }
+            // Another process under our name left: we did not, but what becomes of our intents is not known (PAR-22).
+            Message::Goodbye(_) => self.unconfirmed = self.intents.keys().cloned().collect(),
             _ => self.hear_of_conflict(&envelope.sender.principal_id, message),
         }
     }

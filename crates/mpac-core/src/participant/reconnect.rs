@@ -41,6 +41,7 @@ impl Participant {
         (self.link.inside, self.link.asked) = (false, None);
         self.unconfirmed = self.intents.keys().cloned().collect();
         let unknown = self.answers.give_up_all();
+        unknown.iter().for_each(|id| self.lost_acknowledgement(id));
         self.news.extend(unknown.into_iter().map(News::Unanswered));
         self.take_news()
     }

@@ -27,6 +27,7 @@ impl Refusal {
             | Self::ClaimDecision(_)
             | Self::ScopeNeeded
             | Self::TooManyObserved { .. }
+            | Self::TooManyDeclared { .. }
             | Self::TooManyDeferrals { .. }
             | Self::ReviewDecision(_)
             | Self::BatchIncomplete { .. }
@@ -53,6 +54,7 @@ impl Refusal {
             | Self::Blocked(_)
             | Self::PartOfBatch { .. }
             | Self::ForeignIntent(_)
+            | Self::AskedOtherwise { .. }
             | Self::WrongOwner { .. }
             | Self::OwnClaim(_)
             | Self::IntentState { .. }
@@ -85,7 +87,7 @@ impl Refusal {
             | Self::CredentialOfAnother(_)
             | Self::CredentialExpired => C::CredentialRejected,
             Self::Replayed(_) | Self::OutsideWindow { .. } => C::ReplayDetected,
-            Self::ExtensionsMissing(_) | Self::NoReview => C::CapabilityUnsupported,
+            Self::ExtensionsMissing(_) | Self::NoReview | Self::NoContents(_) => C::CapabilityUnsupported,
             Self::BackendSwitchDenied { .. } => C::BackendSwitchDenied,
             Self::IntentBackoff { .. } => C::IntentBackoff,
             Self::ClaimTaken(_) => C::ClaimConflict,
@@ -120,7 +122,9 @@ impl Refusal {
             Self::ExtensionsMissing(_) => "EXT-02",
             Self::StateRefFormat { .. } => "SES-25",
             Self::ScopeIncomplete { .. } => "SCO-01",
-            Self::ScopeEntryTooLong { .. } | Self::TooManyObserved { .. } => "SRV-10",
+            Self::ScopeEntryTooLong { .. } | Self::TooManyObserved { .. } | Self::TooManyDeclared { .. } => {
+                "SRV-10"
+            }
             Self::TooManyDeferrals { .. } => "SES-27",
             Self::Duplicate { .. } => "D-022",
             Self::DuplicateCommit(_) => "OPS-12",
@@ -149,11 +153,11 @@ impl Refusal {
             Self::UnknownOperation(_) | Self::MayNotReject(_) => "OPS-17",
             Self::NotAuthorised(_) => "OPS-09",
             Self::Blocked(_) => "OPS-07",
-            Self::BatchIncomplete { .. } | Self::PartOfBatch { .. } => "BAT-09",
+            Self::BatchIncomplete { .. } | Self::PartOfBatch { .. } | Self::AskedOtherwise { .. } => "BAT-09",
             Self::MayNotReview(_) | Self::ReviewDecision(_) => "D-084",
             Self::NothingPending(_) => "BAT-11",
             Self::NotAuthor { .. } => "OPS-19",
-            Self::AfterNeeded(_) => "D-091",
+            Self::AfterNeeded(_) | Self::NoContents(_) => "D-091",
             Self::UnknownAtomicity(_) | Self::BatchSize { .. } => "BAT-01",
             Self::ForeignIntent(_) => "BAT-03",
             Self::NothingRelated => "CON-02",

@@ -287,7 +287,7 @@ fn waits_rise_to_the_longest_however_long_that_is() {
     let mut policy = mpac_wire::policy::LivenessPolicy::new();
     let long = 4_000_000_000;
     policy.intent_backoff_initial_sec = Some(Seconds::whole(long));
-    policy.intent_backoff_multiplier = Some(Seconds::whole(1_000_000));
+    policy.intent_backoff_multiplier = Some(1_000_000.into());
     policy.intent_backoff_max_sec = Some(Seconds::from_micros(i64::MAX));
     info.liveness_policy = Some(policy);
     let mut bob = Lone::joined_to(info);
@@ -385,4 +385,43 @@ fn nothing_is_decided_about_an_operation_that_cannot_be_matched() {
         synchronised.who.note_state("a", StateRef::of("2"));
         assert!(synchronised.say(decided).is_ok());
     }
+}
+
+#[test]
+fn an_acknowledgement_lost_in_a_break_is_still_to_be_given() {
+    covers!("CON-20", "PAR-12");
+    let mut bob = Lone::working();
+    for id in ["c1", "c2", "c3"] {
+        let mut report = ConflictReport::new(id.parse().unwrap(), "scope_overlap".into(), "low".into());
+        report.related_intents = Some(vec![intent("i")]);
+        bob.coordinator(report);
+    }
+    let ack = |id: &str| mpac_wire::payload::ConflictAck::new(id.parse().unwrap(), "seen".into());
+    let open = |bob: &Lone| bob.who.unacknowledged().map(ToString::to_string).collect::<Vec<_>>();
+    bob.accepted(ack("c1"));
+    let _ = bob.say(ack("c1")).unwrap();
+    let _ = bob.say(ack("c2")).unwrap();
+    assert_eq!(open(&bob), ["c3"], "one that is on its way counts");
+    let unsent = bob.say(ack("c3")).unwrap();
+    bob.who.unsent(&unsent.message_id);
+    assert_eq!(open(&bob), ["c3"]);
+    bob.who.connection_lost(bob.now);
+    assert_eq!(open(&bob), ["c2", "c3"], "c1's was heard before");
+    bob.hello();
+    bob.coordinator(session_info());
+    bob.accepted(ack("c2"));
+    assert_eq!(open(&bob), ["c3"]);
+}
+
+#[test]
+fn a_goodbye_of_another_process_of_ours_is_not_ours() {
+    covers!("PAR-14", "PAR-22", "BYE-08");
+    let mut bob = Lone::working();
+    let bye = || mpac_wire::payload::Goodbye::new("session_complete".into());
+    bob.somebody(("bob", "bob:0"), None, 1, bye());
+    assert!(bob.who.intents().contains_key(&intent("i")));
+    assert_eq!(bob.who.unconfirmed().count(), 1, "it may have ended with that");
+    assert!(bob.say(announce("j", &["b"])).is_ok(), "we are still here");
+    bob.somebody(("bob", "bob:1"), None, 2, bye());
+    assert_eq!(bob.who.intents().len(), 0);
 }

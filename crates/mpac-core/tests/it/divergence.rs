@@ -160,3 +160,69 @@ fn a_session_that_forgot_without_traces_blocks_nobody_for_it() {
     world.restore(&stored);
     assert_eq!(told(&hello_with(&mut world, "alice", &["whatever"]), "alice"), [""; 0]);
 }
+
+/// A divergence of alice's, in a session where only governance could end it.
+fn diverged(config: mpac_core::SessionConfig) -> World {
+    let mut world = World::with(config);
+    world.join("alice", &[Role::Contributor]);
+    world.restart(1.0);
+    hello_with(&mut world, "alice", &["lost"]);
+    world
+}
+
+#[test]
+fn no_time_ends_a_divergence_only_those_who_govern_do() {
+    covers!("REC-30", "GOV-14", "D-041");
+    let mut world = diverged(crate::freeze::patient());
+    let id = world.conflict();
+    let remind = ["PROTOCOL_ERROR RESOLUTION_TIMEOUT"];
+    assert_eq!(heard(&world.wait(300.001), "alice"), remind);
+    let later = world.wait(299.0);
+    assert_eq!(heard(&later, "alice"), [""; 0], "no phase of a freeze begins or ends");
+    assert_eq!(heard(&world.wait(1.001), "alice"), remind);
+    assert_eq!(world.coordinator.view().conflict(&id), Some(conflict::State::Open));
+    // The arbiter who comes at last is asked, once.
+    world.join("anna", &[Role::Arbiter]);
+    assert_eq!(heard(&world.wait(300.001), "anna"), ["CONFLICT_ESCALATE"]);
+    assert_eq!(heard(&world.wait(300.001), "anna"), remind);
+    let refused = world.say("alice", commit_payload("o", None, "a.py", "one\n", "two\n"));
+    assert_eq!(error(&refused, "alice").error_code, ErrorCode::StateDivergence);
+    world.restart(1.0);
+    world.hello("anna");
+    world.say("anna", Resolution::new(id, Decision::Approved));
+    world.hello("alice");
+    let stored = world.say("alice", commit_payload("o", None, "a.py", "one\n", "two\n"));
+    assert_eq!(heard(&stored, "alice"), ["OP_COMMIT"]);
+}
+
+#[test]
+fn a_settled_divergence_that_is_forgotten_is_not_opened_again_in_its_epoch() {
+    covers!("REC-30", "SES-27", "REC-29");
+    let mut config = config();
+    config.retained_records = 1;
+    let mut world = diverged(config);
+    world.join("olga", &[Role::Owner]);
+    let id = world.conflict();
+    world.say("olga", Resolution::new(id.clone(), Decision::Approved));
+    // Another conflict ends, and there is room for one.
+    world.announce("alice", "i1", &["x"]);
+    world.announce("olga", "i2", &["x"]);
+    world.withdraw("alice", "i1");
+    world.withdraw("olga", "i2");
+    assert_eq!(world.coordinator.view().conflict(&id), None);
+    assert_eq!(heard(&hello_with(&mut world, "alice", &["lost"]), "alice"), ["SESSION_INFO"]);
+    world.restart(1.0);
+    assert_eq!(told(&hello_with(&mut world, "alice", &["lost"]), "alice"), ["divergence:alice:3"]);
+}
+
+#[test]
+fn what_can_be_no_id_is_no_lost_operation_and_each_is_named_once() {
+    covers!("D-041", "D-134");
+    let mut world = World::of(&["alice"]);
+    world.restart(1.0);
+    let long = "o".repeat(257);
+    let back = hello_with(&mut world, "alice", &[&long, ""]);
+    assert_eq!(heard(&back, "alice"), ["SESSION_INFO", "COORDINATOR_STATUS recovered"]);
+    let back = hello_with(&mut world, "alice", &["lost", &long, "lost"]);
+    assert!(back.iter().any(|it| it.text.contains(r#"{"divergent":["lost"]}"#)));
+}

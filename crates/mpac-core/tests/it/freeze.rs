@@ -31,7 +31,11 @@ pub(crate) fn dispute(config: SessionConfig) -> World {
 
 /// Alice and Bob on x, each under an intent of their own name, Bob's the more urgent.
 fn unequal() -> World {
-    let mut world = World::with(patient());
+    unequal_in(patient())
+}
+
+fn unequal_in(config: SessionConfig) -> World {
+    let mut world = World::with(config);
     for (name, priority) in [("alice", Priority::Normal), ("bob", Priority::High)] {
         world.join(name, &[Role::Contributor]);
         let mut announce = IntentAnnounce::new(intent(name), "o".into(), Scope::files(["x"]));
@@ -365,4 +369,17 @@ fn contents_do_not_reach_a_frozen_file_beside_their_target() {
     let free = [("free", FileChange::new("n".to_owned(), StateRef::of("")))];
     commit.file_changes = Some(free.into_iter().collect());
     assert_eq!(lines(&world.say("alice", commit)), ["OP_COMMIT"]);
+}
+
+#[test]
+fn whose_intent_must_wait_in_phase_two_holds_back_by_itself() {
+    covers!("PAR-23", "FRZ-11");
+    let mut config = patient();
+    config.status_heartbeats = true; // or the coordinator would count as gone
+    let mut world = unequal_in(config);
+    world.wait(361.0);
+    let write = |id: &str, under: &str| commit_payload(id, Some(under), "x", "", "new\n");
+    let held = world.try_say("alice", write("o1", "alice")).unwrap_err();
+    assert_eq!(held, mpac_core::participant::Withheld::Frozen("x".to_owned()), "bob's goes first");
+    assert_eq!(heard(&world.try_say("bob", write("o2", "bob")).unwrap(), "bob"), ["OP_COMMIT"]);
 }

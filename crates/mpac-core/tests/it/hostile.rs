@@ -42,7 +42,8 @@ fn odd_info(n: u8) -> SessionInfo {
     policy.heartbeat_interval_sec = pick(0);
     policy.unavailability_timeout_sec = pick(1);
     policy.intent_backoff_initial_sec = pick(2);
-    policy.intent_backoff_multiplier = pick(3);
+    let odd = ["0", "-1", "1e300", "2"][usize::from(n % 4)];
+    policy.intent_backoff_multiplier = Some(serde_json::from_str(odd).unwrap());
     policy.intent_backoff_max_sec = pick(1);
     let mut info = session_info();
     info.liveness_policy = Some(policy);

@@ -265,12 +265,12 @@ fn entries_of_a_batch_follow_each_other_and_belong_together() {
     let broken = [("p1", "a.py", "one\n", "2"), ("p2", "a.py", "junk", "3")];
     let refused = world.say("alice", batch("c", Atomicity::AllOrNothing, &broken));
     assert_eq!(heard(&refused, "alice"), ["OP_REJECT c batch_validation_failed"]);
-    // One entry alone is no completion, and the message cannot make it a best effort.
+    // One entry alone is no completion, nor is one that is not from what is there.
     let alone = commit_payload("o1", Some("i"), "a.py", "one\n", "two\n");
     assert_eq!(error(&world.say("alice", alone), "alice").error_code, ErrorCode::InvalidReference);
     let stale = [("o1", "a.py", "junk", "two\n"), ("o2", "a.py", "two\n", "three\n")];
-    let downgraded = world.say("alice", batch("b", Atomicity::BestEffort, &stale));
-    assert_eq!(heard(&downgraded, "alice"), ["OP_REJECT b batch_validation_failed"]);
+    let refused = world.say("alice", batch("b", Atomicity::AllOrNothing, &stale));
+    assert_eq!(heard(&refused, "alice"), ["OP_REJECT b batch_validation_failed"]);
     assert_eq!(
         heard(&world.say("alice", batch("b", Atomicity::AllOrNothing, &chain)), "bob"),
         ["OP_BATCH_COMMIT"]
@@ -320,4 +320,47 @@ fn of_two_supersessions_one_is_completed() {
         error(&world.say("alice", commit("n2", "3", "4")), "alice").error_code,
         ErrorCode::InvalidReference
     );
+}
+
+#[test]
+fn a_completion_says_nothing_else_than_its_request() {
+    covers!("BAT-09", "BAT-03", "INT-02");
+    let mut world = world(precommit());
+    world.announce("alice", "i2", &["z"]);
+    let ops = [("o1", "x", "", "1"), ("o2", "y", "", "2")];
+    world.say("alice", batch("b", Atomicity::BestEffort, &ops));
+    let good = batch("b", Atomicity::BestEffort, &ops);
+    let mut whole = good.clone();
+    whole.atomicity = Atomicity::AllOrNothing;
+    let mut foreign = good.clone();
+    foreign.intent_id = Some(intent("i2"));
+    let mut inside = good.clone();
+    inside.operations[1].intent_id = Some(intent("i2"));
+    for (message, field) in [
+        (whole, "payload.atomicity:"),
+        (foreign, "payload.intent_id:"),
+        (inside, "payload.operations.intent_id:"),
+    ] {
+        let refused = world.say("alice", message);
+        assert_eq!(heard(&refused, "alice"), ["PROTOCOL_ERROR INVALID_REFERENCE"], "{field}");
+        assert!(error(&refused, "alice").description.starts_with(field), "{field}");
+    }
+    let mut absent = good.clone();
+    absent.intent_id = None;
+    let refused = error(&world.say("alice", absent.clone()), "alice");
+    assert_eq!(refused.error_code, ErrorCode::MalformedMessage, "intents are required here");
+    let mut named = good;
+    named.operations[0].intent_id = Some(intent("i"));
+    assert_eq!(heard(&world.say("alice", named), "bob"), ["OP_BATCH_COMMIT"]);
+    // Where they are not, a completion may leave its own out, and may not name one that was not asked for.
+    let mut config = precommit();
+    config.governance.require_intent = Some(false);
+    let mut world = self::world(config);
+    world.say("alice", batch("b", Atomicity::BestEffort, &ops));
+    assert_eq!(heard(&world.say("alice", absent.clone()), "bob"), ["OP_BATCH_COMMIT"]);
+    let mut without = batch("c", Atomicity::BestEffort, &[("q", "w", "", "1")]);
+    without.intent_id = None;
+    world.say("alice", without.clone());
+    without.intent_id = Some(intent("i"));
+    assert_eq!(error(&world.say("alice", without), "alice").error_code, ErrorCode::InvalidReference);
 }

@@ -225,3 +225,29 @@ fn people_who_left_are_forgotten_when_nothing_is_left_of_them() {
     assert_eq!(heard(&world.hello("g2"), "g2"), ["SESSION_INFO"]);
     assert!(known(&world, "g2"));
 }
+
+#[test]
+fn the_id_of_a_forgotten_operation_is_not_its_old_batch_s_any_more() {
+    covers!("SES-27", "D-084", "BAT-09", "BAT-11");
+    let mut config = crate::precommit::precommit();
+    config.operation_authorization = mpac_core::config::OperationAuthorization::Review;
+    config.retained_records = 1;
+    let mut world = crate::precommit::world(config);
+    let batch =
+        |id: &str, ops: &[(&str, &str, &str, &str)]| crate::precommit::batch(id, Atomicity::BestEffort, ops);
+    let reject = |id: &str| mpac_wire::payload::OpReject::new(op(id), "policy_violation".into());
+    let state = |world: &World, id: &str| world.coordinator.view().operation(&op(id));
+    world.say("alice", batch("b", &[("o1", "x", "", "1"), ("o2", "x", "", "1"), ("o3", "x", "", "1")]));
+    for op in ["o1", "o2"] {
+        world.say("rita", reject(op));
+    }
+    assert_eq!(state(&world, "o1"), None, "forgotten");
+    world.say("alice", batch("c", &[("o1", "y", "", "1")]));
+    // Nor is it completed with the old batch.
+    world.say("rita", Resolution::new("c".parse().unwrap(), Decision::Approved));
+    let foreign = world.say("alice", batch("b", &[("o1", "y", "", "1")]));
+    assert_eq!(error(&foreign, "alice").error_code, ErrorCode::InvalidReference);
+    let decided = world.say("rita", Resolution::new("b".parse().unwrap(), Decision::Rejected));
+    assert_eq!(heard(&decided, "alice"), ["RESOLUTION rejected", "OP_REJECT o3 resolution_rejected"]);
+    assert_eq!(state(&world, "o1"), Some(operation::State::Proposed));
+}

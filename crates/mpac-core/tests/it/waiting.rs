@@ -74,7 +74,7 @@ fn the_session_s_numbers_count() {
     let mut info = session_info();
     let mut liveness = mpac_wire::policy::LivenessPolicy::new();
     liveness.intent_backoff_initial_sec = Some(Seconds::whole(2));
-    liveness.intent_backoff_multiplier = Some(Seconds::whole(3));
+    liveness.intent_backoff_multiplier = Some(3.into());
     liveness.intent_backoff_max_sec = Some(Seconds::whole(5));
     info.liveness_policy = Some(liveness);
     let mut bob = Lone::joined_to(info);
@@ -250,6 +250,34 @@ fn a_frozen_scope_is_left_alone_until_its_conflict_is_resolved() {
 }
 
 #[test]
+fn a_notice_that_answers_nothing_freezes_its_conflict_s_scopes() {
+    covers!("PAR-23", "FRZ-11");
+    for (favoured, text, frozen) in [
+        ("theirs", "the frozen scope of conflict c1 is open for theirs and for nothing else", true),
+        ("i", "the frozen scope of conflict c1 is open for i and for nothing else", false),
+        ("theirs", "wait for it", true),
+    ] {
+        let mut bob = Lone::working();
+        bob.peer("amy", announce("theirs", &["a", "b"]));
+        bob.coordinator(report("c1", "scope_overlap", "i", "theirs"));
+        let mut notice = mpac_wire::payload::ProtocolError::new("SCOPE_FROZEN".into(), text.to_owned());
+        notice.conflict_id = Some("c1".parse().unwrap());
+        for _ in 0..2 {
+            bob.coordinator(notice.clone());
+        }
+        for target in ["a", "b"] {
+            let said = bob.say(commit(&format!("o-{target}"), Some("i"), target, "", "n"));
+            let held = said == Err(Withheld::Frozen(target.into()));
+            assert_eq!(held, frozen, "{favoured}, {target}: {said:?}");
+        }
+        assert!(bob.say(commit("o-c", Some("i"), "c", "", "n")).is_ok(), "the rest goes on");
+        let thawed = bob.coordinator(resolution("c1", &[])).news;
+        assert_eq!(thawed.contains(&News::Thawed("c1".parse().unwrap())), frozen);
+        assert!(bob.say(commit("o2", Some("i"), "a", "", "n")).is_ok());
+    }
+}
+
+#[test]
 fn a_warning_restricts_only_the_frozen_part() {
     covers!("PAR-23", "PAR-12");
     let mut bob = Lone::joined();
@@ -292,4 +320,40 @@ fn every_refusal_of_the_real_coordinator_reaches_the_one_it_answers() {
         Some(&mpac_core::participant::Fate::Refused(ErrorCode::MalformedMessage))
     );
     assert_eq!(world.news("alice"), [], "and nobody else");
+}
+
+#[test]
+fn a_wait_grows_by_a_number_of_one_or_more() {
+    covers!("BKO-01", "BKO-02");
+    let policy = |factor: &str| {
+        serde_json::from_str::<mpac_wire::policy::LivenessPolicy>(&format!(
+            r#"{{"intent_backoff_multiplier":{factor}}}"#
+        ))
+    };
+    let wrong = policy(r#""x""#).unwrap_err().to_string();
+    assert!(wrong.contains("expected a number, found"), "{wrong}");
+    for (factor, good) in [("0", false), ("0.99", false), ("-1", false), ("1", true), ("1.5", true)] {
+        let mut config = crate::world::config();
+        config.liveness = policy(factor).unwrap();
+        assert_eq!(config.validate().is_ok(), good, "{factor}");
+        if !good {
+            let text = config.validate().unwrap_err().to_string();
+            assert_eq!(
+                text,
+                format!("intent_backoff_multiplier must be a number of 1 or more, not {factor}")
+            );
+        }
+    }
+    // From elsewhere: no wait is shorter than the one before.
+    let mut info = session_info();
+    info.liveness_policy = Some(policy("0.1").unwrap());
+    let mut bob = Lone::joined_to(info);
+    for id in ["i1", "i2"] {
+        reject(&mut bob, id, "a", "scope_overlap");
+        assert_eq!(wait(&bob, "a"), Some(30));
+        bob.pass(15.0);
+        bob.status();
+        bob.pass(15.0);
+        bob.status();
+    }
 }

@@ -59,6 +59,8 @@ object! {
         opt awaited: Vec<PrincipalId>,
         /// Whose state has diverged, and in which conflict that is settled (REC-30).
         opt diverged: BTreeMap<String, ConflictId>,
+        /// Whose divergence was settled in this epoch.
+        opt divergences_settled: Vec<PrincipalId>,
         /// What is only counted any more (SES-27).
         opt forgotten: ForgottenRecord,
         /// A later coordinator has the session: nothing is said any more (REC-26).

@@ -199,7 +199,7 @@ mod tests {
                 "unavailability_timeout_sec": 8.5, "resolution_timeout_sec": "9", "intent_claim_grace_sec": 0,
                 "intent_expiry_grace_sec": 1, "governance": {"frozen_scope_phase_1_sec": 2},
                 "lifecycle": {"auto_close": true}, "backend_health_policy": {"enabled": true},
-                "limits": {"max_batch": 3, "max_observed": 4}, "max_deferrals": 6, "max_deferrals_each": 5,
+                "limits": {"max_batch": 3, "max_observed": 4, "max_declared": 7}, "max_deferrals": 6, "max_deferrals_each": 5,
                 "lamport_monotonicity": "warn", "role_policy": null,
                 "resource_registry": {"mappings": [{"canonical_uri": "u", "aliases": [{"kind": "file_set", "value": "a"}]}]},
                 "semantic_confidence_threshold": 0.5, "governance_may_declare_unavailable": true,
@@ -218,6 +218,7 @@ mod tests {
         assert_eq!(config.lifecycle.auto_close, Some(true));
         assert_eq!(config.liveness.backend_health_policy.unwrap().enabled, Some(true));
         assert_eq!((config.limits.max_batch, config.enforce_lamport), (3, false));
+        assert_eq!(config.limits.max_declared, 7);
         assert_eq!((config.limits.max_observed, config.max_deferrals_each, config.max_deferrals), (4, 5, 6));
         assert_eq!(config.role_policy, None);
         assert_eq!(config.resource_registry.unwrap().mappings.len(), 1);

@@ -62,6 +62,11 @@ fn every_mistake_is_named_and_the_next_line_is_read() {
             "a session with a workspace uses state_ref_format sha256",
         ),
         (
+            format!(r#"{{"cmd":"open",{t},"config":{{"liveness":{{"intent_backoff_multiplier":0}}}}}}"#),
+            "INVALID_CONFIG",
+            "config: intent_backoff_multiplier must be a number of 1 or more, not 0",
+        ),
+        (
             format!(r#"{{"cmd":"open",{t},"config":{{"execution_model":"pre_commit"}}}}"#),
             "INVALID_CONFIG",
             "config: execution_model pre_commit needs a governance session",

@@ -15,7 +15,7 @@ use super::super::state::Session;
 use super::dependency;
 use super::found::{Found, report};
 use crate::remark::Remark;
-use crate::scope::Overlap;
+use crate::scope::{Overlap, contains_target};
 
 /// One conflict for each live intent that overlaps `part`, a scope of the new or grown intent `id`.
 pub(in super::super) fn overlaps(session: &mut Session, out: &mut Outbox, id: &IntentId, part: &Scope) {
@@ -99,10 +99,19 @@ fn overlap_conflict(
     }
 }
 
+/// Live intents by their place in the order of receipt, with their owners.
+type Held = BTreeMap<u64, (IntentId, PrincipalId)>;
+
 /// Commits on what somebody else's intents cover, without an own intent that covers it: one report for each of these
-/// intents' owners together, whatever the number of operations (D-105, OPS-29, BAT-07).
-pub(in super::super) fn concurrent_writes(session: &mut Session, out: &mut Outbox, ops: &[OpId]) {
-    let mut held: Vec<(u64, IntentId, PrincipalId)> = Vec::new();
+/// intents' owners together, whatever the number of operations (D-105, OPS-29, BAT-07). `beside` are the paths that were
+/// written without being the target of any.
+pub(in super::super) fn concurrent_writes(
+    session: &mut Session,
+    out: &mut Outbox,
+    ops: &[OpId],
+    beside: &[String],
+) {
+    let mut held = Held::new();
     let mut writes: Vec<OpId> = Vec::new();
     let mut targets: Vec<String> = Vec::new();
     let Some(author) = ops.first().and_then(|op| session.operations.get(op)).map(|op| op.proposer.clone())
@@ -111,20 +120,19 @@ pub(in super::super) fn concurrent_writes(session: &mut Session, out: &mut Outbo
     };
     note_strays(session, out, ops);
     for record in ops.iter().filter_map(|op| session.operations.get(op)) {
-        let hit = if record.uncoordinated || record.out_of_scope {
-            holders(session, &record.target, &author)
-        } else {
-            Vec::new()
-        };
-        if !hit.is_empty() {
+        if (record.uncoordinated || record.out_of_scope)
+            && is_held(session, &record.target, &author, &mut held)
+        {
             writes.push(record.id.clone());
             targets.push(record.target.clone());
-            held.extend(hit);
         }
     }
-    held.sort();
-    held.dedup();
-    let Some((_, first, holder)) = held.first().cloned() else { return };
+    let strays = strays(session, ops, beside, &author, &mut held);
+    if !strays.is_empty() {
+        targets.extend(strays);
+        writes = ops.to_vec(); // no path beside them is one operation's alone
+    }
+    let Some((first, holder)) = held.first_key_value().map(|(_, it)| it.clone()) else { return };
     let intent = writes.first().and_then(|op| session.operations.get(op)).and_then(|op| op.intent.clone());
     let intent = intent.filter(|intent| session.intents.contains_key(intent));
     let found = Found {
@@ -136,8 +144,8 @@ pub(in super::super) fn concurrent_writes(session: &mut Session, out: &mut Outbo
             "{author} changed {}, which {first} of {holder} covers",
             listed(&targets)
         ),
-        principals: sorted(held.iter().map(|(.., owner)| owner.clone()).chain([author.clone()])),
-        intents: held.into_iter().map(|(_, id, _)| id).collect(),
+        principals: sorted(held.values().map(|(_, owner)| owner.clone()).chain([author.clone()])),
+        intents: held.into_values().map(|(id, _)| id).collect(),
         ops: writes,
         a: Some((author, intent)),
         b: Some((holder, Some(first))),
@@ -145,6 +153,25 @@ pub(in super::super) fn concurrent_writes(session: &mut Session, out: &mut Outbo
         dependency: None,
     };
     report(session, out, found);
+}
+
+/// The paths written beside the targets that no own intent covers and others' intents do. All operations of a message are
+/// under one intent.
+fn strays(
+    session: &Session,
+    ops: &[OpId],
+    beside: &[String],
+    author: &PrincipalId,
+    held: &mut Held,
+) -> Vec<String> {
+    let Some(first) = ops.first().and_then(|op| session.operations.get(op)) else { return Vec::new() };
+    let scope = first.intent.as_ref().and_then(|id| session.intents.get(id)).map(|intent| &intent.scope);
+    let is_outside = |path: &str| {
+        first.uncoordinated
+            || scope.and_then(|scope| contains_target(session.scopes.names(), scope, path)) == Some(false)
+    };
+    let outside = beside.iter().filter(|path| is_outside(path));
+    outside.filter(|path| is_held(session, path, author, held)).cloned().collect()
 }
 
 /// Tells the host of operations outside the scope of their intent (SEC-38).
@@ -157,15 +184,16 @@ fn note_strays(session: &Session, out: &mut Outbox, ops: &[OpId]) {
     }
 }
 
-/// Live intents of others that cover a target, with their place in the order of receipt.
-fn holders(session: &Session, target: &str, author: &PrincipalId) -> Vec<(u64, IntentId, PrincipalId)> {
-    let mut held = Vec::new();
+/// Whether live intents of others cover a target; they are added to those that are known to.
+fn is_held(session: &Session, target: &str, author: &PrincipalId, held: &mut Held) -> bool {
+    let mut found = false;
     for id in session.scopes.covering(target) {
         if let Some(intent) = session.intents.get(&id)
             && intent.owner != *author
         {
-            held.push((intent.sequence, id, intent.owner.clone()));
+            held.entry(intent.sequence).or_insert_with(|| (id, intent.owner.clone()));
+            found = true;
         }
     }
-    held
+    found
 }

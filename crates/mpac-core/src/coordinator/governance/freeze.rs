@@ -61,7 +61,7 @@ fn second_phase(session: &mut Session, out: &mut Outbox, id: &ConflictId, freeze
 }
 
 /// Whether somebody who is here and an arbiter has been asked already.
-fn is_with_an_arbiter(session: &Session, record: &Conflict) -> bool {
+pub(super) fn is_with_an_arbiter(session: &Session, record: &Conflict) -> bool {
     let target = record.escalated.as_ref().and_then(|(target, _)| session.members.get(target));
     record.state == State::Escalated
         && target.is_some_and(|member| member.available && member.roles.contains(&Role::Arbiter))
@@ -129,7 +129,7 @@ fn tell_the_others(session: &mut Session, out: &mut Outbox, id: &ConflictId, fav
     true
 }
 
-fn remind(session: &mut Session, out: &mut Outbox, id: &ConflictId, text: String) {
+pub(super) fn remind(session: &mut Session, out: &mut Outbox, id: &ConflictId, text: String) {
     let report = session.conflicts.get(id).and_then(|record| record.report.clone());
     let mut error = ProtocolError::new(ErrorCode::ResolutionTimeout, text);
     error.refers_to = report.map(|id| id.as_str().into()); // D-116

@@ -6,6 +6,7 @@ use mpac_wire::payload::ConflictEscalate;
 use mpac_wire::{ConflictId, PrincipalId, Timestamp};
 
 use super::super::outbox::Outbox;
+use super::super::session::divergence;
 use super::super::state::Session;
 use super::{arbiter, freeze};
 use crate::output::Recipients;
@@ -27,7 +28,11 @@ pub(in super::super) fn pending_until(session: &Session, since: Timestamp) -> Op
 /// It has been pending for too long: the first time an arbiter is asked, if there is one.
 pub(in super::super) fn over(session: &mut Session, out: &mut Outbox, id: &ConflictId) {
     session.watch_conflict(id, None);
-    let Some(state) = session.conflicts.get(id).map(|record| record.state) else { return };
+    let Some(record) = session.conflicts.get(id) else { return };
+    if divergence::is_one(record) {
+        return divergence_over(session, out, id);
+    }
+    let state = record.state;
     match arbiter(session) {
         Some(arbiter) if state != State::Escalated => {
             escalate(session, out, id, arbiter, "resolution_timeout");
@@ -35,6 +40,20 @@ pub(in super::super) fn over(session: &mut Session, out: &mut Outbox, id: &Confl
         }
         _ => freeze::begin(session, out, id),
     }
+}
+
+/// A divergence has no scope that could be frozen and nothing that could win: it stays until those who govern settle it
+/// (REC-30). So each time it is over an arbiter is asked, if one is here whom nobody has asked, and else all are reminded.
+fn divergence_over(session: &mut Session, out: &mut Outbox, id: &ConflictId) {
+    let asked = session.conflicts.get(id).is_some_and(|record| freeze::is_with_an_arbiter(session, record));
+    match arbiter(session).filter(|_| !asked) {
+        Some(arbiter) => escalate(session, out, id, arbiter, "resolution_timeout"),
+        None => {
+            let text = alloc::format!("conflict {id} was not resolved in time: those who govern must");
+            freeze::remind(session, out, id, text);
+        }
+    }
+    arm(session, id);
 }
 
 /// The coordinator hands a conflict to an arbiter (GOV-13).

@@ -116,12 +116,10 @@ fn show(session: &Session, out: &mut Outbox, facts: &Facts<'_>, id: &ClaimId) {
 
 /// Grants the claims whose grace is over: one without any is granted with its own message.
 pub(in super::super) fn settle(session: &mut Session, out: &mut Outbox) {
-    let now = session.now;
-    if session.closed || session.deadlines.next().is_none_or(|at| at > now) {
+    if session.closed {
         return;
     }
-    let due = session.claims.values().filter(|claim| claim.granted_at.is_some_and(|at| at <= now));
-    for id in due.map(|claim| claim.id.clone()).collect::<Vec<_>>() {
+    for id in session.deadlines.due_claims(session.now) {
         grace_over(session, out, &id);
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{Atomicity, CoordinatorEvent, Decision, ExecutionModel, RejectReason};
 use mpac_wire::payload::{CoordinatorStatus, Resolution};
-use mpac_wire::{BatchId, OpId, PrincipalId, StateRef};
+use mpac_wire::{OpId, PrincipalId, StateRef};
 
 use super::super::cascade;
 use super::super::governance::frozen;
@@ -66,8 +66,10 @@ pub(in super::super) fn nothing_is_overlooked(session: &Session) -> bool {
 /// What is authorised together: the whole of an all-or-nothing batch, else the operation alone.
 pub(in super::super) fn unit(session: &Session, op: &OpId) -> Vec<OpId> {
     let batch = session.operations.get(op).and_then(|record| record.batch.as_ref());
-    match batch.and_then(|batch| session.batches.get(batch)) {
-        Some(batch) if batch.atomicity == Atomicity::AllOrNothing => batch.ops.clone(),
+    match batch.and_then(|batch| session.batches.get_key_value(batch)) {
+        Some((id, batch)) if batch.atomicity == Atomicity::AllOrNothing => {
+            session.ops_of(id).map(|op| op.id.clone()).collect()
+        }
         _ => [op.clone()].into(),
     }
 }
@@ -150,12 +152,11 @@ fn authorise(session: &mut Session, out: &mut Outbox, op: &OpId, by: PrincipalId
 
 /// The pending operations that a RESOLUTION's id names: one, or those of a batch.
 pub(in super::super) fn named(session: &Session, id: &str) -> Vec<OpId> {
-    let pending = |op: &&OpId| session.operations.get(*op).is_some_and(|record| record.state.is_pending());
-    if let Some(record) = session.operations.get(id) {
-        return [&record.id].into_iter().filter(pending).cloned().collect();
+    match session.operations.get(id) {
+        Some(record) if record.state.is_pending() => [record.id.clone()].into(),
+        Some(_) => Vec::new(),
+        None => session.pending_of(id).unwrap_or_default(),
     }
-    let batch = BatchId::new(id).ok().and_then(|batch| session.batches.get(&batch));
-    batch.map(|batch| batch.ops.iter().filter(pending).cloned().collect()).unwrap_or_default()
 }
 
 /// A RESOLUTION names proposals: a reviewer, owner or arbiter other than their proposer decides (D-084). Says whether

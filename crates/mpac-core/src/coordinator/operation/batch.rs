@@ -19,7 +19,7 @@ use super::super::outbox::Outbox;
 use super::super::records::{Batch, Operation};
 use super::super::state::Session;
 use super::authorise::is_pre_commit;
-use super::content::Upload;
+use super::content::{self, Upload};
 use super::{Guard, attach_to_conflicts, begins, commit, commit_guard, request, well_formed};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
@@ -45,10 +45,10 @@ pub(in super::super) fn handle(
     check_form(session, &batch)?;
     let known = session.batches.get(&batch.batch_id).filter(|_| is_pre_commit(session));
     let guard = match known {
-        // A completion goes by what was asked for, whatever it says itself (BAT-09).
+        // A completion goes by what was asked for, where it does not say so itself (BAT-09).
         Some(known) => {
             request::completes(session, facts, &batch, known)?;
-            (batch.atomicity, batch.intent_id) = (known.atomicity.clone(), known.intent.clone());
+            batch.intent_id = known.intent.clone();
             Guard::Usable
         }
         None => commit_guard(session, batch.intent_id.as_ref())?,
@@ -89,6 +89,7 @@ fn check_form(session: &Session, batch: &OpBatchCommit) -> Result<(), Refusal> {
     }
     let entries = batch.operations.iter();
     well_formed(session, entries.flat_map(|entry| [&entry.state_ref_before, &entry.state_ref_after]))?;
+    content::may_come(session, batch.file_changes.as_ref())?;
     let duplicate = |field, value: &str| Err(Refusal::Duplicate { field, value: value.to_owned() });
     if session.batches.contains_key(&batch.batch_id) && !is_pre_commit(session) {
         return duplicate("batch_id", batch.batch_id.as_str());
@@ -213,11 +214,12 @@ fn apply(
         session.batches.insert(batch.batch_id.clone(), known);
     }
     cascade::relay(out, facts, Recipients::All, text);
+    let beside = upload.beside(|path| judged.refs.contains_key(path));
     upload.apply(session, out, sender);
     for op in &ops {
         attach_to_conflicts(session, op);
     }
-    detect::concurrent_writes(session, out, &ops); // one for the union of the targets: BAT-07
+    detect::concurrent_writes(session, out, &ops, &beside); // one for the union of the targets: BAT-07
     for old in &superseded {
         cascade::operation_ended(session, out, old);
     }

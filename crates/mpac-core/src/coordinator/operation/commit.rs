@@ -15,7 +15,7 @@ use super::super::outbox::Outbox;
 use super::super::records::Operation;
 use super::super::state::{Session, put};
 use super::authorise::{completable, is_pre_commit};
-use super::content::Upload;
+use super::content::{self, Upload};
 use super::{
     Guard, attach_to_conflicts, begins, commit_guard, current, reject_too_late, request, well_formed,
 };
@@ -42,6 +42,7 @@ pub(in super::super) fn handle(
     commit: OpCommit,
 ) -> Result<(), Refusal> {
     well_formed(session, [&commit.state_ref_before, &commit.state_ref_after])?;
+    content::may_come(session, commit.file_changes.as_ref())?;
     if is_pre_commit(session) && !session.operations.contains_key(&commit.op_id) {
         return request::one(session, out, facts, commit);
     }
@@ -62,6 +63,7 @@ pub(in super::super) fn handle(
     let mut record = record(session, facts, commit, intent, Event::Committed);
     record.uncoordinated = guard == Guard::Uncoordinated;
     record.content_missing = session.files.contains(&target) && !upload.has(&target);
+    let beside = upload.beside(|path| path == target);
     if !record.content_missing {
         session.set_ref(target, after); // OCC-04; without content the file is as it was (OCC-16)
     }
@@ -74,7 +76,7 @@ pub(in super::super) fn handle(
     cascade::relay(out, facts, Recipients::All, text);
     upload.apply(session, out, &facts.envelope.sender.principal_id);
     attach_to_conflicts(session, &op);
-    detect::concurrent_writes(session, out, &[op]);
+    detect::concurrent_writes(session, out, &[op], &beside);
     if let Some(old) = superseded {
         cascade::operation_ended(session, out, &old);
     }

@@ -16,6 +16,14 @@ use crate::output::Notice;
 use crate::refusal::Refusal;
 use crate::scope::{is_safe, normalize};
 
+/// Whether contents may come with a message at all: where states are not named by content, nothing could be based on
+/// what they leave (D-091, CAP-09).
+pub(super) fn may_come(session: &Session, changes: Option<&FileChanges>) -> Result<(), Refusal> {
+    let format = &session.config.state_ref_format;
+    let any = changes.is_some_and(|changes| changes.iter().next().is_some());
+    if any && format != "sha256" { Err(Refusal::NoContents(format.clone())) } else { Ok(()) }
+}
+
 /// Contents that have passed every check.
 #[derive(Default)]
 pub(super) struct Upload(Vec<(String, String, StateRef)>);
@@ -91,6 +99,12 @@ impl Upload {
     /// Whether it brings the content of `target`.
     pub(super) fn has(&self, target: &str) -> bool {
         self.0.iter().any(|(path, ..)| path == target)
+    }
+
+    /// The paths that no operation of the message has as its target.
+    pub(super) fn beside(&self, is_target: impl Fn(&str) -> bool) -> Vec<String> {
+        let paths = self.0.iter().map(|(path, ..)| path);
+        paths.filter(|path| !is_target(path)).cloned().collect()
     }
 
     /// The files are current from here on, and the host is told to store and announce them.

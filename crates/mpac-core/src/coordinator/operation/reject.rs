@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
+use mpac_wire::OpId;
 use mpac_wire::payload::OpReject;
-use mpac_wire::{BatchId, OpId};
 
 use super::super::cascade;
 use super::super::gate::{Facts, sorted};
@@ -53,9 +53,6 @@ fn named(session: &Session, id: &OpId) -> Result<Vec<OpId>, Refusal> {
             }
         };
     }
-    let batch = BatchId::new(id.as_str()).ok().and_then(|batch| session.batches.get(&batch));
-    let batch = batch.ok_or_else(|| Refusal::UnknownOperation(id.clone()))?;
-    let pending = |op: &&OpId| session.operations.get(*op).is_some_and(|record| record.state.is_pending());
-    let ops: Vec<OpId> = batch.ops.iter().filter(pending).cloned().collect();
+    let ops = session.pending_of(id.as_str()).ok_or_else(|| Refusal::UnknownOperation(id.clone()))?;
     if ops.is_empty() { Err(Refusal::NothingPending(id.clone())) } else { Ok(ops) }
 }

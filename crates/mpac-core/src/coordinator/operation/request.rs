@@ -1,10 +1,11 @@
 //! Pre-commit sessions: a first OP_COMMIT or OP_BATCH_COMMIT is only a request (OPS-04, BAT-08, BAT-09, OCC-10, D-096).
 
+use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
 
-use mpac_wire::OpId;
 use mpac_wire::names::{Atomicity, RejectReason};
 use mpac_wire::payload::{BatchEntry, OpBatchCommit, OpCommit};
+use mpac_wire::{IntentId, OpId};
 
 use super::super::gate::Facts;
 use super::super::governance::frozen;
@@ -108,12 +109,38 @@ pub(super) fn completes(
 ) -> Result<(), Refusal> {
     let sender = &facts.envelope.sender.principal_id;
     for entry in &message.operations {
-        let record = session.operations.get(&entry.op_id).filter(|_| known.ops.contains(&entry.op_id));
+        let record =
+            session.operations.get(&entry.op_id).filter(|it| it.batch.as_ref() == Some(&message.batch_id));
         let record = record.ok_or_else(|| Refusal::UnknownOperation(entry.op_id.clone()))?;
         completable(session, record, sender, &entry.target)?;
     }
+    says_the_same(session, message, known)?;
     if known.atomicity == Atomicity::AllOrNothing && message.operations.len() != known.ops.len() {
         return Err(Refusal::BatchIncomplete { batch: message.batch_id.clone(), entries: known.ops.len() });
+    }
+    Ok(())
+}
+
+/// A completion goes by what was asked for; it is relayed as it came, so it may not say anything else (BAT-03).
+fn says_the_same(session: &Session, message: &OpBatchCommit, known: &Batch) -> Result<(), Refusal> {
+    let otherwise = |field, asked: &str, found: &str| Refusal::AskedOtherwise {
+        batch: message.batch_id.clone(),
+        field,
+        asked: asked.to_owned(),
+        found: found.to_owned(),
+    };
+    if message.atomicity != known.atomicity {
+        return Err(otherwise("atomicity", known.atomicity.as_str(), message.atomicity.as_str()));
+    }
+    let asked = known.intent.as_ref();
+    let entries = message.operations.iter().filter_map(|entry| entry.intent_id.as_ref());
+    let named = message.intent_id.iter().map(|intent| ("intent_id", intent));
+    let mut named = named.chain(entries.map(|intent| ("operations.intent_id", intent)));
+    if let Some((field, found)) = named.find(|(_, found)| asked != Some(*found)) {
+        return Err(otherwise(field, asked.map_or("no intent", IntentId::as_str), found.as_str()));
+    }
+    if message.intent_id.is_none() && session.config.requires_intent() {
+        return Err(Refusal::IntentNeeded);
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use super::super::outbox::Outbox;
 use super::super::records::Operation;
 use super::super::state::Session;
 use super::authorise::is_pre_commit;
-use super::content::Upload;
+use super::content::{self, Upload};
 use super::propose::show_to_reviewers;
 use super::{Guard, attach_to_conflicts, begins, commit_guard, current, reject_too_late, well_formed};
 use crate::output::Recipients;
@@ -31,6 +31,7 @@ pub(in super::super) fn handle(
     supersede: OpSupersede,
 ) -> Result<(), Refusal> {
     well_formed(session, &supersede.state_ref_after)?;
+    content::may_come(session, supersede.file_changes.as_ref())?;
     let old = plan(session, facts, &supersede)?.clone();
     if old.grace_until.is_some() {
         return reassociate(session, out, facts, &supersede, &old);
@@ -54,6 +55,7 @@ pub(in super::super) fn handle(
         supersede.state_ref_after.as_ref(),
     )?;
     let text = facts.without_contents("file_changes", supersede.file_changes.is_some(), &supersede.extra)?;
+    let beside = upload.beside(|path| path == target);
     let content_missing = session.files.contains(&target) && !upload.has(&target);
     let mut record = successor(session, facts, &supersede, &old, Event::Committed);
     record.uncoordinated = guard == Guard::Uncoordinated;
@@ -77,7 +79,7 @@ pub(in super::super) fn handle(
     cascade::relay(out, facts, Recipients::All, text);
     upload.apply(session, out, &facts.envelope.sender.principal_id);
     attach_to_conflicts(session, &op);
-    detect::concurrent_writes(session, out, &[op]);
+    detect::concurrent_writes(session, out, &[op], &beside);
     cascade::operation_ended(session, out, &old.id);
     Ok(())
 }

@@ -2,12 +2,13 @@
 //! decides (REC-16, REC-17, REC-30, D-041).
 
 use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::names::ErrorCode;
 use mpac_wire::payload::ProtocolError;
-use mpac_wire::{ConflictId, MessageId, PrincipalId, Raw, StateRef};
+use mpac_wire::{ConflictId, MessageId, OpId, PrincipalId, Raw, StateRef};
 use sha2::{Digest, Sha256};
 
 use super::super::conflict::found;
@@ -17,7 +18,6 @@ use super::super::retention::Trace;
 use super::super::state::Session;
 use crate::output::Recipients;
 use crate::refusal::Refusal;
-use crate::table::conflict;
 
 /// What the ids of these conflicts begin with, and those of no other.
 const PREFIX: &str = "divergence:";
@@ -48,12 +48,14 @@ fn ever_had(session: &Session, op: &str) -> bool {
     session.operations.contains_key(op) || session.forgotten.traces.may_contain(Trace::Operation(op))
 }
 
-/// `mpac.committed_ops` of a HELLO's extensions; of another shape it names none.
+/// `mpac.committed_ops` of a HELLO's extensions, each once; of another shape, or what can be no id, names none.
 fn committed_ops(extensions: Option<&Raw>) -> Vec<String> {
     let read = || -> Option<Vec<String>> {
         let extensions: serde_json::Value = extensions?.read().ok()?;
         let list = extensions.get("mpac")?.get("committed_ops")?.as_array()?;
-        Some(list.iter().filter_map(|op| op.as_str().map(ToOwned::to_owned)).collect())
+        let mut seen = BTreeSet::new();
+        let ids = list.iter().filter_map(|op| OpId::new(op.as_str()?).ok());
+        Some(ids.map(|op| op.as_str().to_owned()).filter(|op| seen.insert(op.clone())).collect())
     };
     read().unwrap_or_default()
 }
@@ -90,11 +92,11 @@ fn diverged(
     refers_to: &MessageId,
     what: &[String],
 ) {
-    let id = conflict_id(session, principal);
-    let known = session.conflicts.get(&id).map(|conflict| conflict.state);
-    if known.is_some_and(conflict::State::is_terminal) {
-        return; // settled in this epoch already
+    if session.recovery.settled.contains(principal) {
+        return; // in this epoch already, whether or not the conflict is still remembered
     }
+    let id = conflict_id(session, principal);
+    let is_known = session.conflicts.contains_key(&id);
     let text = alloc::format!(
         "{principal} knows of what the coordinator does not after its recovery: commit it again, or let governance decide"
     );
@@ -107,7 +109,7 @@ fn diverged(
     }
     session.recovery.diverged.insert(principal.clone(), id.clone());
     session.review_member(principal);
-    if known.is_some() {
+    if is_known {
         return; // its sender had taken it back, and governance has not settled it yet
     }
     let text = alloc::format!("{principal} and the recovered coordinator differ in {}", listed(what));
@@ -122,8 +124,29 @@ pub(in super::super) fn is_reserved(id: &ConflictId) -> bool {
 /// Whether this is the conflict about what this principal knows: by its rule and its one side, which no report can
 /// have, and not by its id alone.
 fn is_about(conflict: &Conflict, principal: &PrincipalId) -> bool {
-    conflict.basis.rule_id.as_deref() == Some(found::DIVERGENCE)
-        && conflict.a.as_ref() == Some(&(principal.clone(), None))
+    whose(conflict) == Some(principal)
+}
+
+/// Whose divergence this is; `None` for conflicts about other things.
+fn whose(conflict: &Conflict) -> Option<&PrincipalId> {
+    let (principal, intent) = conflict.a.as_ref()?;
+    let by_rule = conflict.basis.rule_id.as_deref() == Some(found::DIVERGENCE);
+    (by_rule && intent.is_none()).then_some(principal)
+}
+
+/// Whether it is about what somebody knows and the recovered coordinator does not.
+pub(in super::super) fn is_one(conflict: &Conflict) -> bool {
+    whose(conflict).is_some()
+}
+
+/// A conflict is over: if it was one of these, of this epoch, its principal may go on and is not asked again until the
+/// next recovery.
+pub(in super::super) fn settled(session: &mut Session, id: &ConflictId) {
+    let Some(principal) = session.conflicts.get(id).and_then(whose).cloned() else { return };
+    if conflict_id(session, &principal) == *id {
+        let limit = session.config.retained_records;
+        session.recovery.settled.insert(principal, limit);
+    }
 }
 
 /// `divergence:<principal_id>:<epoch>`: of the conflict that there is, or of one to be opened. Where something else has

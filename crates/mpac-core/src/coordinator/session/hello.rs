@@ -44,6 +44,7 @@ pub(in super::super) fn handle(
 /// Who it is, first; then what the session asks of it, whether its name is free, and what it may be.
 fn plan(session: &Session, facts: &Facts<'_>, hello: &Hello) -> Result<Join, Refusal> {
     let proven = credential::judge(session, facts, hello)?;
+    is_short(session, hello)?;
     if session.unopened && !session.vacancy {
         return Err(Refusal::NoVacancy(session.config.session_id.clone())); // SES-02
     }
@@ -80,6 +81,17 @@ fn plan(session: &Session, facts: &Facts<'_>, hello: &Hello) -> Result<Join, Ref
     let granted =
         session.config.grant(&who, others_with).ok_or_else(|| Refusal::NoRole(principal.clone()))?;
     Ok(Join { asked, granted, proof: proven.proof, displaced })
+}
+
+/// Whether it declares no more than may be kept of a member (D-134).
+fn is_short(session: &Session, hello: &Hello) -> Result<(), Refusal> {
+    let max = session.config.limits.max_declared;
+    let counts =
+        [("roles", hello.roles.as_ref().map_or(0, Vec::len)), ("capabilities", hello.capabilities.len())];
+    match counts.into_iter().find(|(_, count)| *count > max) {
+        Some((field, count)) => Err(Refusal::TooManyDeclared { field, count, max }),
+        None => Ok(()),
+    }
 }
 
 /// The session's mandatory extensions that a HELLO carries nowhere: not in the envelope, the sender or the payload.

@@ -176,6 +176,7 @@ fn continuation(session: &mut Session, state: &CoordinatorState) -> Result<u64, 
     });
     recovery.untold = state.untold.iter().flatten().cloned().collect();
     recovery.awaited = state.awaited.iter().flatten().cloned().collect();
+    recovery.settled = state.divergences_settled.iter().flatten().cloned().collect();
     for (principal, conflict) in state.diverged.iter().flatten() {
         // Nothing else would ever let this principal go on.
         if session.conflicts.get(conflict).is_none_or(|record| record.state.is_terminal()) {

@@ -117,6 +117,7 @@ fn continuation(session: &Session, seq: u64) -> CoordinatorState {
     state.untold = Some(recovery.untold.iter().cloned().collect());
     state.awaited = Some(recovery.awaited.iter().cloned().collect());
     let diverged = recovery.diverged.iter();
+    state.divergences_settled = Some(recovery.settled.iter().cloned().collect());
     state.diverged = Some(diverged.map(|(who, conflict)| (who.to_string(), conflict.clone())).collect());
     state
 }

@@ -133,7 +133,7 @@ fn write_succession(
     (retired, fenced_by): (bool, Option<u64>),
     recovery: &Recovery,
 ) {
-    let Recovery { taken_up, untold, awaited, diverged } = recovery;
+    let Recovery { taken_up, untold, awaited, diverged, settled } = recovery;
     if let Some(Handover { successor, next_epoch }) = handover {
         say!(text, "handed over to {successor} under {next_epoch}");
     }
@@ -141,6 +141,8 @@ fn write_succession(
     let since = |at: &Timestamp| (!awaited.is_empty()).then(|| now.micros() - at.micros());
     let taken_up = taken_up.as_ref().map(|(how, at)| (how, since(at)));
     say!(text, "retired {retired} {fenced_by:?}, taken up {taken_up:?} {untold:?} {awaited:?} {diverged:?}");
+    let settled: BTreeSet<_> = settled.iter().collect();
+    say!(text, "settled {settled:?}");
 }
 
 /// Microseconds until then; what is past is now.

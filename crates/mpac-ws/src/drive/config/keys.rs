@@ -181,7 +181,7 @@ pub(super) const KEYS: [Key; 37] = [
     }),
     key(
         "limits",
-        "max_bytes, max_depth, max_entries, max_pattern_bytes, max_entry_bytes, max_batch, max_observed",
+        "max_bytes, max_depth, max_entries, max_pattern_bytes, max_entry_bytes, max_batch, max_observed, max_declared",
         |it, at| policies::limits(&mut it.core.limits, at),
     ),
 ];

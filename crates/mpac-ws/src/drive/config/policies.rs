@@ -105,6 +105,7 @@ pub(super) fn limits(limits: &mut mpac_wire::Limits, at: &At<'_>) -> Result<(), 
         ("max_entry_bytes", &mut limits.max_entry_bytes),
         ("max_batch", &mut limits.max_batch),
         ("max_observed", &mut limits.max_observed),
+        ("max_declared", &mut limits.max_declared),
     ];
     let members = at.members()?;
     members.only(&slots.each_ref().map(|(name, _)| *name))?;
