@@ -89,15 +89,28 @@ pub(crate) struct Options {
     list: bool,
 }
 
-/// `cargo xtask ci` runs this.
+/// `cargo xtask ci` runs this: ours, in every way, and that the example in `fixtures/conformance/README.md` is true.
+///
+/// # Errors
+/// As for [`run`].
 pub(crate) fn of_ci() -> Result<(), Failure> {
     use clap::Parser;
     #[derive(Parser)]
-    struct Default {
+    struct Line {
         #[command(flatten)]
         options: Options,
     }
-    run(&Default::parse_from(["conformance"]).options)
+    let told = |more: &[&str]| run(&Line::parse_from([&["conformance"], more].concat()).options);
+    told(&[])?;
+    println!("\nThe worked example, of which one story passes and one fails:");
+    let toy = format!("python3 {}", step::root().join(STORIES).join("targets/toy.py").display());
+    told(&["--drive", &toy, "--only", "hello/roles-as-asked"])?;
+    match told(&["--drive", &toy, "--only", "hello/who-is-here-is-counted"]) {
+        Err(_) => Ok(()),
+        Ok(()) => {
+            Err(Failure::check("the example's second story passes on a coordinator that counts wrongly"))
+        }
+    }
 }
 
 /// Plays every story on every coordinator that was named.

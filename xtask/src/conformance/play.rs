@@ -58,7 +58,10 @@ fn skip(runner: &dyn Runner, story: &Story) -> Option<String> {
         return Some(format!("needs {}", missing.join(", ")));
     }
     let takes = story.seconds();
-    runner.patience().filter(|most| takes > *most).map(|_| format!("takes {takes} s of real time"))
+    runner
+        .patience()
+        .filter(|most| takes > *most)
+        .map(|most| format!("takes more than {most} s of real time"))
 }
 
 enum Ended {

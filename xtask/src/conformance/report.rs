@@ -10,7 +10,7 @@ use super::judge::Fault;
 use super::play::Outcome;
 use super::story::{Story, Strength};
 use super::wire::{CHECKS, Check, Tally};
-use crate::step::Failure;
+use crate::step::{self, Failure};
 
 /// Everything about one run on one coordinator.
 #[derive(serde::Serialize)]
@@ -124,9 +124,28 @@ impl Counts {
     }
 }
 
+/// Text without the names of this machine's folders.
+fn neutral(text: &str) -> String {
+    let temporary = std::env::temp_dir().display().to_string();
+    let text = text.replace(&step::root().display().to_string(), ".");
+    let mut parts = text.split(&temporary);
+    let mut neutral = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches('/').split_once('/').map_or(part, |(_, rest)| rest);
+        neutral.push_str(rest);
+    }
+    neutral
+}
+
 impl Report {
     pub(super) fn new(target: String, mut rows: Vec<Row>, wire: &BTreeMap<Check, Tally>) -> Self {
         rows.extend(CHECKS.iter().map(|check| Row::wire(*check, wire.get(check))));
+        for row in &mut rows {
+            row.reason = row.reason.as_deref().map(neutral);
+            if let Some(fault) = &mut row.fault {
+                fault.received = neutral(&fault.received);
+            }
+        }
         rows.sort_by(|one, other| one.name.cmp(&other.name));
         Self { target, rows }
     }
@@ -216,6 +235,16 @@ mod tests {
         skipped.result = Word::Skipped;
         skipped.reason = Some("needs time".to_owned());
         Report::new("a server".to_owned(), vec![failed, skipped, Row::golden("x", None)], &BTreeMap::new())
+    }
+
+    #[test]
+    fn folders_of_this_machine_are_not_named() {
+        let root = step::root().display().to_string();
+        let temporary = std::env::temp_dir().display().to_string();
+        assert_eq!(
+            neutral(&format!("at {root}/x.py, {temporary}/.tmpAb/workspace/y")),
+            "at ./x.py, workspace/y"
+        );
     }
 
     #[test]

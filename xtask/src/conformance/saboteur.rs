@@ -318,12 +318,8 @@ impl Ask for Broken {
         if request["config"].is_object() {
             (self.sabotage.config)(&mut request["config"]);
         }
-        if let Some(mut frame) =
-            request["text"].as_str().and_then(|text| serde_json::from_str::<Value>(text).ok())
-            && frame.is_object()
-        {
-            (self.sabotage.inbound)(&mut frame, &self.current);
-            request["text"] = json!(frame.to_string());
+        if let Some(frame) = request.get_mut("envelope") {
+            (self.sabotage.inbound)(frame, &self.current);
         }
         let mut answer: Value =
             serde_json::from_str(&self.core.answer(request.to_string().as_bytes())).unwrap();

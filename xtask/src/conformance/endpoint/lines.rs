@@ -73,14 +73,33 @@ impl<A: Ask> Lines<A> {
 
     fn ask(&mut self, mut request: Value) -> Result<Answer, Trouble> {
         request["now"] = json!(self.now.to_string());
-        let line = self.asked.ask(&request.to_string())?;
+        let command = request["cmd"].to_string();
+        self.ask_line(&command, &request.to_string())
+    }
+
+    /// A frame as it is written: how its numbers are spelled, and in which order its members stand, is part of it. What is no
+    /// JSON object goes as text.
+    fn ask_frame(&mut self, conn: &str, frame: &str) -> Result<Answer, Trouble> {
+        let is_object = serde_json::from_str::<serde_json::Map<String, Value>>(frame).is_ok();
+        let (member, value) = if is_object {
+            ("envelope", mpac_wire::layout::compact(frame))
+        } else {
+            ("text", json!(frame).to_string())
+        };
+        let (conn, now) = (json!(conn), json!(self.now.to_string()));
+        let line = format!(r#"{{"cmd":"message","now":{now},"conn":{conn},"{member}":{value}}}"#);
+        self.ask_line("message", &line)
+    }
+
+    fn ask_line(&mut self, command: &str, line: &str) -> Result<Answer, Trouble> {
+        let line = self.asked.ask(line)?;
         let answer: Answer = serde_json::from_str(&line)
             .map_err(|error| Trouble::Broken(format!("not an answer ({error}): {line}")))?;
         if answer.ok {
             return Ok(answer);
         }
         let problem = format!("{}: {}", answer.error["code"], answer.error["message"]);
-        Err(Trouble::Broken(format!("{} was refused: {problem}", request["cmd"])))
+        Err(Trouble::Broken(format!("{command} was refused: {problem}")))
     }
 
     /// The outputs of an answer, each to its receivers; then connections that the coordinator closes end.
@@ -181,7 +200,7 @@ impl<A: Ask> Endpoint for Lines<A> {
     }
 
     fn send(&mut self, conn: &str, frame: &str) -> Result<Vec<Event>, Trouble> {
-        let answer = self.ask(json!({"cmd": "message", "conn": conn, "text": frame}))?;
+        let answer = self.ask_frame(conn, frame)?;
         let value: Value = serde_json::from_str(frame).unwrap_or_default();
         let events = self.events(&answer, Some((conn, &value)))?;
         let refused =
