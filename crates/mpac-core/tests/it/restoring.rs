@@ -2,7 +2,7 @@
 
 use mpac_core::{ConfigError, Coordinator, ProtocolLevel, RestoreError, SessionConfig};
 use mpac_wire::names::{Atomicity, Role};
-use mpac_wire::payload::{BatchEntry, Goodbye, IntentClaim, IntentDeferred, OpBatchCommit};
+use mpac_wire::payload::{BatchEntry, Goodbye, Heartbeat, IntentClaim, IntentDeferred, OpBatchCommit};
 use mpac_wire::snapshot::Snapshot;
 use mpac_wire::{Scope, SessionId, StateRef, Timestamp};
 
@@ -151,4 +151,20 @@ fn a_batch_of_which_nothing_is_left_is_not_taken_up() {
         let coordinator = Coordinator::load(config, &snapshot).unwrap();
         assert_eq!(coordinator.snapshot().batches.unwrap().len(), left);
     }
+}
+
+#[test]
+fn whoever_left_is_not_here_whatever_else_a_snapshot_says() {
+    covers!("REC-11");
+    let mut world = World::of(&["alice", "bob", "carol"]);
+    let mut snapshot = world.coordinator.snapshot();
+    for record in snapshot.participants.as_mut().unwrap() {
+        record.departed = Some(record.principal_id.as_str() == "alice");
+    }
+    world.config.retained_records = 2;
+    world.restore(&snapshot);
+    assert!(!world.coordinator.view().is_available(&"alice".parse().unwrap()));
+    world.say("bob", Heartbeat::new("idle".into())); // one person is forgotten, and every index still sound
+    assert!(!world.coordinator.view().is_member(&"alice".parse().unwrap()));
+    assert!(world.wait(200.0).iter().all(|it| !it.text.contains("alice")), "nobody waits for her");
 }

@@ -111,6 +111,8 @@ fn participant(record: &ParticipantRecord, captured: Timestamp, place: u64) -> M
         || InstanceId::new(id.as_str()).unwrap_or_else(|_| unreachable!("it has the length of an id"));
     // Nobody else is offline and not available, and the references say no more than that.
     let gone = record.status == Some(HeartbeatStatus::Offline) && record.is_available == Some(false);
+    // Whoever left is not here, whatever else a snapshot says: nobody waits for their silence.
+    let departed = record.departed.unwrap_or(gone);
     let backend = record
         .backend_model_id
         .clone()
@@ -134,8 +136,8 @@ fn participant(record: &ParticipantRecord, captured: Timestamp, place: u64) -> M
         alerted: record.backend_alerted.unwrap_or(false),
         approved_model: record.approved_model_id.clone(),
         status: record.status.clone().unwrap_or(HeartbeatStatus::Idle),
-        available: record.is_available.unwrap_or(true),
-        departed: record.departed.unwrap_or(gone),
+        available: record.is_available.unwrap_or(true) && !departed,
+        departed,
         last_seen: record.last_seen.unwrap_or(captured),
         last_message: record.last_message_id.clone(),
         conn: None,
