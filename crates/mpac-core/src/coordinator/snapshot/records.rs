@@ -232,6 +232,8 @@ fn read_conflict(
     let state = record.state.clone().unwrap_or(ConflictState::Open);
     let state = named(&conflict::STATES, &state, conflict_state)
         .ok_or_else(|| RestoreError::state("conflict", id, state.as_str()))?;
+    // We never stop half way; one that somebody else left resolved is archived, or nothing would ever end it (GOV-07).
+    let state = conflict::next(Some(state), conflict::Event::Archived).unwrap_or(state);
     let created_at = record.created_at.unwrap_or(snapshot.captured_at);
     let side = |principal: &Option<_>, intent: &Option<IntentId>| {
         principal.clone().map(|principal| (principal, intent.clone()))
