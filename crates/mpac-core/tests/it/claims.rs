@@ -1,8 +1,8 @@
 //! Claims: somebody goes on with what another left behind.
 
 use mpac_core::SessionConfig;
-use mpac_wire::names::{ClaimApproval, ComplianceProfile, Decision, ErrorCode, Role};
-use mpac_wire::payload::{Goodbye, Heartbeat, IntentClaim, Resolution};
+use mpac_wire::names::{ClaimApproval, ComplianceProfile, Decision, ErrorCode, ExecutionModel, Role};
+use mpac_wire::payload::{Goodbye, Heartbeat, IntentClaim, OpPropose, Resolution};
 use mpac_wire::{Message, Scope, Seconds};
 
 use crate::covers;
@@ -270,4 +270,25 @@ fn a_second_claimer_is_not_told_what_became_of_the_first_claim() {
     let granted = world.wait(30.0);
     assert_eq!(heard(&granted, "bob"), ["INTENT_CLAIM_STATUS"]);
     assert_eq!(heard(&granted, "carol"), [""; 0], "the Python agent would take it for its own answer");
+}
+
+#[test]
+fn a_claim_has_an_id_by_which_it_can_be_decided() {
+    covers!("D-084", "D-022", "CLM-05");
+    let mut config = governed();
+    config.execution_model = ExecutionModel::PreCommit;
+    config.operation_authorization = mpac_core::config::OperationAuthorization::Review;
+    let mut world = orphaned(config);
+    world.announce("bob", "j", &["z"]);
+    world.announce("carol", "k", &["z"]);
+    let mut propose = OpPropose::new("o".parse().unwrap(), "w".to_owned(), "replace".into());
+    propose.intent_id = Some(intent("k"));
+    world.say("carol", propose);
+    // Whoever approves the proposal, or settles the conflict, would decide on the claim, or never could.
+    for id in ["o", world.conflict().as_str()] {
+        let refused = error(&world.say("bob", claim(id, "n", &["x"])), "bob");
+        assert!(refused.description.starts_with("duplicate claim_id"), "{}", refused.description);
+    }
+    world.say("olga", Resolution::new("o".parse().unwrap(), Decision::Approved));
+    assert_eq!(state(&world, "i").as_deref(), Some("Suspended"));
 }
