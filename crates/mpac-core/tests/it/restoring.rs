@@ -2,8 +2,10 @@
 
 use mpac_core::table::conflict;
 use mpac_core::{ConfigError, Coordinator, ProtocolLevel, RestoreError, SessionConfig};
-use mpac_wire::names::{Atomicity, ConflictState, Role};
-use mpac_wire::payload::{BatchEntry, Goodbye, Heartbeat, IntentClaim, IntentDeferred, OpBatchCommit};
+use mpac_wire::names::{Atomicity, ConflictState, Decision, Role};
+use mpac_wire::payload::{
+    BatchEntry, Goodbye, Heartbeat, IntentClaim, IntentDeferred, OpBatchCommit, Resolution,
+};
 use mpac_wire::snapshot::Snapshot;
 use mpac_wire::{Message, Scope, SessionId, StateRef, Timestamp};
 
@@ -185,4 +187,20 @@ fn a_conflict_that_was_left_resolved_is_over() {
     let stored = world.say("bob", commit_payload("o", None, "x", "", "new\n"));
     assert_eq!(heard(&stored, "bob"), ["OP_COMMIT"], "nothing is frozen");
     assert!(world.wait(1000.0).iter().all(|it| !matches!(it.message, Message::Resolution(_))));
+}
+
+#[test]
+fn a_conflict_that_is_open_can_be_decided_whatever_stands_beside_it() {
+    covers!("REC-11", "GOV-01");
+    let mut world = World::of(&["alice", "bob"]);
+    world.join("olga", &[Role::Owner]);
+    world.announce("alice", "i1", &["x"]);
+    world.announce("bob", "i2", &["x"]);
+    let mut snapshot = world.coordinator.snapshot();
+    let record = &mut snapshot.conflicts.as_mut().unwrap()[0];
+    (record.resolution_id, record.resolved_by) = (Some("r".parse().unwrap()), Some("olga".parse().unwrap()));
+    world.restore(&snapshot);
+    world.hello("olga");
+    let decided = world.say("olga", Resolution::new(world.conflict(), Decision::Approved));
+    assert_eq!(heard(&decided, "olga"), ["RESOLUTION approved"]);
 }

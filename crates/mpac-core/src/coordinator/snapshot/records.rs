@@ -267,7 +267,9 @@ fn read_conflict(
         created_at,
         report: record.report_message_id.clone(),
         acks: acks(record),
-        resolution: settled(record, escalated.as_ref().map(|(to, _)| to.clone()), created_at),
+        // One that is not over can still be decided, whatever stands beside it.
+        resolution: settled(record, escalated.as_ref().map(|(to, _)| to.clone()), created_at)
+            .filter(|_| state.is_terminal()),
         escalated,
         timeout_at: record.resolution_due_at,
         freeze: freeze(session, record, snapshot.captured_at),
