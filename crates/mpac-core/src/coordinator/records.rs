@@ -59,7 +59,8 @@ pub(crate) struct Proof {
     pub(crate) expires_at: Option<Timestamp>,
 }
 
-/// What ended while its owner was away (HEL-18): no more than there was when it left.
+/// What ended while its owner was away (HEL-18): the last `retained_records` of each, since people who only fall silent
+/// are told with their next HELLO, which may never come.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Missed {
     pub(crate) intents: Vec<IntentWithdraw>,

@@ -44,6 +44,7 @@ pub(super) fn take_up(session: &mut Session, seed: u64, now: Timestamp) -> Resul
     session.files.extend(workspace.keys().cloned());
     session.refs.extend(workspace);
     *session = session.rebuilt_indexes();
+    session.rejudge_everything(); // under another configuration what waited may be free
     Ok(())
 }
 

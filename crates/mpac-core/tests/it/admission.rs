@@ -110,6 +110,8 @@ fn each_check_of_the_gate_has_its_code() {
         (|it| it.watermark = Some(Watermark::lamport(1)), ErrorCode::MalformedMessage),
         (|it| it.message_type = "SESSION_CLOSE".into(), ErrorCode::AuthorizationFailed),
         (|it| it.message_type = "COORDINATOR_STATUS".into(), ErrorCode::AuthorizationFailed),
+        (|it| it.message_type = "SESSION_INFO".into(), ErrorCode::AuthorizationFailed),
+        (|it| it.message_type = "INTENT_CLAIM_STATUS".into(), ErrorCode::AuthorizationFailed),
     ];
     for (at, (alter, code)) in cases.iter().enumerate() {
         let mut world = World::of(&["alice", "bob"]);

@@ -45,7 +45,8 @@ fn a_model_that_is_down_suspends_and_one_that_is_well_again_restores() {
         heard(&down, "bob"),
         ["COORDINATOR_STATUS backend_alert", "INTENT_UPDATE i [SUSPENDED: backend_down] alice does i"]
     );
-    assert!(down[0].text.contains(r#""status_detail":null"#), "{}", down[0].text);
+    let detail = r#""affected_principal":"alice","backend_detail":{"model_id":"a/m","provider_status":"down","status_detail":null"#;
+    assert!(down[0].text.contains(detail), "{}", down[0].text);
     assert_eq!(states(&world), "Suspended Frozen");
     assert_eq!(report(&mut world, "a/m", "down", None).len(), 0, "told once");
     assert_eq!(

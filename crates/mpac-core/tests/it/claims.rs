@@ -1,8 +1,8 @@
 //! Claims: somebody goes on with what another left behind.
 
 use mpac_core::SessionConfig;
-use mpac_wire::names::{ComplianceProfile, Decision, ErrorCode, Role};
-use mpac_wire::payload::{Goodbye, Heartbeat, IntentClaim, Resolution};
+use mpac_wire::names::{ClaimApproval, ComplianceProfile, Decision, ErrorCode, ExecutionModel, Role};
+use mpac_wire::payload::{Goodbye, Heartbeat, IntentClaim, OpPropose, Resolution};
 use mpac_wire::{Message, Scope, Seconds};
 
 use crate::covers;
@@ -51,7 +51,7 @@ fn status(deliveries: &[Delivery], who: &str) -> (String, Option<String>, Option
 
 #[test]
 fn in_a_core_session_a_claim_is_granted_when_nobody_objects() {
-    covers!("CLM-01", "CLM-06", "CLM-08", "CLM-09", "CLM-12", "CLM-15", "D-085", "D-072", "BYE-05");
+    covers!("CLM-01", "CLM-06", "CLM-08", "CLM-09", "CLM-12", "D-085", "D-072", "BYE-05");
     let mut world = orphaned(crate::world::config());
     let shown = world.say("bob", claim("c", "j", &["x"]));
     assert_eq!(heard(&shown, "olga"), ["INTENT_CLAIM"]);
@@ -77,6 +77,29 @@ fn without_a_grace_a_claim_is_granted_with_its_own_message() {
     let granted = world.say("bob", claim("c", "j", &["x"]));
     assert_eq!(status(&granted, "bob"), ("approved".to_owned(), None, None));
     assert_eq!(state(&world, "j").as_deref(), Some("Active"));
+}
+
+#[test]
+fn who_approves_claims_may_be_configured_beside_the_profile() {
+    covers!("CLM-15");
+    let mut config = crate::world::config();
+    config.liveness.intent_claim_approval = Some(ClaimApproval::Governance);
+    let mut world = orphaned(config);
+    world.say("bob", claim("c", "j", &["x"]));
+    assert_eq!(
+        heard(&world.wait(80.0), "bob"),
+        [""; 0],
+        "in a core session, and yet nothing is granted by itself"
+    );
+    let approved = world.say("olga", Resolution::new("c".parse().unwrap(), Decision::Approved));
+    assert_eq!(status(&approved, "bob"), ("approved".to_owned(), None, Some("olga".to_owned())));
+    let mut config = governed();
+    config.liveness.intent_claim_approval = Some(ClaimApproval::Auto);
+    let mut world = orphaned(config);
+    world.say("bob", claim("c", "j", &["x"]));
+    let approve = Resolution::new("c".parse().unwrap(), Decision::Approved);
+    assert_eq!(error(&world.say("olga", approve), "olga").error_code, ErrorCode::AuthorizationFailed);
+    assert_eq!(status(&world.wait(30.0), "bob"), ("approved".to_owned(), None, None));
 }
 
 #[test]
@@ -123,6 +146,16 @@ fn in_a_governance_session_an_owner_or_arbiter_decides() {
     let approved = world.say("olga", approve);
     assert_eq!(status(&approved, "bob"), ("approved".to_owned(), None, Some("olga".to_owned())));
     assert_eq!(state(&world, "j").as_deref(), Some("Active"));
+    // One who governs does not decide on a claim of their own, and may say no to others'.
+    let mut world = orphaned(governed());
+    world.join("ada", &[Role::Arbiter]);
+    world.say("olga", claim("c", "j", &["x"]));
+    let decide = |decision| Resolution::new("c".parse().unwrap(), decision);
+    let own = error(&world.say("olga", decide(Decision::Approved)), "olga");
+    assert_eq!(own.error_code, ErrorCode::AuthorizationFailed);
+    let rejected = world.say("ada", decide(Decision::Rejected));
+    assert_eq!(status(&rejected, "olga"), ("rejected".to_owned(), Some("rejected".to_owned()), None));
+    assert_eq!(state(&world, "i").as_deref(), Some("Suspended"));
 }
 
 #[test]
@@ -237,4 +270,25 @@ fn a_second_claimer_is_not_told_what_became_of_the_first_claim() {
     let granted = world.wait(30.0);
     assert_eq!(heard(&granted, "bob"), ["INTENT_CLAIM_STATUS"]);
     assert_eq!(heard(&granted, "carol"), [""; 0], "the Python agent would take it for its own answer");
+}
+
+#[test]
+fn a_claim_has_an_id_by_which_it_can_be_decided() {
+    covers!("D-084", "D-022", "CLM-05");
+    let mut config = governed();
+    config.execution_model = ExecutionModel::PreCommit;
+    config.operation_authorization = mpac_core::config::OperationAuthorization::Review;
+    let mut world = orphaned(config);
+    world.announce("bob", "j", &["z"]);
+    world.announce("carol", "k", &["z"]);
+    let mut propose = OpPropose::new("o".parse().unwrap(), "w".to_owned(), "replace".into());
+    propose.intent_id = Some(intent("k"));
+    world.say("carol", propose);
+    // Whoever approves the proposal, or settles the conflict, would decide on the claim, or never could.
+    for id in ["o", world.conflict().as_str()] {
+        let refused = error(&world.say("bob", claim(id, "n", &["x"])), "bob");
+        assert!(refused.description.starts_with("duplicate claim_id"), "{}", refused.description);
+    }
+    world.say("olga", Resolution::new("o".parse().unwrap(), Decision::Approved));
+    assert_eq!(state(&world, "i").as_deref(), Some("Suspended"));
 }

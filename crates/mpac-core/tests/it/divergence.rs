@@ -1,11 +1,11 @@
 //! Divergence is found where it can be known, told in conflicts of its own, and blocks nobody without need.
 
-use mpac_core::RestoreError;
 use mpac_core::table::conflict;
+use mpac_core::{Input, RestoreError};
 use mpac_wire::names::{ConflictCategory, Decision, ErrorCode, Role, Severity};
 use mpac_wire::payload::{Basis, ConflictReport, Resolution};
 use mpac_wire::snapshot::{ConflictRecord, Snapshot};
-use mpac_wire::{ConflictId, Message};
+use mpac_wire::{ConflictId, Message, Timestamp};
 
 use crate::covers;
 use crate::recovery::hello_with;
@@ -225,4 +225,21 @@ fn what_can_be_no_id_is_no_lost_operation_and_each_is_named_once() {
     assert_eq!(heard(&back, "alice"), ["SESSION_INFO", "COORDINATOR_STATUS recovered"]);
     let back = hello_with(&mut world, "alice", &["lost", &long, "lost"]);
     assert!(back.iter().any(|it| it.text.contains(r#"{"divergent":["lost"]}"#)));
+}
+
+#[test]
+fn nothing_is_due_again_and_again_at_the_end_of_time() {
+    covers!("REC-01", "REC-30", "D-013");
+    let mut config = config();
+    config.status_heartbeats = true;
+    let mut world = World::with(config);
+    world.join("alice", &[Role::Contributor]);
+    world.restart(1.0);
+    hello_with(&mut world, "alice", &["lost"]);
+    world.now = Timestamp::from_micros(i64::MAX);
+    let said = world.input(Input::Timeout);
+    let count = |what: &str| heard(&said, "alice").iter().filter(|line| line.contains(what)).count();
+    assert_eq!((count("RESOLUTION_TIMEOUT"), count("COORDINATOR_STATUS")), (1, 1));
+    assert_eq!(world.input(Input::Timeout).len(), 0);
+    assert_eq!(world.coordinator.next_deadline(), None);
 }

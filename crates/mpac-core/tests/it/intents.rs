@@ -238,7 +238,12 @@ fn leaving_disposes_of_intents_as_said() {
         )
     };
     assert_eq!(states(&leave(None)), "Withdrawn Withdrawn Proposed Abandoned");
-    assert_eq!(states(&leave(Some("expire"))), "Active Active Proposed Abandoned");
+    let mut world = leave(Some("expire"));
+    assert_eq!(states(&world), "Active Active Proposed Abandoned");
+    world.wait(299.999_999); // nobody counts as silent who said goodbye
+    assert_eq!(&states(&world)[..13], "Active Active");
+    world.wait(0.000_001);
+    assert_eq!(&states(&world)[..15], "Expired Expired");
     let mut world = leave(Some("transfer"));
     let told = world.coordinator.snapshot().intents.unwrap();
     assert_eq!(told[0].suspended_cause.as_deref(), Some("goodbye_transfer"));

@@ -121,6 +121,20 @@ fn a_deferral_belongs_to_whoever_made_it() {
 }
 
 #[test]
+fn a_deferral_stands_in_nobody_s_way() {
+    covers!("DEF-03");
+    for level in [ProtocolLevel::V0_1_14, ProtocolLevel::V0_1_15] {
+        let mut world = at(level);
+        world.announce("alice", "i", &["y"]);
+        assert_eq!(deferrals(&world.say("bob", deferred("d", &["i"], &[]))), ["d active queue"]); // for x
+        assert_eq!(heard(&world.announce("carol", "j", &["x"]), "bob"), ["INTENT_ANNOUNCE"]);
+        let announced = world.announce("bob", "k", &["z"]);
+        assert_eq!(heard(&announced, "bob"), ["INTENT_ANNOUNCE", "INTENT_DEFERRED"]);
+        assert_eq!(world.coordinator.view().conflicts(), []);
+    }
+}
+
+#[test]
 fn deferrals_are_bounded_in_number_and_in_what_they_wait_for() {
     covers!("SES-27", "D-134", "SRV-10");
     let mut config = crate::world::config();

@@ -364,3 +364,21 @@ fn a_completion_says_nothing_else_than_its_request() {
     without.intent_id = Some(intent("i"));
     assert_eq!(error(&world.say("alice", without), "alice").error_code, ErrorCode::InvalidReference);
 }
+
+#[test]
+fn what_waits_for_a_decision_shares_its_id_with_nothing() {
+    covers!("D-084", "D-022");
+    let mut config = precommit();
+    config.operation_authorization = OperationAuthorization::Review;
+    let mut world = world(config);
+    world.say("alice", batch("b", Atomicity::AllOrNothing, &[("o", "x", "", "1")]));
+    // Bob would be given what is meant for Alice.
+    let mut own = propose("b");
+    (own.intent_id, own.target) = (Some(intent("j")), "b.py".to_owned());
+    let refused = error(&world.say("bob", own), "bob");
+    assert!(refused.description.starts_with("duplicate op_id"), "{}", refused.description);
+    let own = commit_payload("b", Some("j"), "b.py", "", "1");
+    assert_eq!(error(&world.say("bob", own), "bob").error_code, ErrorCode::StaleStateRef);
+    let approved = world.say("rita", Resolution::new("b".parse().unwrap(), Decision::Approved));
+    assert_eq!(authorised(&approved), ["o of b to alice"]);
+}

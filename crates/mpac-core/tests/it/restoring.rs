@@ -1,13 +1,16 @@
 //! Snapshots that contradict themselves are not taken up (REC-11).
 
+use mpac_core::table::conflict;
 use mpac_core::{ConfigError, Coordinator, ProtocolLevel, RestoreError, SessionConfig};
-use mpac_wire::names::{Atomicity, Role};
-use mpac_wire::payload::{BatchEntry, Goodbye, IntentClaim, IntentDeferred, OpBatchCommit};
+use mpac_wire::names::{Atomicity, ConflictState, Decision, Role};
+use mpac_wire::payload::{
+    BatchEntry, Goodbye, Heartbeat, IntentClaim, IntentDeferred, OpBatchCommit, Resolution,
+};
 use mpac_wire::snapshot::Snapshot;
-use mpac_wire::{Scope, SessionId, StateRef, Timestamp};
+use mpac_wire::{Message, Scope, SessionId, StateRef, Timestamp};
 
 use crate::covers;
-use crate::world::{START, World, config, intent, op};
+use crate::world::{START, World, commit_payload, config, heard, intent, op};
 
 #[test]
 fn a_snapshot_that_contradicts_itself_is_refused() {
@@ -151,4 +154,53 @@ fn a_batch_of_which_nothing_is_left_is_not_taken_up() {
         let coordinator = Coordinator::load(config, &snapshot).unwrap();
         assert_eq!(coordinator.snapshot().batches.unwrap().len(), left);
     }
+}
+
+#[test]
+fn whoever_left_is_not_here_whatever_else_a_snapshot_says() {
+    covers!("REC-11");
+    let mut world = World::of(&["alice", "bob", "carol"]);
+    let mut snapshot = world.coordinator.snapshot();
+    for record in snapshot.participants.as_mut().unwrap() {
+        record.departed = Some(record.principal_id.as_str() == "alice");
+    }
+    world.config.retained_records = 2;
+    world.restore(&snapshot);
+    assert!(!world.coordinator.view().is_available(&"alice".parse().unwrap()));
+    world.say("bob", Heartbeat::new("idle".into())); // one person is forgotten, and every index still sound
+    assert!(!world.coordinator.view().is_member(&"alice".parse().unwrap()));
+    assert!(world.wait(200.0).iter().all(|it| !it.text.contains("alice")), "nobody waits for her");
+}
+
+#[test]
+fn a_conflict_that_was_left_resolved_is_over() {
+    covers!("REC-11", "GOV-07");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("alice", "i1", &["x"]);
+    world.announce("bob", "i2", &["x"]);
+    world.wait(301.0); // frozen
+    let mut snapshot = world.coordinator.snapshot();
+    snapshot.conflicts.as_mut().unwrap()[0].state = Some(ConflictState::Resolved);
+    world.restore(&snapshot);
+    assert_eq!(world.coordinator.view().conflict(&world.conflict()), Some(conflict::State::Closed));
+    world.hello("bob");
+    let stored = world.say("bob", commit_payload("o", None, "x", "", "new\n"));
+    assert_eq!(heard(&stored, "bob"), ["OP_COMMIT"], "nothing is frozen");
+    assert!(world.wait(1000.0).iter().all(|it| !matches!(it.message, Message::Resolution(_))));
+}
+
+#[test]
+fn a_conflict_that_is_open_can_be_decided_whatever_stands_beside_it() {
+    covers!("REC-11", "GOV-01");
+    let mut world = World::of(&["alice", "bob"]);
+    world.join("olga", &[Role::Owner]);
+    world.announce("alice", "i1", &["x"]);
+    world.announce("bob", "i2", &["x"]);
+    let mut snapshot = world.coordinator.snapshot();
+    let record = &mut snapshot.conflicts.as_mut().unwrap()[0];
+    (record.resolution_id, record.resolved_by) = (Some("r".parse().unwrap()), Some("olga".parse().unwrap()));
+    world.restore(&snapshot);
+    world.hello("olga");
+    let decided = world.say("olga", Resolution::new(world.conflict(), Decision::Approved));
+    assert_eq!(heard(&decided, "olga"), ["RESOLUTION approved"]);
 }

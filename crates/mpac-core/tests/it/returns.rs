@@ -147,3 +147,21 @@ fn a_second_hello_refreshes_what_was_said() {
     world.hello("bob");
     assert!(world.coordinator.view().is_available(&"bob".parse().unwrap()));
 }
+
+#[test]
+fn who_falls_silent_again_and_again_leaves_a_bounded_pile_of_news() {
+    covers!("HEL-18", "SES-27");
+    let mut world = World::of(&["bob"]);
+    world.config.retained_records = 3;
+    let stored = world.coordinator.snapshot();
+    world.restore(&stored);
+    world.hello("bob");
+    for n in 0..10 {
+        world.say("bob", OpPropose::new(op(&format!("o{n}")), "x".to_owned(), OpKind::Replace));
+        world.wait(100.0); // still connected, and back with the next message
+    }
+    let stored = world.coordinator.snapshot().participants.unwrap().remove(0);
+    assert_eq!(stored.ended_operations.unwrap().len(), 3);
+    let news = ["o7", "o8", "o9"].map(|id| format!("OP_REJECT {id} participant_unavailable"));
+    assert_eq!(heard(&world.hello("bob"), "bob")[1..], news);
+}

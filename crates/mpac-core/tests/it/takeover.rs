@@ -1,5 +1,6 @@
 //! Which snapshot is taken up under which configuration and epoch, and what of it is exact.
 
+use mpac_core::config::OperationAuthorization;
 use mpac_core::{Command, Coordinator, Input, RestoreError, SessionConfig};
 use mpac_wire::names::{
     ComplianceProfile, CoordinatorEvent, ErrorCode, ExecutionModel, PrincipalType, Role, SecurityProfile,
@@ -10,6 +11,7 @@ use mpac_wire::snapshot::Snapshot;
 use mpac_wire::{Integer, Scope, Seconds, SessionId};
 
 use crate::covers;
+use crate::precommit::{authorised, precommit, propose};
 use crate::world::{World, config, error, heard};
 
 fn restore(config: SessionConfig, snapshot: &Snapshot) -> Result<Coordinator, RestoreError> {
@@ -162,4 +164,18 @@ fn a_count_of_refusals_that_is_full_does_not_overflow() {
     world.coordinator = Coordinator::load(config(), &stored).unwrap();
     world.frame(conn, bad);
     assert_eq!(world.hung_up, [(conn, 1008)]);
+}
+
+#[test]
+fn what_waited_for_a_review_goes_on_where_none_is_asked_for_any_more() {
+    covers!("OPS-07", "D-097");
+    let mut config = precommit();
+    config.operation_authorization = OperationAuthorization::Review;
+    let mut world = crate::precommit::world(config);
+    assert_eq!(authorised(&world.say("alice", propose("o"))), [""; 0]);
+    let stored = world.coordinator.snapshot();
+    world.config.operation_authorization = OperationAuthorization::Auto;
+    world.restore(&stored);
+    let back = world.hello("alice");
+    assert_eq!(heard(&back, "alice").last().unwrap(), "COORDINATOR_STATUS authorization");
 }

@@ -31,7 +31,7 @@ pub(in super::super) fn handle(
     let report = normalised(session, facts, report)?;
     let id = report.conflict_id.as_str();
     // Nor that of a claim or a proposal: a RESOLUTION that names it would go to the conflict (D-084).
-    if session.conflicts.contains_key(id) || resolve::other_subject(session, id).is_some() {
+    if resolve::is_subject(session, id) {
         let value = report.conflict_id.as_str().to_owned();
         return Err(Refusal::Duplicate { field: "conflict_id", value });
     }

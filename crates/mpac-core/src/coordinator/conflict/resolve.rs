@@ -64,13 +64,19 @@ pub(in super::super) fn handle(
 }
 
 /// What a RESOLUTION may name beside a conflict (D-084).
-pub(super) enum Subject {
+enum Subject {
     Claim(ClaimId),
     Proposals(Vec<OpId>),
 }
 
+/// Whether a RESOLUTION that names this id goes to something already. Nothing else may take it: one of the two would be
+/// decided in the other's place (D-084).
+pub(in super::super) fn is_subject(session: &Session, id: &str) -> bool {
+    session.conflicts.contains_key(id) || other_subject(session, id).is_some()
+}
+
 /// Conflict ids first, then claims, then proposals.
-pub(super) fn other_subject(session: &Session, id: &str) -> Option<Subject> {
+fn other_subject(session: &Session, id: &str) -> Option<Subject> {
     if session.conflicts.contains_key(id) {
         return None;
     }

@@ -18,11 +18,12 @@ pub(in super::super) fn arm(session: &mut Session, id: &ConflictId) {
     session.watch_conflict(id, until);
 }
 
-/// Until when a conflict may be pending that is since `since`; strictly more than the limit (D-012).
+/// Until when a conflict may be pending that is since `since`; strictly more than the limit (D-012). At the end of time
+/// that is never: what is due again in the moment in which it was due would not let go.
 pub(in super::super) fn pending_until(session: &Session, since: Timestamp) -> Option<Timestamp> {
     let limit = session.config.resolution_timeout();
     let at = Timestamp::from_micros(since.after(&limit).micros().saturating_add(1));
-    (!limit.is_zero()).then_some(at)
+    (!limit.is_zero() && since < at).then_some(at)
 }
 
 /// It has been pending for too long: the first time an arbiter is asked, if there is one.

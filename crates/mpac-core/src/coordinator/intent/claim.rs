@@ -8,7 +8,7 @@ use mpac_wire::payload::{IntentClaim, IntentClaimStatus, Resolution};
 use mpac_wire::{ClaimId, IntentId, PrincipalId, Seconds, Timestamp};
 
 use super::super::cascade;
-use super::super::conflict::detect;
+use super::super::conflict::{detect, resolve};
 use super::super::gate::{Facts, sorted};
 use super::super::outbox::Outbox;
 use super::super::records::{Claim, NewIntent};
@@ -69,7 +69,7 @@ fn plan(session: &Session, facts: &Facts<'_>, claim: &IntentClaim) -> Result<(),
     let id = &claim.original_intent_id;
     let original = session.intents.get(id).ok_or_else(|| Refusal::UnknownIntent(id.clone()))?;
     let duplicate = |field, value: &str| Err(Refusal::Duplicate { field, value: value.to_owned() });
-    if session.is_claim_known(&claim.claim_id) {
+    if session.is_claim_known(&claim.claim_id) || resolve::is_subject(session, claim.claim_id.as_str()) {
         return duplicate("claim_id", claim.claim_id.as_str());
     }
     if session.claims.promise(&claim.new_intent_id) || session.intents.contains_key(&claim.new_intent_id) {

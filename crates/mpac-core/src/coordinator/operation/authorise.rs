@@ -9,6 +9,7 @@ use mpac_wire::payload::{CoordinatorStatus, Resolution};
 use mpac_wire::{OpId, PrincipalId, StateRef};
 
 use super::super::cascade;
+use super::super::conflict::resolve;
 use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::records::{Member, Operation};
@@ -148,6 +149,12 @@ fn authorise(session: &mut Session, out: &mut Outbox, op: &OpId, by: PrincipalId
     status.authorized_by = Some(by);
     status.authorized_batch_id = batch;
     out.send(session, Recipients::Only([proposer].into()), status);
+}
+
+/// Whether a RESOLUTION that names this id would not be about a new proposal of that id, where proposals are decided on
+/// (D-084).
+pub(super) fn is_subject(session: &Session, id: &str) -> bool {
+    is_pre_commit(session) && resolve::is_subject(session, id)
 }
 
 /// The pending operations that a RESOLUTION's id names: one, or those of a batch.

@@ -18,7 +18,7 @@ use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::records::{Batch, Operation};
 use super::super::state::Session;
-use super::authorise::is_pre_commit;
+use super::authorise::{is_pre_commit, is_subject};
 use super::content::{self, Upload};
 use super::{Guard, attach_to_conflicts, begins, commit, commit_guard, request, well_formed};
 use crate::output::Recipients;
@@ -148,7 +148,7 @@ pub(super) fn is_possible(
     batch: &OpBatchCommit,
     entry: &BatchEntry,
 ) -> Result<(), Refusal> {
-    if session.operations.contains_key(&entry.op_id) {
+    if session.operations.contains_key(&entry.op_id) || is_subject(session, entry.op_id.as_str()) {
         return Err(Refusal::DuplicateCommit(entry.op_id.clone()));
     }
     if let Some(intent) = &entry.intent_id

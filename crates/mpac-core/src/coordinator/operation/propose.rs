@@ -11,7 +11,7 @@ use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::records::Operation;
 use super::super::state::Session;
-use super::authorise::is_pre_commit;
+use super::authorise::{is_pre_commit, is_subject};
 use super::{Guard, attach_to_conflicts, begins, current, reject_too_late, strict_guard, well_formed};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
@@ -25,7 +25,7 @@ pub(in super::super) fn handle(
     propose: OpPropose,
 ) -> Result<(), Refusal> {
     well_formed(session, &propose.state_ref_before)?;
-    if session.operations.contains_key(&propose.op_id) {
+    if session.operations.contains_key(&propose.op_id) || is_subject(session, propose.op_id.as_str()) {
         return Err(Refusal::Duplicate { field: "op_id", value: propose.op_id.as_str().to_owned() });
     }
     let guard = strict_guard(session, propose.intent_id.as_ref())?;

@@ -12,7 +12,7 @@ use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::records::{Batch, Operation};
 use super::super::state::Session;
-use super::authorise::{completable, is_any_blocked};
+use super::authorise::{completable, is_any_blocked, is_subject};
 use super::propose::show_to_reviewers;
 use super::{Guard, attach_to_conflicts, batch, commit, commit_guard, reject_too_late};
 use crate::refusal::Refusal;
@@ -26,6 +26,9 @@ pub(super) fn one(
     facts: &Facts<'_>,
     commit: OpCommit,
 ) -> Result<(), Refusal> {
+    if is_subject(session, commit.op_id.as_str()) {
+        return Err(Refusal::DuplicateCommit(commit.op_id));
+    }
     let intent = commit.intent_id.clone();
     let guard = commit_guard(session, intent.as_ref())?;
     if guard == Guard::TooLate {
@@ -52,6 +55,9 @@ pub(super) fn many(
     message: OpBatchCommit,
     guard: Guard,
 ) -> Result<(), Refusal> {
+    if is_subject(session, message.batch_id.as_str()) {
+        return Err(Refusal::Duplicate { field: "batch_id", value: message.batch_id.as_str().to_owned() });
+    }
     let sender = facts.envelope.sender.principal_id.clone();
     let whole = message.atomicity == Atomicity::AllOrNothing;
     let mut records: Vec<Operation> = Vec::new();

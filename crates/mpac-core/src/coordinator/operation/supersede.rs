@@ -14,7 +14,7 @@ use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::records::Operation;
 use super::super::state::Session;
-use super::authorise::is_pre_commit;
+use super::authorise::{is_pre_commit, is_subject};
 use super::content::{self, Upload};
 use super::propose::show_to_reviewers;
 use super::{Guard, attach_to_conflicts, begins, commit_guard, current, reject_too_late, well_formed};
@@ -92,7 +92,7 @@ fn plan<'a>(
 ) -> Result<&'a Operation, Refusal> {
     let id = &supersede.supersedes_op_id;
     let old = session.operations.get(id).ok_or_else(|| Refusal::UnknownOperation(id.clone()))?;
-    if session.operations.contains_key(&supersede.op_id) {
+    if session.operations.contains_key(&supersede.op_id) || is_subject(session, supersede.op_id.as_str()) {
         return Err(Refusal::Duplicate { field: "op_id", value: supersede.op_id.as_str().to_owned() });
     }
     let sender = &facts.envelope.sender.principal_id;

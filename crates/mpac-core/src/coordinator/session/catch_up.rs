@@ -75,32 +75,41 @@ fn ended_as(state: State) -> &'static str {
 
 /// An intent ended. Its owner will be told when it comes back, if it is away.
 pub(in super::super) fn intent_ended(session: &mut Session, id: &IntentId) {
+    let limit = session.config.retained_records;
     let Some(record) = session.intents.get(id) else { return };
     if let Some(member) = session.members.get_mut(&record.owner)
         && member.conn.is_none()
     {
         let mut withdraw = IntentWithdraw::new(id.clone());
         withdraw.reason = Some(ended_as(record.state()).to_owned());
-        member.missed.intents.push(withdraw);
+        keep(&mut member.missed.intents, [withdraw], limit);
     }
 }
 
 /// An operation was refused. Its proposer will be told when it comes back, if it is away.
 pub(in super::super) fn operation_refused(session: &mut Session, proposer: &PrincipalId, reject: &OpReject) {
+    let limit = session.config.retained_records;
     if let Some(member) = session.members.get_mut(proposer)
         && member.conn.is_none()
     {
-        member.missed.operations.push(reject.clone());
+        keep(&mut member.missed.operations, [reject.clone()], limit);
     }
 }
 
 /// What somebody proposed was abandoned. Nobody is told of that unless the proposer comes back; one that left has given
 /// it up itself.
 pub(in super::super) fn operations_abandoned(session: &mut Session, proposer: &PrincipalId, ops: Vec<OpId>) {
+    let limit = session.config.retained_records;
     if let Some(member) = session.members.get_mut(proposer)
         && !member.available
     {
         let rejects = ops.into_iter().map(|op| OpReject::new(op, RejectReason::ParticipantUnavailable));
-        member.missed.operations.extend(rejects);
+        keep(&mut member.missed.operations, rejects, limit);
     }
+}
+
+/// The latest only: who falls silent again and again and never says HELLO gathers no more than that (SES-27).
+fn keep<T>(missed: &mut Vec<T>, more: impl IntoIterator<Item = T>, limit: usize) {
+    missed.extend(more);
+    missed.drain(..missed.len().saturating_sub(limit));
 }

@@ -25,10 +25,13 @@ pub(super) fn schedule(session: &mut Session) {
     }
 }
 
+/// The next one, unless this is the end of time: it would be due again at once, for ever.
 fn set(session: &mut Session, from: Timestamp) {
     let at = from.after(&session.config.status_interval());
-    session.next_status = Some(at);
-    session.deadlines.insert(at, Cause::Status);
+    session.next_status = (from < at).then_some(at);
+    if from < at {
+        session.deadlines.insert(at, Cause::Status);
+    }
 }
 
 /// Tells everybody how the session is. `due` keeps the rhythm; after a long pause it begins afresh.

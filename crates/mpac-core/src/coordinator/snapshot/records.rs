@@ -111,6 +111,8 @@ fn participant(record: &ParticipantRecord, captured: Timestamp, place: u64) -> M
         || InstanceId::new(id.as_str()).unwrap_or_else(|_| unreachable!("it has the length of an id"));
     // Nobody else is offline and not available, and the references say no more than that.
     let gone = record.status == Some(HeartbeatStatus::Offline) && record.is_available == Some(false);
+    // Whoever left is not here, whatever else a snapshot says: nobody waits for their silence.
+    let departed = record.departed.unwrap_or(gone);
     let backend = record
         .backend_model_id
         .clone()
@@ -134,8 +136,8 @@ fn participant(record: &ParticipantRecord, captured: Timestamp, place: u64) -> M
         alerted: record.backend_alerted.unwrap_or(false),
         approved_model: record.approved_model_id.clone(),
         status: record.status.clone().unwrap_or(HeartbeatStatus::Idle),
-        available: record.is_available.unwrap_or(true),
-        departed: record.departed.unwrap_or(gone),
+        available: record.is_available.unwrap_or(true) && !departed,
+        departed,
         last_seen: record.last_seen.unwrap_or(captured),
         last_message: record.last_message_id.clone(),
         conn: None,
@@ -230,6 +232,8 @@ fn read_conflict(
     let state = record.state.clone().unwrap_or(ConflictState::Open);
     let state = named(&conflict::STATES, &state, conflict_state)
         .ok_or_else(|| RestoreError::state("conflict", id, state.as_str()))?;
+    // We never stop half way; one that somebody else left resolved is archived, or nothing would ever end it (GOV-07).
+    let state = conflict::next(Some(state), conflict::Event::Archived).unwrap_or(state);
     let created_at = record.created_at.unwrap_or(snapshot.captured_at);
     let side = |principal: &Option<_>, intent: &Option<IntentId>| {
         principal.clone().map(|principal| (principal, intent.clone()))
@@ -263,7 +267,9 @@ fn read_conflict(
         created_at,
         report: record.report_message_id.clone(),
         acks: acks(record),
-        resolution: settled(record, escalated.as_ref().map(|(to, _)| to.clone()), created_at),
+        // One that is not over can still be decided, whatever stands beside it.
+        resolution: settled(record, escalated.as_ref().map(|(to, _)| to.clone()), created_at)
+            .filter(|_| state.is_terminal()),
         escalated,
         timeout_at: record.resolution_due_at,
         freeze: freeze(session, record, snapshot.captured_at),

@@ -86,7 +86,7 @@ impl Session {
         self.rejudge.ops.extend(pending.flatten().cloned());
     }
 
-    pub(super) fn rejudge_everything(&mut self) {
+    pub(crate) fn rejudge_everything(&mut self) {
         self.rejudge.everything = true;
     }
 
