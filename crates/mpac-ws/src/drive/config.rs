@@ -10,7 +10,7 @@ use mpac_wire::{Seconds, SessionId};
 use self::keys::KEYS;
 use super::credentials::Verifier;
 use super::failure::{Code, Failure};
-use super::members::Members;
+use super::members::{At, Members};
 use crate::banner::DEFAULT_SESSION;
 use crate::workspace::Workspace;
 
@@ -116,6 +116,9 @@ impl Config {
         config.core.status_heartbeats = false;
         for key in &KEYS {
             if let Some(at) = members.get(key.name) {
+                if key.name != "workspace" {
+                    durations_are_numbers(&at)?; // the keys of a workspace are paths
+                }
                 (key.set)(&mut config, &at)?;
             }
         }
@@ -128,6 +131,17 @@ impl Config {
         core.workspace = self.files.as_ref().map(Workspace::refs);
         core
     }
+}
+
+/// Of messages a duration may be text (D-003), and is passed on as it came; what is configured is shown to everybody.
+fn durations_are_numbers(at: &At<'_>) -> Result<(), Failure> {
+    if at.is_duration() && at.text().starts_with('"') {
+        return Err(at.wrong(format_args!("expected a number of seconds, found {}", at.text())));
+    }
+    if at.text().starts_with('{') {
+        at.members()?.each().try_for_each(|(_, inner)| durations_are_numbers(&inner))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -150,6 +164,20 @@ mod tests {
         expected.status_heartbeats = false;
         assert_eq!(config.core, expected);
         assert!(config.files.is_none());
+    }
+
+    #[test]
+    fn a_duration_that_is_text_is_refused_wherever_it_stands() {
+        let expected = "expected a number of seconds, found \"45\"";
+        for text in [
+            r#"{"heartbeat_interval_sec": "45"}"#,
+            r#"{"liveness": {"heartbeat_interval_sec": "45"}}"#,
+            r#"{"liveness": {"backend_health_policy": {"check_interval_sec": "45"}}}"#,
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains("_sec") && error.contains(expected), "{error}");
+        }
+        assert!(read(r#"{"workspace": {"a_sec": "45"}}"#).is_ok(), "a file may be called so");
     }
 
     #[test]
@@ -196,7 +224,7 @@ mod tests {
     fn keys_reach_the_policies_that_they_belong_to() {
         let config = read(
             r#"{"session_id": "s", "protocol_level": "0.1.15", "heartbeat_interval_sec": 7, "session_id": "t",
-                "unavailability_timeout_sec": 8.5, "resolution_timeout_sec": "9", "intent_claim_grace_sec": 0,
+                "unavailability_timeout_sec": 8.5, "resolution_timeout_sec": 9, "intent_claim_grace_sec": 0,
                 "intent_expiry_grace_sec": 1, "governance": {"frozen_scope_phase_1_sec": 2},
                 "lifecycle": {"auto_close": true}, "backend_health_policy": {"enabled": true},
                 "limits": {"max_batch": 3, "max_observed": 4, "max_declared": 7}, "max_deferrals": 6, "max_deferrals_each": 5,

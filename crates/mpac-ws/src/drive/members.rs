@@ -84,6 +84,11 @@ impl<'a> At<'a> {
         Self { code, ..self }
     }
 
+    /// Whether its key says that it is a number of seconds.
+    pub(super) fn is_duration(&self) -> bool {
+        self.path.trim_end_matches(['"', ']']).ends_with("_sec")
+    }
+
     /// The JSON text, as it came.
     pub(super) fn text(&self) -> &'a str {
         self.raw.get()
