@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `story`, `parse`, `scan`, `verbs` | what a story is, and how its text is read (`fixtures/conformance/FORMAT.md`) |
+//! | `sound` | what would let a story pass for the wrong reason |
 //! | `pattern` | names for values, and patterns over JSON |
 //! | `cast`, `play` | who sends what; one story on one coordinator |
 //! | `judge`, `relay` | what came against what was expected; what a relay may change |
@@ -26,6 +27,7 @@ mod report;
 mod saboteur;
 mod scan;
 mod schema;
+mod sound;
 mod story;
 mod troupe;
 mod verbs;
