@@ -26,12 +26,12 @@ pub(super) struct Played {
     pub(super) wire: BTreeMap<Check, Tally>,
 }
 
-/// Plays `story` on a coordinator that `runner` makes. `salt` keeps message ids of runs apart that share a server.
-pub(super) fn play(runner: &dyn Runner, story: &Story, schema: &Schema, salt: &str) -> Played {
+/// Plays `story` on a coordinator that `runner` makes.
+pub(super) fn play(runner: &dyn Runner, story: &Story, schema: &Schema) -> Played {
     let mut wire = Wire::new(schema, &story.name, &story.protocol);
     let outcome = match skip(runner, story) {
         Some(reason) => Outcome::Skipped(reason),
-        None => match perform(runner, story, salt, &mut wire) {
+        None => match perform(runner, story, &mut wire) {
             Ok(()) if !story.opens => Outcome::Failed(Box::new(Fault::opening(
                 story,
                 "a refusal",
@@ -73,7 +73,7 @@ enum Ended {
 /// The session that a story plays in.
 const SESSION: &str = "conformance";
 
-fn perform(runner: &dyn Runner, story: &Story, salt: &str, wire: &mut Wire<'_>) -> Result<(), Ended> {
+fn perform(runner: &dyn Runner, story: &Story, wire: &mut Wire<'_>) -> Result<(), Ended> {
     let ended = |trouble| match trouble {
         Trouble::Skip(reason) => Ended::Skipped(reason),
         Trouble::Refused(problem) => Ended::Refused(problem),
@@ -86,7 +86,7 @@ fn perform(runner: &dyn Runner, story: &Story, salt: &str, wire: &mut Wire<'_>) 
     let mut endpoint = runner.begin(story, &session).map_err(ended)?;
     endpoint.open(&Setup::of(story, &session)).map_err(ended)?;
     let mut stage = Stage {
-        cast: Cast::new(&session, &story.protocol, cast::ids(&story.name, salt)),
+        cast: Cast::new(&session, &story.protocol, cast::ids(&story.name)),
         names: Names::new(&session, endpoint.now()),
         endpoint: endpoint.as_mut(),
         joined: BTreeSet::new(),
@@ -218,7 +218,8 @@ impl Stage<'_, '_> {
         for Event { conn, what } in events {
             let (value, closed) = match what {
                 What::Frame(text) => {
-                    let value: Value = serde_json::from_str(&text).unwrap_or_default();
+                    // What is no JSON is shown as it came.
+                    let value = serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text.as_str()));
                     self.wire.sees(&conn, &text, &value);
                     self.cast.hears(&conn, &value);
                     (value, None)
