@@ -15,7 +15,10 @@ use super::wire::{Check, Tally, Wire};
 /// How a story ended.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
-    Passed,
+    Passed {
+        /// Whether it has expectations of the session itself that were not looked at.
+        is_unseen: bool,
+    },
     Skipped(String),
     Failed(Box<Fault>),
 }
@@ -32,13 +35,13 @@ pub(super) fn play(runner: &dyn Runner, story: &Story, schema: &Schema) -> Playe
     let outcome = match skip(runner, story) {
         Some(reason) => Outcome::Skipped(reason),
         None => match perform(runner, story, &mut wire) {
-            Ok(()) if !story.opens => Outcome::Failed(Box::new(Fault::opening(
+            Ok(_) if !story.opens => Outcome::Failed(Box::new(Fault::opening(
                 story,
                 "a refusal",
                 "a session was opened".to_owned(),
             ))),
-            Ok(()) => Outcome::Passed,
-            Err(Ended::Refused(_)) if !story.opens => Outcome::Passed,
+            Ok(is_unseen) => Outcome::Passed { is_unseen },
+            Err(Ended::Refused(_)) if !story.opens => Outcome::Passed { is_unseen: false },
             Err(Ended::Refused(problem)) => {
                 Outcome::Failed(Box::new(Fault::opening(story, "an open session", problem)))
             }
@@ -73,7 +76,8 @@ enum Ended {
 /// The session that a story plays in.
 const SESSION: &str = "conformance";
 
-fn perform(runner: &dyn Runner, story: &Story, wire: &mut Wire<'_>) -> Result<(), Ended> {
+/// Whether something of it could not be seen.
+fn perform(runner: &dyn Runner, story: &Story, wire: &mut Wire<'_>) -> Result<bool, Ended> {
     let ended = |trouble| match trouble {
         Trouble::Skip(reason) => Ended::Skipped(reason),
         Trouble::Refused(problem) => Ended::Refused(problem),
@@ -92,6 +96,7 @@ fn perform(runner: &dyn Runner, story: &Story, wire: &mut Wire<'_>) -> Result<()
         joined: BTreeSet::new(),
         sent: BTreeMap::new(),
         at: 0.0,
+        is_unseen: false,
         wire,
     };
     for step in &story.steps {
@@ -104,7 +109,7 @@ fn perform(runner: &dyn Runner, story: &Story, wire: &mut Wire<'_>) -> Result<()
             }
         }
     }
-    Ok(())
+    Ok(stage.is_unseen)
 }
 
 /// What is known while a story is played.
@@ -117,6 +122,7 @@ struct Stage<'a, 'w> {
     /// Frames of labelled steps.
     sent: BTreeMap<String, Value>,
     at: f64,
+    is_unseen: bool,
     wire: &'a mut Wire<'w>,
 }
 
@@ -166,6 +172,7 @@ impl Stage<'_, '_> {
         let mut snapshot = None;
         if step.expects.iter().any(judge::needs_snapshot) {
             snapshot = self.endpoint.snapshot()?;
+            self.is_unseen |= snapshot.is_none();
         }
         let scene = Scene {
             step,

@@ -29,6 +29,10 @@ impl Runner for InProcess {
         "in process".to_owned()
     }
 
+    fn has_our_types(&self) -> bool {
+        true
+    }
+
     fn lacks(&self) -> BTreeSet<Feature> {
         BTreeSet::from([Feature::Server, Feature::Stop])
     }

@@ -150,7 +150,12 @@ impl Runner for Launched {
     fn lacks(&self) -> BTreeSet<Feature> {
         let mut lacks = self.manner.without.clone();
         lacks.extend([Feature::Lazy, Feature::Local, Feature::Restart]);
-        for (place, feature) in [("{config}", Feature::Config), ("{workspace}", Feature::Workspace)] {
+        let places = [
+            ("{config}", Feature::Config),
+            ("{workspace}", Feature::Workspace),
+            ("{session}", Feature::Named),
+        ];
+        for (place, feature) in places {
             if !self.command.contains(place) {
                 lacks.insert(feature);
             }
