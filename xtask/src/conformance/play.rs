@@ -87,6 +87,7 @@ fn perform(runner: &dyn Runner, story: &Story, wire: &mut Wire<'_>) -> Result<bo
     };
     let named = story.config.get("session_id").and_then(Value::as_str);
     let session = runner.session(story).unwrap_or_else(|| named.unwrap_or(SESSION).to_owned());
+    session.clone_into(&mut wire.session);
     let mut endpoint = runner.begin(story, &session).map_err(ended)?;
     endpoint.open(&Setup::of(story, &session)).map_err(ended)?;
     let mut stage = Stage {
