@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `story`, `parse`, `scan`, `verbs` | what a story is, and how its text is read (`fixtures/conformance/FORMAT.md`) |
+//! | `sound` | what would let a story pass for the wrong reason |
 //! | `pattern` | names for values, and patterns over JSON |
 //! | `cast`, `play` | who sends what; one story on one coordinator |
 //! | `judge`, `relay` | what came against what was expected; what a relay may change |
@@ -26,6 +27,7 @@ mod report;
 mod saboteur;
 mod scan;
 mod schema;
+mod sound;
 mod story;
 mod troupe;
 mod verbs;
@@ -36,7 +38,7 @@ use std::path::PathBuf;
 
 use crate::step::{self, Failure};
 use endpoint::{Launched, Manner, Runner, Shared, Target};
-use report::Report;
+use report::{Format, Report};
 use schema::Schema;
 use story::{Feature, Story, Strength};
 
@@ -94,13 +96,6 @@ pub(crate) struct Options {
 /// # Errors
 /// As for [`run`].
 pub(crate) fn of_ci() -> Result<(), Failure> {
-    use clap::Parser;
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        options: Options,
-    }
-    let told = |more: &[&str]| run(&Line::parse_from([&["conformance"], more].concat()).options);
     told(&[])?;
     println!("\nThe worked example, of which one story passes and one fails:");
     let toy = format!("python3 {}", step::root().join(STORIES).join("targets/toy.py").display());
@@ -113,11 +108,25 @@ pub(crate) fn of_ci() -> Result<(), Failure> {
     }
 }
 
+/// Runs it with what a command line says.
+fn told(words: &[&str]) -> Result<(), Failure> {
+    use clap::Parser;
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+    run(&Line::parse_from([&["conformance"], words].concat()).options)
+}
+
 /// Plays every story on every coordinator that was named.
 ///
 /// # Errors
 /// A story cannot be read, a report not be written, the suite does not cover a rule, or a check fails at the level.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    for path in &options.report {
+        Format::of(path)?; // known before minutes have passed
+    }
     let stories = stories(options.only.as_deref())?;
     if stories.is_empty() {
         return Err(Failure::check("no story has such a name"));
@@ -137,9 +146,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     }
     let schema = Schema::load()?;
     let mut failed = 0;
+    let mut idle = Vec::new();
     for runner in &runners {
         let mut found = troupe::play_all(runner.as_ref(), &stories, &schema);
-        if options.only.is_none() {
+        if options.only.is_none() && runner.has_our_types() {
             found.rows.extend(goldens::rows()?);
         }
         let report = Report::new(runner.name(), found.rows, &found.wire);
@@ -148,6 +158,15 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             report.write(path)?;
         }
         failed += report.failed_at(options.level);
+        if report.played() == 0 {
+            idle.push(report.target);
+        }
+    }
+    if !idle.is_empty() {
+        return Err(Failure::check(format!(
+            "every story was skipped, so nothing is known: {}",
+            idle.join(", ")
+        )));
     }
     if failed == 0 {
         return Ok(());
@@ -170,6 +189,9 @@ fn tell(report: &Report) {
     }
     for (reason, count) in report.skipped() {
         println!("{count:>4} skipped: {reason}");
+    }
+    if report.unseen() > 0 {
+        println!("{:>4} passed, but what they say of the session itself could not be seen", report.unseen());
     }
     let all = report.count(None, None);
     println!("{} passed, {} failed, {} skipped", all.passed, all.failed, all.skipped);
@@ -208,6 +230,9 @@ fn runners(options: &Options) -> Result<Vec<Box<dyn Runner>>, Failure> {
         runners.push(Box::new(Launched { command: command.clone(), manner }));
     }
     if let Some(url) = &options.target {
+        if !url.starts_with("ws://") {
+            return Err(Failure::check(format!("--target {url}: only ws:// URLs can be reached")));
+        }
         if !url.contains("{session}") && stories(options.only.as_deref())?.len() > 1 {
             let told = "stories would meet in one session: put {session} into the URL, or name one story with --only";
             return Err(Failure::check(told));
@@ -252,4 +277,21 @@ fn stories(only: Option<&str>) -> Result<Vec<Story>, Failure> {
         }
     }
     if wrong.is_empty() { Ok(stories) } else { Err(Failure::check(wrong.join("\n"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_nothing_of_a_coordinator_is_a_failure() {
+        let failure = |words: &[&str]| told(words).unwrap_err().to_string();
+        assert_eq!(failure(&["--only", "no/such-story"]), "no story has such a name");
+        let nowhere = ["--in-process", "--report", "no-such-folder/r.md"];
+        assert_eq!(failure(&nowhere), "no-such-folder/r.md: there is no such folder");
+        assert!(failure(&["--target", "wss://h/{session}"]).contains("only ws://"));
+        let sockets_only = ["--in-process", "--only", "server/binary"];
+        assert!(failure(&sockets_only).contains("every story was skipped"));
+        assert!(told(&["--in-process", "--only", "hello/roles-as-asked"]).is_ok());
+    }
 }

@@ -174,6 +174,13 @@ impl Peer {
         self.child.wait().map_err(Failure::io(format!("wait for {}", self.name)))
     }
 
+    /// How the process ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().ok().flatten()?;
+        self.dismiss_guard();
+        Some(status)
+    }
+
     /// Sends SIGINT to this process, as Ctrl-C does, and waits for its end.
     ///
     /// # Errors

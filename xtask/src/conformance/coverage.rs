@@ -38,7 +38,8 @@ fn judge(known: &[Requirement], stories: &[Story], hidden: &str) -> Coverage {
     let mut problems = Vec::new();
     for story in stories {
         covered.extend(story.covers.iter().map(String::as_str));
-        let unknown = story.covers.iter().filter(|id| !ids.contains(id.as_str()));
+        let named = story.steps.iter().flat_map(|step| &step.expects).filter_map(|it| it.rule.as_ref());
+        let unknown = story.covers.iter().chain(named).filter(|id| !ids.contains(id.as_str()));
         problems.extend(unknown.map(|id| format!("{}: {id} does not exist", story.name)));
     }
     let hidden: BTreeMap<&str, &str> = hidden
@@ -78,8 +79,12 @@ mod tests {
     use crate::conformance::parse;
 
     fn judged(covers: &str, hidden: &str) -> Vec<String> {
+        judged_with(covers, hidden, "+1 wait\n")
+    }
+
+    fn judged_with(covers: &str, hidden: &str, steps: &str) -> Vec<String> {
         let known = "[INT] x\nINT-01  SHOULD  P  0.1.13  x\nINT-03  MUST    C  0.1.13  kept\nINT-04  MUST    C  0.1.13  ids\n";
-        let story = format!("title: t\ncovers: {covers}\n\n+1 wait\n");
+        let story = format!("title: t\ncovers: {covers}\n\n{steps}");
         judge(&list::parse(known).unwrap(), &[parse::story("a/b", &story).unwrap()], hidden).problems
     }
 
@@ -89,5 +94,7 @@ mod tests {
         assert_eq!(judged("INT-03", ""), ["INT-04 is in no story: ids"]);
         assert!(judged("INT-03 INT-04", "INT-04  nobody sees it\n")[0].contains("after all"));
         assert!(judged("INT-03 INT-99x INT-04", "")[0].contains("INT-99x does not exist"));
+        let steps = "alice beats\n    alice gets nothing [INT-98]\n";
+        assert!(judged_with("INT-03 INT-04", "", steps)[0].contains("INT-98 does not exist"));
     }
 }

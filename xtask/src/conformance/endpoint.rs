@@ -101,6 +101,11 @@ pub(super) trait Runner: Sync + Send {
     /// For reports.
     fn name(&self) -> String;
 
+    /// Whether it is ours, in this process: the types that read and write our messages are looked at with it.
+    fn has_our_types(&self) -> bool {
+        false
+    }
+
     /// What it cannot do.
     fn lacks(&self) -> BTreeSet<Feature>;
 

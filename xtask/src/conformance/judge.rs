@@ -109,7 +109,20 @@ pub(super) fn judge(scene: &Scene<'_>, names: &mut Names) -> Option<Fault> {
             return Some(fault);
         }
     }
-    scene.step.expects.iter().find_map(|expect| holds(scene, names, expect))
+    let expects = &scene.step.expects;
+    expects.iter().find_map(|expect| holds(scene, names, expect)).or_else(|| unheard(scene))
+}
+
+/// A line about all or others where there is nobody would hold whatever comes.
+fn unheard(scene: &Scene<'_>) -> Option<Fault> {
+    let is_asked = |expect: &&Expect| {
+        matches!(expect.who, Who::All | Who::Others)
+            && !expect.may
+            && !matches!(expect.what, Expected::Nothing)
+            && !scene.present.iter().any(|conn| concerns(scene, expect, conn))
+    };
+    let expect = scene.step.expects.iter().find(is_asked)?;
+    Some(Fault::of(expect, "nobody", "there is nobody whom it concerns".to_owned()))
 }
 
 fn concerns(scene: &Scene<'_>, expect: &Expect, conn: &str) -> bool {

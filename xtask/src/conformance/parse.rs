@@ -6,7 +6,13 @@ use serde_json::{Map, Value};
 
 use super::scan::{Scan, is_whole};
 use super::story::{Expect, Expected, Feature, Step, Story, Strength, Time, Who};
-use super::verbs;
+use super::{sound, verbs};
+
+/// Seconds that a story may take: some thirty years.
+const LONGEST: f64 = 1e9;
+
+/// How often one step, or one line of what is expected, may come.
+const OFTEN: usize = 10_000;
 
 /// Reads a story; the error says where and what.
 pub(super) fn story(name: &str, text: &str) -> Result<Story, String> {
@@ -31,6 +37,9 @@ pub(super) fn story(name: &str, text: &str) -> Result<Story, String> {
             "{name}: something happens in a session that opens, and nothing in one that does not"
         ));
     }
+    if let Some((line, problem)) = sound::flaw(&story) {
+        return Err(format!("{name}:{line}: {problem}"));
+    }
     story.needs.extend(implied(&story));
     Ok(story)
 }
@@ -44,7 +53,9 @@ fn repeated(lines: &[Line]) -> Vec<Line> {
         let block = &lines[at..=at + below];
         let words: Vec<&str> = lines[at].text.splitn(4, ' ').collect();
         match words.as_slice() {
-            [who, count, "times", rest] if !lines[at].indented && count.parse::<usize>().is_ok() => {
+            [who, count, "times", rest]
+                if !lines[at].indented && count.parse().is_ok_and(|count| (1..=OFTEN).contains(&count)) =>
+            {
                 for n in 1..=count.parse().unwrap_or(0) {
                     let number = |text: &str| text.replace("{n}", &usize::to_string(&n));
                     all.push(Line { text: number(&format!("{who} {rest}")), ..block[0] });
@@ -107,11 +118,15 @@ fn head(name: &str, lines: &[Line]) -> Result<Story, String> {
         opens: true,
         steps: Vec::new(),
     };
+    let mut keys = BTreeSet::new();
     for line in lines {
         let at = |problem: String| format!("{name}:{}: {problem}", line.number);
         let (key, value) =
             line.text.split_once(':').ok_or_else(|| at(format!("no `key: value`: {}", line.text)))?;
         let value = value.trim();
+        if !keys.insert(key) {
+            return Err(at(format!("`{key}` is there already")));
+        }
         match key {
             "title" => value.clone_into(&mut story.title),
             "covers" => {
@@ -122,11 +137,13 @@ fn head(name: &str, lines: &[Line]) -> Result<Story, String> {
                 let known = Strength::ALL.into_iter().find(|it| it.name() == value);
                 story.strength = known.ok_or_else(|| at(format!("`{value}` is no strength")))?;
             }
-            "protocol" => value.clone_into(&mut story.protocol),
+            "protocol" if LEVELS.contains(&value) => value.clone_into(&mut story.protocol),
+            "protocol" => return Err(at(format!("`{value}` is no protocol level"))),
             "config" => {
                 story.config = serde_json::from_str(value).map_err(|error| at(format!("config: {error}")))?;
             }
             "opens" if value == "no" => story.opens = false,
+            "opens" => return Err(at("`opens` can only be `no`".to_owned())),
             "needs" => {
                 for word in value.split_whitespace() {
                     let known = Feature::ALL.into_iter().find(|it| it.name() == word);
@@ -141,6 +158,8 @@ fn head(name: &str, lines: &[Line]) -> Result<Story, String> {
     }
     Ok(story)
 }
+
+const LEVELS: [&str; 3] = ["0.1.13", "0.1.14", "0.1.15"];
 
 /// Keys of the configuration that ask for something else than a configurable coordinator.
 const OF_THEIR_OWN: [(&str, Feature); 3] =
@@ -184,7 +203,8 @@ fn step(line: &Line) -> Result<Step, String> {
     let mut scan = Scan::new(&line.text);
     let time = match scan.peek() {
         Some(word) if word.starts_with(['@', '+']) => {
-            let seconds: f64 = word[1..].parse().map_err(|_| format!("`{word}` is no time"))?;
+            let seconds = word[1..].parse().ok().filter(|seconds| (0.0..=LONGEST).contains(seconds));
+            let seconds: f64 = seconds.ok_or_else(|| format!("`{word}` is no time"))?;
             scan.word();
             if word.starts_with('@') { Time::At(seconds) } else { Time::After(seconds) }
         }
@@ -213,6 +233,9 @@ fn expectation(line: &Line) -> Result<Expect, String> {
     } else if let Some(times) = scan.peek().and_then(|word| word.parse().ok()) {
         scan.word();
         scan.must("times")?;
+        if !(1..=OFTEN).contains(&times) {
+            return Err(format!("{times} times is not 1 to {OFTEN} times"));
+        }
         times
     } else {
         1
@@ -271,7 +294,7 @@ mod tests {
     #[test]
     fn a_story_is_read_with_its_times_labels_and_expectations() {
         let story = read(
-            "alice joins as contributor\n# a comment\nalice announces i1 on a.py {\"ttl_sec\":\n  60} as m\n    all gets relay INTENT_ANNOUNCE [INT-10]\n+60 wait\n    alice twice then may get INTENT_WITHDRAW {\"intent_id\":\"$i\"} env {\"ts\":\"$time\"}\n",
+            "alice joins as contributor\n# a comment\nalice announces i1 on a.py {\"ttl_sec\":\n  60} as m\n    all gets relay INTENT_ANNOUNCE [INT-10]\n+60 wait\n    alice twice then gets INTENT_WITHDRAW {\"intent_id\":\"$any\"} env {\"ts\":\"$time\"}\n",
         )
         .unwrap();
         assert_eq!(story.covers, ["INT-09", "D-132"]);
@@ -280,7 +303,7 @@ mod tests {
         assert_eq!(story.steps[1].label.as_deref(), Some("m"));
         assert_eq!(story.steps[1].expects[0].rule.as_deref(), Some("INT-10"));
         let last = &story.steps[2].expects[0];
-        assert!(last.then && last.may && last.count == 2);
+        assert!(last.then && !last.may && last.count == 2);
         assert!((story.seconds() - 60.0).abs() < 1e-9);
     }
 
@@ -290,7 +313,7 @@ mod tests {
             |lines: &str| read(&format!("alice joins as owner\n{lines}")).unwrap().steps[0].expects.len();
         assert_eq!(expects("    alice gets error X\n"), 1);
         assert_eq!(expects("    sender gets SESSION_INFO {}\n"), 1);
-        assert_eq!(expects("    bob gets nothing\n    alice may get INTENT_UPDATE\n"), 3);
+        assert_eq!(expects("    others gets nothing\n    alice may get INTENT_UPDATE\n"), 3);
     }
 
     #[test]
@@ -310,6 +333,10 @@ mod tests {
             ("alice flies\n", "`flies` is no verb"),
             ("alice withdraws i1 {\"a\":1} x\n", "`x` is left over"),
             ("@x wait\n", "`@x` is no time"),
+            ("+inf wait\n", "`+inf` is no time"),
+            ("@-1 wait\n", "`@-1` is no time"),
+            ("al 99999999999 times beats\n", "is no verb"),
+            ("+1 wait\n    sender 0 times gets X\n", "0 times is not"),
             ("+1 wait\n    all gets error\n", "an error code is missing"),
             ("+1 wait\n    all sings\n", "no verb of an expectation"),
         ] {
@@ -320,6 +347,14 @@ mod tests {
             story("a/b", "title: t\ncovers: INT-09\nlevel: 3\n\n+1 wait\n").unwrap_err().contains("a/b:3")
         );
         assert!(story("a/b", "title: t\n\n+1 wait\n").is_err());
+        for (head, expected) in [
+            ("covers: INT-10\n", "a/b:3: `covers` is there already"),
+            ("protocol: 0.1.16\n", "a/b:3: `0.1.16` is no protocol level"),
+            ("opens: yes\n", "a/b:3: `opens` can only be"),
+        ] {
+            let text = format!("title: t\ncovers: INT-09\n{head}\n+1 wait\n");
+            assert!(story("a/b", &text).unwrap_err().starts_with(expected));
+        }
     }
 
     #[test]

@@ -69,6 +69,11 @@ fn name(text: &str) -> Option<Name<'_>> {
     })
 }
 
+/// The variable that `text` is, if it is one.
+pub(super) fn variable(text: &str) -> Option<&str> {
+    if let Some(Name::Variable(name)) = name(text) { Some(name) } else { None }
+}
+
 /// `sha256:` and the first 16 digits of the content's hash (OCC-01).
 pub(super) fn state_ref(content: &str) -> String {
     let hash: String = Sha256::digest(content).iter().take(8).map(|byte| format!("{byte:02x}")).collect();

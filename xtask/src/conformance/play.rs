@@ -15,7 +15,10 @@ use super::wire::{Check, Tally, Wire};
 /// How a story ended.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
-    Passed,
+    Passed {
+        /// Whether it has expectations of the session itself that were not looked at.
+        is_unseen: bool,
+    },
     Skipped(String),
     Failed(Box<Fault>),
 }
@@ -26,19 +29,19 @@ pub(super) struct Played {
     pub(super) wire: BTreeMap<Check, Tally>,
 }
 
-/// Plays `story` on a coordinator that `runner` makes. `salt` keeps message ids of runs apart that share a server.
-pub(super) fn play(runner: &dyn Runner, story: &Story, schema: &Schema, salt: &str) -> Played {
+/// Plays `story` on a coordinator that `runner` makes.
+pub(super) fn play(runner: &dyn Runner, story: &Story, schema: &Schema) -> Played {
     let mut wire = Wire::new(schema, &story.name, &story.protocol);
     let outcome = match skip(runner, story) {
         Some(reason) => Outcome::Skipped(reason),
-        None => match perform(runner, story, salt, &mut wire) {
-            Ok(()) if !story.opens => Outcome::Failed(Box::new(Fault::opening(
+        None => match perform(runner, story, &mut wire) {
+            Ok(_) if !story.opens => Outcome::Failed(Box::new(Fault::opening(
                 story,
                 "a refusal",
                 "a session was opened".to_owned(),
             ))),
-            Ok(()) => Outcome::Passed,
-            Err(Ended::Refused(_)) if !story.opens => Outcome::Passed,
+            Ok(is_unseen) => Outcome::Passed { is_unseen },
+            Err(Ended::Refused(_)) if !story.opens => Outcome::Passed { is_unseen: false },
             Err(Ended::Refused(problem)) => {
                 Outcome::Failed(Box::new(Fault::opening(story, "an open session", problem)))
             }
@@ -73,7 +76,8 @@ enum Ended {
 /// The session that a story plays in.
 const SESSION: &str = "conformance";
 
-fn perform(runner: &dyn Runner, story: &Story, salt: &str, wire: &mut Wire<'_>) -> Result<(), Ended> {
+/// Whether something of it could not be seen.
+fn perform(runner: &dyn Runner, story: &Story, wire: &mut Wire<'_>) -> Result<bool, Ended> {
     let ended = |trouble| match trouble {
         Trouble::Skip(reason) => Ended::Skipped(reason),
         Trouble::Refused(problem) => Ended::Refused(problem),
@@ -83,15 +87,17 @@ fn perform(runner: &dyn Runner, story: &Story, salt: &str, wire: &mut Wire<'_>) 
     };
     let named = story.config.get("session_id").and_then(Value::as_str);
     let session = runner.session(story).unwrap_or_else(|| named.unwrap_or(SESSION).to_owned());
+    session.clone_into(&mut wire.session);
     let mut endpoint = runner.begin(story, &session).map_err(ended)?;
     endpoint.open(&Setup::of(story, &session)).map_err(ended)?;
     let mut stage = Stage {
-        cast: Cast::new(&session, &story.protocol, cast::ids(&story.name, salt)),
+        cast: Cast::new(&session, &story.protocol, cast::ids(&story.name)),
         names: Names::new(&session, endpoint.now()),
         endpoint: endpoint.as_mut(),
         joined: BTreeSet::new(),
         sent: BTreeMap::new(),
         at: 0.0,
+        is_unseen: false,
         wire,
     };
     for step in &story.steps {
@@ -104,7 +110,7 @@ fn perform(runner: &dyn Runner, story: &Story, salt: &str, wire: &mut Wire<'_>) 
             }
         }
     }
-    Ok(())
+    Ok(stage.is_unseen)
 }
 
 /// What is known while a story is played.
@@ -117,6 +123,7 @@ struct Stage<'a, 'w> {
     /// Frames of labelled steps.
     sent: BTreeMap<String, Value>,
     at: f64,
+    is_unseen: bool,
     wire: &'a mut Wire<'w>,
 }
 
@@ -166,6 +173,7 @@ impl Stage<'_, '_> {
         let mut snapshot = None;
         if step.expects.iter().any(judge::needs_snapshot) {
             snapshot = self.endpoint.snapshot()?;
+            self.is_unseen |= snapshot.is_none();
         }
         let scene = Scene {
             step,
@@ -218,7 +226,8 @@ impl Stage<'_, '_> {
         for Event { conn, what } in events {
             let (value, closed) = match what {
                 What::Frame(text) => {
-                    let value: Value = serde_json::from_str(&text).unwrap_or_default();
+                    // What is no JSON is shown as it came.
+                    let value = serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text.as_str()));
                     self.wire.sees(&conn, &text, &value);
                     self.cast.hears(&conn, &value);
                     (value, None)

@@ -8,6 +8,19 @@ pub(super) fn is_authored(value: &Value) -> bool {
     value.get("coordinator_epoch").is_some_and(Value::is_number) || sender.starts_with("service:coordinator-")
 }
 
+/// Members that a relay completes where they are missing (ENV-16).
+const RESOLUTION: [&str; 4] = ["resolution_id", "conflict_id", "decision", "rationale"];
+const REPORT: [&str; 8] = [
+    "conflict_id",
+    "related_intents",
+    "related_ops",
+    "category",
+    "severity",
+    "basis",
+    "based_on_watermark",
+    "description",
+];
+
 /// Whether `relayed` is `original`: envelope and payload in meaning, but for `file_changes` and what `pattern` names
 /// (ENV-16, EXT-05).
 pub(super) fn same(original: &Value, relayed: &Value, pattern: &Value) -> Result<(), Option<String>> {
@@ -19,8 +32,9 @@ pub(super) fn same(original: &Value, relayed: &Value, pattern: &Value) -> Result
             return Err(Some(format!("{key}: it was {value}, and is {}", relayed[key])));
         }
     }
-    if relayed.get("coordinator_epoch").is_some() && original.get("coordinator_epoch").is_none() {
-        return Err(Some("a relay has got an epoch".to_owned()));
+    let is_new = |(key, value): &(&String, &Value)| original.get(*key).is_none() && !value.is_null();
+    if let Some((key, value)) = relayed.as_object().into_iter().flatten().find(is_new) {
+        return Err(Some(format!("{key} was added: {value}")));
     }
     let (Some(sent), Some(got)) = (original["payload"].as_object(), relayed["payload"].as_object()) else {
         return Err(Some("it has no payload".to_owned()));
@@ -35,8 +49,14 @@ pub(super) fn same(original: &Value, relayed: &Value, pattern: &Value) -> Result
     if got.contains_key("file_changes") && !is_named("file_changes") {
         return Err(Some("contents were relayed".to_owned()));
     }
-    let completed = matches!(original["message_type"].as_str(), Some("RESOLUTION" | "CONFLICT_REPORT"));
-    match got.keys().find(|key| !sent.contains_key(*key) && !is_named(key) && !completed) {
+    let completed = match original["message_type"].as_str() {
+        Some("RESOLUTION") => &RESOLUTION[..],
+        Some("CONFLICT_REPORT") => &REPORT,
+        _ => &[],
+    };
+    let is_new =
+        |key: &&String| !sent.contains_key(*key) && !is_named(key) && !completed.contains(&key.as_str());
+    match got.keys().find(is_new) {
         Some(key) => Err(Some(format!("payload.{key} was added"))),
         None => Ok(()),
     }
@@ -59,6 +79,16 @@ mod tests {
         let mut changed = relayed.clone();
         changed["payload"]["b"] = json!(2);
         assert!(same(&original, &changed, &json!({})).is_err());
+        let mut changed = relayed.clone();
+        changed["note"] = json!("by the coordinator");
+        assert!(same(&original, &changed, &json!({})).is_err(), "nothing is added to the envelope");
+        let report =
+            json!({"message_id": "m", "message_type": "CONFLICT_REPORT", "payload": {"severity": "low"}});
+        let mut completed = report.clone();
+        completed["payload"]["category"] = json!("other");
+        assert_eq!(same(&report, &completed, &json!({})), Ok(()));
+        completed["payload"]["x"] = json!(1);
+        assert!(same(&report, &completed, &json!({})).is_err(), "only what is required is completed");
         let mut changed = relayed;
         changed["coordinator_epoch"] = json!(1);
         assert!(same(&original, &changed, &json!({})).is_err() && is_authored(&changed));

@@ -36,6 +36,14 @@ pub(super) struct Row {
     pub(super) reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) fault: Option<Fault>,
+    /// It passed, but what it says of the session itself (`session holds`) could not be seen.
+    #[serde(rename = "session_not_seen", skip_serializing_if = "is_false")]
+    pub(super) is_unseen: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references out")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -48,8 +56,9 @@ pub(super) enum Word {
 
 impl Row {
     pub(super) fn of(story: &Story, outcome: Outcome) -> Self {
+        let is_unseen = matches!(outcome, Outcome::Passed { is_unseen: true });
         let (result, reason, fault) = match outcome {
-            Outcome::Passed => (Word::Passed, None, None),
+            Outcome::Passed { .. } => (Word::Passed, None, None),
             Outcome::Skipped(reason) => (Word::Skipped, Some(reason), None),
             Outcome::Failed(fault) => (Word::Failed, None, Some(*fault)),
         };
@@ -62,6 +71,7 @@ impl Row {
             result,
             reason,
             fault,
+            is_unseen,
         }
     }
 
@@ -75,6 +85,7 @@ impl Row {
             result: if fault.is_some() { Word::Failed } else { Word::Passed },
             reason: None,
             fault,
+            is_unseen: false,
         }
     }
 
@@ -102,6 +113,7 @@ impl Row {
             result,
             reason: (result == Word::Skipped).then(|| "no such frame was seen".to_owned()),
             fault,
+            is_unseen: false,
         }
     }
 
@@ -126,13 +138,14 @@ impl Counts {
 
 /// Text without the names of this machine's folders.
 fn neutral(text: &str) -> String {
-    let temporary = std::env::temp_dir().display().to_string();
+    let temporary = format!("{}/", std::env::temp_dir().display().to_string().trim_end_matches('/'));
     let text = text.replace(&step::root().display().to_string(), ".");
     let mut parts = text.split(&temporary);
     let mut neutral = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let rest = part.trim_start_matches('/').split_once('/').map_or(part, |(_, rest)| rest);
-        neutral.push_str(rest);
+        // The folder's name is another in every run.
+        let name = part.find(|c: char| c == '/' || c.is_whitespace() || c == '"').unwrap_or(part.len());
+        neutral.push_str(part[name..].strip_prefix('/').unwrap_or_else(|| &part[name..]));
     }
     neutral
 }
@@ -147,7 +160,7 @@ impl Report {
             }
         }
         rows.sort_by(|one, other| one.name.cmp(&other.name));
-        Self { target, rows }
+        Self { target: neutral(&target), rows }
     }
 
     /// Of an area and a strength; of all where none is named.
@@ -191,27 +204,60 @@ impl Report {
         reasons
     }
 
+    /// How many stories and goldens were more than looked at.
+    pub(super) fn played(&self) -> usize {
+        let is_played = |row: &&Row| row.result != Word::Skipped && row.area() != "wire";
+        self.rows.iter().filter(is_played).count()
+    }
+
+    /// Stories that passed though what they say of the session itself was not seen.
+    pub(super) fn unseen(&self) -> usize {
+        self.rows.iter().filter(|row| row.is_unseen).count()
+    }
+
     /// Writes it in the format that the file's ending names.
     ///
     /// # Errors
-    /// The ending is none of `.md`, `.json` and `.html`, or the file cannot be written.
+    /// As for [`Format::of`], or the file cannot be written.
     pub(super) fn write(&self, path: &Path) -> Result<(), Failure> {
-        let text = match path.extension().and_then(|ending| ending.to_str()) {
-            Some("md") => markdown::page(self),
-            Some("html") => html::page(self),
-            Some("json") => {
+        let text = match Format::of(path)? {
+            Format::Markdown => markdown::page(self),
+            Format::Html => html::page(self),
+            Format::Json => {
                 serde_json::to_string_pretty(self)
                     .map_err(|error| Failure::check(format!("report: {error}")))?
                     + "\n"
             }
-            _ => {
-                return Err(Failure::check(format!(
-                    "{}: a report ends in .md, .json or .html",
-                    path.display()
-                )));
-            }
         };
         std::fs::write(path, text).map_err(Failure::io(format!("write {}", path.display())))
+    }
+}
+
+/// What a report is written in.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Format {
+    Markdown,
+    Html,
+    Json,
+}
+
+impl Format {
+    /// By the file's ending.
+    ///
+    /// # Errors
+    /// The ending is none of `.md`, `.json` and `.html`, or there is no such folder.
+    pub(super) fn of(path: &Path) -> Result<Self, Failure> {
+        let wrong = |problem: &str| Failure::check(format!("{}: {problem}", path.display()));
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if folder.is_some_and(|folder| !folder.is_dir()) {
+            return Err(wrong("there is no such folder"));
+        }
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("md") => Ok(Self::Markdown),
+            Some("html") => Ok(Self::Html),
+            Some("json") => Ok(Self::Json),
+            _ => Err(wrong("a report ends in .md, .json or .html")),
+        }
     }
 }
 
@@ -245,6 +291,9 @@ mod tests {
             neutral(&format!("at {root}/x.py, {temporary}/.tmpAb/workspace/y")),
             "at ./x.py, workspace/y"
         );
+        assert_eq!(neutral(&format!("{temporary}/.tmpAb is full; see a/b")), " is full; see a/b");
+        let named = Report::new(format!("{root}/server --x"), Vec::new(), &BTreeMap::new());
+        assert_eq!(named.target, "./server --x");
     }
 
     #[test]
@@ -276,5 +325,24 @@ mod tests {
             serde_json::from_str(&std::fs::read_to_string(folder.path().join("r.json")).unwrap()).unwrap();
         assert_eq!(json["target"], "a server");
         assert!(report.write(&folder.path().join("r.pdf")).is_err());
+        assert!(
+            report
+                .write(&folder.path().join("none/r.md"))
+                .unwrap_err()
+                .to_string()
+                .contains("no such folder")
+        );
+    }
+
+    #[test]
+    fn what_a_coordinator_says_stays_in_its_block() {
+        let mut report = report();
+        for row in &mut report.rows {
+            if let Some(fault) = &mut row.fault {
+                fault.received = "a line\n````\n# not a heading".to_owned();
+            }
+        }
+        let page = markdown::page(&report);
+        assert!(page.contains("\n`````text\nline 7") && page.ends_with("# not a heading\n`````\n"), "{page}");
     }
 }

@@ -361,8 +361,7 @@ impl Runner for Sabotage {
 /// Names of the stories that fail.
 fn failing(sabotage: &Sabotage, stories: &[Story]) -> Vec<String> {
     let schema = Schema::load().unwrap();
-    let fails =
-        |story: &&Story| matches!(play::play(sabotage, story, &schema, "").outcome, Outcome::Failed(_));
+    let fails = |story: &&Story| matches!(play::play(sabotage, story, &schema).outcome, Outcome::Failed(_));
     stories.iter().filter(fails).map(|story| story.name.clone()).collect()
 }
 

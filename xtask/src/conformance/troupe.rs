@@ -30,7 +30,7 @@ pub(super) fn play_all(runner: &dyn Runner, stories: &[Story], schema: &Schema) 
             scope.spawn(|| {
                 while let Some(story) = stories.get(next.fetch_add(1, Ordering::Relaxed)) {
                     progress.set_message(story.name.clone());
-                    let played = play::play(runner, story, schema, "");
+                    let played = play::play(runner, story, schema);
                     if matches!(played.outcome, Outcome::Failed(_)) {
                         progress.println(format!("failed: {}", story.name));
                     }

@@ -1,6 +1,6 @@
 //! A coordinator that speaks the lines of `mpac-ws drive`, in this process or in another, under virtual time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mpac_wire::Timestamp;
 use serde::Deserialize;
@@ -61,6 +61,8 @@ pub(in super::super) struct Lines<A> {
     config: Value,
     /// Who speaks on which connection, as the coordinator sees it.
     speakers: BTreeMap<String, String>,
+    /// Connections that have begun and not ended.
+    begun: BTreeSet<String>,
     saved: Option<Value>,
 }
 
@@ -68,7 +70,15 @@ impl<A: Ask> Lines<A> {
     pub(in super::super) fn new(asked: A) -> Self {
         // A literal that is a time.
         let epoch = Timestamp::parse(EPOCH).unwrap_or(Timestamp::from_micros(0));
-        Self { asked, opened: epoch, now: epoch, config: Value::Null, speakers: BTreeMap::new(), saved: None }
+        Self {
+            asked,
+            opened: epoch,
+            now: epoch,
+            config: Value::Null,
+            speakers: BTreeMap::new(),
+            begun: BTreeSet::new(),
+            saved: None,
+        }
     }
 
     fn ask(&mut self, mut request: Value) -> Result<Answer, Trouble> {
@@ -107,20 +117,28 @@ impl<A: Ask> Lines<A> {
         let mut events = Vec::new();
         for out in &answer.out {
             let text = out.envelope.get();
-            for conn in self.receivers(out, text, asking) {
+            for conn in self.receivers(out, text, asking)? {
                 events.push(Event { conn, what: What::Frame(text.to_owned()) });
             }
         }
         for Closed { conn, code } in &answer.closed {
             self.speakers.remove(conn);
+            if !self.begun.remove(conn) {
+                return Err(Trouble::Broken(format!("it closes `{conn}`, which is no connection")));
+            }
             events.push(Event { conn: conn.clone(), what: What::Closed(*code) });
             events.extend(self.told(json!({"cmd": "disconnect", "conn": conn}))?);
         }
         Ok(events)
     }
 
-    fn receivers(&mut self, out: &Out, text: &str, asking: Option<(&str, &Value)>) -> Vec<String> {
-        match (&out.to, asking) {
+    fn receivers(
+        &mut self,
+        out: &Out,
+        text: &str,
+        asking: Option<(&str, &Value)>,
+    ) -> Result<Vec<String>, Trouble> {
+        Ok(match (&out.to, asking) {
             (Value::String(word), Some((conn, frame))) if word == "sender" => {
                 // The sender of an accepted HELLO speaks on this connection from here on.
                 let kind =
@@ -138,8 +156,9 @@ impl<A: Ask> Lines<A> {
                 let conns = self.speakers.iter().filter(|(_, speaker)| addressed(speaker));
                 conns.map(|(conn, _)| conn.clone()).collect()
             }
-            _ => self.speakers.keys().cloned().collect(),
-        }
+            (Value::String(word), _) if word == "all" => self.speakers.keys().cloned().collect(),
+            (to, _) => return Err(Trouble::Broken(format!("nobody is meant by \"to\":{to}: {text}"))),
+        })
     }
 
     fn told(&mut self, request: Value) -> Result<Vec<Event>, Trouble> {
@@ -155,6 +174,7 @@ impl<A: Ask> Lines<A> {
     fn restore(&mut self) -> Result<(), Trouble> {
         let saved = self.saved.clone().ok_or_else(|| Trouble::Broken("nothing was saved".to_owned()))?;
         self.speakers.clear();
+        self.begun.clear();
         self.ask(json!({"cmd": "restore", "config": self.config, "snapshot": saved})).map(drop)
     }
 }
@@ -177,7 +197,9 @@ impl<A: Ask> Endpoint for Lines<A> {
         }
         loop {
             let answer = self.ask(json!({"cmd": "next_deadline"}))?;
-            let due = answer.at.as_deref().and_then(|at| Timestamp::parse(at).ok());
+            let parsed = answer.at.as_deref().map(Timestamp::parse).transpose();
+            let due = parsed
+                .map_err(|error| Trouble::Broken(format!("next_deadline is at {:?}: {error}", answer.at)))?;
             let Some(due) = due.filter(|due| *due <= until) else { break };
             let overdue = due < self.now;
             self.now = due.max(self.now);
@@ -200,6 +222,7 @@ impl<A: Ask> Endpoint for Lines<A> {
     }
 
     fn send(&mut self, conn: &str, frame: &str) -> Result<Vec<Event>, Trouble> {
+        self.begun.insert(conn.to_owned());
         let answer = self.ask_frame(conn, frame)?;
         let value: Value = serde_json::from_str(frame).unwrap_or_default();
         let events = self.events(&answer, Some((conn, &value)))?;
@@ -213,6 +236,7 @@ impl<A: Ask> Endpoint for Lines<A> {
 
     fn disconnect(&mut self, conn: &str) -> Result<Vec<Event>, Trouble> {
         self.speakers.remove(conn);
+        self.begun.remove(conn);
         self.told(json!({"cmd": "disconnect", "conn": conn}))
     }
 
@@ -249,5 +273,47 @@ impl<A: Ask> Endpoint for Lines<A> {
 
     fn snapshot(&mut self) -> Result<Option<Value>, Trouble> {
         Ok(Some(self.ask(json!({"cmd": "snapshot"}))?.snapshot))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives one answer after the other, the last for ever.
+    struct Says(Vec<&'static str>);
+
+    impl Ask for Says {
+        fn ask(&mut self, _: &str) -> Result<String, Trouble> {
+            Ok(if self.0.len() > 1 { self.0.remove(0) } else { self.0[0] }.to_owned())
+        }
+    }
+
+    fn broken(outcome: Result<Vec<Event>, Trouble>) -> String {
+        match outcome {
+            Err(Trouble::Broken(problem)) => problem,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_answer_that_makes_no_sense_is_told_and_not_guessed_at() {
+        let says = |answer: &'static str| broken(Lines::new(Says(vec![answer])).send("alice", "{}"));
+        assert!(says("hello").starts_with("not an answer"));
+        assert!(says(r#"{"ok":false,"error":{"code":"X","message":"no"}}"#).contains("message"));
+        let out = r#"{"ok":true,"out":[{"to":"everybody","envelope":{}}]}"#;
+        assert!(says(out).contains("nobody is meant by \"to\":\"everybody\""));
+        assert!(says(r#"{"ok":true,"closed":[{"conn":"bob","code":1008}]}"#).contains("`bob`"));
+        let to_sender = r#"{"ok":true,"at":"2026-01-01T00:00:01Z","out":[{"to":"sender","envelope":{}}]}"#;
+        assert!(broken(Lines::new(Says(vec![to_sender])).advance(2.0)).contains("\"sender\""), "of a timer");
+        assert!(broken(Lines::new(Says(vec![r#"{"ok":true,"at":"soon"}"#])).advance(2.0)).contains("soon"));
+    }
+
+    #[test]
+    fn a_connection_ends_once_however_often_it_is_closed() {
+        let closes = r#"{"ok":true,"closed":[{"conn":"alice","code":1008}]}"#;
+        assert!(broken(Lines::new(Says(vec![closes])).send("alice", "{}")).contains("no connection"));
+        let events = Lines::new(Says(vec![closes, r#"{"ok":true}"#])).send("alice", "{}").unwrap();
+        assert_eq!(events, [Event { conn: "alice".to_owned(), what: What::Closed(1008) }]);
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use mpac_ws::drive::Driver;
 
@@ -25,6 +27,10 @@ struct InProcess;
 impl Runner for InProcess {
     fn name(&self) -> String {
         "in process".to_owned()
+    }
+
+    fn has_our_types(&self) -> bool {
+        true
     }
 
     fn lacks(&self) -> BTreeSet<Feature> {
@@ -78,11 +84,16 @@ impl Runner for Started {
     }
 }
 
+/// How long a program may think about one line.
+const ANSWER: Duration = Duration::from_secs(30);
+
 /// A child process, stopped by its id when it is dropped.
 struct Program {
     child: Child,
     input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    /// What it writes, line by line, until it ends.
+    lines: Receiver<Vec<u8>>,
+    patience: Duration,
 }
 
 impl Program {
@@ -98,7 +109,18 @@ impl Program {
             .map_err(|error| broken(error.to_string()))?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (input, output) = pipes.ok_or_else(|| broken("it has no pipes".to_owned()))?;
-        Ok(Self { child, input, output: BufReader::new(output) })
+        let (lend, lines) = mpsc::channel();
+        // Ends with the program's output, or with the first line that nobody waits for.
+        std::thread::spawn(move || {
+            let mut output = BufReader::new(output);
+            let mut line = Vec::new();
+            while output.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+                if lend.send(std::mem::take(&mut line)).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { child, input, lines, patience: ANSWER })
     }
 }
 
@@ -106,10 +128,14 @@ impl Ask for Program {
     fn ask(&mut self, request: &str) -> Result<String, Trouble> {
         let broken = |error: std::io::Error| Trouble::Broken(format!("the program is gone: {error}"));
         writeln!(self.input, "{request}").and_then(|()| self.input.flush()).map_err(broken)?;
-        let mut line = String::new();
-        match self.output.read_line(&mut line).map_err(broken)? {
-            0 => Err(Trouble::Broken(format!("the program ended instead of answering {request}"))),
-            _ => Ok(line),
+        match self.lines.recv_timeout(self.patience) {
+            Ok(line) => Ok(String::from_utf8_lossy(&line).into_owned()),
+            Err(RecvTimeoutError::Timeout) => {
+                Err(Trouble::Broken(format!("no answer within {:?} to {request}", self.patience)))
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(Trouble::Broken(format!("the program ended instead of answering {request}")))
+            }
         }
     }
 }
@@ -119,5 +145,28 @@ impl Drop for Program {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(command: &str) -> String {
+        let mut program = Program::start(command).unwrap();
+        program.patience = Duration::from_millis(300);
+        match program.ask("{}") {
+            Ok(answer) => answer,
+            Err(Trouble::Broken(problem)) => problem,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_program_that_hangs_or_ends_breaks_the_story_and_not_the_suite() {
+        assert_eq!(asked("cat"), "{}\n");
+        assert!(asked("sleep 60").starts_with("no answer within 300ms"));
+        assert!(asked("head -c 0").starts_with("the program"), "{}", asked("head -c 0"));
+        assert!(Program::start("no-such-program-at-all").is_err());
     }
 }

@@ -150,7 +150,12 @@ impl Runner for Launched {
     fn lacks(&self) -> BTreeSet<Feature> {
         let mut lacks = self.manner.without.clone();
         lacks.extend([Feature::Lazy, Feature::Local, Feature::Restart]);
-        for (place, feature) in [("{config}", Feature::Config), ("{workspace}", Feature::Workspace)] {
+        let places = [
+            ("{config}", Feature::Config),
+            ("{workspace}", Feature::Workspace),
+            ("{session}", Feature::Named),
+        ];
+        for (place, feature) in places {
             if !self.command.contains(place) {
                 lacks.insert(feature);
             }
@@ -202,7 +207,7 @@ impl Launched {
             words.split_first().ok_or_else(|| Trouble::Broken("no command to launch".to_owned()))?;
         let mut peer = Peer::start("server", Command::new(program).args(arguments), None).map_err(broken)?;
         let url = if self.command.contains("{port}") {
-            wait_for_port(port).map(|()| format!("ws://127.0.0.1:{port}"))
+            wait_for_port(port, &mut peer).map(|()| format!("ws://127.0.0.1:{port}"))
         } else {
             peer.wait_for("a ws:// URL", START, |lines| lines.iter().find_map(|line| url_in(&line.text))).ok()
         };
@@ -236,11 +241,15 @@ fn free_port() -> std::io::Result<u16> {
     }
 }
 
-fn wait_for_port(port: u16) -> Option<()> {
+/// Until somebody listens there, or the server has ended without doing so.
+fn wait_for_port(port: u16, server: &mut Peer) -> Option<()> {
     let until = Instant::now() + START;
     while Instant::now() < until {
         if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return Some(());
+        }
+        if server.ended().is_some() {
+            return None;
         }
         std::thread::sleep(Duration::from_millis(20)); // nothing tells when a foreign server listens
     }
@@ -291,6 +300,26 @@ mod tests {
         };
         assert_eq!(left("a --x y --workspace {workspace} -z"), "a --x y -z");
         assert_eq!(left("a {workspace}"), "a {workspace}", "an argument by its place stays");
+    }
+
+    #[test]
+    fn a_server_that_ends_is_not_waited_for() {
+        let manner =
+            Manner { name: String::new(), without: BTreeSet::new(), patience: 1.0, jobs: 1, quiet_ms: None };
+        let begun = Instant::now();
+        for (command, is_skipped) in
+            [("sh {workspace}/../config.json {port}", false), ("env sh -c exit${IFS}64 {port}", true)]
+        {
+            let launched = Launched { command: command.to_owned(), manner: manner.clone() };
+            let config = Map::new();
+            let outcome = launched.start(&Setup { session: "s", protocol: "0.1.13", config: &config });
+            match outcome.map(drop) {
+                Err(Trouble::Skip(_)) => assert!(is_skipped),
+                Err(Trouble::Refused(_)) => assert!(!is_skipped),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(begun.elapsed() < START / 3);
     }
 
     #[test]

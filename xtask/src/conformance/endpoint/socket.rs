@@ -35,6 +35,8 @@ pub(super) struct Socket {
     url: String,
     fence: Fence,
     opened: Instant,
+    /// Seconds since then, as the story counts them.
+    at: f64,
     conns: BTreeMap<String, WebSocket<TcpStream>>,
     probes: u64,
     /// Whose frames are left where they are.
@@ -52,6 +54,7 @@ impl Socket {
             url,
             fence,
             opened: Instant::now(),
+            at: 0.0,
             conns: BTreeMap::new(),
             probes: 0,
             deaf: BTreeSet::new(),
@@ -73,10 +76,9 @@ impl Socket {
             return Ok(());
         }
         let broken = |problem: String| Trouble::Broken(format!("{}: {problem}", self.url));
-        let address =
-            self.url.strip_prefix("ws://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
-        let stream = TcpStream::connect(address).map_err(|error| broken(error.to_string()))?;
+        let stream = TcpStream::connect(address(&self.url)).map_err(|error| broken(error.to_string()))?;
         let prepared = stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(ANSWER)));
+        let prepared = prepared.and_then(|()| stream.set_write_timeout(Some(ANSWER)));
         prepared.map_err(|error| broken(error.to_string()))?;
         let (socket, _) =
             tungstenite::client(self.url.as_str(), stream).map_err(|error| broken(error.to_string()))?;
@@ -119,7 +121,7 @@ impl Socket {
                 }
                 None => {
                     return Err(Trouble::Broken(format!(
-                        "no answer to a sideband request on {conn} for {ANSWER:?}"
+                        "no answer to a sideband request on {conn} for {ANSWER:?}; without a sideband give --quiet-ms"
                     )));
                 }
             }
@@ -127,7 +129,11 @@ impl Socket {
     }
 
     fn listen(&mut self, conn: &str, length: Duration, events: &mut Vec<Event>) -> Result<(), Trouble> {
+        let most = Instant::now() + ANSWER.max(length);
         loop {
+            if Instant::now() >= most {
+                return Err(Trouble::Broken(format!("{conn} is never quiet for {length:?}")));
+            }
             match self.next(conn, Instant::now() + length)? {
                 Some(what) => {
                     let over = matches!(what, What::Closed(_));
@@ -178,6 +184,13 @@ impl Socket {
     }
 }
 
+/// `host:port` of a `ws://` URL.
+fn address(url: &str) -> String {
+    let host = url.strip_prefix("ws://").and_then(|rest| rest.split(['/', '?']).next()).unwrap_or_default();
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if has_port { host.to_owned() } else { format!("{host}:80") }
+}
+
 fn is_answer(text: &str, path: &str) -> bool {
     serde_json::from_str::<Value>(text)
         .is_ok_and(|value| value["type"] == "FILE_ERROR" && value["path"] == path)
@@ -190,12 +203,13 @@ impl Endpoint for Socket {
     }
 
     fn advance(&mut self, seconds: f64) -> Result<Vec<Event>, Trouble> {
-        let until = self.opened + Duration::from_secs_f64(seconds);
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() || seconds <= 0.0 {
+        if seconds <= self.at {
             return Ok(Vec::new());
         }
-        std::thread::sleep(left); // the story asks for time to pass
+        self.at = seconds;
+        let until = self.opened + Duration::from_secs_f64(seconds);
+        std::thread::sleep(until.saturating_duration_since(Instant::now())); // the story asks for time to pass
+        // Also where the steps before took longer than that: what fell due meanwhile is this step's.
         self.settle(None)
     }
 
@@ -241,5 +255,61 @@ impl Endpoint for Socket {
 
     fn snapshot(&mut self) -> Result<Option<Value>, Trouble> {
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_url_need_not_name_a_port() {
+        for (url, expected) in [
+            ("ws://h:8766/session/s", "h:8766"),
+            ("ws://h/session/s", "h:80"),
+            ("ws://[::1]:8?x=1", "[::1]:8"),
+            ("ws://[::1]", "[::1]:80"),
+        ] {
+            assert_eq!(address(url), expected);
+        }
+    }
+
+    #[test]
+    fn a_server_that_hangs_up_during_the_opening_breaks_the_story_only() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || drop(listener.accept()));
+        let mut socket = Socket::new(url.clone(), Fence::Sideband, None);
+        let outcome = socket.send("alice", "{}");
+        server.join().unwrap();
+        assert!(
+            matches!(&outcome, Err(Trouble::Broken(problem)) if problem.starts_with(&url)),
+            "{outcome:?}"
+        );
+    }
+
+    /// Says what is due to everybody who is connected, and answers no question.
+    fn talkative() -> String {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let mut socket = tungstenite::accept(listener.accept().unwrap().0).unwrap();
+            std::thread::sleep(Duration::from_millis(150));
+            socket.send(Message::text("{}")).unwrap();
+            while socket.read().is_ok() {}
+        });
+        url
+    }
+
+    #[test]
+    fn what_fell_due_while_the_steps_before_took_their_time_is_heard() {
+        let mut socket = Socket::new(talkative(), Fence::Quiet(Duration::from_millis(50)), None);
+        assert_eq!(socket.send("alice", "{}").unwrap(), []);
+        std::thread::sleep(Duration::from_millis(300)); // a slow machine
+        let due = Event { conn: "alice".to_owned(), what: What::Frame("{}".to_owned()) };
+        assert_eq!(socket.advance(0.1).unwrap(), [due]);
+        assert_eq!(socket.advance(0.1).unwrap(), [], "no time passes");
     }
 }

@@ -27,6 +27,13 @@ pub(super) fn page(report: &Report) -> String {
         all.failed,
         all.skipped
     );
+    if report.unseen() > 0 {
+        let _ = writeln!(
+            page,
+            "<p>Of {} that passed, what they say of the session itself could not be seen.</p>",
+            report.unseen()
+        );
+    }
     areas(&mut page, report);
     failures(&mut page, report);
     everything(&mut page, report);

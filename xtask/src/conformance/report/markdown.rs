@@ -6,7 +6,7 @@ use super::{Counts, Report};
 use crate::conformance::story::Strength;
 
 pub(super) fn page(report: &Report) -> String {
-    let mut page = format!("# Conformance of {}\n\n", report.target);
+    let mut page = format!("# Conformance of {}\n\n", cell(&report.target));
     let all = report.count(None, None);
     let _ = writeln!(
         page,
@@ -24,6 +24,13 @@ pub(super) fn page(report: &Report) -> String {
     }
     page.push_str("| **all** ");
     cells(&mut page, |strength| report.count(None, Some(strength)));
+    if report.unseen() > 0 {
+        let _ = writeln!(
+            page,
+            "\nOf {} that passed, what they say of the session itself could not be seen.",
+            report.unseen()
+        );
+    }
     skipped(&mut page, report);
     failures(&mut page, report);
     page
@@ -58,13 +65,23 @@ fn failures(page: &mut String, report: &Report) {
     for (row, fault) in report.failures() {
         let _ =
             writeln!(page, "\n### {}\n\n{}. {}, {}\n", row.name, row.title, fault.rule, row.strength.name());
-        let _ = writeln!(page, "```text\nline {}: {}", fault.line, fault.step);
-        let _ = writeln!(
-            page,
-            "{}\n  expected: {}\n  received: {}\n```",
-            fault.who, fault.expected, fault.received
+        let shown = format!(
+            "line {}: {}\n{}\n  expected: {}\n  received: {}",
+            fault.line,
+            fault.step,
+            fault.who,
+            fault.expected,
+            fault.received.trim_end()
         );
+        let fence = fence(&shown);
+        let _ = writeln!(page, "{fence}text\n{shown}\n{fence}");
     }
+}
+
+/// Longer than every row of backticks in the text: what a coordinator says cannot end it.
+fn fence(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+    "`".repeat(3.max(longest + 1))
 }
 
 /// Text that stays in its cell.
