@@ -48,13 +48,14 @@ const STORIES: &str = "fixtures/conformance";
 /// What a run may be told. Without a coordinator: ours, in three ways (in process, drive, WebSocket).
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Play only stories whose name contains this text, such as `claims/`.
+    /// Play only stories whose name contains this text, such as `claims/`. May be repeated.
     #[arg(long, value_name = "TEXT")]
-    only: Option<String>,
+    only: Vec<String>,
     /// Play on our core, in this process.
     #[arg(long)]
     in_process: bool,
-    /// Play on a program that speaks the lines of `mpac-ws drive` on its standard input and output.
+    /// Play on a program that speaks the lines of `mpac-ws drive` on its standard input and output. Like `--launch`, the
+    /// command is split at blanks: there is no shell and no quoting.
     #[arg(long, value_name = "COMMAND")]
     drive: Option<String>,
     /// Play on servers: this command starts one for each story. `{port}`, `{session}`, `{protocol}`, `{config}` (a JSON file)
@@ -63,6 +64,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "COMMAND")]
     launch: Option<String>,
     /// Play on a server that runs: `ws://HOST:PORT/PATH`, with `{session}` where a session of the story's own belongs.
+    /// Without it, the session there must be called `conformance`, and one story can be played.
     #[arg(long, value_name = "URL")]
     target: Option<String>,
     /// How the coordinator is called in the report.
@@ -83,10 +85,11 @@ pub(crate) struct Options {
     /// How many servers run at a time.
     #[arg(long, default_value_t = 4)]
     jobs: usize,
-    /// For servers without the sideband: a step is over when nothing has come for so many milliseconds.
+    /// For servers without the sideband: a step is over when nothing has come for so many milliseconds, which every step then
+    /// takes. Too few, and what must not come is not waited for.
     #[arg(long, value_name = "MS")]
     quiet_ms: Option<u64>,
-    /// List the stories and what they cover, and play nothing.
+    /// List the stories with level, title and rules, and play nothing.
     #[arg(long)]
     list: bool,
 }
@@ -127,18 +130,21 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     for path in &options.report {
         Format::of(path)?; // known before minutes have passed
     }
-    let stories = stories(options.only.as_deref())?;
+    let stories = stories(&options.only)?;
     if stories.is_empty() {
         return Err(Failure::check("no story has such a name"));
     }
     if options.list {
-        stories.iter().for_each(|story| println!("{:<60} {}", story.name, story.covers.join(" ")));
+        for story in &stories {
+            let rules = story.covers.join(" ");
+            step::say(&format!("{:<56} {:<6} {} ({rules})", story.name, story.strength.name(), story.title));
+        }
         return Ok(());
     }
-    if options.only.is_none() {
+    if options.only.is_empty() {
         covers(&stories)?;
     }
-    let runners = runners(options)?;
+    let runners = runners(options, stories.len())?;
     if runners.len() > 1 && !options.report.is_empty() {
         return Err(Failure::check(
             "--report is for one coordinator: name it (--in-process, --drive, --launch, --target)",
@@ -148,8 +154,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let mut failed = 0;
     let mut idle = Vec::new();
     for runner in &runners {
+        reachable(runner.as_ref(), &stories, &schema)?;
         let mut found = troupe::play_all(runner.as_ref(), &stories, &schema);
-        if options.only.is_none() && runner.has_our_types() {
+        if options.only.is_empty() && runner.has_our_types() {
             found.rows.extend(goldens::rows()?);
         }
         let report = Report::new(runner.name(), found.rows, &found.wire);
@@ -171,30 +178,45 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if failed == 0 {
         return Ok(());
     }
-    Err(Failure::check(format!("{failed} checks of level {} or above failed", options.level.name())))
+    let checks = if failed == 1 { "check" } else { "checks" };
+    Err(Failure::check(format!("{failed} {checks} of level {} or above failed", options.level.name())))
+}
+
+/// A coordinator that is not there at all would fail every story in the same way: one that needs nothing comes first.
+fn reachable(runner: &dyn Runner, stories: &[Story], schema: &Schema) -> Result<(), Failure> {
+    let simple = |story: &&Story| story.opens && story.needs.is_empty() && story.seconds() == 0.0;
+    let Some(first) = stories.iter().find(simple) else { return Ok(()) };
+    match play::play(runner, first, schema).outcome {
+        play::Outcome::Failed(fault) if fault.is_opening() => {
+            Err(Failure::check(format!("{}: no session can be opened: {}", runner.name(), fault.received)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a run found, for a person at a terminal. The last line is what counts, in words that machines read too.
 fn tell(report: &Report) {
     for (row, fault) in report.failures() {
-        println!("\n{}:{}: {} ({}, {})", row.name, fault.line, row.title, fault.rule, row.strength.name());
-        println!("    {}", fault.step);
-        println!("    {}: expected {}", fault.who, fault.expected);
-        println!("    received {}", fault.received);
+        let place = if fault.line == 0 { row.name.clone() } else { format!("{}:{}", row.name, fault.line) };
+        step::say(&format!("\n{place}: {} ({}, {})", row.title, fault.rule, row.strength.name()));
+        step::say(&format!("    {}\n    {}: expected {}", fault.step, fault.who, fault.expected));
+        step::say(&format!("    received {}", fault.received));
     }
-    println!("\n{}\n{:<14}{:>8}{:>8}{:>9}", report.target, "area", "passed", "failed", "skipped");
+    step::say(&format!("\n{}\n{:<14}{:>8}{:>8}{:>9}", report.target, "area", "passed", "failed", "skipped"));
     for area in report.areas() {
         let counts = report.count(Some(area), None);
-        println!("{area:<14}{:>8}{:>8}{:>9}", counts.passed, counts.failed, counts.skipped);
+        let note = if area == "wire" { "   (on every frame)" } else { "" };
+        step::say(&format!("{area:<14}{:>8}{:>8}{:>9}{note}", counts.passed, counts.failed, counts.skipped));
     }
     for (reason, count) in report.skipped() {
-        println!("{count:>4} skipped: {reason}");
+        step::say(&format!("{count:>4} skipped: {reason}"));
     }
     if report.unseen() > 0 {
-        println!("{:>4} passed, but what they say of the session itself could not be seen", report.unseen());
+        let told = "passed, but what they say of the session itself could not be seen";
+        step::say(&format!("{:>4} {told}", report.unseen()));
     }
     let all = report.count(None, None);
-    println!("{} passed, {} failed, {} skipped", all.passed, all.failed, all.skipped);
+    step::say(&format!("{} passed, {} failed, {} skipped", all.passed, all.failed, all.skipped));
 }
 
 fn covers(stories: &[Story]) -> Result<(), Failure> {
@@ -209,7 +231,7 @@ fn covers(stories: &[Story]) -> Result<(), Failure> {
     if coverage.problems.is_empty() { Ok(()) } else { Err(Failure::check(coverage.problems.join("\n"))) }
 }
 
-fn runners(options: &Options) -> Result<Vec<Box<dyn Runner>>, Failure> {
+fn runners(options: &Options, stories: usize) -> Result<Vec<Box<dyn Runner>>, Failure> {
     let manner = |name: &str, without: BTreeSet<Feature>| Manner {
         name: options.name.clone().unwrap_or_else(|| name.to_owned()),
         without,
@@ -223,7 +245,10 @@ fn runners(options: &Options) -> Result<Vec<Box<dyn Runner>>, Failure> {
         runners.push(Box::new(endpoint::in_process()));
     }
     if let Some(command) = &options.drive {
-        runners.push(Box::new(endpoint::started(command)));
+        runners.push(Box::new(endpoint::started(
+            command,
+            manner(&format!("drive: {command}"), without.clone()),
+        )));
     }
     if let Some(command) = &options.launch {
         let manner = manner(command, without.clone());
@@ -231,9 +256,10 @@ fn runners(options: &Options) -> Result<Vec<Box<dyn Runner>>, Failure> {
     }
     if let Some(url) = &options.target {
         if !url.starts_with("ws://") {
-            return Err(Failure::check(format!("--target {url}: only ws:// URLs can be reached")));
+            let told = "--target takes ws://HOST:PORT/PATH; wss:// is not spoken";
+            return Err(Failure::check(format!("{told}: {url}")));
         }
-        if !url.contains("{session}") && stories(options.only.as_deref())?.len() > 1 {
+        if !url.contains("{session}") && stories > 1 {
             let told = "stories would meet in one session: put {session} into the URL, or name one story with --only";
             return Err(Failure::check(told));
         }
@@ -244,7 +270,8 @@ fn runners(options: &Options) -> Result<Vec<Box<dyn Runner>>, Failure> {
         step::run(&mut step::cargo(&["build", "--quiet", "--locked", "-p", "mpac-ws"]))?;
         let server = step::target().join("debug/mpac-ws").display().to_string();
         runners.push(Box::new(endpoint::in_process()));
-        runners.push(Box::new(endpoint::started(&format!("{server} drive"))));
+        let drive = format!("{server} drive");
+        runners.push(Box::new(endpoint::started(&drive, manner("mpac-ws drive", without.clone()))));
         // Our server verifies no credentials yet and refuses sessions that need them.
         let without: BTreeSet<Feature> = without.into_iter().chain([Feature::Credentials]).collect();
         let command = format!(
@@ -262,14 +289,14 @@ fn runners(options: &Options) -> Result<Vec<Box<dyn Runner>>, Failure> {
 }
 
 /// Every story, by name.
-fn stories(only: Option<&str>) -> Result<Vec<Story>, Failure> {
+fn stories(only: &[String]) -> Result<Vec<Story>, Failure> {
     let folder = step::root().join(STORIES);
     let mut stories = Vec::new();
     let mut wrong = Vec::new();
     for path in step::files_below(&folder)? {
         let name = path.with_extension("").display().to_string();
         let is_story = path.extension().is_some_and(|kind| kind == "txt") && name.contains('/');
-        if is_story && only.is_none_or(|only| name.contains(only)) {
+        if is_story && (only.is_empty() || only.iter().any(|only| name.contains(only))) {
             match parse::story(&name, &step::text(&folder.join(&path))?) {
                 Ok(story) => stories.push(story),
                 Err(problem) => wrong.push(problem),
@@ -289,7 +316,7 @@ mod tests {
         assert_eq!(failure(&["--only", "no/such-story"]), "no story has such a name");
         let nowhere = ["--in-process", "--report", "no-such-folder/r.md"];
         assert_eq!(failure(&nowhere), "no-such-folder/r.md: there is no such folder");
-        assert!(failure(&["--target", "wss://h/{session}"]).contains("only ws://"));
+        assert!(failure(&["--target", "wss://h/{session}"]).contains("takes ws://"));
         let sockets_only = ["--in-process", "--only", "server/binary"];
         assert!(failure(&sockets_only).contains("every story was skipped"));
         assert!(told(&["--in-process", "--only", "hello/roles-as-asked"]).is_ok());

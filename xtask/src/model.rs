@@ -24,6 +24,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let mut args = vec!["test", "-q", "--package", "mpac-core", "--test", "it"];
     if options.depth.is_some() {
+        println!("building the optimised explorer first: some minutes when it was never built");
         args.push("--release"); // worth its compilation
     }
     args.extend(["--", "model::", "succession::", "--nocapture", "--test-threads", "1"]);

@@ -50,6 +50,12 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     command
 }
 
+/// Prints a line; that nobody reads any more (`| head`) is no reason to stop.
+pub(crate) fn say(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 /// Runs to the end with inherited output.
 ///
 /// # Errors

@@ -106,14 +106,20 @@ pub(super) trait Runner: Sync + Send {
         false
     }
 
-    /// What it cannot do.
-    fn lacks(&self) -> BTreeSet<Feature>;
+    /// What it cannot do: without sockets, what only they show.
+    fn lacks(&self) -> BTreeSet<Feature> {
+        BTreeSet::from([Feature::Server, Feature::Stop])
+    }
 
     /// Seconds that a story may take at the most; none where time is virtual.
-    fn patience(&self) -> Option<f64>;
+    fn patience(&self) -> Option<f64> {
+        None
+    }
 
     /// How many stories may be played at a time.
-    fn jobs(&self) -> usize;
+    fn jobs(&self) -> usize {
+        1
+    }
 
     /// The session that a story plays in, where it is not the usual one.
     fn session(&self, _: &Story) -> Option<String> {

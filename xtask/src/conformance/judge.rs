@@ -42,14 +42,22 @@ pub(super) struct Fault {
     pub(super) received: String,
 }
 
+/// The step before the first.
+const OPENING: &str = "the session is opened";
+
 impl Fault {
+    /// Whether not even a session could be opened.
+    pub(super) fn is_opening(&self) -> bool {
+        self.step == OPENING
+    }
+
     /// Before the first step.
     pub(super) fn opening(story: &Story, expected: &str, received: String) -> Self {
         let first = story.steps.first();
         Self {
             rule: story.covers[0].clone(),
             line: first.map_or(1, |step| step.line),
-            step: "the session is opened".to_owned(),
+            step: OPENING.to_owned(),
             who: "the coordinator".to_owned(),
             expected: expected.to_owned(),
             received,

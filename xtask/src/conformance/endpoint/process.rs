@@ -10,7 +10,7 @@ use mpac_ws::drive::Driver;
 
 use super::super::story::{Feature, Story};
 use super::lines::{Ask, Lines};
-use super::{Endpoint, Runner, Trouble};
+use super::{Endpoint, Manner, Runner, Trouble};
 
 /// The core in this process.
 pub(in super::super) fn in_process() -> impl Runner {
@@ -18,8 +18,8 @@ pub(in super::super) fn in_process() -> impl Runner {
 }
 
 /// A program that speaks the lines on its standard input and output, and gets one session after the other.
-pub(in super::super) fn started(command: &str) -> impl Runner + use<> {
-    Started { command: command.to_owned() }
+pub(in super::super) fn started(command: &str, manner: Manner) -> impl Runner + use<> {
+    Started { command: command.to_owned(), manner }
 }
 
 struct InProcess;
@@ -31,18 +31,6 @@ impl Runner for InProcess {
 
     fn has_our_types(&self) -> bool {
         true
-    }
-
-    fn lacks(&self) -> BTreeSet<Feature> {
-        BTreeSet::from([Feature::Server, Feature::Stop])
-    }
-
-    fn patience(&self) -> Option<f64> {
-        None
-    }
-
-    fn jobs(&self) -> usize {
-        1
     }
 
     fn begin(&self, _: &Story, _: &str) -> Result<Box<dyn Endpoint>, Trouble> {
@@ -60,19 +48,16 @@ impl Ask for Here {
 
 struct Started {
     command: String,
+    manner: Manner,
 }
 
 impl Runner for Started {
     fn name(&self) -> String {
-        format!("drive: {}", self.command)
+        self.manner.name.clone()
     }
 
     fn lacks(&self) -> BTreeSet<Feature> {
-        BTreeSet::from([Feature::Server, Feature::Stop])
-    }
-
-    fn patience(&self) -> Option<f64> {
-        None
+        self.manner.without.iter().copied().chain([Feature::Server, Feature::Stop]).collect()
     }
 
     fn jobs(&self) -> usize {

@@ -197,7 +197,10 @@ fn is_answer(text: &str, path: &str) -> bool {
 }
 
 impl Endpoint for Socket {
+    /// The session opens with its first HELLO, or is there; that somebody listens is known now.
     fn open(&mut self, _: &Setup<'_>) -> Result<(), Trouble> {
+        let listens = TcpStream::connect(address(&self.url));
+        listens.map_err(|error| Trouble::Broken(format!("{}: {error}", self.url)))?;
         self.opened = Instant::now();
         Ok(())
     }
