@@ -1,0 +1,216 @@
+//! The only ways in which records come to be and change: along their tables, and with every index that follows from them.
+
+use alloc::vec::Vec;
+
+use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, Scope, Seconds, Timestamp};
+
+use super::super::deadlines::Cause;
+use super::super::records::{Conflict, Freeze, NewIntent, Operation};
+use super::{Intent, Session, count_kind, discount_kind, put, take};
+use crate::table::{conflict, intent, operation};
+
+impl Session {
+    /// Registers what was announced and gives its state from the table; `None` where the table has no such row, or a live
+    /// intent has this id: it is never overwritten (INT-04).
+    pub(crate) fn register_intent(&mut self, new: NewIntent) -> Option<()> {
+        if self.intents.get(&new.id).is_some_and(Intent::is_live) {
+            return None;
+        }
+        let state = intent::next(None, intent::Event::Announced)?;
+        let sequence = self.next_sequence();
+        self.take_finished_intent(&new.id);
+        let record = Intent::begin(new, state, self.now, sequence);
+        self.index_intent(&record);
+        self.review_member(&record.owner);
+        self.intents.insert(record.id.clone(), record);
+        Some(())
+    }
+
+    /// Moves an intent along its table, the only way its state changes. `None` where the table has no such row.
+    pub(crate) fn move_intent(&mut self, id: &IntentId, on: intent::Event) -> Option<intent::State> {
+        let record = self.intents.get_mut(id)?;
+        let state = intent::next(Some(record.state), on)?;
+        record.state = state;
+        if state.is_terminal() {
+            let record = record.clone();
+            self.scopes.remove(id, &record.scope);
+            take(&mut self.live, &record.owner, id);
+            self.review_member(&record.owner);
+            self.deadlines.remove(record.expires_at, &Cause::IntentTtl(record.sequence, record.id));
+            self.review_intent(id);
+        }
+        self.rejudge_intent(id);
+        Some(state)
+    }
+
+    /// Gives a live intent another scope.
+    pub(crate) fn set_scope(&mut self, id: &IntentId, scope: Scope) {
+        if let Some(record) = self.intents.get_mut(id) {
+            self.scopes.remove(id, &record.scope);
+            self.scopes.insert(id, &scope);
+            count_kind(&mut self.scope_kinds, &scope.kind);
+            discount_kind(&mut self.scope_kinds, &record.scope.kind);
+            record.scope = scope;
+            self.rejudge_intent(id);
+            let disputes = self.disputes_by_intent.get(id);
+            if disputes.is_some_and(|disputes| !disputes.is_disjoint(&self.frozen)) {
+                self.rejudge_everything(); // another scope is frozen now
+            }
+        }
+    }
+
+    /// Lets a live intent's time begin afresh.
+    pub(crate) fn set_ttl(&mut self, id: &IntentId, ttl: Seconds) {
+        let now = self.now;
+        if let Some(record) = self.intents.get_mut(id) {
+            let cause = Cause::IntentTtl(record.sequence, id.clone());
+            self.deadlines.remove(record.expires_at, &cause);
+            record.expires_at = now.after(&ttl);
+            record.ttl = ttl;
+            self.deadlines.insert(record.expires_at, cause);
+        }
+    }
+
+    /// Registers an operation in the state its table gives.
+    pub(crate) fn register_operation(&mut self, mut record: Operation) {
+        record.sequence = self.next_sequence();
+        record.created_at = self.now;
+        self.index_operation(&record);
+        self.review_member(&record.proposer);
+        let (id, intent) = (record.id.clone(), record.intent.clone());
+        self.operations.insert(id.clone(), record);
+        self.rejudge_operation(&id);
+        self.review_operation(&id);
+        if let Some(intent) = intent {
+            self.review_intent(&intent);
+        }
+    }
+
+    /// Moves an operation along its table. `None` where the table has no such row.
+    pub(crate) fn move_operation(&mut self, id: &OpId, on: operation::Event) -> Option<operation::State> {
+        let record = self.operations.get_mut(id)?;
+        let state = operation::next(Some(record.state), on)?;
+        record.state = state;
+        if state.is_terminal()
+            && let Some(intent) = &record.intent
+        {
+            take(&mut self.standing_by_intent, intent, id);
+        }
+        if !state.is_pending() {
+            if let Some(intent) = &record.intent {
+                take(&mut self.pending_by_intent, intent, id);
+            }
+            take(&mut self.pending_by_proposer, &record.proposer, id);
+            if let Some(until) = record.grace_until.take() {
+                self.deadlines.remove(until, &Cause::Grace(record.sequence, id.clone()));
+            }
+            let (intent, proposer) = (record.intent.clone(), record.proposer.clone());
+            self.waits_no_more(id);
+            self.review_member(&proposer);
+            self.review_operation(id);
+            if let Some(intent) = intent {
+                self.review_intent(&intent);
+            }
+        }
+        self.rejudge_operation(id);
+        Some(state)
+    }
+
+    /// Lets a proposal outlive its intent until `until` (CAS-02).
+    pub(crate) fn grant_grace(&mut self, id: &OpId, until: Timestamp) {
+        if let Some(record) = self.operations.get_mut(id) {
+            record.grace_until = Some(until);
+            self.deadlines.insert(until, Cause::Grace(record.sequence, id.clone()));
+        }
+    }
+
+    /// Registers a conflict. One that is there already stays as it is: whoever calls this has seen to it that none is.
+    pub(crate) fn register_conflict(&mut self, mut record: Conflict) {
+        if self.conflicts.contains_key(&record.id) {
+            return;
+        }
+        record.sequence = self.next_sequence();
+        self.index_conflict(&record);
+        let id = record.id.clone();
+        self.conflicts.insert(id.clone(), record);
+        self.review_conflict(&id);
+    }
+
+    /// Moves a conflict along its table. `None` where the table has no such row.
+    pub(crate) fn move_conflict(&mut self, id: &ConflictId, on: conflict::Event) -> Option<conflict::State> {
+        let record = self.conflicts.get_mut(id)?;
+        let state = conflict::next(Some(record.state), on)?;
+        record.state = state;
+        if state.is_terminal() {
+            for intent in &record.intents {
+                take(&mut self.disputes_by_intent, intent, id);
+            }
+            for op in &record.ops {
+                take(&mut self.disputes_by_op, op, id);
+            }
+            let was_frozen = self.frozen.remove(id);
+            self.open_conflicts -= 1;
+            let settled = self.recovery.diverged.extract_if(.., |_, conflict| conflict == id); // REC-30
+            let settled: Vec<PrincipalId> = settled.map(|(principal, _)| principal).collect();
+            let waiting =
+                [record.timeout_at.take(), record.freeze.as_mut().and_then(|it| it.phase_ends.take())];
+            for at in waiting.into_iter().flatten() {
+                self.deadlines.remove(at, &Cause::Unresolved(record.sequence, id.clone()));
+                self.deadlines.remove(at, &Cause::FreezePhase(record.sequence, id.clone()));
+            }
+            settled.iter().for_each(|principal| self.review_member(principal));
+            super::super::session::divergence::settled(self, id);
+            self.review_conflict(id);
+            self.rejudge_conflict(id);
+            if was_frozen {
+                self.rejudge_everything();
+            }
+        }
+        Some(state)
+    }
+
+    /// Watches a conflict for being pending too long; `None` stops watching (GOV-14).
+    pub(crate) fn watch_conflict(&mut self, id: &ConflictId, until: Option<Timestamp>) {
+        if let Some(record) = self.conflicts.get_mut(id) {
+            let cause = Cause::Unresolved(record.sequence, id.clone());
+            if let Some(at) = core::mem::replace(&mut record.timeout_at, until) {
+                self.deadlines.remove(at, &cause);
+            }
+            if let Some(at) = until {
+                self.deadlines.insert(at, cause);
+            }
+        }
+    }
+
+    /// Freezes a conflict's scope, or moves its freeze to another phase (FRZ-01).
+    pub(crate) fn set_freeze(&mut self, id: &ConflictId, freeze: Freeze) {
+        self.rejudge_everything();
+        if let Some(record) = self.conflicts.get_mut(id) {
+            let cause = Cause::FreezePhase(record.sequence, id.clone());
+            if let Some(at) = record.freeze.as_ref().and_then(|old| old.phase_ends) {
+                self.deadlines.remove(at, &cause);
+            }
+            if let Some(at) = freeze.phase_ends {
+                self.deadlines.insert(at, cause);
+            }
+            record.freeze = Some(freeze);
+            self.frozen.insert(id.clone());
+        }
+    }
+
+    /// Adds an operation to a conflict that is not over (CON-21).
+    pub(crate) fn attach(&mut self, conflict: &ConflictId, op: &OpId, proposer: &PrincipalId) {
+        let limit = self.config.retained_records;
+        if let Some(record) = self.conflicts.get_mut(conflict)
+            && record.ops.len() < limit // the first committers count, and the list is not for ever
+            && !self.disputes_by_op.get(op).is_some_and(|known| known.contains(conflict))
+        {
+            record.ops.push(op.clone());
+            if let Err(at) = record.principals.binary_search(proposer) {
+                record.principals.insert(at, proposer.clone());
+            }
+            put(&mut self.disputes_by_op, op.clone(), conflict.clone());
+            self.review_operation(op);
+        }
+    }
+}
