@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(judged("INT-03", ""), ["INT-04 is in no story: ids"]);
         assert!(judged("INT-03 INT-04", "INT-04  nobody sees it\n")[0].contains("after all"));
         assert!(judged("INT-03 INT-99x INT-04", "")[0].contains("INT-99x does not exist"));
-        let steps = "alice beats\n    alice gets nothing [INT-98]\n";
-        assert!(judged_with("INT-03 INT-04", "", steps)[0].contains("INT-98 does not exist"));
+        let steps = "alice beats\n    alice gets nothing [INT-98x]\n";
+        assert!(judged_with("INT-03 INT-04", "", steps)[0].contains("INT-98x does not exist"));
     }
 }
