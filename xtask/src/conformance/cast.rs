@@ -66,7 +66,7 @@ impl Cast {
             "version": self.version,
             "message_type": kind,
             "message_id": names.sent,
-            "session_id": self.session,
+            "session_id": session_of(&self.session, conn),
             "sender": sender,
             "ts": names.now.to_string(),
             "payload": names.fill(payload)?,
@@ -87,7 +87,7 @@ impl Cast {
 
     fn sender(&self, conn: &str) -> Value {
         self.senders.get(conn).cloned().unwrap_or_else(|| {
-            let principal = conn.split('/').next().unwrap_or(conn);
+            let principal = conn.split(['@', '/']).next().unwrap_or(conn);
             json!({"principal_id": principal, "principal_type": "agent", "sender_instance_id": format!("{principal}-1")})
         })
     }
@@ -106,6 +106,14 @@ impl Cast {
             let clock = self.clocks.entry(clock_key(&self.sender(conn))).or_default();
             *clock = value.max(*clock) + 1;
         }
+    }
+}
+
+/// The session of a connection: `alice@b` speaks in a second one beside the story's.
+pub(super) fn session_of(session: &str, conn: &str) -> String {
+    match conn.split_once('@') {
+        Some((_, other)) if !other.starts_with('/') => format!("{session}-{other}"),
+        _ => session.to_owned(),
     }
 }
 
@@ -168,6 +176,12 @@ mod tests {
         assert_eq!(envelope["sender"], json!({"principal_id": "alice", "principal_type": "human"}));
         assert_eq!((envelope.get("watermark"), &envelope["payload"]), (None, &json!({})));
         assert_eq!(envelope["message_id"].as_str().map(str::len), Some(36));
+    }
+
+    #[test]
+    fn a_connection_may_be_in_another_session_or_on_another_path() {
+        assert_eq!(session_of("s", "alice/2@b"), "s-b");
+        assert_eq!((session_of("s", "alice"), session_of("s", "alice@/x")), ("s".to_owned(), "s".to_owned()));
     }
 
     #[test]

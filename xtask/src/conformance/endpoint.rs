@@ -108,7 +108,7 @@ pub(super) trait Runner: Sync + Send {
 
     /// What it cannot do: without sockets, what only they show.
     fn lacks(&self) -> BTreeSet<Feature> {
-        BTreeSet::from([Feature::Server, Feature::Stop])
+        BTreeSet::from([Feature::Server, Feature::Stop, Feature::Sessions])
     }
 
     /// Seconds that a story may take at the most; none where time is virtual.

@@ -179,6 +179,9 @@ fn implied(story: &Story) -> BTreeSet<Feature> {
     if story.config.contains_key("credentials") || story.config.contains_key("security_profile") {
         needs.insert(Feature::Credentials);
     }
+    if story.steps.iter().filter_map(|step| step.act.conn()).any(|conn| conn.contains('@')) {
+        needs.insert(Feature::Sessions);
+    }
     for step in &story.steps {
         if matches!(step.act, Act::Binary { .. } | Act::Deafen { .. }) {
             needs.insert(Feature::Server);

@@ -50,10 +50,12 @@ pub(crate) enum Feature {
     Server,
     /// Be stopped in good order.
     Stop,
+    /// Have many sessions at `/session/<id>`.
+    Sessions,
 }
 
 impl Feature {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Config,
         Self::Named,
         Self::Lazy,
@@ -63,6 +65,7 @@ impl Feature {
         Self::Restart,
         Self::Server,
         Self::Stop,
+        Self::Sessions,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -76,6 +79,7 @@ impl Feature {
             Self::Restart => "restart",
             Self::Server => "server",
             Self::Stop => "stop",
+            Self::Sessions => "sessions",
         }
     }
 }

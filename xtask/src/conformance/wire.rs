@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::cast::session_of;
 use super::relay::is_authored;
 use super::schema::Schema;
 
@@ -113,8 +114,9 @@ impl<'a> Wire<'a> {
         let ts = value["ts"].as_str().unwrap_or_default();
         self.note(TIMES, text, (!is_exact(ts)).then(|| format!("ts {ts:?}")));
         self.note(EPOCH, text, self.schema.authored_problem(value));
-        let is_own = value["session_id"] == self.session
-            && value["sender"]["principal_id"] == format!("service:coordinator-{}", self.session);
+        let session = session_of(&self.session, conn);
+        let is_own = value["session_id"] == session
+            && value["sender"]["principal_id"] == format!("service:coordinator-{session}");
         let other = || format!("{} of session {}", value["sender"]["principal_id"], value["session_id"]);
         self.note(RESERVED, text, (!is_own).then(other));
         self.note(ORDER, text, self.schema.disorder(text));

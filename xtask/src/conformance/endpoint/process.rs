@@ -57,7 +57,12 @@ impl Runner for Started {
     }
 
     fn lacks(&self) -> BTreeSet<Feature> {
-        self.manner.without.iter().copied().chain([Feature::Server, Feature::Stop]).collect()
+        self.manner
+            .without
+            .iter()
+            .copied()
+            .chain([Feature::Server, Feature::Stop, Feature::Sessions])
+            .collect()
     }
 
     fn jobs(&self) -> usize {

@@ -149,7 +149,7 @@ impl Runner for Launched {
 
     fn lacks(&self) -> BTreeSet<Feature> {
         let mut lacks = self.manner.without.clone();
-        lacks.extend([Feature::Lazy, Feature::Local, Feature::Restart]);
+        lacks.extend([Feature::Lazy, Feature::Local, Feature::Restart, Feature::Sessions]);
         let places = [
             ("{config}", Feature::Config),
             ("{workspace}", Feature::Workspace),

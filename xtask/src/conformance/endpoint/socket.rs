@@ -80,8 +80,14 @@ impl Socket {
         let prepared = stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(ANSWER)));
         let prepared = prepared.and_then(|()| stream.set_write_timeout(Some(ANSWER)));
         prepared.map_err(|error| broken(error.to_string()))?;
+        // `alice@b` comes to a session beside the story's, `alice@/path` to whatever is there.
+        let url = match conn.split_once('@') {
+            Some((_, path)) if path.starts_with('/') => format!("ws://{}{path}", address(&self.url)),
+            Some((_, other)) => format!("{}-{other}", self.url),
+            None => self.url.clone(),
+        };
         let (socket, _) =
-            tungstenite::client(self.url.as_str(), stream).map_err(|error| broken(error.to_string()))?;
+            tungstenite::client(url.as_str(), stream).map_err(|error| broken(error.to_string()))?;
         self.conns.insert(conn.to_owned(), socket);
         Ok(())
     }
