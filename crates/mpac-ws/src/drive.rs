@@ -147,12 +147,15 @@ const REQUESTS: &str = r#"Requests (NOW is an RFC 3339 time that never goes back
   {"cmd":"open","now":NOW,["seed":N,]["config":{...}]}   begin a session; replaces an open one
   {"cmd":"message","now":NOW,["conn":NAME,]"envelope":ANY}   a frame comes; or "text":"..." for one that is no JSON
   {"cmd":"tick","now":NOW}   every timer due at or before NOW fires
-  {"cmd":"status","now":NOW,["event":"heartbeat"]}   the coordinator tells how the session is
-  {"cmd":"close","now":NOW,["reason":R,]["disposition":D]}   end the session: manual, withdraw_all
+  {"cmd":"status","now":NOW,["event":"heartbeat"]}   the coordinator tells how the session is; also recovered, assumed,
+      and handover with ["successor":ID,]["next_epoch":N], after which it is silent
+  {"cmd":"close","now":NOW,["reason":R,]["disposition":D]}   end the session; R is manual (the default), completed, timeout,
+      policy or coordinator_shutdown, D is withdraw_all (the default) or expire_all
   {"cmd":"disconnect","now":NOW,"conn":NAME}   a connection ends
   {"cmd":"snapshot","now":NOW}   the session's stored form; changes nothing
   {"cmd":"restore","now":NOW,"snapshot":{...},["config":{...},]["seed":N]}   go on under the next epoch
   {"cmd":"next_deadline"}   when the next timer is due; changes nothing
+NAME is a connection, which begins when it is first named; without it a message comes on the one called like its sender.
 
 Answers:
   {"ok":true,"out":[{"to":"all"|"sender"|[IDS],"kind":"coordinator"|"relay","envelope":{...}}]}
