@@ -62,14 +62,15 @@ fn session(dir: &Path) -> Result<String, String> {
     })
     .map_err(|damage| damage.to_string())?;
     progress.clear();
-    let Some((id, coordinator)) = replay.coordinator() else {
+    let Some((coordinator, kept)) = replay.session() else {
         return Ok(format!("ok   {}: nothing happened in it", dir.display()));
     };
     let state = if coordinator.view().is_closed() { ", closed" } else { "" };
     let torn = if torn.is_some() { "; its end is half written" } else { "" };
     Ok(format!(
-        "ok   {}: session {id}, {entries} entries, epoch {}, Lamport {}{state}{torn}",
+        "ok   {}: session {}, {entries} entries, epoch {}, Lamport {}{state}{torn}",
         dir.display(),
+        kept.config.session_id,
         coordinator.epoch(),
         coordinator.view().lamport()
     ))

@@ -7,6 +7,7 @@
 mod deliver;
 mod events;
 mod setup;
+mod snapshots;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,12 +22,14 @@ use tracing::error;
 
 use self::deliver::Delivery;
 pub(crate) use self::setup::{Goes, Template, Tenure};
+use self::snapshots::Snapshots;
 use crate::clock;
 use crate::error::Unwritten;
 use crate::outbox::Outbox;
 use crate::registry::Tenancy;
 use crate::socket::Frame;
 use crate::store::journal::{Journal, Unkept};
+use crate::store::kept::Kept;
 
 /// Inputs taken from the inbox at once: the bound on the work between two looks at the clock, and on what one sync is for.
 const BATCH: usize = 256;
@@ -60,6 +63,9 @@ pub(crate) struct Session {
     tenancy: Tenancy,
     delivery: Delivery,
     journal: Journal,
+    /// What a snapshot needs beside the coordinator.
+    kept: Kept,
+    snapshots: Snapshots,
     /// Why it has to end.
     unkept: Option<Unkept>,
 }
@@ -77,6 +83,7 @@ impl Session {
             if deadline.is_some_and(|at| at <= now) {
                 outputs = self.apply(Input::Timeout);
             } else {
+                let deadline = deadline.into_iter().chain(self.snapshots.due()).min();
                 let nap = deadline.map_or(LONGEST_SLEEP, |at| clock::until(at, now).min(LONGEST_SLEEP));
                 tokio::select! {
                     taken = inbox.recv_many(&mut batch, BATCH) => over = taken == 0,
@@ -88,8 +95,7 @@ impl Session {
                 }
             }
             // What somebody sees is in the log, and nobody sees anything of what is not (SRV-13).
-            let kept = self.journal.settle(self.core.view().is_open()).await;
-            if let Some(unkept) = self.unkept.take().or_else(|| kept.err()) {
+            if let Err(unkept) = self.settle(over).await {
                 self.delivery.fail(&unkept);
                 break;
             }
@@ -98,8 +104,25 @@ impl Session {
             }
             over |= self.is_temporary() && self.tenancy.end();
         }
+        self.snapshots.settle().await;
         self.journal.finish().await;
         self.delivery.finish().await
+    }
+
+    /// Makes durable what has happened, and writes the session down as a whole when that is due, or at its end (REC-07).
+    async fn settle(&mut self, over: bool) -> Result<(), Unkept> {
+        if let Some(unkept) = self.unkept.take() {
+            return Err(unkept);
+        }
+        self.journal.settle(self.core.view().is_open()).await?;
+        let due = self.snapshots.due().is_some_and(|due| over || due <= clock::now());
+        if due {
+            match self.journal.position().await? {
+                Some(position) => self.snapshots.take(position, &self.core, &self.kept).await,
+                None => self.snapshots.skip(),
+            }
+        }
+        Ok(())
     }
 
     /// Whether it is there for its connections only: nobody has opened it, or it is closed.
@@ -167,6 +190,10 @@ impl Session {
             Ok(step) => {
                 if let Err(unkept) = self.journal.note(&record, &step) {
                     self.unkept.get_or_insert(unkept);
+                }
+                if !matches!(self.journal, Journal::Off) {
+                    step.outputs.iter().for_each(|output| self.kept.hear(output));
+                    self.snapshots.changed(record.at);
                 }
                 if step.outputs.iter().any(|output| matches!(output, Output::Notice(Notice::Closed { .. }))) {
                     self.place = None;

@@ -3,6 +3,7 @@
 //! ```text
 //! DATA/lock                                 held while a server runs
 //! DATA/sessions/<name>/<k>/<first>.log      the k-th session of that name; segments by their first entry
+//! DATA/sessions/<name>/<k>/snapshot-<n>     the session as it stood after entry n, to begin from
 //! ```
 //!
 //! A session's name is its id where that is a plain file name, otherwise a hash of it; the log has the id. A closed session
@@ -10,10 +11,12 @@
 
 pub(crate) mod entry;
 pub(crate) mod journal;
+pub(crate) mod kept;
 pub(crate) mod log;
 pub(crate) mod media;
 pub(crate) mod place;
 pub(crate) mod replay;
+pub(crate) mod snapshot;
 
 mod input;
 mod record;
@@ -32,9 +35,10 @@ use mpac_wire::SessionId;
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
-use self::entry::Entry;
 use self::log::{Log, Torn};
 use self::media::{Files, Media, sync_dir};
+use self::replay::Replay;
+use self::snapshot::Position;
 use crate::error::Error;
 
 /// What has to happen to an input before anybody hears what came of it (SRV-13).
@@ -66,21 +70,20 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// The log, after every entry was handed to `visit`; `None` when a crash left nothing that anybody was told of.
+    /// The log, open for writing, and where it leads: from the newest snapshot that can be read, or from the beginning
+    /// (REC-11). `None` when a crash left nothing that anybody was told of.
     ///
     /// # Errors
-    /// When it is damaged, or `visit` says why an entry cannot be.
-    pub(crate) fn resume(
-        &self,
-        durability: Durability,
-        visit: &mut dyn FnMut(Entry) -> Result<(), String>,
-    ) -> Result<Option<Log>, Error> {
+    /// When it is damaged, or an entry does not lead to what it led to.
+    pub(crate) fn resume(&self, durability: Durability) -> Result<Option<(Log, Replay)>, Error> {
         let media = Files::new(self.dir.clone());
         if media.segments().map_err(|error| self.damaged(&error))?.is_empty() {
             return Ok(None);
         }
-        let (log, torn) =
-            Log::resume(Box::new(media), durability, visit).map_err(|damage| self.damaged(&damage))?;
+        let (mut replay, from) = self.snapshot().map_err(|error| self.damaged(&error))?;
+        let mut follow = |entry| replay.follow(entry);
+        let (log, torn) = Log::resume(Box::new(media), durability, from.as_ref(), &mut follow)
+            .map_err(|damage| self.damaged(&damage))?;
         if let Some(Torn { segment, offset }) = torn {
             warn!(
                 "{}: the end of {segment:020}.log, from byte {offset} on, was cut off: a write that a crash cut short, of \
@@ -88,7 +91,20 @@ impl Stored {
                 self.dir.display()
             );
         }
-        Ok(Some(log))
+        Ok(Some((log, replay)))
+    }
+
+    /// A replay that begins where the newest snapshot ends.
+    fn snapshot(&self) -> io::Result<(Replay, Option<Position>)> {
+        for (path, saved) in snapshot::all(&self.dir)? {
+            match saved.and_then(|saved| Ok((saved.load()?, saved))) {
+                Ok((session, saved)) => {
+                    return Ok((Replay::from(session, saved.program()), Some(saved.after().clone())));
+                }
+                Err(reason) => warn!("{} is passed over: {reason}", path.display()),
+            }
+        }
+        Ok((Replay::default(), None))
     }
 
     fn damaged(&self, reason: &dyn std::fmt::Display) -> Error {

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::Session;
 use super::deliver::Delivery;
+use super::snapshots::Snapshots;
 use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
 use crate::clock;
@@ -21,8 +22,8 @@ use crate::error::Error;
 use crate::registry::Tenancy;
 use crate::store::entry::{Entry, Start, Unusable};
 use crate::store::journal::{Begin, Journal};
+use crate::store::kept::{Kept, Restored};
 use crate::store::log::Log;
-use crate::store::replay::{Replay, Restored};
 use crate::store::{Store, Stored};
 use crate::workspace::Workspace;
 use crate::workspace::write_back::Mirror;
@@ -70,7 +71,7 @@ impl Template {
             }
         };
         let delivery = self.delivery(&config, self.workspace.clone());
-        Ok(self.assembled(core, config, tenure, delivery, journal))
+        Ok(assembled(core, Kept::new(config), tenure, delivery, journal))
     }
 
     /// A stored session that goes on, under the next epoch, which is in its log when this returns (REC-12). `None` where
@@ -79,37 +80,33 @@ impl Template {
     /// # Errors
     /// When its log is damaged, or it was opened under a configuration that this one contradicts.
     pub(crate) fn stored(&self, stored: &Stored, store: &Store) -> Result<Option<Goes>, Error> {
-        let mut replay = Replay::default();
-        let Some(mut log) = stored.resume(store.durability(), &mut |entry| replay.follow(entry))? else {
-            return Ok(None);
-        };
-        let Some((id, before)) = replay.coordinator() else { return Ok(None) };
+        let Some((mut log, mut replay)) = stored.resume(store.durability())? else { return Ok(None) };
+        let Some((before, kept)) = replay.session() else { return Ok(None) };
         if before.view().is_closed() {
             return Ok(None);
         }
-        let files = replay.files(&self.workspace, self.write_back);
+        let id = kept.config.session_id.clone();
+        let files = kept.files(&self.workspace, self.write_back);
         for path in &files.changed {
             warn!("[{id}] {path} was changed in the directory while no server ran: what is there now counts");
         }
         let config = self.config(id.clone(), &Tenure::default(), &files.workspace);
-        let refused = |error: Unusable| Error::NotTakenUp {
-            path: stored.dir.clone(),
-            session: id.to_string(),
-            reason: error.to_string(),
-        };
-        let start = Start::new(&config, seed(), clock::now()).map_err(refused)?;
-        let core = start.take_up(before).map_err(refused)?;
+        let refused =
+            |reason| Error::NotTakenUp { path: stored.dir.clone(), session: id.to_string(), reason };
+        let start = Start::new(&config, seed(), clock::now()).map_err(|error| refused(error.to_string()))?;
+        replay.follow(Entry::TakeUp(start.clone())).map_err(refused)?;
+        let Some((core, kept)) = replay.into_session() else { return Ok(None) };
         log.append(&[Entry::TakeUp(start)]).map_err(|error| Error::log(error.into()))?;
         info!("[{id}] goes on from its log as epoch {}", core.epoch());
-        Ok(Some(Goes { id: id.clone(), core, config, log, files }))
+        Ok(Some(Goes { id, core, kept, log, files }))
     }
 
     /// The task of a session that goes on.
     pub(crate) fn going_on(&self, goes: Goes, tenure: Tenure) -> Session {
-        let Goes { core, config, log, files, .. } = goes;
-        let delivery = self.delivery(&config, files.workspace);
+        let Goes { core, kept, log, files, .. } = goes;
+        let delivery = self.delivery(&kept.config, files.workspace);
         delivery.write(files.unwritten);
-        self.assembled(core, config, tenure, delivery, Journal::on(log))
+        assembled(core, kept, tenure, delivery, Journal::on(log))
     }
 
     fn config(&self, id: SessionId, tenure: &Tenure, workspace: &Workspace) -> SessionConfig {
@@ -128,20 +125,15 @@ impl Template {
         let (max_frame, open) = (config.limits.max_bytes, !config.opens_with_hello);
         Delivery::new(config.session_id.clone(), workspace, mirror.map(Writer::start), max_frame, open)
     }
+}
 
-    fn assembled(
-        &self,
-        core: Coordinator,
-        config: SessionConfig,
-        tenure: Tenure,
-        delivery: Delivery,
-        journal: Journal,
-    ) -> Session {
-        let Tenure { places, place, tenancy } = tenure;
-        let coordinator = config.coordinator_id();
-        let limits = config.limits;
-        Session { core, coordinator, places, place, limits, tenancy, delivery, journal, unkept: None }
-    }
+fn assembled(core: Coordinator, kept: Kept, tenure: Tenure, delivery: Delivery, journal: Journal) -> Session {
+    let Tenure { places, place, tenancy } = tenure;
+    let config = &kept.config;
+    let snapshots = Snapshots::new(config.session_id.clone(), &config.heartbeat_interval());
+    let (coordinator, limits) = (config.coordinator_id(), config.limits.clone());
+    let unkept = None;
+    Session { core, coordinator, places, place, limits, tenancy, delivery, journal, kept, snapshots, unkept }
 }
 
 /// What a session has of its server.
@@ -159,7 +151,7 @@ pub(crate) struct Tenure {
 pub(crate) struct Goes {
     pub(crate) id: SessionId,
     core: Coordinator,
-    config: SessionConfig,
+    kept: Kept,
     log: Log,
     files: Restored,
 }

@@ -26,7 +26,7 @@ pub(crate) enum Entry {
 }
 
 /// What a coordinator is made of, beside its snapshot.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Start {
     at: Timestamp,

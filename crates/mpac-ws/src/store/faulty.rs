@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::media::Media;
@@ -82,6 +83,10 @@ impl Media for Memory {
         let segment = state.segments.get_mut(&state.current).ok_or(ErrorKind::NotFound)?;
         segment.resize(length as usize, 0);
         Ok(())
+    }
+
+    fn dir(&self) -> Option<&Path> {
+        None
     }
 
     fn sync(&mut self) -> io::Result<()> {

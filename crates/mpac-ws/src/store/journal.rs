@@ -1,5 +1,6 @@
 //! The log as its session uses it: entries go in, and the wait is for the disk.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use mpac_core::{Record, Step};
@@ -9,6 +10,7 @@ use tokio::task::spawn_blocking;
 use super::Store;
 use super::entry::{Entry, Happened, Unusable};
 use super::log::{Log, NotAppended};
+use super::snapshot::Position;
 
 /// Bytes of frames that a session which nobody has opened keeps in memory at the most.
 const UNOPENED_BYTES: usize = 4 * 1024 * 1024;
@@ -105,6 +107,22 @@ impl Journal {
         };
         waiting.push(Entry::Input(Happened::new(record, step.digest())?));
         Ok(())
+    }
+
+    /// Where its log is, for a snapshot of what was after its last entry.
+    pub(crate) async fn position(&mut self) -> Result<Option<(Position, PathBuf)>, Unkept> {
+        match std::mem::replace(self, Self::Failed) {
+            Self::On { mut log, waiting } => {
+                let asked = spawn_blocking(move || log.position().map(|position| (log, position))).await;
+                let (log, position) = asked.map_err(|_| Unkept::Lost)??;
+                *self = Self::On { log, waiting };
+                Ok(position)
+            }
+            as_before => {
+                *self = as_before;
+                Ok(None)
+            }
+        }
     }
 
     /// Returns once everything noted is as durable as was asked for: then, and not before, its outputs may be seen (SRV-13).

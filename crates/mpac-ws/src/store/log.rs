@@ -1,6 +1,7 @@
 //! The log of one session: reading it back, and adding to its end.
 
 use std::io;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -8,6 +9,7 @@ use super::Durability;
 use super::entry::Entry;
 use super::media::Media;
 use super::record::{self, Line, Unreadable};
+use super::snapshot::Position;
 
 /// Bytes after which a new segment begins.
 const SEGMENT: u64 = 64 * 1024 * 1024;
@@ -55,6 +57,8 @@ pub(crate) enum Damage {
     Entry { segment: u64, offset: usize, n: u64, reason: String },
     #[error("there is no segment {0:020}.log")]
     Missing(u64),
+    #[error("it ends with entry {n}, and there is a snapshot of what was after entry {snapshot}")]
+    Short { n: u64, snapshot: u64 },
 }
 
 /// The end of a log that a crash cut short: nobody was told of what it held.
@@ -90,16 +94,17 @@ impl Log {
         self
     }
 
-    /// Hands every entry to `visit` and goes on after the last. A torn end is cut off.
+    /// Hands every entry after `from` to `visit`, or every one, and goes on after the last. A torn end is cut off.
     ///
     /// # Errors
     /// When something is damaged, or `visit` says why an entry cannot be: then nothing has been changed.
     pub(crate) fn resume(
         mut media: Box<dyn Media>,
         durability: Durability,
+        from: Option<&Position>,
         visit: &mut dyn FnMut(Entry) -> Result<(), String>,
     ) -> Result<(Self, Option<Torn>), Damage> {
-        let end = read(&*media, visit)?;
+        let end = read(&*media, from, visit)?;
         media.resume(end.segment)?;
         let mut allocated = end.length as u64;
         if end.torn.is_some() {
@@ -121,6 +126,21 @@ impl Log {
         self.add(entries)?;
         self.failed = false;
         Ok(())
+    }
+
+    /// Where it is, with everything up to there on the disk: a snapshot is not to be ahead of its log. `None` where no
+    /// snapshot can lie beside it.
+    pub(crate) fn position(&mut self) -> Result<Option<(Position, PathBuf)>, NotAppended> {
+        if self.failed {
+            return Err(NotAppended::Failed);
+        }
+        let Some(dir) = self.media.dir().map(Path::to_owned) else { return Ok(None) };
+        if self.durability != Durability::Fsync {
+            self.failed = true;
+            self.media.sync()?;
+            self.failed = false;
+        }
+        Ok(Some((Position { n: self.n, sum: self.sum.clone() }, dir)))
     }
 
     /// Ends it here for now, without the zeros written ahead. That is for whoever reads it; nothing depends on it.
@@ -178,13 +198,23 @@ pub(crate) fn verify(
     media: &dyn Media,
     visit: &mut dyn FnMut(Entry) -> Result<(), String>,
 ) -> Result<(u64, Option<Torn>), Damage> {
-    read(media, visit).map(|end| (end.n, end.torn))
+    read(media, None, visit).map(|end| (end.n, end.torn))
 }
 
-fn read(media: &dyn Media, visit: &mut dyn FnMut(Entry) -> Result<(), String>) -> Result<End, Damage> {
-    let segments = media.segments()?;
-    let first = segments.first().copied().filter(|first| *first == 1).ok_or(Damage::Missing(1))?;
-    let mut end = End { segment: first, offset: 0, length: 0, n: 0, sum: nothing(), torn: None };
+fn read(
+    media: &dyn Media,
+    from: Option<&Position>,
+    visit: &mut dyn FnMut(Entry) -> Result<(), String>,
+) -> Result<End, Damage> {
+    let mut segments = media.segments()?;
+    let is_behind = |first: u64| from.is_some_and(|from| first <= from.n);
+    let first = segments.iter().rposition(|&first| is_behind(first)).unwrap_or_default();
+    segments.drain(..first);
+    let first = segments.first().copied().filter(|&first| first == 1 || is_behind(first));
+    let first = first.ok_or(Damage::Missing(1))?;
+    // What comes before is not read, so its end is what the first record says.
+    let sum = if first == 1 { nothing() } else { String::new() };
+    let mut end = End { segment: first, offset: 0, length: 0, n: first - 1, sum, torn: None };
     for (at, &segment) in segments.iter().enumerate() {
         if segment != end.n + 1 {
             return Err(Damage::Missing(end.n + 1));
@@ -192,14 +222,17 @@ fn read(media: &dyn Media, visit: &mut dyn FnMut(Entry) -> Result<(), String>) -
         let bytes = media.read(segment)?;
         (end.segment, end.offset, end.length) = (segment, 0, bytes.len());
         let last = at + 1 == segments.len();
-        read_segment(&bytes, last, &mut end, visit)?;
+        read_segment(&bytes, (last, from), &mut end, visit)?;
     }
-    Ok(end)
+    match from {
+        Some(from) if end.n < from.n => Err(Damage::Short { n: end.n, snapshot: from.n }),
+        _ => Ok(end),
+    }
 }
 
 fn read_segment(
     bytes: &[u8],
-    last: bool,
+    (last, from): (bool, Option<&Position>),
     end: &mut End,
     visit: &mut dyn FnMut(Entry) -> Result<(), String>,
 ) -> Result<(), Damage> {
@@ -220,10 +253,18 @@ fn read_segment(
         };
         let line: Line =
             serde_json::from_str(json).map_err(|error| damage(format!("cannot be understood: {error}")))?;
-        if line.n != n || line.prev != end.sum || line.settled >= n {
+        let follows = end.sum.is_empty() || line.prev == end.sum;
+        if line.n != n || !follows || line.settled >= n {
             return Err(damage("does not follow from the one before: the chain is broken".to_owned()));
         }
-        visit(line.entry).map_err(damage)?;
+        match from {
+            Some(from) if n < from.n => {}
+            Some(from) if n == from.n && sum == from.sum => {}
+            Some(from) if n == from.n => {
+                return Err(damage("is not the one that the newest snapshot was taken after".to_owned()));
+            }
+            _ => visit(line.entry).map_err(damage)?,
+        }
         (end.n, end.sum) = (n, sum.to_owned());
         end.offset += length;
     }

@@ -21,6 +21,8 @@ pub(crate) trait Media: Debug + Send {
     fn cut(&mut self, length: u64) -> io::Result<()>;
     /// Returns once everything written is on the disk.
     fn sync(&mut self) -> io::Result<()>;
+    /// Where snapshots may lie beside it, if anywhere.
+    fn dir(&self) -> Option<&Path>;
 }
 
 /// Files in a directory of their own.
@@ -83,6 +85,10 @@ impl Media for Files {
 
     fn sync(&mut self) -> io::Result<()> {
         self.current()?.sync_data()
+    }
+
+    fn dir(&self) -> Option<&Path> {
+        Some(&self.dir)
     }
 }
 

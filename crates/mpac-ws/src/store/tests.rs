@@ -33,7 +33,7 @@ fn resume(media: &Memory) -> Result<(Vec<String>, Option<Torn>, Log), Damage> {
         entries.push(told(&entry));
         Ok(())
     };
-    let (log, torn) = Log::resume(Box::new(media.clone()), Durability::Fsync, &mut visit)?;
+    let (log, torn) = Log::resume(Box::new(media.clone()), Durability::Fsync, None, &mut visit)?;
     Ok((entries, torn, log))
 }
 

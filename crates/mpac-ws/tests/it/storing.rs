@@ -109,6 +109,7 @@ async fn a_stop_hands_the_session_over_to_the_next_start() {
     drop((alice, back));
     program.stop();
     assert!(!fs::read(&segments(data.path())[0]).unwrap().contains(&0));
+    assert!(segments(data.path())[0].extension().is_some_and(|it| it == "log"));
 }
 
 #[tokio::test]
@@ -232,4 +233,36 @@ async fn a_commit_that_never_reached_the_directory_reaches_it_after_the_restart(
     let program = Program::start(data.path(), &flags);
     let (mut again, _) = program.join("agent:bob").await;
     assert_eq!(read(&mut again, "b.py").await["content"], "newer");
+}
+
+#[tokio::test]
+async fn a_session_is_written_down_as_a_whole_once_a_heartbeat_interval_and_at_its_end() {
+    covers!("REC-07", "REC-08", "REC-11");
+    let data = tempdir().unwrap();
+    let snapshots = || {
+        let all = segments(data.path());
+        let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+        all.iter().map(name).filter(|name| name.starts_with("snapshot-")).collect::<Vec<_>>()
+    };
+    let program = Program::start(data.path(), &["--heartbeat-interval-sec=0.2"]);
+    let (mut alice, _) = program.join("agent:alice").await;
+    commit(&mut alice, "op-1", "a.py", "", "content").await;
+    alice.until("OP_COMMIT").await;
+    // While nothing but statuses happens.
+    while snapshots().is_empty() {
+        alice.until("COORDINATOR_STATUS").await;
+    }
+    program.kill();
+    let before = snapshots();
+    let program = Program::start(data.path(), &["--heartbeat-interval-sec=600"]);
+    let (mut back, info) = come_back(&program, &alice).await;
+    assert_eq!(info["coordinator_epoch"], 2);
+    assert_eq!(read(&mut back, "a.py").await["content"], "content");
+    assert_eq!(snapshots(), before, "no interval is over");
+    drop((alice, back));
+    assert_eq!(program.stop(), Some(0));
+    assert_ne!(snapshots(), before, "one at the end");
+    assert!((1..=2).contains(&snapshots().len()), "and not more than two");
+    let (code, told) = verified(data.path());
+    assert_eq!(code, Some(0), "{told}");
 }
