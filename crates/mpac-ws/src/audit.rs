@@ -20,10 +20,11 @@ const PROGRESS: Duration = Duration::from_millis(200);
 /// When a log does not verify, or a data directory cannot be read.
 pub fn verify(options: &Verify, out: &mut impl Write) -> Result<(), Error> {
     let failed = |source| Error::Io { step: "reading the data directory", source };
-    let mut bad = 0;
+    let (mut bad, mut looked_at) = (0, 0);
     for data in data_dirs(options.data_dir.as_deref())? {
         let unreadable = |source| Error::DataDir { path: data.clone(), source };
         for dir in sessions(&data).map_err(unreadable)? {
+            looked_at += 1;
             let line = match session(&dir) {
                 Ok(line) => line,
                 Err(reason) => {
@@ -33,6 +34,9 @@ pub fn verify(options: &Verify, out: &mut impl Write) -> Result<(), Error> {
             };
             writeln!(out, "{line}").map_err(failed)?;
         }
+    }
+    if looked_at == 0 {
+        writeln!(out, "no session is stored there").map_err(failed)?;
     }
     if bad == 0 { Ok(()) } else { Err(Error::NotVerified(bad)) }
 }

@@ -142,7 +142,7 @@ impl Server {
         );
         tokio::select! {
             result = &mut serving => return ended(result),
-            () = stop => info!("stopping: closing every session"),
+            () = stop => info!("stopping: telling everybody"),
         }
         drop(stopped);
         let unwritten = self.registry.stop().await;

@@ -124,7 +124,7 @@ impl Store {
     /// When another process has it, or it cannot be used.
     pub(crate) fn open(dir: &Path, durability: Durability) -> Result<Self, Error> {
         let failed = |source| Error::DataDir { path: dir.to_owned(), source };
-        fs::create_dir_all(dir.join("sessions")).map_err(failed)?;
+        private_dirs().create(dir.join("sessions")).map_err(failed)?;
         let lock = dir.join("lock");
         let mut file =
             OpenOptions::new().create(true).truncate(false).write(true).open(&lock).map_err(failed)?;
@@ -150,10 +150,10 @@ impl Store {
     /// Media for a new session of this id, beside those there were.
     pub(crate) fn begin(&self, id: &SessionId) -> io::Result<Files> {
         let of_name = self.dir.join("sessions").join(name(id));
-        fs::create_dir_all(&of_name)?;
+        private_dirs().create(&of_name)?;
         let next = numbered(&of_name)?.last().map_or(1, |(k, _)| k + 1);
         let dir = of_name.join(next.to_string());
-        fs::create_dir(&dir)?;
+        private_dirs().create(&dir)?;
         for dir in [&of_name, &self.dir.join("sessions")] {
             sync_dir(dir)?;
         }
@@ -168,6 +168,15 @@ impl Store {
         }
         Ok(last)
     }
+}
+
+/// What people write to each other is in there: where the system can, nobody else may look into what is made.
+fn private_dirs() -> fs::DirBuilder {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true);
+    builder
 }
 
 /// The directory of every session in a data directory, closed ones too: by name, and the oldest first.

@@ -100,3 +100,72 @@ impl Kept {
         restored
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mpac_wire::{PrincipalId, SessionId};
+
+    use super::*;
+
+    fn kept(base: &[(&str, &str)], commits: &[(&str, &str)]) -> Kept {
+        let mut kept = Kept::new(config(base));
+        for (path, content) in commits {
+            kept.hear(&Output::Notice(Notice::FileUpdated {
+                path: (*path).to_owned(),
+                content: (*content).to_owned(),
+                state_ref: StateRef::of(content),
+                updated_by: PrincipalId::new("p").unwrap(),
+            }));
+        }
+        kept
+    }
+
+    fn config(base: &[(&str, &str)]) -> SessionConfig {
+        let mut config = SessionConfig::new(SessionId::new("s").unwrap());
+        config.workspace = Some(workspace(base).refs());
+        config
+    }
+
+    fn workspace(files: &[(&str, &str)]) -> Workspace {
+        let mut workspace = Workspace::default();
+        files.iter().for_each(|(path, content)| workspace.put(path, File::new((*content).into())));
+        workspace
+    }
+
+    /// What `a` holds after a restart, and what is to be written.
+    fn restored(kept: &Kept, on_disk: &[(&str, &str)], write_back: bool) -> (String, usize, usize) {
+        let restored = kept.files(&workspace(on_disk), write_back);
+        let content = restored.workspace.get("a").unwrap().content.to_string();
+        (content, restored.unwritten.len(), restored.changed.len())
+    }
+
+    #[test]
+    fn what_is_on_disk_says_whether_a_commit_reached_it() {
+        let kept = kept(&[("a", "0")], &[("a", "1"), ("a", "2")]);
+        let is = |content: &str, unwritten, changed| (content.to_owned(), unwritten, changed);
+        assert_eq!(restored(&kept, &[("a", "2")], true), is("2", 0, 0), "it did");
+        for before in ["0", "1"] {
+            assert_eq!(restored(&kept, &[("a", before)], true), is("2", 1, 0), "{before}: it did not");
+        }
+        assert_eq!(restored(&kept, &[], true), is("2", 1, 0), "removed: it comes back");
+        assert_eq!(restored(&kept, &[("a", "x")], true), is("x", 0, 1), "somebody changed it");
+        assert_eq!(restored(&kept, &[("a", "x")], false), is("2", 1, 0), "the directory is not written to");
+    }
+
+    #[test]
+    fn a_file_that_goes_back_to_what_it_was_is_not_written_again() {
+        let kept = kept(&[("a", "0")], &[("a", "1"), ("a", "0")]);
+        assert_eq!(restored(&kept, &[("a", "0")], true), ("0".to_owned(), 0, 0));
+        assert_eq!(restored(&kept, &[("a", "1")], true), ("0".to_owned(), 1, 0));
+    }
+
+    #[test]
+    fn what_the_host_had_at_a_later_start_stands_over_an_earlier_commit() {
+        let before = kept(&[("a", "0")], &[("a", "1"), ("b", "1")]);
+        let after = before.going_on(config(&[("a", "theirs"), ("b", "1")]));
+        assert_eq!(restored(&after, &[("a", "theirs")], true), ("theirs".to_owned(), 1, 0), "b is missing");
+        let text = after.committed().unwrap();
+        assert!(!text.contains("\"a\"") && text.contains("\"b\""), "{text}");
+        assert_eq!(Kept::read(after.config.clone(), &text).unwrap(), after);
+    }
+}

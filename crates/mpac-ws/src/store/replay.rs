@@ -26,14 +26,13 @@ impl Replay {
     pub(crate) fn follow(&mut self, entry: Entry) -> Result<(), String> {
         match entry {
             Entry::Open(start) if self.session.is_none() => {
-                let coordinator = start.open().map_err(|error| format!("cannot be opened: {error}"))?;
+                let coordinator = start.open().map_err(|error| error.to_string())?;
                 self.begin(&start, coordinator)
             }
             Entry::Open(_) => Err("opens a session that is open".to_owned()),
             Entry::TakeUp(start) => {
                 let (before, _) = self.session.as_ref().ok_or("takes up a session that never began")?;
-                let coordinator =
-                    start.take_up(before).map_err(|error| format!("cannot be taken up: {error}"))?;
+                let coordinator = start.take_up(before).map_err(|error| error.to_string())?;
                 self.begin(&start, coordinator)
             }
             Entry::Input(happened) => {
@@ -68,5 +67,42 @@ impl Replay {
         };
         self.session = Some((coordinator, kept));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mpac_core::{ConnId, Input, Peer, Record, SessionConfig};
+    use mpac_wire::{SessionId, Timestamp};
+
+    use super::*;
+    use crate::store::entry::Happened;
+
+    fn start(id: &str) -> Start {
+        let config = SessionConfig::new(SessionId::new(id).unwrap());
+        Start::new(&config, 7, Timestamp::from_micros(1)).unwrap()
+    }
+
+    fn input(seq: u64, outputs: &str) -> Entry {
+        let input = Input::Frame { from: Peer::unproven(ConnId(1)), text: "{bad".into() };
+        let record = Record::new(seq, Timestamp::from_micros(2), input);
+        Entry::Input(Happened::new(&record, outputs.to_owned()).unwrap())
+    }
+
+    fn refused(entries: Vec<Entry>) -> String {
+        let mut replay = Replay::default();
+        entries.into_iter().find_map(|entry| replay.follow(entry).err()).unwrap()
+    }
+
+    #[test]
+    fn an_entry_that_does_not_follow_is_refused_with_the_reason() {
+        let open = || Entry::Open(start("s"));
+        assert!(refused(vec![input(1, "")]).contains("before the session begins"));
+        assert!(refused(vec![Entry::TakeUp(start("s"))]).contains("never began"));
+        assert!(refused(vec![open(), open()]).contains("that is open"));
+        assert!(refused(vec![open(), Entry::TakeUp(start("other"))]).contains("session_id"));
+        assert!(refused(vec![open(), input(2, "")]).contains('2'), "the first is missing");
+        let changed = refused(vec![open(), input(1, &"0".repeat(64))]);
+        assert!(changed.contains("led to other outputs") && changed.contains("mpac-ws 0."), "{changed}");
     }
 }

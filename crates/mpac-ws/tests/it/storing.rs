@@ -165,6 +165,35 @@ async fn who_never_opens_a_session_leaves_nothing_on_the_disk() {
 }
 
 #[tokio::test]
+async fn a_start_that_contradicts_what_is_stored_says_so_and_changes_nothing() {
+    let data = tempdir().unwrap();
+    assert_eq!(verified(data.path()).0, Some(2), "no data directory");
+    let program = Program::start(data.path(), &[]);
+    program.join("agent:alice").await;
+    program.kill();
+    let log = fs::read(&segments(data.path())[0]).unwrap();
+    let dir = data.path().to_str().unwrap();
+    let other = run(&["--port=0", "--data-dir", dir, "--compliance-profile=governance"]);
+    let said = String::from_utf8(other.stderr).unwrap();
+    assert_eq!(other.status.code(), Some(2), "{said}");
+    assert!(said.contains("the configuration says \"governance\", the snapshot \"core\""), "{said}");
+    assert_eq!(fs::read(&segments(data.path())[0]).unwrap(), log);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_can_look_into_what_is_stored() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let above = tempdir().unwrap();
+    let data = above.path().join("new");
+    let _program = Program::start(&data, &[]);
+    for dir in [&data, &data.join("sessions/default/1")] {
+        assert_eq!(fs::metadata(dir).unwrap().permissions().mode() & 0o777, 0o700, "{}", dir.display());
+    }
+}
+
+#[tokio::test]
 async fn one_server_at_a_time_has_a_data_directory() {
     let data = tempdir().unwrap();
     let _program = Program::start(data.path(), &[]);
