@@ -257,6 +257,12 @@ impl Tenancy {
         }
     }
 
+    /// Leaves the registry, whoever has a seat: a session that nobody has opened must not keep its id from others.
+    pub(crate) fn leave(&self) {
+        let Some(sessions) = self.sessions.upgrade() else { return };
+        lock(&sessions).by_id.remove(&self.id);
+    }
+
     /// Leaves the registry, unless somebody has a seat; then true, and the next connection to this id begins anew.
     pub(crate) fn end(&self) -> bool {
         let Some(sessions) = self.sessions.upgrade() else { return true };

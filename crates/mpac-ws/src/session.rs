@@ -97,6 +97,9 @@ impl Session {
             // What somebody sees is in the log, and nobody sees anything of what is not (SRV-13).
             if let Err(unkept) = self.settle(over).await {
                 self.delivery.fail(&unkept);
+                if matches!(unkept, Unkept::TooMuch) {
+                    self.tenancy.leave();
+                }
                 break;
             }
             for output in outputs {

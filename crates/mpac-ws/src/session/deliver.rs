@@ -91,12 +91,14 @@ impl Delivery {
 
     /// Tells everybody that the session cannot go on. What was carried out before is stored; what was not, nobody has seen.
     pub(super) fn fail(&self, why: &Unkept) {
-        self.events.failed(why);
+        let (code, text) = if matches!(why, Unkept::TooMuch) {
+            (1008, "too many messages to a session that nobody has opened")
+        } else {
+            self.events.failed(why);
+            (1011, "this session cannot be stored any more and has stopped; its operator has to act")
+        };
         for outbox in self.connections.values() {
-            outbox.close(
-                1011,
-                "this session cannot be stored any more and has stopped; its operator has to act",
-            );
+            outbox.close(code, text);
         }
     }
 

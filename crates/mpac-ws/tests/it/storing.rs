@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use futures::SinkExt;
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
@@ -162,6 +163,25 @@ async fn who_never_opens_a_session_leaves_nothing_on_the_disk() {
     assert_eq!(fs::read_dir(data.path().join("sessions")).unwrap().count(), 1);
     program.kill();
     assert_eq!(verified(data.path()).0, Some(0), "what was said before is in it too");
+}
+
+#[tokio::test]
+async fn who_talks_too_much_without_opening_a_session_is_turned_away_and_keeps_it_from_nobody() {
+    let data = tempdir().unwrap();
+    let flags = ["--multi-session", "--rate-per-sec=1000000", "--rate-burst=1000000"];
+    let program = Program::start(data.path(), &flags);
+    let mut stranger = program.connect("/session/x").await;
+    for _ in 0..500 {
+        for _ in 0..20 {
+            // It may be closed before the last one.
+            let _ = stranger.socket.send(r#"{"type":"FILE_LIST"}"#.into()).await;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(stranger.close_code().await, 1008);
+    let mut client = program.connect("/session/x").await;
+    client.session = "x".to_owned();
+    assert_eq!(kind_of(&client.hello("agent:alice").await), "SESSION_INFO");
 }
 
 #[tokio::test]
