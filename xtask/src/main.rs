@@ -9,6 +9,7 @@
 //! | `conformance` | whether a coordinator conforms: stories, wire checks, golden messages |
 //! | `model` | a small world explored in every order |
 //! | `drive` | the examples of `mpac-ws drive` in Python and Node |
+//! | `crash` | a server under load is killed over and over and loses nothing |
 //! | `demo` | two scripted agents on one file, shown live |
 //! | `interop` | unmodified Python agents and servers against ours |
 //!
@@ -18,6 +19,7 @@
 
 mod ci;
 mod conformance;
+mod crash;
 mod demo;
 mod drive;
 mod interop;
@@ -53,6 +55,8 @@ enum Command {
     Requirements(requirements::Options),
     /// Tell whether a coordinator conforms: stories, wire checks and golden messages.
     Conformance(conformance::Options),
+    /// Kill a server under load, over and over, and look for everything that it acknowledged.
+    Crash(crash::Options),
     /// Explore a small world in every order and check what must hold in each state.
     Model(model::Options),
     /// Show two scripted agents of two people working on the same file.
@@ -77,6 +81,7 @@ fn main() -> std::process::ExitCode {
         Command::Tidy => tidy::run(),
         Command::Requirements(options) => requirements::run(&options),
         Command::Conformance(options) => conformance::run(&options),
+        Command::Crash(options) => crash::run(&options),
         Command::Model(options) => model::run(&options),
         Command::Demo => demo::run(),
         Command::Drive => drive::run(),

@@ -31,6 +31,7 @@
 //! | [`config`], [`ids`], [`lamport`] | a session's configuration; reproducible ids; the clock of messages |
 //! | [`participant`] | the client's half |
 //! | `backoff` | the wait after a rejection, the same on both sides |
+//! | `digest` | what a step said as one number, for logs |
 //!
 //! # Never here
 //!
@@ -46,6 +47,7 @@ extern crate std;
 mod backoff;
 pub mod config;
 pub mod coordinator;
+mod digest;
 pub mod error;
 pub mod ids;
 pub mod input;

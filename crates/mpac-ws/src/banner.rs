@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::Path;
 
 use mpac_wire::names::SecurityProfile;
 
@@ -20,6 +21,8 @@ pub(crate) struct Served<'a> {
     pub(crate) skipped: &'a [Skipped],
     /// Where the server really listens.
     pub(crate) address: SocketAddr,
+    /// Where sessions are stored, if they are.
+    pub(crate) stored: Option<&'a Path>,
     /// How other machines see this one, if that can be told.
     pub(crate) reachable_as: Option<IpAddr>,
 }
@@ -41,6 +44,7 @@ pub(crate) fn banner(served: &Served<'_>) -> String {
     }
     line("session", &session_line(settings, shown));
     line("write-back", write_back_line(settings));
+    line("stored", &stored_line(served));
     let _ = write!(
         text,
         "\nJoin from this machine, with ANTHROPIC_API_KEY set:\n{}",
@@ -95,6 +99,13 @@ const fn write_back_line(settings: &Settings) -> &'static str {
         (true, _) => "on: accepted commits are written into the directory",
         (false, true) => "off: the directory is not touched (--write-back turns it on)",
         (false, false) => "off",
+    }
+}
+
+fn stored_line(served: &Served<'_>) -> String {
+    match served.stored {
+        Some(dir) => format!("in {}: sessions go on when the server is started again", dir.display()),
+        None => "nowhere: sessions end with the server (--data-dir DIR stores them)".to_owned(),
     }
 }
 
@@ -198,7 +209,14 @@ mod tests {
         let mut workspace = Workspace::default();
         workspace.put("a.py", File::new("x".into()));
         let address = address.parse().unwrap();
-        banner(&Served { settings: &settings, workspace: &workspace, skipped, address, reachable_as: None })
+        banner(&Served {
+            settings: &settings,
+            workspace: &workspace,
+            skipped,
+            address,
+            stored: None,
+            reachable_as: None,
+        })
     }
 
     fn first_url(text: &str) -> &str {

@@ -9,6 +9,8 @@ use mpac_core::ProtocolLevel;
 use mpac_wire::names::{ComplianceProfile, ExecutionModel, SecurityProfile};
 use mpac_wire::{InvalidId, Seconds, SessionId};
 
+use crate::store::Durability;
+
 const EXAMPLES: &str = "\
 Examples:
   mpac-ws                                     an empty workspace on 127.0.0.1:8766
@@ -24,7 +26,8 @@ A configuration file is TOML, with the long names above and underscores:
   role_policy = { default_role = \"contributor\" }
 Flags win over the file; relative paths in it start at its directory.
 
-Stop the server with Ctrl-C: it closes every session and tells everybody why.";
+Stop the server with Ctrl-C: it tells everybody why. Sessions that are stored go on when it is started again; with
+--durability none they are closed.";
 
 const DRIVE: &str = "\
 Answer JSON lines on stdin with JSON lines on stdout: the coordinator without sockets and clocks, for any language.
@@ -102,6 +105,15 @@ pub struct Settings {
           hide_possible_values = true, hide_default_value = true)]
     pub write_back: bool,
 
+    /// Directory in which sessions outlive the server: one server at a time, and not inside the shared directory [default:
+    /// a directory for each workspace, or without one for each port, in the place where this system keeps such data]
+    #[arg(long, value_name = "DIR", help_heading = "Storage")]
+    pub data_dir: Option<PathBuf>,
+    /// What must have happened to a message before anybody hears what came of it [default: fsync; none with --port 0 and
+    /// without --data-dir, because nobody finds such a server again]
+    #[arg(long, value_name = "LEVEL", value_enum, help_heading = "Storage")]
+    pub durability: Option<Durability>,
+
     /// Id of the session [default: default; with --multi-session: none is open at the start]
     #[arg(long, value_name = "ID", value_parser = session_id, help_heading = "Session")]
     pub session: Option<String>,
@@ -178,6 +190,27 @@ pub enum Command {
     /// Answer JSON lines on stdin with JSON lines on stdout: the coordinator without sockets and clocks, for any language
     #[command(after_long_help = crate::drive::help(), long_about = DRIVE)]
     Drive(Drive),
+    /// Look at the logs of stored sessions
+    #[command(subcommand)]
+    Audit(Audit),
+}
+
+/// What can be asked of the logs.
+#[derive(Clone, Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Audit {
+    /// Live every session through again: each entry must follow from the one before, and lead to what it led to then.
+    /// Changes nothing. Exits with 1 and names the first entry that does not match, if there is one
+    Verify(Verify),
+}
+
+/// What `audit verify` is told.
+#[derive(Clone, Debug, Args)]
+#[non_exhaustive]
+pub struct Verify {
+    /// The data directory [default: every one in the place where this system keeps such data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
 }
 
 /// What `drive` is told.

@@ -105,7 +105,7 @@ mod session;
 
 use std::io::{self, BufRead, Write};
 
-pub(crate) use self::config::{of_server as session_config, role_policy};
+pub(crate) use self::config::{of_server as session_config, role_policy, stored};
 
 use self::answer::Answer;
 use self::command::Command;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::store::journal::Unkept;
+
 /// A mistake in how the server was called, or a failure of the machine under it.
 ///
 /// Its text is one line that names the thing and what to do about it; [`Error::exit_code`] says which of the two it is.
@@ -113,6 +115,70 @@ pub enum Error {
         "--write-back does not work with --multi-session: every session has files of its own; choose one of the two"
     )]
     WriteBackMany,
+    /// The data directory cannot be used.
+    #[error(
+        "data directory {}: {source}; name another with --data-dir, or keep nothing with --durability none", .path.display()
+    )]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another server has the data directory.
+    #[error(
+        "data directory {}: another server is running on it; stop that one, name another directory with --data-dir, or keep \
+         nothing with --durability none", .path.display()
+    )]
+    DataDirTaken {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The data directory lies in what everybody can read.
+    #[error(
+        "data directory {}: it lies inside the shared directory; name one outside it with --data-dir", .path.display()
+    )]
+    DataDirShared {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The system does not say where data belongs.
+    #[error(
+        "there is no place for the data of sessions: {0} is not set; name a directory with --data-dir, or keep nothing with --durability none"
+    )]
+    NoDataDir(&'static str),
+    /// A session's log cannot be gone on from.
+    #[error(
+        "the log in {} is damaged: {reason}; put back a copy of the directory, or move it away to begin the session anew \
+         (mpac-ws audit verify looks at all sessions and changes nothing)", .path.display()
+    )]
+    Damaged {
+        /// The directory of the session.
+        path: PathBuf,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// A stored session cannot go on under the configuration given.
+    #[error(
+        "session {session} in {} cannot go on: {reason}; start the server as it was started before, or begin another session \
+         with --session", .path.display()
+    )]
+    NotTakenUp {
+        /// The directory of the session.
+        path: PathBuf,
+        /// Its id.
+        session: String,
+        /// What contradicts what is stored.
+        reason: String,
+    },
+    /// A log cannot be written.
+    #[error(
+        "the log of a session cannot be written: {0}; make room or mend the disk, or keep nothing with --durability none"
+    )]
+    Unlogged(String),
+    /// The logs do not verify.
+    #[error("{0} of the logs did not verify")]
+    NotVerified(usize),
     /// The port cannot be listened on.
     #[error("{}", bind_remedy(.host, *.port, .source))]
     Bind {
@@ -139,9 +205,13 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(error) if !error.use_stderr() => 0,
-            Self::Io { .. } | Self::Unwritten(_) => 1,
+            Self::Io { .. } | Self::Unwritten(_) | Self::Unlogged(_) | Self::NotVerified(_) => 1,
             _ => 2,
         }
+    }
+
+    pub(crate) fn log(unkept: Unkept) -> Self {
+        Self::Unlogged(unkept.to_string())
     }
 
     pub(crate) fn workspace(path: &Path, source: io::Error) -> Self {

@@ -14,6 +14,8 @@
 //! | [`server`] | the listener, handshakes, `/healthz`, the stop |
 //! | `socket`, `outbox`, `rate` | one connection: what it may send, what waits for it, how fast it may talk |
 //! | `registry`, `session` | from a path to the task that owns a coordinator; carrying its outputs out |
+//! | [`store`] | what outlives the process: a log for each session, read back at the start |
+//! | [`audit`] | the logs read again and verified |
 //! | [`drive`] | the core without any of that, over lines of JSON |
 //! | [`workspace`], `sideband` | the shared files: loading, serving, writing back |
 //! | `banner`, [`error`], `clock` | what is printed at the start; what can go wrong; the one look at the time |
@@ -22,13 +24,16 @@
 //!
 //! No rule of the protocol: who may do what, and who hears of it, is the core's. While it runs, no session waits for a
 //! connection, for the directory it writes to, for whoever reads the log, or for another session; only at its end it waits
-//! for its last write. Nothing is written outside the shared directory, nor anywhere in it without `--write-back`.
+//! for its last write. It waits for its own log before anybody sees what an input led to. Nothing is written outside the data
+//! directory and the shared directory, nor anywhere in the latter without `--write-back`.
 
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod drive;
 pub mod error;
 pub mod server;
+pub mod store;
 pub mod workspace;
 
 mod banner;

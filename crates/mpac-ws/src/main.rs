@@ -4,10 +4,10 @@ use std::io::{IsTerminal, Write};
 use std::pin::pin;
 use std::process::ExitCode;
 
-use mpac_ws::cli::{Command, Settings};
+use mpac_ws::cli::{Audit, Command, Settings};
 use mpac_ws::error::Error;
 use mpac_ws::server::Server;
-use mpac_ws::{config, drive};
+use mpac_ws::{audit, config, drive};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
 use tracing_subscriber::EnvFilter;
 
@@ -51,6 +51,9 @@ fn run(stderr: &NonBlocking) -> Result<(), Error> {
         let longest = usize::try_from(options.max_line_bytes).unwrap_or(usize::MAX);
         return drive::run(&mut std::io::stdin().lock(), &mut std::io::stdout().lock(), longest)
             .map_err(|source| Error::Io { step: "driving", source });
+    }
+    if let Some(Command::Audit(Audit::Verify(options))) = &settings.command {
+        return audit::verify(options, &mut std::io::stdout().lock());
     }
     log_to(stderr, &settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

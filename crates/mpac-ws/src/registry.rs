@@ -1,6 +1,7 @@
 //! From a path to the task of its session.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -9,13 +10,15 @@ use mpac_wire::SessionId;
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
+use tracing::error;
 
 use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
 use crate::error::{Error as StartError, Unwritten};
 use crate::outbox::Outbox;
-use crate::session::{Inbound, Template};
+use crate::session::{Goes, Inbound, Session, Template, Tenure};
 use crate::socket::{Frame, Link};
+use crate::store::{self, Store, place};
 use crate::workspace::Workspace;
 
 /// Inputs that may wait for one session; then its connections are read no faster than it works.
@@ -35,6 +38,9 @@ pub(crate) struct Registry {
     session: String,
     template: Template,
     places: Arc<Semaphore>,
+    store: Option<Arc<Store>>,
+    /// The names of stored sessions that cannot go on: nobody begins another in their place.
+    refused: BTreeSet<String>,
     connections: AtomicU64,
     sessions: Arc<Mutex<Sessions>>,
 }
@@ -62,6 +68,8 @@ pub(crate) enum Refused {
     NoSession,
     #[error("the server is stopping")]
     Stopping,
+    #[error("what is stored of this session cannot be gone on from; the server's operator has to act")]
+    Stored,
     #[error("internal fault: this session has failed; the server's operator has to restart it")]
     Failed,
 }
@@ -71,30 +79,77 @@ impl Refused {
         match self {
             Self::NoSession => 4004,
             Self::Stopping => 1001,
-            Self::Failed => 1011,
+            Self::Stored | Self::Failed => 1011,
         }
     }
 }
 
 impl Registry {
-    /// With the configured session, if there is one: the only one, unless `--multi-session` is given.
+    /// With the configured session, if there is one: the only one, unless `--multi-session` is given; and with those that
+    /// are stored and not over.
     ///
     /// # Errors
-    /// When the core refuses the configuration, whether or not a session is opened at once.
+    /// When the core refuses the configuration, whether or not a session is opened at once; when the data directory cannot
+    /// be used; when what is stored of the configured session cannot be gone on from.
     pub(crate) fn open(settings: &Settings, workspace: Workspace) -> Result<Self, StartError> {
-        let registry = Self {
+        let template = Template::new(settings, workspace)?;
+        let store = match place::of(settings)? {
+            Some((dir, durability)) => Some(Arc::new(Store::open(&dir, durability)?)),
+            None => None,
+        };
+        let mut registry = Self {
             multi_session: settings.multi_session,
             session: settings.session.clone().unwrap_or_else(|| DEFAULT_SESSION.to_owned()),
-            template: Template::new(settings, workspace)?,
+            template,
             places: Arc::new(Semaphore::new(settings.max_sessions as usize)),
+            store,
+            refused: BTreeSet::new(),
             connections: AtomicU64::new(0),
             sessions: Arc::default(),
         };
-        if settings.session.is_some() || !settings.multi_session {
+        let configured = settings.session.is_some() || !settings.multi_session;
+        registry.take_up(configured)?;
+        if configured && !lock(&registry.sessions).by_id.contains_key(&registry.session) {
             let entry = registry.start(&registry.session, true)?;
             lock(&registry.sessions).by_id.insert(registry.session.clone(), entry);
         }
         Ok(registry)
+    }
+
+    /// Goes on with what is stored: with the configured session, and where there are many with all others.
+    fn take_up(&mut self, configured: bool) -> Result<(), StartError> {
+        let Some(store) = self.store.clone() else { return Ok(()) };
+        let id = session(&self.session)?;
+        let own = configured.then(|| store::name(&id));
+        let mut stored =
+            store.stored().map_err(|source| StartError::Io { step: "reading the data directory", source })?;
+        stored.retain(|it| self.multi_session || it.name() == own.as_deref());
+        for it in stored {
+            let is_own = it.name() == own.as_deref();
+            match self.template.stored(&it, &store) {
+                Ok(Some(goes)) => self.go_on(goes, is_own)?,
+                Ok(None) => {}
+                Err(error) if is_own => return Err(error),
+                Err(error) => {
+                    error!("{error}");
+                    self.refused.extend(it.name().map(str::to_owned));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn go_on(&self, goes: Goes, configured: bool) -> Result<(), StartError> {
+        let id = goes.id.as_str().to_owned();
+        let mut tenure = self.tenure(&id, configured);
+        if let Some(places) = &tenure.places {
+            let full =
+                |_| StartError::Session("--max-sessions: more sessions than that are stored".to_owned());
+            tenure.place = Some(Arc::clone(places).try_acquire_owned().map_err(full)?);
+        }
+        let entry = Entry::of(self.template.going_on(goes, tenure));
+        lock(&self.sessions).by_id.insert(id, entry);
+        Ok(())
     }
 
     /// Puts a new connection to `path` into its session. Without `--multi-session` every path leads to the one there is.
@@ -105,6 +160,11 @@ impl Registry {
         let seat = Seat { conn, inbox, room };
         // A task with a seat given out ends only where it fails, or at the stop.
         if seat.tell(Inbound::Joined { conn, outbox }).await { Ok(seat) } else { Err(self.why_over()) }
+    }
+
+    /// Where sessions are stored.
+    pub(crate) fn data_dir(&self) -> Option<&Path> {
+        self.store.as_ref().map(|store| store.dir())
     }
 
     fn why_over(&self) -> Refused {
@@ -128,7 +188,7 @@ impl Registry {
         for (id, entry) in entries {
             match entry.task.await {
                 Ok(files) => unwritten.extend(files),
-                Err(error) => tracing::error!("session {id} ended early: {error}"),
+                Err(error) => error!("session {id} ended early: {error}"),
             }
         }
         unwritten
@@ -140,6 +200,9 @@ impl Registry {
             return Err(Refused::Stopping);
         }
         if !sessions.by_id.contains_key(id) {
+            if self.refused.contains(&store::name(&SessionId::new(id).map_err(|_| Refused::NoSession)?)) {
+                return Err(Refused::Stored);
+            }
             let entry = self.start(id, false).map_err(|_| Refused::NoSession)?;
             sessions.by_id.insert(id.to_owned(), entry);
         }
@@ -149,13 +212,27 @@ impl Registry {
     }
 
     fn start(&self, id: &str, configured: bool) -> Result<Entry, StartError> {
-        let id = SessionId::new(id).map_err(|error| StartError::Session(format!("--session: {error}")))?;
-        let (inbox, receiver) = mpsc::channel(INBOX);
-        let tenancy = Tenancy { id: id.as_str().to_owned(), sessions: Arc::downgrade(&self.sessions) };
-        let places = (!configured).then(|| Arc::clone(&self.places));
-        let task = tokio::spawn(self.template.session(id, places, tenancy)?.run(receiver));
-        Ok(Entry { inbox, room: Arc::new(Semaphore::new(INBOX_BYTES)), task, connections: 0 })
+        let tenure = self.tenure(id, configured);
+        Ok(Entry::of(self.template.session(session(id)?, tenure, self.store.as_ref())?))
     }
+
+    fn tenure(&self, id: &str, configured: bool) -> Tenure {
+        let tenancy = Tenancy { id: id.to_owned(), sessions: Arc::downgrade(&self.sessions) };
+        let places = (!configured).then(|| Arc::clone(&self.places));
+        Tenure { places, place: None, tenancy }
+    }
+}
+
+impl Entry {
+    fn of(session: Session) -> Self {
+        let (inbox, receiver) = mpsc::channel(INBOX);
+        let task = tokio::spawn(session.run(receiver));
+        Self { inbox, room: Arc::new(Semaphore::new(INBOX_BYTES)), task, connections: 0 }
+    }
+}
+
+fn session(id: &str) -> Result<SessionId, StartError> {
+    SessionId::new(id).map_err(|error| StartError::Session(format!("--session: {error}")))
 }
 
 fn lock(sessions: &Mutex<Sessions>) -> MutexGuard<'_, Sessions> {
@@ -164,7 +241,7 @@ fn lock(sessions: &Mutex<Sessions>) -> MutexGuard<'_, Sessions> {
 }
 
 /// A session's place in the registry, held by its task.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tenancy {
     id: String,
     /// Weak, because the registry holds the inbox of the task that holds this.
@@ -178,6 +255,12 @@ impl Tenancy {
         if let Some(entry) = lock(&sessions).by_id.get_mut(&self.id) {
             entry.connections = entry.connections.saturating_sub(1);
         }
+    }
+
+    /// Leaves the registry, whoever has a seat: a session that nobody has opened must not keep its id from others.
+    pub(crate) fn leave(&self) {
+        let Some(sessions) = self.sessions.upgrade() else { return };
+        lock(&sessions).by_id.remove(&self.id);
     }
 
     /// Leaves the registry, unless somebody has a seat; then true, and the next connection to this id begins anew.

@@ -60,7 +60,8 @@ struct Shared {
 }
 
 impl Server {
-    /// Loads the workspace, opens the configured session and takes the port. Can be dropped while the workspace loads.
+    /// Loads the workspace, takes the port, and opens the configured session and those that are stored. Can be dropped
+    /// meanwhile.
     ///
     /// # Errors
     /// What is wrong with the directory, the session's configuration or the address, each with its remedy.
@@ -83,7 +84,12 @@ impl Server {
         let listener = TcpListener::bind((settings.host.as_str(), settings.port)).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
         // Last, because it starts a task: an error above has nothing to stop.
-        let registry = Arc::new(Registry::open(&settings, workspace.clone())?);
+        let opening = spawn_blocking({
+            let (settings, workspace) = (settings.clone(), workspace.clone());
+            move || Registry::open(&settings, workspace)
+        });
+        let failed = |error| Error::Io { step: "opening the sessions", source: std::io::Error::other(error) };
+        let registry = Arc::new(opening.await.map_err(failed)??);
         Ok(Self { settings, listener, address, registry, workspace, skipped })
     }
 
@@ -101,6 +107,7 @@ impl Server {
             workspace: &self.workspace,
             skipped: &self.skipped,
             address: self.address,
+            stored: self.registry.data_dir(),
             reachable_as: banner::outward_address(self.address.ip()),
         })
     }
@@ -135,7 +142,7 @@ impl Server {
         );
         tokio::select! {
             result = &mut serving => return ended(result),
-            () = stop => info!("stopping: closing every session"),
+            () = stop => info!("stopping: telling everybody"),
         }
         drop(stopped);
         let unwritten = self.registry.stop().await;

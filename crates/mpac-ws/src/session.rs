@@ -1,32 +1,38 @@
 //! One session: the task that owns its [`Coordinator`].
 //!
-//! It takes what waits, stamps and applies each input, then carries the outputs out in order. Nothing here decides anything
+//! It takes what waits, stamps and applies each input, waits until all of it is in the log, then carries the outputs out in
+//! order. Nothing here decides anything
 //! about the protocol; what it knows of connections is who is bound, and that from the core's notices.
 
 mod deliver;
 mod events;
 mod setup;
+mod snapshots;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use mpac_core::{Command, ConnId, Coordinator, Input, Notice, Output, Peer};
 use mpac_wire::names::{CloseDisposition, CloseReason, MessageType};
-use mpac_wire::{Frame as Parsed, Limits};
+use mpac_wire::redact::blank_credentials;
+use mpac_wire::{Frame as Parsed, Limits, PrincipalId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::sleep;
 use tracing::error;
 
 use self::deliver::Delivery;
-pub(crate) use self::setup::Template;
+pub(crate) use self::setup::{Goes, Template, Tenure};
+use self::snapshots::Snapshots;
 use crate::clock;
 use crate::error::Unwritten;
 use crate::outbox::Outbox;
 use crate::registry::Tenancy;
 use crate::socket::Frame;
+use crate::store::journal::{Journal, Unkept};
+use crate::store::kept::Kept;
 
-/// Inputs taken from the inbox at once: the bound on the work between two looks at the clock.
-const BATCH: usize = 64;
+/// Inputs taken from the inbox at once: the bound on the work between two looks at the clock, and on what one sync is for.
+const BATCH: usize = 256;
 /// A machine that slept finds its clock far ahead of its timers, so the clock is asked at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
@@ -47,6 +53,8 @@ pub(crate) enum Inbound {
 #[derive(Debug)]
 pub(crate) struct Session {
     core: Coordinator,
+    /// Its name, for the one who goes on after a stop.
+    coordinator: PrincipalId,
     /// Where open sessions are counted: how many more there may be. Configured ones are open from the start (SES-02).
     places: Option<Arc<Semaphore>>,
     /// Held from the first accepted HELLO to the close; while it is, the session outlives its connections.
@@ -54,6 +62,12 @@ pub(crate) struct Session {
     limits: Limits,
     tenancy: Tenancy,
     delivery: Delivery,
+    journal: Journal,
+    /// What a snapshot needs beside the coordinator.
+    kept: Kept,
+    snapshots: Snapshots,
+    /// Why it has to end.
+    unkept: Option<Unkept>,
 }
 
 impl Session {
@@ -69,6 +83,7 @@ impl Session {
             if deadline.is_some_and(|at| at <= now) {
                 outputs = self.apply(Input::Timeout);
             } else {
+                let deadline = deadline.into_iter().chain(self.snapshots.due()).min();
                 let nap = deadline.map_or(LONGEST_SLEEP, |at| clock::until(at, now).min(LONGEST_SLEEP));
                 tokio::select! {
                     taken = inbox.recv_many(&mut batch, BATCH) => over = taken == 0,
@@ -79,12 +94,38 @@ impl Session {
                     outputs.extend(self.take(inbound));
                 }
             }
+            // What somebody sees is in the log, and nobody sees anything of what is not (SRV-13).
+            if let Err(unkept) = self.settle(over).await {
+                self.delivery.fail(&unkept);
+                if matches!(unkept, Unkept::TooMuch) {
+                    self.tenancy.leave();
+                }
+                break;
+            }
             for output in outputs {
                 self.delivery.carry_out(output);
             }
             over |= self.is_temporary() && self.tenancy.end();
         }
+        self.snapshots.settle().await;
+        self.journal.finish().await;
         self.delivery.finish().await
+    }
+
+    /// Makes durable what has happened, and writes the session down as a whole when that is due, or at its end (REC-07).
+    async fn settle(&mut self, over: bool) -> Result<(), Unkept> {
+        if let Some(unkept) = self.unkept.take() {
+            return Err(unkept);
+        }
+        self.journal.settle(self.core.view().is_open()).await?;
+        let due = self.snapshots.due().is_some_and(|due| over || due <= clock::now());
+        if due {
+            match self.journal.position().await? {
+                Some(position) => self.snapshots.take(position, &self.core, &self.kept).await,
+                None => self.snapshots.skip(),
+            }
+        }
+        Ok(())
     }
 
     /// Whether it is there for its connections only: nobody has opened it, or it is closed.
@@ -107,11 +148,18 @@ impl Session {
                 self.apply(Input::Disconnect { conn })
             }
             Inbound::Frame { .. } | Inbound::Left { .. } => Vec::new(),
-            Inbound::Stop => {
-                let (reason, disposition) = (CloseReason::CoordinatorShutdown, CloseDisposition::WithdrawAll);
-                self.apply(Input::Command(Command::Close { reason, disposition }))
-            }
+            Inbound::Stop => self.apply(Input::Command(self.farewell())),
         }
+    }
+
+    /// A session that is stored goes on later, under the same coordinator and the next epoch; any other is over (SRV-12).
+    fn farewell(&self) -> Command {
+        if self.journal.is_on() && !self.core.view().is_closed() {
+            let successor = self.coordinator.clone();
+            return Command::HandOver { successor, next_epoch: self.core.epoch() + 1 };
+        }
+        let (reason, disposition) = (CloseReason::CoordinatorShutdown, CloseDisposition::WithdrawAll);
+        Command::Close { reason, disposition }
     }
 
     fn frame(&mut self, conn: ConnId, frame: Frame) -> Vec<Output> {
@@ -120,7 +168,10 @@ impl Session {
             return self
                 .apply(Input::Unreadable { from, problem: "the frame is binary and not UTF-8 text".into() });
         };
-        let text: Arc<str> = text.as_str().into();
+        let text = match without_credentials(text.as_str(), &self.limits) {
+            Ok(text) => text,
+            Err(problem) => return self.apply(Input::Unreadable { from, problem: problem.into() }),
+        };
         if let Some(places) = self.places.as_ref().filter(|_| !self.core.view().is_open())
             && is_hello(&text, &self.limits)
         {
@@ -140,6 +191,13 @@ impl Session {
         let record = self.core.stamp(clock::now(), input);
         match self.core.apply(&record) {
             Ok(step) => {
+                if let Err(unkept) = self.journal.note(&record, &step) {
+                    self.unkept.get_or_insert(unkept);
+                }
+                if !matches!(self.journal, Journal::Off) {
+                    step.outputs.iter().for_each(|output| self.kept.hear(output));
+                    self.snapshots.changed(record.at);
+                }
                 if step.outputs.iter().any(|output| matches!(output, Output::Notice(Notice::Closed { .. }))) {
                     self.place = None;
                 }
@@ -154,6 +212,25 @@ impl Session {
     }
 }
 
+/// What may be logged of a frame, and is therefore all that the coordinator reads: HELLO, and what cannot be read, with
+/// credentials blanked (PRV-05). Anything else stays byte for byte what came.
+fn without_credentials(text: &str, limits: &Limits) -> Result<Arc<str>, String> {
+    // An escape may spell the word.
+    if !text.contains("credential") && !text.contains("\\u") {
+        return Ok(text.into());
+    }
+    match Parsed::parse(Arc::<str>::from(text), limits) {
+        Ok(Parsed::Message(received)) if received.envelope().message_type != MessageType::Hello => {
+            Ok(text.into())
+        }
+        Ok(Parsed::Sideband(_)) => Ok(text.into()),
+        Ok(Parsed::Message(_)) | Err(_) => match blank_credentials(text) {
+            Ok(blanked) => Ok(blanked.into()),
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
 /// Whether a frame could open a session; that it does is the core's to say.
 fn is_hello(text: &Arc<str>, limits: &Limits) -> bool {
     matches!(
@@ -161,3 +238,6 @@ fn is_hello(text: &Arc<str>, limits: &Limits) -> bool {
         Ok(Parsed::Message(received)) if received.envelope().message_type == MessageType::Hello
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 mod keys;
 mod policies;
+pub(crate) mod stored;
 
 use mpac_core::SessionConfig;
 use mpac_wire::policy::RolePolicy;

@@ -12,6 +12,7 @@ use super::events::Events;
 use crate::error::Unwritten;
 use crate::outbox::Outbox;
 use crate::sideband;
+use crate::store::journal::Unkept;
 use crate::workspace::writer::Writer;
 use crate::workspace::{File, Workspace};
 
@@ -85,6 +86,26 @@ impl Delivery {
                 }
             }
             Output::Notice(notice) => self.notice(notice),
+        }
+    }
+
+    /// Tells everybody that the session cannot go on. What was carried out before is stored; what was not, nobody has seen.
+    pub(super) fn fail(&self, why: &Unkept) {
+        let (code, text) = if matches!(why, Unkept::TooMuch) {
+            (1008, "too many messages to a session that nobody has opened")
+        } else {
+            self.events.failed(why);
+            (1011, "this session cannot be stored any more and has stopped; its operator has to act")
+        };
+        for outbox in self.connections.values() {
+            outbox.close(code, text);
+        }
+    }
+
+    /// Puts commits into the directory that never reached it.
+    pub(super) fn write(&self, files: Vec<(String, File)>) {
+        if let Some(writer) = &self.writer {
+            files.into_iter().for_each(|(path, file)| writer.put(&path, file));
         }
     }
 

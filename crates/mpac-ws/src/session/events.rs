@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use mpac_wire::names::MessageType;
 use mpac_wire::{Envelope, Limits, Message, PrincipalId, Received, Scope, SessionId};
-use tracing::{Level, enabled, info, warn};
+use tracing::{Level, enabled, error, info, warn};
+
+use crate::store::journal::Unkept;
 
 /// Characters of a text by somebody else that are shown.
 const SHOWN: usize = 100;
@@ -36,6 +38,15 @@ impl Events {
     /// Something that an operator should know, though nothing was refused.
     pub(super) fn remarked(&self, text: &str) {
         warn!("[{}] {}", shown(self.session.as_str()), shown(text));
+    }
+
+    /// The session has stopped, and everything anybody was told is in its log.
+    pub(super) fn failed(&self, why: &Unkept) {
+        error!(
+            "[{}] stopped: its log cannot be written: {why}. Everything that anybody was told is in it; mend the disk or \
+             make room, and start the server again",
+            shown(self.session.as_str())
+        );
     }
 
     /// A participant hears a second coordinator (REC-25).

@@ -4,21 +4,27 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use mpac_core::{ConfigError, Coordinator, IdSource, SessionConfig};
+use mpac_core::{ConfigError, Coordinator, SessionConfig};
 use mpac_wire::SessionId;
 use mpac_wire::names::SecurityProfile;
 use mpac_wire::policy::RolePolicy;
-use tokio::sync::Semaphore;
-use tracing::warn;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{info, warn};
 
 use super::Session;
 use super::deliver::Delivery;
+use super::snapshots::Snapshots;
 use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
 use crate::clock;
 use crate::drive;
 use crate::error::Error;
 use crate::registry::Tenancy;
+use crate::store::entry::{Entry, Start, Unusable};
+use crate::store::journal::{Begin, Journal};
+use crate::store::kept::{Kept, Restored};
+use crate::store::log::Log;
+use crate::store::{Store, Stored};
 use crate::workspace::Workspace;
 use crate::workspace::write_back::Mirror;
 use crate::workspace::writer::Writer;
@@ -36,7 +42,7 @@ impl Template {
     /// When the core refuses the configuration, or the role policy cannot be read.
     pub(crate) fn new(settings: &Settings, workspace: Workspace) -> Result<Self, Error> {
         let config = config(settings, &workspace)?;
-        coordinator(config.clone())?;
+        config.validate().map_err(|error| Error::Session(error.to_string()))?;
         if config.lacks_arbiter() {
             warn!("role_policy assigns the role arbiter to nobody: no escalated conflict can be settled"); // D-047
         }
@@ -46,29 +52,117 @@ impl Template {
     /// A session that exists from now on, or, where `places` counts the open ones, from its first accepted HELLO (D-031).
     ///
     /// # Errors
-    /// When the core refuses the configuration.
+    /// When the core refuses the configuration, or its log cannot be begun.
     pub(crate) fn session(
         &self,
         id: SessionId,
-        places: Option<Arc<Semaphore>>,
-        tenancy: Tenancy,
+        tenure: Tenure,
+        store: Option<&Arc<Store>>,
     ) -> Result<Session, Error> {
+        let config = self.config(id.clone(), &tenure, &self.workspace);
+        let start = Start::new(&config, seed(), clock::now()).map_err(unusable)?;
+        let core = start.open().map_err(unusable)?;
+        let journal = match store {
+            None => Journal::Off,
+            Some(store) => {
+                let begin = Begin::of(store, id);
+                let journal = Journal::unopened(begin, Entry::Open(start));
+                if config.opens_with_hello { journal } else { journal.begun().map_err(Error::log)? }
+            }
+        };
+        let delivery = self.delivery(&config, self.workspace.clone());
+        Ok(assembled(core, Kept::new(config), tenure, delivery, journal))
+    }
+
+    /// A stored session that goes on, under the next epoch, which is in its log when this returns (REC-12). `None` where
+    /// there is none that could: closed ones are over.
+    ///
+    /// # Errors
+    /// When its log is damaged, or it was opened under a configuration that this one contradicts.
+    pub(crate) fn stored(&self, stored: &Stored, store: &Store) -> Result<Option<Goes>, Error> {
+        let Some((mut log, mut replay)) = stored.resume(store.durability())? else { return Ok(None) };
+        let Some((before, kept)) = replay.session() else { return Ok(None) };
+        if before.view().is_closed() {
+            return Ok(None);
+        }
+        let id = kept.config.session_id.clone();
+        let files = kept.files(&self.workspace, self.write_back);
+        for path in &files.changed {
+            warn!("[{id}] {path} was changed in the directory while no server ran: what is there now counts");
+        }
+        let config = self.config(id.clone(), &Tenure::default(), &files.workspace);
+        let refused =
+            |reason| Error::NotTakenUp { path: stored.dir.clone(), session: id.to_string(), reason };
+        let start = Start::new(&config, seed(), clock::now()).map_err(|error| refused(error.to_string()))?;
+        replay.follow(Entry::TakeUp(start.clone())).map_err(refused)?;
+        let Some((core, kept)) = replay.into_session() else { return Ok(None) };
+        log.append(&[Entry::TakeUp(start)]).map_err(|error| Error::log(error.into()))?;
+        info!("[{id}] goes on from its log as epoch {}", core.epoch());
+        Ok(Some(Goes { id, core, kept, log, files }))
+    }
+
+    /// The task of a session that goes on.
+    pub(crate) fn going_on(&self, goes: Goes, tenure: Tenure) -> Session {
+        let Goes { core, kept, log, files, .. } = goes;
+        let delivery = self.delivery(&kept.config, files.workspace);
+        delivery.write(files.unwritten);
+        assembled(core, kept, tenure, delivery, Journal::on(log))
+    }
+
+    fn config(&self, id: SessionId, tenure: &Tenure, workspace: &Workspace) -> SessionConfig {
         let mut config = self.config.clone();
-        config.session_id = id.clone();
-        config.opens_with_hello = places.is_some();
-        let (open, max_frame) = (!config.opens_with_hello, config.limits.max_bytes);
+        config.session_id = id;
+        config.opens_with_hello = tenure.places.is_some() && tenure.place.is_none();
+        if config.workspace.is_some() {
+            config.workspace = Some(workspace.refs());
+        }
+        config
+    }
+
+    fn delivery(&self, config: &SessionConfig, workspace: Workspace) -> Delivery {
+        // What the directory holds, which after a restart may be less than what was committed.
         let mirror = if self.write_back { Mirror::of(&self.workspace) } else { None };
-        let delivery = Delivery::new(id, self.workspace.clone(), mirror.map(Writer::start), max_frame, open);
-        let limits = config.limits.clone();
-        Ok(Session { core: coordinator(config)?, places, place: None, limits, tenancy, delivery })
+        let (max_frame, open) = (config.limits.max_bytes, !config.opens_with_hello);
+        Delivery::new(config.session_id.clone(), workspace, mirror.map(Writer::start), max_frame, open)
     }
 }
 
-fn coordinator(config: SessionConfig) -> Result<Coordinator, Error> {
-    // The standard library's hash keys are random: enough for ids, which need to differ and not to be secret.
-    let seed = RandomState::new().hash_one(());
-    Coordinator::new(config, IdSource::new(seed), clock::now())
-        .map_err(|error| Error::Session(error.to_string()))
+fn assembled(core: Coordinator, kept: Kept, tenure: Tenure, delivery: Delivery, journal: Journal) -> Session {
+    let Tenure { places, place, tenancy } = tenure;
+    let config = &kept.config;
+    let snapshots = Snapshots::new(config.session_id.clone(), &config.heartbeat_interval());
+    let (coordinator, limits) = (config.coordinator_id(), config.limits.clone());
+    let unkept = None;
+    Session { core, coordinator, places, place, limits, tenancy, delivery, journal, kept, snapshots, unkept }
+}
+
+/// What a session has of its server.
+#[derive(Debug, Default)]
+pub(crate) struct Tenure {
+    /// Where open sessions are counted; a configured session needs no place.
+    pub(crate) places: Option<Arc<Semaphore>>,
+    /// The place that a session has which was open before the server.
+    pub(crate) place: Option<OwnedSemaphorePermit>,
+    pub(crate) tenancy: Tenancy,
+}
+
+/// A session that can go on from where its log ends.
+#[derive(Debug)]
+pub(crate) struct Goes {
+    pub(crate) id: SessionId,
+    core: Coordinator,
+    kept: Kept,
+    log: Log,
+    files: Restored,
+}
+
+/// The standard library's hash keys are random: enough for ids, which need to differ and not to be secret.
+fn seed() -> u64 {
+    RandomState::new().hash_one(())
+}
+
+fn unusable(error: Unusable) -> Error {
+    Error::Session(error.to_string())
 }
 
 fn config(settings: &Settings, workspace: &Workspace) -> Result<SessionConfig, Error> {

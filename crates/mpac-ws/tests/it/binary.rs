@@ -142,6 +142,8 @@ fn help_explains_every_group_with_defaults_and_examples() {
     for part in [
         "Server:",
         "Workspace:",
+        "Storage:",
+        "--durability",
         "Session:",
         "Times:",
         "Limits:",
@@ -161,6 +163,10 @@ fn drive_has_a_help_of_its_own_and_no_options_of_the_server() {
     for part in ["next_deadline", "\"kind\"", "backend_health_policy", "--max-line-bytes", "Example:"] {
         assert!(help.contains(part), "{part} is not in\n{help}");
     }
+    let output = run(&["audit", "verify", "--help"]);
+    assert!(String::from_utf8(output.stdout).unwrap().contains("--data-dir"));
+    assert!(mistake(&["audit", "verfy"]).contains("verify"));
+    assert!(mistake(&["audit", "verify", "--data-dir", "no/such/dir"]).contains("no/such/dir"));
     assert!(mistake(&["drive", "--port", "1"]).contains("--port"));
     assert!(mistake(&["--port", "1", "drive"]).contains("drive"));
     assert!(mistake(&["drvie"]).contains("drive"));

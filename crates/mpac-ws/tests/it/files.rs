@@ -18,7 +18,7 @@ fn dir_with(files: &[(&str, &str)]) -> TempDir {
 }
 
 /// Commits `after` to `path`, based on `before`.
-async fn commit(client: &mut Client, op: &str, path: &str, before: &str, after: &str) {
+pub(crate) async fn commit(client: &mut Client, op: &str, path: &str, before: &str, after: &str) {
     let (before, after_ref) = (StateRef::of(before), StateRef::of(after));
     let mut changes = json!({});
     changes[path] = json!({"content": after, "state_ref_before": before.as_str()});

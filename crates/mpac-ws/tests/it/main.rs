@@ -13,10 +13,12 @@ mod handshake;
 mod joining;
 mod limits;
 mod program;
+mod program_rig;
 mod refusals;
 mod rig;
 mod sessions;
 mod stopping;
+mod storing;
 
 /// Names the requirements and decisions a test shows; `cargo xtask requirements` reads it.
 macro_rules! covers {

@@ -90,6 +90,11 @@ impl Client {
         Self { socket, who: String::new(), session: "default".to_owned(), count: 0 }
     }
 
+    /// Goes on counting where an earlier connection of the same participant ended.
+    pub(crate) fn goes_on_after(&mut self, before: &Self) {
+        self.count = before.count;
+    }
+
     /// Says HELLO as `who` and gives the answer.
     pub(crate) async fn hello(&mut self, who: &str) -> Value {
         self.who = who.to_owned();

@@ -1,0 +1,63 @@
+//! When a session is written down as a whole (REC-07).
+
+use std::path::PathBuf;
+
+use mpac_core::Coordinator;
+use mpac_wire::{Seconds, SessionId, Timestamp};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tracing::warn;
+
+use crate::store::kept::Kept;
+use crate::store::snapshot::{NotSaved, Position, Saved};
+
+/// At the most one is being written, beside the session.
+#[derive(Debug)]
+pub(super) struct Snapshots {
+    session: SessionId,
+    /// Half a heartbeat interval, so that writing has the other half.
+    every: Seconds,
+    due: Option<Timestamp>,
+    writing: Option<JoinHandle<Result<(), NotSaved>>>,
+}
+
+impl Snapshots {
+    pub(super) fn new(session: SessionId, heartbeat_interval: &Seconds) -> Self {
+        let every = Seconds::from_micros(heartbeat_interval.micros() / 2);
+        Self { session, every, due: None, writing: None }
+    }
+
+    /// Something happened that no snapshot shows.
+    pub(super) fn changed(&mut self, now: Timestamp) {
+        self.due.get_or_insert_with(|| now.after(&self.every));
+    }
+
+    /// When the next one is to be taken.
+    pub(super) const fn due(&self) -> Option<Timestamp> {
+        self.due
+    }
+
+    /// There is nowhere to put one, as long as nobody has opened the session.
+    pub(super) const fn skip(&mut self) {
+        self.due = None;
+    }
+
+    /// Writes the session down as it stands after `after`, once the one before is written. One that cannot be written is
+    /// no loss, the log has it all; the next change brings the next try.
+    pub(super) async fn take(&mut self, (after, dir): (Position, PathBuf), core: &Coordinator, kept: &Kept) {
+        self.settle().await;
+        self.due = None;
+        let (core, kept) = (core.clone(), kept.clone());
+        self.writing = Some(spawn_blocking(move || Saved::new(after, &core, &kept)?.write(&dir)));
+    }
+
+    /// Returns once nothing is being written.
+    pub(super) async fn settle(&mut self) {
+        let Some(writing) = self.writing.take() else { return };
+        let problem = match writing.await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        warn!("[{}] no snapshot, so the next start takes longer: {problem}", self.session);
+    }
+}

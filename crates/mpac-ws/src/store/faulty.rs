@@ -1,0 +1,100 @@
+//! Media in memory that fail on demand, for tests.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::media::Media;
+
+/// Clones share their segments: one is for the log, one for the test.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) segments: BTreeMap<u64, Vec<u8>>,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) syncs: usize,
+    current: u64,
+}
+
+/// What goes wrong from now on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// So many bytes are still written, then there is no space left.
+    NoSpace(usize),
+    /// What is written cannot be synced.
+    Sync,
+}
+
+impl Memory {
+    pub(crate) fn of(segments: BTreeMap<u64, Vec<u8>>) -> Self {
+        Self(Arc::new(Mutex::new(State { segments, ..State::default() })))
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Media for Memory {
+    fn segments(&self) -> io::Result<Vec<u64>> {
+        Ok(self.state().segments.keys().copied().collect())
+    }
+
+    fn read(&self, first: u64) -> io::Result<Vec<u8>> {
+        self.state().segments.get(&first).cloned().ok_or_else(|| ErrorKind::NotFound.into())
+    }
+
+    fn begin(&mut self, first: u64) -> io::Result<()> {
+        let mut state = self.state();
+        if state.segments.insert(first, Vec::new()).is_some() {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        state.current = first;
+        Ok(())
+    }
+
+    fn resume(&mut self, first: u64) -> io::Result<()> {
+        self.state().current = first;
+        Ok(())
+    }
+
+    fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let state = &mut *self.state();
+        let room = match &mut state.fault {
+            Some(Fault::NoSpace(left)) => {
+                let room = bytes.len().min(*left);
+                *left -= room;
+                room
+            }
+            Some(Fault::Sync) | None => bytes.len(),
+        };
+        let segment = state.segments.get_mut(&state.current).ok_or(ErrorKind::NotFound)?;
+        let (at, end) = (at as usize, at as usize + room);
+        segment.resize(segment.len().max(end), 0);
+        segment[at..end].copy_from_slice(&bytes[..room]);
+        if room < bytes.len() { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        let state = &mut *self.state();
+        let segment = state.segments.get_mut(&state.current).ok_or(ErrorKind::NotFound)?;
+        segment.resize(length as usize, 0);
+        Ok(())
+    }
+
+    fn dir(&self) -> Option<&Path> {
+        None
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let mut state = self.state();
+        state.syncs += 1;
+        match state.fault {
+            Some(Fault::Sync) => Err(io::Error::other("the disk is gone")),
+            Some(Fault::NoSpace(_)) | None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The log as its session uses it: entries go in, and the wait is for the disk.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mpac_core::{Record, Step};
+use mpac_wire::SessionId;
+use tokio::task::spawn_blocking;
+
+use super::Store;
+use super::entry::{Entry, Happened, Unusable};
+use super::log::{Log, NotAppended};
+use super::snapshot::Position;
+
+/// Bytes of frames that a session which nobody has opened keeps in memory at the most.
+const UNOPENED_BYTES: usize = 4 * 1024 * 1024;
+
+/// How a session keeps what happens to it.
+#[derive(Debug)]
+pub(crate) enum Journal {
+    /// Not at all.
+    Off,
+    /// Nobody has opened it: what happens is written once somebody does, so that strangers cannot fill the disk (D-031).
+    Unopened { begin: Begin, waiting: Vec<Entry>, bytes: usize },
+    /// In a log; entries wait for the end of the batch that they belong to.
+    On { log: Box<Log>, waiting: Vec<Entry> },
+    /// The log has failed.
+    Failed,
+}
+
+/// Makes the log of a session on its opening.
+#[derive(Clone)]
+pub(crate) struct Begin(pub(crate) Arc<dyn Fn() -> std::io::Result<Log> + Send + Sync>);
+
+impl Begin {
+    /// In `store`, for the session of this id.
+    pub(crate) fn of(store: &Arc<Store>, id: SessionId) -> Self {
+        let store = Arc::clone(store);
+        Self(Arc::new(move || Log::create(Box::new(store.begin(&id)?), store.durability())))
+    }
+}
+
+impl std::fmt::Debug for Begin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Begin")
+    }
+}
+
+/// Why a session cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unkept {
+    #[error("{0}")]
+    Log(#[from] NotAppended),
+    #[error("{0}")]
+    Entry(#[from] Unusable),
+    #[error("nobody has opened it, and too much was sent to it")]
+    TooMuch,
+    #[error("its writer has panicked")]
+    Lost,
+}
+
+impl Journal {
+    /// A session that nobody has opened, with its first entry.
+    pub(crate) fn unopened(begin: Begin, first: Entry) -> Self {
+        Self::Unopened { begin, waiting: vec![first], bytes: 0 }
+    }
+
+    /// Begins the log of a session that is open from the start. Blocks.
+    pub(crate) fn begun(self) -> Result<Self, Unkept> {
+        let Self::Unopened { begin, waiting, .. } = self else { return Ok(self) };
+        let mut log = (begin.0)().map_err(NotAppended::from)?;
+        log.append(&waiting)?;
+        Ok(Self::on(log))
+    }
+
+    /// A session whose log is open.
+    pub(crate) fn on(log: Log) -> Self {
+        Self::On { log: Box::new(log), waiting: Vec::new() }
+    }
+
+    /// Whether sessions outlive the process.
+    pub(crate) const fn is_on(&self) -> bool {
+        matches!(self, Self::On { .. })
+    }
+
+    /// Nothing more will be noted.
+    pub(crate) async fn finish(self) {
+        if let Self::On { log, .. } = self {
+            // Everything in it is durable already; what is left is tidiness.
+            let _ = spawn_blocking(move || log.finish()).await;
+        }
+    }
+
+    /// Notes what happened and what came of it.
+    pub(crate) fn note(&mut self, record: &Record, step: &Step) -> Result<(), Unkept> {
+        let waiting = match self {
+            Self::Off => return Ok(()),
+            Self::Failed => return Err(Unkept::Lost),
+            Self::On { waiting, .. } => waiting,
+            Self::Unopened { waiting, bytes, .. } => {
+                *bytes += size(record);
+                if *bytes > UNOPENED_BYTES {
+                    return Err(Unkept::TooMuch);
+                }
+                waiting
+            }
+        };
+        waiting.push(Entry::Input(Happened::new(record, step.digest())?));
+        Ok(())
+    }
+
+    /// Where its log is, for a snapshot of what was after its last entry.
+    pub(crate) async fn position(&mut self) -> Result<Option<(Position, PathBuf)>, Unkept> {
+        match std::mem::replace(self, Self::Failed) {
+            Self::On { mut log, waiting } => {
+                let asked = spawn_blocking(move || log.position().map(|position| (log, position))).await;
+                let (log, position) = asked.map_err(|_| Unkept::Lost)??;
+                *self = Self::On { log, waiting };
+                Ok(position)
+            }
+            as_before => {
+                *self = as_before;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Returns once everything noted is as durable as was asked for: then, and not before, its outputs may be seen (SRV-13).
+    /// What happens before a session is `open` is kept for later, and is as good as not durable: it promises nothing.
+    pub(crate) async fn settle(&mut self, open: bool) -> Result<(), Unkept> {
+        match std::mem::replace(self, Self::Failed) {
+            Self::On { log, waiting } if !waiting.is_empty() => {
+                *self = written(move || Ok(*log), waiting).await?;
+            }
+            Self::Unopened { begin, waiting, .. } if open => {
+                *self = written(move || Ok((begin.0)().map_err(NotAppended::from)?), waiting).await?;
+            }
+            as_before => *self = as_before,
+        }
+        Ok(())
+    }
+}
+
+async fn written(
+    log: impl FnOnce() -> Result<Log, Unkept> + Send + 'static,
+    waiting: Vec<Entry>,
+) -> Result<Journal, Unkept> {
+    let write = move || -> Result<Journal, Unkept> {
+        let mut log = log()?;
+        log.append(&waiting)?;
+        Ok(Journal::on(log))
+    };
+    spawn_blocking(write).await.map_err(|_| Unkept::Lost)?
+}
+
+fn size(record: &Record) -> usize {
+    // An entry costs more than its text, most of all where there is none.
+    const ENTRY: usize = 512;
+    ENTRY
+        + match &record.input {
+            mpac_core::Input::Frame { text, .. } => text.len(),
+            _ => 0,
+        }
+}

@@ -1,0 +1,171 @@
+//! The files of a session as commits left them: what a restart needs beside the coordinator.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mpac_core::{Notice, Output, SessionConfig};
+use mpac_wire::StateRef;
+use serde::{Deserialize, Serialize};
+
+use crate::workspace::{File, Workspace};
+
+/// A session's configuration, and what was committed in it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Kept {
+    /// As the coordinator was made with it, files included.
+    pub(crate) config: SessionConfig,
+    committed: BTreeMap<String, Committed>,
+}
+
+/// A file as a commit left it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Committed {
+    content: String,
+    state_ref: StateRef,
+    /// What it was before: whoever has that on disk has not seen the commit.
+    earlier: BTreeSet<StateRef>,
+}
+
+/// The shared files of a session that is taken up.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    pub(crate) workspace: Workspace,
+    /// Commits that are not in the directory.
+    pub(crate) unwritten: Vec<(String, File)>,
+    /// Files that were changed in the directory while no server ran.
+    pub(crate) changed: Vec<String>,
+}
+
+impl Kept {
+    /// Of a session that begins.
+    pub(crate) const fn new(config: SessionConfig) -> Self {
+        Self { config, committed: BTreeMap::new() }
+    }
+
+    /// Of one that goes on under `config`. Where its host has something else than was committed, it has its reasons: the
+    /// directory was changed while no server ran.
+    #[must_use]
+    pub(crate) fn going_on(mut self, config: SessionConfig) -> Self {
+        let base = config.workspace.as_ref();
+        let differs = |path: &str, it: &Committed| {
+            base.and_then(|base| base.get(path)).is_some_and(|there| *there != it.state_ref)
+        };
+        self.committed.retain(|path, it| !differs(path, it));
+        self.config = config;
+        self
+    }
+
+    /// What was committed, as JSON.
+    pub(super) fn committed(&self) -> serde_json::Result<String> {
+        serde_json::to_string(&self.committed)
+    }
+
+    /// The opposite of [`Kept::committed`].
+    pub(super) fn read(config: SessionConfig, committed: &str) -> serde_json::Result<Self> {
+        Ok(Self { config, committed: serde_json::from_str(committed)? })
+    }
+
+    /// Takes notice of an output.
+    pub(crate) fn hear(&mut self, output: &Output) {
+        let Output::Notice(Notice::FileUpdated { path, content, state_ref, .. }) = output else { return };
+        let base = self.config.workspace.as_ref().and_then(|base| base.get(path));
+        let before = self.committed.remove(path);
+        let mut earlier: BTreeSet<StateRef> = base.cloned().into_iter().collect();
+        if let Some(before) = before {
+            earlier.extend(before.earlier);
+            earlier.insert(before.state_ref);
+        }
+        earlier.remove(state_ref);
+        let (content, state_ref) = (content.clone(), state_ref.clone());
+        self.committed.insert(path.clone(), Committed { content, state_ref, earlier });
+    }
+
+    /// The files after a restart: those of `loaded`, and what was committed. With `write_back` the directory has the last
+    /// word, except over commits that never reached it; they are given back, to be written.
+    pub(crate) fn files(&self, loaded: &Workspace, write_back: bool) -> Restored {
+        let mut restored = Restored { workspace: loaded.clone(), unwritten: Vec::new(), changed: Vec::new() };
+        for (path, Committed { content, state_ref, earlier }) in &self.committed {
+            let there = loaded.get(path).map(|there| &there.state_ref);
+            let theirs = there.filter(|there| *there != state_ref && !earlier.contains(there));
+            if write_back && theirs.is_some() {
+                restored.changed.push(path.clone());
+                continue;
+            }
+            let file = File { content: content.as_str().into(), state_ref: state_ref.clone() };
+            if there != Some(state_ref) {
+                restored.unwritten.push((path.clone(), file.clone()));
+            }
+            restored.workspace.put(path, file);
+        }
+        restored
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mpac_wire::{PrincipalId, SessionId};
+
+    use super::*;
+
+    fn kept(base: &[(&str, &str)], commits: &[(&str, &str)]) -> Kept {
+        let mut kept = Kept::new(config(base));
+        for (path, content) in commits {
+            kept.hear(&Output::Notice(Notice::FileUpdated {
+                path: (*path).to_owned(),
+                content: (*content).to_owned(),
+                state_ref: StateRef::of(content),
+                updated_by: PrincipalId::new("p").unwrap(),
+            }));
+        }
+        kept
+    }
+
+    fn config(base: &[(&str, &str)]) -> SessionConfig {
+        let mut config = SessionConfig::new(SessionId::new("s").unwrap());
+        config.workspace = Some(workspace(base).refs());
+        config
+    }
+
+    fn workspace(files: &[(&str, &str)]) -> Workspace {
+        let mut workspace = Workspace::default();
+        files.iter().for_each(|(path, content)| workspace.put(path, File::new((*content).into())));
+        workspace
+    }
+
+    /// What `a` holds after a restart, and what is to be written.
+    fn restored(kept: &Kept, on_disk: &[(&str, &str)], write_back: bool) -> (String, usize, usize) {
+        let restored = kept.files(&workspace(on_disk), write_back);
+        let content = restored.workspace.get("a").unwrap().content.to_string();
+        (content, restored.unwritten.len(), restored.changed.len())
+    }
+
+    #[test]
+    fn what_is_on_disk_says_whether_a_commit_reached_it() {
+        let kept = kept(&[("a", "0")], &[("a", "1"), ("a", "2")]);
+        let is = |content: &str, unwritten, changed| (content.to_owned(), unwritten, changed);
+        assert_eq!(restored(&kept, &[("a", "2")], true), is("2", 0, 0), "it did");
+        for before in ["0", "1"] {
+            assert_eq!(restored(&kept, &[("a", before)], true), is("2", 1, 0), "{before}: it did not");
+        }
+        assert_eq!(restored(&kept, &[], true), is("2", 1, 0), "removed: it comes back");
+        assert_eq!(restored(&kept, &[("a", "x")], true), is("x", 0, 1), "somebody changed it");
+        assert_eq!(restored(&kept, &[("a", "x")], false), is("2", 1, 0), "the directory is not written to");
+    }
+
+    #[test]
+    fn a_file_that_goes_back_to_what_it_was_is_not_written_again() {
+        let kept = kept(&[("a", "0")], &[("a", "1"), ("a", "0")]);
+        assert_eq!(restored(&kept, &[("a", "0")], true), ("0".to_owned(), 0, 0));
+        assert_eq!(restored(&kept, &[("a", "1")], true), ("0".to_owned(), 1, 0));
+    }
+
+    #[test]
+    fn what_the_host_had_at_a_later_start_stands_over_an_earlier_commit() {
+        let before = kept(&[("a", "0")], &[("a", "1"), ("b", "1")]);
+        let after = before.going_on(config(&[("a", "theirs"), ("b", "1")]));
+        assert_eq!(restored(&after, &[("a", "theirs")], true), ("theirs".to_owned(), 1, 0), "b is missing");
+        let text = after.committed().unwrap();
+        assert!(!text.contains("\"a\"") && text.contains("\"b\""), "{text}");
+        assert_eq!(Kept::read(after.config.clone(), &text).unwrap(), after);
+    }
+}

@@ -1,0 +1,120 @@
+//! Where the data directory is.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::Durability;
+use crate::cli::Settings;
+use crate::error::Error;
+
+/// What a server keeps, and where; `None` when nothing.
+///
+/// # Errors
+/// When the system names no place, or the one given is inside the shared directory.
+pub(crate) fn of(settings: &Settings) -> Result<Option<(PathBuf, Durability)>, Error> {
+    let found_again = settings.port != 0 || settings.data_dir.is_some();
+    let default = if found_again { Durability::Fsync } else { Durability::None };
+    let durability = settings.durability.unwrap_or(default);
+    if durability == Durability::None {
+        return Ok(None);
+    }
+    let dir = match &settings.data_dir {
+        Some(dir) => dir.clone(),
+        None => all()?.join(own(settings)),
+    };
+    let dir = std::path::absolute(&dir).map_err(|source| Error::DataDir { path: dir, source })?;
+    match &settings.workspace {
+        Some(shared) if is_inside(&dir, shared) => Err(Error::DataDirShared { path: dir }),
+        _ => Ok(Some((dir, durability))),
+    }
+}
+
+/// Below this there is a directory for every workspace.
+pub(crate) fn all() -> Result<PathBuf, Error> {
+    let (variable, below) = if cfg!(windows) {
+        ("LOCALAPPDATA", "mpac-ws")
+    } else if cfg!(target_os = "macos") {
+        ("HOME", "Library/Application Support/mpac-ws")
+    } else if is_set("XDG_STATE_HOME") {
+        ("XDG_STATE_HOME", "mpac-ws")
+    } else {
+        ("HOME", ".local/state/mpac-ws")
+    };
+    let base = env::var_os(variable).filter(|_| is_set(variable)).ok_or(Error::NoDataDir(variable))?;
+    Ok(PathBuf::from(base).join(below))
+}
+
+fn is_set(variable: &str) -> bool {
+    // What is relative is to be ignored, says the XDG specification, and would be another place for every shell.
+    env::var_os(variable).is_some_and(|value| Path::new(&value).is_absolute())
+}
+
+/// The same for the same workspace, by whatever way it is named.
+fn own(settings: &Settings) -> String {
+    let Some(workspace) = &settings.workspace else { return format!("port-{}", settings.port) };
+    let path = workspace.canonicalize().unwrap_or_else(|_| workspace.clone());
+    let hash = Sha256::digest(path.as_os_str().as_encoded_bytes());
+    let digits: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
+    let name: String =
+        path.file_name().unwrap_or_default().to_string_lossy().chars().take(40).map(plain).collect();
+    format!("{name}-{digits}")
+}
+
+/// Whether `dir`, which may not exist yet, would be in `shared`: links are followed as far as there is something.
+fn is_inside(dir: &Path, shared: &Path) -> bool {
+    let Ok(shared) = shared.canonicalize() else { return false };
+    dir.ancestors().any(|above| above.canonicalize().is_ok_and(|above| above.starts_with(&shared)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn place(flags: &[&str]) -> Result<Option<(PathBuf, Durability)>, Error> {
+        of(&Settings::try_parse_from([&["mpac-ws"], flags].concat()).unwrap())
+    }
+
+    #[test]
+    fn only_who_can_be_found_again_keeps_something_by_default() {
+        assert_eq!(place(&["--port=0"]).unwrap(), None);
+        assert_eq!(place(&["--durability=none", "--data-dir=x"]).unwrap(), None);
+        let (dir, durability) = place(&["--port=0", "--data-dir=x"]).unwrap().unwrap();
+        assert!(dir.is_absolute() && dir.ends_with("x"));
+        assert_eq!(durability, Durability::Fsync);
+        assert_eq!(place(&["--data-dir=x", "--durability=os"]).unwrap().unwrap().1, Durability::Os);
+    }
+
+    #[test]
+    fn every_workspace_has_a_place_of_its_own_under_all_its_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let (shop, other) = (dir.path().join("my shop"), dir.path().join("shop"));
+        std::fs::create_dir(&shop).unwrap();
+        std::fs::create_dir(&other).unwrap();
+        let of = |dir: &Path| {
+            let dir = format!("--workspace={}", dir.display());
+            own(&Settings::try_parse_from(["mpac-ws", &dir]).unwrap())
+        };
+        assert!(of(&shop).starts_with("my_shop-"));
+        assert_eq!(of(&shop), of(&other.join("..").join("my shop")));
+        assert_ne!(of(&shop), of(&other));
+        assert_eq!(own(&Settings::try_parse_from(["mpac-ws", "--port=9"]).unwrap()), "port-9");
+    }
+
+    #[test]
+    fn nothing_is_kept_in_what_is_shared() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = format!("--workspace={}", dir.path().display());
+        for inside in ["", "a", "a/b/../c"] {
+            let data = format!("--data-dir={}", dir.path().join(inside).display());
+            let refused = place(&[&workspace, &data]).unwrap_err();
+            assert!(matches!(refused, Error::DataDirShared { .. }), "{inside}: {refused}");
+        }
+        let beside = format!("--data-dir={}-data", dir.path().display());
+        assert!(place(&[&workspace, &beside]).unwrap().is_some());
+    }
+}

@@ -1,0 +1,120 @@
+//! One record on the medium: `length checksum json`, then a line end. Length and checksum are hexadecimal text, so that
+//! `cut -c75- FILE | tr -d '\0'` gives lines of JSON.
+//!
+//! What cannot be read is either the end of a write that a crash cut short, or damage. Nobody was told of the former, so it
+//! may go; of the latter somebody was. They are told apart by what a crash can do: it leaves the end of the file out, or
+//! whole sectors of the last write, both as zeros. And every record says up to which one everything was on the disk before it
+//! was written: what is missing although a later record vouches for it is damage.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::entry::Entry;
+
+/// Hexadecimal digits of the length and of the checksum, each with a space behind.
+const HEADER: usize = 8 + 1 + 64 + 1;
+/// What a disk writes as a whole.
+const SECTOR: usize = 512;
+
+/// The JSON of a record.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Line {
+    /// Counts from 1.
+    pub(super) n: u64,
+    /// Everything up to here was on the disk before this was written.
+    pub(super) settled: u64,
+    /// The checksum of the record before: the chain. 64 zeros before the first.
+    pub(super) prev: String,
+    pub(super) entry: Entry,
+}
+
+#[derive(Serialize)]
+struct LineOut<'a> {
+    n: u64,
+    settled: u64,
+    prev: &'a str,
+    entry: &'a Entry,
+}
+
+/// What of a line is needed to judge a place that cannot be read.
+#[derive(Deserialize)]
+struct Settled {
+    settled: u64,
+}
+
+/// Why nothing more can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// The last write was cut short.
+    Torn,
+    /// Something that was on the disk is not what it was.
+    Damaged,
+}
+
+/// Appends the record of `entry` to `buffer`; gives its checksum, which the next one names.
+pub(super) fn write(
+    buffer: &mut Vec<u8>,
+    (n, settled, prev): (u64, u64, &str),
+    entry: &Entry,
+) -> Result<String, serde_json::Error> {
+    let json = serde_json::to_string(&LineOut { n, settled, prev, entry })?;
+    let sum = checksum(json.as_bytes());
+    buffer.extend_from_slice(format!("{:08x} {sum} {json}\n", json.len()).as_bytes());
+    Ok(sum)
+}
+
+/// The record at the beginning of `bytes`: its JSON, its checksum, its length with everything; `None` when there is no whole
+/// one with the right checksum.
+pub(super) fn read(bytes: &[u8]) -> Option<(&str, &str, usize)> {
+    let header = std::str::from_utf8(bytes.get(..HEADER)?).ok()?;
+    let length = length(header)?;
+    let sum = header.get(9..73)?;
+    let end = HEADER.checked_add(length)?;
+    let json = bytes.get(HEADER..end)?;
+    let ended = bytes.get(end) == Some(&b'\n') && header.as_bytes()[8] == b' ' && header.ends_with(' ');
+    if !ended || checksum(json) != sum {
+        return None;
+    }
+    Some((std::str::from_utf8(json).ok()?, sum, end + 1))
+}
+
+/// What to make of `rest`, which begins `offset` bytes into its segment where record `n` should be and is not.
+pub(super) fn judge(rest: &[u8], offset: usize, n: u64) -> Unreadable {
+    if is_vouched_for(rest, n) {
+        return Unreadable::Damaged;
+    }
+    let zeros = rest.iter().position(|&byte| byte == 0).unwrap_or(rest.len());
+    let (written, unwritten) = rest.split_at(zeros);
+    // A line that is whole and wrong was not cut short.
+    let whole = written.contains(&b'\n')
+        || std::str::from_utf8(written.get(..HEADER).unwrap_or_default())
+            .ok()
+            .and_then(length)
+            .is_some_and(|length| written.len() > HEADER + length);
+    let hole = unwritten.iter().position(|&byte| byte != 0);
+    let as_a_crash_leaves_it = hole.is_none_or(|length| {
+        (offset + zeros).is_multiple_of(SECTOR) && (offset + zeros + length).is_multiple_of(SECTOR)
+    });
+    if whole || !as_a_crash_leaves_it { Unreadable::Damaged } else { Unreadable::Torn }
+}
+
+/// Whether a readable record somewhere in `rest` says that record `n` was on the disk.
+fn is_vouched_for(rest: &[u8], n: u64) -> bool {
+    let begins = |at: &usize| at.checked_sub(1).is_some_and(|before| matches!(rest[before], b'\n' | 0));
+    (1..rest.len()).filter(begins).any(|at| {
+        let Some((json, ..)) = read(&rest[at..]) else { return false };
+        serde_json::from_str::<Settled>(json).is_ok_and(|line| line.settled >= n)
+    })
+}
+
+fn length(header: &str) -> Option<usize> {
+    let digits = header.get(..8)?;
+    let length = u32::from_str_radix(digits, 16).ok()?;
+    // In one spelling only, so that no flipped bit goes unnoticed.
+    if format!("{length:08x}") == digits { length.try_into().ok() } else { None }
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

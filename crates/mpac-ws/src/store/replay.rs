@@ -1,0 +1,108 @@
+//! A log lived through again: the coordinator it leads to, and the files that were committed.
+
+use mpac_core::Coordinator;
+
+use super::entry::{Entry, Start};
+use super::kept::Kept;
+
+/// Follows a log entry by entry; every digest is made again and compared.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    session: Option<(Coordinator, Kept)>,
+    /// The program that wrote what is being followed.
+    program: String,
+}
+
+impl Replay {
+    /// Goes on from a snapshot.
+    pub(crate) fn from(session: (Coordinator, Kept), program: &str) -> Self {
+        Self { session: Some(session), program: program.to_owned() }
+    }
+
+    /// Follows one entry.
+    ///
+    /// # Errors
+    /// Why it does not follow from those before.
+    pub(crate) fn follow(&mut self, entry: Entry) -> Result<(), String> {
+        match entry {
+            Entry::Open(start) if self.session.is_none() => {
+                let coordinator = start.open().map_err(|error| error.to_string())?;
+                self.begin(&start, coordinator)
+            }
+            Entry::Open(_) => Err("opens a session that is open".to_owned()),
+            Entry::TakeUp(start) => {
+                let (before, _) = self.session.as_ref().ok_or("takes up a session that never began")?;
+                let coordinator = start.take_up(before).map_err(|error| error.to_string())?;
+                self.begin(&start, coordinator)
+            }
+            Entry::Input(happened) => {
+                let (coordinator, kept) = self.session.as_mut().ok_or("comes before the session begins")?;
+                let (record, expected) = happened.into_parts();
+                let step = coordinator.apply(&record).map_err(|error| error.to_string())?;
+                if step.digest() != expected {
+                    let program = &self.program;
+                    return Err(format!("led to other outputs than those that were logged by {program}"));
+                }
+                step.outputs.iter().for_each(|output| kept.hear(output));
+                Ok(())
+            }
+        }
+    }
+
+    /// The session as the last entry left it.
+    pub(crate) const fn session(&self) -> Option<&(Coordinator, Kept)> {
+        self.session.as_ref()
+    }
+
+    pub(crate) fn into_session(self) -> Option<(Coordinator, Kept)> {
+        self.session
+    }
+
+    fn begin(&mut self, start: &Start, coordinator: Coordinator) -> Result<(), String> {
+        let config = start.config().map_err(|error| error.to_string())?;
+        start.program().clone_into(&mut self.program);
+        let kept = match self.session.take() {
+            Some((_, kept)) => kept.going_on(config),
+            None => Kept::new(config),
+        };
+        self.session = Some((coordinator, kept));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mpac_core::{ConnId, Input, Peer, Record, SessionConfig};
+    use mpac_wire::{SessionId, Timestamp};
+
+    use super::*;
+    use crate::store::entry::Happened;
+
+    fn start(id: &str) -> Start {
+        let config = SessionConfig::new(SessionId::new(id).unwrap());
+        Start::new(&config, 7, Timestamp::from_micros(1)).unwrap()
+    }
+
+    fn input(seq: u64, outputs: &str) -> Entry {
+        let input = Input::Frame { from: Peer::unproven(ConnId(1)), text: "{bad".into() };
+        let record = Record::new(seq, Timestamp::from_micros(2), input);
+        Entry::Input(Happened::new(&record, outputs.to_owned()).unwrap())
+    }
+
+    fn refused(entries: Vec<Entry>) -> String {
+        let mut replay = Replay::default();
+        entries.into_iter().find_map(|entry| replay.follow(entry).err()).unwrap()
+    }
+
+    #[test]
+    fn an_entry_that_does_not_follow_is_refused_with_the_reason() {
+        let open = || Entry::Open(start("s"));
+        assert!(refused(vec![input(1, "")]).contains("before the session begins"));
+        assert!(refused(vec![Entry::TakeUp(start("s"))]).contains("never began"));
+        assert!(refused(vec![open(), open()]).contains("that is open"));
+        assert!(refused(vec![open(), Entry::TakeUp(start("other"))]).contains("session_id"));
+        assert!(refused(vec![open(), input(2, "")]).contains('2'), "the first is missing");
+        let changed = refused(vec![open(), input(1, &"0".repeat(64))]);
+        assert!(changed.contains("led to other outputs") && changed.contains("mpac-ws 0."), "{changed}");
+    }
+}

@@ -1,0 +1,136 @@
+//! Snapshots beside a log: from one of them on, its entries need not be lived through again.
+//!
+//! `snapshot-<n>` holds the session after entry `n`: a line with the checksum of the rest, and one line of JSON. The last two
+//! are kept; one that cannot be read is passed over, and without any the log is followed from its beginning (REC-11).
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use mpac_core::Coordinator;
+use mpac_wire::snapshot::Snapshot;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::entry::{Start, Unusable};
+use super::kept::Kept;
+use super::media::sync_dir;
+
+/// Snapshots that are kept.
+const KEEP: usize = 2;
+/// How the names of unfinished ones begin.
+const HALF: &str = ".snapshot-";
+
+/// A place in a log: the number and the checksum of its last entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Position {
+    pub(crate) n: u64,
+    pub(crate) sum: String,
+}
+
+/// The session at a place in its log.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Saved {
+    after: Position,
+    /// Configuration and files; its seed means nothing here.
+    start: Start,
+    /// The form of the specification (REC-08), as a text, so that every number in it keeps its spelling.
+    snapshot: String,
+    /// As a text, because it is only read where it is needed.
+    committed: String,
+}
+
+/// Why a session has no snapshot.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotSaved {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("it has no JSON form: {0}")]
+    Form(#[from] serde_json::Error),
+    #[error("{0}")]
+    Unusable(#[from] Unusable),
+}
+
+impl Saved {
+    /// The session as it stands after `after`.
+    pub(crate) fn new(after: Position, core: &Coordinator, kept: &Kept) -> Result<Self, NotSaved> {
+        let start = Start::new(&kept.config, 0, core.view().now())?;
+        let snapshot = serde_json::to_string(&core.snapshot())?;
+        Ok(Self { after, start, snapshot, committed: kept.committed()? })
+    }
+
+    /// Puts it beside its log: whole, or not at all (REC-09). Older ones but the last go. Blocks.
+    pub(crate) fn write(&self, dir: &Path) -> Result<(), NotSaved> {
+        let json = serde_json::to_string(self)?;
+        let mut file = tempfile::Builder::new().prefix(HALF).tempfile_in(dir)?;
+        writeln!(file, "{}\n{json}", checksum(json.as_bytes()))?;
+        file.as_file().sync_all()?;
+        file.persist(dir.join(format!("snapshot-{:020}", self.after.n))).map_err(|error| error.error)?;
+        sync_dir(dir)?;
+        for (_, old) in listed(dir)?.iter().rev().skip(KEEP) {
+            fs::remove_file(old)?;
+        }
+        // What a crash left of one that was being written.
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(HALF) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The session, exactly as it was, and its place in the log.
+    pub(crate) fn load(&self) -> Result<(Coordinator, Kept), String> {
+        let config = self.start.config().map_err(|error| error.to_string())?;
+        let snapshot: Snapshot = serde_json::from_str(&self.snapshot).map_err(|error| error.to_string())?;
+        let coordinator = Coordinator::load(config.clone(), &snapshot).map_err(|error| error.to_string())?;
+        let kept = Kept::read(config, &self.committed).map_err(|error| error.to_string())?;
+        Ok((coordinator, kept))
+    }
+
+    pub(crate) const fn after(&self) -> &Position {
+        &self.after
+    }
+
+    pub(crate) fn program(&self) -> &str {
+        self.start.program()
+    }
+}
+
+/// The snapshots in a directory, the newest first: each, or why it cannot be read.
+pub(crate) fn all(dir: &Path) -> io::Result<Vec<(PathBuf, Result<Saved, String>)>> {
+    let newest_first = listed(dir)?.into_iter().rev();
+    Ok(newest_first.map(|(_, path)| (path.clone(), read(&path))).collect())
+}
+
+fn read(path: &Path) -> Result<Saved, String> {
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let (sum, json) = text.split_once('\n').ok_or("it is not whole")?;
+    let json = json.strip_suffix('\n').ok_or("it is not whole")?;
+    if sum != checksum(json.as_bytes()) {
+        return Err("its checksum does not match".to_owned());
+    }
+    serde_json::from_str(json).map_err(|error| error.to_string())
+}
+
+/// By the number of the entry, in ascending order.
+fn listed(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let number = name.and_then(|name| name.strip_prefix("snapshot-")?.parse().ok());
+        found.extend(number.map(|n: u64| (n, path)));
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! Whatever a crash or a bad disk does to a log, it is read right or refused.
+
+use std::collections::BTreeMap;
+
+use mpac_core::{ConnId, Input, Peer, Record};
+use mpac_wire::{SessionId, Timestamp};
+
+use super::entry::{Entry, Happened};
+use super::faulty::{Fault, Memory};
+use super::log::{Damage, Log, NotAppended, Torn};
+use super::{Durability, Store, name};
+use crate::error::Error;
+
+type Segments = BTreeMap<u64, Vec<u8>>;
+
+fn entry(n: u64, text: &str) -> Entry {
+    let from = Peer::unproven(ConnId(1));
+    let record = Record::new(n, Timestamp::from_micros(n as i64), Input::Frame { from, text: text.into() });
+    Entry::Input(Happened::new(&record, "digest".to_owned()).unwrap())
+}
+
+fn told(entry: &Entry) -> String {
+    serde_json::to_string(entry).unwrap()
+}
+
+fn read(media: &Memory) -> Result<(Vec<String>, Option<Torn>), Damage> {
+    resume(media).map(|(entries, torn, _)| (entries, torn))
+}
+
+fn resume(media: &Memory) -> Result<(Vec<String>, Option<Torn>, Log), Damage> {
+    let mut entries = Vec::new();
+    let mut visit = |entry: Entry| {
+        entries.push(told(&entry));
+        Ok(())
+    };
+    let (log, torn) = Log::resume(Box::new(media.clone()), Durability::Fsync, None, &mut visit)?;
+    Ok((entries, torn, log))
+}
+
+/// Batches appended one after the other; the media, what was appended, and the bytes after each batch.
+fn written(batches: &[&[&str]]) -> (Memory, Vec<String>, Vec<Segments>) {
+    let media = Memory::default();
+    let mut log = Log::create(Box::new(media.clone()), Durability::Fsync).unwrap();
+    let (mut all, mut states) = (Vec::new(), Vec::new());
+    for batch in batches {
+        let entries: Vec<Entry> =
+            batch.iter().zip(all.len() as u64 + 1..).map(|(text, n)| entry(n, text)).collect();
+        log.append(&entries).unwrap();
+        all.extend(entries.iter().map(told));
+        states.push(media.state().segments.clone());
+    }
+    (media, all, states)
+}
+
+/// Without the zeros written ahead.
+fn end(segments: &Segments) -> usize {
+    segments[&1].iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1)
+}
+
+#[test]
+fn what_was_appended_is_read_back_and_can_be_added_to() {
+    let (media, all, _) = written(&[&["a"], &["b", "c"], &["d"]]);
+    assert_eq!(media.state().syncs, 3, "one sync for a batch, however large");
+    let (entries, torn, mut log) = resume(&media).unwrap();
+    assert_eq!((&entries, torn), (&all, None));
+    log.append(&[entry(5, "e")]).unwrap();
+    assert_eq!(read(&media).unwrap().0.len(), 5);
+}
+
+#[test]
+fn long_logs_lie_in_several_segments_each_full_before_the_next_begins() {
+    let media = Memory::default();
+    let mut log = Log::create(Box::new(media.clone()), Durability::Fsync).unwrap().with_segments_of(1000);
+    let long = "x".repeat(3000);
+    let texts = ["a", "b", "c", &long, "d", "e", "f", "g"];
+    let entries: Vec<Entry> = texts.iter().zip(1..).map(|(text, n)| entry(n, text)).collect();
+    for batch in entries.chunks(3) {
+        log.append(batch).unwrap();
+    }
+    let segments = media.state().segments.clone();
+    assert!(segments.len() > 3, "{}", segments.len());
+    let (read_back, torn, _) = resume(&media).unwrap();
+    assert_eq!((read_back, torn), (entries.iter().map(told).collect(), None));
+    for missing in segments.keys() {
+        let mut fewer = segments.clone();
+        fewer.remove(missing);
+        let last = segments.keys().max() == Some(missing);
+        // Nothing says that there was one more: a file that is gone as a whole is no crash, and no backup helps here.
+        assert_eq!(read(&Memory::of(fewer)).is_ok(), last, "{missing}");
+    }
+}
+
+#[test]
+fn a_write_that_was_cut_short_at_any_byte_is_cut_off_and_nothing_before_it() {
+    let (_, all, states) = written(&[&["a", "b"], &["c", "d"]]);
+    let (settled, whole) = (end(&states[0]), end(&states[1]));
+    let middle = settled + states[1][&1][settled..].iter().position(|&byte| byte == b'\n').unwrap() + 1;
+    for zeros in [false, true] {
+        for cut in settled..=whole {
+            let mut segments = states[1].clone();
+            let segment = segments.get_mut(&1).unwrap();
+            segment.truncate(cut);
+            if zeros {
+                segment.resize(whole + 600, 0);
+            }
+            let media = Memory::of(segments);
+            let (entries, torn, mut log) = resume(&media).unwrap_or_else(|error| panic!("{cut}: {error}"));
+            let complete = 2 + usize::from(cut >= middle) + usize::from(cut == whole);
+            assert_eq!(entries, all[..complete], "{cut}");
+            assert_eq!(torn.is_none(), [settled, middle, whole].contains(&cut), "{cut}");
+            log.append(&[entry(entries.len() as u64 + 1, "z")]).unwrap();
+            let again = read(&media).unwrap();
+            assert_eq!((again.0.len(), again.1), (entries.len() + 1, None), "{cut}");
+        }
+    }
+}
+
+#[test]
+fn sectors_missing_from_the_last_write_are_cut_off_and_from_an_earlier_one_are_damage() {
+    let long = "x".repeat(2000);
+    let (_, all, states) = written(&[&["a", &long], &["c", &long, "e", "f"], &["g"]]);
+    let sectors = |from: usize, to: usize| from.div_ceil(512)..to / 512;
+    let zeroed = |state: &Segments, sector: usize| {
+        let mut segments = state.clone();
+        segments.get_mut(&1).unwrap()[sector * 512..(sector + 1) * 512].fill(0);
+        read(&Memory::of(segments))
+    };
+    for sector in sectors(end(&states[0]), end(&states[1])) {
+        let (entries, torn) = zeroed(&states[1], sector).unwrap();
+        assert!(torn.is_some() && entries.len() >= 2 && all.starts_with(&entries), "{sector}");
+        // The third batch says that the second was on the disk.
+        assert!(zeroed(&states[2], sector).is_err(), "{sector}");
+    }
+}
+
+#[test]
+fn no_flipped_bit_makes_an_entry_another_or_disappear() {
+    let (_, all, states) = written(&[&["a"], &["b b", "c"], &["d@ d"]]);
+    let whole = end(&states[2]);
+    for byte in 0..whole + 4 {
+        for bit in 0..8 {
+            let mut segments = states[2].clone();
+            segments.get_mut(&1).unwrap().truncate(whole + 8);
+            segments.get_mut(&1).unwrap()[byte] ^= 1 << bit;
+            if let Ok((entries, _)) = read(&Memory::of(segments)) {
+                assert_eq!(entries, all, "byte {byte}, bit {bit}");
+                assert!(byte >= whole, "byte {byte}, bit {bit} was not noticed");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_record_exchanged_for_another_good_one_breaks_the_chain() {
+    let (_, _, ours) = written(&[&["a"], &["b"], &["c"]]);
+    let (_, _, theirs) = written(&[&["x"], &["y"], &["z"]]);
+    let mut segments = ours[2].clone();
+    let (from, to) = (end(&ours[0]), end(&ours[1]));
+    segments.get_mut(&1).unwrap()[from..to].copy_from_slice(&theirs[1][&1][from..to]);
+    let refused = read(&Memory::of(segments)).unwrap_err().to_string();
+    assert!(refused.contains("entry 2") && refused.contains("the chain is broken"), "{refused}");
+}
+
+#[test]
+fn after_a_failed_write_or_sync_nothing_is_added_and_nothing_acknowledged_is_lost() {
+    for fault in (0..900).step_by(7).map(Fault::NoSpace).chain([Fault::Sync]) {
+        let media = Memory::default();
+        let mut log = Log::create(Box::new(media.clone()), Durability::Fsync).unwrap();
+        log.append(&[entry(1, "a")]).unwrap();
+        media.state().fault = Some(fault);
+        let batch: Vec<Entry> = (2..7).map(|n| entry(n, "b")).collect();
+        log.append(&batch).unwrap_err();
+        media.state().fault = None;
+        assert!(matches!(log.append(&[entry(7, "c")]), Err(NotAppended::Failed)), "{fault:?}: no retry");
+        let (entries, ..) = resume(&media).unwrap();
+        assert_eq!(entries[0], told(&entry(1, "a")), "{fault:?}");
+        let expected: Vec<String> = batch.iter().map(told).collect();
+        assert!(expected.starts_with(&entries[1..]), "{fault:?}");
+    }
+}
+
+#[test]
+fn one_process_has_a_data_directory_and_each_session_a_place_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), Durability::Fsync).unwrap();
+    let taken = Store::open(dir.path(), Durability::Fsync).unwrap_err();
+    assert!(matches!(taken, Error::DataDirTaken { .. }), "{taken}");
+    let id = |text: &str| SessionId::new(text).unwrap();
+    let ids = ["a", "A", "a b", "../a", "id-a", "é", &"a".repeat(200)];
+    let names: std::collections::BTreeSet<String> =
+        ids.iter().map(|text| name(&id(text)).to_lowercase()).collect();
+    assert_eq!(names.len(), ids.len(), "{names:?}");
+    assert!(store.stored().unwrap().is_empty());
+    store.begin(&id("a")).unwrap();
+    store.begin(&id("a")).unwrap();
+    let last = store.stored().unwrap();
+    assert!(last.len() == 1 && last[0].dir.ends_with("a/2"), "{last:?}");
+    assert_eq!(super::sessions(dir.path()).unwrap().len(), 2);
+    drop(store);
+    Store::open(dir.path(), Durability::Os).unwrap();
+}
