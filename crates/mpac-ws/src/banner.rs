@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 
+use mpac_core::SessionConfig;
 use mpac_wire::names::SecurityProfile;
 
 use crate::cli::Settings;
@@ -17,6 +18,8 @@ const NAMED: usize = 3;
 #[derive(Debug)]
 pub(crate) struct Served<'a> {
     pub(crate) settings: &'a Settings,
+    /// What the sessions are opened with.
+    pub(crate) session: &'a SessionConfig,
     pub(crate) workspace: &'a Workspace,
     pub(crate) skipped: &'a [Skipped],
     /// Where the server really listens.
@@ -42,7 +45,7 @@ pub(crate) fn banner(served: &Served<'_>) -> String {
     if !served.skipped.is_empty() {
         line("skipped", &skipped_line(served.skipped));
     }
-    line("session", &session_line(settings, shown));
+    line("session", &session_line(served, shown));
     line("write-back", write_back_line(settings));
     line("stored", &stored_line(served));
     let _ = write!(
@@ -72,13 +75,11 @@ fn skipped_line(skipped: &[Skipped]) -> String {
     format!("{}: {}{more}", files(skipped.len()), named.join(", "))
 }
 
-fn session_line(settings: &Settings, shown: &str) -> String {
+fn session_line(served: &Served<'_>, shown: &str) -> String {
+    let Served { settings, session, .. } = served;
     let kind = format!(
         "protocol {}, {}, {}, {}",
-        settings.protocol_level,
-        settings.execution_model,
-        settings.compliance_profile,
-        settings.security_profile
+        session.level, session.execution_model, session.compliance_profile, session.security_profile
     );
     match (settings.multi_session, &settings.session) {
         (false, _) => format!("{shown} ({kind})"),
@@ -202,6 +203,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::session::Template;
     use crate::workspace::File;
 
     fn text(flags: &[&str], address: &str, skipped: &[Skipped]) -> String {
@@ -209,8 +211,10 @@ mod tests {
         let mut workspace = Workspace::default();
         workspace.put("a.py", File::new("x".into()));
         let address = address.parse().unwrap();
+        let session = Template::new(&settings, Workspace::default()).unwrap().configured().clone();
         banner(&Served {
             settings: &settings,
+            session: &session,
             workspace: &workspace,
             skipped,
             address,
@@ -233,6 +237,13 @@ mod tests {
             first_url(&text(&["--multi-session"], "127.0.0.1:1", &[])),
             "ws://127.0.0.1:1/session/demo"
         );
+    }
+
+    #[test]
+    fn the_session_is_shown_as_it_is_not_as_the_flags_say() {
+        let config = r#"{"protocol_level":"0.1.15","compliance_profile":"governance"}"#;
+        let shown = text(&["--session-config", config], "127.0.0.1:1", &[]);
+        assert!(shown.contains("protocol 0.1.15, post_commit, governance, open"), "{shown}");
     }
 
     #[test]

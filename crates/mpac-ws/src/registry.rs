@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use mpac_core::ConnId;
+use mpac_core::{ConnId, SessionConfig};
 use mpac_wire::SessionId;
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
@@ -160,6 +160,11 @@ impl Registry {
         let seat = Seat { conn, inbox, room };
         // A task with a seat given out ends only where it fails, or at the stop.
         if seat.tell(Inbound::Joined { conn, outbox }).await { Ok(seat) } else { Err(self.why_over()) }
+    }
+
+    /// What they are opened with.
+    pub(crate) const fn configured(&self) -> &SessionConfig {
+        self.template.configured()
     }
 
     /// Where sessions are stored.

@@ -104,6 +104,7 @@ impl Server {
     pub fn banner(&self) -> String {
         banner::banner(&Served {
             settings: &self.settings,
+            session: self.registry.configured(),
             workspace: &self.workspace,
             skipped: &self.skipped,
             address: self.address,

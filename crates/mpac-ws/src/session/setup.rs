@@ -49,6 +49,11 @@ impl Template {
         Ok(Self { config, workspace, write_back: settings.write_back })
     }
 
+    /// What sessions are opened with: flags, and what `--session-config` says over them.
+    pub(crate) const fn configured(&self) -> &SessionConfig {
+        &self.config
+    }
+
     /// A session that exists from now on, or, where `places` counts the open ones, from its first accepted HELLO (D-031).
     ///
     /// # Errors
