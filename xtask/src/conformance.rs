@@ -45,7 +45,8 @@ use story::{Feature, Story, Strength};
 /// Where the stories are.
 const STORIES: &str = "fixtures/conformance";
 
-/// What a run may be told. Without a coordinator: ours, in three ways (in process, drive, WebSocket).
+/// What a run may be told. Without a coordinator: ours, in four ways (in process, drive, a server for each story, a
+/// server for all).
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Play only stories whose name contains this text, such as `claims/`. May be repeated.

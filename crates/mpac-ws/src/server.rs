@@ -113,7 +113,8 @@ impl Server {
         })
     }
 
-    /// Serves until `stop` completes; then closes every session (SESSION_CLOSE, close code 1001) and returns. SRV-12.
+    /// Serves until `stop` completes; then hands over every session that is stored (`handover`, close code 4002), closes the
+    /// others (SESSION_CLOSE, 1001) and returns. SRV-12.
     ///
     /// # Errors
     /// [`Error::Io`] when the listener fails, [`Error::Unwritten`] when accepted commits could not be written back.

@@ -1,8 +1,8 @@
 //! One session: the task that owns its [`Coordinator`].
 //!
 //! It takes what waits, stamps and applies each input, waits until all of it is in the log, then carries the outputs out in
-//! order. Nothing here decides anything
-//! about the protocol; what it knows of connections is who is bound, and that from the core's notices.
+//! order. Nothing here decides anything about the protocol; what it knows of connections is who is bound, and that from the
+//! core's notices.
 
 mod deliver;
 mod events;
@@ -45,7 +45,7 @@ pub(crate) enum Inbound {
     Frame { conn: ConnId, frame: Frame, room: Option<OwnedSemaphorePermit> },
     /// It is over.
     Left { conn: ConnId },
-    /// The server stops: close the session, tell everybody, end.
+    /// The server stops: hand the session over to the next start, or close it, tell everybody, end.
     Stop,
 }
 
