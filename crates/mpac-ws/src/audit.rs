@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::cli::Verify;
 use crate::error::Error;
-use crate::store::log::verify as read;
-use crate::store::media::Files;
-use crate::store::replay::Replay;
+use crate::store::reading::Reading;
 use crate::store::{place, sessions};
 
 /// Between two looks of whoever waits at a terminal.
@@ -58,21 +56,32 @@ fn data_dirs(given: Option<&Path>) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn session(dir: &Path) -> Result<String, String> {
-    let mut replay = Replay::default();
+    let reading = Reading::open(dir).map_err(|damage| damage.to_string())?;
+    let mut replay = reading.replay()?;
     let mut progress = Progress::new(dir);
-    let (entries, torn) = read(&Files::new(dir.to_owned()), &mut |entry| {
+    let mut follow = |entry, _: &_| {
         progress.count();
         replay.follow(entry)
-    })
-    .map_err(|damage| damage.to_string())?;
+    };
+    let (entries, torn) = reading.entries(&mut follow).map_err(|damage| damage.to_string())?;
     progress.clear();
     let Some((coordinator, kept)) = replay.session() else {
         return Ok(format!("ok   {}: nothing happened in it", dir.display()));
     };
     let state = if coordinator.view().is_closed() { ", closed" } else { "" };
-    let torn = if torn.is_some() { "; its end is half written" } else { "" };
+    let mut more = String::new();
+    if torn.is_some() {
+        more.push_str("; its end is half written");
+    }
+    if let Some(begins) = reading.begins() {
+        more.push_str(&format!("; from entry {} on: {}", begins.after + 1, begins.why));
+    }
+    for it in replay.repairs() {
+        let at = it.at.to_string();
+        more.push_str(&format!("; repaired at {at} ({}), what it was made from is in {}", it.way, it.aside));
+    }
     Ok(format!(
-        "ok   {}: session {}, {entries} entries, epoch {}, Lamport {}{state}{torn}",
+        "ok   {}: session {}, {entries} entries, epoch {}, Lamport {}{state}{more}",
         dir.display(),
         kept.config.session_id,
         coordinator.epoch(),

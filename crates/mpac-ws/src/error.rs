@@ -149,14 +149,16 @@ pub enum Error {
     NoDataDir(&'static str),
     /// A session's log cannot be gone on from.
     #[error(
-        "the log in {} is damaged: {reason}; put back a copy of the directory, or move it away to begin the session anew \
-         (mpac-ws audit verify looks at all sessions and changes nothing)", .path.display()
+        "the log in {} is damaged: {reason}; see what can be done with `{repair}`, which changes nothing, or put back a copy of \
+         the directory", .path.display()
     )]
     Damaged {
         /// The directory of the session.
         path: PathBuf,
         /// What is wrong, and where.
         reason: String,
+        /// The command to type next.
+        repair: String,
     },
     /// A stored session cannot go on under the configuration given.
     #[error(

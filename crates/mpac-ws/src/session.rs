@@ -118,10 +118,11 @@ impl Session {
             return Err(unkept);
         }
         self.journal.settle(self.core.view().is_open()).await?;
-        let due = self.snapshots.due().is_some_and(|due| over || due <= clock::now());
+        let now = over || self.journal.is_full();
+        let due = self.snapshots.due().is_some_and(|due| now || due <= clock::now());
         if due {
             match self.journal.position().await? {
-                Some(position) => self.snapshots.take(position, &self.core, &self.kept).await,
+                Some(mark) => self.snapshots.take(mark, &self.core, &self.kept).await,
                 None => self.snapshots.skip(),
             }
         }

@@ -2,24 +2,36 @@
 //!
 //! ```text
 //! DATA/lock                                 held while a server runs
+//! DATA/reserve                              room for closing cleanly when the disk is full
 //! DATA/sessions/<name>/<k>/<first>.log      the k-th session of that name; segments by their first entry
+//! DATA/sessions/<name>/<k>/<first>.log.gz   the same, compressed, once snapshots are ahead of it
+//! DATA/sessions/<name>/<k>/head             the first entry of the last segment
 //! DATA/sessions/<name>/<k>/snapshot-<n>     the session as it stood after entry n, to begin from
+//! DATA/sessions/<name>/<k>/base-<n>[.gz]    the same, where a segment begins behind it
+//! DATA/sessions/<name>/<k>/begins           where what is kept begins, when that is not entry 1
+//! DATA/sessions/<name>/<k>.damaged-<time>   what a repair was made from
 //! ```
 //!
 //! A session's name is its id where that is a plain file name, otherwise a hash of it; the log has the id. A closed session
 //! stays as it is, and the next of the same id begins beside it.
 
 pub(crate) mod entry;
+pub(crate) mod house;
 pub(crate) mod journal;
 pub(crate) mod kept;
 pub(crate) mod log;
 pub(crate) mod media;
 pub(crate) mod place;
+pub(crate) mod reading;
 pub(crate) mod replay;
 pub(crate) mod snapshot;
 
+mod gzip;
 mod input;
+mod progress;
+mod read;
 mod record;
+mod reserve;
 
 #[cfg(test)]
 pub(crate) mod faulty;
@@ -29,14 +41,19 @@ mod tests;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use mpac_wire::SessionId;
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
-use self::log::{Log, Torn};
+use self::house::House;
+use self::log::{Damage, Log, Torn};
 use self::media::{Files, Media, sync_dir};
+use self::progress::Progress;
+use self::read::Place;
+use self::reading::Reading;
 use self::replay::Replay;
 use self::snapshot::Position;
 use crate::error::Error;
@@ -58,6 +75,7 @@ pub enum Durability {
 pub(crate) struct Store {
     dir: PathBuf,
     durability: Durability,
+    house: Arc<House>,
     /// Held until the process ends, however it ends.
     _lock: File,
 }
@@ -67,6 +85,8 @@ pub(crate) struct Store {
 pub(crate) struct Stored {
     /// Where it is, for people.
     pub(crate) dir: PathBuf,
+    /// What it has in common with the others of its directory, while a server runs.
+    house: Option<Arc<House>>,
 }
 
 impl Stored {
@@ -76,14 +96,24 @@ impl Stored {
     /// # Errors
     /// When it is damaged, or an entry does not lead to what it led to.
     pub(crate) fn resume(&self, durability: Durability) -> Result<Option<(Log, Replay)>, Error> {
-        let media = Files::new(self.dir.clone());
-        if media.segments().map_err(|error| self.damaged(&error))?.is_empty() {
+        self.go_on(durability).map_err(|damage| self.damaged(&damage))
+    }
+
+    fn go_on(&self, durability: Durability) -> Result<Option<(Log, Replay)>, Damage> {
+        let media = match &self.house {
+            Some(house) => Files::kept_by(self.dir.clone(), Arc::clone(house)),
+            None => Files::new(self.dir.clone()),
+        };
+        if media.segments()?.is_empty() && media.head()?.is_none() && snapshot::listed(&self.dir)?.is_empty() {
             return Ok(None);
         }
-        let (mut replay, from) = self.snapshot().map_err(|error| self.damaged(&error))?;
-        let mut follow = |entry| replay.follow(entry);
-        let (log, torn) = Log::resume(Box::new(media), durability, from.as_ref(), &mut follow)
-            .map_err(|damage| self.damaged(&damage))?;
+        let (mut replay, from) = self.snapshot()?;
+        let mut progress = Progress::new(&self.dir);
+        let mut follow = |entry, place: &Place| {
+            progress.count(place);
+            replay.follow(entry)
+        };
+        let (log, torn) = Log::resume(Box::new(media), durability, from.as_ref(), &mut follow)?;
         if let Some(Torn { segment, offset }) = torn {
             warn!(
                 "{}: the end of {segment:020}.log, from byte {offset} on, was cut off: a write that a crash cut short, of \
@@ -95,7 +125,7 @@ impl Stored {
     }
 
     /// A replay that begins where the newest snapshot ends.
-    fn snapshot(&self) -> io::Result<(Replay, Option<Position>)> {
+    fn snapshot(&self) -> Result<(Replay, Option<Position>), Damage> {
         for (path, saved) in snapshot::all(&self.dir)? {
             match saved.and_then(|saved| Ok((saved.load()?, saved))) {
                 Ok((session, saved)) => {
@@ -104,11 +134,13 @@ impl Stored {
                 Err(reason) => warn!("{} is passed over: {reason}", path.display()),
             }
         }
-        Ok((Replay::default(), None))
+        let reading = Reading::open(&self.dir)?;
+        let replay = reading.replay().map_err(io::Error::other)?;
+        Ok((replay, reading.base().cloned()))
     }
 
     fn damaged(&self, reason: &dyn std::fmt::Display) -> Error {
-        Error::Damaged { path: self.dir.clone(), reason: reason.to_string() }
+        Error::Damaged { path: self.dir.clone(), reason: reason.to_string(), repair: repair_command(&self.dir) }
     }
 
     /// What it has in common with all sessions of its id.
@@ -136,7 +168,7 @@ impl Store {
         // For people who wonder who holds it; the lock itself is the operating system's.
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
         sync_dir(dir).map_err(failed)?;
-        Ok(Self { dir: dir.to_owned(), durability, _lock: file })
+        Ok(Self { dir: dir.to_owned(), durability, house: Arc::default(), _lock: file })
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -157,14 +189,15 @@ impl Store {
         for dir in [&of_name, &self.dir.join("sessions")] {
             sync_dir(dir)?;
         }
-        Ok(Files::new(dir))
+        Ok(Files::kept_by(dir, Arc::clone(&self.house)))
     }
 
     /// The last session of every name, in the order of their names.
     pub(crate) fn stored(&self) -> io::Result<Vec<Stored>> {
         let mut last = Vec::new();
         for of_name in names(&self.dir)? {
-            last.extend(numbered(&of_name)?.pop().map(|(_, dir)| Stored { dir }));
+            let house = Some(Arc::clone(&self.house));
+            last.extend(numbered(&of_name)?.pop().map(|(_, dir)| Stored { dir, house }));
         }
         Ok(last)
     }
@@ -206,6 +239,14 @@ fn numbered(of_name: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// What an operator types to see what can be done about a damaged session.
+fn repair_command(dir: &Path) -> String {
+    let part = |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+    let (run, name) = (part(Some(dir)), part(dir.parent()));
+    let data = dir.ancestors().nth(3).unwrap_or(dir);
+    format!("mpac-ws repair --data-dir '{}' --session {name} --run {run} --dry-run", data.display())
 }
 
 /// A file name on every system, and never the same for two ids.

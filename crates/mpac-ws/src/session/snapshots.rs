@@ -1,14 +1,13 @@
 //! When a session is written down as a whole (REC-07).
 
-use std::path::PathBuf;
-
 use mpac_core::Coordinator;
 use mpac_wire::{Seconds, SessionId, Timestamp};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::warn;
 
 use crate::store::kept::Kept;
-use crate::store::snapshot::{NotSaved, Position, Saved};
+use crate::store::log::Mark;
+use crate::store::snapshot::{NotSaved, Saved};
 
 /// At the most one is being written, beside the session.
 #[derive(Debug)]
@@ -43,11 +42,17 @@ impl Snapshots {
 
     /// Writes the session down as it stands after `after`, once the one before is written. One that cannot be written is
     /// no loss, the log has it all; the next change brings the next try.
-    pub(super) async fn take(&mut self, (after, dir): (Position, PathBuf), core: &Coordinator, kept: &Kept) {
+    pub(super) async fn take(&mut self, mark: Mark, core: &Coordinator, kept: &Kept) {
         self.settle().await;
         self.due = None;
         let (core, kept) = (core.clone(), kept.clone());
-        self.writing = Some(spawn_blocking(move || Saved::new(after, &core, &kept)?.write(&dir)));
+        self.writing = Some(spawn_blocking(move || {
+            Saved::new(mark.after, &core, &kept)?.write(&mark.beside.dir, mark.begins)?;
+            if let Some(house) = mark.beside.house {
+                house.look_around();
+            }
+            Ok(())
+        }));
     }
 
     /// Returns once nothing is being written.

@@ -1,4 +1,4 @@
-//! What a log says: a session was opened, was taken up again, and everything that came in between.
+//! What a log says: a session was opened, was taken up again, and everything that came in between; and what became of its log.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::input::Stored;
 use crate::drive::stored;
 
 /// The program that wrote an entry: another one may have said other things.
-const PROGRAM: &str = concat!("mpac-ws ", env!("CARGO_PKG_VERSION"));
+pub(super) const PROGRAM: &str = concat!("mpac-ws ", env!("CARGO_PKG_VERSION"));
 
 /// One entry of a log.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,6 +23,26 @@ pub(crate) enum Entry {
     TakeUp(Start),
     /// Something happened, and led to the outputs of this digest.
     Input(Happened),
+    /// The log was damaged, and somebody decided how to go on. Changes nothing in the session.
+    Repaired(Repaired),
+}
+
+/// What became of a damaged log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Repaired {
+    pub(crate) at: Timestamp,
+    pub(crate) program: String,
+    /// What was wrong, and where.
+    pub(crate) damage: String,
+    /// `snapshot` or `cut`.
+    pub(crate) way: String,
+    /// The last entry of the damaged log that counts.
+    pub(crate) after: u64,
+    /// Entries behind it that could still be read, and are no part of the session any more.
+    pub(crate) lost: u64,
+    /// Where the damaged log is kept, beside this one.
+    pub(crate) aside: String,
 }
 
 /// What a coordinator is made of, beside its snapshot.
@@ -75,6 +95,10 @@ impl Start {
         Ok(Self { at, seed: format!("{seed:016x}"), program: PROGRAM.to_owned(), config: text, files })
     }
 
+    pub(super) const fn at(&self) -> Timestamp {
+        self.at
+    }
+
     /// The version that wrote it.
     pub(crate) fn program(&self) -> &str {
         &self.program
@@ -105,6 +129,10 @@ impl Happened {
     pub(crate) fn new(record: &Record, outputs: String) -> Result<Self, Unusable> {
         let input = Stored::of(&record.input).ok_or(Unusable::Unknown)?;
         Ok(Self { seq: record.seq, received_at: record.at, input, outputs })
+    }
+
+    pub(super) const fn input(&self) -> &Stored {
+        &self.input
     }
 
     /// What the core is given again, and the digest of what it said then.

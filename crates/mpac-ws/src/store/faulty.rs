@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::media::Media;
+use super::media::{Beside, Media};
 
 /// Clones share their segments: one is for the log, one for the test.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +15,10 @@ pub(crate) struct State {
     pub(crate) segments: BTreeMap<u64, Vec<u8>>,
     pub(crate) fault: Option<Fault>,
     pub(crate) syncs: usize,
+    /// Bytes that a full disk gets back.
+    pub(crate) reserve: Option<usize>,
     current: u64,
+    pub(crate) head: Option<u64>,
 }
 
 /// What goes wrong from now on.
@@ -43,6 +45,14 @@ impl Media for Memory {
         Ok(self.state().segments.keys().copied().collect())
     }
 
+    fn head(&self) -> io::Result<Option<u64>> {
+        Ok(self.state().head)
+    }
+
+    fn size(&self, first: u64) -> io::Result<u64> {
+        self.read(first).map(|bytes| bytes.len() as u64)
+    }
+
     fn read(&self, first: u64) -> io::Result<Vec<u8>> {
         self.state().segments.get(&first).cloned().ok_or_else(|| ErrorKind::NotFound.into())
     }
@@ -53,6 +63,7 @@ impl Media for Memory {
             return Err(ErrorKind::AlreadyExists.into());
         }
         state.current = first;
+        state.head = Some(first);
         Ok(())
     }
 
@@ -85,7 +96,18 @@ impl Media for Memory {
         Ok(())
     }
 
-    fn dir(&self) -> Option<&Path> {
+    fn make_room(&mut self) -> bool {
+        let state = &mut *self.state();
+        match (state.reserve.take(), &mut state.fault) {
+            (Some(bytes), Some(Fault::NoSpace(left))) => {
+                *left += bytes;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn beside(&self) -> Option<Beside> {
         None
     }
 

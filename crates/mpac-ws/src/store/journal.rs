@@ -1,6 +1,5 @@
 //! The log as its session uses it: entries go in, and the wait is for the disk.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use mpac_core::{Record, Step};
@@ -9,8 +8,7 @@ use tokio::task::spawn_blocking;
 
 use super::Store;
 use super::entry::{Entry, Happened, Unusable};
-use super::log::{Log, NotAppended};
-use super::snapshot::Position;
+use super::log::{Log, Mark, NotAppended};
 
 /// Bytes of frames that a session which nobody has opened keeps in memory at the most.
 const UNOPENED_BYTES: usize = 4 * 1024 * 1024;
@@ -83,6 +81,11 @@ impl Journal {
         matches!(self, Self::On { .. })
     }
 
+    /// Whether a snapshot is to be taken now, so that a new segment can begin behind it.
+    pub(crate) const fn is_full(&self) -> bool {
+        matches!(self, Self::On { log, .. } if log.is_full())
+    }
+
     /// Nothing more will be noted.
     pub(crate) async fn finish(self) {
         if let Self::On { log, .. } = self {
@@ -110,7 +113,7 @@ impl Journal {
     }
 
     /// Where its log is, for a snapshot of what was after its last entry.
-    pub(crate) async fn position(&mut self) -> Result<Option<(Position, PathBuf)>, Unkept> {
+    pub(crate) async fn position(&mut self) -> Result<Option<Mark>, Unkept> {
         match std::mem::replace(self, Self::Failed) {
             Self::On { mut log, waiting } => {
                 let asked = spawn_blocking(move || log.position().map(|position| (log, position))).await;

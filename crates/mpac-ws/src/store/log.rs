@@ -1,32 +1,29 @@
-//! The log of one session: reading it back, and adding to its end.
+//! The log of one session: adding to its end.
 
 use std::io;
-use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use super::Durability;
 use super::entry::Entry;
-use super::media::Media;
-use super::record::{self, Line, Unreadable};
+use super::media::{Beside, Media};
+use super::read::{Reader, Visit, nothing};
+pub(crate) use super::read::{Damage, Torn};
+use super::record;
 use super::snapshot::Position;
 
-/// Bytes after which a new segment begins.
-const SEGMENT: u64 = 64 * 1024 * 1024;
+/// Bytes of a segment: with so many it is full, and ends with the next snapshot; with twice as many it ends anyway.
+const SEGMENT: u64 = 32 * 1024 * 1024;
 /// Zeros written ahead, so that a sync has no new length to note: at first, and at the most.
 const AHEAD: (u64, u64) = (64 * 1024, 4 * 1024 * 1024);
-
-/// What the first record names as the one before.
-fn nothing() -> String {
-    "0".repeat(64)
-}
 
 /// A log that is open for writing.
 #[derive(Debug)]
 pub(crate) struct Log {
     media: Box<dyn Media>,
     durability: Durability,
-    segment: u64,
+    /// Bytes of a full segment.
+    full: u64,
     /// Of the last record.
     n: u64,
     sum: String,
@@ -35,6 +32,15 @@ pub(crate) struct Log {
     allocated: u64,
     /// After a failed write or sync nobody knows what is on the disk: nothing more is written.
     failed: bool,
+}
+
+/// A place that a snapshot can be taken at.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    pub(crate) after: Position,
+    /// A segment begins behind it.
+    pub(crate) begins: bool,
+    pub(crate) beside: Beside,
 }
 
 /// A log that nothing can be added to any more.
@@ -48,49 +54,18 @@ pub(crate) enum NotAppended {
     Failed,
 }
 
-/// A log that cannot be gone on from.
-#[derive(Debug, Error)]
-pub(crate) enum Damage {
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    #[error("segment {segment:020}.log, byte {offset}: entry {n} {reason}")]
-    Entry { segment: u64, offset: usize, n: u64, reason: String },
-    #[error("there is no segment {0:020}.log")]
-    Missing(u64),
-    #[error("it ends with entry {n}, and there is a snapshot of what was after entry {snapshot}")]
-    Short { n: u64, snapshot: u64 },
-}
-
-/// The end of a log that a crash cut short: nobody was told of what it held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Torn {
-    pub(crate) segment: u64,
-    pub(crate) offset: usize,
-}
-
-/// How far reading came.
-#[derive(Debug)]
-struct End {
-    segment: u64,
-    offset: usize,
-    length: usize,
-    n: u64,
-    sum: String,
-    torn: Option<Torn>,
-}
-
 impl Log {
     /// A new one, on media without segments.
     pub(crate) fn create(mut media: Box<dyn Media>, durability: Durability) -> io::Result<Self> {
         media.begin(1)?;
         let (n, end, allocated, failed) = (0, 0, 0, false);
-        Ok(Self { media, durability, segment: SEGMENT, n, sum: nothing(), end, allocated, failed })
+        Ok(Self { media, durability, full: SEGMENT, n, sum: nothing(), end, allocated, failed })
     }
 
-    /// With segments of that many bytes.
-    #[cfg(test)]
+    /// With segments that are full with that many bytes.
+    #[must_use]
     pub(crate) const fn with_segments_of(mut self, bytes: u64) -> Self {
-        self.segment = bytes;
+        self.full = bytes;
         self
     }
 
@@ -102,9 +77,11 @@ impl Log {
         mut media: Box<dyn Media>,
         durability: Durability,
         from: Option<&Position>,
-        visit: &mut dyn FnMut(Entry) -> Result<(), String>,
+        visit: &mut Visit<'_>,
     ) -> Result<(Self, Option<Torn>), Damage> {
-        let end = read(&*media, from, visit)?;
+        let mut reader = Reader::new(&*media, from);
+        reader.run(visit)?;
+        let end = reader.end;
         media.resume(end.segment)?;
         let mut allocated = end.length as u64;
         if end.torn.is_some() {
@@ -113,7 +90,7 @@ impl Log {
             media.sync()?;
         }
         let (n, sum, torn, end) = (end.n, end.sum, end.torn, end.offset as u64);
-        Ok((Self { media, durability, segment: SEGMENT, n, sum, end, allocated, failed: false }, torn))
+        Ok((Self { media, durability, full: SEGMENT, n, sum, end, allocated, failed: false }, torn))
     }
 
     /// Adds entries; when it returns they are as durable as was asked for. After an error nothing can be added any more:
@@ -128,19 +105,27 @@ impl Log {
         Ok(())
     }
 
-    /// Where it is, with everything up to there on the disk: a snapshot is not to be ahead of its log. `None` where no
-    /// snapshot can lie beside it.
-    pub(crate) fn position(&mut self) -> Result<Option<(Position, PathBuf)>, NotAppended> {
+    /// Whether the next snapshot is better taken now: behind it a new segment begins.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.end >= self.full
+    }
+
+    /// Where it is, with everything up to there on the disk: a snapshot is not to be ahead of its log. A full segment ends
+    /// there. `None` where no snapshot can lie beside it.
+    pub(crate) fn position(&mut self) -> Result<Option<Mark>, NotAppended> {
         if self.failed {
             return Err(NotAppended::Failed);
         }
-        let Some(dir) = self.media.dir().map(Path::to_owned) else { return Ok(None) };
-        if self.durability != Durability::Fsync {
-            self.failed = true;
+        let Some(beside) = self.media.beside() else { return Ok(None) };
+        self.failed = true;
+        if self.is_full() {
+            self.seal()?;
+        } else if self.durability != Durability::Fsync {
             self.media.sync()?;
-            self.failed = false;
         }
-        Ok(Some((Position { n: self.n, sum: self.sum.clone() }, dir)))
+        self.failed = false;
+        let begins = self.end == 0 && self.n > 0;
+        Ok(Some(Mark { after: Position { n: self.n, sum: self.sum.clone() }, begins, beside }))
     }
 
     /// Ends it here for now, without the zeros written ahead. That is for whoever reads it; nothing depends on it.
@@ -159,14 +144,12 @@ impl Log {
             let begin = buffer.len();
             let n = self.n + 1;
             let mut sum = record::write(&mut buffer, (n, settled, &self.sum), entry)?;
-            if self.end + buffer.len() as u64 > self.segment && self.end + begin as u64 > 0 {
+            if self.end + buffer.len() as u64 > 2 * self.full && self.end + begin as u64 > 0 {
                 // The record goes into the next segment, and says that what is before it is on the disk.
                 buffer.truncate(begin);
                 self.flush(&buffer)?;
-                self.media.cut(self.end)?;
-                self.media.sync()?;
-                self.media.begin(n)?;
-                (self.end, self.allocated, settled) = (0, 0, self.n);
+                self.seal()?;
+                settled = self.n;
                 buffer.clear();
                 sum = record::write(&mut buffer, (n, settled, &self.sum), entry)?;
             }
@@ -175,22 +158,48 @@ impl Log {
         Ok(self.flush(&buffer)?)
     }
 
+    /// Ends the segment, and begins the next.
+    fn seal(&mut self) -> io::Result<()> {
+        self.media.cut(self.end)?;
+        self.media.sync()?;
+        self.media.begin(self.n + 1)?;
+        (self.end, self.allocated) = (0, 0);
+        Ok(())
+    }
+
     fn flush(&mut self, buffer: &[u8]) -> io::Result<()> {
-        let end = self.end + buffer.len() as u64;
-        if end > self.allocated {
-            let ahead = self.allocated.clamp(AHEAD.0, AHEAD.1);
-            let from = self.allocated;
-            self.allocated = (end + ahead).min(self.segment.max(end));
-            let zeros = vec![0; usize::try_from(self.allocated - from).unwrap_or_default()];
-            self.media.write(from, &zeros)?;
+        if let Err(error) = self.write(buffer, true) {
+            // Nothing of it was synced, and nobody was told of it: it may be written again, where there is room now.
+            if !is_full(&error) || !self.media.make_room() {
+                return Err(error);
+            }
+            self.write(buffer, false)?;
         }
-        self.media.write(self.end, buffer)?;
-        self.end = end;
+        self.end += buffer.len() as u64;
         match self.durability {
             Durability::Fsync => self.media.sync(),
             Durability::Os | Durability::None => Ok(()),
         }
     }
+
+    fn write(&mut self, buffer: &[u8], ahead: bool) -> io::Result<()> {
+        let end = self.end + buffer.len() as u64;
+        if ahead && end > self.allocated {
+            let ahead = self.allocated.clamp(AHEAD.0, AHEAD.1);
+            // After a write into the reserve it is behind the end.
+            let from = self.allocated.max(self.end);
+            let allocated = (end + ahead).min((2 * self.full).max(end));
+            let zeros = vec![0; usize::try_from(allocated - from).unwrap_or_default()];
+            self.media.write(from, &zeros)?;
+            self.allocated = allocated;
+        }
+        self.media.write(self.end, buffer)
+    }
+}
+
+/// Whether more room would help.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Hands every entry of a log to `visit`, and changes nothing.
@@ -198,74 +207,7 @@ pub(crate) fn verify(
     media: &dyn Media,
     visit: &mut dyn FnMut(Entry) -> Result<(), String>,
 ) -> Result<(u64, Option<Torn>), Damage> {
-    read(media, None, visit).map(|end| (end.n, end.torn))
-}
-
-fn read(
-    media: &dyn Media,
-    from: Option<&Position>,
-    visit: &mut dyn FnMut(Entry) -> Result<(), String>,
-) -> Result<End, Damage> {
-    let mut segments = media.segments()?;
-    let is_behind = |first: u64| from.is_some_and(|from| first <= from.n);
-    let first = segments.iter().rposition(|&first| is_behind(first)).unwrap_or_default();
-    segments.drain(..first);
-    let first = segments.first().copied().filter(|&first| first == 1 || is_behind(first));
-    let first = first.ok_or(Damage::Missing(1))?;
-    // What comes before is not read, so its end is what the first record says.
-    let sum = if first == 1 { nothing() } else { String::new() };
-    let mut end = End { segment: first, offset: 0, length: 0, n: first - 1, sum, torn: None };
-    for (at, &segment) in segments.iter().enumerate() {
-        if segment != end.n + 1 {
-            return Err(Damage::Missing(end.n + 1));
-        }
-        let bytes = media.read(segment)?;
-        (end.segment, end.offset, end.length) = (segment, 0, bytes.len());
-        let last = at + 1 == segments.len();
-        read_segment(&bytes, (last, from), &mut end, visit)?;
-    }
-    match from {
-        Some(from) if end.n < from.n => Err(Damage::Short { n: end.n, snapshot: from.n }),
-        _ => Ok(end),
-    }
-}
-
-fn read_segment(
-    bytes: &[u8],
-    (last, from): (bool, Option<&Position>),
-    end: &mut End,
-    visit: &mut dyn FnMut(Entry) -> Result<(), String>,
-) -> Result<(), Damage> {
-    loop {
-        let rest = &bytes[end.offset..];
-        if rest.iter().all(|&byte| byte == 0) {
-            return Ok(());
-        }
-        let n = end.n + 1;
-        let (segment, offset) = (end.segment, end.offset);
-        let damage = |reason: String| Damage::Entry { segment, offset, n, reason };
-        let Some((json, sum, length)) = record::read(rest) else {
-            if last && record::judge(rest, offset, n) == Unreadable::Torn {
-                end.torn = Some(Torn { segment, offset });
-                return Ok(());
-            }
-            return Err(damage("is damaged: its checksum does not match".to_owned()));
-        };
-        let line: Line =
-            serde_json::from_str(json).map_err(|error| damage(format!("cannot be understood: {error}")))?;
-        let follows = end.sum.is_empty() || line.prev == end.sum;
-        if line.n != n || !follows || line.settled >= n {
-            return Err(damage("does not follow from the one before: the chain is broken".to_owned()));
-        }
-        match from {
-            Some(from) if n < from.n => {}
-            Some(from) if n == from.n && sum == from.sum => {}
-            Some(from) if n == from.n => {
-                return Err(damage("is not the one that the newest snapshot was taken after".to_owned()));
-            }
-            _ => visit(line.entry).map_err(damage)?,
-        }
-        (end.n, end.sum) = (n, sum.to_owned());
-        end.offset += length;
-    }
+    let mut reader = Reader::new(media, None);
+    reader.run(&mut |entry, _| visit(entry))?;
+    Ok((reader.end.n, reader.end.torn))
 }

@@ -2,13 +2,24 @@
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::gzip;
+use super::house::{House, InUse};
+
+/// Says which segment is written to, so that one that is gone is missed.
+const HEAD: &str = "head";
 
 /// Segments that can be read, and one that can be written.
 pub(crate) trait Media: Debug + Send {
     /// The first entries of all segments, in ascending order.
     fn segments(&self) -> io::Result<Vec<u64>>;
+    /// The first entry of the last segment that was begun, as far as that is noted; a crash may leave it one behind.
+    fn head(&self) -> io::Result<Option<u64>>;
+    /// Bytes that a segment takes up.
+    fn size(&self, first: u64) -> io::Result<u64>;
     /// A whole segment.
     fn read(&self, first: u64) -> io::Result<Vec<u8>>;
     /// Makes an empty segment, under a name that lasts, and writes to it from now on.
@@ -21,25 +32,57 @@ pub(crate) trait Media: Debug + Send {
     fn cut(&mut self, length: u64) -> io::Result<()>;
     /// Returns once everything written is on the disk.
     fn sync(&mut self) -> io::Result<()>;
+    /// Gives back the reserve for a full disk; whether there was one.
+    fn make_room(&mut self) -> bool;
     /// Where snapshots may lie beside it, if anywhere.
-    fn dir(&self) -> Option<&Path>;
+    fn beside(&self) -> Option<Beside>;
 }
 
-/// Files in a directory of their own.
+/// Where things lie beside a log, and who keeps them in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Beside {
+    pub(crate) dir: PathBuf,
+    pub(crate) house: Option<Arc<House>>,
+}
+
+/// Files in a directory of their own. Segments that are done with may be compressed.
 #[derive(Debug)]
 pub(crate) struct Files {
     dir: PathBuf,
     current: Option<File>,
+    house: Option<Arc<House>>,
+    /// While it may be written to.
+    in_use: Option<InUse>,
 }
 
 impl Files {
     /// In `dir`, which has to exist.
     pub(crate) const fn new(dir: PathBuf) -> Self {
-        Self { dir, current: None }
+        Self { dir, current: None, house: None, in_use: None }
+    }
+
+    /// The same, in a data directory that is kept in order meanwhile.
+    pub(crate) const fn kept_by(dir: PathBuf, house: Arc<House>) -> Self {
+        Self { dir, current: None, house: Some(house), in_use: None }
     }
 
     fn path(&self, first: u64) -> PathBuf {
-        self.dir.join(format!("{first:020}.log"))
+        self.dir.join(segment(first))
+    }
+
+    fn open(&mut self, file: File) {
+        self.current = Some(file);
+        if self.in_use.is_none() {
+            self.in_use = self.house.as_ref().map(|house| House::uses(house, &self.dir));
+        }
+    }
+
+    fn note_head(&self, first: u64) -> io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(".head-").tempfile_in(&self.dir)?;
+        writeln!(file, "{first:020}")?;
+        file.as_file().sync_all()?;
+        file.persist(self.dir.join(HEAD)).map_err(|error| error.error)?;
+        sync_dir(&self.dir)
     }
 
     fn current(&mut self) -> io::Result<&mut File> {
@@ -51,25 +94,41 @@ impl Media for Files {
     fn segments(&self) -> io::Result<Vec<u64>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
-            let name = entry?.file_name();
-            let digits = name.to_str().and_then(|name| name.strip_suffix(".log"));
-            found.extend(digits.filter(|digits| digits.len() == 20).and_then(|it| it.parse::<u64>().ok()));
+            found.extend(entry?.file_name().to_str().and_then(first_of));
         }
         found.sort_unstable();
+        found.dedup();
         Ok(found)
     }
 
+    fn head(&self) -> io::Result<Option<u64>> {
+        match fs::read_to_string(self.dir.join(HEAD)) {
+            // Whatever else is in there says nothing.
+            Ok(text) => Ok(text.trim().parse().ok()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn size(&self, first: u64) -> io::Result<u64> {
+        let size = |path: PathBuf| fs::metadata(path).map(|data| data.len());
+        size(self.path(first)).or_else(|_| size(gzip::packed(&self.path(first))))
+    }
+
     fn read(&self, first: u64) -> io::Result<Vec<u8>> {
-        fs::read(self.path(first))
+        gzip::read(&self.path(first))
     }
 
     fn begin(&mut self, first: u64) -> io::Result<()> {
-        self.current = Some(OpenOptions::new().write(true).create_new(true).open(self.path(first))?);
-        sync_dir(&self.dir)
+        let file = OpenOptions::new().write(true).create_new(true).open(self.path(first))?;
+        self.open(file);
+        sync_dir(&self.dir)?;
+        self.note_head(first)
     }
 
     fn resume(&mut self, first: u64) -> io::Result<()> {
-        self.current = Some(OpenOptions::new().write(true).open(self.path(first))?);
+        let file = OpenOptions::new().write(true).open(self.path(first))?;
+        self.open(file);
         Ok(())
     }
 
@@ -87,9 +146,24 @@ impl Media for Files {
         self.current()?.sync_data()
     }
 
-    fn dir(&self) -> Option<&Path> {
-        Some(&self.dir)
+    fn make_room(&mut self) -> bool {
+        self.house.as_ref().is_some_and(|house| house.make_room())
     }
+
+    fn beside(&self) -> Option<Beside> {
+        Some(Beside { dir: self.dir.clone(), house: self.house.clone() })
+    }
+}
+
+/// The name of the segment that begins with that entry.
+pub(super) fn segment(first: u64) -> String {
+    format!("{first:020}.log")
+}
+
+/// The first entry of the segment of that name, compressed or not.
+fn first_of(name: &str) -> Option<u64> {
+    let name = name.strip_suffix(gzip::SUFFIX).unwrap_or(name);
+    name.strip_suffix(".log").filter(|digits| digits.len() == 20)?.parse().ok()
 }
 
 /// Makes the names in a directory last. Where directories cannot be opened, the file system sees to it itself.

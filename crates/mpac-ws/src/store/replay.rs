@@ -2,7 +2,7 @@
 
 use mpac_core::Coordinator;
 
-use super::entry::{Entry, Start};
+use super::entry::{Entry, PROGRAM, Repaired, Start};
 use super::kept::Kept;
 
 /// Follows a log entry by entry; every digest is made again and compared.
@@ -11,12 +11,13 @@ pub(crate) struct Replay {
     session: Option<(Coordinator, Kept)>,
     /// The program that wrote what is being followed.
     program: String,
+    repairs: Vec<Repaired>,
 }
 
 impl Replay {
     /// Goes on from a snapshot.
     pub(crate) fn from(session: (Coordinator, Kept), program: &str) -> Self {
-        Self { session: Some(session), program: program.to_owned() }
+        Self { session: Some(session), program: program.to_owned(), repairs: Vec::new() }
     }
 
     /// Follows one entry.
@@ -40,13 +41,34 @@ impl Replay {
                 let (record, expected) = happened.into_parts();
                 let step = coordinator.apply(&record).map_err(|error| error.to_string())?;
                 if step.digest() != expected {
-                    let program = &self.program;
-                    return Err(format!("led to other outputs than those that were logged by {program}"));
+                    return Err(self.otherwise());
                 }
                 step.outputs.iter().for_each(|output| kept.hear(output));
                 Ok(())
             }
+            Entry::Repaired(repaired) => {
+                self.repairs.push(repaired);
+                Ok(())
+            }
         }
+    }
+
+    /// What a digest that differs means: damage leaves no entry whole, so it is the program, and another one.
+    fn otherwise(&self) -> String {
+        let program = &self.program;
+        let said = format!("led to other outputs than those that were logged by {program}");
+        if program == PROGRAM {
+            return said;
+        }
+        format!(
+            "{said}, and this is {PROGRAM}: start {program} once and stop it with Ctrl-C; its last snapshot is what this one \
+             begins from"
+        )
+    }
+
+    /// What became of the log where it was damaged, as far as it was followed.
+    pub(crate) fn repairs(&self) -> &[Repaired] {
+        &self.repairs
     }
 
     /// The session as the last entry left it.

@@ -2,24 +2,31 @@
 //!
 //! `snapshot-<n>` holds the session after entry `n`: a line with the checksum of the rest, and one line of JSON. The last two
 //! are kept; one that cannot be read is passed over, and without any the log is followed from its beginning (REC-11).
+//! `base-<n>` is one that a segment begins behind: it stays, compressed, as long as that segment, so that what is before it
+//! can go.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use mpac_core::Coordinator;
+use mpac_wire::Timestamp;
 use mpac_wire::snapshot::Snapshot;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::entry::{Start, Unusable};
 use super::kept::Kept;
+use super::gzip;
 use super::media::sync_dir;
 
 /// Snapshots that are kept.
 const KEEP: usize = 2;
+/// How the names of finished ones begin.
+const SNAPSHOT: &str = "snapshot-";
+const BASE: &str = "base-";
 /// How the names of unfinished ones begin.
-const HALF: &str = ".snapshot-";
+pub(super) const HALF: &str = ".snapshot-";
 
 /// A place in a log: the number and the checksum of its last entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,13 +67,21 @@ impl Saved {
         Ok(Self { after, start, snapshot, committed: kept.committed()? })
     }
 
-    /// Puts it beside its log: whole, or not at all (REC-09). Older ones but the last go. Blocks.
-    pub(crate) fn write(&self, dir: &Path) -> Result<(), NotSaved> {
+    /// Puts it beside its log: whole, or not at all (REC-09). Older ones but the last go; one behind which a segment `begins`
+    /// is a base too. Blocks.
+    pub(crate) fn write(&self, dir: &Path, begins: bool) -> Result<(), NotSaved> {
         let json = serde_json::to_string(self)?;
         let mut file = tempfile::Builder::new().prefix(HALF).tempfile_in(dir)?;
         writeln!(file, "{}\n{json}", checksum(json.as_bytes()))?;
         file.as_file().sync_all()?;
-        file.persist(dir.join(format!("snapshot-{:020}", self.after.n))).map_err(|error| error.error)?;
+        let path = dir.join(format!("{SNAPSHOT}{:020}", self.after.n));
+        file.persist(&path).map_err(|error| error.error)?;
+        let base = base(dir, self.after.n);
+        if begins && !base.exists() && fs::hard_link(&path, &base).is_err() {
+            // A file system without links.
+            fs::copy(&path, &base)?;
+            fs::File::open(&base)?.sync_all()?;
+        }
         sync_dir(dir)?;
         for (_, old) in listed(dir)?.iter().rev().skip(KEEP) {
             fs::remove_file(old)?;
@@ -94,6 +109,11 @@ impl Saved {
         &self.after
     }
 
+    /// When its last entry was received.
+    pub(super) const fn at(&self) -> Timestamp {
+        self.start.at()
+    }
+
     pub(crate) fn program(&self) -> &str {
         self.start.program()
     }
@@ -105,8 +125,10 @@ pub(crate) fn all(dir: &Path) -> io::Result<Vec<(PathBuf, Result<Saved, String>)
     Ok(newest_first.map(|(_, path)| (path.clone(), read(&path))).collect())
 }
 
-fn read(path: &Path) -> Result<Saved, String> {
-    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+/// One of those that are listed.
+pub(super) fn read(path: &Path) -> Result<Saved, String> {
+    let text = gzip::read(path).map_err(|error| error.to_string())?;
+    let text = String::from_utf8(text).map_err(|error| error.to_string())?;
     let (sum, json) = text.split_once('\n').ok_or("it is not whole")?;
     let json = json.strip_suffix('\n').ok_or("it is not whole")?;
     if sum != checksum(json.as_bytes()) {
@@ -116,15 +138,30 @@ fn read(path: &Path) -> Result<Saved, String> {
 }
 
 /// By the number of the entry, in ascending order.
-fn listed(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+pub(super) fn listed(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    named(dir, SNAPSHOT)
+}
+
+/// Where the base behind that entry lies.
+pub(super) fn base(dir: &Path, n: u64) -> PathBuf {
+    dir.join(format!("{BASE}{n:020}"))
+}
+
+/// The bases in a directory, in the same order; a compressed one under the name that it would have otherwise.
+pub(super) fn bases(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    named(dir, BASE)
+}
+
+fn named(dir: &Path, prefix: &str) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        let number = name.and_then(|name| name.strip_prefix("snapshot-")?.parse().ok());
-        found.extend(number.map(|n: u64| (n, path)));
+        let name = entry?.file_name();
+        let Some(digits) = name.to_str().and_then(|name| name.strip_prefix(prefix)) else { continue };
+        let digits = digits.strip_suffix(gzip::SUFFIX).unwrap_or(digits);
+        found.extend(digits.parse().ok().map(|n: u64| (n, dir.join(format!("{prefix}{digits}")))));
     }
     found.sort();
+    found.dedup();
     Ok(found)
 }
 

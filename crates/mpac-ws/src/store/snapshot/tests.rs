@@ -43,12 +43,12 @@ fn written() -> (TempDir, Vec<Saved>) {
         let copy = serde_json::from_str(&serde_json::to_string(&entry).unwrap()).unwrap();
         replay.follow(copy).unwrap();
         log.append(&[entry]).unwrap();
-        let (after, _) = log.position().unwrap().unwrap();
+        let after = log.position().unwrap().unwrap().after;
         let (core, kept) = replay.session().unwrap();
         saved.push(Saved::new(after, core, kept).unwrap());
     };
     let config = SessionConfig::new(SessionId::new("s").unwrap());
-    let start = |at| Start::new(&config, 7, mpac_wire::Timestamp::from_micros(at)).unwrap();
+    let start = |at| Start::new(&config, 7, Timestamp::from_micros(at)).unwrap();
     add(Entry::Open(start(1_000_000)), &mut replay);
     let hello = json!({"display_name": "a", "roles": ["owner"], "capabilities": []});
     let scope = json!({"kind": "file_set", "resources": ["b.py"]});
@@ -65,7 +65,7 @@ fn written() -> (TempDir, Vec<Saved>) {
         for input in inputs {
             at += 4_000_000;
             let mut core = replay.session().unwrap().0.clone();
-            let record = core.stamp(mpac_wire::Timestamp::from_micros(at), input);
+            let record = core.stamp(Timestamp::from_micros(at), input);
             let step = core.apply(&record).unwrap();
             add(Entry::Input(Happened::new(&record, step.digest()).unwrap()), &mut replay);
         }
@@ -74,7 +74,7 @@ fn written() -> (TempDir, Vec<Saved>) {
 }
 
 fn resumed(dir: &TempDir) -> Result<(Coordinator, Kept), String> {
-    let stored = Stored { dir: dir.path().to_owned() };
+    let stored = Stored { dir: dir.path().to_owned(), house: None };
     let (_, replay) = stored.resume(Durability::Fsync).map_err(|error| error.to_string())?.unwrap();
     Ok(replay.into_session().unwrap())
 }
@@ -91,7 +91,7 @@ fn from_any_snapshot_on_the_log_leads_to_what_it_leads_to_from_its_beginning() {
     let whole = resumed(&dir).unwrap();
     assert_eq!(whole.0.epoch(), 2);
     for snapshot in &saved {
-        snapshot.write(dir.path()).unwrap();
+        snapshot.write(dir.path(), false).unwrap();
         assert!(resumed(&dir).unwrap() == whole, "after entry {}", snapshot.after.n);
     }
     assert_eq!(listed(dir.path()).unwrap().len(), KEEP);
@@ -101,8 +101,8 @@ fn from_any_snapshot_on_the_log_leads_to_what_it_leads_to_from_its_beginning() {
 fn a_snapshot_that_cannot_be_read_is_passed_over() {
     let (dir, saved) = written();
     let whole = resumed(&dir).unwrap();
-    saved[3].write(dir.path()).unwrap();
-    saved[5].write(dir.path()).unwrap();
+    saved[3].write(dir.path(), false).unwrap();
+    saved[5].write(dir.path(), false).unwrap();
     spoil(&dir, 6);
     assert_eq!(all(dir.path()).unwrap().iter().map(|(_, it)| it.is_ok()).collect::<Vec<_>>(), [false, true]);
     assert!(resumed(&dir).unwrap() == whole, "from the one before");
@@ -113,7 +113,7 @@ fn a_snapshot_that_cannot_be_read_is_passed_over() {
 #[test]
 fn a_log_that_is_not_the_one_of_its_snapshot_is_refused() {
     let (dir, saved) = written();
-    saved.last().unwrap().write(dir.path()).unwrap();
+    saved.last().unwrap().write(dir.path(), false).unwrap();
     let segment = dir.path().join("00000000000000000001.log");
     let log = fs::read(&segment).unwrap();
     let ends: Vec<usize> = (0..log.len()).filter(|&at| log[at] == b'\n').collect();
@@ -127,7 +127,7 @@ fn a_log_that_is_not_the_one_of_its_snapshot_is_refused() {
     for (_, path) in listed(dir.path()).unwrap() {
         fs::remove_file(path).unwrap();
     }
-    other.write(dir.path()).unwrap();
+    other.write(dir.path(), false).unwrap();
     let refused = resumed(&dir).unwrap_err();
     assert!(refused.contains("entry 5 is not the one that"), "{refused}");
 }

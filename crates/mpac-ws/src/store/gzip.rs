@@ -1,0 +1,78 @@
+//! Files of a log that are done with, compressed so that `zcat` reads them.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+
+use super::media::sync_dir;
+
+/// Behind the name of the file that it is in place of.
+pub(super) const SUFFIX: &str = ".gz";
+/// How the names of unfinished ones begin.
+pub(super) const HALF: &str = ".packing-";
+/// Bytes between two looks at whether to stop.
+const CHUNK: usize = 256 * 1024;
+
+/// Where the compressed form of a file lies.
+pub(super) fn packed(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(SUFFIX);
+    name.into()
+}
+
+/// What a file holds, or its compressed form where there is no such file.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let mut bytes = Vec::new();
+            let file = File::open(packed(path)).map_err(|_| error)?;
+            GzDecoder::new(BufReader::new(file)).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        }
+        read => read,
+    }
+}
+
+/// Writes `path` as `into`, compressed, and reads that back. Unless `stop` is raised `into` is then whole and on the disk;
+/// the file itself stays.
+///
+/// # Errors
+/// When either cannot be read or written, or what was read back is something else.
+pub(super) fn pack(path: &Path, into: &Path, stop: &AtomicBool) -> io::Result<()> {
+    let dir = into.parent().unwrap_or_else(|| Path::new("."));
+    let mut half = tempfile::Builder::new().prefix(HALF).tempfile_in(dir)?;
+    let mut encoder = GzEncoder::new(half.as_file_mut(), Compression::default());
+    let original = copy(File::open(path)?, &mut encoder, stop)?;
+    encoder.finish()?;
+    half.as_file().sync_all()?;
+    let written = copy(GzDecoder::new(BufReader::new(half.reopen()?)), &mut io::sink(), stop)?;
+    if written != original {
+        return Err(io::Error::other("what was compressed reads back as something else"));
+    }
+    half.persist(into).map_err(|error| error.error)?;
+    sync_dir(dir)
+}
+
+/// Copies everything; gives its checksum.
+fn copy(mut from: impl Read, into: &mut impl Write, stop: &AtomicBool) -> io::Result<[u8; 32]> {
+    let mut sum = Sha256::new();
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        match from.read(&mut chunk)? {
+            0 => return Ok(sum.finalize().into()),
+            length => {
+                sum.update(&chunk[..length]);
+                into.write_all(&chunk[..length])?;
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! How far a long replay is, said now and then: also where nobody sits at a terminal.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tracing::info;
+
+use super::read::Place;
+
+/// Between two lines.
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// Says it.
+#[derive(Debug)]
+pub(super) struct Progress<'a> {
+    dir: &'a Path,
+    entries: u64,
+    said: Instant,
+}
+
+impl<'a> Progress<'a> {
+    pub(super) fn new(dir: &'a Path) -> Self {
+        Self { dir, entries: 0, said: Instant::now() }
+    }
+
+    /// One more entry is behind.
+    pub(super) fn count(&mut self, place: &Place) {
+        self.entries += 1;
+        // The clock costs more than most entries.
+        if self.entries.is_multiple_of(64) && self.said.elapsed() >= PAUSE {
+            self.said = Instant::now();
+            let (bytes, total) = (megabytes(place.bytes), megabytes(place.total));
+            info!("{}: {} entries replayed, {bytes} of {total} MB", self.dir.display(), self.entries);
+        }
+    }
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / 1e6)
+}

@@ -1,0 +1,163 @@
+//! Reading a log back: every entry, checked against the one before.
+
+use std::io;
+
+use thiserror::Error;
+
+use super::entry::Entry;
+use super::media::Media;
+use super::record::{self, Line, Unreadable};
+use super::snapshot::Position;
+
+/// What the first record names as the one before.
+pub(super) fn nothing() -> String {
+    "0".repeat(64)
+}
+
+/// A log that cannot be gone on from.
+#[derive(Debug, Error)]
+pub(crate) enum Damage {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("segment {segment:020}.log, byte {offset}: entry {n} {reason}")]
+    Entry { segment: u64, offset: usize, n: u64, reason: String },
+    #[error("there is no segment {0:020}.log")]
+    Missing(u64),
+    #[error("it ends with entry {n}, and there is a snapshot of what was after entry {snapshot}")]
+    Short { n: u64, snapshot: u64 },
+}
+
+/// The end of a log that a crash cut short: nobody was told of what it held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Torn {
+    pub(crate) segment: u64,
+    pub(crate) offset: usize,
+}
+
+/// Where an entry is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) n: u64,
+    /// Bytes of the segments on the disk that lie behind, and of all that are read.
+    pub(crate) bytes: u64,
+    pub(crate) total: u64,
+}
+
+/// What is done with an entry; an error is why it cannot be.
+pub(crate) type Visit<'a> = dyn FnMut(Entry, &Place) -> Result<(), String> + 'a;
+
+/// How far reading came.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub(super) segment: u64,
+    pub(super) offset: usize,
+    /// Of the segment, with zeros written ahead.
+    pub(super) length: usize,
+    /// Of the last entry.
+    pub(super) n: u64,
+    pub(super) sum: String,
+    pub(super) torn: Option<Torn>,
+}
+
+/// Goes through a log from its beginning, or from a place that a snapshot was taken at.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    media: &'a dyn Media,
+    from: Option<&'a Position>,
+    pub(super) end: End,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(media: &'a dyn Media, from: Option<&'a Position>) -> Self {
+        let end = End { segment: 0, offset: 0, length: 0, n: 0, sum: nothing(), torn: None };
+        Self { media, from, end }
+    }
+
+    /// Hands every entry after `from` to `visit`. Where it fails, [`end`](Self::end) is as far as all was well.
+    pub(super) fn run(&mut self, visit: &mut Visit<'_>) -> Result<(), Damage> {
+        let segments = self.segments()?;
+        let sizes: Vec<u64> =
+            segments.iter().map(|&first| self.media.size(first)).collect::<io::Result<_>>()?;
+        let total = sizes.iter().sum();
+        let mut behind = 0;
+        for (at, &segment) in segments.iter().enumerate() {
+            if segment != self.end.n + 1 {
+                return Err(Damage::Missing(self.end.n + 1));
+            }
+            let bytes = self.media.read(segment)?;
+            (self.end.segment, self.end.offset, self.end.length) = (segment, 0, bytes.len());
+            let place = Place { n: 0, bytes: behind, total };
+            self.segment(&bytes, at + 1 == segments.len(), place, visit)?;
+            behind += sizes[at];
+        }
+        match self.from {
+            Some(from) if self.end.n < from.n => Err(Damage::Short { n: self.end.n, snapshot: from.n }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The segments to read, the first of which holds entry `from`, or begins behind it.
+    fn segments(&mut self) -> Result<Vec<u64>, Damage> {
+        let mut segments = self.media.segments()?;
+        let last = segments.last().copied();
+        if let Some(head) = self.media.head()?.filter(|&head| last.is_none_or(|last| last < head)) {
+            return Err(Damage::Missing(head));
+        }
+        let next = self.from.map_or(1, |from| from.n + 1);
+        let begin = segments.iter().rposition(|&first| first <= next).ok_or(Damage::Missing(next))?;
+        segments.drain(..begin);
+        let first = segments[0];
+        self.end.n = first - 1;
+        self.end.sum = match self.from {
+            Some(from) if first == next => from.sum.clone(),
+            // What comes before is not read, so its end is what the first record says.
+            Some(_) if first > 1 => String::new(),
+            _ => nothing(),
+        };
+        Ok(segments)
+    }
+
+    fn segment(
+        &mut self,
+        bytes: &[u8],
+        last: bool,
+        mut place: Place,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Damage> {
+        let behind = place.bytes;
+        loop {
+            let end = &mut self.end;
+            let rest = &bytes[end.offset..];
+            if rest.iter().all(|&byte| byte == 0) {
+                return Ok(());
+            }
+            let n = end.n + 1;
+            let (segment, offset) = (end.segment, end.offset);
+            let damage = |reason: String| Damage::Entry { segment, offset, n, reason };
+            let Some((json, sum, length)) = record::read(rest) else {
+                if last && record::judge(rest, offset, n) == Unreadable::Torn {
+                    end.torn = Some(Torn { segment, offset });
+                    return Ok(());
+                }
+                return Err(damage("is damaged: its checksum does not match".to_owned()));
+            };
+            let line: Line =
+                serde_json::from_str(json).map_err(|error| damage(format!("cannot be understood: {error}")))?;
+            let follows = end.sum.is_empty() || line.prev == end.sum;
+            if line.n != n || !follows || line.settled >= n {
+                return Err(damage("does not follow from the one before: the chain is broken".to_owned()));
+            }
+            (place.n, place.bytes) = (n, behind + offset as u64);
+            match self.from {
+                Some(from) if n < from.n => {}
+                Some(from) if n == from.n && sum == from.sum => {}
+                Some(from) if n == from.n => {
+                    return Err(damage("is not the one that the newest snapshot was taken after".to_owned()));
+                }
+                _ => visit(line.entry, &place).map_err(damage)?,
+            }
+            (end.n, end.sum) = (n, sum.to_owned());
+            end.offset += length;
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Everything that is kept of a session, from its base on, for whoever reads it: a restart, an audit, a repair.
+//!
+//! What is kept begins with the session, or, where older entries were deleted or are lost, behind a snapshot that stays for
+//! that: its base. The file `begins` names it, and says why, on one line of JSON for each time; the last one counts.
+
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+
+use mpac_wire::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::media::{Files, sync_dir};
+use super::read::{Damage, Reader, Torn, Visit};
+use super::replay::Replay;
+use super::snapshot::{self, Position, Saved};
+
+/// The name of the file.
+pub(super) const BEGINS: &str = "begins";
+
+/// Where what is kept begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Begins {
+    /// What is kept comes after this entry.
+    pub(crate) after: u64,
+    /// Since when.
+    pub(crate) at: Timestamp,
+    /// For people: what became of the entries up to there.
+    pub(crate) why: String,
+}
+
+impl Begins {
+    /// What a session's directory says, if its beginning is not there any more.
+    pub(super) fn read(dir: &Path) -> io::Result<Option<Self>> {
+        let text = match fs::read_to_string(dir.join(BEGINS)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            text => text?,
+        };
+        let last = text.lines().next_back().unwrap_or_default();
+        serde_json::from_str(last).map(Some).map_err(|error| io::Error::other(format!("{BEGINS}: {error}")))
+    }
+
+    /// Says it in the directory, below what was said before: whole, or not at all.
+    pub(super) fn write(&self, dir: &Path) -> io::Result<()> {
+        let path = dir.join(BEGINS);
+        let before = if path.exists() { fs::read_to_string(&path)? } else { String::new() };
+        let mut file = tempfile::Builder::new().prefix(".begins-").tempfile_in(dir)?;
+        let line = serde_json::to_string(self).map_err(io::Error::other)?;
+        writeln!(file, "{before}{line}")?;
+        file.as_file().sync_all()?;
+        file.persist(&path).map_err(|error| error.error)?;
+        sync_dir(dir)
+    }
+}
+
+/// A session in its directory, read and never changed.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    files: Files,
+    base: Option<(Begins, Saved)>,
+}
+
+impl Reading {
+    /// # Errors
+    /// When the directory cannot be read, or its base cannot.
+    pub(crate) fn open(dir: &Path) -> Result<Self, Damage> {
+        let files = Files::new(dir.to_owned());
+        let Some(begins) = Begins::read(dir)? else { return Ok(Self { files, base: None }) };
+        let path = snapshot::base(dir, begins.after);
+        let unusable = |reason| io::Error::other(format!("base-{:020}, which it begins behind: {reason}", begins.after));
+        let saved = snapshot::read(&path).map_err(unusable)?;
+        Ok(Self { files, base: Some((begins, saved)) })
+    }
+
+    /// Where what is kept begins, if not with the session.
+    pub(crate) fn begins(&self) -> Option<&Begins> {
+        self.base.as_ref().map(|(begins, _)| begins)
+    }
+
+    /// The same as a place in the log.
+    pub(crate) fn base(&self) -> Option<&Position> {
+        self.base.as_ref().map(|(_, saved)| saved.after())
+    }
+
+    /// A replay that all entries can be followed with.
+    ///
+    /// # Errors
+    /// Why the base cannot be used.
+    pub(crate) fn replay(&self) -> Result<Replay, String> {
+        match &self.base {
+            Some((_, saved)) => Ok(Replay::from(saved.load()?, saved.program())),
+            None => Ok(Replay::default()),
+        }
+    }
+
+    /// Hands every entry to `visit`; gives the number of the last one.
+    ///
+    /// # Errors
+    /// At the first that is damaged, or that `visit` refuses.
+    pub(crate) fn entries(&self, visit: &mut Visit<'_>) -> Result<(u64, Option<Torn>), Damage> {
+        let mut reader = Reader::new(&self.files, self.base());
+        reader.run(visit)?;
+        Ok((reader.end.n, reader.end.torn))
+    }
+}

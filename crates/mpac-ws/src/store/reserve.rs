@@ -1,0 +1,68 @@
+//! Room on the disk that is kept for the moment when there is none.
+//!
+//! A full disk stops every session, but not in the middle of a word: what waits is written into this room, everybody is told,
+//! and the last snapshot is taken. The next start takes the room again.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tokio::sync::watch;
+
+use super::media::sync_dir;
+
+/// A file of nothing.
+#[derive(Debug)]
+pub(crate) struct Reserve {
+    path: PathBuf,
+    released: watch::Sender<bool>,
+}
+
+impl Reserve {
+    /// Takes the room, where it is not taken yet.
+    ///
+    /// # Errors
+    /// When there is no room for it: then there is none for a session either.
+    pub(super) fn take(dir: &Path, bytes: u64) -> io::Result<Self> {
+        let path = dir.join("reserve");
+        let there = fs::metadata(&path).map_or(0, |data| data.len());
+        if there != bytes {
+            let written = write(&path, bytes);
+            if written.is_err() {
+                // Half of it would be in the way of everybody else.
+                let _ = fs::remove_file(&path);
+            }
+            written?;
+            sync_dir(dir)?;
+        }
+        Ok(Self { path, released: watch::Sender::new(false) })
+    }
+
+    /// Gives the room back; false when that has been done before and did not help.
+    pub(super) fn release(&self) -> bool {
+        if self.is_released() {
+            // Another session did it: there may be something left.
+            return true;
+        }
+        let freed = fs::remove_file(&self.path).is_ok();
+        self.released.send_replace(true);
+        freed
+    }
+
+    pub(super) fn is_released(&self) -> bool {
+        *self.released.borrow()
+    }
+
+    pub(super) async fn released(&self) {
+        // The sender is part of this, so it is there.
+        let _ = self.released.subscribe().wait_for(|&released| released).await;
+    }
+}
+
+/// Real zeros: a file of holes takes no room.
+fn write(path: &Path, bytes: u64) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    io::copy(&mut io::Read::take(io::repeat(0), bytes), &mut file)?;
+    file.flush()?;
+    file.sync_all()
+}
