@@ -1,6 +1,8 @@
 //! Every option of the server, with its default: the command line, the configuration file and `--help` are all read off this
 //! one struct.
 
+pub mod repair;
+
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -193,6 +195,8 @@ pub enum Command {
     /// Look at the logs of stored sessions
     #[command(subcommand)]
     Audit(Audit),
+    /// See what can be done about a damaged log, and do it. Nothing is deleted: the damaged files are kept aside
+    Repair(repair::Repair),
 }
 
 /// What can be asked of the logs.

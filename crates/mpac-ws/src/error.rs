@@ -160,6 +160,14 @@ pub enum Error {
         /// The command to type next.
         repair: String,
     },
+    /// A session cannot be repaired, or not without a decision.
+    #[error("not repaired: {}: {reason}", .path.display())]
+    NotRepaired {
+        /// The directory of the session, or of all.
+        path: PathBuf,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// A stored session cannot go on under the configuration given.
     #[error(
         "session {session} in {} cannot go on: {reason}; start the server as it was started before, or begin another session \

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use mpac_ws::cli::{Audit, Command, Settings};
 use mpac_ws::error::Error;
 use mpac_ws::server::Server;
-use mpac_ws::{audit, config, drive};
+use mpac_ws::{audit, config, drive, repair};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
 use tracing_subscriber::EnvFilter;
 
@@ -56,6 +56,9 @@ fn run(stderr: &NonBlocking) -> Result<(), Error> {
         return audit::verify(options, &mut std::io::stdout().lock());
     }
     log_to(stderr, &settings)?;
+    if let Some(Command::Repair(options)) = &settings.command {
+        return repair::run(options, &mut std::io::stdout().lock());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

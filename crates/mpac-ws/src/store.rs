@@ -23,6 +23,7 @@ pub(crate) mod log;
 pub(crate) mod media;
 pub(crate) mod place;
 pub(crate) mod reading;
+pub(crate) mod repair;
 pub(crate) mod replay;
 pub(crate) mod snapshot;
 
@@ -104,7 +105,8 @@ impl Stored {
             Some(house) => Files::kept_by(self.dir.clone(), Arc::clone(house)),
             None => Files::new(self.dir.clone()),
         };
-        if media.segments()?.is_empty() && media.head()?.is_none() && snapshot::listed(&self.dir)?.is_empty() {
+        if media.segments()?.is_empty() && media.head()?.is_none() && snapshot::listed(&self.dir)?.is_empty()
+        {
             return Ok(None);
         }
         let (mut replay, from) = self.snapshot()?;
@@ -140,7 +142,11 @@ impl Stored {
     }
 
     fn damaged(&self, reason: &dyn std::fmt::Display) -> Error {
-        Error::Damaged { path: self.dir.clone(), reason: reason.to_string(), repair: repair_command(&self.dir) }
+        Error::Damaged {
+            path: self.dir.clone(),
+            reason: reason.to_string(),
+            repair: repair_command(&self.dir),
+        }
     }
 
     /// What it has in common with all sessions of its id.
@@ -168,6 +174,9 @@ impl Store {
         // For people who wonder who holds it; the lock itself is the operating system's.
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
         sync_dir(dir).map_err(failed)?;
+        for of_name in names(dir).map_err(failed)? {
+            repair::finish(&of_name).map_err(failed)?;
+        }
         Ok(Self { dir: dir.to_owned(), durability, house: Arc::default(), _lock: file })
     }
 
@@ -243,7 +252,9 @@ fn numbered(of_name: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 
 /// What an operator types to see what can be done about a damaged session.
 fn repair_command(dir: &Path) -> String {
-    let part = |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+    let part = |path: Option<&Path>| {
+        path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned()
+    };
     let (run, name) = (part(Some(dir)), part(dir.parent()));
     let data = dir.ancestors().nth(3).unwrap_or(dir);
     format!("mpac-ws repair --data-dir '{}' --session {name} --run {run} --dry-run", data.display())

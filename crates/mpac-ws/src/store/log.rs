@@ -6,9 +6,9 @@ use thiserror::Error;
 
 use super::Durability;
 use super::entry::Entry;
-use super::media::{Beside, Media};
-use super::read::{Reader, Visit, nothing};
+use super::media::{Beside, Media, is_full};
 pub(crate) use super::read::{Damage, Torn};
+use super::read::{Reader, Visit, nothing};
 use super::record;
 use super::snapshot::Position;
 
@@ -195,11 +195,6 @@ impl Log {
         }
         self.media.write(self.end, buffer)
     }
-}
-
-/// Whether more room would help.
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Hands every entry of a log to `visit`, and changes nothing.

@@ -77,7 +77,17 @@ impl Files {
         }
     }
 
-    fn note_head(&self, first: u64) -> io::Result<()> {
+    /// Does what leaves nothing behind where it fails, with the reserve if it must be.
+    fn with_room<T>(&self, act: impl Fn(&Self) -> io::Result<T>) -> io::Result<T> {
+        match act(self) {
+            Err(error) if is_full(&error) && self.house.as_ref().is_some_and(|house| house.make_room()) => {
+                act(self)
+            }
+            done => done,
+        }
+    }
+
+    pub(super) fn note_head(&self, first: u64) -> io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(".head-").tempfile_in(&self.dir)?;
         writeln!(file, "{first:020}")?;
         file.as_file().sync_all()?;
@@ -120,10 +130,11 @@ impl Media for Files {
     }
 
     fn begin(&mut self, first: u64) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).create_new(true).open(self.path(first))?;
+        let path = self.path(first);
+        let file = self.with_room(|_| OpenOptions::new().write(true).create_new(true).open(&path))?;
         self.open(file);
         sync_dir(&self.dir)?;
-        self.note_head(first)
+        self.with_room(|files| files.note_head(first))
     }
 
     fn resume(&mut self, first: u64) -> io::Result<()> {
@@ -153,6 +164,11 @@ impl Media for Files {
     fn beside(&self) -> Option<Beside> {
         Some(Beside { dir: self.dir.clone(), house: self.house.clone() })
     }
+}
+
+/// Whether more room would help.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 /// The name of the segment that begins with that entry.

@@ -90,6 +90,10 @@ impl<'a> Reader<'a> {
             self.segment(&bytes, at + 1 == segments.len(), place, visit)?;
             behind += sizes[at];
         }
+        let last = self.end.segment;
+        if let Some(head) = self.media.head()?.filter(|&head| last < head) {
+            return Err(Damage::Missing(head));
+        }
         match self.from {
             Some(from) if self.end.n < from.n => Err(Damage::Short { n: self.end.n, snapshot: from.n }),
             _ => Ok(()),
@@ -99,10 +103,6 @@ impl<'a> Reader<'a> {
     /// The segments to read, the first of which holds entry `from`, or begins behind it.
     fn segments(&mut self) -> Result<Vec<u64>, Damage> {
         let mut segments = self.media.segments()?;
-        let last = segments.last().copied();
-        if let Some(head) = self.media.head()?.filter(|&head| last.is_none_or(|last| last < head)) {
-            return Err(Damage::Missing(head));
-        }
         let next = self.from.map_or(1, |from| from.n + 1);
         let begin = segments.iter().rposition(|&first| first <= next).ok_or(Damage::Missing(next))?;
         segments.drain(..begin);
@@ -141,8 +141,8 @@ impl<'a> Reader<'a> {
                 }
                 return Err(damage("is damaged: its checksum does not match".to_owned()));
             };
-            let line: Line =
-                serde_json::from_str(json).map_err(|error| damage(format!("cannot be understood: {error}")))?;
+            let line: Line = serde_json::from_str(json)
+                .map_err(|error| damage(format!("cannot be understood: {error}")))?;
             let follows = end.sum.is_empty() || line.prev == end.sum;
             if line.n != n || !follows || line.settled >= n {
                 return Err(damage("does not follow from the one before: the chain is broken".to_owned()));

@@ -67,7 +67,8 @@ impl Reading {
         let files = Files::new(dir.to_owned());
         let Some(begins) = Begins::read(dir)? else { return Ok(Self { files, base: None }) };
         let path = snapshot::base(dir, begins.after);
-        let unusable = |reason| io::Error::other(format!("base-{:020}, which it begins behind: {reason}", begins.after));
+        let unusable =
+            |reason| io::Error::other(format!("base-{:020}, which it begins behind: {reason}", begins.after));
         let saved = snapshot::read(&path).map_err(unusable)?;
         Ok(Self { files, base: Some((begins, saved)) })
     }

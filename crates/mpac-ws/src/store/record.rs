@@ -79,6 +79,24 @@ pub(super) fn read(bytes: &[u8]) -> Option<(&str, &str, usize)> {
     Some((std::str::from_utf8(json).ok()?, sum, end + 1))
 }
 
+/// Every record in `bytes` that can be read, whatever lies between: where it begins, its JSON and its checksum.
+pub(super) fn scan(bytes: &[u8]) -> impl Iterator<Item = (usize, &str, &str)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while at < bytes.len() {
+            let begin = at;
+            if let Some((json, sum, length)) = read(&bytes[begin..]) {
+                at += length;
+                return Some((begin, json, sum));
+            }
+            // One begins where a line begins, or zeros end.
+            let begins = |&next: &usize| matches!(bytes[next - 1], b'\n' | 0) && bytes[next] != 0;
+            at = (begin + 1..bytes.len()).find(begins).unwrap_or(bytes.len());
+        }
+        None
+    })
+}
+
 /// What to make of `rest`, which begins `offset` bytes into its segment where record `n` should be and is not.
 pub(super) fn judge(rest: &[u8], offset: usize, n: u64) -> Unreadable {
     if is_vouched_for(rest, n) {

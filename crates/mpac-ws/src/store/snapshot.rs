@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::entry::{Start, Unusable};
-use super::kept::Kept;
 use super::gzip;
+use super::kept::Kept;
 use super::media::sync_dir;
 
 /// Snapshots that are kept.
@@ -170,4 +170,4 @@ fn checksum(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -15,6 +15,7 @@ mod limits;
 mod program;
 mod program_rig;
 mod refusals;
+mod repairing;
 mod rig;
 mod sessions;
 mod stopping;

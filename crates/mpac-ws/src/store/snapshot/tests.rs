@@ -36,7 +36,14 @@ fn commit(n: u64, before: &str, after: &str) -> Input {
 /// A log with two lives of a session, and the snapshot after each of its entries.
 fn written() -> (TempDir, Vec<Saved>) {
     let dir = tempdir().unwrap();
-    let mut log = Log::create(Box::new(Files::new(dir.path().to_owned())), Durability::Fsync).unwrap();
+    let saved = written_in(dir.path(), 1 << 20);
+    (dir, saved)
+}
+
+/// The same, in segments of so many bytes.
+pub(in crate::store) fn written_in(dir: &Path, segment: u64) -> Vec<Saved> {
+    let log = Log::create(Box::new(Files::new(dir.to_owned())), Durability::Fsync).unwrap();
+    let mut log = log.with_segments_of(segment);
     let mut replay = Replay::default();
     let mut saved = Vec::new();
     let mut add = |entry: Entry, replay: &mut Replay| {
@@ -70,11 +77,15 @@ fn written() -> (TempDir, Vec<Saved>) {
             add(Entry::Input(Happened::new(&record, step.digest()).unwrap()), &mut replay);
         }
     }
-    (dir, saved)
+    saved
 }
 
 fn resumed(dir: &TempDir) -> Result<(Coordinator, Kept), String> {
-    let stored = Stored { dir: dir.path().to_owned(), house: None };
+    resumed_in(dir.path())
+}
+
+pub(in crate::store) fn resumed_in(dir: &Path) -> Result<(Coordinator, Kept), String> {
+    let stored = Stored { dir: dir.to_owned(), house: None };
     let (_, replay) = stored.resume(Durability::Fsync).map_err(|error| error.to_string())?.unwrap();
     Ok(replay.into_session().unwrap())
 }
