@@ -1,6 +1,7 @@
 //! Every option of the server, with its default: the command line, the configuration file and `--help` are all read off this
 //! one struct.
 
+pub mod keeping;
 pub mod repair;
 
 use std::path::PathBuf;
@@ -115,6 +116,9 @@ pub struct Settings {
     /// without --data-dir, because nobody finds such a server again]
     #[arg(long, value_name = "LEVEL", value_enum, help_heading = "Storage")]
     pub durability: Option<Durability>,
+    /// What becomes of logs, beside being written.
+    #[command(flatten)]
+    pub keeping: keeping::Keeping,
 
     /// Id of the session [default: default; with --multi-session: none is open at the start]
     #[arg(long, value_name = "ID", value_parser = session_id, help_heading = "Session")]

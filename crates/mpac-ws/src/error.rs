@@ -125,6 +125,25 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// There is no room for the reserve.
+    #[error(
+        "data directory {}: {bytes} bytes cannot be set aside for the case that the disk is full: {source}; make room, name \
+         another directory with --data-dir, or a smaller --reserve-bytes", .path.display()
+    )]
+    NoReserve {
+        /// The directory.
+        path: PathBuf,
+        /// How much.
+        bytes: u64,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The disk was full, and everything that was open was closed in good order.
+    #[error(
+        "the disk of {} is full: everybody was told, and everything that anybody was told is stored; make room and start the \
+         server again, the sessions go on", .0.display()
+    )]
+    DiskFull(PathBuf),
     /// Another server has the data directory.
     #[error(
         "data directory {}: another server is running on it; stop that one, name another directory with --data-dir, or keep \
@@ -215,7 +234,11 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(error) if !error.use_stderr() => 0,
-            Self::Io { .. } | Self::Unwritten(_) | Self::Unlogged(_) | Self::NotVerified(_) => 1,
+            Self::Io { .. }
+            | Self::Unwritten(_)
+            | Self::Unlogged(_)
+            | Self::NotVerified(_)
+            | Self::DiskFull(_) => 1,
             _ => 2,
         }
     }

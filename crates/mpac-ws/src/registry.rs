@@ -1,7 +1,7 @@
 //! From a path to the task of its session.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -94,7 +94,7 @@ impl Registry {
     pub(crate) fn open(settings: &Settings, workspace: Workspace) -> Result<Self, StartError> {
         let template = Template::new(settings, workspace)?;
         let store = match place::of(settings)? {
-            Some((dir, durability)) => Some(Arc::new(Store::open(&dir, durability)?)),
+            Some((dir, durability)) => Some(Arc::new(Store::serving(&dir, durability, &settings.keeping)?)),
             None => None,
         };
         let mut registry = Self {
@@ -112,6 +112,10 @@ impl Registry {
         if configured && !lock(&registry.sessions).by_id.contains_key(&registry.session) {
             let entry = registry.start(&registry.session, true)?;
             lock(&registry.sessions).by_id.insert(registry.session.clone(), entry);
+        }
+        if let Some(store) = &registry.store {
+            let failed = |source| StartError::Io { step: "starting a thread", source };
+            store.look_after().map_err(failed)?;
         }
         Ok(registry)
     }
@@ -170,6 +174,17 @@ impl Registry {
     /// Where sessions are stored.
     pub(crate) fn data_dir(&self) -> Option<&Path> {
         self.store.as_ref().map(|store| store.dir())
+    }
+
+    /// Completes once the disk of the data directory is full, with its name.
+    pub(crate) async fn disk_full(&self) -> PathBuf {
+        match &self.store {
+            Some(store) => {
+                store.full().await;
+                store.dir().to_owned()
+            }
+            None => std::future::pending().await,
+        }
     }
 
     fn why_over(&self) -> Refused {

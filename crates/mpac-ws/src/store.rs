@@ -10,6 +10,7 @@
 //! DATA/sessions/<name>/<k>/base-<n>[.gz]    the same, where a segment begins behind it
 //! DATA/sessions/<name>/<k>/begins           where what is kept begins, when that is not entry 1
 //! DATA/sessions/<name>/<k>.damaged-<time>   what a repair was made from
+//! DATA/sessions/<name>/<k>.deleted          that there was one, and was kept long enough
 //! ```
 //!
 //! A session's name is its id where that is a plain file name, otherwise a hash of it; the log has the id. A closed session
@@ -29,6 +30,7 @@ pub(crate) mod snapshot;
 
 mod gzip;
 mod input;
+mod keeper;
 mod progress;
 mod read;
 mod record;
@@ -42,7 +44,8 @@ mod tests;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use clap::ValueEnum;
 use mpac_wire::SessionId;
@@ -50,13 +53,16 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use self::house::House;
+use self::keeper::Keeper;
 use self::log::{Damage, Log, Torn};
 use self::media::{Files, Media, sync_dir};
 use self::progress::Progress;
 use self::read::Place;
 use self::reading::Reading;
 use self::replay::Replay;
+use self::reserve::Reserve;
 use self::snapshot::Position;
+use crate::cli::keeping::Keeping;
 use crate::error::Error;
 
 /// What has to happen to an input before anybody hears what came of it (SRV-13).
@@ -77,6 +83,10 @@ pub(crate) struct Store {
     dir: PathBuf,
     durability: Durability,
     house: Arc<House>,
+    /// What keeps it in order, from the moment on that it may.
+    keeper: OnceLock<Keeper>,
+    wakes: Mutex<Option<Receiver<PathBuf>>>,
+    archive: Option<PathBuf>,
     /// Held until the process ends, however it ends.
     _lock: File,
 }
@@ -123,6 +133,10 @@ impl Stored {
                 self.dir.display()
             );
         }
+        let log = match &self.house {
+            Some(house) => house.sized(log),
+            None => log,
+        };
         Ok(Some((log, replay)))
     }
 
@@ -177,11 +191,49 @@ impl Store {
         for of_name in names(dir).map_err(failed)? {
             repair::finish(&of_name).map_err(failed)?;
         }
-        Ok(Self { dir: dir.to_owned(), durability, house: Arc::default(), _lock: file })
+        let (keeper, wakes, archive, house) = (OnceLock::new(), Mutex::default(), None, Arc::default());
+        Ok(Self { dir: dir.to_owned(), durability, house, keeper, wakes, archive, _lock: file })
+    }
+
+    /// Takes it for a server: with a reserve, and what [`look_after`](Self::look_after) needs.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open); and when there is no room for the reserve.
+    pub(crate) fn serving(dir: &Path, durability: Durability, keeping: &Keeping) -> Result<Self, Error> {
+        let mut store = Self::open(dir, durability)?;
+        let failed = |source| Error::NoReserve { path: dir.to_owned(), bytes: keeping.reserve_bytes, source };
+        let reserve = Reserve::take(dir, keeping.reserve_bytes).map_err(failed)?;
+        let (keeper, wakes) = mpsc::channel();
+        let (keeper, segment, day) = (Some(keeper), keeping.segment_bytes, keeping.day_sec);
+        store.house = Arc::new(House { reserve, keeper, segment, day, ..House::default() });
+        store.wakes = Mutex::new(Some(wakes));
+        store.archive.clone_from(&keeping.archive_dir);
+        Ok(store)
+    }
+
+    /// Begins to keep it in order, once the sessions that go on have been read.
+    pub(crate) fn look_after(&self) -> io::Result<()> {
+        let wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(wakes) = wakes {
+            let keeper = Keeper::start(&self.dir, self.archive.as_deref(), &self.house, wakes)?;
+            // The wakes are there once.
+            let _ = self.keeper.set(keeper);
+        }
+        Ok(())
+    }
+
+    /// Completes once the disk is full.
+    pub(crate) async fn full(&self) {
+        self.house.full().await;
     }
 
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// A log with segments of the size that was asked for.
+    pub(crate) fn sized(&self, log: Log) -> Log {
+        self.house.sized(log)
     }
 
     pub(crate) const fn durability(&self) -> Durability {
@@ -192,7 +244,7 @@ impl Store {
     pub(crate) fn begin(&self, id: &SessionId) -> io::Result<Files> {
         let of_name = self.dir.join("sessions").join(name(id));
         private_dirs().create(&of_name)?;
-        let next = numbered(&of_name)?.last().map_or(1, |(k, _)| k + 1);
+        let next = highest(&of_name)? + 1;
         let dir = of_name.join(next.to_string());
         private_dirs().create(&dir)?;
         for dir in [&of_name, &self.dir.join("sessions")] {
@@ -258,6 +310,17 @@ fn repair_command(dir: &Path) -> String {
     let (run, name) = (part(Some(dir)), part(dir.parent()));
     let data = dir.ancestors().nth(3).unwrap_or(dir);
     format!("mpac-ws repair --data-dir '{}' --session {name} --run {run} --dry-run", data.display())
+}
+
+/// The highest number that a session of a name ever had, as far as anything is left of it, and be it a note.
+fn highest(of_name: &Path) -> io::Result<u64> {
+    let mut highest = 0;
+    for entry in fs::read_dir(of_name)? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.split('.').next()?.parse().ok());
+        highest = highest.max(number.unwrap_or_default());
+    }
+    Ok(highest)
 }
 
 /// A file name on every system, and never the same for two ids.

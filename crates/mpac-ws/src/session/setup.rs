@@ -5,9 +5,9 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use mpac_core::{ConfigError, Coordinator, SessionConfig};
-use mpac_wire::SessionId;
 use mpac_wire::names::SecurityProfile;
 use mpac_wire::policy::RolePolicy;
+use mpac_wire::{Integer, SessionId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{info, warn};
 
@@ -190,6 +190,8 @@ fn config(settings: &Settings, workspace: &Workspace) -> Result<SessionConfig, E
     config.liveness.intent_claim_grace_period_sec = Some(settings.intent_claim_grace_sec.clone());
     config.governance.resolution_timeout_sec = Some(settings.resolution_timeout_sec.clone());
     config.default_intent_ttl_sec = settings.default_intent_ttl_sec.clone();
+    let days = settings.keeping.audit_retention_days;
+    config.lifecycle.audit_retention_days = days.map(|days| Integer::new(days.into()));
     config.limits.max_bytes = settings.max_frame_bytes as usize;
     if let Some(given) = &settings.session_config {
         let (origin, text) = json(given).map_err(Error::SessionConfig)?;

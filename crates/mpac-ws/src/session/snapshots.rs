@@ -49,7 +49,7 @@ impl Snapshots {
         self.writing = Some(spawn_blocking(move || {
             Saved::new(mark.after, &core, &kept)?.write(&mark.beside.dir, mark.begins)?;
             if let Some(house) = mark.beside.house {
-                house.look_around();
+                house.look_after(&mark.beside.dir);
             }
             Ok(())
         }));

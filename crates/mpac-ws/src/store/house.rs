@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use mpac_wire::Seconds;
+
+use super::log::Log;
 use super::reserve::Reserve;
 
 /// Shared by all logs that are written to.
@@ -12,9 +16,14 @@ use super::reserve::Reserve;
 pub(crate) struct House {
     /// Room for what has to be said when the disk is full.
     pub(super) reserve: Option<Reserve>,
-    /// Whoever keeps it in order is told of every new snapshot.
-    pub(super) keeper: Option<Sender<()>>,
-    in_use: Mutex<BTreeSet<PathBuf>>,
+    /// Whoever keeps it in order is told where there may be something to do.
+    pub(super) keeper: Option<Sender<PathBuf>>,
+    pub(super) stop: AtomicBool,
+    /// Bytes of a full segment, where that is not the usual.
+    pub(super) segment: Option<u64>,
+    /// Seconds that count as a day, where that is not the usual.
+    pub(super) day: Option<u64>,
+    pub(super) in_use: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl House {
@@ -36,25 +45,49 @@ impl House {
         }
     }
 
-    /// Segments or snapshots were finished: there may be something to put in order.
-    pub(crate) fn look_around(&self) {
+    pub(super) fn sized(&self, log: Log) -> Log {
+        match self.segment {
+            Some(bytes) => log.with_segments_of(bytes),
+            None => log,
+        }
+    }
+
+    /// Segments or snapshots in `dir` were finished, or the session is: there may be something to put in order.
+    pub(crate) fn look_after(&self, dir: &Path) {
         if let Some(keeper) = &self.keeper {
             // One that is gone has nothing to do any more.
-            let _ = keeper.send(());
+            let _ = keeper.send(dir.to_owned());
         }
+    }
+
+    /// Raised when nothing more is to be put in order.
+    pub(super) const fn stopping(&self) -> &AtomicBool {
+        &self.stop
+    }
+
+    /// So many days, in seconds.
+    pub(super) fn days(&self, days: u64) -> Seconds {
+        let micros = days.saturating_mul(self.day.unwrap_or(86_400)).saturating_mul(1_000_000);
+        Seconds::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+    }
+
+    pub(super) fn stop_keeping(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Whoever waits looks up.
+        self.look_after(Path::new(""));
     }
 
     /// Notes that a log in `dir` is written to, as long as what is given back lives.
     pub(super) fn uses(house: &Arc<Self>, dir: &Path) -> InUse {
-        house.in_use().insert(dir.to_owned());
+        house.users().insert(dir.to_owned());
         InUse { dir: dir.to_owned(), house: Arc::clone(house) }
     }
 
     pub(super) fn is_in_use(&self, dir: &Path) -> bool {
-        self.in_use().contains(dir)
+        self.users().contains(dir)
     }
 
-    fn in_use(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+    fn users(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
         // Nothing that can panic runs under this lock.
         self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -69,6 +102,7 @@ pub(crate) struct InUse {
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        self.house.in_use().remove(&self.dir);
+        self.house.users().remove(&self.dir);
+        self.house.look_after(&self.dir);
     }
 }

@@ -19,12 +19,18 @@ pub(crate) struct Reserve {
 }
 
 impl Reserve {
-    /// Takes the room, where it is not taken yet.
+    /// Takes the room, where it is not taken yet; `None` for no bytes.
     ///
     /// # Errors
     /// When there is no room for it: then there is none for a session either.
-    pub(super) fn take(dir: &Path, bytes: u64) -> io::Result<Self> {
+    pub(super) fn take(dir: &Path, bytes: u64) -> io::Result<Option<Self>> {
         let path = dir.join("reserve");
+        if bytes == 0 {
+            return match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(None),
+            };
+        }
         let there = fs::metadata(&path).map_or(0, |data| data.len());
         if there != bytes {
             let written = write(&path, bytes);
@@ -35,7 +41,7 @@ impl Reserve {
             written?;
             sync_dir(dir)?;
         }
-        Ok(Self { path, released: watch::Sender::new(false) })
+        Ok(Some(Self { path, released: watch::Sender::new(false) }))
     }
 
     /// Gives the room back; false when that has been done before and did not help.

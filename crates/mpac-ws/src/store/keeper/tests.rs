@@ -1,0 +1,188 @@
+//! Nothing goes before its time, and what is left is a session that goes on and verifies.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+use tempfile::{TempDir, tempdir};
+
+use super::*;
+use crate::store::media::segment;
+use crate::store::reading::Reading;
+use crate::store::snapshot::tests::{resumed_in, written_in};
+use crate::store::snapshot::{self, Saved};
+use crate::store::{gzip, sessions};
+
+/// Names the requirements that a test shows, for `cargo xtask requirements`.
+macro_rules! covers {
+    ($($id:literal),+ $(,)?) => {{ let _ = [$($id),+]; }};
+}
+
+/// The session ends in 1970; so many days after that are so many microseconds.
+fn after(days: i64) -> Timestamp {
+    Timestamp::from_micros(days * 86_400_000_000)
+}
+
+struct Rig {
+    data: TempDir,
+    archive: TempDir,
+    dir: PathBuf,
+    saved: Vec<Saved>,
+    work: Work,
+}
+
+/// A session of nine entries in small segments, with the snapshots that were taken while it was written: each ends a segment.
+fn rig(archive: bool) -> Rig {
+    let (data, into) = (tempdir().unwrap(), tempdir().unwrap());
+    let dir = data.path().join("sessions/s/1");
+    fs::create_dir_all(&dir).unwrap();
+    let saved = written_in(&dir, 1);
+    for snapshot in &saved {
+        snapshot.write(&dir, true).unwrap();
+    }
+    let archive_dir = archive.then(|| Archive::new(into.path().to_owned(), data.path().to_owned()));
+    let work = Work {
+        data: data.path().to_owned(),
+        archive: archive_dir,
+        house: Arc::default(),
+        over: BTreeMap::new(),
+        said: BTreeMap::new(),
+    };
+    Rig { data, archive: into, dir, saved, work }
+}
+
+/// Of how many entries the log is, lived through from where it begins; and where that is.
+fn verified(dir: &Path) -> (u64, Option<String>) {
+    let reading = Reading::open(dir).unwrap();
+    let mut replay = reading.replay().unwrap();
+    let mut count = 0;
+    let mut follow = |entry, _: &_| {
+        count += 1;
+        replay.follow(entry)
+    };
+    reading.entries(&mut follow).unwrap();
+    (count, reading.begins().map(|begins| format!("{}: {}", begins.after, begins.why)))
+}
+
+fn names(dir: &Path) -> BTreeSet<String> {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn what_is_behind_both_snapshots_is_compressed_and_reads_as_before() {
+    let mut rig = rig(false);
+    let whole = resumed_in(&rig.dir).unwrap();
+    let plain = fs::read(rig.dir.join(segment(3))).unwrap();
+    let house = Arc::clone(&rig.work.house);
+    let in_use = House::uses(&house, &rig.dir);
+    rig.work.session(&rig.dir, Some(after(0))).unwrap();
+    // The snapshots are of entries 8 and 9.
+    for first in 1..=10 {
+        let packed = rig.dir.join(format!("{}.gz", segment(first))).exists();
+        assert_eq!((packed, rig.dir.join(segment(first)).exists()), (first <= 8, first > 8), "{first}");
+    }
+    let mut text = Vec::new();
+    let file = fs::File::open(rig.dir.join(format!("{}.gz", segment(3)))).unwrap();
+    GzDecoder::new(file).read_to_end(&mut text).unwrap();
+    assert_eq!(text, plain);
+    assert_eq!(verified(&rig.dir), (9, None));
+    for snapshot in ["snapshot-00000000000000000008", "snapshot-00000000000000000009"] {
+        fs::remove_file(rig.dir.join(snapshot)).unwrap();
+    }
+    assert!(resumed_in(&rig.dir).unwrap() == whole, "from the beginning");
+    drop(in_use);
+}
+
+#[test]
+fn both_forms_of_a_segment_may_be_there_and_the_original_counts() {
+    let mut rig = rig(false);
+    let _in_use = House::uses(&Arc::clone(&rig.work.house), &rig.dir);
+    fs::write(gzip::packed(&rig.dir.join(segment(2))), "half of it").unwrap();
+    assert_eq!(verified(&rig.dir), (9, None));
+    rig.work.session(&rig.dir, None).unwrap();
+    assert_eq!(verified(&rig.dir), (9, None));
+}
+
+#[test]
+fn older_segments_of_a_session_that_lives_go_after_their_time_and_never_before_they_are_archived() {
+    covers!("SES-21", "SEC-35", "PRV-01");
+    let mut rig = rig(true);
+    let whole = resumed_in(&rig.dir).unwrap();
+    let house = Arc::clone(&rig.work.house);
+    let _in_use = House::uses(&house, &rig.dir);
+    rig.work.session(&rig.dir, Some(after(90))).unwrap();
+    assert_eq!(verified(&rig.dir), (9, None), "too early: the first entry came a second later");
+    let archived = rig.archive.path().join("sessions/s/1");
+    assert_eq!(names(&archived).iter().filter(|name| name.ends_with(".log.gz")).count(), 8);
+
+    let spoilt = archived.join(format!("{}.gz", segment(1)));
+    let good = fs::read(&spoilt).unwrap();
+    fs::copy(archived.join(format!("{}.gz", segment(2))), &spoilt).unwrap();
+    let refused = rig.work.session(&rig.dir, Some(after(91))).unwrap_err().to_string();
+    assert!(refused.contains("--archive-dir"), "{refused}");
+    assert_eq!(verified(&rig.dir), (9, None), "nothing is deleted that is not archived");
+    fs::write(&spoilt, good).unwrap();
+
+    rig.work.session(&rig.dir, Some(after(91))).unwrap();
+    // The segments of entries 9 and 10 are not behind both snapshots.
+    assert_eq!(verified(&rig.dir), (1, Some("8: what was before was deleted after 90 days".to_owned())));
+    assert!(resumed_in(&rig.dir).unwrap() == whole);
+    for (_, path) in snapshot::listed(&rig.dir).unwrap() {
+        fs::remove_file(path).unwrap();
+    }
+    assert!(resumed_in(&rig.dir).unwrap() == whole, "from the base");
+    assert_eq!(verified(&archived), (8, None), "the archive can be read like a data directory");
+}
+
+#[test]
+fn an_interrupted_deletion_leaves_a_session_that_goes_on() {
+    let mut rig = rig(false);
+    let whole = resumed_in(&rig.dir).unwrap();
+    let house = Arc::clone(&rig.work.house);
+    let in_use = House::uses(&house, &rig.dir);
+    rig.work.session(&rig.dir, None).unwrap();
+    let before = names(&rig.dir);
+    let copies: Vec<(String, Vec<u8>)> =
+        before.iter().map(|name| (name.clone(), fs::read(rig.dir.join(name)).unwrap())).collect();
+    rig.work.session(&rig.dir, Some(after(91))).unwrap();
+    let gone: Vec<_> = copies.into_iter().filter(|(name, _)| !rig.dir.join(name).exists()).collect();
+    assert!(gone.len() > 8, "{gone:?}");
+    // In whatever order they go, and wherever it stops.
+    for (name, bytes) in &gone {
+        fs::write(rig.dir.join(name), bytes).unwrap();
+        assert!(resumed_in(&rig.dir).unwrap() == whole, "{name}");
+        assert_eq!(verified(&rig.dir).0, 1, "{name}");
+    }
+    rig.work.session(&rig.dir, Some(after(92))).unwrap();
+    assert!(gone.iter().all(|(name, _)| !rig.dir.join(name).exists()), "the next time finishes it");
+    drop(in_use);
+}
+
+#[test]
+fn without_a_usable_snapshot_nothing_is_deleted() {
+    let mut rig = rig(false);
+    let house = Arc::clone(&rig.work.house);
+    let _in_use = House::uses(&house, &rig.dir);
+    fs::write(rig.dir.join("snapshot-00000000000000000008"), "spoilt").unwrap();
+    let refused = rig.work.session(&rig.dir, Some(after(91))).unwrap_err().to_string();
+    assert!(refused.contains("nothing is deleted"), "{refused}");
+    assert_eq!(verified(&rig.dir), (9, None));
+}
+
+#[test]
+fn a_session_that_is_over_goes_as_a_whole_and_leaves_a_note() {
+    let mut rig = rig(true);
+    // Another of its name came after it.
+    let next = rig.data.path().join("sessions/s/2");
+    fs::create_dir_all(&next).unwrap();
+    written_in(&next, 1 << 20);
+    rig.work.everything_at(after(90));
+    assert_eq!(sessions(rig.data.path()).unwrap().len(), 2, "too early");
+    rig.work.everything_at(after(91));
+    assert_eq!(sessions(rig.data.path()).unwrap(), [next]);
+    let note = fs::read_to_string(rig.data.path().join("sessions/s/1.deleted")).unwrap();
+    assert!(note.contains(r#""session":"s""#) && note.contains(r#""audit_retention_days":90"#), "{note}");
+    assert_eq!(verified(&rig.archive.path().join("sessions/s/1")), (rig.saved.len() as u64, None));
+    assert_eq!(crate::store::highest(&rig.data.path().join("sessions/s")).unwrap(), 2);
+}
