@@ -128,6 +128,11 @@ pub enum Command {
         /// Under which epoch; one above the current one if this is not.
         next_epoch: u64,
     },
+    /// The host has stored a snapshot that was taken at this Lamport time: statuses name it from now on (REC-04).
+    Persisted {
+        /// The clock in that snapshot.
+        lamport: u64,
+    },
     /// Another coordinator has the session under this epoch: fall silent if it is later than this one's (REC-26).
     /// A session taken up from a snapshot written after this speaks above that epoch (REC-27).
     Fence {

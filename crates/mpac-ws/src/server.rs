@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::banner::{self, Served};
 use crate::cli::Settings;
@@ -117,7 +117,8 @@ impl Server {
     /// others (SESSION_CLOSE, 1001) and returns. SRV-12.
     ///
     /// # Errors
-    /// [`Error::Io`] when the listener fails, [`Error::Unwritten`] when accepted commits could not be written back.
+    /// [`Error::Io`] when the listener fails, [`Error::Unwritten`] when accepted commits could not be written back,
+    /// [`Error::DiskFull`] when there was no room for the log: then it has stopped as it does when asked to.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
         if let Some(warning) = banner::warning(&self.settings, self.address) {
             warn!("{warning}");
@@ -142,9 +143,14 @@ impl Server {
                 })
                 .into_future(),
         );
+        let mut full = None;
         tokio::select! {
             result = &mut serving => return ended(result),
             () = stop => info!("stopping: telling everybody"),
+            dir = self.registry.disk_full() => {
+                error!("the disk of {} is full: stopping, and telling everybody", dir.display());
+                full = Some(dir);
+            }
         }
         drop(stopped);
         let unwritten = self.registry.stop().await;
@@ -153,7 +159,17 @@ impl Server {
         let _ = timeout(2 * Times::default().close_within, all_closed.recv()).await;
         // Whatever is left is half a handshake.
         serving.abort();
-        if unwritten.is_empty() { Ok(()) } else { Err(Error::Unwritten(unwritten)) }
+        match full {
+            Some(dir) => {
+                for file in unwritten {
+                    // They are in the log, and the next start tries again.
+                    warn!("{:?} is not in the directory yet: {}", file.path, file.reason);
+                }
+                Err(Error::DiskFull(dir))
+            }
+            None if unwritten.is_empty() => Ok(()),
+            None => Err(Error::Unwritten(unwritten)),
+        }
     }
 }
 

@@ -66,6 +66,8 @@ pub(crate) struct Session {
     /// What a snapshot needs beside the coordinator.
     kept: Kept,
     snapshots: Snapshots,
+    /// It was closed just now, and nobody has been told yet.
+    closing: bool,
     /// Why it has to end.
     unkept: Option<Unkept>,
 }
@@ -76,34 +78,17 @@ impl Session {
         let mut batch = Vec::with_capacity(BATCH);
         let mut over = false;
         while !over {
-            let mut outputs = Vec::new();
-            // The clock before the timer: an expired sleep may still say "pending" when the task's budget is spent.
-            let now = clock::now();
-            let deadline = self.core.next_deadline();
-            if deadline.is_some_and(|at| at <= now) {
-                outputs = self.apply(Input::Timeout);
-            } else {
-                let deadline = deadline.into_iter().chain(self.snapshots.due()).min();
-                let nap = deadline.map_or(LONGEST_SLEEP, |at| clock::until(at, now).min(LONGEST_SLEEP));
-                tokio::select! {
-                    taken = inbox.recv_many(&mut batch, BATCH) => over = taken == 0,
-                    () = sleep(nap) => {}
-                }
-                for inbound in batch.drain(..) {
-                    over |= matches!(inbound, Inbound::Stop);
-                    outputs.extend(self.take(inbound));
-                }
-            }
-            // What somebody sees is in the log, and nobody sees anything of what is not (SRV-13).
-            if let Err(unkept) = self.settle(over).await {
-                self.delivery.fail(&unkept);
-                if matches!(unkept, Unkept::TooMuch) {
-                    self.tenancy.leave();
-                }
+            let outputs = self.next(&mut inbox, &mut batch, &mut over).await;
+            if !self.see_through(outputs, over).await {
                 break;
             }
-            for output in outputs {
-                self.delivery.carry_out(output);
+            if !over && self.journal.is_short() {
+                // The disk is full. There is room to say goodbye, and what waits in the inbox was promised nothing.
+                over = true;
+                let outputs = self.apply(Input::Command(self.farewell()));
+                if !self.see_through(outputs, over).await {
+                    break;
+                }
             }
             over |= self.is_temporary() && self.tenancy.end();
         }
@@ -112,19 +97,69 @@ impl Session {
         self.delivery.finish().await
     }
 
+    /// Waits for what comes next, and applies it.
+    async fn next(
+        &mut self,
+        inbox: &mut mpsc::Receiver<Inbound>,
+        batch: &mut Vec<Inbound>,
+        over: &mut bool,
+    ) -> Vec<Output> {
+        // The clock before the timer: an expired sleep may still say "pending" when the task's budget is spent.
+        let now = clock::now();
+        let deadline = self.core.next_deadline();
+        if deadline.is_some_and(|at| at <= now) {
+            return self.apply(Input::Timeout);
+        }
+        let deadline = deadline.into_iter().chain(self.snapshots.due()).min();
+        let nap = deadline.map_or(LONGEST_SLEEP, |at| clock::until(at, now).min(LONGEST_SLEEP));
+        tokio::select! {
+            taken = inbox.recv_many(batch, BATCH) => *over = taken == 0,
+            lamport = self.snapshots.written() => return self.apply(Input::Command(Command::Persisted { lamport })),
+            () = sleep(nap) => {}
+        }
+        let mut outputs = Vec::new();
+        for inbound in batch.drain(..) {
+            *over |= matches!(inbound, Inbound::Stop);
+            outputs.extend(self.take(inbound));
+        }
+        outputs
+    }
+
+    /// Carries outputs out once they may be seen: what somebody sees is in the log, and nobody sees anything of what is not
+    /// (SRV-13). False where that is impossible, which everybody is told.
+    async fn see_through(&mut self, outputs: Vec<Output>, over: bool) -> bool {
+        if let Err(unkept) = self.settle(over).await {
+            if matches!(unkept, Unkept::TooMuch) {
+                // First, so that whoever comes again begins anew.
+                self.tenancy.leave();
+            }
+            self.delivery.fail(&unkept);
+            return false;
+        }
+        for output in outputs {
+            self.delivery.carry_out(output);
+        }
+        true
+    }
+
     /// Makes durable what has happened, and writes the session down as a whole when that is due, or at its end (REC-07).
     async fn settle(&mut self, over: bool) -> Result<(), Unkept> {
         if let Some(unkept) = self.unkept.take() {
             return Err(unkept);
         }
         self.journal.settle(self.core.view().is_open()).await?;
-        let now = over || self.journal.is_full();
+        let closing = std::mem::take(&mut self.closing);
+        let now = over || closing || self.journal.is_full();
         let due = self.snapshots.due().is_some_and(|due| now || due <= clock::now());
         if due {
             match self.journal.position().await? {
                 Some(mark) => self.snapshots.take(mark, &self.core, &self.kept).await,
                 None => self.snapshots.skip(),
             }
+        }
+        if closing {
+            // Before anybody hears of it (SES-19).
+            self.snapshots.settle().await;
         }
         Ok(())
     }
@@ -189,6 +224,8 @@ impl Session {
     }
 
     fn apply(&mut self, input: Input) -> Vec<Output> {
+        // That a snapshot was written is no reason for another.
+        let is_remark = matches!(input, Input::Command(Command::Persisted { .. }));
         let record = self.core.stamp(clock::now(), input);
         match self.core.apply(&record) {
             Ok(step) => {
@@ -197,10 +234,13 @@ impl Session {
                 }
                 if !matches!(self.journal, Journal::Off) {
                     step.outputs.iter().for_each(|output| self.kept.hear(output));
-                    self.snapshots.changed(record.at);
+                    if !is_remark || !step.outputs.is_empty() {
+                        self.snapshots.changed(record.at);
+                    }
                 }
                 if step.outputs.iter().any(|output| matches!(output, Output::Notice(Notice::Closed { .. }))) {
                     self.place = None;
+                    self.closing = true;
                 }
                 step.outputs
             }

@@ -151,6 +151,8 @@ pub(crate) struct Session {
     pub(crate) retired: bool,
     /// The highest epoch of a later coordinator that the host has told of.
     pub(crate) fenced_by: Option<u64>,
+    /// The Lamport clock of the last snapshot that the host has stored (REC-04).
+    pub(crate) persisted: Option<u64>,
     /// What is left to do after it was taken up from a snapshot.
     pub(crate) recovery: Recovery,
     /// What it does not remember one by one any more.
@@ -233,6 +235,7 @@ impl Session {
             next_status: None,
             handover: None,
             retired: false,
+            persisted: None,
             fenced_by: None,
             recovery: Recovery::default(),
             scopes: ScopeIndex::new(Names::new(config.resource_registry.as_ref())),

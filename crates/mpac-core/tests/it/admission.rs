@@ -1,6 +1,6 @@
 //! Who is let in, and what is refused at the gate.
 
-use mpac_core::{ConnId, Input};
+use mpac_core::{Command, ConnId, Coordinator, Input};
 use mpac_wire::names::{ErrorCode, Role};
 use mpac_wire::payload::{Heartbeat, SessionInfo};
 use mpac_wire::{Envelope, Message, Watermark};
@@ -277,6 +277,31 @@ fn the_status_beats_while_somebody_listens() {
 }
 
 #[test]
+fn heartbeats_name_the_clock_of_the_snapshot_that_was_stored_last() {
+    covers!("REC-04", "D-039", "REC-29");
+    let mut config = crate::world::config();
+    config.status_heartbeats = true;
+    let mut world = World::with(config.clone());
+    world.join("bob", &[Role::Contributor]);
+    let says = |world: &mut World| {
+        let beats = world.wait(10.0);
+        let last = beats.iter().rfind(|beat| beat.text.contains(r#""event":"heartbeat""#))?;
+        let named = last.text.split_once(r#""snapshot_lamport_clock":"#)?.1;
+        named.split([',', '}']).next()?.parse::<u64>().ok()
+    };
+    assert_eq!(says(&mut world), None, "none was stored");
+    let lamport = world.coordinator.view().lamport();
+    assert!(world.input(Input::Command(Command::Persisted { lamport })).is_empty());
+    assert_eq!(says(&mut world), Some(lamport));
+    assert_eq!(says(&mut world), Some(lamport), "not the current one");
+    let stored = world.coordinator.snapshot();
+    assert!(Coordinator::load(config, &stored).unwrap() == world.coordinator);
+    world.restart(1.0);
+    world.hello("bob");
+    assert_eq!(says(&mut world), Some(lamport), "it still is the last one that was stored");
+}
+
+#[test]
 fn sideband_requests_go_to_the_host_and_the_summary_is_answered() {
     covers!("SRV-11", "OCC-14");
     let mut world = World::of(&["bob"]);
@@ -418,7 +443,7 @@ fn a_session_is_closed_by_its_host_alone() {
     let close = mpac_wire::payload::SessionClose::new("manual".into(), mpac_wire::Integer::new(1));
     assert_eq!(error(&world.say("olga", close), "olga").error_code, ErrorCode::AuthorizationFailed);
     assert!(!world.coordinator.view().is_closed());
-    let closed = world.input(Input::Command(mpac_core::Command::Close {
+    let closed = world.input(Input::Command(Command::Close {
         reason: mpac_wire::names::CloseReason::Manual,
         disposition: mpac_wire::names::CloseDisposition::WithdrawAll,
     }));

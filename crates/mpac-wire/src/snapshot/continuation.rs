@@ -67,6 +67,8 @@ object! {
         opt retired: bool,
         /// Under which epoch, as far as this one was told (REC-27).
         opt fenced_by_epoch: Integer,
+        /// The clock of the last snapshot that was stored before this one (REC-04).
+        opt snapshot_lamport_clock: Integer,
     }
 }
 

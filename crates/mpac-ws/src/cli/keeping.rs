@@ -16,7 +16,7 @@ pub struct Keeping {
     #[arg(long, value_name = "DIR", help_heading = "Storage")]
     pub archive_dir: Option<PathBuf>,
     /// Bytes on the disk that are set aside, so that a full disk does not stop the server in the middle of a word
-    #[arg(long, value_name = "BYTES", default_value_t = 8_388_608, help_heading = "Storage")]
+    #[arg(long, value_name = "BYTES", default_value_t = 4_194_304, help_heading = "Storage")]
     pub reserve_bytes: u64,
     /// For tests: bytes of a full segment of a log
     #[arg(long, value_name = "BYTES", hide = true, value_parser = clap::value_parser!(u64).range(1..))]

@@ -137,8 +137,21 @@ fn assembled(core: Coordinator, kept: Kept, tenure: Tenure, delivery: Delivery, 
     let config = &kept.config;
     let snapshots = Snapshots::new(config.session_id.clone(), &config.heartbeat_interval());
     let (coordinator, limits) = (config.coordinator_id(), config.limits.clone());
-    let unkept = None;
-    Session { core, coordinator, places, place, limits, tenancy, delivery, journal, kept, snapshots, unkept }
+    let (closing, unkept) = (false, None);
+    Session {
+        core,
+        coordinator,
+        places,
+        place,
+        limits,
+        tenancy,
+        delivery,
+        journal,
+        kept,
+        snapshots,
+        closing,
+        unkept,
+    }
 }
 
 /// What a session has of its server.

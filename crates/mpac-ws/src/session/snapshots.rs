@@ -16,13 +16,16 @@ pub(super) struct Snapshots {
     /// Half a heartbeat interval, so that writing has the other half.
     every: Seconds,
     due: Option<Timestamp>,
-    writing: Option<JoinHandle<Result<(), NotSaved>>>,
+    /// Gives the Lamport clock of what was written.
+    writing: Option<JoinHandle<Result<u64, NotSaved>>>,
+    /// The same of the last that was, until somebody asks.
+    written: Option<u64>,
 }
 
 impl Snapshots {
     pub(super) fn new(session: SessionId, heartbeat_interval: &Seconds) -> Self {
         let every = Seconds::from_micros(heartbeat_interval.micros() / 2);
-        Self { session, every, due: None, writing: None }
+        Self { session, every, due: None, writing: None, written: None }
     }
 
     /// Something happened that no snapshot shows.
@@ -46,20 +49,39 @@ impl Snapshots {
         self.settle().await;
         self.due = None;
         let (core, kept) = (core.clone(), kept.clone());
+        let lamport = core.view().lamport();
         self.writing = Some(spawn_blocking(move || {
             Saved::new(mark.after, &core, &kept)?.write(&mark.beside.dir, mark.begins)?;
             if let Some(house) = mark.beside.house {
                 house.look_after(&mark.beside.dir);
             }
-            Ok(())
+            Ok(lamport)
         }));
     }
 
-    /// Returns once nothing is being written.
+    /// Completes when another one is written, with its Lamport clock. Can be dropped meanwhile.
+    pub(super) async fn written(&mut self) -> u64 {
+        loop {
+            if let Some(lamport) = self.written.take() {
+                return lamport;
+            }
+            if self.writing.is_none() {
+                std::future::pending().await
+            }
+            self.settle().await;
+        }
+    }
+
+    /// Returns once nothing is being written. Can be dropped meanwhile.
     pub(super) async fn settle(&mut self) {
-        let Some(writing) = self.writing.take() else { return };
-        let problem = match writing.await {
-            Ok(Ok(())) => return,
+        let Some(writing) = &mut self.writing else { return };
+        let result = writing.await;
+        self.writing = None;
+        let problem = match result {
+            Ok(Ok(lamport)) => {
+                self.written = Some(lamport);
+                return;
+            }
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };

@@ -8,6 +8,7 @@ use super::*;
 use crate::cli::Settings;
 use crate::outbox::{Next, Queue, QueueLimits, outbox};
 use crate::store::Durability;
+use crate::store::entry::Entry;
 use crate::store::faulty::{Fault, Memory};
 use crate::store::log::Log;
 use crate::workspace::Workspace;
@@ -61,5 +62,45 @@ async fn what_could_not_be_made_durable_is_seen_by_nobody_and_the_session_stops(
         assert!(media.state().syncs <= synced + 1, "{fault:?}: a failed sync is not tried again");
         assert_eq!(task.await.unwrap(), [], "{fault:?}");
         assert!(inbox.is_closed(), "{fault:?}: later connections are refused");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_has_room_left_for_a_farewell() {
+    for left in [0, 100, 250] {
+        let media = Memory::default();
+        let (inbox, queue, task) = session(&media);
+        say(&inbox, HELLO).await;
+        assert_eq!(queue.next(&mut Vec::new()).await, Next::Frames);
+        {
+            let state = &mut *media.state();
+            // Not even what was set aside in the segment is there.
+            let written = state.segments[&1].iter().rposition(|&byte| byte != 0).unwrap() + 1;
+            state.segments.get_mut(&1).unwrap().truncate(written);
+            (state.fault, state.reserve) = (Some(Fault::NoSpace(left)), Some(100_000));
+        }
+        say(&inbox, "{bad").await;
+        // The answer, which is stored like anything else; then `handover`, and nothing more.
+        let mut frames = Vec::new();
+        let code = loop {
+            match queue.next(&mut frames).await {
+                Next::Frames => {}
+                Next::Close(frame) => break frame.code,
+            }
+        };
+        assert_eq!((frames.len(), code), (2, 4002), "{left}");
+        let farewell = frames[1].to_text().unwrap();
+        assert!(farewell.contains(r#""event":"handover""#), "{farewell}");
+        assert_eq!(task.await.unwrap(), []);
+        assert!(inbox.is_closed());
+        media.state().fault = None;
+        let mut said = Vec::new();
+        let mut visit = |entry: Entry, _: &_| {
+            said.push(serde_json::to_string(&entry).unwrap());
+            Ok(())
+        };
+        Log::resume(Box::new(media.clone()), Durability::Fsync, None, &mut visit).unwrap();
+        let [.., bad, farewell] = said.as_slice() else { panic!("{said:?}") };
+        assert!(bad.contains("{bad") && farewell.contains("hand_over"), "{left}: {farewell}");
     }
 }

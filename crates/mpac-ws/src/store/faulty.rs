@@ -17,6 +17,7 @@ pub(crate) struct State {
     pub(crate) syncs: usize,
     /// Bytes that a full disk gets back.
     pub(crate) reserve: Option<usize>,
+    short: bool,
     current: u64,
     pub(crate) head: Option<u64>,
 }
@@ -101,10 +102,15 @@ impl Media for Memory {
         match (state.reserve.take(), &mut state.fault) {
             (Some(bytes), Some(Fault::NoSpace(left))) => {
                 *left += bytes;
+                state.short = true;
                 true
             }
             _ => false,
         }
+    }
+
+    fn is_short(&self) -> bool {
+        self.state().short
     }
 
     fn beside(&self) -> Option<Beside> {

@@ -48,6 +48,9 @@ pub(super) enum Stored {
         successor: PrincipalId,
         next_epoch: u64,
     },
+    Persisted {
+        lamport: u64,
+    },
     Fence {
         epoch: u64,
     },
@@ -94,6 +97,7 @@ impl Stored {
                     Self::Rebind { conn: conn.0, principal, principal_type, instance }
                 }
                 Command::HandOver { successor, next_epoch } => Self::HandOver { successor, next_epoch },
+                Command::Persisted { lamport } => Self::Persisted { lamport },
                 Command::Fence { epoch } => Self::Fence { epoch },
             },
         })
@@ -117,6 +121,7 @@ impl Stored {
                 Command::Rebind { conn: ConnId(conn), principal, principal_type, instance }
             }
             Self::HandOver { successor, next_epoch } => Command::HandOver { successor, next_epoch },
+            Self::Persisted { lamport } => Command::Persisted { lamport },
             Self::Fence { epoch } => Command::Fence { epoch },
         };
         Input::Command(command)
@@ -191,6 +196,7 @@ mod tests {
             }),
             Input::Command(Command::HandOver { successor: principal, next_epoch: 9 }),
             Input::Command(Command::Fence { epoch: 8 }),
+            Input::Command(Command::Persisted { lamport: 7 }),
         ];
         for identity in identities() {
             let from = Peer::new(ConnId(7), identity);

@@ -86,6 +86,11 @@ impl Journal {
         matches!(self, Self::On { log, .. } if log.is_full())
     }
 
+    /// Whether the disk was full: there is room for a farewell, and no more.
+    pub(crate) fn is_short(&self) -> bool {
+        matches!(self, Self::On { log, .. } if log.is_short())
+    }
+
     /// Nothing more will be noted.
     pub(crate) async fn finish(self) {
         if let Self::On { log, .. } = self {

@@ -34,6 +34,8 @@ pub(crate) trait Media: Debug + Send {
     fn sync(&mut self) -> io::Result<()>;
     /// Gives back the reserve for a full disk; whether there was one.
     fn make_room(&mut self) -> bool;
+    /// Whether that was done: what is written now is the end.
+    fn is_short(&self) -> bool;
     /// Where snapshots may lie beside it, if anywhere.
     fn beside(&self) -> Option<Beside>;
 }
@@ -159,6 +161,10 @@ impl Media for Files {
 
     fn make_room(&mut self) -> bool {
         self.house.as_ref().is_some_and(|house| house.make_room())
+    }
+
+    fn is_short(&self) -> bool {
+        self.house.as_ref().is_some_and(|house| house.is_full())
     }
 
     fn beside(&self) -> Option<Beside> {

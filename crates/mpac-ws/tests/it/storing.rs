@@ -320,3 +320,64 @@ async fn a_session_is_written_down_as_a_whole_once_a_heartbeat_interval_and_at_i
     let (code, told) = verified(data.path());
     assert_eq!(code, Some(0), "{told}");
 }
+
+#[tokio::test]
+async fn the_snapshot_of_the_end_is_stored_before_anybody_hears_of_it() {
+    covers!("SES-19", "REC-07");
+    let data = tempdir().unwrap();
+    let ttl = r#"--session-config={"lifecycle": {"session_ttl_sec": 0.5}}"#;
+    let program = Program::start(data.path(), &["--heartbeat-interval-sec=600", ttl]);
+    let (mut alice, _) = program.join("agent:alice").await;
+    alice.until("SESSION_CLOSE").await;
+    program.kill();
+    let all = segments(data.path());
+    let newest = all.iter().rfind(|path| path.to_string_lossy().contains("snapshot-")).unwrap();
+    let text = fs::read_to_string(newest).unwrap();
+    assert!(text.contains(r#"\"session_closed\":true"#), "{text}");
+}
+
+#[tokio::test]
+async fn statuses_name_the_clock_of_the_last_snapshot_on_the_disk() {
+    covers!("REC-04");
+    let data = tempdir().unwrap();
+    let program = Program::start(data.path(), &["--heartbeat-interval-sec=0.2"]);
+    let (mut alice, _) = program.join("agent:alice").await;
+    let named = loop {
+        let status = alice.until("COORDINATOR_STATUS").await;
+        if let Some(clock) = status["payload"]["snapshot_lamport_clock"].as_u64() {
+            assert!(clock < status["watermark"]["value"].as_u64().unwrap());
+            break clock;
+        }
+    };
+    assert!(named > 0);
+    program.kill();
+    assert_eq!(verified(data.path()).0, Some(0), "what was said about it is made again by a replay");
+}
+
+#[tokio::test]
+async fn a_closed_session_is_kept_as_long_as_it_was_asked_for() {
+    covers!("SES-21", "PRV-01");
+    let (data, archive) = (tempdir().unwrap(), tempdir().unwrap());
+    let ttl = r#"--session-config={"lifecycle": {"session_ttl_sec": 0.3, "audit_retention_days": 0}}"#;
+    let into = format!("--archive-dir={}", archive.path().display());
+    let program = Program::start(data.path(), &["--multi-session", &into, ttl]);
+    let mut alice = program.connect("/session/one").await;
+    alice.session = "one".to_owned();
+    alice.hello("agent:alice").await;
+    alice.until("SESSION_CLOSE").await;
+    let run = data.path().join("sessions/one/1");
+    assert!(run.is_dir(), "somebody is connected to it");
+    drop(alice);
+    // Its task ends with its last connection; then it goes.
+    let gone = data.path().join("sessions/one/1.deleted");
+    while !gone.exists() || run.exists() {
+        tokio::task::yield_now().await;
+    }
+    let (code, told) = verified(archive.path());
+    assert!(code == Some(0) && told.contains("session one") && told.contains("closed"), "{told}");
+    // The next one of that name is another, and is called so.
+    let mut bob = program.connect("/session/one").await;
+    bob.session = "one".to_owned();
+    bob.hello("agent:bob").await;
+    assert!(data.path().join("sessions/one/2").is_dir());
+}

@@ -49,8 +49,11 @@ pub(in super::super) fn tell_all(session: &mut Session, out: &mut Outbox, event:
     }
     let coordinator = session.coordinator.principal_id.clone();
     recover::told_all(session, &event);
+    let is_heartbeat = event == CoordinatorEvent::Heartbeat;
+    let clock = session.persisted.filter(|_| is_heartbeat).map(Integer::new); // REC-04
     let mut status = CoordinatorStatus::new(event, coordinator, health(session));
     counted(session, &mut status);
+    status.snapshot_lamport_clock = clock;
     out.send(session, Recipients::All, status);
 }
 

@@ -145,6 +145,7 @@ fn continuation(session: &mut Session, state: &CoordinatorState) -> Result<u64, 
     session.vacancy = !state.no_vacancy.unwrap_or(false);
     session.retired = state.retired.unwrap_or(false);
     session.fenced_by = state.fenced_by_epoch.as_ref().map(mpac_wire::Integer::get);
+    session.persisted = state.snapshot_lamport_clock.as_ref().map(mpac_wire::Integer::get);
     session.closes_at = state.closes_at;
     session.next_status = state.next_status_at;
     session.files.extend(state.workspace_files.iter().flatten().cloned());

@@ -111,6 +111,7 @@ fn continuation(session: &Session, seq: u64) -> CoordinatorState {
     state.refused_claimers = Some(refused.map(|(who, until)| (who.to_string(), *until)).collect());
     state.retired = flag(session.retired);
     state.fenced_by_epoch = session.fenced_by.map(number);
+    state.snapshot_lamport_clock = session.persisted.map(number);
     let recovery = &session.recovery;
     state.recovered_at = recovery.taken_up.as_ref().map(|(_, at)| *at);
     state.recovered_as = recovery.taken_up.as_ref().map(|(how, _)| how.as_str().to_owned());

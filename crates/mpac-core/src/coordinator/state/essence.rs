@@ -64,6 +64,8 @@ pub(in super::super) fn essence(session: &Session) -> String {
         seen_ids: _,
         sequence: _,
         resolutions: _,
+        // Told with every heartbeat, and asked by nobody.
+        persisted: _,
         // Told at the close; its age is in what falls due.
         started_at,
         archived_intents: _,

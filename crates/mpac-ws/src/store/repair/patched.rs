@@ -60,6 +60,10 @@ impl Media for Patched<'_> {
         false
     }
 
+    fn is_short(&self) -> bool {
+        false
+    }
+
     fn beside(&self) -> Option<Beside> {
         None
     }
