@@ -9,6 +9,8 @@ mod drive_restore;
 mod drive_rig;
 mod drive_session;
 mod files;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod handshake;
 mod joining;
 mod limits;

@@ -137,6 +137,21 @@ impl Client {
         patiently(self.socket.send(message)).await.unwrap();
     }
 
+    /// The next text frame, or nothing once there are no more.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn next_or_end(&mut self) -> Option<Value> {
+        patiently(async {
+            loop {
+                match self.socket.next().await?.ok()? {
+                    Message::Text(text) => return Some(serde_json::from_str(&text).unwrap()),
+                    // A close is answered while the end is waited for.
+                    _ => {}
+                }
+            }
+        })
+        .await
+    }
+
     /// The next text frame.
     pub(crate) async fn next(&mut self) -> Value {
         // Patience with the whole of it: the server's pings are no progress.
