@@ -9,7 +9,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::rebuild::finish;
 pub(crate) use self::rebuild::rebuild;
+pub(super) use self::rebuild::{REPAIRED, finish};
 pub use self::survey::Way;
 pub(crate) use self::survey::{Plan, Survey, survey};

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::store::media::{Files, Media, segment, sync_dir};
 use crate::store::reading::BEGINS;
+use crate::store::repair::REPAIRED;
 use crate::store::{gzip, private_dirs, snapshot};
 
 /// Where they go.
@@ -65,11 +66,17 @@ impl Archive {
     /// The session's directory in the archive, made where it is missing.
     fn place(&self, dir: &Path) -> io::Result<PathBuf> {
         let into = self.named(dir)?;
+        // What was archived before a repair is no part of the session as it is now.
+        let repaired = |of: &Path| fs::read(of.join(REPAIRED)).ok();
+        if into.is_dir() && repaired(dir) != repaired(&into) {
+            fs::rename(&into, before_repair(&into))?;
+        }
         if !into.is_dir() {
             private_dirs().create(&into)?;
             into.ancestors().skip(1).take(3).try_for_each(sync_dir)?;
             // What was deleted before there was an archive is not in it.
             copy(&dir.join(BEGINS), &into)?;
+            copy(&dir.join(REPAIRED), &into)?;
         }
         Ok(into)
     }
@@ -89,6 +96,19 @@ impl Archive {
             return if packed.exists() { Ok(()) } else { gzip::pack(&path, &packed, stop) };
         }
         copy(&gzip::packed(&path), into)
+    }
+}
+
+/// A name that is nobody's yet.
+fn before_repair(into: &Path) -> PathBuf {
+    let run = into.file_name().unwrap_or_default().to_string_lossy();
+    let mut count = 1;
+    loop {
+        let name = into.with_file_name(format!("{run}.before-repair-{count}"));
+        if !name.exists() {
+            return name;
+        }
+        count += 1;
     }
 }
 

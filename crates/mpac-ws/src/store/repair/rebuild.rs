@@ -19,6 +19,8 @@ use crate::store::media::{Files, Media, segment, sync_dir};
 use crate::store::reading::{BEGINS, Begins};
 use crate::store::{Durability, Stored, gzip, private_dirs, snapshot};
 
+/// In a session that was repaired: the name of what the last repair was made from.
+pub(in crate::store) const REPAIRED: &str = "repaired";
 const HALF: &str = ".half-";
 const DONE: &str = ".repaired-";
 
@@ -107,6 +109,10 @@ fn lay_out(dir: &Path, half: &Path, plan: &Plan, aside: &Path) -> io::Result<()>
             same(&snapshot::base(dir, begins.after), &base)?;
         }
     }
+    // For whoever has copies of the old one: these are no continuation of it.
+    let name = aside.file_name().unwrap_or_default().to_string_lossy();
+    fs::write(half.join(REPAIRED), format!("{name}\n"))?;
+    fs::File::open(half.join(REPAIRED))?.sync_all()?;
     sync_dir(half)
 }
 
