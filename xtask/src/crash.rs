@@ -24,8 +24,9 @@ use crate::step::Failure;
 const START: Duration = Duration::from_secs(120);
 /// A life lasts this long, in milliseconds, at least and at most.
 const LIFE: (u64, u64) = (30, 900);
-/// A start or a repair that is interrupted lasts so many milliseconds at the most.
-const INTERRUPTED: u64 = 150;
+/// A start, and a repair, that is interrupted lasts so many milliseconds at the most.
+const START_CUT: u64 = 150;
+const REPAIR_CUT: u64 = 500;
 
 /// What the command is told.
 #[derive(Args)]
@@ -130,10 +131,10 @@ fn one(
 ) -> Result<String, Failure> {
     if server.is_durable() && round > 1 && random.one_in(6) && damage::damage(&server.session(), random)? {
         done.repairs += 1;
-        done.killed_repairs += u64::from(server.repair(random.below(INTERRUPTED))?);
+        done.killed_repairs += u64::from(server.repair(random.below(REPAIR_CUT))?);
     }
     if random.one_in(4) {
-        done.starts += u64::from(server.interrupted_start(round, random.below(INTERRUPTED))?);
+        done.starts += u64::from(server.interrupted_start(round, random.below(START_CUT))?);
     }
     let life = Duration::from_millis(LIFE.0 + random.below(LIFE.1 - LIFE.0));
     let end = if random.one_in(8) { End::Stop } else { End::Kill };

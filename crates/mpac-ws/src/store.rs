@@ -31,6 +31,7 @@ pub(crate) mod snapshot;
 mod gzip;
 mod input;
 mod keeper;
+mod leftovers;
 mod progress;
 mod read;
 mod record;
@@ -188,9 +189,7 @@ impl Store {
         // For people who wonder who holds it; the lock itself is the operating system's.
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
         sync_dir(dir).map_err(failed)?;
-        for of_name in names(dir).map_err(failed)? {
-            repair::finish(&of_name).map_err(failed)?;
-        }
+        leftovers::clear(dir).map_err(failed)?;
         let (keeper, wakes, archive, house) = (OnceLock::new(), Mutex::default(), None, Arc::default());
         Ok(Self { dir: dir.to_owned(), durability, house, keeper, wakes, archive, _lock: file })
     }

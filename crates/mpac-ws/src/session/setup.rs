@@ -203,13 +203,16 @@ fn config(settings: &Settings, workspace: &Workspace) -> Result<SessionConfig, E
     config.liveness.intent_claim_grace_period_sec = Some(settings.intent_claim_grace_sec.clone());
     config.governance.resolution_timeout_sec = Some(settings.resolution_timeout_sec.clone());
     config.default_intent_ttl_sec = settings.default_intent_ttl_sec.clone();
-    let days = settings.keeping.audit_retention_days;
-    config.lifecycle.audit_retention_days = days.map(|days| Integer::new(days.into()));
     config.limits.max_bytes = settings.max_frame_bytes as usize;
     if let Some(given) = &settings.session_config {
         let (origin, text) = json(given).map_err(Error::SessionConfig)?;
         config = drive::session_config(&text, config)
             .map_err(|problem| Error::SessionConfig(format!("{origin}: {problem}")))?;
+    }
+    if let (None, Some(days)) =
+        (&config.lifecycle.audit_retention_days, settings.keeping.audit_retention_days)
+    {
+        config.lifecycle.audit_retention_days = Some(Integer::new(days.into()));
     }
     // A directory is a workspace also while it is empty (OCC-17).
     config.workspace = settings.workspace.is_some().then(|| workspace.refs());

@@ -23,6 +23,7 @@ use mpac_wire::Timestamp;
 use tracing::{error, warn};
 
 use self::archive::Archive;
+pub(super) use self::expire::DELETING;
 use self::expire::Over;
 use super::house::House;
 use super::media::{Files, Media};
@@ -99,7 +100,7 @@ impl Work {
 
     fn everything_at(&mut self, now: Timestamp) {
         let data = self.data.clone();
-        match expire::leftovers(&data).and_then(|()| super::sessions(&data)) {
+        match super::sessions(&data) {
             Ok(all) => {
                 for dir in all {
                     let result = self.session(&dir, Some(now));

@@ -11,6 +11,8 @@ use super::house::{House, InUse};
 
 /// Says which segment is written to, so that one that is gone is missed.
 const HEAD: &str = "head";
+/// How the names of unfinished ones begin.
+pub(super) const HALF: &str = ".head-";
 
 /// Segments that can be read, and one that can be written.
 pub(crate) trait Media: Debug + Send {
@@ -90,7 +92,7 @@ impl Files {
     }
 
     pub(super) fn note_head(&self, first: u64) -> io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".head-").tempfile_in(&self.dir)?;
+        let mut file = tempfile::Builder::new().prefix(HALF).tempfile_in(&self.dir)?;
         writeln!(file, "{first:020}")?;
         file.as_file().sync_all()?;
         file.persist(self.dir.join(HEAD)).map_err(|error| error.error)?;

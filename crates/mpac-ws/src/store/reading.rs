@@ -17,6 +17,8 @@ use super::snapshot::{self, Position, Saved};
 
 /// The name of the file.
 pub(super) const BEGINS: &str = "begins";
+/// How the names of unfinished ones begin.
+pub(super) const HALF: &str = ".begins-";
 
 /// Where what is kept begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +46,7 @@ impl Begins {
     pub(super) fn write(&self, dir: &Path) -> io::Result<()> {
         let path = dir.join(BEGINS);
         let before = if path.exists() { fs::read_to_string(&path)? } else { String::new() };
-        let mut file = tempfile::Builder::new().prefix(".begins-").tempfile_in(dir)?;
+        let mut file = tempfile::Builder::new().prefix(HALF).tempfile_in(dir)?;
         let line = serde_json::to_string(self).map_err(io::Error::other)?;
         writeln!(file, "{before}{line}")?;
         file.as_file().sync_all()?;

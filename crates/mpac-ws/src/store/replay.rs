@@ -126,5 +126,13 @@ mod tests {
         assert!(refused(vec![open(), input(2, "")]).contains('2'), "the first is missing");
         let changed = refused(vec![open(), input(1, &"0".repeat(64))]);
         assert!(changed.contains("led to other outputs") && changed.contains("mpac-ws 0."), "{changed}");
+        assert!(!changed.contains("start mpac-ws"), "it is this program's own: {changed}");
+    }
+
+    #[test]
+    fn what_another_version_wrote_is_refused_with_the_next_step() {
+        let text = serde_json::to_string(&Entry::Open(start("s"))).unwrap().replace(PROGRAM, "mpac-ws 0.0.1");
+        let refused = refused(vec![serde_json::from_str(&text).unwrap(), input(1, &"0".repeat(64))]);
+        assert!(refused.contains("start mpac-ws 0.0.1 once and stop it"), "{refused}");
     }
 }

@@ -142,10 +142,9 @@ impl Client {
     pub(crate) async fn next_or_end(&mut self) -> Option<Value> {
         patiently(async {
             loop {
-                match self.socket.next().await?.ok()? {
-                    Message::Text(text) => return Some(serde_json::from_str(&text).unwrap()),
-                    // A close is answered while the end is waited for.
-                    _ => {}
+                // A close is answered while the end is waited for.
+                if let Message::Text(text) = self.socket.next().await?.ok()? {
+                    return Some(serde_json::from_str(&text).unwrap());
                 }
             }
         })

@@ -20,7 +20,7 @@ use crate::store::{gzip, snapshot};
 /// Days that are kept where the session does not say (`spec/wire.md` §3.8).
 const DEFAULT_DAYS: u64 = 90;
 /// How the names of sessions that are being deleted begin.
-const DELETING: &str = ".deleting-";
+pub(in crate::store) const DELETING: &str = ".deleting-";
 
 /// A session that nobody goes on with.
 #[derive(Clone, Debug)]
@@ -115,7 +115,8 @@ pub(super) fn segments(
     let mut kept = None;
     for (path, saved) in snapshot::all(dir)? {
         let unusable = |reason| io::Error::other(format!("{}: {reason}; nothing is deleted", path.display()));
-        kept = Some(saved.and_then(|saved| saved.load()).map_err(unusable)?.1.config);
+        let (_, session) = saved.and_then(|saved| saved.load()).map_err(unusable)?;
+        kept.get_or_insert(session.config);
     }
     let Some(days_kept) = kept.as_ref().map(kept_for).filter(|&days| days > 0) else { return Ok(()) };
     let Some(after) = too_old(dir, *last, &house.days(days_kept), now)? else { return Ok(()) };
@@ -159,27 +160,6 @@ fn clear(dir: &Path, behind: &[u64]) -> io::Result<()> {
         for path in [gzip::packed(&path), path] {
             if path.exists() {
                 fs::remove_file(path)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Removes what a crash left of files and directories that were being made or deleted.
-pub(super) fn leftovers(data: &Path) -> io::Result<()> {
-    for of_name in crate::store::names(data)? {
-        for entry in fs::read_dir(&of_name)? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(DELETING) {
-                fs::remove_dir_all(entry.path())?;
-            }
-        }
-        for (_, dir) in crate::store::numbered(&of_name)? {
-            for entry in fs::read_dir(dir)? {
-                let entry = entry?;
-                if entry.file_name().to_string_lossy().starts_with(gzip::HALF) {
-                    fs::remove_file(entry.path())?;
-                }
             }
         }
     }

@@ -23,7 +23,9 @@ pub(crate) struct Lost {
     /// Whether there is more that cannot.
     pub(crate) unreadable: bool,
     /// How often the session was taken up.
-    pub(crate) starts: u64,
+    starts: u64,
+    /// Entries that cannot be read, as far as later ones show how many there were.
+    missing: u64,
     commits: Vec<String>,
     intents: Vec<String>,
     /// By who sent it and its type.
@@ -47,8 +49,14 @@ impl Lost {
                 }
             }
         }
-        lost.unreadable |= lost.last > n + lost.readable;
+        lost.missing = lost.last.saturating_sub(n + lost.readable);
+        lost.unreadable |= lost.missing > 0;
         Ok(lost)
+    }
+
+    /// How many epochs may have begun in it, at the most where it is known how much that is.
+    pub(super) fn epochs(&self) -> u64 {
+        self.starts + if self.unreadable { self.missing.max(1) } else { 0 }
     }
 
     pub(crate) const fn is_nothing(&self) -> bool {

@@ -143,11 +143,11 @@ fn note(half: &Path, survey: &Survey, plan: &Plan, aside: &Path) -> Result<(), E
 
 /// In what is lost the session may have been taken up: its next coordinator has to speak above those (REC-27).
 fn fence(core: &mut Coordinator, plan: &Plan) -> Result<Option<Entry>, String> {
-    let starts = plan.lost.starts + u64::from(plan.lost.unreadable);
-    if starts == 0 {
+    let epochs = plan.lost.epochs();
+    if epochs == 0 {
         return Ok(None);
     }
-    let input = Input::Command(Command::Fence { epoch: core.epoch() + starts });
+    let input = Input::Command(Command::Fence { epoch: core.epoch() + epochs });
     // At its own time: what fell due since is for the next start to say.
     let record = core.stamp(core.view().now(), input);
     let step = core.apply(&record).map_err(|error| error.to_string())?;

@@ -85,7 +85,7 @@ pub(crate) fn survey(dir: &Path) -> std::io::Result<Option<Survey>> {
     let starts = newest.is_some() && start.is_ok();
     // With a log that is whole it is the snapshot that is not of this log.
     let fits = whole.damage.is_some();
-    let Some(damage) = whole.damage.or(start.err()) else { return Ok(None) };
+    let Some(damage) = whole.damage.or_else(|| start.err()) else { return Ok(None) };
     let mut plans = Vec::new();
     for (saved, session, path) in snapshots {
         if saved.after().n > whole.after {
