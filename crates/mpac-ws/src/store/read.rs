@@ -86,8 +86,12 @@ impl<'a> Reader<'a> {
             }
             let bytes = self.media.read(segment)?;
             (self.end.segment, self.end.offset, self.end.length) = (segment, 0, bytes.len());
-            let place = Place { n: 0, bytes: behind, total };
-            self.segment(&bytes, at + 1 == segments.len(), place, visit)?;
+            // Compressed it takes up less than is read.
+            let share = sizes[at] as f64 / bytes.len().max(1) as f64;
+            let mut visit = |entry, n, offset: usize| {
+                visit(entry, &Place { n, bytes: behind + (offset as f64 * share) as u64, total })
+            };
+            self.segment(&bytes, at + 1 == segments.len(), &mut visit)?;
             behind += sizes[at];
         }
         let last = self.end.segment;
@@ -121,10 +125,8 @@ impl<'a> Reader<'a> {
         &mut self,
         bytes: &[u8],
         last: bool,
-        mut place: Place,
-        visit: &mut Visit<'_>,
+        visit: &mut dyn FnMut(Entry, u64, usize) -> Result<(), String>,
     ) -> Result<(), Damage> {
-        let behind = place.bytes;
         loop {
             let end = &mut self.end;
             let rest = &bytes[end.offset..];
@@ -147,14 +149,13 @@ impl<'a> Reader<'a> {
             if line.n != n || !follows || line.settled >= n {
                 return Err(damage("does not follow from the one before: the chain is broken".to_owned()));
             }
-            (place.n, place.bytes) = (n, behind + offset as u64);
             match self.from {
                 Some(from) if n < from.n => {}
                 Some(from) if n == from.n && sum == from.sum => {}
                 Some(from) if n == from.n => {
                     return Err(damage("is not the one that the newest snapshot was taken after".to_owned()));
                 }
-                _ => visit(line.entry, &place).map_err(damage)?,
+                _ => visit(line.entry, n, offset).map_err(damage)?,
             }
             (end.n, end.sum) = (n, sum.to_owned());
             end.offset += length;
