@@ -14,23 +14,21 @@ const PAUSE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Progress<'a> {
     dir: &'a Path,
-    entries: u64,
     said: Instant,
 }
 
 impl<'a> Progress<'a> {
     pub(super) fn new(dir: &'a Path) -> Self {
-        Self { dir, entries: 0, said: Instant::now() }
+        Self { dir, said: Instant::now() }
     }
 
     /// One more entry is behind.
     pub(super) fn count(&mut self, place: &Place) {
-        self.entries += 1;
         // The clock costs more than most entries.
-        if self.entries.is_multiple_of(64) && self.said.elapsed() >= PAUSE {
+        if place.n.is_multiple_of(64) && self.said.elapsed() >= PAUSE {
             self.said = Instant::now();
             let (bytes, total) = (megabytes(place.bytes), megabytes(place.total));
-            info!("{}: {} entries replayed, {bytes} of {total} MB", self.dir.display(), self.entries);
+            info!("{}: replayed up to entry {}, {bytes} of {total} MB", self.dir.display(), place.n);
         }
     }
 }

@@ -47,9 +47,13 @@ async fn the_refused_start_names_the_command_that_repairs() {
     let args: Vec<&str> = command.split(' ').skip(1).collect();
     let (code, told) = said(&args);
     assert_eq!(code, Some(0), "{told}");
-    for part in
-        ["its checksum does not match", "--way cut", "1 commits", "agent:alice: c.py", "snapshot: none"]
-    {
+    for part in [
+        "its checksum does not match",
+        "--way cut",
+        "commits as they were sent, 1 in all",
+        "agent:alice: c.py",
+        "snapshot: none",
+    ] {
         assert!(told.contains(part), "{part}: {told}");
     }
     assert_eq!(fs::read(&log).unwrap(), damaged, "a dry run changes nothing");

@@ -11,7 +11,7 @@ use crate::store::input::Stored;
 use crate::store::media::{Files, Media};
 use crate::store::record::{self, Line};
 
-/// Commits or intents of each kind that are listed one by one.
+/// Lines of commits, and of intents, at the most.
 const LISTED: usize = 20;
 
 /// The messages behind a place, as they were sent: which of them were accepted only the session could tell.
@@ -26,8 +26,9 @@ pub(crate) struct Lost {
     starts: u64,
     /// Entries that cannot be read, as far as later ones show how many there were.
     missing: u64,
-    commits: Vec<String>,
-    intents: Vec<String>,
+    /// Who sent them, to which files, and how often.
+    commits: BTreeMap<String, u64>,
+    intents: BTreeMap<String, u64>,
     /// By who sent it and its type.
     others: BTreeMap<(String, String), u64>,
 }
@@ -78,20 +79,24 @@ impl Lost {
         let who = text_of(&frame["sender"]["principal_id"]);
         match kind.as_str() {
             "OP_COMMIT" | "OP_SUPERSEDE" => {
-                self.commits.push(format!("{who}: {}", text_of(&payload["target"])))
+                count(&mut self.commits, format!("{who}: {}", text_of(&payload["target"])));
             }
             "OP_BATCH_COMMIT" => {
-                let targets =
-                    payload["operations"].as_array().into_iter().flatten().map(|it| text_of(&it["target"]));
-                self.commits.push(format!("{who}: {}", targets.collect::<Vec<_>>().join(", ")));
+                let operations = payload["operations"].as_array().into_iter().flatten();
+                let targets: Vec<String> = operations.map(|it| text_of(&it["target"])).collect();
+                count(&mut self.commits, format!("{who}: {}", targets.join(", ")));
             }
             "INTENT_ANNOUNCE" => {
                 let (id, what) = (text_of(&payload["intent_id"]), text_of(&payload["objective"]));
-                self.intents.push(format!("{who}: {id} ({what}), {}", covered(&payload["scope"])));
+                count(&mut self.intents, format!("{who}: {id} ({what}), {}", covered(&payload["scope"])));
             }
             _ => *self.others.entry((who, kind)).or_default() += 1,
         }
     }
+}
+
+fn count(of: &mut BTreeMap<String, u64>, what: String) {
+    *of.entry(what).or_default() += 1;
 }
 
 fn covered(scope: &Value) -> String {
@@ -116,20 +121,21 @@ impl Display for Lost {
         }
         for (what, all) in [("commits", &self.commits), ("intents", &self.intents)] {
             if !all.is_empty() {
-                writeln!(f, "      {} {what}, as they were sent:", all.len())?;
+                writeln!(f, "      {what} as they were sent, {} in all:", all.values().sum::<u64>())?;
             }
-            for one in all.iter().take(LISTED) {
-                writeln!(f, "        {one}")?;
+            for (one, times) in all.iter().take(LISTED) {
+                let times = if *times > 1 { format!(", {times} times") } else { String::new() };
+                writeln!(f, "        {one}{times}")?;
             }
             if all.len() > LISTED {
-                writeln!(f, "        and {} more", all.len() - LISTED)?;
+                writeln!(f, "        and others")?;
             }
         }
         for ((who, kind), count) in &self.others {
-            writeln!(f, "      {count} {kind} of {who}")?;
+            writeln!(f, "      {kind} of {who}: {count}")?;
         }
         if self.starts > 0 {
-            writeln!(f, "      {} starts of the server", self.starts)?;
+            writeln!(f, "      starts of the server: {}", self.starts)?;
         }
         Ok(())
     }

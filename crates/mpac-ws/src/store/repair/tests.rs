@@ -109,8 +109,8 @@ fn a_cut_goes_on_from_what_is_before_the_damage_and_names_what_is_lost() {
             );
             let lost = plan.lost.to_string();
             let commits = [4, 7, 9].iter().filter(|&&n| n > damaged).count();
-            let listed = lost.matches("agent:a: a.py").count();
-            assert_eq!(listed, commits, "{damaged}: {lost}");
+            let listed = format!("sent, {commits} in all:\n        agent:a: a.py");
+            assert_eq!(lost.contains(&listed), commits > 0, "{damaged}: {lost}");
             assert_eq!(lost.contains("i-1 (o), b.py"), damaged < 3, "{damaged}: {lost}");
             rebuild(&dir, &found, plan).unwrap();
             let (core, _) = resumed_in(&dir).unwrap();
