@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::audit::Problem;
 use crate::store::journal::Unkept;
 
 /// A mistake in how the server was called, or a failure of the machine under it.
@@ -179,6 +180,9 @@ pub enum Error {
     /// The logs do not verify.
     #[error("{0} of the logs did not verify")]
     NotVerified(usize),
+    /// A question about the logs has no answer.
+    #[error("{0}")]
+    Audit(Problem),
     /// The port cannot be listened on.
     #[error("{}", bind_remedy(.host, *.port, .source))]
     Bind {
@@ -206,6 +210,7 @@ impl Error {
         match self {
             Self::Usage(error) if !error.use_stderr() => 0,
             Self::Io { .. } | Self::Unwritten(_) | Self::Unlogged(_) | Self::NotVerified(_) => 1,
+            Self::Audit(problem) => problem.exit_code(),
             _ => 2,
         }
     }

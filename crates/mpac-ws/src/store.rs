@@ -10,6 +10,8 @@
 //! stays as it is, and the next of the same id begins beside it.
 
 pub(crate) mod entry;
+pub(crate) mod fork;
+pub(crate) mod input;
 pub(crate) mod journal;
 pub(crate) mod kept;
 pub(crate) mod log;
@@ -18,7 +20,6 @@ pub(crate) mod place;
 pub(crate) mod replay;
 pub(crate) mod snapshot;
 
-mod input;
 mod record;
 
 #[cfg(test)]
@@ -188,7 +189,7 @@ pub(crate) fn sessions(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(all)
 }
 
-fn names(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn names(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = fs::read_dir(dir.join("sessions"))?;
     let mut names: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     names.retain(|name| name.is_dir());
@@ -197,7 +198,7 @@ fn names(dir: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// The sessions of one name with their numbers, in ascending order.
-fn numbered(of_name: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+pub(crate) fn numbered(of_name: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(of_name)? {
         let path = entry?.path();

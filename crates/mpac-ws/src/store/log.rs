@@ -1,6 +1,7 @@
 //! The log of one session: reading it back, and adding to its end.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -68,6 +69,24 @@ pub(crate) struct Torn {
     pub(crate) offset: usize,
 }
 
+/// Where an entry stands, and what vouches for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found<'a> {
+    /// Counts from 1.
+    pub(crate) n: u64,
+    /// The first entry of its segment.
+    pub(crate) segment: u64,
+    /// The checksum of the entry before.
+    pub(crate) prev: &'a str,
+    /// Its own: SHA-256 of `json`, in hexadecimal.
+    pub(crate) sum: &'a str,
+    /// The record as it is written.
+    pub(crate) json: &'a str,
+}
+
+/// Takes an entry: goes on, has seen enough, or says why it cannot be.
+pub(crate) type Visit<'a> = dyn FnMut(&Found<'_>, Entry) -> Result<ControlFlow<()>, String> + 'a;
+
 /// How far reading came.
 #[derive(Debug)]
 struct End {
@@ -104,7 +123,7 @@ impl Log {
         from: Option<&Position>,
         visit: &mut dyn FnMut(Entry) -> Result<(), String>,
     ) -> Result<(Self, Option<Torn>), Damage> {
-        let end = read(&*media, from, visit)?;
+        let end = read(&*media, from, &mut |_, entry| visit(entry).map(ControlFlow::Continue))?;
         media.resume(end.segment)?;
         let mut allocated = end.length as u64;
         if end.torn.is_some() {
@@ -193,19 +212,13 @@ impl Log {
     }
 }
 
-/// Hands every entry of a log to `visit`, and changes nothing.
-pub(crate) fn verify(
-    media: &dyn Media,
-    visit: &mut dyn FnMut(Entry) -> Result<(), String>,
-) -> Result<(u64, Option<Torn>), Damage> {
+/// Hands the entries of a log to `visit`, and changes nothing. Gives the number of the last entry and what is half written
+/// behind it.
+pub(crate) fn look(media: &dyn Media, visit: &mut Visit<'_>) -> Result<(u64, Option<Torn>), Damage> {
     read(media, None, visit).map(|end| (end.n, end.torn))
 }
 
-fn read(
-    media: &dyn Media,
-    from: Option<&Position>,
-    visit: &mut dyn FnMut(Entry) -> Result<(), String>,
-) -> Result<End, Damage> {
+fn read(media: &dyn Media, from: Option<&Position>, visit: &mut Visit<'_>) -> Result<End, Damage> {
     let mut segments = media.segments()?;
     let is_behind = |first: u64| from.is_some_and(|from| first <= from.n);
     let first = segments.iter().rposition(|&first| is_behind(first)).unwrap_or_default();
@@ -222,7 +235,9 @@ fn read(
         let bytes = media.read(segment)?;
         (end.segment, end.offset, end.length) = (segment, 0, bytes.len());
         let last = at + 1 == segments.len();
-        read_segment(&bytes, (last, from), &mut end, visit)?;
+        if read_segment(&bytes, (last, from), &mut end, visit)?.is_break() {
+            break;
+        }
     }
     match from {
         Some(from) if end.n < from.n => Err(Damage::Short { n: end.n, snapshot: from.n }),
@@ -234,12 +249,12 @@ fn read_segment(
     bytes: &[u8],
     (last, from): (bool, Option<&Position>),
     end: &mut End,
-    visit: &mut dyn FnMut(Entry) -> Result<(), String>,
-) -> Result<(), Damage> {
+    visit: &mut Visit<'_>,
+) -> Result<ControlFlow<()>, Damage> {
     loop {
         let rest = &bytes[end.offset..];
         if rest.iter().all(|&byte| byte == 0) {
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
         }
         let n = end.n + 1;
         let (segment, offset) = (end.segment, end.offset);
@@ -247,7 +262,7 @@ fn read_segment(
         let Some((json, sum, length)) = record::read(rest) else {
             if last && record::judge(rest, offset, n) == Unreadable::Torn {
                 end.torn = Some(Torn { segment, offset });
-                return Ok(());
+                return Ok(ControlFlow::Continue(()));
             }
             return Err(damage("is damaged: its checksum does not match".to_owned()));
         };
@@ -257,15 +272,21 @@ fn read_segment(
         if line.n != n || !follows || line.settled >= n {
             return Err(damage("does not follow from the one before: the chain is broken".to_owned()));
         }
-        match from {
-            Some(from) if n < from.n => {}
-            Some(from) if n == from.n && sum == from.sum => {}
+        let flow = match from {
+            Some(from) if n < from.n => ControlFlow::Continue(()),
+            Some(from) if n == from.n && sum == from.sum => ControlFlow::Continue(()),
             Some(from) if n == from.n => {
                 return Err(damage("is not the one that the newest snapshot was taken after".to_owned()));
             }
-            _ => visit(line.entry).map_err(damage)?,
-        }
+            _ => {
+                let found = Found { n, segment, prev: &line.prev, sum, json };
+                visit(&found, line.entry).map_err(damage)?
+            }
+        };
         (end.n, end.sum) = (n, sum.to_owned());
         end.offset += length;
+        if flow.is_break() {
+            return Ok(flow);
+        }
     }
 }

@@ -30,12 +30,19 @@ pub(crate) trait Media: Debug + Send {
 pub(crate) struct Files {
     dir: PathBuf,
     current: Option<File>,
+    /// Somebody else may be writing.
+    live: bool,
 }
 
 impl Files {
     /// In `dir`, which has to exist.
     pub(crate) const fn new(dir: PathBuf) -> Self {
-        Self { dir, current: None }
+        Self { dir, current: None, live: false }
+    }
+
+    /// Those of a log that a server may be writing to at this moment, to be read only.
+    pub(crate) const fn live(dir: PathBuf) -> Self {
+        Self { dir, current: None, live: true }
     }
 
     fn path(&self, first: u64) -> PathBuf {
@@ -60,7 +67,18 @@ impl Media for Files {
     }
 
     fn read(&self, first: u64) -> io::Result<Vec<u8>> {
-        fs::read(self.path(first))
+        let path = self.path(first);
+        if !self.live {
+            return fs::read(path);
+        }
+        // A read beside a write may see the end of a record and not its beginning. What the first read saw something
+        // behind was written before the second.
+        let before = fs::read(&path)?;
+        let written = before.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        drop(before);
+        let mut bytes = fs::read(&path)?;
+        bytes.truncate(written);
+        Ok(bytes)
     }
 
     fn begin(&mut self, first: u64) -> io::Result<()> {

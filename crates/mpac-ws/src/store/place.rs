@@ -22,7 +22,7 @@ pub(crate) fn of(settings: &Settings) -> Result<Option<(PathBuf, Durability)>, E
     }
     let dir = match &settings.data_dir {
         Some(dir) => dir.clone(),
-        None => all()?.join(own(settings)),
+        None => of_server(settings.workspace.as_deref(), settings.port)?,
     };
     let dir = std::path::absolute(&dir).map_err(|source| Error::DataDir { path: dir, source })?;
     match &settings.workspace {
@@ -51,10 +51,18 @@ fn is_set(variable: &str) -> bool {
     env::var_os(variable).is_some_and(|value| Path::new(&value).is_absolute())
 }
 
+/// Where a server keeps its sessions that was not told otherwise.
+///
+/// # Errors
+/// When the system names no place.
+pub(crate) fn of_server(workspace: Option<&Path>, port: u16) -> Result<PathBuf, Error> {
+    Ok(all()?.join(own(workspace, port)))
+}
+
 /// The same for the same workspace, by whatever way it is named.
-fn own(settings: &Settings) -> String {
-    let Some(workspace) = &settings.workspace else { return format!("port-{}", settings.port) };
-    let path = workspace.canonicalize().unwrap_or_else(|_| workspace.clone());
+fn own(workspace: Option<&Path>, port: u16) -> String {
+    let Some(workspace) = workspace else { return format!("port-{port}") };
+    let path = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
     let hash = Sha256::digest(path.as_os_str().as_encoded_bytes());
     let digits: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
@@ -95,14 +103,11 @@ mod tests {
         let (shop, other) = (dir.path().join("my shop"), dir.path().join("shop"));
         std::fs::create_dir(&shop).unwrap();
         std::fs::create_dir(&other).unwrap();
-        let of = |dir: &Path| {
-            let dir = format!("--workspace={}", dir.display());
-            own(&Settings::try_parse_from(["mpac-ws", &dir]).unwrap())
-        };
+        let of = |dir: &Path| own(Some(dir), 8766);
         assert!(of(&shop).starts_with("my_shop-"));
         assert_eq!(of(&shop), of(&other.join("..").join("my shop")));
         assert_ne!(of(&shop), of(&other));
-        assert_eq!(own(&Settings::try_parse_from(["mpac-ws", "--port=9"]).unwrap()), "port-9");
+        assert_eq!(own(None, 9), "port-9");
     }
 
     #[test]

@@ -1,0 +1,55 @@
+//! A line on the terminal that says how far a log is read; nothing where there is no terminal.
+
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::read;
+
+/// Entries between two looks at the clock.
+const STEP: u64 = 256;
+
+/// How far one log is read.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    entries: u64,
+    bytes: u64,
+}
+
+impl Progress {
+    /// Of the log in `dir`.
+    pub(super) fn new(dir: &Path) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(read::bytes(dir)), ProgressDrawTarget::stderr());
+        let template = "{wide_msg} {percent:>3} % of {total_bytes}, {eta} left";
+        // A template that does not parse leaves the plain one.
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self { bar, entries: 0, bytes: 0 }
+    }
+
+    /// An entry of that many bytes was followed.
+    pub(super) fn count(&mut self, bytes: usize) {
+        self.entries += 1;
+        self.bytes += bytes as u64;
+        if self.entries.is_multiple_of(STEP) {
+            self.bar.set_position(self.bytes);
+            self.bar.set_message(format!("{} entries, {:.0}/s", self.entries, self.per_second()));
+        }
+    }
+
+    /// How many entries so far.
+    pub(super) const fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// Entries a second.
+    pub(super) fn per_second(&self) -> f64 {
+        self.entries as f64 / self.bar.elapsed().as_secs_f64().max(1e-6)
+    }
+
+    /// Takes the line away.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
