@@ -71,3 +71,6 @@ fn session(dir: &Path) -> Result<String, String> {
         coordinator.view().lamport()
     ))
 }
+
+#[cfg(test)]
+mod tests;
