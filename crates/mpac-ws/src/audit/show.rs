@@ -31,7 +31,8 @@ pub(super) fn show(options: &Show, out: &mut dyn Write) -> Result<(), Problem> {
     let mut teller = Teller::new(options.outputs);
     let mut printer = Printer { options, out, tail: VecDeque::new(), shown: 0, quiet: 0, failed: None };
     let read = read::entries(&which.dir, &mut |found, entry| {
-        let item = teller.tell(found, entry);
+        let wanted = filter.has_begun(found.n, item::at(&entry));
+        let item = teller.tell(found, entry, wanted);
         Ok(if filter.is_over(&item) { ControlFlow::Break(()) } else { printer.take(&item, &filter) })
     });
     printer.finish()?;

@@ -115,7 +115,7 @@ pub struct Show {
     #[arg(long, help_heading = "Form")]
     pub json: bool,
     /// Also everything that an entry led to: each message with its recipients, and each intent, operation, conflict and
-    /// participant that changed its state
+    /// participant that changed its state. Of a long log it takes a while: --since limits it
     #[arg(long, help_heading = "Form")]
     pub outputs: bool,
     /// Also the contents of files

@@ -51,8 +51,9 @@ async fn every_filter_finds_what_it_names_and_they_can_be_combined() {
     assert_eq!(numbers(&all), (1..=all.len() as u64).collect::<Vec<_>>(), "nothing is left out");
     let types = |flags: &[&str]| -> Vec<String> {
         let entries = shown(data.path(), flags);
-        let name =
-            |entry: &Value| entry["message_type"].as_str().or(entry["kind"].as_str()).unwrap().to_owned();
+        let name = |entry: &Value| {
+            entry["message_type"].as_str().unwrap_or_else(|| entry["kind"].as_str().unwrap()).to_owned()
+        };
         entries.iter().map(name).collect()
     };
     assert_eq!(types(&["--op", "op-2"]), ["OP_COMMIT"]);

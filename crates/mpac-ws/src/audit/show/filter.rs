@@ -7,7 +7,6 @@ use mpac_wire::Timestamp;
 
 use super::item::Item;
 use crate::audit::problem::Problem;
-use crate::audit::when::Bound;
 use crate::cli::audit::Filters;
 
 /// Filters that make sense.
@@ -41,20 +40,24 @@ impl<'a> Filter<'a> {
         self.given.until.as_ref().is_some_and(|until| until.is_before(item.n, item.at, self.now))
     }
 
+    /// Whether entries from this one on can pass.
+    pub(super) fn has_begun(&self, n: u64, at: Timestamp) -> bool {
+        self.given.since.as_ref().is_none_or(|since| !since.is_after(n, at, self.now))
+    }
+
     pub(super) fn passes(&self, item: &Item) -> bool {
         let given = self.given;
         let concerned = &item.concerned;
         let names = |asked: &Option<String>, ids: &BTreeSet<String>| {
             asked.as_ref().is_none_or(|asked| ids.contains(asked))
         };
-        let since = |bound: &Bound| !bound.is_after(item.n, item.at, self.now);
         given.principal.as_ref().is_none_or(|asked| item.principal.as_ref() == Some(asked))
             && names(&given.intent, &concerned.intents)
             && names(&given.op, &concerned.ops)
             && names(&given.conflict, &concerned.conflicts)
             && self.file.as_ref().is_none_or(|files| concerned.files.iter().any(|file| files.has(file)))
             && given.kind.as_ref().is_none_or(|asked| is_of_type(item, asked))
-            && given.since.as_ref().is_none_or(since)
+            && self.has_begun(item.n, item.at)
             && !self.is_over(item)
     }
 }

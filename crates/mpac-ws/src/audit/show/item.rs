@@ -114,7 +114,9 @@ pub(super) struct Teller {
     replay: Replay,
     /// From here on the log leads somewhere else than it did.
     lost: Option<(u64, String)>,
-    /// How everything stood after the last entry, where that is asked for.
+    /// Whether what changed its state is to be told.
+    changes: bool,
+    /// How everything stood after the last entry, as far as that is known: it takes a look at the whole session.
     states: Option<States>,
     relations: Relations,
     /// Who spoke last on a connection: also after GOODBYE it is theirs.
@@ -127,7 +129,8 @@ impl Teller {
         Self {
             replay: Replay::default(),
             lost: None,
-            states: changes.then(States::new),
+            changes,
+            states: None,
             relations: Relations::default(),
             bound: BTreeMap::new(),
         }
@@ -138,10 +141,14 @@ impl Teller {
         self.lost.as_ref().map(|(n, reason)| (*n, reason.as_str()))
     }
 
-    /// The next entry.
-    pub(super) fn tell(&mut self, found: &Found<'_>, entry: Entry) -> Item {
+    /// The next entry; one that is not `wanted` is not looked at closely.
+    pub(super) fn tell(&mut self, found: &Found<'_>, entry: Entry, wanted: bool) -> Item {
+        let closely = self.changes && wanted && self.lost.is_none();
+        if closely && self.states.is_none() {
+            self.states = Some(self.now());
+        }
         let outputs = self.follow(found.n, &entry);
-        let changes = self.changes(outputs.is_some());
+        let changes = if closely && outputs.is_some() { self.changed() } else { None };
         let mut item = Item {
             n: found.n,
             segment: found.segment,
@@ -185,12 +192,16 @@ impl Teller {
         }
     }
 
-    fn changes(&mut self, known: bool) -> Option<Vec<Change>> {
-        let before = self.states.as_mut().filter(|_| known)?;
-        let after = self.replay.session().map(|(coordinator, _)| states(coordinator)).unwrap_or_default();
-        let told = changes(before, &after);
-        *before = after;
-        Some(told)
+    /// How everything stands.
+    fn now(&self) -> States {
+        self.replay.session().map(|(coordinator, _)| states(coordinator)).unwrap_or_default()
+    }
+
+    /// What is not as it was after the last entry.
+    fn changed(&mut self) -> Option<Vec<Change>> {
+        let after = self.now();
+        let before = self.states.replace(after)?;
+        self.states.as_ref().map(|after| changes(&before, after))
     }
 
     /// What the entry names, and what came of it. Where somebody is only told how things are, nothing is concerned.
@@ -228,7 +239,8 @@ impl Teller {
     }
 }
 
-const fn at(entry: &Entry) -> Timestamp {
+/// When an entry was made.
+pub(super) const fn at(entry: &Entry) -> Timestamp {
     match entry {
         Entry::Open(start) | Entry::TakeUp(start) => start.at(),
         Entry::Fork(forked) => forked.at(),
