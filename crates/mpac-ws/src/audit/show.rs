@@ -21,6 +21,9 @@ use super::{read, which};
 use crate::cli::audit::Show;
 use crate::clock;
 
+#[cfg(test)]
+mod tests;
+
 /// Shows the entries that pass the filters.
 pub(super) fn show(options: &Show, out: &mut dyn Write) -> Result<(), Problem> {
     let filter = Filter::new(&options.filters, clock::now())?;

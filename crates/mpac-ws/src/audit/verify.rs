@@ -61,12 +61,14 @@ fn session(dir: &Path) -> Result<String, String> {
             it.after.sum
         )
     });
+    let counted = match progress.entries() {
+        1 => "1 entry".to_owned(),
+        n => format!("{n} entries ({:.0}/s)", progress.per_second()),
+    };
     Ok(format!(
-        "ok   {}: session {}, {} entries ({:.0}/s), epoch {}, Lamport {}{state}{torn}{from}",
+        "ok   {}: session {}, {counted}, epoch {}, Lamport {}{state}{torn}{from}",
         dir.display(),
         harmless(kept.config.session_id.as_str()),
-        progress.entries(),
-        progress.per_second(),
         coordinator.epoch(),
         coordinator.view().lamport()
     ))
