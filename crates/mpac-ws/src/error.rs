@@ -241,6 +241,9 @@ fn listed(files: &[Unwritten]) -> String {
 
 /// clap writes paragraphs; scripts and people in a hurry read one line.
 pub(crate) fn one_line(error: &clap::Error) -> String {
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "it is not said what to do (`mpac-ws audit --help` lists what can be asked)".to_owned();
+    }
     let text = error.render().to_string();
     let lines = text
         .lines()

@@ -19,7 +19,9 @@ Examples:
 #[non_exhaustive]
 pub enum Audit {
     /// Live every session through again: each entry must follow from the one before, and lead to what it led to then.
-    /// Changes nothing. Exits with 1 and names the first entry that does not match, if there is one
+    /// Changes nothing. Exits with 1 and names the first entry that does not match, if there is one. Where it is not said
+    /// which session, all of them are looked at, and where it is not said where, all data directories in the place where
+    /// this system keeps such data
     Verify(Verify),
     /// Tell what happened in a session, entry by entry
     #[command(after_help = FILTERS, after_long_help = FILTERS, long_about = SHOW)]
@@ -96,7 +98,7 @@ pub struct Place {
 #[derive(Clone, Debug, Args)]
 #[non_exhaustive]
 pub struct Verify {
-    /// Where [default: every session of every data directory in the place where this system keeps such data]
+    /// Which sessions, or where.
     #[command(flatten)]
     pub place: Place,
 }

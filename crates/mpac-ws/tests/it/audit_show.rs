@@ -12,7 +12,7 @@ use tempfile::tempdir;
 use crate::audit_rig::{audit, intend, numbers, shown, withdraw, workday};
 use crate::covers;
 use crate::files::commit;
-use crate::program_rig::Program;
+use crate::program_rig::{Program, run};
 
 /// Whether one of the entries' changes is this one.
 fn changed(entries: &[Value], what: &str, id: &str, to: &str) -> bool {
@@ -278,6 +278,9 @@ async fn several_sessions_are_told_apart_by_id_and_by_run() {
     assert!(refused.contains("--run 2") && refused.contains("there are: 1"), "{refused}");
     let one = audit("verify", data.path(), &["--session", "one"]).ok();
     assert!(one.lines().count() == 1 && one.contains("session one, 2 entries"), "{one}");
+    let nothing = run(&["audit"]);
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(String::from_utf8(nothing.stderr).unwrap().contains("mpac-ws audit --help"));
     let refused = audit("show", &data.path().join("nowhere"), &[]).refused();
     assert!(refused.contains("no sessions are stored there"), "{refused}");
 }
