@@ -12,6 +12,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::error::{DecodeError, decode};
+use crate::names::{CloseReason, GoodbyeReason, RejectReason};
 use crate::object::{Key, Raw};
 
 /// What stands in place of a secret or of somebody's words.
@@ -19,7 +20,7 @@ pub const BLANK: &str = "[redacted]";
 
 /// The members that hold people's words, wherever they stand (PRV-03, D-135). Only texts and lists of texts are
 /// replaced: `summary` is one in a commit, and an object of numbers in SESSION_CLOSE.
-pub const FREE_TEXT: [&str; 12] = [
+pub const FREE_TEXT: [&str; 13] = [
     "objective",
     "assumptions",
     "rationale",
@@ -32,6 +33,7 @@ pub const FREE_TEXT: [&str; 12] = [
     "explanation",
     "suggested_action",
     "status_detail",
+    "rollback",
 ];
 
 /// Objects whose keys are names that somebody chose, and no members: a file may be called `content`.
@@ -43,6 +45,7 @@ const DEPTH: usize = 160;
 #[derive(Clone, Copy, PartialEq)]
 enum What {
     Credentials,
+    Contents,
     Words,
 }
 
@@ -66,6 +69,22 @@ pub fn without_free_text(text: &str) -> Result<String, DecodeError> {
     walk(text, What::Words, DEPTH)
 }
 
+/// A message's text without the contents of files and without secrets: each `content` is replaced by [`BLANK`].
+///
+/// # Errors
+/// When the text is not JSON or nested too deeply.
+pub fn without_contents(text: &str) -> Result<String, DecodeError> {
+    walk(text, What::Contents, DEPTH)
+}
+
+/// Why somebody leaves, rejects or closes has a name and stays; any other `reason` is somebody's words.
+fn is_code(text: &str) -> bool {
+    let Ok(text) = decode::<Cow<'_, str>>(text, "") else { return false };
+    !matches!(RejectReason::from(&*text), RejectReason::Other(_))
+        || !matches!(GoodbyeReason::from(&*text), GoodbyeReason::Other(_))
+        || !matches!(CloseReason::from(&*text), CloseReason::Other(_))
+}
+
 fn walk(text: &str, what: What, depth: usize) -> Result<String, DecodeError> {
     let Some(depth) = depth.checked_sub(1) else { return Err(DecodeError::TooDeep { max: DEPTH }) };
     match text.bytes().find(|byte| !byte.is_ascii_whitespace()) {
@@ -74,8 +93,14 @@ fn walk(text: &str, what: What, depth: usize) -> Result<String, DecodeError> {
             let member = |(key, value): (Cow<'_, str>, &RawValue)| {
                 let value = match &*key {
                     "credential" => blanked(value.get(), depth)?,
-                    word if what == What::Words && FREE_TEXT.contains(&word) => hidden(value.get(), depth)?,
-                    map if what == What::Words && MAPS.contains(&map) => value.get().to_owned(),
+                    "content" if what == What::Contents => hidden(value.get(), what, depth)?,
+                    "reason" if what == What::Words && !is_code(value.get()) => {
+                        hidden(value.get(), what, depth)?
+                    }
+                    word if what == What::Words && FREE_TEXT.contains(&word) => {
+                        hidden(value.get(), what, depth)?
+                    }
+                    map if what != What::Credentials && MAPS.contains(&map) => value.get().to_owned(),
                     _ => walk(value.get(), what, depth)?,
                 };
                 Ok(alloc::format!("{}:{value}", quoted(&key)))
@@ -112,14 +137,14 @@ fn blanked(text: &str, depth: usize) -> Result<String, DecodeError> {
 }
 
 /// A text, or each of a list; anything else may hold more inside.
-fn hidden(text: &str, depth: usize) -> Result<String, DecodeError> {
+fn hidden(text: &str, what: What, depth: usize) -> Result<String, DecodeError> {
     match text.bytes().next() {
         Some(b'"') => Ok(quoted(BLANK)),
         Some(b'[') => {
             let items: Vec<&RawValue> = decode(text, "")?;
-            joined('[', items.into_iter().map(|item| hidden(item.get(), depth)), ']')
+            joined('[', items.into_iter().map(|item| hidden(item.get(), what, depth)), ']')
         }
-        _ => walk(text, What::Words, depth),
+        _ => walk(text, what, depth),
     }
 }
 
@@ -197,6 +222,20 @@ mod tests {
         let text = r#"{"objective":"w","assumptions":["w","w"],"summary":{"total":1},"op":{"summary":"w","n":2.50},"file_changes":{"content":{"content":"w"}},"target_state_refs":{"content":"sha256:1"}}"#;
         let blank = without_free_text(text).unwrap();
         assert_eq!(blank, text.replace(r#""w""#, r#""[redacted]""#));
+    }
+
+    #[test]
+    fn a_reason_with_a_name_stays_and_any_other_is_hidden() {
+        let text = r#"[{"reason":"user_exit"},{"reason":"intent_terminated"},{"reason":"Bob asked me to"},{"reason":"bob"}]"#;
+        let blank = without_free_text(text).unwrap();
+        assert_eq!(blank, text.replace("Bob asked me to", BLANK).replace("bob", BLANK));
+    }
+
+    #[test]
+    fn contents_are_hidden_and_words_are_not() {
+        let text =
+            r#"{"objective":"w","file_changes":{"content":{"content":"c","state_ref_before":"r"}},"n":1.50}"#;
+        assert_eq!(without_contents(text).unwrap(), text.replace(r#""c""#, r#""[redacted]""#));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Every option of the server, with its default: the command line, the configuration file and `--help` are all read off this
 //! one struct.
 
+pub mod audit;
 pub mod keeping;
 pub mod repair;
 
@@ -196,29 +197,11 @@ pub enum Command {
     /// Answer JSON lines on stdin with JSON lines on stdout: the coordinator without sockets and clocks, for any language
     #[command(after_long_help = crate::drive::help(), long_about = DRIVE)]
     Drive(Drive),
-    /// Look at the logs of stored sessions
+    /// Look back at stored sessions: who did what, on what basis, and whether the log is what it was
     #[command(subcommand)]
-    Audit(Audit),
+    Audit(Box<audit::Audit>),
     /// See what can be done about a damaged log, and do it. Nothing is deleted: the damaged files are kept aside
     Repair(repair::Repair),
-}
-
-/// What can be asked of the logs.
-#[derive(Clone, Debug, Subcommand)]
-#[non_exhaustive]
-pub enum Audit {
-    /// Live every session through again: each entry must follow from the one before, and lead to what it led to then.
-    /// Changes nothing. Exits with 1 and names the first entry that does not match, if there is one
-    Verify(Verify),
-}
-
-/// What `audit verify` is told.
-#[derive(Clone, Debug, Args)]
-#[non_exhaustive]
-pub struct Verify {
-    /// The data directory [default: every one in the place where this system keeps such data]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
 }
 
 /// What `drive` is told.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::audit::Problem;
 use crate::store::journal::Unkept;
 
 /// A mistake in how the server was called, or a failure of the machine under it.
@@ -208,6 +209,9 @@ pub enum Error {
     /// The logs do not verify.
     #[error("{0} of the logs did not verify")]
     NotVerified(usize),
+    /// A question about the logs has no answer.
+    #[error("{0}")]
+    Audit(Problem),
     /// The port cannot be listened on.
     #[error("{}", bind_remedy(.host, *.port, .source))]
     Bind {
@@ -239,6 +243,7 @@ impl Error {
             | Self::Unlogged(_)
             | Self::NotVerified(_)
             | Self::DiskFull(_) => 1,
+            Self::Audit(problem) => problem.exit_code(),
             _ => 2,
         }
     }
@@ -269,6 +274,9 @@ fn listed(files: &[Unwritten]) -> String {
 
 /// clap writes paragraphs; scripts and people in a hurry read one line.
 pub(crate) fn one_line(error: &clap::Error) -> String {
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "it is not said what to do (`mpac-ws audit --help` lists what can be asked)".to_owned();
+    }
     let text = error.render().to_string();
     let lines = text
         .lines()

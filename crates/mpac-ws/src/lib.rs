@@ -15,7 +15,7 @@
 //! | `socket`, `outbox`, `rate` | one connection: what it may send, what waits for it, how fast it may talk |
 //! | `registry`, `session` | from a path to the task that owns a coordinator; carrying its outputs out |
 //! | [`store`] | what outlives the process: a log for each session, read back at the start |
-//! | [`audit`], [`repair`] | the logs read again and verified; a damaged one made usable |
+//! | [`audit`], [`repair`] | the logs read again: shown, exported, verified, forked; a damaged one made usable |
 //! | [`drive`] | the core without any of that, over lines of JSON |
 //! | [`workspace`], `sideband` | the shared files: loading, serving, writing back |
 //! | `banner`, [`error`], `clock` | what is printed at the start; what can go wrong; the one look at the time |

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::pin::pin;
 use std::process::ExitCode;
 
-use mpac_ws::cli::{Audit, Command, Settings};
+use mpac_ws::cli::{Command, Settings};
 use mpac_ws::error::Error;
 use mpac_ws::server::Server;
 use mpac_ws::{audit, config, drive, repair};
@@ -52,8 +52,8 @@ fn run(stderr: &NonBlocking) -> Result<(), Error> {
         return drive::run(&mut std::io::stdin().lock(), &mut std::io::stdout().lock(), longest)
             .map_err(|source| Error::Io { step: "driving", source });
     }
-    if let Some(Command::Audit(Audit::Verify(options))) = &settings.command {
-        return audit::verify(options, &mut std::io::stdout().lock());
+    if let Some(Command::Audit(asked)) = &settings.command {
+        return audit::run(asked, &mut std::io::stdout().lock());
     }
     log_to(stderr, &settings)?;
     if let Some(Command::Repair(options)) = &settings.command {

@@ -17,7 +17,9 @@
 //! stays as it is, and the next of the same id begins beside it.
 
 pub(crate) mod entry;
+pub(crate) mod fork;
 pub(crate) mod house;
+pub(crate) mod input;
 pub(crate) mod journal;
 pub(crate) mod kept;
 pub(crate) mod log;
@@ -29,11 +31,10 @@ pub(crate) mod replay;
 pub(crate) mod snapshot;
 
 mod gzip;
-mod input;
 mod keeper;
 mod leftovers;
 mod progress;
-mod read;
+pub(crate) mod read;
 mod record;
 mod reserve;
 
@@ -44,6 +45,7 @@ mod tests;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -58,7 +60,7 @@ use self::keeper::Keeper;
 use self::log::{Damage, Log, Torn};
 use self::media::{Files, Media, sync_dir};
 use self::progress::Progress;
-use self::read::Place;
+use self::read::Found;
 use self::reading::Reading;
 use self::replay::Replay;
 use self::reserve::Reserve;
@@ -122,9 +124,9 @@ impl Stored {
         }
         let (mut replay, from) = self.snapshot()?;
         let mut progress = Progress::new(&self.dir);
-        let mut follow = |entry, place: &Place| {
-            progress.count(place);
-            replay.follow(entry)
+        let mut follow = |found: &Found<'_>, entry| {
+            progress.count(found);
+            replay.follow(entry).map(ControlFlow::Continue)
         };
         let (log, torn) = Log::resume(Box::new(media), durability, from.as_ref(), &mut follow)?;
         if let Some(Torn { segment, offset }) = torn {
@@ -281,7 +283,7 @@ pub(crate) fn sessions(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(all)
 }
 
-fn names(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn names(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = fs::read_dir(dir.join("sessions"))?;
     let mut names: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     names.retain(|name| name.is_dir());
@@ -290,7 +292,7 @@ fn names(dir: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// The sessions of one name with their numbers, in ascending order.
-fn numbered(of_name: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+pub(crate) fn numbered(of_name: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(of_name)? {
         let path = entry?.path();

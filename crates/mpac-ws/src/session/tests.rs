@@ -1,5 +1,7 @@
 //! A session whose log fails.
 
+use std::ops::ControlFlow;
+
 use clap::Parser;
 use mpac_core::ConnId;
 use tokio::sync::mpsc;
@@ -10,7 +12,7 @@ use crate::outbox::{Next, Queue, QueueLimits, outbox};
 use crate::store::Durability;
 use crate::store::entry::Entry;
 use crate::store::faulty::{Fault, Memory};
-use crate::store::log::Log;
+use crate::store::log::{Found, Log};
 use crate::workspace::Workspace;
 
 const HELLO: &str = r#"{"protocol":"MPAC","version":"0.1.13","message_type":"HELLO","message_id":"m1","session_id":"default",
@@ -95,9 +97,9 @@ async fn a_full_disk_has_room_left_for_a_farewell() {
         assert!(inbox.is_closed());
         media.state().fault = None;
         let mut said = Vec::new();
-        let mut visit = |entry: Entry, _: &_| {
+        let mut visit = |_: &Found<'_>, entry: Entry| {
             said.push(serde_json::to_string(&entry).unwrap());
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         };
         Log::resume(Box::new(media.clone()), Durability::Fsync, None, &mut visit).unwrap();
         let [.., bad, farewell] = said.as_slice() else { panic!("{said:?}") };

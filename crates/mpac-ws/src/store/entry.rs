@@ -7,6 +7,7 @@ use mpac_wire::{StateRef, Timestamp};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::fork::Forked;
 use super::input::Stored;
 use crate::drive::stored;
 
@@ -14,11 +15,13 @@ use crate::drive::stored;
 pub(super) const PROGRAM: &str = concat!("mpac-ws ", env!("CARGO_PKG_VERSION"));
 
 /// One entry of a log.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Entry {
     /// The session begins.
     Open(Start),
+    /// The session begins where another one stood.
+    Fork(Forked),
     /// The session goes on under the next epoch, after the end of the process that had it (REC-12).
     TakeUp(Start),
     /// Something happened, and led to the outputs of this digest.
@@ -61,7 +64,7 @@ pub(crate) struct Start {
 }
 
 /// An input, and what came of it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Happened {
     seq: u64,
@@ -95,13 +98,13 @@ impl Start {
         Ok(Self { at, seed: format!("{seed:016x}"), program: PROGRAM.to_owned(), config: text, files })
     }
 
-    pub(super) const fn at(&self) -> Timestamp {
-        self.at
-    }
-
     /// The version that wrote it.
     pub(crate) fn program(&self) -> &str {
         &self.program
+    }
+
+    pub(crate) const fn at(&self) -> Timestamp {
+        self.at
     }
 
     pub(crate) fn config(&self) -> Result<SessionConfig, Unusable> {
@@ -131,8 +134,18 @@ impl Happened {
         Ok(Self { seq: record.seq, received_at: record.at, input, outputs })
     }
 
-    pub(super) const fn input(&self) -> &Stored {
+    /// When it came.
+    pub(crate) const fn received_at(&self) -> Timestamp {
+        self.received_at
+    }
+
+    pub(crate) const fn input(&self) -> &Stored {
         &self.input
+    }
+
+    /// The digest of the outputs.
+    pub(crate) fn digest(&self) -> &str {
+        &self.outputs
     }
 
     /// What the core is given again, and the digest of what it said then.

@@ -8,9 +8,9 @@ use mpac_wire::{InstanceId, PrincipalId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What happened, by name.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Stored {
+pub(crate) enum Stored {
     /// The text is what the coordinator read: credentials are blanked before it does (PRV-05).
     Frame {
         conn: u64,
@@ -57,9 +57,9 @@ pub(super) enum Stored {
 }
 
 /// What the transport found out about a credential; absent when that is nothing.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "proof", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Known {
+pub(crate) enum Known {
     Proven {
         principal: PrincipalId,
         method: CredentialType,

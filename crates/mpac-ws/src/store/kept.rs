@@ -55,6 +55,11 @@ impl Kept {
         self
     }
 
+    /// Every file that was committed: its name, its content, its reference.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = (&str, &str, &StateRef)> {
+        self.committed.iter().map(|(path, it)| (path.as_str(), it.content.as_str(), &it.state_ref))
+    }
+
     /// What was committed, as JSON.
     pub(super) fn committed(&self) -> serde_json::Result<String> {
         serde_json::to_string(&self.committed)

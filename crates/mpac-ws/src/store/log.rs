@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::Durability;
 use super::entry::Entry;
 use super::media::{Beside, Media, is_full};
-pub(crate) use super::read::{Damage, Torn};
+pub(crate) use super::read::{Damage, Found, Torn};
 use super::read::{Reader, Visit, nothing};
 use super::record;
 use super::snapshot::Position;
@@ -200,15 +200,4 @@ impl Log {
         }
         self.media.write(self.end, buffer)
     }
-}
-
-/// Hands every entry of a log that is there from its beginning to `visit`, and changes nothing.
-#[allow(dead_code, reason = "for whoever has media and no directory, which is only tests and tools")]
-pub(crate) fn verify(
-    media: &dyn Media,
-    visit: &mut dyn FnMut(Entry) -> Result<(), String>,
-) -> Result<(u64, Option<Torn>), Damage> {
-    let mut reader = Reader::new(media, None);
-    reader.run(&mut |entry, _| visit(entry))?;
-    Ok((reader.end.n, reader.end.torn))
 }

@@ -57,17 +57,24 @@ pub(crate) struct Files {
     house: Option<Arc<House>>,
     /// While it may be written to.
     in_use: Option<InUse>,
+    /// Somebody else may be writing.
+    live: bool,
 }
 
 impl Files {
     /// In `dir`, which has to exist.
     pub(crate) const fn new(dir: PathBuf) -> Self {
-        Self { dir, current: None, house: None, in_use: None }
+        Self { dir, current: None, house: None, in_use: None, live: false }
+    }
+
+    /// Those of a log that a server may be writing to at this moment, to be read only.
+    pub(crate) const fn live(dir: PathBuf) -> Self {
+        Self { dir, current: None, house: None, in_use: None, live: true }
     }
 
     /// The same, in a data directory that is kept in order meanwhile.
     pub(crate) const fn kept_by(dir: PathBuf, house: Arc<House>) -> Self {
-        Self { dir, current: None, house: Some(house), in_use: None }
+        Self { dir, current: None, house: Some(house), in_use: None, live: false }
     }
 
     fn path(&self, first: u64) -> PathBuf {
@@ -130,7 +137,18 @@ impl Media for Files {
     }
 
     fn read(&self, first: u64) -> io::Result<Vec<u8>> {
-        gzip::read(&self.path(first))
+        let path = self.path(first);
+        if !self.live || self.head()? != Some(first) {
+            return gzip::read(&path);
+        }
+        // A read beside a write may see the end of a record and not its beginning. What the first read saw something
+        // behind was written before the second.
+        let before = gzip::read(&path)?;
+        let written = before.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        drop(before);
+        let mut bytes = gzip::read(&path)?;
+        bytes.truncate(written);
+        Ok(bytes)
     }
 
     fn begin(&mut self, first: u64) -> io::Result<()> {

@@ -59,6 +59,14 @@ fn is_set(variable: &str) -> bool {
     env::var_os(variable).is_some_and(|value| Path::new(&value).is_absolute())
 }
 
+/// Where a server keeps its sessions that was not told otherwise.
+///
+/// # Errors
+/// When the system names no place.
+pub(crate) fn of_server(workspace: Option<&Path>, port: u16) -> Result<PathBuf, Error> {
+    Ok(all()?.join(own(workspace, port)))
+}
+
 /// The same for the same workspace, by whatever way it is named.
 fn own(workspace: Option<&Path>, port: u16) -> String {
     let Some(workspace) = workspace else { return format!("port-{port}") };

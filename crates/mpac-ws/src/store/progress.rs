@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use super::read::Place;
+use super::read::Found;
 
 /// Between two lines.
 const PAUSE: Duration = Duration::from_secs(3);
@@ -23,12 +23,12 @@ impl<'a> Progress<'a> {
     }
 
     /// One more entry is behind.
-    pub(super) fn count(&mut self, place: &Place) {
+    pub(super) fn count(&mut self, found: &Found<'_>) {
         // The clock costs more than most entries.
-        if place.n.is_multiple_of(64) && self.said.elapsed() >= PAUSE {
+        if found.n.is_multiple_of(64) && self.said.elapsed() >= PAUSE {
             self.said = Instant::now();
-            let (bytes, total) = (megabytes(place.bytes), megabytes(place.total));
-            info!("{}: replayed up to entry {}, {bytes} of {total} MB", self.dir.display(), place.n);
+            let (bytes, total) = (megabytes(found.bytes), megabytes(found.total));
+            info!("{}: replayed up to entry {}, {bytes} of {total} MB", self.dir.display(), found.n);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Reading a log back: every entry, checked against the one before.
 
 use std::io;
+use std::ops::ControlFlow;
 
 use thiserror::Error;
 
@@ -34,17 +35,26 @@ pub(crate) struct Torn {
     pub(crate) offset: usize,
 }
 
-/// Where an entry is.
+/// Where an entry stands, and what vouches for it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Found<'a> {
+    /// Counts from 1.
     pub(crate) n: u64,
+    /// The first entry of its segment.
+    pub(crate) segment: u64,
+    /// The checksum of the entry before.
+    pub(crate) prev: &'a str,
+    /// Its own: SHA-256 of `json`, in hexadecimal.
+    pub(crate) sum: &'a str,
+    /// The record as it is written.
+    pub(crate) json: &'a str,
     /// Bytes of the segments on the disk that lie behind, and of all that are read.
     pub(crate) bytes: u64,
     pub(crate) total: u64,
 }
 
-/// What is done with an entry; an error is why it cannot be.
-pub(crate) type Visit<'a> = dyn FnMut(Entry, &Place) -> Result<(), String> + 'a;
+/// Takes an entry: goes on, has seen enough, or says why it cannot be.
+pub(crate) type Visit<'a> = dyn FnMut(&Found<'_>, Entry) -> Result<ControlFlow<()>, String> + 'a;
 
 /// How far reading came.
 #[derive(Clone, Debug)]
@@ -88,10 +98,10 @@ impl<'a> Reader<'a> {
             (self.end.segment, self.end.offset, self.end.length) = (segment, 0, bytes.len());
             // Compressed it takes up less than is read.
             let share = sizes[at] as f64 / bytes.len().max(1) as f64;
-            let mut visit = |entry, n, offset: usize| {
-                visit(entry, &Place { n, bytes: behind + (offset as f64 * share) as u64, total })
-            };
-            self.segment(&bytes, at + 1 == segments.len(), &mut visit)?;
+            let so_far = |offset: usize| (behind + (offset as f64 * share) as u64, total);
+            if self.segment(&bytes, at + 1 == segments.len(), &so_far, visit)?.is_break() {
+                return Ok(());
+            }
             behind += sizes[at];
         }
         let last = self.end.segment;
@@ -125,13 +135,14 @@ impl<'a> Reader<'a> {
         &mut self,
         bytes: &[u8],
         last: bool,
-        visit: &mut dyn FnMut(Entry, u64, usize) -> Result<(), String>,
-    ) -> Result<(), Damage> {
+        so_far: &dyn Fn(usize) -> (u64, u64),
+        visit: &mut Visit<'_>,
+    ) -> Result<ControlFlow<()>, Damage> {
         loop {
             let end = &mut self.end;
             let rest = &bytes[end.offset..];
             if rest.iter().all(|&byte| byte == 0) {
-                return Ok(());
+                return Ok(ControlFlow::Continue(()));
             }
             let n = end.n + 1;
             let (segment, offset) = (end.segment, end.offset);
@@ -139,7 +150,7 @@ impl<'a> Reader<'a> {
             let Some((json, sum, length)) = record::read(rest) else {
                 if last && record::judge(rest, offset, n) == Unreadable::Torn {
                     end.torn = Some(Torn { segment, offset });
-                    return Ok(());
+                    return Ok(ControlFlow::Continue(()));
                 }
                 return Err(damage("is damaged: its checksum does not match".to_owned()));
             };
@@ -149,16 +160,23 @@ impl<'a> Reader<'a> {
             if line.n != n || !follows || line.settled >= n {
                 return Err(damage("does not follow from the one before: the chain is broken".to_owned()));
             }
-            match self.from {
-                Some(from) if n < from.n => {}
-                Some(from) if n == from.n && sum == from.sum => {}
+            let flow = match self.from {
+                Some(from) if n < from.n => ControlFlow::Continue(()),
+                Some(from) if n == from.n && sum == from.sum => ControlFlow::Continue(()),
                 Some(from) if n == from.n => {
                     return Err(damage("is not the one that the newest snapshot was taken after".to_owned()));
                 }
-                _ => visit(line.entry, n, offset).map_err(damage)?,
-            }
+                _ => {
+                    let (bytes, total) = so_far(offset);
+                    let found = Found { n, segment, prev: &line.prev, sum, json, bytes, total };
+                    visit(&found, line.entry).map_err(damage)?
+                }
+            };
             (end.n, end.sum) = (n, sum.to_owned());
             end.offset += length;
+            if flow.is_break() {
+                return Ok(flow);
+            }
         }
     }
 }

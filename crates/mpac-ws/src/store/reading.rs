@@ -7,10 +7,10 @@ use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
-use mpac_wire::Timestamp;
+use mpac_wire::{SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::media::{Files, sync_dir};
+use super::media::{Files, Media, sync_dir};
 use super::read::{Damage, Reader, Torn, Visit};
 use super::replay::Replay;
 use super::snapshot::{self, Position, Saved};
@@ -66,7 +66,7 @@ impl Reading {
     /// # Errors
     /// When the directory cannot be read, or its base cannot.
     pub(crate) fn open(dir: &Path) -> Result<Self, Damage> {
-        let files = Files::new(dir.to_owned());
+        let files = Files::live(dir.to_owned());
         let Some(begins) = Begins::read(dir)? else { return Ok(Self { files, base: None }) };
         let path = snapshot::base(dir, begins.after);
         let unusable =
@@ -83,6 +83,17 @@ impl Reading {
     /// The same as a place in the log.
     pub(crate) fn base(&self) -> Option<&Position> {
         self.base.as_ref().map(|(_, saved)| saved.after())
+    }
+
+    /// Whether there is nothing yet.
+    pub(crate) fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.base.is_none() && self.files.segments()?.is_empty() && self.files.head()?.is_none())
+    }
+
+    /// The session's id, where the base says it.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        let (_, saved) = self.base.as_ref()?;
+        saved.session().ok()
     }
 
     /// A replay that all entries can be followed with.

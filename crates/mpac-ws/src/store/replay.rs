@@ -1,6 +1,6 @@
 //! A log lived through again: the coordinator it leads to, and the files that were committed.
 
-use mpac_core::Coordinator;
+use mpac_core::{Coordinator, Output};
 
 use super::entry::{Entry, PROGRAM, Repaired, Start};
 use super::kept::Kept;
@@ -25,16 +25,31 @@ impl Replay {
     /// # Errors
     /// Why it does not follow from those before.
     pub(crate) fn follow(&mut self, entry: Entry) -> Result<(), String> {
+        self.outputs(entry).map(drop)
+    }
+
+    /// Follows one entry, and tells what it led to.
+    ///
+    /// # Errors
+    /// As for [`follow`](Self::follow).
+    pub(crate) fn outputs(&mut self, entry: Entry) -> Result<Vec<Output>, String> {
         match entry {
             Entry::Open(start) if self.session.is_none() => {
                 let coordinator = start.open().map_err(|error| error.to_string())?;
-                self.begin(&start, coordinator)
+                self.begin(&start, coordinator)?;
+                Ok(Vec::new())
             }
-            Entry::Open(_) => Err("opens a session that is open".to_owned()),
+            Entry::Fork(forked) if self.session.is_none() => {
+                self.session = Some(forked.load()?);
+                forked.program().clone_into(&mut self.program);
+                Ok(Vec::new())
+            }
+            Entry::Open(_) | Entry::Fork(_) => Err("opens a session that is open".to_owned()),
             Entry::TakeUp(start) => {
                 let (before, _) = self.session.as_ref().ok_or("takes up a session that never began")?;
                 let coordinator = start.take_up(before).map_err(|error| error.to_string())?;
-                self.begin(&start, coordinator)
+                self.begin(&start, coordinator)?;
+                Ok(Vec::new())
             }
             Entry::Input(happened) => {
                 let (coordinator, kept) = self.session.as_mut().ok_or("comes before the session begins")?;
@@ -44,11 +59,11 @@ impl Replay {
                     return Err(self.otherwise());
                 }
                 step.outputs.iter().for_each(|output| kept.hear(output));
-                Ok(())
+                Ok(step.outputs)
             }
             Entry::Repaired(repaired) => {
                 self.repairs.push(repaired);
-                Ok(())
+                Ok(Vec::new())
             }
         }
     }

@@ -10,8 +10,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use mpac_core::Coordinator;
-use mpac_wire::Timestamp;
 use mpac_wire::snapshot::Snapshot;
+use mpac_wire::{SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -98,11 +98,12 @@ impl Saved {
 
     /// The session, exactly as it was, and its place in the log.
     pub(crate) fn load(&self) -> Result<(Coordinator, Kept), String> {
-        let config = self.start.config().map_err(|error| error.to_string())?;
-        let snapshot: Snapshot = serde_json::from_str(&self.snapshot).map_err(|error| error.to_string())?;
-        let coordinator = Coordinator::load(config.clone(), &snapshot).map_err(|error| error.to_string())?;
-        let kept = Kept::read(config, &self.committed).map_err(|error| error.to_string())?;
-        Ok((coordinator, kept))
+        session(&self.start, &self.snapshot, &self.committed)
+    }
+
+    /// What the session is called.
+    pub(crate) fn session(&self) -> Result<SessionId, Unusable> {
+        Ok(self.start.config()?.session_id)
     }
 
     pub(crate) const fn after(&self) -> &Position {
@@ -117,6 +118,15 @@ impl Saved {
     pub(crate) fn program(&self) -> &str {
         self.start.program()
     }
+}
+
+/// The session that these say.
+pub(super) fn session(start: &Start, snapshot: &str, committed: &str) -> Result<(Coordinator, Kept), String> {
+    let config = start.config().map_err(|error| error.to_string())?;
+    let snapshot: Snapshot = serde_json::from_str(snapshot).map_err(|error| error.to_string())?;
+    let coordinator = Coordinator::load(config.clone(), &snapshot).map_err(|error| error.to_string())?;
+    let kept = Kept::read(config, committed).map_err(|error| error.to_string())?;
+    Ok((coordinator, kept))
 }
 
 /// The snapshots in a directory, the newest first: each, or why it cannot be read.

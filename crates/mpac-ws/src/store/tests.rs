@@ -1,6 +1,7 @@
 //! Whatever a crash or a bad disk does to a log, it is read right or refused.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use mpac_core::{ConnId, Input, Peer, Record};
 use mpac_wire::{SessionId, Timestamp};
@@ -8,7 +9,7 @@ use mpac_wire::{SessionId, Timestamp};
 use super::entry::{Entry, Happened};
 use super::faulty::{Fault, Memory};
 use super::log::{Damage, Log, NotAppended, Torn};
-use super::read::Place;
+use super::read::Found;
 use super::{Durability, Store, name};
 use crate::error::Error;
 
@@ -30,9 +31,9 @@ fn read(media: &Memory) -> Result<(Vec<String>, Option<Torn>), Damage> {
 
 fn resume(media: &Memory) -> Result<(Vec<String>, Option<Torn>, Log), Damage> {
     let mut entries = Vec::new();
-    let mut visit = |entry: Entry, _: &Place| {
+    let mut visit = |_: &Found<'_>, entry: Entry| {
         entries.push(told(&entry));
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     };
     let (log, torn) = Log::resume(Box::new(media.clone()), Durability::Fsync, None, &mut visit)?;
     Ok((entries, torn, log))

@@ -1,6 +1,9 @@
 //! The server over loopback, and its binary.
 #![expect(clippy::unwrap_used, reason = "a test, and what tests share, has failed where it cannot go on")]
 
+mod audit_export;
+mod audit_rig;
+mod audit_show;
 mod binary;
 mod drive_credentials;
 mod drive_errors;

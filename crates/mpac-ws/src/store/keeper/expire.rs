@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -53,7 +54,9 @@ pub(super) fn over(dir: &Path) -> io::Result<Option<Over>> {
         None => {
             let reading = Reading::open(dir).map_err(io::Error::other)?;
             let mut replay = reading.replay().map_err(io::Error::other)?;
-            reading.entries(&mut |entry, _| replay.follow(entry)).map_err(io::Error::other)?;
+            reading
+                .entries(&mut |_, entry| replay.follow(entry).map(ControlFlow::Continue))
+                .map_err(io::Error::other)?;
             let Some(session) = replay.into_session() else { return Ok(None) };
             session
         }

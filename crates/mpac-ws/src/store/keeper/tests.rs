@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
+use std::ops::ControlFlow;
 
 use flate2::read::GzDecoder;
 use tempfile::{TempDir, tempdir};
 
+use super::super::read::Found;
 use super::*;
 use crate::store::media::segment;
 use crate::store::reading::Reading;
@@ -57,9 +59,9 @@ fn verified(dir: &Path) -> (u64, Option<String>) {
     let reading = Reading::open(dir).unwrap();
     let mut replay = reading.replay().unwrap();
     let mut count = 0;
-    let mut follow = |entry, _: &_| {
+    let mut follow = |_: &Found<'_>, entry| {
         count += 1;
-        replay.follow(entry)
+        replay.follow(entry).map(ControlFlow::Continue)
     };
     reading.entries(&mut follow).unwrap();
     (count, reading.begins().map(|begins| format!("{}: {}", begins.after, begins.why)))

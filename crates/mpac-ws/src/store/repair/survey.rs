@@ -1,6 +1,7 @@
 //! Looking at a damaged log: what is wrong, what is usable, and what each way of going on would lose.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -11,7 +12,7 @@ use super::patched::Patched;
 use crate::store::kept::Kept;
 use crate::store::media::{Files, Media};
 use crate::store::progress::Progress;
-use crate::store::read::{Damage, Place, Reader};
+use crate::store::read::{Damage, Reader};
 use crate::store::reading::Reading;
 use crate::store::record::{self, Line, Unreadable};
 use crate::store::replay::Replay;
@@ -80,7 +81,7 @@ pub(crate) fn survey(dir: &Path) -> std::io::Result<Option<Survey>> {
     let start = newest.as_ref().map_or(Ok(()), |from| {
         let (saved, session, _) = &snapshots[0];
         let mut replay = Replay::from(session.clone(), saved.program());
-        Reader::new(&files, Some(from)).run(&mut |entry, _| replay.follow(entry))
+        Reader::new(&files, Some(from)).run(&mut |_, entry| replay.follow(entry).map(ControlFlow::Continue))
     });
     let starts = newest.is_some() && start.is_ok();
     // With a log that is whole it is the snapshot that is not of this log.
@@ -118,9 +119,9 @@ fn whole(dir: &Path, files: &Files) -> std::io::Result<(Whole, Option<Segments>)
     };
     let mut progress = Progress::new(dir);
     let mut reader = Reader::new(files, reading.base());
-    let damage = reader.run(&mut |entry, place: &Place| {
-        progress.count(place);
-        replay.follow(entry)
+    let damage = reader.run(&mut |found, entry| {
+        progress.count(found);
+        replay.follow(entry).map(ControlFlow::Continue)
     });
     let end = reader.end;
     let (damage, after) = (damage.err(), end.n);
@@ -193,7 +194,7 @@ fn from_snapshot(
     let mut replay = Replay::from(session, saved.program());
     let patched = Patched { of: files, segments: &segments };
     let mut reader = Reader::new(&patched, Some(from));
-    let damage = reader.run(&mut |entry, _| replay.follow(entry)).err();
+    let damage = reader.run(&mut |_, entry| replay.follow(entry).map(ControlFlow::Continue)).err();
     let end = reader.end;
     let lost = Lost::behind(end.n, files, damage.is_some() || !found)?;
     segments.retain(|&first, _| first <= end.segment.max(from.n + 1));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use mpac_core::Coordinator;
@@ -60,7 +61,7 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn verified(dir: &Path) -> Vec<String> {
     let reading = Reading::open(dir).unwrap();
     let mut replay = reading.replay().unwrap();
-    reading.entries(&mut |entry, _| replay.follow(entry)).unwrap();
+    reading.entries(&mut |_, entry| replay.follow(entry).map(ControlFlow::Continue)).unwrap();
     replay.repairs().iter().map(|it| it.way.clone()).collect()
 }
 
