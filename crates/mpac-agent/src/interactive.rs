@@ -173,7 +173,14 @@ fn finish<T>(session: &mut Session, outcome: Attended<Result<T, AgentError>>) ->
 }
 
 async fn show_files(session: &mut Session) -> Result<(), AgentError> {
-    let files = session.list_files().await?;
+    let files = match session.list_files_now().await {
+        Ok(files) => files,
+        Err(error @ AgentError::Away { .. }) => {
+            session.console().say(Style::Yellow, &error.to_string());
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
     let console = session.console();
     console.say(Style::Bold, &format!("workspace: {}", count(files.len(), "file")));
     let width = files.iter().map(|file| file.path.chars().count()).max().unwrap_or(0).min(60);
@@ -185,7 +192,7 @@ async fn show_files(session: &mut Session) -> Result<(), AgentError> {
 }
 
 async fn show_file(session: &mut Session, path: &str) -> Result<(), AgentError> {
-    let read = session.read_file(path).await;
+    let read = session.read_file_now(path).await;
     let console = session.console();
     match read {
         Ok(Some(file)) => {
@@ -197,6 +204,7 @@ async fn show_file(session: &mut Session, path: &str) -> Result<(), AgentError> 
         Ok(None) => {
             console.say(Style::Yellow, &format!("there is no file {path}; `files` lists what there is"))
         }
+        Err(error @ AgentError::Away { .. }) => console.say(Style::Yellow, &error.to_string()),
         Err(error @ AgentError::Unreadable { .. }) => console.say(Style::Red, &format!("error: {error}")),
         Err(error) => return Err(error),
     }

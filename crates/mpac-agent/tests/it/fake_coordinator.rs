@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
 use mpac_agent::brain::scripted::ScriptedBrain;
-use mpac_agent::connection::{Identity, Target, Voice, connect};
+use mpac_agent::connection::{Identity, Route, Target, Voice, connect};
 use mpac_agent::console::{Console, Palette};
 use mpac_agent::error::AgentError;
 use mpac_agent::history::{self, History};
@@ -66,7 +66,7 @@ pub(crate) async fn connected(principal: &str, lines: &Lines) -> (Session, Histo
     let me = PrincipalId::new(principal).unwrap();
     let (recorder, history) = history::channel();
     let voice = Voice::new(Identity { principal: me.clone(), session: SessionId::new("s").unwrap() });
-    let connection = connect(&target, voice, recorder).await.unwrap();
+    let connection = connect(Route::once(target), voice, recorder).await.unwrap();
     let session = Session::new(me, connection, lines.console());
     (session, history, accept.await.unwrap())
 }
