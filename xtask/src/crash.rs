@@ -15,6 +15,7 @@ use clap::Args;
 
 use self::person::Person;
 use crate::peer::Peer;
+use crate::random::Random;
 use crate::step::{self, Failure};
 
 /// For a server to replay its log and listen.
@@ -70,10 +71,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         command
     };
     let mut people: Vec<Person> = (0..options.people).map(Person::new).collect();
-    let mut random = Random(options.seed);
+    let mut random = Random::new(options.seed);
     let began = Instant::now();
     for round in 1..=options.rounds {
-        let life = Duration::from_millis(LIFE.0 + random.next() % (LIFE.1 - LIFE.0));
+        let life = random.between(LIFE);
         let before = committed(&people);
         live(&mut command(round), &mut people, Some((round, life)))?;
         // Every start compares what it replays; the whole log, which grows, is verified a few times.
@@ -132,17 +133,4 @@ fn live(command: &mut Command, people: &mut [Person], until: Option<(u64, Durati
 
 fn verify(program: &Path, data: &Path) -> Result<(), Failure> {
     step::read(Command::new(program).args(["audit", "verify", "--data-dir"]).arg(data)).map(drop)
-}
-
-/// SplitMix64: the same numbers from the same seed.
-struct Random(u64);
-
-impl Random {
-    const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
 }
