@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::json;
 
-use crate::peer::{OnLine, Output, Peer};
+use crate::peer::{Line, OnLine, Output, Peer};
 use crate::random::Random;
 use crate::step::{self, Failure};
 
@@ -23,6 +23,10 @@ const AGENTS: [&str; 2] = ["Alice", "Bob"];
 const PACE_MS: u64 = 60;
 /// A server lives this long, in milliseconds, at least and at most: from before anybody is back to well into the work.
 const LIFE: (u64, u64) = (20, 400);
+/// How long after a model's answer every other kill comes, in milliseconds: while a commit is on its way, or about then.
+const COMMIT: (u64, u64) = (0, 16);
+/// How long the next text of an agent at work takes, coming back included.
+const TEXT: Duration = Duration::from_millis(600);
 /// For a server to replay its log and listen.
 const START: Duration = Duration::from_secs(60);
 /// For the agents to finish once the server stays.
@@ -88,9 +92,13 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     for kill in 1..=options.kills {
         let life = random.between(LIFE);
         std::thread::sleep(life);
-        if agents.iter_mut().any(|agent| agent.ended().is_some()) {
+        if kill.is_multiple_of(2) {
+            let agent = &agents[(kill / 2) as usize % agents.len()];
+            until_it_commits(agent, random.between(COMMIT));
+        }
+        if agents.iter_mut().all(|agent| agent.ended().is_some()) {
             let said: String = agents.iter().map(|agent| agent.tail(12)).collect();
-            return Err(Failure::check(format!("an agent ended before kill {kill}\n{said}")));
+            return Err(Failure::check(format!("the agents ended before kill {kill}\n{said}")));
         }
         // Its end kills it, and nothing else tells it to end.
         drop(server);
@@ -123,6 +131,17 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         options.seed
     ));
     Ok(())
+}
+
+/// Waits for the agent's next text, and then until it may be on its way. One that is waiting for the other has none for
+/// long: then any moment will do.
+fn until_it_commits(agent: &Peer, after: Duration) {
+    let texts = |lines: &[Line]| lines.iter().filter(|line| line.text.starts_with("writing ")).count();
+    let before = texts(&agent.lines());
+    let next = agent.wait_for("another text", TEXT, |lines| (texts(lines) > before).then_some(()));
+    if next.is_ok() {
+        std::thread::sleep(Duration::from_millis(PACE_MS) + after);
+    }
 }
 
 /// Where everything is.
