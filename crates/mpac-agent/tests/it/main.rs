@@ -2,6 +2,8 @@
 
 mod answers;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod breaks;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod claude;
 mod conflicts;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
@@ -17,6 +19,8 @@ mod process;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod program;
 mod session;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod small_coordinator;
 mod task;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod tls;
