@@ -51,7 +51,15 @@ pub async fn run(
     session.console().say(Style::Plain, HELP);
     loop {
         keyboard.ready();
-        let typed = session.meanwhile(keyboard.next()).await?;
+        let typed = match session.meanwhile(keyboard.next()).await {
+            Ok(typed) => typed,
+            Err(error @ (AgentError::Lost(_) | AgentError::SessionClosed(_))) => return Err(error),
+            // The look at the session after a break; there will be another.
+            Err(error) => {
+                session.console().say(Style::Red, &format!("error: {error}"));
+                continue;
+            }
+        };
         let command = match typed {
             Typed::Line(line) => Command::parse(&line),
             Typed::Interrupt => {

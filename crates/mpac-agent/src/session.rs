@@ -75,6 +75,7 @@ pub struct Session {
     /// The coordinator gives no sign of life.
     silent: bool,
     answer_limit: Duration,
+    in_task: bool,
     place: Place,
     /// The connection came back, and SESSION_INFO has not been read.
     back: Option<Back>,
@@ -107,6 +108,7 @@ impl Session {
             base: None,
             silent: false,
             answer_limit: ANSWER_LIMIT,
+            in_task: false,
             place: Place::Here,
             back: None,
             summary: None,
@@ -192,10 +194,27 @@ impl Session {
         self.signs = None;
     }
 
+    /// A task begins.
+    pub(crate) fn begin_task(&mut self) {
+        (self.in_task, self.stop) = (true, None);
+    }
+
+    /// Whether a recovery has lost what the task committed; the resolution that came after the last commit is no matter.
+    ///
+    /// # Errors
+    /// [`AgentError::Diverged`].
+    pub(crate) fn check_committed(&mut self) -> Result<(), AgentError> {
+        match self.stop.take() {
+            Some(error @ AgentError::Diverged(_)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// The task is over: what still comes about it has nobody to tell. A resolution against its intent that
     /// came with its last answers would otherwise end whatever waits next.
     pub(crate) fn end_task(&mut self) {
         (self.signs, self.stop, self.base, self.taken) = (None, None, None, None);
+        self.in_task = false;
         self.link.status(HeartbeatStatus::Idle, None);
     }
 

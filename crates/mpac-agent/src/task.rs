@@ -93,6 +93,7 @@ pub async fn run_task(
     task: &str,
 ) -> Result<Outcome, AgentError> {
     let (notes, heard) = Notes::channel();
+    session.begin_task();
     let mut worker = Worker { session, brain, naming, options, task: task.to_owned(), notes, heard };
     let outcome = worker.run().await;
     if outcome.is_err() {
@@ -134,6 +135,7 @@ impl Worker<'_> {
             Err(error @ AgentError::Lost(_)) => self.say(Style::Yellow, &error.to_string()),
             ended => ended?,
         }
+        self.session.check_committed()?;
         self.say_done(&outcome);
         Ok(outcome)
     }

@@ -1,7 +1,5 @@
 //! The task that keeps the connection, while there is a socket.
 
-use std::time::Duration;
-
 use futures::{SinkExt as _, StreamExt as _};
 use mpac_core::participant::{Hearing, News};
 use mpac_wire::names::{CoordinatorEvent, HeartbeatStatus};
@@ -23,10 +21,6 @@ use super::route::Route;
 use super::voice::Voice;
 use crate::arrival::{self, Answer, Arrival};
 use crate::history::Recorder;
-
-/// How long a silent coordinator has to answer a ping before the connection counts as broken: one that is only
-/// slow answers in the meantime, and a way that is cut never does.
-const PROBE: Duration = Duration::from_secs(10);
 
 /// What to do at some time, whatever else happens; a branch of a `select!` that is not taken without a time.
 async fn at(time: Option<Instant>) {
@@ -162,8 +156,7 @@ impl Keeper {
                 _ = self.beat.tick(), if self.pulse.is_some() => self.heartbeat(),
                 () = at(silence) => self.fell_silent(),
                 () = at(self.probe) => {
-                    let why = format!("no sign of life, and no answer to a ping within {} s", PROBE.as_secs());
-                    return End::Broken(Break::Again(why));
+                    return End::Broken(Break::Again("no sign of life, and no answer to a ping".to_owned()));
                 }
                 () = at(welcome) => {
                     return End::Broken(Break::Again("somebody listens, but does not answer HELLO".to_owned()));
@@ -192,7 +185,7 @@ impl Keeper {
         let Some(pulse) = &mut self.pulse else { return };
         let now = Instant::now();
         let since = pulse.missed(now);
-        self.probe = Some(now + PROBE);
+        self.probe = Some(now + pulse.patience());
         self.send_frame(Frame::Ping(Bytes::new()));
         self.hand_on(Arrival::Silence(Some(since)));
     }

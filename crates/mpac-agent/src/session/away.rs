@@ -196,7 +196,7 @@ impl Session {
     pub(super) fn diverged(&mut self, lost: Vec<String>) {
         let error = AgentError::Diverged(lost.clone());
         self.console.say(Style::Red, &error.to_string());
-        if self.own.is_some() {
+        if self.in_task {
             self.stop = Some(error);
         }
         self.link.forget(lost);

@@ -56,7 +56,7 @@ impl Session {
     /// # Errors
     /// [`AgentError::Refused`] or [`AgentError::Ignored`] when it did not become an intent for another reason.
     pub(crate) async fn announce(&mut self, own: OwnIntent) -> Result<Vec<Holder>, AgentError> {
-        (self.own, self.undecided, self.stop) = (None, None, None);
+        (self.own, self.undecided) = (None, None);
         (self.signs, self.taken) = (Some(Vec::new()), None);
         self.ready().await?;
         (self.own, self.undecided) = (Some(own.clone()), Some(Vec::new()));
@@ -77,19 +77,26 @@ impl Session {
     /// under the same id, so that it cannot be there twice.
     pub(super) async fn announce_again(&mut self, own: OwnIntent, perhaps: bool) -> Result<(), AgentError> {
         let own = if perhaps { own } else { own.renamed() };
-        if self.signs.is_some() && self.undecided.is_none() {
+        let deciding = self.signs.is_some();
+        if deciding && self.undecided.is_none() {
             // The conflicts are being decided on: these are the ones that count now.
             self.undecided = Some(Vec::new());
         }
+        // Who holds the files may be done with them before we have heard that they are taken.
+        self.signs.get_or_insert_default();
         self.own = Some(own.clone());
         self.console.say(
             Style::Yellow,
             &format!("the coordinator does not know of our intent; announcing {}", own.id),
         );
-        match self.exchange_announce(&own, perhaps).await? {
-            Exchanged::Answered(heard, _) => self.take_announced(own.id, heard, perhaps),
-            Exchanged::Broken { .. } => Err(AgentError::Away { what: "the announce".to_owned() }),
+        let exchanged = self.exchange_announce(&own, perhaps).await?;
+        if let Exchanged::Answered(heard, _) = exchanged {
+            self.take_announced(own.id, heard, perhaps)?;
         }
+        if !deciding && self.taken.is_none() {
+            self.signs = None;
+        }
+        Ok(())
     }
 
     fn take_announced(&mut self, id: IntentId, heard: Heard, again: bool) -> Result<(), AgentError> {
@@ -105,7 +112,6 @@ impl Session {
                     self.view.learn(&holder.intent, &holder.principal, Instant::now());
                 }
                 self.link.status(HeartbeatStatus::Blocked, None);
-                self.signs.get_or_insert_default();
                 self.taken = Some(refusal.holders.clone());
                 return Ok(());
             }

@@ -117,15 +117,12 @@ async fn files_that_others_took_meanwhile_are_waited_for() {
 
 #[tokio::test]
 async fn a_second_break_while_coming_back_is_no_worse() {
-    for first in [3, 7, 12, 16, 20, 24] {
-        let runs = (1..12).map(|more| broken_at(Manner::default(), vec![first, first + more]));
-        join_all(runs).await;
-        let runs = (1..12).map(|more| {
-            broken_at(
-                Manner { forgets: true, ..Manner::default() },
-                vec![first, first + more, first + more + 2],
-            )
-        });
-        join_all(runs).await;
-    }
+    let firsts = [3, 7, 12, 16, 20, 24];
+    let pairs = firsts.iter().flat_map(|first| (1..12).map(move |more| (*first, more)));
+    let runs = pairs.map(|(first, more)| async move {
+        let forgets = Manner { forgets: true, ..Manner::default() };
+        broken_at(Manner::default(), vec![first, first + more]).await;
+        broken_at(forgets, vec![first, first + more, first + more + 2]).await;
+    });
+    join_all(runs).await;
 }

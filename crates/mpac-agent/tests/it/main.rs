@@ -18,6 +18,8 @@ mod interactive;
 mod process;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod program;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod returning;
 mod session;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod small_coordinator;
