@@ -209,7 +209,7 @@ impl Participant {
     }
 
     /// A repeated announce is refused as a duplicate: its intent is there. True when the error says that.
-    pub(super) fn is_there_already(&mut self, id: &MessageId, error: &ProtocolError) -> bool {
+    pub(super) fn is_there_already(&self, id: &MessageId, error: &ProtocolError) -> bool {
         self.repeats.0.contains(id) && is_duplicate(error, "intent_id")
     }
 }
