@@ -11,6 +11,7 @@ use super::keeper::{Keeper, Outage};
 use super::link::Command;
 use super::route;
 use crate::arrival::{Arrival, Attempt};
+use crate::error::AgentError;
 
 /// How long the answer to HELLO may take on a new socket.
 const WELCOME: std::time::Duration = std::time::Duration::from_secs(10);
@@ -55,7 +56,7 @@ impl Keeper {
                     return Ok(socket);
                 }
                 Err(failed) if failed.is_final => return Err(failed.error.to_string()),
-                Err(failed) => why = failed.error.to_string(),
+                Err(failed) => why = shortly(&failed.error),
             }
         }
     }
@@ -107,6 +108,15 @@ impl Keeper {
             outage.hello = Some((envelope.message_id.clone(), Instant::now() + WELCOME));
         }
         self.send(envelope.to_json());
+    }
+}
+
+/// Without the advice for those who start an agent: this one was let in before.
+fn shortly(error: &AgentError) -> String {
+    match error {
+        AgentError::NobodyThere { url } => format!("nobody listens at {url}"),
+        AgentError::CannotConnect { url, why } => format!("{url}: {why}"),
+        other => other.to_string(),
     }
 }
 

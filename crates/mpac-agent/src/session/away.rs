@@ -106,6 +106,9 @@ impl Session {
     /// # Errors
     /// [`AgentError::Lost`] when that is given up, [`AgentError::SessionClosed`].
     pub(super) async fn here(&mut self) -> Result<(), AgentError> {
+        if self.is_away() {
+            self.console.say(Style::Dim, "waiting for the coordinator to come back");
+        }
         loop {
             match self.place {
                 Place::Here => return Ok(()),

@@ -230,7 +230,7 @@ impl State {
         vec![relayed, updated]
     }
 
-    fn summary(&mut self) -> Value {
+    fn summary(&self) -> Value {
         let intents = self.live.iter().map(|id| {
             json!({"intent_id": id, "principal_id": "agent:Bob", "objective": "o", "state": "ACTIVE",
                 "scope": {"kind": "file_set", "resources": ["a.py", "b.py"]}, "claimed_by": null})
