@@ -21,7 +21,7 @@ use mpac_wire::names::{ExecutionModel, GoodbyeReason, HeartbeatStatus, IntentDis
 use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::payload::session::{Goodbye, SessionInfo};
 use mpac_wire::sideband::SessionSummary;
-use mpac_wire::{IntentId, Message, PrincipalId};
+use mpac_wire::{IntentId, Message, PrincipalId, StateRef};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -76,6 +76,10 @@ pub struct Session {
     silent: bool,
     answer_limit: Duration,
     in_task: bool,
+    /// What the task has committed, and the state of the file before.
+    committed: Vec<(String, StateRef)>,
+    /// The coordinator's epoch did not rise in the last break.
+    same_epoch: bool,
     place: Place,
     /// The connection came back, and SESSION_INFO has not been read.
     back: Option<Back>,
@@ -109,6 +113,8 @@ impl Session {
             silent: false,
             answer_limit: ANSWER_LIMIT,
             in_task: false,
+            committed: Vec::new(),
+            same_epoch: false,
             place: Place::Here,
             back: None,
             summary: None,
@@ -197,6 +203,12 @@ impl Session {
     /// A task begins.
     pub(crate) fn begin_task(&mut self) {
         (self.in_task, self.stop) = (true, None);
+        self.committed.clear();
+    }
+
+    /// The task has committed a file that was in this state before.
+    pub(crate) fn note_committed(&mut self, path: &str, before: StateRef) {
+        self.committed.push((path.to_owned(), before));
     }
 
     /// Whether a recovery has lost what the task committed; the resolution that came after the last commit is no matter.
@@ -215,6 +227,7 @@ impl Session {
     pub(crate) fn end_task(&mut self) {
         (self.signs, self.stop, self.base, self.taken) = (None, None, None, None);
         self.in_task = false;
+        self.committed.clear();
         self.link.status(HeartbeatStatus::Idle, None);
     }
 

@@ -16,7 +16,7 @@ use mpac_wire::sideband::{Request, SessionSummary};
 use tokio::time::Instant;
 
 use super::Session;
-use super::files::read;
+use super::files::{FileState, read};
 use super::intent::{OwnIntent, reports_of, withdrawal};
 use crate::arrival::{Attempt, Back};
 use crate::console::Style;
@@ -86,8 +86,9 @@ impl Session {
             (before, now) if now > before => {
                 format!("; the coordinator was restarted or replaced (epoch {now})")
             }
-            (_, now) => format!("; the coordinator is the one from before (epoch {now})"),
+            (_, now) => format!("; the coordinator's epoch is still {now}"),
         };
+        self.same_epoch = back.epochs.0 == back.epochs.1;
         let text = format!("back{at} after {:.1} s{whose}", back.after.as_secs_f32());
         self.console.say(Style::Green, &text);
     }
@@ -141,6 +142,7 @@ impl Session {
         if let Some(kept) = &mut self.signs {
             kept.extend(signs);
         }
+        self.look_for_committed().await?;
         for (orphan, reason) in self.orphans.clone() {
             if self.link.presence(orphan.clone()).await? == Presence::Gone {
                 self.orphans.remove(&orphan);
@@ -155,6 +157,33 @@ impl Session {
         }
         if self.place == Place::Back {
             (self.place, self.summary) = (Place::Here, None);
+        }
+        Ok(())
+    }
+
+    /// A coordinator that does not know of our intent and speaks of no recovery began anew. What it had acknowledged may be
+    /// gone with its memory: a file that is again as it was before our commit tells.
+    async fn look_for_committed(&mut self) -> Result<(), AgentError> {
+        if !self.same_epoch || self.committed.is_empty() {
+            return Ok(());
+        }
+        // Without an intent, between its withdrawal and the end, nothing but the files can tell.
+        let own = self.own.as_ref().map(|own| &own.id);
+        if let Some(ours) = own.or_else(|| self.orphans.keys().next()).cloned()
+            && matches!(self.link.presence(ours).await?, Presence::Live | Presence::Suspended)
+        {
+            return Ok(());
+        }
+        let mut lost = Vec::new();
+        for (path, before) in self.committed.clone() {
+            let now = self.read_file_now(&path).await?.unwrap_or_else(FileState::absent);
+            if now.state_ref == before {
+                lost.push(path);
+            }
+        }
+        if !lost.is_empty() {
+            self.committed.clear();
+            self.tell_lost(lost);
         }
         Ok(())
     }
@@ -197,12 +226,16 @@ impl Session {
     /// A recovery lost what had been acknowledged. Nothing is merged: the person decides, and we join without it (REC-17,
     /// D-041).
     pub(super) fn diverged(&mut self, lost: Vec<String>) {
-        let error = AgentError::Diverged(lost.clone());
+        self.tell_lost(lost.clone());
+        self.link.forget(lost);
+    }
+
+    fn tell_lost(&mut self, lost: Vec<String>) {
+        let error = AgentError::Diverged(lost);
         self.console.say(Style::Red, &error.to_string());
         if self.in_task {
             self.stop = Some(error);
         }
-        self.link.forget(lost);
     }
 
     pub(super) fn check_stop(&mut self) -> Result<(), AgentError> {

@@ -188,10 +188,12 @@ impl Session {
         }
         let path = &sending.commit.target;
         let now = self.read_file(path).await?;
-        if heard.is_decisive() {
+        let found = sending.found(now.as_ref());
+        // What was accepted and is not there was lost, or undone: a coordinator that has it says so.
+        if heard.is_decisive() && (!heard.echo || found != Found::Untouched) {
             return Ok(Some(Sent::Answered(heard, now)));
         }
-        if sending.found(now.as_ref()) == Found::Applied {
+        if found == Found::Applied {
             self.console.say(Style::Yellow, &format!("the commit to {path} had arrived"));
             return Ok(Some(Sent::Applied));
         }

@@ -85,10 +85,12 @@ impl Session {
         // Who holds the files may be done with them before we have heard that they are taken.
         self.signs.get_or_insert_default();
         self.own = Some(own.clone());
-        self.console.say(
-            Style::Yellow,
-            &format!("the coordinator does not know of our intent; announcing {}", own.id),
-        );
+        let text = if perhaps {
+            format!("whether our intent is still there cannot be told; announcing {} again", own.id)
+        } else {
+            format!("our intent is not there any more; announcing {}", own.id)
+        };
+        self.console.say(Style::Yellow, &text);
         let exchanged = self.exchange_announce(&own, perhaps).await?;
         if let Exchanged::Answered(heard, _) = exchanged {
             self.take_announced(own.id, heard, perhaps)?;

@@ -125,7 +125,7 @@ impl Worker<'_> {
             match self.session.commit(&mut sending).await? {
                 Sent::Answered(heard, now) => return self.judge(path, base, &after, (heard, now)).await,
                 Sent::Applied => {
-                    self.say(Style::Green, &format!("committed {path}: {} -> {after}", base.state_ref));
+                    self.note_committed(path, base, &after);
                     return Ok(Attempt::Over(Fate::Committed));
                 }
                 Sent::Anew => sending = Sending::new(self.commit_of(path, base, &after, &written)),
@@ -144,7 +144,7 @@ impl Worker<'_> {
     ) -> Result<Attempt, AgentError> {
         match judge_commit(&heard, after, now.as_ref().map(|now| &now.state_ref)) {
             CommitVerdict::Accepted => {
-                self.say(Style::Green, &format!("committed {path}: {} -> {after}", base.state_ref));
+                self.note_committed(path, base, after);
                 Ok(Attempt::Over(Fate::Committed))
             }
             CommitVerdict::Stale => {
@@ -161,6 +161,11 @@ impl Worker<'_> {
             CommitVerdict::Rejected(reason) => Err(AgentError::Rejected { path: path.to_owned(), reason }),
             CommitVerdict::Ignored => Err(AgentError::Ignored { what: format!("the commit to {path}") }),
         }
+    }
+
+    fn note_committed(&mut self, path: &str, base: &FileState, after: &StateRef) {
+        self.say(Style::Green, &format!("committed {path}: {} -> {after}", base.state_ref));
+        self.session.note_committed(path, base.state_ref.clone());
     }
 
     fn commit_of(&mut self, path: &str, base: &FileState, after: &StateRef, written: &Written) -> OpCommit {

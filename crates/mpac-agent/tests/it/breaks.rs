@@ -100,6 +100,31 @@ async fn a_coordinator_that_forgets_all_but_files_is_told_again() {
     every_step(Manner { forgets: true, simple: true, ..Manner::default() }).await;
 }
 
+/// As a Python server ends: what it had acknowledged is gone, and nothing is said of a recovery. The task either did all
+/// its work after that, or says that some is lost.
+#[tokio::test]
+async fn a_coordinator_that_forgets_files_too_is_found_out() {
+    let manner = Manner { forgets: true, loses_files: true, simple: true, ..Manner::default() };
+    let runs = (0..35).map(|step| async move {
+        let small = Small::start(manner, vec![step]).await;
+        let lines = Lines::default();
+        let outcome = run(&small.url, &lines).await;
+        let state = small.state.lock().unwrap();
+        let old: Vec<String> =
+            state.files.iter().filter(|(_, text)| *text == "old\n").map(|(path, _)| path.clone()).collect();
+        match outcome {
+            Ok(_) if old.is_empty() || lines.text().contains("done") && state.said_goodbye => false,
+            Err(AgentError::Diverged(lost)) => {
+                assert!(!lost.is_empty() && lost.iter().all(|path| old.contains(path)), "{}", lines.text());
+                true
+            }
+            other => panic!("{step}: {other:?} with {old:?}: {}", lines.text()),
+        }
+    });
+    let found = join_all(runs).await;
+    assert!(found.iter().filter(|found| **found).count() > 5, "{found:?}");
+}
+
 #[tokio::test]
 async fn somebody_else_commits_meanwhile_and_both_are_there() {
     every_step(Manner { busy: true, ..Manner::default() }).await;

@@ -24,6 +24,8 @@ pub(crate) struct Manner {
     pub(crate) simple: bool,
     /// A break is its end: intents and operations are gone after it.
     pub(crate) forgets: bool,
+    /// With its end the files are as they were at first, too.
+    pub(crate) loses_files: bool,
     /// At the break somebody else commits: a line at the end of each file.
     pub(crate) busy: bool,
     /// At the break the intents of whoever is away expire.
@@ -49,6 +51,8 @@ pub(crate) struct State {
     refusals_left: usize,
     pub(crate) hellos: Vec<Value>,
     broken: usize,
+    /// The task was over for the agent.
+    pub(crate) said_goodbye: bool,
 }
 
 /// The running coordinator.
@@ -98,6 +102,7 @@ async fn serve(mut socket: WebSocketStream<TcpStream>, state: &Mutex<State>) {
         if frame["message_type"] == "HEARTBEAT" {
             continue; // which comes when it likes
         }
+        state.lock().unwrap().said_goodbye |= frame["message_type"] == "GOODBYE";
         if state.lock().unwrap().breaks() {
             return;
         }
@@ -134,6 +139,9 @@ impl State {
         }
         if self.manner.expires {
             self.ended.append(&mut self.live);
+        }
+        if self.manner.loses_files {
+            self.files.values_mut().for_each(|text| "old\n".clone_into(text));
         }
         if self.manner.busy {
             self.files.values_mut().for_each(|text| text.push_str("alice\n"));
