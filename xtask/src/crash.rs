@@ -18,6 +18,7 @@ use clap::Args;
 use self::person::Person;
 use self::server::Server;
 use crate::peer::Peer;
+use crate::random::Random;
 use crate::step::Failure;
 
 /// For a server to replay its log and listen, and to stop.
@@ -77,7 +78,7 @@ struct Done {
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let server = Server::build(&options.durability, options.release)?;
     let mut people: Vec<Person> = (0..options.people).map(Person::new).collect();
-    let mut random = Random(options.seed);
+    let mut random = Random::new(options.seed);
     let mut done = Done::default();
     let began = Instant::now();
     for round in 1..=options.rounds {
@@ -136,7 +137,7 @@ fn one(
     if random.one_in(4) {
         done.starts += u64::from(server.interrupted_start(round, random.below(START_CUT))?);
     }
-    let life = Duration::from_millis(LIFE.0 + random.below(LIFE.1 - LIFE.0));
+    let life = random.between(LIFE);
     let end = if random.one_in(8) { End::Stop } else { End::Kill };
     live(server, round, people, Some((round, life, end)))?;
     let (how, count) = match end {
@@ -215,25 +216,4 @@ fn names(dir: &Path) -> Result<Vec<String>, Failure> {
     }
     names.sort();
     Ok(names)
-}
-
-/// SplitMix64: the same numbers from the same seed.
-struct Random(u64);
-
-impl Random {
-    const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    const fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    const fn one_in(&mut self, count: u64) -> bool {
-        self.below(count) == 0
-    }
 }

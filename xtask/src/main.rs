@@ -10,10 +10,12 @@
 //! | `model` | a small world explored in every order |
 //! | `drive` | the examples of `mpac-ws drive` in Python and Node |
 //! | `crash` | a server under load is killed over and over and loses nothing |
+//! | `survive` | two agents at work while their server is killed over and over: both finish |
 //! | `demo` | two scripted agents on one file, shown live |
 //! | `interop` | unmodified Python agents and servers against ours |
 //!
-//! `step` holds what they share (failures, running a command), `peer` a child process that is always stopped by its id.
+//! `step` holds what they share (failures, running a command), `peer` a child process that is always stopped by its id,
+//! `random` numbers that a seed decides.
 //! Nothing here is async. Only `conformance` links the product's crates, to play its stories in this process; the other
 //! commands see what a user sees.
 
@@ -25,8 +27,10 @@ mod drive;
 mod interop;
 mod model;
 mod peer;
+mod random;
 mod requirements;
 mod step;
+mod survive;
 mod tidy;
 mod walls;
 
@@ -57,6 +61,8 @@ enum Command {
     Conformance(conformance::Options),
     /// Kill a server under load, over and over, and look for everything that it acknowledged.
     Crash(crash::Options),
+    /// Kill the server of two agents in the middle of their work, over and over, and watch them finish.
+    Survive(survive::Options),
     /// Explore a small world in every order and check what must hold in each state.
     Model(model::Options),
     /// Show two scripted agents of two people working on the same file.
@@ -82,6 +88,7 @@ fn main() -> std::process::ExitCode {
         Command::Requirements(options) => requirements::run(&options),
         Command::Conformance(options) => conformance::run(&options),
         Command::Crash(options) => crash::run(&options),
+        Command::Survive(options) => survive::run(&options),
         Command::Model(options) => model::run(&options),
         Command::Demo => demo::run(),
         Command::Drive => drive::run(),

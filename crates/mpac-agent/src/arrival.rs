@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use mpac_wire::sideband::{FileContent, FileEntry, FileError, FileListResponse, FileUpdated, SidebandType};
+use mpac_wire::sideband::{
+    FileContent, FileEntry, FileError, FileListResponse, FileUpdated, SessionSummary, SessionSummaryResponse,
+    SidebandType,
+};
 use mpac_wire::{Envelope, Limits, Message, Received};
 use serde::Deserialize;
 
@@ -22,8 +25,43 @@ pub enum Arrival {
     Unreadable(String),
     /// The coordinator has been silent for this long; and again as soon as it is heard of.
     Silence(Option<Duration>),
-    /// The connection ended, and why. Nothing comes after it.
+    /// How the session stands: the answer to a report of a break.
+    Summary(Box<SessionSummary>),
+    /// The connection broke. What was said and not answered is of unknown fate.
+    Broken {
+        /// Why.
+        why: String,
+        /// For how long it will be tried again.
+        patience: Duration,
+    },
+    /// Another attempt to connect comes up.
+    Retrying(Attempt),
+    /// The coordinator has let us in again; SESSION_INFO comes next.
+    Back(Back),
+    /// The connection ended for good, and why. Nothing comes after it.
     Ended(String),
+}
+
+/// An attempt to connect after a break.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// How long until then.
+    pub wait: Duration,
+    /// Why the one before failed, or the connection broke.
+    pub why: String,
+}
+
+/// The end of a break.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Back {
+    /// How long it lasted.
+    pub after: Duration,
+    /// The coordinator's epoch before and now: a higher one is another life of it, or another coordinator.
+    pub epochs: (u64, u64),
+    /// Where it was found, if there was a choice.
+    pub url: Option<String>,
 }
 
 /// The answer to a sideband request.
@@ -42,8 +80,6 @@ pub enum Answer {
         /// Why.
         why: String,
     },
-    /// SESSION_SUMMARY_RESPONSE, which this agent never asks for.
-    Other,
 }
 
 /// What an answer answers: answers have no ids, so they are told apart by type and path (PAR-11).
@@ -56,15 +92,14 @@ pub enum Question {
 }
 
 impl Answer {
-    /// What it answers; `None` for what this agent does not ask.
+    /// What it answers.
     #[must_use]
-    pub fn to(&self) -> Option<Question> {
+    pub fn to(&self) -> Question {
         match self {
-            Self::Files(_) => Some(Question::List),
-            Self::Content(file) => Some(Question::Read(file.path.clone())),
-            Self::Error(error) => Some(Question::Read(error.path.clone())),
-            Self::Unreadable { to, .. } => Some(to.clone()),
-            Self::Other => None,
+            Self::Files(_) => Question::List,
+            Self::Content(file) => Question::Read(file.path.clone()),
+            Self::Error(error) => Question::Read(error.path.clone()),
+            Self::Unreadable { to, .. } => to.clone(),
         }
     }
 }
@@ -112,7 +147,8 @@ fn read_sideband(kind: &SidebandType, text: &str) -> Arrival {
             serde_json::from_str(text).map(|error| Arrival::Answer(Answer::Error(error)))
         }
         SidebandType::FileUpdated => serde_json::from_str(text).map(Arrival::Updated),
-        SidebandType::SessionSummaryResponse => Ok(Arrival::Answer(Answer::Other)),
+        SidebandType::SessionSummaryResponse => serde_json::from_str(text)
+            .map(|response: SessionSummaryResponse| Arrival::Summary(Box::new(response.session))),
         _ => return Arrival::Unreadable(format!("unexpected {kind}")),
     };
     read.unwrap_or_else(|error| {

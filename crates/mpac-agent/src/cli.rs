@@ -1,13 +1,14 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 use mpac_wire::{PrincipalId, SessionId};
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 
 use crate::brain::claude::DEFAULT_MODEL;
-use crate::connection::{Header, Target};
+use crate::connection::{Header, Route, Target};
 use crate::error::AgentError;
 
 const AFTER_HELP: &str = "\
@@ -23,6 +24,11 @@ Examples:
     mpac-agent wss://example.org/session/team-a --name Bob --header 'X-Tunnel: token'
   Without a key, with answers from a file (its keys stand in crates/mpac-agent/src/brain/scripted.rs):
     mpac-agent ws://127.0.0.1:8766 --name Bob --script bob.json --task \"Fix it\"
+
+A connection that breaks is tried again by itself, quickly at first and then up to 30 s apart. What was under way is
+looked for, and sent again only if it did not arrive; work on a task goes on where it stood.
+  Where a standby may take over:
+    mpac-agent ws://primary.example:8766 --also ws://standby.example:8766 --name Bob
 
 Environment:
   ANTHROPIC_API_KEY   the key for Claude; needed unless --script is given
@@ -42,6 +48,12 @@ pub struct Cli {
     /// Your agent's name, shown to everybody in the session
     #[arg(long)]
     pub name: String,
+    /// Another address of the same coordinator or of its standby, tried after the first; may be repeated
+    #[arg(long = "also", value_name = "URL")]
+    pub also: Vec<String>,
+    /// After a broken connection look for the coordinator for so many seconds; 0 never does
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub reconnect_for_sec: u32,
     /// The session to join [default: ID if the address ends in /session/ID, else "default"]
     #[arg(long, value_name = "ID")]
     pub session: Option<String>,
@@ -78,7 +90,7 @@ pub struct Cli {
 #[derive(Debug, Clone)]
 pub struct Place {
     /// Where to connect.
-    pub target: Target,
+    pub route: Route,
     /// The session to join.
     pub session: SessionId,
     /// The own identity.
@@ -107,7 +119,10 @@ impl Cli {
                 .map_err(|_| usage("--principal-id is empty; leave it out or give one"))?,
             None => PrincipalId::new(format!("agent:{}", self.name)).expect("the text begins with `agent:`"),
         };
-        Ok(Place { target, session, principal })
+        let also = self.also.iter().map(|url| Target::new(url, self.headers.clone()));
+        let patience = Duration::from_secs(self.reconnect_for_sec.into());
+        let route = Route::once(target).or(also.collect::<Result<_, _>>()?).with_patience(patience);
+        Ok(Place { route, session, principal })
     }
 }
 

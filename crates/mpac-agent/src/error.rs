@@ -33,6 +33,19 @@ pub enum AgentError {
     /// The connection ended while it was needed.
     #[error("the connection to the coordinator ended ({0}); start the agent again to join again")]
     Lost(String),
+    /// The connection is broken and is being tried again; nothing of this was done.
+    #[error(
+        "{what} needs the coordinator, and the connection to it is broken; it is tried again, so wait a moment"
+    )]
+    Away {
+        /// What was wanted.
+        what: String,
+    },
+    /// The coordinator lost operations in its recovery that it had acknowledged (D-041).
+    #[error(
+        "the coordinator has come back without what it had acknowledged ({}); look at the files and do again what is still wanted", .0.join(", ")
+    )]
+    Diverged(Vec<String>),
     /// SESSION_CLOSE arrived (PAR-16).
     #[error("the coordinator closed the session ({0}); work has ended")]
     SessionClosed(String),

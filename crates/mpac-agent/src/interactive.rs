@@ -51,7 +51,15 @@ pub async fn run(
     session.console().say(Style::Plain, HELP);
     loop {
         keyboard.ready();
-        let typed = session.meanwhile(keyboard.next()).await?;
+        let typed = match session.meanwhile(keyboard.next()).await {
+            Ok(typed) => typed,
+            Err(error @ (AgentError::Lost(_) | AgentError::SessionClosed(_))) => return Err(error),
+            // The look at the session after a break; there will be another.
+            Err(error) => {
+                session.console().say(Style::Red, &format!("error: {error}"));
+                continue;
+            }
+        };
         let command = match typed {
             Typed::Line(line) => Command::parse(&line),
             Typed::Interrupt => {
@@ -173,7 +181,14 @@ fn finish<T>(session: &mut Session, outcome: Attended<Result<T, AgentError>>) ->
 }
 
 async fn show_files(session: &mut Session) -> Result<(), AgentError> {
-    let files = session.list_files().await?;
+    let files = match session.list_files_now().await {
+        Ok(files) => files,
+        Err(error @ AgentError::Away { .. }) => {
+            session.console().say(Style::Yellow, &error.to_string());
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
     let console = session.console();
     console.say(Style::Bold, &format!("workspace: {}", count(files.len(), "file")));
     let width = files.iter().map(|file| file.path.chars().count()).max().unwrap_or(0).min(60);
@@ -185,7 +200,7 @@ async fn show_files(session: &mut Session) -> Result<(), AgentError> {
 }
 
 async fn show_file(session: &mut Session, path: &str) -> Result<(), AgentError> {
-    let read = session.read_file(path).await;
+    let read = session.read_file_now(path).await;
     let console = session.console();
     match read {
         Ok(Some(file)) => {
@@ -197,6 +212,7 @@ async fn show_file(session: &mut Session, path: &str) -> Result<(), AgentError> 
         Ok(None) => {
             console.say(Style::Yellow, &format!("there is no file {path}; `files` lists what there is"))
         }
+        Err(error @ AgentError::Away { .. }) => console.say(Style::Yellow, &error.to_string()),
         Err(error @ AgentError::Unreadable { .. }) => console.say(Style::Red, &format!("error: {error}")),
         Err(error) => return Err(error),
     }

@@ -70,7 +70,7 @@ async fn start(cli: &Cli) -> Result<u8, AgentError> {
     let (recorder, history) = history::channel();
     let mut brain = brain_of(cli, history)?;
     let voice = Voice::new(Identity { principal: place.principal.clone(), session: place.session.clone() });
-    let connection = connect(&place.target, voice, recorder).await?;
+    let connection = connect(place.route, voice, recorder).await?;
     let mode = match &cli.task {
         Some(task) => Mode::Once(task),
         None => Mode::Interactive(Keyboard::open(&cli.name)?),

@@ -7,41 +7,44 @@
 //! handle one frame completely before they read the next as well).
 
 mod absorb;
+mod away;
 mod exchange;
 mod files;
+mod intent;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
 use mpac_wire::names::{ExecutionModel, GoodbyeReason, HeartbeatStatus, IntentDisposition};
 use mpac_wire::payload::conflict::ConflictReport;
-use mpac_wire::payload::intent::{IntentAnnounce, IntentWithdraw};
 use mpac_wire::payload::session::{Goodbye, SessionInfo};
-use mpac_wire::{IntentId, Message, PrincipalId, Scope, Seconds};
+use mpac_wire::sideband::SessionSummary;
+use mpac_wire::{IntentId, Message, PrincipalId, StateRef};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::arrival::Arrival;
+use crate::arrival::{Arrival, Back};
 use crate::connection::{Connection, Link};
 use crate::console::{Console, Style};
 use crate::decide::{Holder, Sign};
 use crate::error::AgentError;
 use crate::view::View;
 
-use exchange::{Asked, Subject, Watched, accepted, within};
-use files::{Base, read};
+use away::Place;
+use exchange::{Asked, Subject, Watched, within};
+use files::Base;
 
 pub use files::FileState;
+pub(crate) use files::{Sending, Sent};
+pub(crate) use intent::OwnIntent;
 
 /// How long an answer may take (PAR-12).
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How long leaving may take.
 const LEAVE_LIMIT: Duration = Duration::from_secs(5);
-/// An announced intent outlives slow models; if we vanish, the coordinator's liveness check ends it far earlier.
-const INTENT_TTL_SECONDS: u32 = 1_800;
 /// How this agent names the state of a file ([`StateRef::of`](mpac_wire::StateRef::of)).
 const STATE_REF_FORMAT: &str = "sha256";
 
@@ -50,7 +53,7 @@ const STATE_REF_FORMAT: &str = "sha256";
 pub struct Session {
     link: Link,
     arrivals: mpsc::UnboundedReceiver<Arrival>,
-    writer: JoinHandle<()>,
+    keeper: JoinHandle<()>,
     console: Console,
     view: View,
     info: Option<SessionInfo>,
@@ -64,20 +67,28 @@ pub struct Session {
     undecided: Option<Vec<ConflictReport>>,
     /// Signs of others, while a task cares.
     signs: Option<Vec<Sign>>,
-    /// A resolution went against the own intent: why. It ends the task at its next wait, and goes with the task.
-    overruled: Option<String>,
+    /// Something went against the own intent, a resolution for instance. It ends the task at its next wait, and goes
+    /// with the task.
+    stop: Option<AgentError>,
     /// What the last commit was based on.
     base: Option<Base>,
     /// The coordinator gives no sign of life.
     silent: bool,
     answer_limit: Duration,
-}
-
-/// The own live intent.
-#[derive(Debug, Clone)]
-pub(crate) struct OwnIntent {
-    pub(crate) id: IntentId,
-    pub(crate) files: Vec<String>,
+    in_task: bool,
+    /// What the task has committed, and the state of the file before.
+    committed: Vec<(String, StateRef)>,
+    /// The coordinator's epoch did not rise in the last break.
+    same_epoch: bool,
+    place: Place,
+    /// The connection came back, and SESSION_INFO has not been read.
+    back: Option<Back>,
+    /// How the session stood after the last break, until it is made use of.
+    summary: Option<Box<SessionSummary>>,
+    /// Intents that were given up, with the reason, until their withdrawal has come back.
+    orphans: BTreeMap<IntentId, String>,
+    /// Who holds the files of the own intent that was refused.
+    taken: Option<Vec<Holder>>,
 }
 
 impl Session {
@@ -87,7 +98,7 @@ impl Session {
         Self {
             link: connection.link,
             arrivals: connection.arrivals,
-            writer: connection.writer,
+            keeper: connection.keeper,
             console,
             view: View::new(me),
             info: None,
@@ -97,10 +108,18 @@ impl Session {
             own: None,
             undecided: None,
             signs: None,
-            overruled: None,
+            stop: None,
             base: None,
             silent: false,
             answer_limit: ANSWER_LIMIT,
+            in_task: false,
+            committed: Vec::new(),
+            same_epoch: false,
+            place: Place::Here,
+            back: None,
+            summary: None,
+            orphans: BTreeMap::new(),
+            taken: None,
         }
     }
 
@@ -123,14 +142,14 @@ impl Session {
         };
         self.watch(id, Subject::None);
         let limit = self.answer_limit;
-        let answered = async {
-            while self.info.is_none() {
+        while self.info.is_none() {
+            if self.is_away() {
                 self.step().await?;
-                self.refused("HELLO")?;
+            } else {
+                within(limit, "HELLO", self.step()).await?;
             }
-            Ok(())
-        };
-        within(limit, "HELLO", answered).await?;
+            self.refused("HELLO")?;
+        }
         self.watched = None;
         if let Some(info) = self.info.as_ref().filter(|info| info.state_ref_format != STATE_REF_FORMAT) {
             return Err(AgentError::StateRefFormat(info.state_ref_format.clone()));
@@ -166,44 +185,6 @@ impl Session {
         }
     }
 
-    /// Announces an intent and waits for everything the coordinator says about it: the conflict reports are
-    /// then in [`take_undecided`](Self::take_undecided). When the files are taken (STALE_INTENT), the holders.
-    ///
-    /// # Errors
-    /// [`AgentError::Refused`] or [`AgentError::Ignored`] when it did not become an intent for another reason.
-    pub(crate) async fn announce(
-        &mut self,
-        own: OwnIntent,
-        objective: &str,
-    ) -> Result<Vec<Holder>, AgentError> {
-        let mut announce = IntentAnnounce::new(
-            own.id.clone(),
-            objective.to_owned(),
-            Scope::files(own.files.iter().cloned()),
-        );
-        announce.ttl_sec = Some(Seconds::whole(INTENT_TTL_SECONDS));
-        let barrier = read(own.files.first().map_or("", String::as_str));
-        let id = own.id.clone();
-        (self.own, self.undecided, self.overruled) = (Some(own), Some(Vec::new()), None);
-        self.signs = Some(Vec::new());
-        let (heard, _) = self.exchange(announce.into(), "the announce", barrier, Subject::None).await?;
-        if heard.error.is_some() {
-            self.own = None;
-        }
-        if let Some(refusal) = heard.error.as_ref().filter(|refusal| refusal.code == "STALE_INTENT")
-            && !refusal.holders.is_empty()
-        {
-            for holder in &refusal.holders {
-                self.view.learn(&holder.intent, &holder.principal, Instant::now());
-            }
-            self.link.status(HeartbeatStatus::Blocked, None);
-            return Ok(refusal.holders.clone());
-        }
-        accepted(heard, "the announce")?;
-        self.link.status(HeartbeatStatus::Working, Some(id));
-        Ok(Vec::new())
-    }
-
     /// The conflicts reported at the announce; later ones are shown and acknowledged, and the work goes on.
     pub(crate) fn take_undecided(&mut self) -> Vec<ConflictReport> {
         self.undecided.take().unwrap_or_default()
@@ -219,37 +200,35 @@ impl Session {
         self.signs = None;
     }
 
+    /// A task begins.
+    pub(crate) fn begin_task(&mut self) {
+        (self.in_task, self.stop) = (true, None);
+        self.committed.clear();
+    }
+
+    /// The task has committed a file that was in this state before.
+    pub(crate) fn note_committed(&mut self, path: &str, before: StateRef) {
+        self.committed.push((path.to_owned(), before));
+    }
+
+    /// Whether a recovery has lost what the task committed; the resolution that came after the last commit is no matter.
+    ///
+    /// # Errors
+    /// [`AgentError::Diverged`].
+    pub(crate) fn check_committed(&mut self) -> Result<(), AgentError> {
+        match self.stop.take() {
+            Some(error @ AgentError::Diverged(_)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// The task is over: what still comes about it has nobody to tell. A resolution against its intent that
     /// came with its last answers would otherwise end whatever waits next.
     pub(crate) fn end_task(&mut self) {
-        (self.signs, self.overruled, self.base) = (None, None, None);
+        (self.signs, self.stop, self.base, self.taken) = (None, None, None, None);
+        self.in_task = false;
+        self.committed.clear();
         self.link.status(HeartbeatStatus::Idle, None);
-    }
-
-    /// Ends the own intent, if there is one. What the coordinator thinks of it is shown, not returned:
-    /// there is nothing the work could still do about it.
-    ///
-    /// # Errors
-    /// [`AgentError::NoAnswer`], [`AgentError::Lost`], [`AgentError::SessionClosed`].
-    pub(crate) async fn withdraw(&mut self, reason: &str) -> Result<(), AgentError> {
-        let Some(own) = self.own.take() else { return Ok(()) };
-        let message = withdrawal(own.id.clone(), reason);
-        let barrier = read(own.files.first().map_or("", String::as_str));
-        let (heard, _) = self.exchange(message, "the withdrawal", barrier, Subject::None).await?;
-        self.link.status(HeartbeatStatus::Idle, None);
-        if let Err(error) = accepted(heard, "the withdrawal") {
-            self.console.say(Style::Dim, &error.to_string());
-        }
-        Ok(())
-    }
-
-    /// Ends the own intent without waiting for anything, when the work was broken off.
-    pub(crate) fn abandon(&mut self, reason: &str) {
-        if let Some(own) = self.own.take() {
-            self.link.mention(withdrawal(own.id, reason));
-        }
-        (self.undecided, self.watched) = (None, None);
-        self.end_task();
     }
 
     /// GOODBYE, and the end of the connection once everything is sent.
@@ -259,18 +238,26 @@ impl Session {
         self.link.mention(goodbye.into());
         self.link.close();
         // What cannot be sent in this time has nobody to read it.
-        let _ = tokio::time::timeout(LEAVE_LIMIT, self.writer).await;
+        let _ = tokio::time::timeout(LEAVE_LIMIT, self.keeper).await;
     }
 
-    /// Lets things arrive while something else is awaited.
+    /// Lets things arrive while something else is awaited. After a break the session is looked at meanwhile.
     ///
     /// # Errors
     /// [`AgentError::Lost`], [`AgentError::SessionClosed`], [`AgentError::Overruled`].
     pub async fn meanwhile<T>(&mut self, other: impl Future<Output = T>) -> Result<T, AgentError> {
         let mut other = pin!(other);
         loop {
-            if let Some(why) = self.overruled.take() {
-                return Err(AgentError::Overruled(why));
+            self.check_stop()?;
+            if self.place == Place::Back {
+                let mut look = pin!(self.catch_up());
+                let done = tokio::select! {
+                    biased;
+                    looked = &mut look => { looked?; continue }
+                    done = &mut other => done,
+                };
+                look.await?;
+                return Ok(done);
             }
             tokio::select! {
                 done = &mut other => return Ok(done),
@@ -291,11 +278,14 @@ impl Session {
         }
     }
 
-    /// Lets one thing arrive. Safe to be dropped while it waits.
+    /// Lets one thing arrive, or looks at the session after a break. Safe to be dropped while it waits.
     ///
     /// # Errors
-    /// [`AgentError::Lost`], [`AgentError::SessionClosed`].
+    /// [`AgentError::Lost`], [`AgentError::SessionClosed`], and what an announce that has to be repeated ends with.
     pub async fn next(&mut self) -> Result<(), AgentError> {
+        if self.place == Place::Back {
+            return self.catch_up().await;
+        }
         self.step().await.map(|_| ())
     }
 
@@ -318,10 +308,4 @@ impl Session {
     pub fn console(&mut self) -> &mut Console {
         &mut self.console
     }
-}
-
-fn withdrawal(intent: IntentId, reason: &str) -> Message {
-    let mut withdraw = IntentWithdraw::new(intent);
-    withdraw.reason = Some(reason.to_owned());
-    withdraw.into()
 }

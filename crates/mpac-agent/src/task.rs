@@ -93,6 +93,7 @@ pub async fn run_task(
     task: &str,
 ) -> Result<Outcome, AgentError> {
     let (notes, heard) = Notes::channel();
+    session.begin_task();
     let mut worker = Worker { session, brain, naming, options, task: task.to_owned(), notes, heard };
     let outcome = worker.run().await;
     if outcome.is_err() {
@@ -129,9 +130,31 @@ impl Worker<'_> {
             }
         }
         let outcome = self.write_all(&plan).await?;
-        self.session.withdraw(COMPLETED).await?;
+        match self.session.withdraw(COMPLETED).await {
+            // The work is done; the coordinator ends the intent of one that is gone by itself (LIV-05).
+            Err(error @ AgentError::Lost(_)) => self.say(Style::Yellow, &error.to_string()),
+            ended => ended?,
+        }
+        self.session.check_committed()?;
         self.say_done(&outcome);
         Ok(outcome)
+    }
+
+    /// Whether there is an intent to work under: one that a break has cost us, because others were faster to announce, is
+    /// announced again when they are done. False when they hold the files for too long.
+    async fn is_announced(&mut self, plan: &Plan) -> Result<bool, AgentError> {
+        if self.session.own().is_some() {
+            return Ok(true);
+        }
+        let holders = self.session.take_taken();
+        if !holders.is_empty() {
+            self.wait_for(&holders).await?;
+        }
+        let announced = self.announce(plan).await?;
+        // The work was decided on before; the state references protect both.
+        self.session.take_undecided();
+        self.session.forget_signs();
+        Ok(announced)
     }
 
     async fn plan(&mut self) -> Result<Plan, AgentError> {
@@ -178,8 +201,8 @@ impl Worker<'_> {
         loop {
             let id = self.naming.intent(&plan.objective);
             self.say(Style::Bold, &format!("announcing {id}"));
-            let own = OwnIntent { id, files: files.clone() };
-            let holders = self.session.announce(own, &plan.objective).await?;
+            let own = OwnIntent { id, objective: plan.objective.clone(), files: files.clone() };
+            let holders = self.session.announce(own).await?;
             if holders.is_empty() {
                 return Ok(true);
             }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mpac_wire::payload::conflict::ConflictReport;
+use mpac_wire::sideband::SessionSummary;
 use mpac_wire::{Envelope, IntentId, Message, PrincipalId, Seconds};
 use tokio::time::Instant;
 
@@ -188,6 +189,29 @@ impl View {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// After a break: how the session stands. What is not listed has ended while nobody listened; without a summary nothing
+    /// is known any more, and who waited for an intent's end had better look.
+    pub fn listed(&mut self, summary: Option<&SessionSummary>, now: Instant) -> Vec<Sign> {
+        let listed = summary.map_or(&[][..], |summary| &summary.active_intents);
+        let gone = |id: &IntentId| listed.iter().all(|it| it.intent_id != *id);
+        let ended: Vec<IntentId> = self.intents.keys().filter(|id| gone(id)).cloned().collect();
+        for it in listed {
+            if it.principal_id == self.me {
+                continue;
+            }
+            self.learn(&it.intent_id, &it.principal_id, now);
+            if let Some(known) = self.intents.get_mut(&it.intent_id) {
+                known.objective.get_or_insert_with(|| it.objective.clone());
+                known.files = it.scope.resources.clone().unwrap_or_default();
+                // It is live, whatever was reckoned; how long it has left is not told.
+                known.expires = known.expires.filter(|expires| *expires > now).or_else(|| expiry(None, now));
+            }
+            self.people.insert(it.principal_id.clone());
+        }
+        self.intents.retain(|id, _| !ended.contains(id));
+        ended.into_iter().map(|intent| Sign::Ended { intent, end: End::Otherwise }).collect()
     }
 
     fn owns(&self, sender: &PrincipalId, intent: &IntentId) -> bool {

@@ -26,6 +26,7 @@ mod conflicts;
 mod deferrals;
 mod epochs;
 mod errors;
+mod fate;
 mod frozen;
 mod gap;
 mod hear;
@@ -69,6 +70,7 @@ pub use compensation::{Compensation, Reversal};
 pub use conflicts::KnownConflict;
 pub use deferrals::{OtherDeferral, holders};
 pub use epochs::Rival;
+pub use fate::{Found, Presence, Then, after_duplicate, divergent, is_duplicate, look_at};
 pub use hear::{Heard, Hearing};
 pub use news::{Holder, News, Over};
 pub use operations::{OwnOperation, Stage};
@@ -174,6 +176,7 @@ pub struct Participant {
     states: states::States,
     backend: backend::BackendCare,
     ids: ids::Ids,
+    repeats: fate::Repeats,
     /// The first kind of scope that was seen, and whether there was another (SCO-13).
     first_kind: Option<ScopeKind>,
     mixed: bool,
@@ -212,6 +215,7 @@ impl Participant {
             states: states::States::default(),
             backend: backend::BackendCare::default(),
             ids: ids::Ids::default(),
+            repeats: fate::Repeats::default(),
             first_kind: None,
             mixed: false,
             closed: false,

@@ -15,7 +15,9 @@ use crate::arrival::MAX_FRAME_IN;
 use crate::error::AgentError;
 
 /// How long opening may take, TLS and handshake included.
-const DIAL_LIMIT: Duration = Duration::from_secs(15);
+pub(super) const DIAL_LIMIT: Duration = Duration::from_secs(15);
+/// The same after a break, when there may be other addresses to try.
+pub(super) const REDIAL_LIMIT: Duration = Duration::from_secs(5);
 
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 pub(super) type SocketSink = SplitSink<Socket, Frame>;
@@ -61,18 +63,33 @@ impl Target {
     }
 }
 
-pub(super) async fn dial(target: &Target) -> Result<Socket, AgentError> {
+/// Why there is no socket.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) error: AgentError,
+    /// Another attempt would be turned down as well.
+    pub(super) is_final: bool,
+}
+
+pub(super) async fn dial(target: &Target, limit: Duration) -> Result<Socket, Failed> {
     let config =
         WebSocketConfig::default().max_message_size(Some(MAX_FRAME_IN)).max_frame_size(Some(MAX_FRAME_IN));
     let open = tokio_tungstenite::connect_async_with_config(target.request.clone(), Some(config), true);
-    match tokio::time::timeout(DIAL_LIMIT, open).await {
+    match tokio::time::timeout(limit, open).await {
         Ok(Ok((socket, _response))) => Ok(socket),
-        Ok(Err(error)) => Err(explain(target.url(), &error)),
-        Err(_) => Err(AgentError::CannotConnect {
-            url: target.url(),
-            why: format!("no answer within {} s; check host, port and firewall", DIAL_LIMIT.as_secs()),
-        }),
+        Ok(Err(error)) => {
+            Err(Failed { is_final: turns_us_down(&error), error: explain(target.url(), &error) })
+        }
+        Err(_) => {
+            let why = format!("no answer within {} s; check host, port and firewall", limit.as_secs());
+            Err(Failed { error: AgentError::CannotConnect { url: target.url(), why }, is_final: false })
+        }
     }
+}
+
+/// A server behind a proxy may be away for a moment (502, 503); one that wants another credential stays like that.
+fn turns_us_down(error: &Error) -> bool {
+    matches!(error, Error::Http(response) if matches!(response.status().as_u16(), 401 | 403))
 }
 
 fn explain(url: String, error: &Error) -> AgentError {

@@ -10,6 +10,9 @@ use tokio::time::Instant;
 /// Servers ping every 20 s; three of these may get lost, whatever the session's interval is.
 const QUIETEST: Duration = Duration::from_secs(60);
 
+/// The longest wait for the answer to a ping.
+const PROBE: Duration = Duration::from_secs(10);
+
 /// What was heard, and when.
 #[derive(Debug, Clone)]
 pub(super) struct Pulse {
@@ -46,6 +49,12 @@ impl Pulse {
         self.silent = true;
         let quiet = now - self.frame;
         self.status.map_or(quiet, |status| now - status)
+    }
+
+    /// How long a coordinator that fell silent may take to answer a ping, before the connection counts as broken: one that
+    /// is only slow answers in the meantime, and a way that is cut never does.
+    pub(super) fn patience(&self) -> Duration {
+        (self.interval * 2).min(PROBE)
     }
 
     fn limit(&self) -> Instant {

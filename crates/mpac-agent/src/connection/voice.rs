@@ -4,10 +4,13 @@ use std::time::SystemTime;
 
 use mpac_core::IdSource;
 use mpac_core::ProtocolLevel;
-use mpac_core::participant::{Heard, Introduction, Participant, Stamp, Withheld};
+use mpac_core::participant::{Heard, Introduction, News, Participant, Presence, Stamp, Withheld};
 use mpac_wire::names::PrincipalType;
+use mpac_wire::payload::session::Hello;
+use mpac_wire::sideband::SessionSummary;
 use mpac_wire::{
-    Envelope, InstanceId, Message, MessageId, PrincipalId, Sender, SessionId, StateRef, Timestamp,
+    Envelope, InstanceId, IntentId, Message, MessageId, PrincipalId, Seconds, Sender, SessionId, StateRef,
+    Timestamp,
 };
 
 use crate::naming::draw;
@@ -64,6 +67,68 @@ impl Voice {
     pub fn say(&mut self, message: Message) -> Result<Envelope, Withheld> {
         let stamp = self.stamp();
         self.participant.try_write(stamp, message)
+    }
+
+    /// As [`say`](Self::say), for a message whose fate a break has left unknown: its ids stay the same.
+    ///
+    /// # Errors
+    /// The rule that is in the way.
+    pub fn repeat(&mut self, message: Message) -> Result<Envelope, Withheld> {
+        let stamp = self.stamp();
+        self.participant.try_repeat(stamp, message)
+    }
+
+    /// HELLO after a break: the same incarnation, its counter going on (PAR-05, LAM-15).
+    pub fn hello_again(&mut self, hello: Hello) -> Envelope {
+        let stamp = self.stamp();
+        self.participant.hello_again(stamp, hello)
+    }
+
+    /// What asks a coordinator for a summary after a break; `None` when it was asked.
+    pub fn report_break(&mut self) -> Option<Envelope> {
+        let stamp = self.stamp();
+        self.participant.report_break(stamp)
+    }
+
+    /// The connection is gone.
+    pub fn connection_lost(&mut self) {
+        // What is of unknown fate now, the work finds out by itself: it knows what it waits for.
+        let _ = self.participant.connection_lost(now());
+    }
+
+    /// An attempt to connect failed: how long the core wants to wait before the next (REC-06).
+    pub fn connect_failed(&mut self) -> Seconds {
+        let wait = self.participant.retry_in();
+        self.participant.connect_failed();
+        wait
+    }
+
+    /// The session as it stands.
+    pub fn hear_summary(&mut self, summary: &SessionSummary) -> Vec<News> {
+        self.participant.hear_summary(now(), summary)
+    }
+
+    /// Whether an own intent is at the coordinator.
+    #[must_use]
+    pub fn presence(&self, intent: &IntentId) -> Presence {
+        self.participant.presence(intent)
+    }
+
+    /// The coordinator has lost these operations.
+    pub fn forget_operations(&mut self, lost: &[String]) {
+        self.participant.forget_operations(lost);
+    }
+
+    /// Whether SESSION_CLOSE has ended the session.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.participant.is_closed()
+    }
+
+    /// The coordinator's epoch; 0 before any.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.participant.epoch()
     }
 
     /// A message that was written is not sent after all.

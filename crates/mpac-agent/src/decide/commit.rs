@@ -1,6 +1,8 @@
 //! What became of a commit.
 
+use mpac_core::participant::{holders, is_duplicate};
 use mpac_wire::StateRef;
+use mpac_wire::payload::error::ProtocolError;
 
 use super::Holder;
 
@@ -13,6 +15,21 @@ pub struct Refusal {
     pub description: String,
     /// For STALE_INTENT: the intents that were there first, as far as they are named.
     pub holders: Vec<Holder>,
+    /// It says that the id in this field is known already (D-022, D-023).
+    pub duplicate: Option<&'static str>,
+}
+
+impl Refusal {
+    /// What an error says about the message it answers.
+    #[must_use]
+    pub fn of(error: &ProtocolError) -> Self {
+        Self {
+            code: error.error_code.to_string(),
+            description: error.description.clone(),
+            holders: holders(error),
+            duplicate: ["intent_id", "op_id"].into_iter().find(|field| is_duplicate(error, field)),
+        }
+    }
 }
 
 /// Everything heard about one message between sending it and the answer of the request sent after it.
@@ -29,6 +46,14 @@ pub struct Heard {
     pub rejected: Option<String>,
     /// FILE_UPDATED for the file, with the committed content's reference and in the own name.
     pub updated: bool,
+}
+
+impl Heard {
+    /// Whether it is enough to judge a commit by, without the file. The echo alone is not; see [`judge_commit`].
+    #[must_use]
+    pub fn is_decisive(&self) -> bool {
+        self.error.is_some() || self.rejected.is_some() || (self.echo && self.updated)
+    }
 }
 
 /// What to do after a commit.
@@ -92,8 +117,12 @@ mod tests {
 
     #[test]
     fn only_a_stale_reference_is_worth_a_rebase() {
-        let refusal =
-            |code: &str| Refusal { code: code.to_owned(), description: "d".to_owned(), holders: vec![] };
+        let refusal = |code: &str| Refusal {
+            code: code.to_owned(),
+            description: "d".to_owned(),
+            holders: vec![],
+            duplicate: None,
+        };
         let error = |code: &str| Heard { error: Some(refusal(code)), ..Heard::default() };
         assert_eq!(judge(&error("STALE_STATE_REF"), "x"), CommitVerdict::Stale);
         assert_eq!(

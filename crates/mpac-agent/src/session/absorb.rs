@@ -1,5 +1,6 @@
 //! Taking in what arrives: the fate of the watched message, the view of the others, lines for people.
 
+use mpac_core::participant::divergent;
 use mpac_wire::names::AckType;
 use mpac_wire::payload::conflict::{ConflictAck, ConflictReport, Resolution};
 use mpac_wire::payload::error::ProtocolError;
@@ -10,7 +11,7 @@ use super::Session;
 use super::exchange::{Step, Subject};
 use crate::arrival::Arrival;
 use crate::console::Style;
-use crate::decide::{Refusal, holders};
+use crate::decide::Refusal;
 use crate::error::AgentError;
 use crate::report;
 
@@ -52,6 +53,13 @@ impl Session {
                 self.silent = false;
                 self.console.say(Style::Yellow, "the coordinator is back");
             }
+            Arrival::Summary(summary) => self.summary = Some(summary),
+            Arrival::Broken { why, patience } => {
+                self.broke(&why, patience);
+                return Ok(Step::Broken);
+            }
+            Arrival::Retrying(attempt) => self.retrying(&attempt),
+            Arrival::Back(back) => self.came_back(back),
             Arrival::Ended(why) => return Err(AgentError::Lost(why)),
         }
         Ok(Step::Passed)
@@ -60,9 +68,10 @@ impl Session {
     fn absorb_message(&mut self, envelope: &Envelope, message: &Message) -> Result<(), AgentError> {
         let coordinators = self.view.is_coordinators(envelope);
         match message {
-            Message::SessionInfo(info) if envelope.coordinator_epoch.is_some() && self.info.is_none() => {
+            Message::SessionInfo(info) if envelope.coordinator_epoch.is_some() && self.awaits_info() => {
                 self.view.joined(envelope.sender.principal_id.clone());
                 self.info = Some(info.clone());
+                self.welcomed();
             }
             Message::SessionClose(close) if coordinators => {
                 return Err(AgentError::SessionClosed(close.reason.to_string()));
@@ -72,6 +81,16 @@ impl Session {
                 return Ok(());
             }
             Message::Resolution(resolution) => self.resolution(resolution),
+            Message::ProtocolError(error) if coordinators => {
+                if let Some(lost) = divergent(error) {
+                    self.diverged(lost);
+                    return Ok(());
+                }
+            }
+            Message::IntentWithdraw(withdraw) if coordinators => self.withdrawn_meanwhile(withdraw),
+            Message::IntentWithdraw(withdraw) if envelope.sender.principal_id == *self.view.me() => {
+                self.orphans.remove(&withdraw.intent_id);
+            }
             _ => {}
         }
         let watched = self.heard(envelope, message);
@@ -97,11 +116,7 @@ impl Session {
         }
         match message {
             Message::ProtocolError(error) if refers_to(error, watched.message.as_str()) => {
-                watched.heard.error = Some(Refusal {
-                    code: error.error_code.to_string(),
-                    description: error.description.clone(),
-                    holders: holders(error),
-                });
+                watched.heard.error = Some(Refusal::of(error));
                 true
             }
             Message::OpReject(reject) => match &watched.subject {
@@ -118,7 +133,7 @@ impl Session {
     /// Shown and acknowledged (PAR-19). One that comes with the announce is also kept for a decision; one that
     /// comes later, because somebody announced after us, is theirs to decide first: our work goes on, and the
     /// state references protect both.
-    fn conflict(&mut self, report: &ConflictReport) {
+    pub(super) fn conflict(&mut self, report: &ConflictReport) {
         let Some(own) = self.own.clone() else { return };
         let Some(other) = self.view.other_side(report, &own.id, Instant::now()) else { return };
         let theirs = other.intent.as_ref().and_then(|id| self.view.intent(id));
@@ -146,7 +161,7 @@ impl Session {
         let rejected = resolution.outcome.as_ref().and_then(|outcome| outcome.rejected.as_deref());
         if rejected.unwrap_or_default().iter().any(|id| id == own.id.as_str()) {
             let why = resolution.rationale.clone().unwrap_or_else(|| resolution.decision.to_string());
-            self.overruled = Some(why);
+            self.stop = Some(AgentError::Overruled(why));
         }
     }
 }

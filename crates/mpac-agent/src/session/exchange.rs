@@ -42,6 +42,19 @@ pub(super) struct Asked {
 pub(super) enum Step {
     Answered(u64, Answer),
     Passed,
+    /// The connection broke.
+    Broken,
+}
+
+/// What came of a message and the request behind it.
+pub(super) enum Exchanged {
+    Answered(Heard, Answer),
+    /// The connection broke first: what was heard until then.
+    Broken {
+        /// Whether it went out at all.
+        sent: bool,
+        heard: Heard,
+    },
 }
 
 impl Session {
@@ -62,7 +75,11 @@ impl Session {
         error
     }
 
+    /// The answer to a sideband request, [`AgentError::Away`] if the connection breaks before it.
     pub(super) async fn ask(&mut self, request: Request, what: &str) -> Result<Answer, AgentError> {
+        if self.is_away() {
+            return Err(AgentError::Away { what: what.to_owned() });
+        }
         let number = self.next_request;
         self.next_request += 1;
         let question = match &request {
@@ -74,10 +91,10 @@ impl Session {
         let limit = self.answer_limit;
         let answered = async {
             loop {
-                if let Step::Answered(answered, answer) = self.step().await?
-                    && answered == number
-                {
-                    return Ok(answer);
+                match self.step().await? {
+                    Step::Answered(answered, answer) if answered == number => return Ok(answer),
+                    Step::Broken => return Err(AgentError::Away { what: what.to_owned() }),
+                    Step::Answered(..) | Step::Passed => {}
                 }
             }
         };
@@ -87,7 +104,7 @@ impl Session {
     /// The request that this answers. A coordinator answers in order, so those asked before it will not be
     /// answered any more. `None` for what nobody asked: it answers nothing and shifts nothing (PAR-11).
     pub(super) fn asker(&mut self, answer: &Answer) -> Option<u64> {
-        let answered = answer.to()?;
+        let answered = answer.to();
         let fits = |asked: &Asked| match (&asked.question, &answered) {
             // An answer too broken to have a path is the oldest read's.
             (Question::Read(_), Question::Read(path)) if path.is_empty() => true,
@@ -97,21 +114,33 @@ impl Session {
         self.asked.drain(..=at).next_back().map(|asked| asked.number)
     }
 
+    /// Says a message (`again`: one that may have arrived before) and asks something right after it, whose answer
+    /// proves that everything about the message has come.
     pub(super) async fn exchange(
         &mut self,
-        message: Message,
+        (message, again): (Message, bool),
         what: &str,
         barrier: Request,
         subject: Subject,
-    ) -> Result<(Heard, Answer), AgentError> {
-        let id = match self.link.say(message, what).await {
+    ) -> Result<Exchanged, AgentError> {
+        let said =
+            if again { self.link.repeat(message, what).await } else { self.link.say(message, what).await };
+        let id = match said {
             Ok(id) => id,
+            Err(AgentError::Away { .. }) => {
+                self.cut_off();
+                return Ok(Exchanged::Broken { sent: false, heard: Heard::default() });
+            }
             Err(error) => return Err(self.with_reason(error)),
         };
         self.watch(id, subject);
         let answer = self.ask(barrier, what).await;
         let heard = self.watched.take().map(|watched| watched.heard).unwrap_or_default();
-        Ok((heard, answer?))
+        match answer {
+            Ok(answer) => Ok(Exchanged::Answered(heard, answer)),
+            Err(AgentError::Away { .. }) => Ok(Exchanged::Broken { sent: true, heard }),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) fn watch(&mut self, message: MessageId, subject: Subject) {

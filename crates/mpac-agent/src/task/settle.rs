@@ -4,7 +4,7 @@
 //! acknowledged, and the work goes on. So two of our agents step back for each other only when both announced
 //! before either had its answers; with Python agents, which both decide, it is common. [`StepBack`] settles it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::{IntentId, PrincipalId};
@@ -45,7 +45,9 @@ impl Worker<'_> {
     ) -> Result<Settled, AgentError> {
         let mut yielding: Vec<Rival> = Vec::new();
         let mut met: Vec<Rival> = Vec::new();
-        for report in self.session.take_undecided() {
+        // A break while the brain thinks may bring more of them.
+        let mut reports = VecDeque::from(self.session.take_undecided());
+        while let Some(report) = reports.pop_front() {
             let Some(rival) = self.rival(&report) else { continue };
             if met.contains(&rival) {
                 continue;
@@ -56,6 +58,7 @@ impl Worker<'_> {
             } else if self.decide(plan, &report, &rival).await? == Choice::Yield {
                 yielding.push(rival);
             }
+            reports.extend(self.session.take_undecided());
         }
         // While the brain thought, the reason to step back may have gone.
         let signs = self.session.take_signs();

@@ -7,16 +7,18 @@ use mpac_wire::payload::operation::{FileChange, OpCommit};
 use super::{Outcome, Worker, think};
 use crate::brain::{BrainError, Plan, WriteAsk, Written};
 use crate::console::Style;
-use crate::decide::{CommitVerdict, judge_commit};
+use crate::decide::{CommitVerdict, Heard, judge_commit};
 use crate::diff;
 use crate::error::AgentError;
-use crate::session::FileState;
+use crate::session::{FileState, Sending, Sent};
 
 /// What became of one file.
 enum Fate {
     Committed,
     Unchanged,
     Declined,
+    /// A break has cost us our intent, and others work there now.
+    Left,
 }
 
 /// What became of one attempt at it.
@@ -34,7 +36,8 @@ impl Worker<'_> {
                 Fate::Committed => committed.push(path.clone()),
                 Fate::Unchanged => {}
                 Fate::Declined if committed.is_empty() => return Ok(Outcome::Declined),
-                Fate::Declined => break,
+                Fate::Left if committed.is_empty() => return Ok(Outcome::Yielded),
+                Fate::Declined | Fate::Left => break,
             }
         }
         Ok(if committed.is_empty() { Outcome::Unchanged } else { Outcome::Committed(committed) })
@@ -53,7 +56,7 @@ impl Worker<'_> {
                 fault: None,
             };
             let written = self.think_of(ask).await?;
-            match self.attempt(path, &base, written).await? {
+            match self.attempt(plan, path, &base, written).await? {
                 Attempt::Over(fate) => return Ok(fate),
                 Attempt::Stale(now) => base = now,
             }
@@ -84,6 +87,7 @@ impl Worker<'_> {
 
     async fn attempt(
         &mut self,
+        plan: &Plan,
         path: &str,
         base: &FileState,
         written: Written,
@@ -101,12 +105,46 @@ impl Worker<'_> {
         }
         let held = self.brain.before_commit(&self.notes);
         think(self.session, &mut self.heard, "committing", held).await??;
+        self.send(plan, path, base, written).await
+    }
+
+    /// Commits what was written, whatever the connection does meanwhile.
+    async fn send(
+        &mut self,
+        plan: &Plan,
+        path: &str,
+        base: &FileState,
+        written: Written,
+    ) -> Result<Attempt, AgentError> {
         let after = StateRef::of(&written.content);
-        let commit = self.commit_of(path, base, &after, written);
-        let (heard, now) = self.session.commit(commit).await?;
-        match judge_commit(&heard, &after, now.as_ref().map(|now| &now.state_ref)) {
+        let mut sending = Sending::new(self.commit_of(path, base, &after, &written));
+        loop {
+            if !self.is_announced(plan).await? {
+                return Ok(Attempt::Over(Fate::Left));
+            }
+            match self.session.commit(&mut sending).await? {
+                Sent::Answered(heard, now) => return self.judge(path, base, &after, (heard, now)).await,
+                Sent::Applied => {
+                    self.note_committed(path, base, &after);
+                    return Ok(Attempt::Over(Fate::Committed));
+                }
+                Sent::Anew => sending = Sending::new(self.commit_of(path, base, &after, &written)),
+                Sent::Rebase(now) => return Ok(Attempt::Stale(now)),
+                Sent::Homeless => {}
+            }
+        }
+    }
+
+    async fn judge(
+        &mut self,
+        path: &str,
+        base: &FileState,
+        after: &StateRef,
+        (heard, now): (Heard, Option<FileState>),
+    ) -> Result<Attempt, AgentError> {
+        match judge_commit(&heard, after, now.as_ref().map(|now| &now.state_ref)) {
             CommitVerdict::Accepted => {
-                self.say(Style::Green, &format!("committed {path}: {} -> {after}", base.state_ref));
+                self.note_committed(path, base, after);
                 Ok(Attempt::Over(Fate::Committed))
             }
             CommitVerdict::Stale => {
@@ -125,13 +163,18 @@ impl Worker<'_> {
         }
     }
 
-    fn commit_of(&mut self, path: &str, base: &FileState, after: &StateRef, written: Written) -> OpCommit {
+    fn note_committed(&mut self, path: &str, base: &FileState, after: &StateRef) {
+        self.say(Style::Green, &format!("committed {path}: {} -> {after}", base.state_ref));
+        self.session.note_committed(path, base.state_ref.clone());
+    }
+
+    fn commit_of(&mut self, path: &str, base: &FileState, after: &StateRef, written: &Written) -> OpCommit {
         let before = base.state_ref.clone();
         let op = self.naming.operation(path);
         let mut commit = OpCommit::new(op, path.to_owned(), OpKind::Replace, before.clone(), after.clone());
-        commit.intent_id = self.session.own().map(|own| own.id.clone());
-        commit.summary = written.summary.filter(|summary| !summary.is_empty());
-        commit.file_changes = Some([(path, FileChange::new(written.content, before))].into_iter().collect());
+        commit.summary = written.summary.clone().filter(|summary| !summary.is_empty());
+        commit.file_changes =
+            Some([(path, FileChange::new(written.content.clone(), before))].into_iter().collect());
         commit
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
 use mpac_agent::brain::scripted::ScriptedBrain;
-use mpac_agent::connection::{Identity, Target, Voice, connect};
+use mpac_agent::connection::{Identity, Route, Target, Voice, connect};
 use mpac_agent::console::{Console, Palette};
 use mpac_agent::error::AgentError;
 use mpac_agent::history::{self, History};
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 /// The coordinator's principal.
 pub(crate) const COORDINATOR: &str = "service:coordinator-s";
@@ -62,23 +63,30 @@ impl Lines {
 /// An agent that has connected and said nothing yet, and the other end.
 pub(crate) async fn connected(principal: &str, lines: &Lines) -> (Session, History, Peer) {
     let (url, accept) = listening().await;
-    let target = Target::new(&url, Vec::new()).unwrap();
+    let (session, history) = opened(principal, &url, Duration::ZERO, lines).await;
+    (session, history, accept.await.unwrap())
+}
+
+/// An agent that has connected to this address and said nothing yet, with so much patience after a break.
+pub(crate) async fn opened(
+    principal: &str,
+    url: &str,
+    patience: Duration,
+    lines: &Lines,
+) -> (Session, History) {
+    let route = Route::once(Target::new(url, Vec::new()).unwrap()).with_patience(patience);
     let me = PrincipalId::new(principal).unwrap();
     let (recorder, history) = history::channel();
     let voice = Voice::new(Identity { principal: me.clone(), session: SessionId::new("s").unwrap() });
-    let connection = connect(&target, voice, recorder).await.unwrap();
-    let session = Session::new(me, connection, lines.console());
-    (session, history, accept.await.unwrap())
+    let connection = connect(route, voice, recorder).await.unwrap();
+    (Session::new(me, connection, lines.console()), history)
 }
 
 /// The other end for an agent that connects by itself: its address, and the socket once it has come.
 pub(crate) async fn listening() -> (String, JoinHandle<Peer>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
-    let accept = tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        Peer { socket: tokio_tungstenite::accept_async(stream).await.unwrap(), clock: 0, said: Vec::new() }
-    });
+    let accept = tokio::spawn(async move { Peer::accept(&listener).await });
     (url, accept)
 }
 
@@ -146,6 +154,20 @@ impl Work {
 }
 
 impl Peer {
+    /// The next connection of a listener.
+    pub(crate) async fn accept(listener: &TcpListener) -> Self {
+        let (stream, _) = listener.accept().await.unwrap();
+        Self { socket: tokio_tungstenite::accept_async(stream).await.unwrap(), clock: 0, said: Vec::new() }
+    }
+
+    /// Closes the socket with this code.
+    pub(crate) async fn close(mut self, code: u16, reason: &'static str) {
+        let frame = CloseFrame { code: code.into(), reason: reason.into() };
+        self.socket.close(Some(frame)).await.unwrap();
+        // The other end answers with a close of its own.
+        while self.next_of_any_kind().await.is_some() {}
+    }
+
     /// The next frame, heartbeats and acknowledgements passed over; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {

@@ -1,15 +1,20 @@
 //! The interactive mode, with a keyboard that the test plays.
 
+use std::time::Duration;
+
 use mpac_agent::brain::scripted::ScriptedBrain;
 use mpac_agent::error::AgentError;
+use mpac_agent::history::History;
 use mpac_agent::interactive::{self, Keyboard, Typed};
 use mpac_agent::naming::Naming;
+use mpac_agent::session::Session;
 use mpac_agent::task::{TaskOptions, WAIT_LIMIT};
 use serde_json::json;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::fake_coordinator::{Lines, Peer, connected, hello, script};
+use crate::fake_coordinator::{Lines, Peer, connected, hello, opened, script};
 
 struct Played {
     peer: Peer,
@@ -22,7 +27,20 @@ impl Played {
     /// A joined agent at its prompt, the workspace already shown.
     async fn start() -> Self {
         let lines = Lines::default();
-        let (mut session, history, mut peer) = connected("agent:Bob", &lines).await;
+        let (session, history, peer) = connected("agent:Bob", &lines).await;
+        Self::start_with(session, history, peer, lines).await
+    }
+
+    /// The same, of an agent that comes back after a break.
+    async fn start_at(listener: &TcpListener) -> Self {
+        let lines = Lines::default();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let opened = opened("agent:Bob", &url, Duration::from_secs(60), &lines);
+        let ((session, history), peer) = tokio::join!(opened, Peer::accept(listener));
+        Self::start_with(session, history, peer, lines).await
+    }
+
+    async fn start_with(mut session: Session, history: History, mut peer: Peer, lines: Lines) -> Self {
         let (keys, typed) = mpsc::unbounded_channel();
         let shown = lines.clone();
         let ended = tokio::spawn(async move {
@@ -138,4 +156,71 @@ async fn a_resolution_that_comes_with_the_last_answers_does_not_end_the_program(
     played.peer.answer_list(&["a.py"]).await;
     played.line("quit");
     played.leaves().await;
+}
+
+#[tokio::test]
+async fn while_the_coordinator_is_away_commands_say_so_and_the_task_waits() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut played = Played::start_at(&listener).await;
+    // The next connection is taken and not answered.
+    drop(played.peer);
+    played.peer = Peer::accept(&listener).await;
+    played.lines.wait_for("connection lost").await;
+    for (command, answer) in [
+        ("files", "FILE_LIST needs the coordinator, and the connection to it is broken"),
+        ("view a.py", "FILE_READ a.py needs the coordinator"),
+        ("who", "nobody who spoke"),
+        ("help", "commands:"),
+    ] {
+        played.line(command);
+        played.lines.wait_for(answer).await;
+    }
+    played.line("task mend");
+    played.peer.take("HELLO").await;
+    played.peer.welcome().await;
+    played.peer.take("PROTOCOL_ERROR").await;
+    played.peer.answer_list(&["a.py"]).await; // the look at the session
+    played.peer.answer_list(&["a.py"]).await; // the task
+    let intent = played.peer.accept_announce(|_| vec![]).await;
+    played.peer.answer_read("a.py", "old").await;
+    played.lines.wait_for("commit this? y or n").await;
+    // It breaks again while the person looks at the diff, and comes back before they answer.
+    drop(played.peer);
+    played.peer = Peer::accept(&listener).await;
+    played.peer.take("HELLO").await;
+    played.peer.welcome().await;
+    played.peer.take("PROTOCOL_ERROR").await;
+    played.peer.answer_read("a.py", "old").await;
+    let again = played.peer.accept_announce(|_| vec![]).await;
+    assert_eq!(again, intent, "nothing told whether it is there: the same id cannot be there twice");
+    played.line("y");
+    played.peer.accept_commit("new").await;
+    played.peer.accept_withdraw(&intent).await;
+    played.lines.wait_for("done: a.py committed").await;
+    played.line("quit");
+    played.leaves().await;
+}
+
+#[tokio::test]
+async fn while_the_coordinator_is_away_quit_and_cancel_work_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut played = Played::start_at(&listener).await;
+    let intent = played.task_up_to_its_question().await;
+    drop(played.peer);
+    played.peer = Peer::accept(&listener).await;
+    played.lines.wait_for("connection lost").await;
+    played.keys.send(Typed::Interrupt).unwrap();
+    played.lines.wait_for("cancelled; what was committed stays").await;
+    // The intent that was given up meanwhile is withdrawn as soon as that can be said.
+    played.peer.take("HELLO").await;
+    played.peer.welcome().await;
+    played.peer.take("PROTOCOL_ERROR").await;
+    played.peer.answer_list(&["a.py"]).await;
+    let withdraw = played.peer.take("INTENT_WITHDRAW").await;
+    assert_eq!(withdraw["payload"], json!({"intent_id": intent, "reason": "cancelled"}));
+    let Played { peer, lines, keys, ended } = played;
+    drop((peer, listener));
+    lines.wait_for("attempt 2 in").await;
+    keys.send(Typed::Line("quit".to_owned())).unwrap();
+    ended.await.unwrap().unwrap();
 }

@@ -2,6 +2,8 @@
 
 mod answers;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod breaks;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod claude;
 mod conflicts;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
@@ -16,7 +18,11 @@ mod interactive;
 mod process;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod program;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod returning;
 mod session;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod small_coordinator;
 mod task;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod tls;

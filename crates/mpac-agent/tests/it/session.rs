@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mpac_agent::connection::{Identity, Target, Voice, connect};
+use mpac_agent::connection::{Identity, Route, Target, Voice, connect};
 use mpac_agent::error::AgentError;
 use mpac_agent::history;
 use mpac_wire::{PrincipalId, SessionId};
@@ -182,7 +182,7 @@ async fn a_refused_connection_names_the_command_that_starts_a_coordinator() {
     let identity =
         Identity { principal: PrincipalId::new("agent:Bob").unwrap(), session: SessionId::new("s").unwrap() };
     let target = Target::new(&format!("ws://{}", free.local_addr().unwrap()), Vec::new()).unwrap();
-    let error = connect(&target, Voice::new(identity), history::channel().0).await.unwrap_err();
+    let error = connect(Route::once(target), Voice::new(identity), history::channel().0).await.unwrap_err();
     assert!(error.to_string().contains("cargo run -p mpac-ws"), "{error}");
 }
 
@@ -242,7 +242,7 @@ async fn extra_headers_arrive_in_the_handshake() {
     let target = Target::new(&url, headers.to_vec()).unwrap();
     let identity =
         Identity { principal: PrincipalId::new("agent:Bob").unwrap(), session: SessionId::new("s").unwrap() };
-    let _open = connect(&target, Voice::new(identity), history::channel().0).await.unwrap();
+    let _open = connect(Route::once(target), Voice::new(identity), history::channel().0).await.unwrap();
     let (_socket, tokens) = handshake.await.unwrap();
     assert_eq!(tokens, ["one", "two"]);
 }

@@ -43,7 +43,8 @@ async fn hello_goes_out_over_tls() {
     let (url, trusted, first) = serving("tls").await;
     let script = script_file("tls", &crate::fake_coordinator::script(""));
     let environment = [("SSL_CERT_FILE", trusted.to_str().unwrap())];
-    let ended = start(&[&url, "--script", script.to_str().unwrap(), "--task", "mend"], &environment, "");
+    let once = ["--reconnect-for-sec", "0", "--task", "mend"];
+    let ended = start(&[&[&url, "--script", script.to_str().unwrap()], &once[..]].concat(), &environment, "");
     let hello = first.await.unwrap();
     assert_eq!(hello.map(|hello| hello["message_type"].clone()), Some("HELLO".into()));
     let (code, output) = ended.await.unwrap();

@@ -120,6 +120,25 @@ impl Answers {
         ids
     }
 
+    /// Takes these out, until they are [`put_back`](Self::put_back).
+    pub(super) fn take(&mut self, which: impl Fn(&Sent) -> bool) -> Vec<(MessageId, Sent)> {
+        let mut taken = Vec::new();
+        self.0.retain(|id, sent| {
+            let take = which(sent);
+            if take {
+                taken.push((id.clone(), sent.clone()));
+            }
+            !take
+        });
+        taken
+    }
+
+    pub(super) fn put_back(&mut self, taken: Vec<(MessageId, Sent)>) {
+        for (id, sent) in taken {
+            self.0.insert(id, sent);
+        }
+    }
+
     /// The session was read: nothing is unknown any more.
     pub(super) fn forget_unknown(&mut self) -> Vec<Sent> {
         let mut unknown = Vec::new();

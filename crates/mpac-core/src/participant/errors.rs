@@ -42,6 +42,8 @@ impl Participant {
     }
 
     fn answered(&mut self, id: &MessageId, error: &ProtocolError, warning: bool) {
+        let there = self.is_there_already(id, error);
+        let warning = warning || there;
         let before = self.answers.get(id).map(|sent| sent.fate.clone());
         // A warning comes after the echo; Python servers send it in place of one.
         let fate = if warning { Fate::Accepted } else { Fate::Refused(error.error_code.clone()) };

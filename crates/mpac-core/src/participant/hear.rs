@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{CoordinatorEvent, IntentDisposition};
 use mpac_wire::payload::{CoordinatorStatus, Goodbye, IntentUpdate, SessionInfo};
-use mpac_wire::{Envelope, IntentId, Message, PrincipalId, Timestamp, Watermark};
+use mpac_wire::{Envelope, IntentId, Message, MessageId, PrincipalId, Timestamp, Watermark};
 
 use super::epochs::{Author, Circumstances, handover};
 use super::news::{News, Over};
@@ -95,7 +95,7 @@ impl Participant {
 
     fn hear_coordinator(&mut self, envelope: &Envelope, message: &Message) {
         match message {
-            Message::SessionInfo(info) => self.admitted(info),
+            Message::SessionInfo(info) => self.admitted(&envelope.message_id, info),
             Message::CoordinatorStatus(status) => self.status(status),
             Message::SessionClose(_) => self.close(),
             Message::IntentWithdraw(withdraw) => {
@@ -119,7 +119,7 @@ impl Participant {
     }
 
     /// SESSION_INFO lets in whoever asked: one that comes once more, after we left, lets nobody in (SES-23).
-    fn admitted(&mut self, info: &SessionInfo) {
+    fn admitted(&mut self, by: &MessageId, info: &SessionInfo) {
         if self.link.asked.is_none() && !self.link.inside {
             return;
         }
@@ -138,6 +138,7 @@ impl Participant {
         if after_a_break {
             // One that was open stays open, but the summary that was asked for is lost.
             self.gap.reveal(None);
+            self.link.back_by = Some(by.clone());
             self.news.push(News::Gap { revealed_by: None });
         }
     }

@@ -30,6 +30,11 @@ impl Ids {
         self.used.note(id.into());
     }
 
+    /// It may be used once more: what it named may never have arrived.
+    pub(super) fn forget(&mut self, id: &str) {
+        self.used.forget(&String::from(id));
+    }
+
     pub(super) fn is_used(&self, id: &str) -> bool {
         self.used.contains(&String::from(id))
     }

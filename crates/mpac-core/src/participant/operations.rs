@@ -76,6 +76,11 @@ impl Operations {
         }
     }
 
+    /// In the order in which they were committed.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = (&OpId, &OwnOperation)> {
+        self.0.in_order()
+    }
+
     pub(super) fn moved(&mut self, id: &OpId, stage: Stage) -> bool {
         let known = self.0.get_mut(id);
         known.map(|known| known.stage = stage).is_some()

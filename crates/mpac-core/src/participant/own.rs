@@ -88,6 +88,7 @@ impl Participant {
             let replaced: Vec<IntentId> = replaced.map(|(id, _)| id.clone()).collect();
             replaced.iter().for_each(|id| self.own_ended(id));
         }
+        self.unconfirmed.remove(&announced.intent_id);
         let expires = expiry(announced.ttl_sec.as_ref(), self.now);
         self.keep(OwnIntent::new(announced.clone(), Some(message_id.clone()), Standing::Active, expires));
     }

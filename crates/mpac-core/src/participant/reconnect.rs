@@ -15,6 +15,8 @@ pub(super) struct Link {
     pub(super) inside: bool,
     /// The connection was lost, and no SESSION_INFO has come since.
     pub(super) cut_off: bool,
+    /// The SESSION_INFO that ended a break of which the coordinator has not been told.
+    pub(super) back_by: Option<MessageId>,
     /// Attempts to connect that failed, one after the other.
     failed: u32,
 }
@@ -38,7 +40,7 @@ impl Participant {
     pub fn connection_lost(&mut self, now: Timestamp) -> alloc::vec::Vec<News> {
         self.time_is(now);
         self.link.cut_off |= self.link.inside;
-        (self.link.inside, self.link.asked) = (false, None);
+        (self.link.inside, self.link.asked, self.link.back_by) = (false, None, None);
         self.unconfirmed = self.intents.keys().cloned().collect();
         let unknown = self.answers.give_up_all();
         unknown.iter().for_each(|id| self.lost_acknowledgement(id));

@@ -21,6 +21,7 @@ mod divergence;
 mod duties;
 mod envelope;
 mod epochs;
+mod fates;
 mod freeze;
 mod golden;
 mod governance;

@@ -1,0 +1,219 @@
+//! Coming back after a break, or not: who is believed, who is not tried again, what the person is told.
+
+use std::time::Duration;
+
+use mpac_agent::brain::scripted::ScriptedBrain;
+use mpac_agent::connection::{Identity, Route, Target, Voice, connect};
+use mpac_agent::error::AgentError;
+use mpac_agent::history;
+use mpac_agent::naming::Naming;
+use mpac_agent::session::Session;
+use mpac_agent::task::{Outcome, TaskOptions, WAIT_LIMIT, run_task};
+use mpac_wire::{PrincipalId, SessionId};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::fake_coordinator::{COORDINATOR, Lines, Peer, hello, info, script};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn listener() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+/// An agent that joins the first of these addresses, does the task and leaves.
+fn at_work(urls: &[&str], patience: Duration, lines: &Lines) -> JoinHandle<Result<Outcome, AgentError>> {
+    let mut targets = urls.iter().map(|url| Target::new(url, Vec::new()).unwrap());
+    let route = Route::once(targets.next().unwrap()).or(targets.collect()).with_patience(patience);
+    let lines = lines.clone();
+    tokio::spawn(async move {
+        let me = PrincipalId::new("agent:Bob").unwrap();
+        let (recorder, history) = history::channel();
+        let voice = Voice::new(Identity { principal: me.clone(), session: SessionId::new("s").unwrap() });
+        let mut session = Session::new(me, connect(route, voice, recorder).await?, lines.console());
+        session.join(hello()).await?;
+        let mut brain = ScriptedBrain::parse("test".to_owned(), &script(""), history)?;
+        let options = TaskOptions { max_rebase: 2, approver: None, wait_limit: WAIT_LIMIT };
+        let outcome = run_task(&mut session, &mut brain, &mut Naming::new("Bob"), &options, "mend").await;
+        session.leave("completed".into()).await;
+        outcome
+    })
+}
+
+/// As the coordinator of this epoch.
+async fn welcome(peer: &mut Peer, epoch: u64, more: Value) {
+    let mut welcome = peer.message(COORDINATOR, "SESSION_INFO", info(more));
+    welcome["coordinator_epoch"] = json!(epoch);
+    peer.send(&welcome).await;
+}
+
+/// A joined agent whose FILE_LIST has not been answered.
+async fn joined(listener: &TcpListener, epoch: u64) -> Peer {
+    let mut peer = Peer::accept(listener).await;
+    peer.take("HELLO").await;
+    welcome(&mut peer, epoch, json!({})).await;
+    peer.take("FILE_LIST").await;
+    peer
+}
+
+/// What an agent that comes back asks first, when it has no intent.
+async fn look_around(peer: &mut Peer) {
+    peer.take("PROTOCOL_ERROR").await;
+    peer.answer_list(&["a.py"]).await;
+}
+
+#[tokio::test]
+async fn who_comes_back_is_the_same_incarnation_with_its_counter_going_on() {
+    let (listener, url) = listener().await;
+    let lines = Lines::default();
+    let work = at_work(&[&url], PATIENCE, &lines);
+    let peer = joined(&listener, 1).await;
+    let first = peer.said[0].clone();
+    peer.close(1012, "").await;
+    let mut peer = Peer::accept(&listener).await;
+    let again = peer.take("HELLO").await;
+    assert_eq!(again["sender"], first["sender"]);
+    assert_eq!(again["payload"], first["payload"]);
+    assert!(again["watermark"]["value"].as_u64() > first["watermark"]["value"].as_u64());
+    welcome(&mut peer, 2, json!({})).await;
+    look_around(&mut peer).await;
+    // The list that was asked for is asked for again, and the task goes on.
+    peer.serve_task(true).await;
+    assert!(matches!(work.await.unwrap().unwrap(), Outcome::Committed(_)));
+    let told = lines.text();
+    assert!(
+        told.contains("connection lost: close code 1012 (the server restarts); trying again for 60 s"),
+        "{told}"
+    );
+    assert!(told.contains("; the coordinator was restarted or replaced (epoch 2)"), "{told}");
+}
+
+#[tokio::test]
+async fn who_is_turned_down_does_not_try_again() {
+    for (code, named) in [(1008, "turns us down"), (4004, "names no session"), (4001, "has taken our place")]
+    {
+        let (listener, url) = listener().await;
+        let work = at_work(&[&url], PATIENCE, &Lines::default());
+        joined(&listener, 1).await.close(code, "so it is").await;
+        let error = work.await.unwrap().unwrap_err().to_string();
+        assert!(error.contains(named) && error.contains("so it is"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_hello_that_is_refused_after_a_break_is_the_end() {
+    let (listener, url) = listener().await;
+    let work = at_work(&[&url], PATIENCE, &Lines::default());
+    drop(joined(&listener, 1).await);
+    let mut peer = Peer::accept(&listener).await;
+    let hello = peer.take("HELLO").await;
+    peer.refuse(&hello, "CREDENTIAL_REJECTED", "it has expired").await;
+    let error = work.await.unwrap().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the connection to the coordinator ended (the coordinator does not let us in again: CREDENTIAL_REJECTED: it has expired); start the agent again to join again"
+    );
+}
+
+#[tokio::test]
+async fn a_coordinator_that_stays_away_is_given_up() {
+    let (listener, url) = listener().await;
+    let lines = Lines::default();
+    let work = at_work(&[&url], Duration::from_millis(300), &lines);
+    let peer = joined(&listener, 1).await;
+    drop(listener);
+    drop(peer);
+    let error = work.await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("nobody listens at") && error.contains("given up after"), "{error}");
+    assert!(lines.text().contains("attempt 2 in"), "{}", lines.text());
+}
+
+#[tokio::test]
+async fn a_standby_at_another_address_is_found_and_the_old_coordinator_not_believed() {
+    let ((old, first), (standby, second)) = (listener().await, listener().await);
+    let lines = Lines::default();
+    let work = at_work(&[&first, &second], PATIENCE, &lines);
+    joined(&old, 4).await.close(4002, "").await;
+    // It should be gone, and answers all the same: of an epoch that is over.
+    let mut stale = Peer::accept(&old).await;
+    stale.take("HELLO").await;
+    welcome(&mut stale, 3, json!({})).await;
+    let mut peer = Peer::accept(&standby).await;
+    peer.take("HELLO").await;
+    welcome(&mut peer, 5, json!({})).await;
+    look_around(&mut peer).await;
+    peer.serve_task(true).await;
+    assert!(matches!(work.await.unwrap().unwrap(), Outcome::Committed(_)));
+    let told = lines.text();
+    assert!(told.contains("of epoch 3 and this session was at 4 already"), "{told}");
+    assert!(told.contains(&format!("back at {second}/ after")), "{told}");
+}
+
+#[tokio::test]
+async fn a_way_that_is_cut_without_a_word_is_noticed_and_left() {
+    let (listener, url) = listener().await;
+    let lines = Lines::default();
+    let work = at_work(&[&url], PATIENCE, &lines);
+    let mut dead = Peer::accept(&listener).await;
+    dead.take("HELLO").await;
+    welcome(&mut dead, 1, json!({"liveness_policy": {"heartbeat_interval_sec": 0.3}})).await;
+    let status = json!({"event": "heartbeat", "coordinator_id": COORDINATOR, "session_health": "healthy"});
+    dead.say("COORDINATOR_STATUS", status).await;
+    // From here on nobody reads that socket, and it stays open.
+    let mut peer = Peer::accept(&listener).await;
+    peer.take("HELLO").await;
+    welcome(&mut peer, 2, json!({})).await;
+    look_around(&mut peer).await;
+    peer.serve_task(true).await;
+    assert!(matches!(work.await.unwrap().unwrap(), Outcome::Committed(_)));
+    assert!(lines.text().contains("no answer to a ping"), "{}", lines.text());
+    drop(dead);
+}
+
+#[tokio::test]
+async fn what_a_recovery_has_lost_is_told_and_not_named_again() {
+    let (listener, url) = listener().await;
+    let lines = Lines::default();
+    let work = at_work(&[&url], PATIENCE, &lines);
+    let mut peer = Peer::accept(&listener).await;
+    peer.take("HELLO").await;
+    peer.welcome().await;
+    peer.answer_list(&["a.py"]).await;
+    let intent = peer.accept_announce(|_| vec![]).await;
+    peer.answer_read("a.py", "old").await;
+    let commit = peer.accept_commit("new").await;
+    assert_eq!(peer.take("INTENT_WITHDRAW").await["payload"]["intent_id"], intent);
+    drop(peer);
+    let mut peer = Peer::accept(&listener).await;
+    let again = peer.take("HELLO").await;
+    let op = &commit["payload"]["op_id"];
+    assert_eq!(again["payload"]["extensions"], json!({"mpac": {"committed_ops": [op]}}));
+    welcome(&mut peer, 2, json!({})).await;
+    let mut diverged = peer.message(
+        COORDINATOR,
+        "PROTOCOL_ERROR",
+        json!({"error_code": "STATE_DIVERGENCE", "description": "d", "refers_to": again["message_id"],
+            "extensions": {"mpac": {"divergent": [op]}}}),
+    );
+    diverged["coordinator_epoch"] = json!(2);
+    peer.send(&diverged).await;
+    lines.wait_for("without what it had acknowledged").await;
+    let mut kinds = Vec::new();
+    while let Some(frame) = peer.next().await {
+        if frame["type"] == "FILE_LIST" {
+            peer.send(&json!({"type": "FILE_LIST_RESPONSE", "files": []})).await;
+        }
+        if frame["message_type"] == "HELLO" {
+            assert_eq!(frame["payload"].get("extensions"), None, "{frame}");
+            welcome(&mut peer, 2, json!({})).await;
+        }
+        kinds.push(frame["message_type"].as_str().unwrap_or_default().to_owned());
+    }
+    assert!(kinds.iter().any(|kind| kind == "HELLO"), "{kinds:?}");
+    let error = work.await.unwrap().unwrap_err();
+    assert!(matches!(&error, AgentError::Diverged(lost) if [op.as_str().unwrap()] == lost[..]), "{error}");
+    assert!(!lines.text().contains("done:"), "{}", lines.text());
+}
