@@ -149,7 +149,8 @@ impl Session {
         }
         self.journal.settle(self.core.view().is_open()).await?;
         let closing = std::mem::take(&mut self.closing);
-        let now = over || closing || self.journal.is_full();
+        // A segment can wait for its end, and the session does not wait for a disk that is busy with the last one.
+        let now = over || closing || self.journal.is_full() && !self.snapshots.is_writing();
         let due = self.snapshots.due().is_some_and(|due| now || due <= clock::now());
         if due {
             match self.journal.position().await? {

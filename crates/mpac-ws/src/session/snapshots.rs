@@ -38,6 +38,11 @@ impl Snapshots {
         self.due
     }
 
+    /// Whether one is being written, so that another has to wait.
+    pub(super) fn is_writing(&self) -> bool {
+        self.writing.as_ref().is_some_and(|writing| !writing.is_finished())
+    }
+
     /// There is nowhere to put one, as long as nobody has opened the session.
     pub(super) const fn skip(&mut self) {
         self.due = None;
