@@ -214,3 +214,24 @@ fn a_session_without_its_base_goes_on_from_a_snapshot_or_not_at_all() {
         assert_eq!(verified(&dir), ["snapshot"]);
     }
 }
+
+#[test]
+fn a_base_will_do_where_no_snapshot_can_be_read() {
+    let (_data, dir, saved) = session(1);
+    let whole = state(&saved[8]);
+    saved[4].write(&dir, true).unwrap();
+    damage(&dir, 2);
+    fs::remove_file(dir.join("snapshot-00000000000000000005")).unwrap();
+    let found = survey(&dir).unwrap().unwrap();
+    let plan = found.plan(Way::Snapshot).unwrap();
+    assert!(plan.lost.is_nothing() && !found.starts, "{}", plan.lost);
+    // The last segment, in which nothing is yet, is gone: nobody can know that.
+    let head = dir.join(segment(ENTRIES + 1));
+    let bytes = fs::read(&head).unwrap();
+    fs::remove_file(&head).unwrap();
+    assert!(survey(&dir).unwrap().unwrap().plan(Way::Snapshot).unwrap().lost.unreadable);
+    fs::write(&head, bytes).unwrap();
+    rebuild(&dir, &found, plan).unwrap();
+    assert!(resumed_in(&dir).unwrap() == whole);
+    assert_eq!(verified(&dir), ["snapshot"]);
+}
