@@ -25,9 +25,8 @@ use crate::step::Failure;
 const START: Duration = Duration::from_secs(120);
 /// A life lasts this long, in milliseconds, at least and at most.
 const LIFE: (u64, u64) = (30, 900);
-/// A start, and a repair, that is interrupted lasts so many milliseconds at the most.
+/// A start that is interrupted lasts so many milliseconds at the most.
 const START_CUT: u64 = 150;
-const REPAIR_CUT: u64 = 500;
 
 /// What the command is told.
 #[derive(Args)]
@@ -132,7 +131,7 @@ fn one(
 ) -> Result<String, Failure> {
     if server.is_durable() && round > 1 && random.one_in(6) && damage::damage(&server.session(), random)? {
         done.repairs += 1;
-        done.killed_repairs += u64::from(server.repair(random.below(REPAIR_CUT))?);
+        done.killed_repairs += u64::from(server.repair(random.below(100))?);
     }
     if random.one_in(4) {
         done.starts += u64::from(server.interrupted_start(round, random.below(START_CUT))?);

@@ -13,16 +13,16 @@ use crate::store::{self, Durability, Store, place};
 /// Looks at the sessions of a data directory, and repairs those that are damaged unless that is only to be tried.
 ///
 /// # Errors
-/// When a server has the directory, a session is not there, or a repair needs a decision or cannot be made.
+/// When a server has the directory and it is not only to be tried, a session is not there, or a repair needs a decision or cannot be made.
 pub fn run(options: &Repair, out: &mut impl Write) -> Result<(), Error> {
     let data = place::found(options.data_dir.as_deref(), options.workspace.as_deref(), options.port)?;
     if !data.join("sessions").is_dir() {
         return Err(Error::NotRepaired { path: data, reason: "no sessions are stored there".to_owned() });
     }
-    // Whoever repairs has it alone, as a server would.
-    let store = Store::open(&data, Durability::Fsync)?;
+    // Whoever repairs has it alone, as a server would; to look at a session that did not start the others need not stop.
+    let _held = if options.dry_run { None } else { Some(Store::open(&data, Durability::Fsync)?) };
     let said = |source| Error::Io { step: "saying what was found", source };
-    for dir in chosen(options, &store)? {
+    for dir in chosen(options, &data)? {
         let unreadable = |source| Error::DataDir { path: dir.clone(), source };
         let Some(found) = survey(&dir).map_err(unreadable)? else {
             writeln!(out, "ok      {}: nothing is damaged", dir.display()).map_err(said)?;
@@ -46,10 +46,12 @@ pub fn run(options: &Repair, out: &mut impl Write) -> Result<(), Error> {
     Ok(())
 }
 
-fn chosen(options: &Repair, store: &Store) -> Result<Vec<PathBuf>, Error> {
-    let failed = |source| Error::DataDir { path: store.dir().to_owned(), source };
+fn chosen(options: &Repair, data: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |source| Error::DataDir { path: data.to_owned(), source };
+    let mut dirs = store::sessions(data).map_err(failed)?;
     let Some(id) = &options.session else {
-        return Ok(store.stored().map_err(failed)?.into_iter().map(|stored| stored.dir).collect());
+        let runs = dirs.chunk_by(|one, next| one.parent() == next.parent());
+        return Ok(runs.filter_map(|runs| runs.last().cloned()).collect());
     };
     // Whoever copies the name from a message has that of the directory, which an id may be hidden behind.
     let named = |id: &str| SessionId::new(id).map(|id| store::name(&id)).ok();
@@ -60,10 +62,9 @@ fn chosen(options: &Repair, store: &Store) -> Result<Vec<PathBuf>, Error> {
     };
     let run = options.run.map(|k| k.to_string());
     let is_run = |dir: &Path| run.as_ref().is_none_or(|run| dir.ends_with(run));
-    let mut dirs = store::sessions(store.dir()).map_err(failed)?;
     dirs.retain(|dir| of_name(dir) && is_run(dir));
     let missing = || Error::NotRepaired {
-        path: store.dir().to_owned(),
+        path: data.to_owned(),
         reason: format!(
             "there is no session {id:?} of that number; leave out --session and --run to see all"
         ),

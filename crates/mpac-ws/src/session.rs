@@ -110,7 +110,7 @@ impl Session {
         if deadline.is_some_and(|at| at <= now) {
             return self.apply(Input::Timeout);
         }
-        let deadline = deadline.into_iter().chain(self.snapshots.due()).min();
+        let deadline = deadline.into_iter().chain(self.snapshots.due(false)).min();
         let nap = deadline.map_or(LONGEST_SLEEP, |at| clock::until(at, now).min(LONGEST_SLEEP));
         tokio::select! {
             taken = inbox.recv_many(batch, BATCH) => *over = taken == 0,
@@ -149,8 +149,9 @@ impl Session {
         }
         self.journal.settle(self.core.view().is_open()).await?;
         let closing = std::mem::take(&mut self.closing);
-        let now = over || closing || self.journal.is_full();
-        let due = self.snapshots.due().is_some_and(|due| now || due <= clock::now());
+        let last = over || closing;
+        let due =
+            self.snapshots.due(last).is_some_and(|due| last || self.journal.is_full() || due <= clock::now());
         if due {
             match self.journal.position().await? {
                 Some(mark) => self.snapshots.take(mark, &self.core, &self.kept).await,

@@ -1,9 +1,10 @@
 //! The server that is killed, and what it keeps.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -22,6 +23,8 @@ pub(super) struct Server {
     durability: String,
     data: TempDir,
     archive: TempDir,
+    /// From its start to its end, the last time that it did something.
+    repair_took: Cell<Duration>,
 }
 
 impl Server {
@@ -35,7 +38,8 @@ impl Server {
         step::run(&mut build)?;
         let program = step::target().join(if release { "release" } else { "debug" }).join("mpac-ws");
         let dir = || tempfile::tempdir().map_err(Failure::io("make a directory"));
-        Ok(Self { program, durability: durability.to_owned(), data: dir()?, archive: dir()? })
+        let repair_took = Cell::new(Duration::from_millis(300));
+        Ok(Self { program, durability: durability.to_owned(), data: dir()?, archive: dir()?, repair_took })
     }
 
     pub(super) fn is_durable(&self) -> bool {
@@ -50,7 +54,7 @@ impl Server {
     pub(super) fn start(&self, round: u64) -> Result<Peer, Failure> {
         let mut command = Command::new(&self.program);
         // Every other life is full of snapshots, each of which may be the last thing that is written.
-        command.args(["--heartbeat-interval-sec", if round.is_multiple_of(2) { "0.1" } else { "30" }]);
+        command.args(["--heartbeat-interval-sec", if round.is_multiple_of(2) { "0.2" } else { "30" }]);
         command.args(["--port", "0", "--rate-per-sec", "1000000", "--rate-burst", "1000000"]);
         command.args(["--segment-bytes", SEGMENT, "--reserve-bytes", "65536"]).args(RETENTION);
         command.args(["--durability", &self.durability, "--data-dir"]).arg(self.data.path());
@@ -65,15 +69,21 @@ impl Server {
         Ok(crate::interop::url_in(&server.lines()).is_none())
     }
 
-    /// Repairs a damaged log: kills that after so many milliseconds, then has it done. Whether there was something to kill.
-    pub(super) fn repair(&self, millis: u64) -> Result<bool, Failure> {
+    /// Repairs a damaged log: kills that after so many hundredths of what it took the last time, then has it done. Whether
+    /// there was something to kill.
+    pub(super) fn repair(&self, hundredths: u64) -> Result<bool, Failure> {
         let mut repair = Command::new(&self.program);
         repair.args(["repair", "--data-dir"]).arg(self.data.path());
         let mut first = Peer::start("repair", &mut repair, None)?;
-        thread::sleep(Duration::from_millis(millis));
+        thread::sleep(self.repair_took.get() * u32::try_from(hundredths).unwrap_or(100) / 100);
         let killed = first.ended().is_none();
         drop(first);
-        step::read(&mut repair).map(|_| killed)
+        let began = Instant::now();
+        let said = step::read(&mut repair)?;
+        if said.contains("repaired") {
+            self.repair_took.set(began.elapsed());
+        }
+        Ok(killed)
     }
 
     pub(super) fn verify(&self) -> Result<(), Failure> {

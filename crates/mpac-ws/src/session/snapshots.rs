@@ -33,9 +33,11 @@ impl Snapshots {
         self.due.get_or_insert_with(|| now.after(&self.every));
     }
 
-    /// When the next one is to be taken.
-    pub(super) const fn due(&self) -> Option<Timestamp> {
-        self.due
+    /// When the next one is to be taken. As long as one is being written there is none, so that the session does not wait
+    /// for a disk that is busy; unless it is the `last`, which is taken whatever it takes.
+    pub(super) fn due(&self, last: bool) -> Option<Timestamp> {
+        let is_writing = self.writing.as_ref().is_some_and(|writing| !writing.is_finished());
+        self.due.filter(|_| last || !is_writing)
     }
 
     /// There is nowhere to put one, as long as nobody has opened the session.

@@ -106,3 +106,18 @@ async fn a_full_disk_has_room_left_for_a_farewell() {
         assert!(bad.contains("{bad") && farewell.contains("hand_over"), "{left}: {farewell}");
     }
 }
+
+#[test]
+fn a_session_is_kept_as_long_as_its_configuration_says_and_else_the_flag() {
+    let days = |flags: &[&str]| {
+        let settings = Settings::try_parse_from([&["mpac-ws", "--port=0"], flags].concat()).unwrap();
+        let template = Template::new(&settings, Workspace::default()).unwrap();
+        template.configured().lifecycle.audit_retention_days.as_ref().map(mpac_wire::Integer::get)
+    };
+    assert_eq!(days(&[]), None, "that is 90");
+    assert_eq!(days(&["--audit-retention-days=7"]), Some(7));
+    let others = r#"--session-config={"lifecycle": {"auto_close": true}}"#;
+    assert_eq!(days(&["--audit-retention-days=7", others]), Some(7), "it says nothing about it");
+    let says = r#"--session-config={"lifecycle": {"audit_retention_days": 0}}"#;
+    assert_eq!(days(&["--audit-retention-days=7", says]), Some(0));
+}

@@ -72,3 +72,35 @@ fn write(path: &Path, bytes: u64) -> io::Result<()> {
     file.flush()?;
     file.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::tempdir;
+
+    use super::*;
+
+    #[test]
+    fn room_is_taken_once_given_back_once_and_taken_again_at_the_next_start() {
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("reserve");
+        let size = || fs::metadata(&path).map(|data| data.len()).ok();
+        let reserve = Reserve::take(dir.path(), 10_000).unwrap().unwrap();
+        assert_eq!((size(), reserve.is_released()), (Some(10_000), false));
+        assert!(reserve.release());
+        assert_eq!((size(), reserve.is_released()), (None, true));
+        assert!(reserve.release(), "somebody else may find something left");
+        Reserve::take(dir.path(), 10_000).unwrap().unwrap();
+        Reserve::take(dir.path(), 500).unwrap().unwrap();
+        assert_eq!(size(), Some(500), "as it is asked for now");
+        assert!(Reserve::take(dir.path(), 0).unwrap().is_none());
+        assert_eq!(size(), None);
+    }
+
+    #[test]
+    fn without_room_there_is_an_error_and_nothing_half() {
+        let dir = tempdir().unwrap();
+        Reserve::take(&dir.path().join("missing"), 10).unwrap_err();
+        fs::create_dir(dir.path().join("reserve")).unwrap();
+        Reserve::take(dir.path(), 10).unwrap_err();
+    }
+}

@@ -201,3 +201,24 @@ fn one_process_has_a_data_directory_and_each_session_a_place_of_its_own() {
     drop(store);
     Store::open(dir.path(), Durability::Os).unwrap();
 }
+
+#[test]
+fn a_full_disk_with_a_reserve_keeps_what_comes_then_and_says_that_this_is_the_end() {
+    for left in (0..2600).step_by(13) {
+        let media = Memory::default();
+        // Small, so that a new segment may be what there is no room for.
+        let mut log = Log::create(Box::new(media.clone()), Durability::Fsync).unwrap().with_segments_of(600);
+        log.append(&[entry(1, "a")]).unwrap();
+        assert!(!log.is_short());
+        (media.state().fault, media.state().reserve) = (Some(Fault::NoSpace(left)), Some(50_000));
+        let entries: Vec<Entry> = (2..9).map(|n| entry(n, "b b b")).collect();
+        for batch in entries.chunks(3) {
+            log.append(batch).unwrap_or_else(|error| panic!("{left}: {error}"));
+        }
+        let used = media.state().reserve.is_none();
+        assert_eq!(log.is_short(), used, "{left}");
+        assert!(used || left > 1000, "{left}");
+        let (read_back, torn, _) = resume(&media).unwrap();
+        assert_eq!((read_back[1..].to_vec(), torn), (entries.iter().map(told).collect(), None), "{left}");
+    }
+}

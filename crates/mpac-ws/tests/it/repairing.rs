@@ -73,6 +73,7 @@ async fn the_refused_start_names_the_command_that_repairs() {
     assert_eq!(read(&mut back, "a.py").await["content"], "content");
     back.send(json!({"type": "FILE_READ", "path": "c.py"}).to_string()).await;
     back.until("FILE_ERROR").await;
+    assert_eq!(said(&args).0, Some(0), "looking is possible meanwhile");
     let busy = said(&["repair", "--data-dir", dir]);
     assert!(busy.0 == Some(2) && busy.1.contains("another server is running"), "{busy:?}");
     program.kill();

@@ -121,7 +121,6 @@ fn copy(from: &Path, into: &Path) -> io::Result<()> {
     let mut half = tempfile::Builder::new().prefix(gzip::HALF).tempfile_in(into)?;
     io::copy(&mut File::open(from)?, half.as_file_mut())?;
     half.as_file().sync_all()?;
-    half.persist(&to).map_err(|error| error.error)?;
-    debug_assert!(fs::exists(&to).unwrap_or(true), "it was renamed to that");
+    half.persist(to).map_err(|error| error.error)?;
     Ok(())
 }

@@ -50,7 +50,7 @@ pub(crate) struct Survey {
     pub(crate) damage: Damage,
     /// The last entry before that.
     pub(crate) until: u64,
-    /// The newest snapshot that can be read was taken after this entry.
+    /// The newest snapshot or base that can be used was taken after this entry.
     pub(crate) snapshot: Option<u64>,
     /// Whether a server starts on it all the same, because it begins behind the damage.
     pub(crate) starts: bool,
@@ -63,40 +63,49 @@ impl Survey {
     }
 }
 
-type Snapshots = Vec<(Saved, (Coordinator, Kept), PathBuf)>;
-
 /// Looks at the session in `dir`; `None` where nothing is wrong.
 ///
 /// # Errors
 /// When the directory cannot be read.
 pub(crate) fn survey(dir: &Path) -> std::io::Result<Option<Survey>> {
     let files = Files::new(dir.to_owned());
-    let mut snapshots = Snapshots::new();
-    for (path, saved) in snapshot::all(dir)? {
-        let loaded = saved.and_then(|saved| Ok((saved.load()?, saved)));
-        snapshots.extend(loaded.ok().map(|(session, saved)| (saved, session, path)));
-    }
-    let newest = snapshots.first().map(|(saved, ..)| saved.after().clone());
     let (whole, from_base) = whole(dir, &files)?;
-    let start = newest.as_ref().map_or(Ok(()), |from| {
-        let (saved, session, _) = &snapshots[0];
-        let mut replay = Replay::from(session.clone(), saved.program());
-        Reader::new(&files, Some(from)).run(&mut |_, entry| replay.follow(entry).map(ControlFlow::Continue))
-    });
-    let starts = newest.is_some() && start.is_ok();
+    let start = start(dir, &files)?;
+    let starts = start.as_ref().is_some_and(Option::is_none);
     // With a log that is whole it is the snapshot that is not of this log.
     let fits = whole.damage.is_some();
-    let Some(damage) = whole.damage.or_else(|| start.err()) else { return Ok(None) };
-    let mut plans = Vec::new();
-    for (saved, session, path) in snapshots {
-        if saved.after().n > whole.after {
+    let Some(damage) = whole.damage.or_else(|| start.flatten()) else { return Ok(None) };
+    // A base will do where no snapshot does.
+    let mut all = snapshot::listed(dir)?;
+    all.extend(snapshot::bases(dir)?);
+    all.sort();
+    let mut usable = all.into_iter().rev().filter_map(|(n, path)| {
+        let saved = snapshot::read(&path).ok()?;
+        let session = saved.load().ok()?;
+        Some((n, saved, session, path))
+    });
+    let (mut snapshot, mut plans) = (None, Vec::new());
+    if let Some((n, saved, session, path)) = usable.next() {
+        snapshot = Some(n);
+        if n > whole.after {
             plans.push(from_snapshot(&saved, session, path, &files)?);
-            break;
         }
     }
     plans.extend(from_base.map(|segments| cut((segments, fits), whole.after, &damage, &files)).transpose()?);
-    let snapshot = newest.map(|after| after.n);
     Ok(Some(Survey { damage, until: whole.after, snapshot, starts, plans }))
+}
+
+/// Why a server does not start from the newest snapshot that it can read; `None` where there is none.
+fn start(dir: &Path, files: &Files) -> std::io::Result<Option<Option<Damage>>> {
+    let usable = snapshot::all(dir)?.into_iter().find_map(|(_, saved)| {
+        let saved = saved.ok()?;
+        Some((saved.load().ok()?, saved))
+    });
+    let Some((session, saved)) = usable else { return Ok(None) };
+    let mut replay = Replay::from(session, saved.program());
+    let outcome = Reader::new(files, Some(saved.after()))
+        .run(&mut |_, entry| replay.follow(entry).map(ControlFlow::Continue));
+    Ok(Some(outcome.err()))
 }
 
 /// How far reading everything comes.
@@ -196,7 +205,8 @@ fn from_snapshot(
     let mut reader = Reader::new(&patched, Some(from));
     let damage = reader.run(&mut |_, entry| replay.follow(entry).map(ControlFlow::Continue)).err();
     let end = reader.end;
-    let lost = Lost::behind(end.n, files, damage.is_some() || !found)?;
+    let gone = files.head()?.is_some_and(|head| !all.contains(&head));
+    let lost = Lost::behind(end.n, files, damage.is_some() || !found || gone)?;
     segments.retain(|&first, _| first <= end.segment.max(from.n + 1));
     if damage.is_some() && end.segment > 0 {
         let mut bytes = match segments.remove(&end.segment) {

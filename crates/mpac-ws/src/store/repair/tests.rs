@@ -10,10 +10,11 @@ use tempfile::{TempDir, tempdir};
 
 use super::*;
 use crate::store::kept::Kept;
-use crate::store::reading::Reading;
+use crate::store::media::segment;
+use crate::store::reading::{Begins, Reading};
 use crate::store::record;
-use crate::store::snapshot::Saved;
 use crate::store::snapshot::tests::{resumed_in, written_in};
+use crate::store::snapshot::{self, Saved};
 
 const FIRST: &str = "00000000000000000001.log";
 /// Entries of the log that is written.
@@ -178,4 +179,60 @@ fn an_interrupted_repair_leaves_the_old_or_the_new() {
     fs::rename(&dir, at(".repaired-1")).unwrap();
     finish(of_name).unwrap();
     assert!(files(&dir) == new && !at(".repaired-1").exists());
+}
+
+#[test]
+fn a_session_without_its_base_goes_on_from_a_snapshot_or_not_at_all() {
+    for with_snapshot in [true, false] {
+        let (_data, dir, saved) = session(1);
+        let whole = state(&saved[8]);
+        saved[2].write(&dir, true).unwrap();
+        if with_snapshot {
+            saved[5].write(&dir, true).unwrap();
+        } else {
+            fs::remove_file(dir.join("snapshot-00000000000000000003")).unwrap();
+        }
+        let why = "what was before was deleted after 90 days".to_owned();
+        Begins { after: 3, at: whole.0.view().now(), why }.write(&dir).unwrap();
+        for first in 1..=3 {
+            fs::remove_file(dir.join(segment(first))).unwrap();
+        }
+        assert!(survey(&dir).unwrap().is_none(), "it begins at its base");
+        // A snapshot is the same file under another name.
+        let base = snapshot::base(&dir, 3);
+        fs::remove_file(&base).unwrap();
+        fs::write(&base, "spoilt").unwrap();
+        let found = survey(&dir).unwrap().unwrap();
+        assert!(found.damage.to_string().contains("base-00000000000000000003"), "{}", found.damage);
+        assert_eq!((found.until, found.plan(Way::Cut).is_none()), (0, true));
+        let Some(plan) = found.plan(Way::Snapshot) else {
+            assert!(!with_snapshot);
+            continue;
+        };
+        assert!(plan.lost.is_nothing(), "{}", plan.lost);
+        rebuild(&dir, &found, plan).unwrap();
+        assert!(resumed_in(&dir).unwrap() == whole);
+        assert_eq!(verified(&dir), ["snapshot"]);
+    }
+}
+
+#[test]
+fn a_base_will_do_where_no_snapshot_can_be_read() {
+    let (_data, dir, saved) = session(1);
+    let whole = state(&saved[8]);
+    saved[4].write(&dir, true).unwrap();
+    damage(&dir, 2);
+    fs::remove_file(dir.join("snapshot-00000000000000000005")).unwrap();
+    let found = survey(&dir).unwrap().unwrap();
+    let plan = found.plan(Way::Snapshot).unwrap();
+    assert!(plan.lost.is_nothing() && !found.starts, "{}", plan.lost);
+    // The last segment, in which nothing is yet, is gone: nobody can know that.
+    let head = dir.join(segment(ENTRIES + 1));
+    let bytes = fs::read(&head).unwrap();
+    fs::remove_file(&head).unwrap();
+    assert!(survey(&dir).unwrap().unwrap().plan(Way::Snapshot).unwrap().lost.unreadable);
+    fs::write(&head, bytes).unwrap();
+    rebuild(&dir, &found, plan).unwrap();
+    assert!(resumed_in(&dir).unwrap() == whole);
+    assert_eq!(verified(&dir), ["snapshot"]);
 }
