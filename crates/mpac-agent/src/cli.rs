@@ -166,6 +166,14 @@ mod tests {
     }
 
     #[test]
+    fn other_addresses_are_checked_like_the_first() {
+        let also = |url: &str| place(&["ws://h:1", "--name", "Bob", "--also", "ws://h:2", "--also", url]);
+        assert!(also("wss://h:3/session/a").is_ok());
+        let error = also("h:3").unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().starts_with("h:3 "), "{error}");
+    }
+
+    #[test]
     fn headers_are_name_and_value() {
         let (name, value) = parse_header("Authorization: Bearer a:b").unwrap();
         assert_eq!((name.as_str(), value.to_str().unwrap()), ("authorization", "Bearer a:b"));
