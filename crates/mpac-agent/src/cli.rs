@@ -25,9 +25,9 @@ Examples:
   Without a key, with answers from a file (its keys stand in crates/mpac-agent/src/brain/scripted.rs):
     mpac-agent ws://127.0.0.1:8766 --name Bob --script bob.json --task \"Fix it\"
 
-A connection that breaks is tried again by itself, quickly at first and then up to 30 s apart. What was under way is
-looked for, and sent again only if it did not arrive; work on a task goes on where it stood.
-  Where a standby may take over:
+A connection that breaks is tried again by itself, at once and then up to 30 s apart. What was
+under way is looked for, and sent again only if it did not arrive; a task goes on where it stood.
+  Where a standby may take over (it gets the same --header):
     mpac-agent ws://primary.example:8766 --also ws://standby.example:8766 --name Bob
 
 Environment:
@@ -163,6 +163,14 @@ mod tests {
         assert_eq!(place(&["ws://h:1", "--name", "Bob"]).unwrap().principal.as_str(), "agent:Bob");
         let given = place(&["ws://h:1", "--name", "Bob", "--principal-id", "agent:bob@laptop"]).unwrap();
         assert_eq!(given.principal.as_str(), "agent:bob@laptop");
+    }
+
+    #[test]
+    fn other_addresses_are_checked_like_the_first() {
+        let also = |url: &str| place(&["ws://h:1", "--name", "Bob", "--also", "ws://h:2", "--also", url]);
+        assert!(also("wss://h:3/session/a").is_ok());
+        let error = also("h:3").unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().starts_with("h:3 "), "{error}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`cli`] | the command line |
-//! | [`connection`], [`arrival`], [`history`] | the socket's tasks, what a frame is, what has been seen |
+//! | [`connection`], [`arrival`], [`history`] | the socket's tasks, breaks included; what a frame is; what has been seen |
 //! | [`session`], [`view`], [`report`] | questions and their answers, the others, lines about them |
 //! | [`task`] | the workflow from plan to commit |
 //! | [`decide`] | the judgement in it, pure |

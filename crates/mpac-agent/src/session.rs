@@ -5,6 +5,9 @@
 //! handles the frames of one connection in their order, the answer to a file request sent right *after* a message
 //! proves that everything the coordinator had to say about the message has arrived (the Python servers
 //! handle one frame completely before they read the next as well).
+//!
+//! The connection may break at any time and come back: `away` looks at the session then, and who had something under way finds
+//! out what became of it.
 
 mod absorb;
 mod away;

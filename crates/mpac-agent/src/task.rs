@@ -1,7 +1,8 @@
 //! One task from plan to commit.
 //!
 //! list files → plan → announce → settle conflicts → per file: read, write, commit, again on a stale
-//! reference → withdraw. Every arrow waits for an answer or for somebody's message, never for a fixed time.
+//! reference → withdraw. Every arrow waits for an answer or for somebody's message, never for a fixed time. A connection
+//! that breaks at any of them comes back by itself ([`Session`]), and the work goes on where it stood.
 
 mod settle;
 mod write;

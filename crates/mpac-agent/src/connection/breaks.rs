@@ -1,6 +1,9 @@
 //! Why a connection ended, and whether it is worth another one.
 
+use std::io::ErrorKind;
+
 use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 /// How a connection ended that we did not close.
@@ -17,8 +20,15 @@ impl Break {
         match error {
             // The same frame would come again.
             Error::Capacity(_) => Self::Final(error.to_string()),
+            // What a process that was killed leaves behind.
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::gone(),
+            Error::Io(io) if io.kind() == ErrorKind::ConnectionReset => Self::gone(),
             _ => Self::Again(error.to_string()),
         }
+    }
+
+    fn gone() -> Self {
+        Self::Again("the other end is gone without a word".to_owned())
     }
 
     /// By its close code (`spec/wire.md` §1.1). A coordinator that goes away, fails or hands over is
@@ -61,6 +71,8 @@ mod tests {
         }
         assert!(matches!(Break::of_close(None), Break::Again(_)));
         assert!(matches!(Break::of_error(&Error::ConnectionClosed), Break::Again(_)));
+        let reset = Error::Io(ErrorKind::ConnectionReset.into());
+        assert_eq!(Break::of_error(&reset), Break::Again("the other end is gone without a word".to_owned()));
     }
 
     #[test]

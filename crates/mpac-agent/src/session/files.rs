@@ -255,3 +255,43 @@ fn file_state(path: &str, answer: Answer) -> Result<Option<FileState>, AgentErro
         Answer::Files(_) => unreachable!("only a file answers FILE_READ"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::Refusal;
+    use mpac_wire::names::OpKind;
+
+    fn refused(duplicate: bool) -> Heard {
+        let refusal = Refusal {
+            code: "STALE_STATE_REF".to_owned(),
+            description: "d".to_owned(),
+            holders: Vec::new(),
+            duplicate: duplicate.then_some("op_id"),
+        };
+        Heard { error: Some(refusal), ..Heard::default() }
+    }
+
+    /// What becomes of a commit from `one` to `two` that first went out under the intent `under`, goes out now under `i`, is
+    /// refused, and finds this in its file.
+    fn judged(under: Option<&str>, duplicate: bool, file: &str) -> Sent {
+        let refs = (StateRef::of("one"), StateRef::of("two"));
+        let op = "o".parse().unwrap();
+        let mut sending = Sending::new(OpCommit::new(op, "a".to_owned(), OpKind::Replace, refs.0, refs.1));
+        sending.under = under.map(|id| id.parse().unwrap());
+        let now = FileState { content: file.to_owned(), state_ref: StateRef::of(file) };
+        sending.judge(refused(duplicate), Some(now), &"i".parse().unwrap())
+    }
+
+    #[test]
+    fn a_duplicate_is_an_answer_only_to_what_may_have_arrived() {
+        assert!(matches!(judged(None, true, "two"), Sent::Answered(..)), "nothing of ours can be there");
+        assert!(matches!(judged(Some("i"), false, "three"), Sent::Answered(..)), "somebody was faster");
+        for file in ["one", "two", "three"] {
+            assert!(matches!(judged(Some("i"), true, file), Sent::Applied), "{file}");
+        }
+        assert!(matches!(judged(Some("before"), true, "two"), Sent::Applied));
+        assert!(matches!(judged(Some("before"), true, "one"), Sent::Anew));
+        assert!(matches!(judged(Some("before"), true, "three"), Sent::Rebase(now) if now.content == "three"));
+    }
+}

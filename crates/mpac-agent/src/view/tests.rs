@@ -4,6 +4,7 @@ use mpac_wire::payload::error::ProtocolError;
 use mpac_wire::payload::intent::{IntentAnnounce, IntentUpdate, IntentWithdraw};
 use mpac_wire::payload::operation::OpCommit;
 use mpac_wire::payload::session::Goodbye;
+use mpac_wire::sideband::SummaryIntent;
 use mpac_wire::{ConflictId, OpId, Scope, StateRef};
 
 fn id(name: &str) -> IntentId {
@@ -168,4 +169,37 @@ fn a_report_by_the_specification_alone_is_enough() {
     report.related_intents = Some(vec![id("i1"), id("mine")]);
     let side = knows_alices().other_side(&report, &id("mine"), Instant::now()).unwrap();
     assert_eq!(side, OtherSide { principal: principal("agent:Alice"), intent: Some(id("i1")) });
+}
+
+fn summary(intents: &[(&str, &str)]) -> SessionSummary {
+    let zero = || mpac_wire::Integer::new(0);
+    let listed = intents.iter().map(|(name, owner)| {
+        let scope = Scope::files(["b.py"]);
+        SummaryIntent::new(id(name), principal(owner), "told".to_owned(), "ACTIVE".into(), scope)
+    });
+    SessionSummary::new("s".parse().unwrap(), zero(), zero(), zero(), vec![], listed.collect(), vec![])
+}
+
+#[test]
+fn what_a_summary_does_not_list_has_ended_and_what_it_lists_is_live() {
+    let mut view = knows_alices();
+    see(&mut view, "agent:Carol", &announce("i2"));
+    let listed = summary(&[("i1", "agent:Alice"), ("i3", "agent:Dan"), ("ours", "agent:Bob")]);
+    let much_later = Instant::now() + Duration::from_secs(3_600);
+    let signs = view.listed(Some(&listed), much_later);
+    assert_eq!(signs, [Sign::Ended { intent: id("i2"), end: End::Otherwise }]);
+    let alices = view.intent(&id("i1")).unwrap();
+    assert_eq!((alices.objective.as_deref(), alices.files.as_slice()), (Some("o"), &["b.py".to_owned()][..]));
+    assert!(alices.expires.unwrap() > much_later, "it lives, so it was prolonged");
+    assert_eq!(view.intent(&id("i3")).unwrap().objective.as_deref(), Some("told"));
+    assert_eq!((view.intent(&id("i2")), view.intent(&id("ours"))), (None, None));
+    assert!(view.people().any(|(who, intents)| who.as_str() == "agent:Dan" && intents.len() == 1));
+}
+
+#[test]
+fn without_a_summary_no_intent_can_be_counted_on() {
+    let mut view = knows_alices();
+    assert_eq!(view.listed(None, Instant::now()), [Sign::Ended { intent: id("i1"), end: End::Otherwise }]);
+    assert_eq!(view.listed(None, Instant::now()), []);
+    assert_eq!(view.people().count(), 1, "Alice may still be there");
 }

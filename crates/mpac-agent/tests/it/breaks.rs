@@ -50,6 +50,9 @@ async fn broken_at(manner: Manner, steps: Vec<usize>) -> bool {
         Ok(Outcome::Committed(committed)) => assert_eq!(committed, files, "{}", told()),
         other => panic!("{other:?}: {}", told()),
     }
+    if manner.conflict {
+        assert!(lines.text().contains("decision: proceed"), "a conflict was passed over: {}", told());
+    }
     let broken = small.broken();
     let state = small.state.lock().unwrap();
     let mut applied = state.applied.clone();
@@ -128,6 +131,12 @@ async fn a_coordinator_that_forgets_files_too_is_found_out() {
 #[tokio::test]
 async fn somebody_else_commits_meanwhile_and_both_are_there() {
     every_step(Manner { busy: true, ..Manner::default() }).await;
+}
+
+#[tokio::test]
+async fn a_conflict_is_decided_on_though_its_report_was_lost() {
+    every_step(Manner { conflict: true, ..Manner::default() }).await;
+    every_step(Manner { conflict: true, forgets: true, ..Manner::default() }).await;
 }
 
 #[tokio::test]

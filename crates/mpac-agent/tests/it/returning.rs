@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::fake_coordinator::{COORDINATOR, Lines, Peer, hello, info, script};
+use crate::fake_coordinator::{COORDINATOR, Lines, Peer, hello, info, report, script};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -26,6 +26,15 @@ async fn listener() -> (TcpListener, String) {
 
 /// An agent that joins the first of these addresses, does the task and leaves.
 fn at_work(urls: &[&str], patience: Duration, lines: &Lines) -> JoinHandle<Result<Outcome, AgentError>> {
+    at_work_on(urls, patience, lines, script(""))
+}
+
+fn at_work_on(
+    urls: &[&str],
+    patience: Duration,
+    lines: &Lines,
+    script: String,
+) -> JoinHandle<Result<Outcome, AgentError>> {
     let mut targets = urls.iter().map(|url| Target::new(url, Vec::new()).unwrap());
     let route = Route::once(targets.next().unwrap()).or(targets.collect()).with_patience(patience);
     let lines = lines.clone();
@@ -35,7 +44,7 @@ fn at_work(urls: &[&str], patience: Duration, lines: &Lines) -> JoinHandle<Resul
         let voice = Voice::new(Identity { principal: me.clone(), session: SessionId::new("s").unwrap() });
         let mut session = Session::new(me, connect(route, voice, recorder).await?, lines.console());
         session.join(hello()).await?;
-        let mut brain = ScriptedBrain::parse("test".to_owned(), &script(""), history)?;
+        let mut brain = ScriptedBrain::parse("test".to_owned(), &script, history)?;
         let options = TaskOptions { max_rebase: 2, approver: None, wait_limit: WAIT_LIMIT };
         let outcome = run_task(&mut session, &mut brain, &mut Naming::new("Bob"), &options, "mend").await;
         session.leave("completed".into()).await;
@@ -216,4 +225,52 @@ async fn what_a_recovery_has_lost_is_told_and_not_named_again() {
     let error = work.await.unwrap().unwrap_err();
     assert!(matches!(&error, AgentError::Diverged(lost) if [op.as_str().unwrap()] == lost[..]), "{error}");
     assert!(!lines.text().contains("done:"), "{}", lines.text());
+}
+
+/// How the session stands, with this intent of Alice's.
+fn summary(live: &[&str]) -> Value {
+    let intents: Vec<Value> = live
+        .iter()
+        .map(|id| {
+            json!({"intent_id": id, "principal_id": "agent:Alice", "objective": "hers", "state": "ACTIVE",
+                "scope": {"kind": "file_set", "resources": ["a.py"]}, "claimed_by": null})
+        })
+        .collect();
+    let session = json!({"session_id": "s", "workspace_dir": null, "participant_count": 2,
+        "active_intent_count": live.len(), "open_conflict_count": 0, "participants": [], "active_intents": intents,
+        "open_conflicts": []});
+    json!({"type": "SESSION_SUMMARY_RESPONSE", "session": session})
+}
+
+#[tokio::test]
+async fn the_end_that_was_waited_for_may_have_come_while_nobody_listened() {
+    let (listener, url) = listener().await;
+    let lines = Lines::default();
+    let yields = script(r#","on_conflict":"yield""#);
+    let work = at_work_on(&[&url], PATIENCE, &lines, yields);
+    let mut peer = Peer::accept(&listener).await;
+    peer.take("HELLO").await;
+    peer.welcome().await;
+    peer.answer_list(&["a.py"]).await;
+    let reports = |ours: &str| vec![report("c", ours, "i-alice", "agent:Alice")];
+    let intent = peer.accept_announce(reports).await;
+    assert_eq!(peer.accept_withdraw(&intent).await, "yielded");
+    lines.wait_for("watching whether they go on").await;
+    // Alice is still at work after the first break, and not after the second.
+    for live in [&["i-alice"][..], &[]] {
+        drop(peer);
+        peer = Peer::accept(&listener).await;
+        peer.take("HELLO").await;
+        welcome(&mut peer, 1, json!({})).await;
+        peer.take("PROTOCOL_ERROR").await;
+        peer.send(&summary(live)).await;
+        peer.answer_list(&["a.py"]).await;
+    }
+    let intent = peer.accept_announce(|_| vec![]).await;
+    peer.answer_read("a.py", "old").await;
+    peer.accept_commit("new").await;
+    peer.accept_withdraw(&intent).await;
+    peer.take("GOODBYE").await;
+    assert!(peer.next().await.is_none());
+    assert!(matches!(work.await.unwrap().unwrap(), Outcome::Committed(_)), "{}", lines.text());
 }

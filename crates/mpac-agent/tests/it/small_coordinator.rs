@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
-use crate::fake_coordinator::info;
+use crate::fake_coordinator::{info, report};
 
 /// How it differs from ours, and what happens when it breaks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,6 +24,8 @@ pub(crate) struct Manner {
     pub(crate) simple: bool,
     /// A break is its end: intents and operations are gone after it.
     pub(crate) forgets: bool,
+    /// Somebody else's intent was there first, and the two are in conflict.
+    pub(crate) conflict: bool,
     /// With its end the files are as they were at first, too.
     pub(crate) loses_files: bool,
     /// At the break somebody else commits: a line at the end of each file.
@@ -99,7 +101,7 @@ async fn serve(mut socket: WebSocketStream<TcpStream>, state: &Mutex<State>) {
     while let Some(Ok(frame)) = socket.next().await {
         let Frame::Text(text) = frame else { continue };
         let frame: Value = serde_json::from_str(&text).unwrap();
-        if frame["message_type"] == "HEARTBEAT" {
+        if frame["message_type"] == "HEARTBEAT" || frame["message_type"] == "CONFLICT_ACK" {
             continue; // which comes when it likes
         }
         state.lock().unwrap().said_goodbye |= frame["message_type"] == "GOODBYE";
@@ -209,7 +211,11 @@ impl State {
             return vec![self.refuse(frame, "MALFORMED_MESSAGE", &format!("duplicate intent_id \"{id}\""))];
         }
         self.live.insert(id.to_owned());
-        vec![frame.clone()]
+        let mut answers = vec![frame.clone()];
+        if self.manner.conflict {
+            answers.push(self.say("CONFLICT_REPORT", &conflict(id)));
+        }
+        answers
     }
 
     fn committed(&mut self, frame: &Value, payload: &Value) -> Vec<Value> {
@@ -243,9 +249,13 @@ impl State {
             json!({"intent_id": id, "principal_id": "agent:Bob", "objective": "o", "state": "ACTIVE",
                 "scope": {"kind": "file_set", "resources": ["a.py", "b.py"]}, "claimed_by": null})
         });
+        let conflicts: Vec<Value> = match self.live.first().filter(|_| self.manner.conflict) {
+            Some(id) => vec![conflict(id)],
+            None => vec![],
+        };
         let session = json!({"session_id": "s", "workspace_dir": null, "captured_at": "2026-01-02T03:04:05Z",
             "participant_count": 1, "active_intent_count": self.live.len(), "open_conflict_count": 0,
-            "participants": [], "active_intents": intents.collect::<Vec<_>>(), "open_conflicts": []});
+            "participants": [], "active_intents": intents.collect::<Vec<_>>(), "open_conflicts": conflicts});
         json!({"type": "SESSION_SUMMARY_RESPONSE", "session": session})
     }
 
@@ -271,4 +281,11 @@ impl State {
             "watermark": {"kind": "lamport_clock", "value": 100 + self.clock}, "coordinator_epoch": self.epoch,
         })
     }
+}
+
+/// As a report, and as a summary lists it.
+fn conflict(ours: &str) -> Value {
+    let mut conflict = report(&format!("c-{ours}"), ours, "i-alice", "agent:Alice");
+    conflict["state"] = json!("OPEN");
+    conflict
 }
