@@ -1,6 +1,10 @@
 //! Every option of the server, with its default: the command line, the configuration file and `--help` are all read off this
 //! one struct.
 
+pub mod backup;
+pub mod close;
+pub mod standby;
+
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -9,6 +13,9 @@ use mpac_core::ProtocolLevel;
 use mpac_wire::names::{ComplianceProfile, ExecutionModel, SecurityProfile};
 use mpac_wire::{InvalidId, Seconds, SessionId};
 
+use self::backup::Backup;
+use self::close::Close;
+use self::standby::{Rest, TakeOver};
 use crate::store::Durability;
 
 const EXAMPLES: &str = "\
@@ -114,6 +121,17 @@ pub struct Settings {
     #[arg(long, value_name = "LEVEL", value_enum, help_heading = "Storage")]
     pub durability: Option<Durability>,
 
+    /// Wait while another server has the data directory, and start the moment it ends
+    #[arg(long, value_name = "BOOL", help_heading = "Storage", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set,
+          hide_possible_values = true, hide_default_value = true)]
+    pub wait: bool,
+    /// Take sessions back that another server has taken over: they go on here above the epoch that it is known to have, or
+    /// above EPOCH. Stop that server first
+    #[arg(long, value_name = "EPOCH", help_heading = "Storage", num_args = 0..=1, require_equals = true,
+          default_missing_value = "0")]
+    pub take_back: Option<u64>,
+
     /// Id of the session [default: default; with --multi-session: none is open at the start]
     #[arg(long, value_name = "ID", value_parser = session_id, help_heading = "Session")]
     pub session: Option<String>,
@@ -193,6 +211,14 @@ pub enum Command {
     /// Look at the logs of stored sessions
     #[command(subcommand)]
     Audit(Audit),
+    /// Follow another server, and go on with its sessions when it ends. Takes the options of a server too
+    Standby(Rest),
+    /// Have the standby of a data directory take its sessions over
+    TakeOver(TakeOver),
+    /// Copy everything that a server has stored, while it runs
+    Backup(Backup),
+    /// End a session for good
+    Close(Close),
 }
 
 /// What can be asked of the logs.

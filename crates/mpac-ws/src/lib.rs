@@ -27,20 +27,30 @@
 //! for its last write. It waits for its own log before anybody sees what an input led to. Nothing is written outside the data
 //! directory and the shared directory, nor anywhere in the latter without `--write-back`.
 
+pub mod ask;
 pub mod audit;
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod drive;
 pub mod error;
 pub mod server;
+pub mod standby;
 pub mod store;
 pub mod workspace;
 
 mod banner;
 mod clock;
+mod control;
+mod fencing;
+mod follow;
+mod operator;
 mod outbox;
 mod rate;
 mod registry;
 mod session;
 mod sideband;
 mod socket;
+
+/// The program that wrote an entry of a log, or speaks to another: another one may say other things.
+pub(crate) const PROGRAM: &str = concat!("mpac-ws ", env!("CARGO_PKG_VERSION"));

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use mpac_ws::cli::{Audit, Command, Settings};
 use mpac_ws::error::Error;
 use mpac_ws::server::Server;
-use mpac_ws::{audit, config, drive};
+use mpac_ws::{ask, audit, config, drive, standby, store};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
 use tracing_subscriber::EnvFilter;
 
@@ -45,6 +45,11 @@ fn say(stderr: &NonBlocking, line: &str) {
     let _ = writeln!(stderr.clone(), "{line}");
 }
 
+/// A line on stdout, for whoever reads it.
+fn say_out(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 fn run(stderr: &NonBlocking) -> Result<(), Error> {
     let settings = config::load(std::env::args_os())?;
     if let Some(Command::Drive(options)) = &settings.command {
@@ -60,7 +65,16 @@ fn run(stderr: &NonBlocking) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(|source| Error::Io { step: "starting the runtime", source })?;
-    let outcome = runtime.block_on(serve(settings));
+    let outcome = runtime.block_on(async {
+        let done = match &settings.command {
+            Some(asked) => command(asked).await,
+            None => None,
+        };
+        match done {
+            Some(done) => done.map(|text| say_out(&text)),
+            None => serve(settings).await,
+        }
+    });
     // A read that hangs, on a network drive perhaps, must not keep the process alive.
     runtime.shutdown_background();
     outcome
@@ -68,14 +82,44 @@ fn run(stderr: &NonBlocking) -> Result<(), Error> {
 
 async fn serve(settings: Settings) -> Result<(), Error> {
     let mut stop = pin!(stop_signal()?);
-    let server = tokio::select! {
-        server = Server::bind(settings) => server?,
-        () = &mut stop => return Ok(()),
+    let wait = settings.wait;
+    let started = match settings.command.clone() {
+        Some(Command::Standby(rest)) => {
+            let standby = config::standby(&rest)?;
+            standby::run(standby, stop.as_mut()).await?
+        }
+        _ => tokio::select! {
+            server = bound(settings, wait) => Some(server?),
+            () = &mut stop => None,
+        },
     };
+    let Some(server) = started else { return Ok(()) };
     let mut stdout = std::io::stdout();
     // Whoever closed stdout does not want the banner; the server is for those who connect.
     let _ = write!(stdout, "{}", server.banner()).and_then(|()| stdout.flush());
     server.run(stop).await
+}
+
+/// The server, at once or as soon as another one lets go of the data directory.
+async fn bound(settings: Settings, wait: bool) -> Result<Server, Error> {
+    loop {
+        if wait {
+            store::wait_for(&settings).await?;
+        }
+        match Server::bind(settings.clone()).await {
+            // Somebody else waited as well, and was faster.
+            Err(Error::DataDirTaken { .. }) if wait => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// A command that needs the network and no server.
+async fn command(command: &Command) -> Option<Result<String, Error>> {
+    match command {
+        Command::TakeOver(options) => Some(ask::take_over(options).await),
+        _ => None,
+    }
 }
 
 fn log_to(stderr: &NonBlocking, settings: &Settings) -> Result<(), Error> {

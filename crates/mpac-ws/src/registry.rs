@@ -5,18 +5,19 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use mpac_core::{ConnId, SessionConfig};
+use mpac_core::{Command, ConnId, SessionConfig};
 use mpac_wire::SessionId;
 use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::error;
 
 use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
 use crate::error::{Error as StartError, Unwritten};
+use crate::fencing;
 use crate::outbox::Outbox;
-use crate::session::{Goes, Inbound, Session, Template, Tenure};
+use crate::session::{Goes, Inbound, Session, Standing, Template, Tenure};
 use crate::socket::{Frame, Link};
 use crate::store::{self, Store, place};
 use crate::workspace::Workspace;
@@ -47,7 +48,8 @@ pub(crate) struct Registry {
 
 #[derive(Debug, Default)]
 struct Sessions {
-    stopping: bool,
+    /// Why nobody can join any more.
+    over: Option<Refused>,
     by_id: BTreeMap<String, Entry>,
 }
 
@@ -68,6 +70,8 @@ pub(crate) enum Refused {
     NoSession,
     #[error("the server is stopping")]
     Stopping,
+    #[error("another coordinator has this session: connect again")]
+    Elsewhere,
     #[error("what is stored of this session cannot be gone on from; the server's operator has to act")]
     Stored,
     #[error("internal fault: this session has failed; the server's operator has to restart it")]
@@ -79,6 +83,7 @@ impl Refused {
         match self {
             Self::NoSession => 4004,
             Self::Stopping => 1001,
+            Self::Elsewhere => 4002,
             Self::Stored | Self::Failed => 1011,
         }
     }
@@ -92,10 +97,16 @@ impl Registry {
     /// When the core refuses the configuration, whether or not a session is opened at once; when the data directory cannot
     /// be used; when what is stored of the configured session cannot be gone on from.
     pub(crate) fn open(settings: &Settings, workspace: Workspace) -> Result<Self, StartError> {
-        let template = Template::new(settings, workspace)?;
-        let store = match place::of(settings)? {
-            Some((dir, durability)) => Some(Arc::new(Store::open(&dir, durability)?)),
-            None => None,
+        let mut template = Template::new(settings, workspace)?;
+        let mut store = None;
+        if let Some((dir, durability)) = place::of(settings)? {
+            let opened = Store::open(&dir, durability)?;
+            template = template.completed(&dir)?;
+            store = Some(Arc::new(opened));
+        }
+        let above = match &store {
+            Some(store) => fencing::may_start(store.dir(), settings.take_back)?,
+            None => BTreeMap::new(),
         };
         let mut registry = Self {
             multi_session: settings.multi_session,
@@ -108,16 +119,19 @@ impl Registry {
             sessions: Arc::default(),
         };
         let configured = settings.session.is_some() || !settings.multi_session;
-        registry.take_up(configured)?;
+        registry.take_up(configured, &above)?;
         if configured && !lock(&registry.sessions).by_id.contains_key(&registry.session) {
             let entry = registry.start(&registry.session, true)?;
             lock(&registry.sessions).by_id.insert(registry.session.clone(), entry);
+        }
+        if let Some(store) = &registry.store {
+            fencing::started(store.dir())?;
         }
         Ok(registry)
     }
 
     /// Goes on with what is stored: with the configured session, and where there are many with all others.
-    fn take_up(&mut self, configured: bool) -> Result<(), StartError> {
+    fn take_up(&mut self, configured: bool, above: &BTreeMap<String, u64>) -> Result<(), StartError> {
         let Some(store) = self.store.clone() else { return Ok(()) };
         let id = session(&self.session)?;
         let own = configured.then(|| store::name(&id));
@@ -126,7 +140,7 @@ impl Registry {
         stored.retain(|it| self.multi_session || it.name() == own.as_deref());
         for it in stored {
             let is_own = it.name() == own.as_deref();
-            match self.template.stored(&it, &store) {
+            match self.template.stored(&it, &store, above) {
                 Ok(Some(goes)) => self.go_on(goes, is_own)?,
                 Ok(None) => {}
                 Err(error) if is_own => return Err(error),
@@ -172,19 +186,67 @@ impl Registry {
         self.store.as_ref().map(|store| store.dir())
     }
 
+    /// The data directory and everything in it.
+    pub(crate) const fn store(&self) -> Option<&Arc<Store>> {
+        self.store.as_ref()
+    }
+
+    /// The shared files as sessions begin with them.
+    pub(crate) const fn workspace(&self) -> &Workspace {
+        self.template.workspace()
+    }
+
     fn why_over(&self) -> Refused {
-        if lock(&self.sessions).stopping { Refused::Stopping } else { Refused::Failed }
+        lock(&self.sessions).over.unwrap_or(Refused::Failed)
+    }
+
+    /// Every session that is open, and its epoch.
+    pub(crate) async fn epochs(&self) -> BTreeMap<String, u64> {
+        let inboxes = self.inboxes();
+        let mut epochs = BTreeMap::new();
+        for (id, inbox) in inboxes {
+            if let Some(it) = ask(&inbox, None).await.filter(|it| it.open && !it.closed) {
+                epochs.insert(id, it.epoch);
+            }
+        }
+        epochs
+    }
+
+    /// Has a session do something, and gives how it was before and how it is then; `None` where none of that id runs.
+    pub(crate) async fn tell(&self, id: &str, command: Command) -> Option<(Standing, Standing)> {
+        let inbox = self.inboxes().remove(id)?;
+        let before = ask(&inbox, None).await?;
+        Some((before, ask(&inbox, Some(command)).await?))
+    }
+
+    /// Silences every session, because somebody else has them under these epochs (REC-26). Later connections are told so.
+    ///
+    /// Gives the accepted commits that are in no file.
+    pub(crate) async fn fence(&self, epochs: &BTreeMap<String, u64>) -> Vec<Unwritten> {
+        lock(&self.sessions).over = Some(Refused::Elsewhere);
+        for (id, inbox) in self.inboxes() {
+            let Some(standing) = ask(&inbox, None).await else { continue };
+            // Above its own in any case: who fences has the sessions, also one that both of them took up.
+            let epoch = epochs.get(&id).copied().unwrap_or_default().max(standing.epoch + 1);
+            ask(&inbox, Some(Command::Fence { epoch })).await;
+        }
+        self.end().await
+    }
+
+    fn inboxes(&self) -> BTreeMap<String, mpsc::Sender<Inbound>> {
+        lock(&self.sessions).by_id.iter().map(|(id, entry)| (id.clone(), entry.inbox.clone())).collect()
     }
 
     /// Closes every session and waits until each has told its connections. Later connections are refused.
     ///
     /// Gives the accepted commits that are in no file.
     pub(crate) async fn stop(&self) -> Vec<Unwritten> {
-        let entries = {
-            let mut sessions = lock(&self.sessions);
-            sessions.stopping = true;
-            std::mem::take(&mut sessions.by_id)
-        };
+        lock(&self.sessions).over.get_or_insert(Refused::Stopping);
+        self.end().await
+    }
+
+    async fn end(&self) -> Vec<Unwritten> {
+        let entries = std::mem::take(&mut lock(&self.sessions).by_id);
         for entry in entries.values() {
             // A task that is over has nobody left to tell.
             let _ = entry.inbox.send(Inbound::Stop).await;
@@ -201,8 +263,8 @@ impl Registry {
 
     fn take_seat(&self, id: &str) -> Result<(mpsc::Sender<Inbound>, Arc<Semaphore>), Refused> {
         let mut sessions = lock(&self.sessions);
-        if sessions.stopping {
-            return Err(Refused::Stopping);
+        if let Some(over) = sessions.over {
+            return Err(over);
         }
         if !sessions.by_id.contains_key(id) {
             if self.refused.contains(&store::name(&SessionId::new(id).map_err(|_| Refused::NoSession)?)) {
@@ -234,6 +296,13 @@ impl Entry {
         let task = tokio::spawn(session.run(receiver));
         Self { inbox, room: Arc::new(Semaphore::new(INBOX_BYTES)), task, connections: 0 }
     }
+}
+
+/// `None` when the session ends before it answers.
+async fn ask(inbox: &mpsc::Sender<Inbound>, command: Option<Command>) -> Option<Standing> {
+    let (done, answer) = oneshot::channel();
+    inbox.send(Inbound::Ask { command, done }).await.ok()?;
+    answer.await.ok()
 }
 
 fn session(id: &str) -> Result<SessionId, StartError> {

@@ -1,5 +1,7 @@
 //! The listener: handshakes, `/healthz`, and a stop that tells everybody.
 
+mod handover;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,7 +25,13 @@ use tracing::{info, warn};
 
 use crate::banner::{self, Served};
 use crate::cli::Settings;
+use crate::control::Published;
+use crate::control::dial::Target;
+use crate::control::serve::{self, Operator};
 use crate::error::Error;
+use crate::fencing;
+use crate::follow::hub::Hub;
+use crate::operator::Door;
 use crate::outbox::{QueueLimits, outbox};
 use crate::registry::Registry;
 use crate::sideband;
@@ -46,8 +54,9 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     registry: Arc<Registry>,
-    workspace: Workspace,
     skipped: Vec<Skipped>,
+    /// The server whose sessions these were, to be told.
+    before: Option<Target>,
 }
 
 /// What every handshake needs.
@@ -55,6 +64,7 @@ pub struct Server {
 struct Shared {
     registry: Arc<Registry>,
     settings: Arc<Settings>,
+    door: Door,
     /// Upgraded by each connection for as long as it lasts, so that the stop can wait for the last of them.
     open: mpsc::WeakSender<()>,
 }
@@ -85,12 +95,12 @@ impl Server {
         let address = listener.local_addr().map_err(bind)?;
         // Last, because it starts a task: an error above has nothing to stop.
         let opening = spawn_blocking({
-            let (settings, workspace) = (settings.clone(), workspace.clone());
+            let settings = settings.clone();
             move || Registry::open(&settings, workspace)
         });
         let failed = |error| Error::Io { step: "opening the sessions", source: std::io::Error::other(error) };
         let registry = Arc::new(opening.await.map_err(failed)??);
-        Ok(Self { settings, listener, address, registry, workspace, skipped })
+        Ok(Self { settings, listener, address, registry, skipped, before: None })
     }
 
     /// Where it listens, with the port that was taken.
@@ -105,7 +115,7 @@ impl Server {
         banner::banner(&Served {
             settings: &self.settings,
             session: self.registry.configured(),
-            workspace: &self.workspace,
+            workspace: self.registry.workspace(),
             skipped: &self.skipped,
             address: self.address,
             stored: self.registry.data_dir(),
@@ -113,19 +123,32 @@ impl Server {
         })
     }
 
-    /// Serves until `stop` completes; then hands over every session that is stored (`handover`, close code 4002), closes the
-    /// others (SESSION_CLOSE, 1001) and returns. SRV-12.
+    /// Tells the server that had the sessions before, until it has heard (REC-26).
+    pub(crate) fn fencing(&mut self, before: Target) {
+        self.before = Some(before);
+    }
+
+    /// Serves until `stop` completes; then hands over every session that is stored (`handover`, close code 4002), to a standby
+    /// where one follows, closes the others (SESSION_CLOSE, 1001) and returns. SRV-12, REC-20.
     ///
     /// # Errors
-    /// [`Error::Io`] when the listener fails, [`Error::Unwritten`] when accepted commits could not be written back.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    /// [`Error::Io`] when the listener fails, [`Error::Unwritten`] when accepted commits could not be written back,
+    /// [`Error::Fenced`] when another server took the sessions over.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), Error> {
         if let Some(warning) = banner::warning(&self.settings, self.address) {
             warn!("{warning}");
         }
         let (open, mut all_closed) = mpsc::channel(1);
+        let hub = Hub::default();
+        let failed = |source| Error::Io { step: "opening the control door", source };
+        let door = Door::new(&self.registry, &hub, open.downgrade()).map_err(failed)?;
+        let mut asked = door.asked();
+        let _published = self.publish(&door).map_err(failed)?;
+        let _fencing = self.before.take().map(|before| Aborted(tokio::spawn(self.fence(before))));
         let shared = Shared {
             registry: Arc::clone(&self.registry),
             settings: Arc::new(self.settings),
+            door,
             open: open.downgrade(),
         };
         let app = Router::new().fallback(answer).with_state(shared);
@@ -145,15 +168,40 @@ impl Server {
         tokio::select! {
             result = &mut serving => return ended(result),
             () = stop => info!("stopping: telling everybody"),
+            // The door lives as long as the server.
+            _ = asked.changed() => {}
         }
         drop(stopped);
-        let unwritten = self.registry.stop().await;
+        let ended = handover::end(&self.registry, &hub, &asked).await;
         drop(open);
         // A peer that never reads its close frame is given up by its connection; this is for what nobody thought of.
         let _ = timeout(2 * Times::default().close_within, all_closed.recv()).await;
         // Whatever is left is half a handshake.
         serving.abort();
-        if unwritten.is_empty() { Ok(()) } else { Err(Error::Unwritten(unwritten)) }
+        ended
+    }
+
+    /// Where sessions are stored, local commands find the server by its data directory.
+    fn publish(&self, door: &Door) -> std::io::Result<Option<Published>> {
+        match (door.token(), self.registry.data_dir()) {
+            (Some(token), Some(data)) => Published::new(data, self.address, token).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The task that tells the server before.
+    fn fence(&self, before: Target) -> impl Future<Output = ()> + use<> {
+        let (registry, by) = (Arc::clone(&self.registry), format!("ws://{}", self.address));
+        async move { fencing::persist(before, registry.epochs().await, by).await }
+    }
+}
+
+/// A task that ends with its server.
+struct Aborted(tokio::task::JoinHandle<()>);
+
+impl Drop for Aborted {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -198,6 +246,9 @@ async fn answer(
     uri: Uri,
     request: Request,
 ) -> Response {
+    if uri.path().starts_with(serve::PATH) {
+        return serve::answer(upgrade, (uri.path(), request.headers()), shared.door);
+    }
     match upgrade {
         Ok(upgrade) if !origin_allowed(request.headers(), &shared.settings.allow_origin) => {
             drop(upgrade);

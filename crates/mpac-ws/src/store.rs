@@ -2,6 +2,10 @@
 //!
 //! ```text
 //! DATA/lock                                 held while a server runs
+//! DATA/id.json                              which server it is of, the same in all its copies
+//! DATA/control.json, control-token          how local commands reach the server; the former only while one runs
+//! DATA/elsewhere.json                       only where another server has the sessions, or this follows one
+//! DATA/files.json, files/                   only in copies: the shared files beside what was committed
 //! DATA/sessions/<name>/<k>/<first>.log      the k-th session of that name; segments by their first entry
 //! DATA/sessions/<name>/<k>/snapshot-<n>     the session as it stood after entry n, to begin from
 //! ```
@@ -9,14 +13,20 @@
 //! A session's name is its id where that is a plain file name, otherwise a hash of it; the log has the id. A closed session
 //! stays as it is, and the next of the same id begins beside it.
 
+pub(crate) mod base;
+pub(crate) mod elsewhere;
 pub(crate) mod entry;
+pub(crate) mod identity;
 pub(crate) mod journal;
 pub(crate) mod kept;
 pub(crate) mod log;
 pub(crate) mod media;
 pub(crate) mod place;
+pub(crate) mod progress;
 pub(crate) mod replay;
 pub(crate) mod snapshot;
+pub(crate) mod tail;
+pub(crate) mod whole;
 
 mod input;
 mod record;
@@ -33,12 +43,14 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use mpac_wire::SessionId;
 use sha2::{Digest, Sha256};
-use tracing::warn;
+use tracing::{info, warn};
 
 use self::log::{Log, Torn};
 use self::media::{Files, Media, sync_dir};
+use self::progress::Progress;
 use self::replay::Replay;
 use self::snapshot::Position;
+use crate::cli::Settings;
 use crate::error::Error;
 
 /// What has to happen to an input before anybody hears what came of it (SRV-13).
@@ -58,6 +70,8 @@ pub enum Durability {
 pub(crate) struct Store {
     dir: PathBuf,
     durability: Durability,
+    /// How far its logs are on the disk.
+    progress: Progress,
     /// Held until the process ends, however it ends.
     _lock: File,
 }
@@ -95,7 +109,7 @@ impl Stored {
     }
 
     /// A replay that begins where the newest snapshot ends.
-    fn snapshot(&self) -> io::Result<(Replay, Option<Position>)> {
+    pub(crate) fn snapshot(&self) -> io::Result<(Replay, Option<Position>)> {
         for (path, saved) in snapshot::all(&self.dir)? {
             match saved.and_then(|saved| Ok((saved.load()?, saved))) {
                 Ok((session, saved)) => {
@@ -136,7 +150,7 @@ impl Store {
         // For people who wonder who holds it; the lock itself is the operating system's.
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
         sync_dir(dir).map_err(failed)?;
-        Ok(Self { dir: dir.to_owned(), durability, _lock: file })
+        Ok(Self { dir: dir.to_owned(), durability, progress: Progress::default(), _lock: file })
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -147,12 +161,18 @@ impl Store {
         self.durability
     }
 
+    pub(crate) const fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
     /// Media for a new session of this id, beside those there were.
     pub(crate) fn begin(&self, id: &SessionId) -> io::Result<Files> {
         let of_name = self.dir.join("sessions").join(name(id));
         private_dirs().create(&of_name)?;
         let next = numbered(&of_name)?.last().map_or(1, |(k, _)| k + 1);
         let dir = of_name.join(next.to_string());
+        // Before it can be found: nothing in it may be read before it is on the disk.
+        self.progress.reached(&dir, 0);
         private_dirs().create(&dir)?;
         for dir in [&of_name, &self.dir.join("sessions")] {
             sync_dir(dir)?;
@@ -170,8 +190,31 @@ impl Store {
     }
 }
 
+/// Returns when no server has the data directory of these settings.
+///
+/// # Errors
+/// When it cannot be used.
+pub async fn wait_for(settings: &Settings) -> Result<(), Error> {
+    let Some((dir, _)) = place::of(settings)? else { return Ok(()) };
+    let failed = |source| Error::DataDir { path: dir.clone(), source };
+    let Some(lock) = OpenOptions::new().write(true).open(dir.join("lock")).map(Some).or_else(missing).map_err(failed)?
+    else {
+        return Ok(());
+    };
+    if lock.try_lock().is_ok() {
+        return Ok(());
+    }
+    info!("waiting for the server that has {}", dir.display());
+    let waiting = tokio::task::spawn_blocking(move || lock.lock());
+    waiting.await.map_err(|error| failed(io::Error::other(error)))?.map_err(failed)
+}
+
+fn missing<T>(error: io::Error) -> io::Result<Option<T>> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(None) } else { Err(error) }
+}
+
 /// What people write to each other is in there: where the system can, nobody else may look into what is made.
-fn private_dirs() -> fs::DirBuilder {
+pub(crate) fn private_dirs() -> fs::DirBuilder {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -186,6 +229,19 @@ pub(crate) fn sessions(dir: &Path) -> io::Result<Vec<PathBuf>> {
         all.extend(numbered(&of_name)?.into_iter().map(|(_, dir)| dir));
     }
     Ok(all)
+}
+
+/// A snapshot to begin from for whoever reads a log whose first record is the one after `behind`, as a file's name and text.
+pub(crate) fn origin(dir: &Path, behind: u64) -> io::Result<(String, String)> {
+    for (path, saved) in snapshot::all(dir)? {
+        let Ok(saved) = saved else { continue };
+        if saved.after().n >= behind
+            && let Some(name) = path.file_name().and_then(|name| name.to_str())
+        {
+            return Ok((name.to_owned(), fs::read_to_string(&path)?));
+        }
+    }
+    Err(io::Error::other(format!("no snapshot leads over what was removed before entry {}", behind + 1)))
 }
 
 fn names(dir: &Path) -> io::Result<Vec<PathBuf>> {

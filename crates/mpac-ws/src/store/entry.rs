@@ -8,10 +8,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::input::Stored;
+use crate::PROGRAM;
 use crate::drive::stored;
-
-/// The program that wrote an entry: another one may have said other things.
-const PROGRAM: &str = concat!("mpac-ws ", env!("CARGO_PKG_VERSION"));
 
 /// One entry of a log.
 #[derive(Debug, Serialize, Deserialize)]

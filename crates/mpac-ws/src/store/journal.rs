@@ -36,7 +36,9 @@ impl Begin {
     /// In `store`, for the session of this id.
     pub(crate) fn of(store: &Arc<Store>, id: SessionId) -> Self {
         let store = Arc::clone(store);
-        Self(Arc::new(move || Log::create(Box::new(store.begin(&id)?), store.durability())))
+        Self(Arc::new(move || {
+            Ok(Log::create(Box::new(store.begin(&id)?), store.durability())?.reporting(store.progress()))
+        }))
     }
 }
 

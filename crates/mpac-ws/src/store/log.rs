@@ -1,5 +1,7 @@
 //! The log of one session: reading it back, and adding to its end.
 
+pub(crate) mod raw;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +10,7 @@ use thiserror::Error;
 use super::Durability;
 use super::entry::Entry;
 use super::media::Media;
+use super::progress::Progress;
 use super::record::{self, Line, Unreadable};
 use super::snapshot::Position;
 
@@ -17,7 +20,7 @@ const SEGMENT: u64 = 64 * 1024 * 1024;
 const AHEAD: (u64, u64) = (64 * 1024, 4 * 1024 * 1024);
 
 /// What the first record names as the one before.
-fn nothing() -> String {
+pub(super) fn nothing() -> String {
     "0".repeat(64)
 }
 
@@ -35,6 +38,8 @@ pub(crate) struct Log {
     allocated: u64,
     /// After a failed write or sync nobody knows what is on the disk: nothing more is written.
     failed: bool,
+    /// Who else wants to know how far it is on the disk, and under which name.
+    progress: Option<(Progress, PathBuf)>,
 }
 
 /// A log that nothing can be added to any more.
@@ -83,8 +88,17 @@ impl Log {
     /// A new one, on media without segments.
     pub(crate) fn create(mut media: Box<dyn Media>, durability: Durability) -> io::Result<Self> {
         media.begin(1)?;
-        let (n, end, allocated, failed) = (0, 0, 0, false);
-        Ok(Self { media, durability, segment: SEGMENT, n, sum: nothing(), end, allocated, failed })
+        let (n, end, allocated, failed, progress) = (0, 0, 0, false, None);
+        Ok(Self { media, durability, segment: SEGMENT, n, sum: nothing(), end, allocated, failed, progress })
+    }
+
+    /// Tells `progress` how far it is on the disk, from now on.
+    pub(crate) fn reporting(mut self, progress: &Progress) -> Self {
+        if let Some(dir) = self.media.dir() {
+            progress.reached(dir, self.n);
+            self.progress = Some((progress.clone(), dir.to_owned()));
+        }
+        self
     }
 
     /// With segments of that many bytes.
@@ -113,7 +127,7 @@ impl Log {
             media.sync()?;
         }
         let (n, sum, torn, end) = (end.n, end.sum, end.torn, end.offset as u64);
-        Ok((Self { media, durability, segment: SEGMENT, n, sum, end, allocated, failed: false }, torn))
+        Ok((Self { media, durability, segment: SEGMENT, n, sum, end, allocated, failed: false, progress: None }, torn))
     }
 
     /// Adds entries; when it returns they are as durable as was asked for. After an error nothing can be added any more:
@@ -125,6 +139,9 @@ impl Log {
         self.failed = true;
         self.add(entries)?;
         self.failed = false;
+        if let Some((progress, dir)) = &self.progress {
+            progress.reached(dir, self.n);
+        }
         Ok(())
     }
 

@@ -1,0 +1,1 @@
+//! `mpac-ws backup`.
