@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use crate::step::{self, Failure};
-use crate::{conformance, crash, demo, drive, interop, model, requirements, tidy, walls};
+use crate::{conformance, crash, demo, drive, handover, interop, model, requirements, tidy, walls};
 
 type Run = fn() -> Result<(), Failure>;
 
 /// In the order they run: what fails fast comes first.
-const STEPS: [(&str, Run); 13] = [
+const STEPS: [(&str, Run); 14] = [
     ("fmt", fmt),
     ("tidy", tidy::run),
     ("requirements", || requirements::run(&requirements::Options::target())),
@@ -20,6 +20,7 @@ const STEPS: [(&str, Run); 13] = [
     ("conformance", conformance::of_ci),
     ("drive", drive::run),
     ("crash", || crash::run(&crash::Options::of_ci())),
+    ("handover", handover::run),
     ("demo", demo::run),
     ("interop", || interop::run(None, 4)),
 ];

@@ -4,7 +4,7 @@
 //! send again what they do not know about, and go on working until the next kill. The seed decides when that is; what the
 //! people have sent by then differs from run to run.
 
-mod person;
+pub(crate) mod person;
 
 use std::path::Path;
 use std::process::Command;

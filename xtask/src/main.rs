@@ -10,6 +10,7 @@
 //! | `model` | a small world explored in every order |
 //! | `drive` | the examples of `mpac-ws drive` in Python and Node |
 //! | `crash` | a server under load is killed over and over and loses nothing |
+//! | `handover` | a standby takes over from a server that is stopped, paused, or told to |
 //! | `demo` | two scripted agents on one file, shown live |
 //! | `interop` | unmodified Python agents and servers against ours |
 //!
@@ -22,6 +23,7 @@ mod conformance;
 mod crash;
 mod demo;
 mod drive;
+mod handover;
 mod interop;
 mod model;
 mod peer;
@@ -57,6 +59,8 @@ enum Command {
     Conformance(conformance::Options),
     /// Kill a server under load, over and over, and look for everything that it acknowledged.
     Crash(crash::Options),
+    /// Take a session from server to server, with one of them paused, and look for everything that was acknowledged.
+    Handover,
     /// Explore a small world in every order and check what must hold in each state.
     Model(model::Options),
     /// Show two scripted agents of two people working on the same file.
@@ -82,6 +86,7 @@ fn main() -> std::process::ExitCode {
         Command::Requirements(options) => requirements::run(&options),
         Command::Conformance(options) => conformance::run(&options),
         Command::Crash(options) => crash::run(&options),
+        Command::Handover => handover::run(),
         Command::Model(options) => model::run(&options),
         Command::Demo => demo::run(),
         Command::Drive => drive::run(),

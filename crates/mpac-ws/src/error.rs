@@ -235,7 +235,13 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(error) if !error.use_stderr() => 0,
-            Self::Io { .. } | Self::Fenced(_) | Self::Following { .. } | Self::Control(_) | Self::Unwritten(_) | Self::Unlogged(_) | Self::NotVerified(_) => 1,
+            Self::Io { .. }
+            | Self::Fenced(_)
+            | Self::Following { .. }
+            | Self::Control(_)
+            | Self::Unwritten(_)
+            | Self::Unlogged(_)
+            | Self::NotVerified(_) => 1,
             _ => 2,
         }
     }

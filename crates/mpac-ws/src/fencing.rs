@@ -44,11 +44,15 @@ pub(crate) async fn persist(before: Target, epochs: BTreeMap<String, u64>, by: S
         match before.ask(&request).await {
             Ok(Answer::Done { text }) => return info!("{}: {text}", before.url()),
             Ok(Answer::Refused { reason }) => return warn!("{} is not fenced: {reason}", before.url()),
-            Ok(Answer::Status(_)) => return warn!("{} is not fenced: it answers something else", before.url()),
+            Ok(Answer::Status(_)) => {
+                return warn!("{} is not fenced: it answers something else", before.url());
+            }
             Err(error) => {
                 if !std::mem::replace(&mut said, true) {
                     let again = if matches!(error, NotReached::Token(_)) { "" } else { " for now" };
-                    warn!("{error}: the server before cannot be told{again} that its sessions are here; trying again");
+                    warn!(
+                        "{error}: the server before cannot be told{again} that its sessions are here; trying again"
+                    );
                 }
             }
         }

@@ -27,7 +27,8 @@ use crate::banner::{self, Served};
 use crate::cli::Settings;
 use crate::control::Published;
 use crate::control::dial::Target;
-use crate::control::serve::{self, Operator};
+use crate::control::serve;
+use crate::control::token::Token;
 use crate::error::Error;
 use crate::fencing;
 use crate::follow::hub::Hub;
@@ -57,6 +58,8 @@ pub struct Server {
     skipped: Vec<Skipped>,
     /// The server whose sessions these were, to be told.
     before: Option<Target>,
+    /// Held until the end.
+    published: Option<Published>,
 }
 
 /// What every handshake needs.
@@ -100,7 +103,8 @@ impl Server {
         });
         let failed = |error| Error::Io { step: "opening the sessions", source: std::io::Error::other(error) };
         let registry = Arc::new(opening.await.map_err(failed)??);
-        Ok(Self { settings, listener, address, registry, skipped, before: None })
+        let published = published(&registry, address)?;
+        Ok(Self { settings, listener, address, registry, skipped, before: None, published })
     }
 
     /// Where it listens, with the port that was taken.
@@ -143,7 +147,7 @@ impl Server {
         let failed = |source| Error::Io { step: "opening the control door", source };
         let door = Door::new(&self.registry, &hub, open.downgrade()).map_err(failed)?;
         let mut asked = door.asked();
-        let _published = self.publish(&door).map_err(failed)?;
+        let _published = self.published.take();
         let _fencing = self.before.take().map(|before| Aborted(tokio::spawn(self.fence(before))));
         let shared = Shared {
             registry: Arc::clone(&self.registry),
@@ -181,19 +185,18 @@ impl Server {
         ended
     }
 
-    /// Where sessions are stored, local commands find the server by its data directory.
-    fn publish(&self, door: &Door) -> std::io::Result<Option<Published>> {
-        match (door.token(), self.registry.data_dir()) {
-            (Some(token), Some(data)) => Published::new(data, self.address, token).map(Some),
-            _ => Ok(None),
-        }
-    }
-
     /// The task that tells the server before.
     fn fence(&self, before: Target) -> impl Future<Output = ()> + use<> {
         let (registry, by) = (Arc::clone(&self.registry), format!("ws://{}", self.address));
         async move { fencing::persist(before, registry.epochs().await, by).await }
     }
+}
+
+/// Where sessions are stored, local commands find the server by its data directory.
+fn published(registry: &Registry, address: SocketAddr) -> Result<Option<Published>, Error> {
+    let Some(data) = registry.data_dir() else { return Ok(None) };
+    let published = Token::of(data).and_then(|token| Published::new(data, address, &token));
+    published.map(Some).map_err(|source| Error::DataDir { path: data.to_owned(), source })
 }
 
 /// A task that ends with its server.

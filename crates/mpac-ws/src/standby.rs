@@ -53,11 +53,14 @@ pub async fn run(
     mut stop: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Option<Server>, Error> {
     let mut settings = options.server.clone();
-    let nowhere = || Error::Control("a standby stores what it follows: leave out --durability none".to_owned());
+    let nowhere =
+        || Error::Control("a standby stores what it follows: leave out --durability none".to_owned());
     let (data, durability) = place::of(&settings)?.ok_or_else(nowhere)?;
-    let target = Target::new(&options.from, token(&options.token)?);
+    let token = token(&options.token)?;
     let store = Store::open(&data, durability)?;
     let failed = |source| Error::DataDir { path: data.clone(), source };
+    token.adopted_by(&data).map_err(failed)?;
+    let target = Target::new(&options.from, token);
     let epochs = Elsewhere::read(&data).map_err(failed)?.map(|mark| mark.epochs).unwrap_or_default();
     let mark = Elsewhere { why: Why::Standby, server: options.from.clone(), epochs };
     mark.write(&data).map_err(failed)?;
@@ -66,13 +69,15 @@ pub async fn run(
     let role = Follower::Standby { address: format!("ws://{}:{}", settings.host, settings.port) };
     let silence = Silence::new(options.take_over_after_sec.map(Duration::from_secs));
     let from = options.from.clone();
-    let mut following = Following { target, role, data, silence, held: Held::new(copy), said: Said::default() };
+    let mut following =
+        Following { target, role, data, silence, held: Held::new(copy), said: Said::default() };
     let end = following.run(&mut stop, &mut desk).await;
     let end = end.map_err(|reason| Error::Following { from: from.clone(), reason })?;
     let (target, data) = (following.target, following.data);
     let copy = following.held.into_inner();
     let finishing = spawn_blocking(move || copy?.finish()).await;
-    let failed = |error: &dyn std::fmt::Display| Error::Following { from: from.clone(), reason: error.to_string() };
+    let failed =
+        |error: &dyn std::fmt::Display| Error::Following { from: from.clone(), reason: error.to_string() };
     finishing.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
     if end == End::Stopped {
         return Ok(None);
@@ -113,7 +118,9 @@ pub(crate) async fn open(data: PathBuf) -> Result<Copy, Error> {
     let failed = |data: &Path, source| Error::DataDir { path: data.to_owned(), source };
     let at = data.clone();
     let opened = spawn_blocking(move || Copy::open(&at)).await;
-    opened.map_err(|error| failed(&data, std::io::Error::other(error)))?.map_err(|source| failed(&data, source))
+    opened
+        .map_err(|error| failed(&data, std::io::Error::other(error)))?
+        .map_err(|source| failed(&data, source))
 }
 
 struct Following {

@@ -197,7 +197,8 @@ impl Store {
 pub async fn wait_for(settings: &Settings) -> Result<(), Error> {
     let Some((dir, _)) = place::of(settings)? else { return Ok(()) };
     let failed = |source| Error::DataDir { path: dir.clone(), source };
-    let Some(lock) = OpenOptions::new().write(true).open(dir.join("lock")).map(Some).or_else(missing).map_err(failed)?
+    let Some(lock) =
+        OpenOptions::new().write(true).open(dir.join("lock")).map(Some).or_else(missing).map_err(failed)?
     else {
         return Ok(());
     };

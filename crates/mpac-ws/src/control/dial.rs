@@ -38,9 +38,7 @@ pub(crate) enum NotReached {
     Gone(String, String),
     #[error("{0} does not answer")]
     Silent(String),
-    #[error(
-        "{0} does not take this token; the right one is in the file control-token of its data directory"
-    )]
+    #[error("{0} does not take this token; the right one is in the file control-token of its data directory")]
     Token(String),
     #[error("{0} is no server of this version: {1}")]
     Strange(String, String),
@@ -62,11 +60,8 @@ impl Target {
         let mut request =
             format!("{}/control/{what}", self.url).into_client_request().map_err(|error| gone(&error))?;
         let bearer = HeaderValue::from_str(&format!("Bearer {}", self.token.reveal()));
-        request
-            .headers_mut()
-            .insert(AUTHORIZATION, bearer.map_err(|_| NotReached::Token(self.url.clone()))?);
-        let config =
-            WebSocketConfig::default().max_message_size(Some(LARGEST)).max_frame_size(Some(LARGEST));
+        request.headers_mut().insert(AUTHORIZATION, bearer.map_err(|_| NotReached::Token(self.url.clone()))?);
+        let config = WebSocketConfig::default().max_message_size(Some(LARGEST)).max_frame_size(Some(LARGEST));
         let connecting = connect_async_with_config(request, Some(config), true);
         match timeout(SOON, connecting).await {
             Ok(Ok((socket, _))) => Ok(socket),

@@ -41,9 +41,7 @@ pub(crate) fn answer<O: Operator>(
     let what = path.strip_prefix(PATH).unwrap_or_default().to_owned();
     match (what.as_str(), upgrade) {
         ("follow", Ok(upgrade)) => upgrade.on_upgrade(move |socket| operator.follow(socket)),
-        ("command", Ok(upgrade)) => {
-            upgrade.on_upgrade(async move |socket| commands(socket, &operator).await)
-        }
+        ("command", Ok(upgrade)) => upgrade.on_upgrade(async move |socket| commands(socket, &operator).await),
         ("follow" | "command", Err(_)) => {
             let text = "this is a WebSocket\n";
             (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket")], text).into_response()

@@ -31,6 +31,14 @@ impl Token {
         }
     }
 
+    /// Makes this the token of a directory that has none: all copies of a server open to the same one, whichever serves.
+    pub(crate) fn adopted_by(&self, data: &Path) -> io::Result<()> {
+        if data.join(FILE).exists() {
+            return Ok(());
+        }
+        whole::write(data, FILE, format!("{}\n", self.0).as_bytes())
+    }
+
     /// One that somebody was given.
     pub(crate) fn given(text: &str) -> Self {
         Self(text.trim().to_owned())

@@ -144,7 +144,10 @@ impl Copy {
     pub(crate) fn finish(mut self) -> Result<(), Failed> {
         for (of, replica) in &mut self.replicas {
             if !replica.is_home() {
-                warn!("of {of} only the first {} entries came before the server fell silent", replica.end().n);
+                warn!(
+                    "of {of} only the first {} entries came before the server fell silent",
+                    replica.end().n
+                );
                 replica.come_home()?;
             }
             replica.save();

@@ -123,9 +123,7 @@ impl Hub {
     pub(crate) async fn end(&self, phase: Phase) {
         self.phase.send_replace(phase);
         let mut changes = self.changed.subscribe();
-        let gone = async {
-            while !self.lock().followers.is_empty() && changes.changed().await.is_ok() {}
-        };
+        let gone = async { while !self.lock().followers.is_empty() && changes.changed().await.is_ok() {} };
         // Whoever is stuck finds out by itself.
         let _ = timeout(FAREWELL, gone).await;
     }

@@ -66,9 +66,8 @@ impl Link {
                 else {
                     return Err(strange().into());
                 };
-                let durable = copy
-                    .with(move |copy| Ok(copy.take(&of, &bytes[end + 1..])?.map(|n| (of, n))))
-                    .await?;
+                let durable =
+                    copy.with(move |copy| Ok(copy.take(&of, &bytes[end + 1..])?.map(|n| (of, n)))).await?;
                 self.acknowledge(durable).await?;
                 Ok(Heard::More)
             }
@@ -196,5 +195,6 @@ fn strange() -> Failed {
 }
 
 fn read(text: &str) -> Result<Down, Failed> {
-    serde_json::from_str(text).map_err(|error| Failed::Fault(format!("the server speaks in another way: {error}")))
+    serde_json::from_str(text)
+        .map_err(|error| Failed::Fault(format!("the server speaks in another way: {error}")))
 }

@@ -12,11 +12,7 @@ use crate::registry::Registry;
 use crate::store::elsewhere::{Elsewhere, Why};
 
 /// Ends every session. Where a standby has all of it on its disk, the sessions are that one's from then on (REC-20).
-pub(super) async fn end(
-    registry: &Registry,
-    hub: &Hub,
-    asked: &watch::Receiver<Asked>,
-) -> Result<(), Error> {
+pub(super) async fn end(registry: &Registry, hub: &Hub, asked: &watch::Receiver<Asked>) -> Result<(), Error> {
     let fenced = asked.borrow().clone();
     if let Asked::Fenced { by, unwritten } = fenced {
         hub.end(Phase::Elsewhere { server: by.clone() }).await;
@@ -37,7 +33,9 @@ async fn hand_over(registry: &Registry, hub: &Hub, epochs: BTreeMap<String, u64>
         return hub.end(Phase::Over).await;
     };
     let Some((to, server)) = hub.successor().await else {
-        warn!("no standby has everything: nobody goes on with the sessions until this server is started again");
+        warn!(
+            "no standby has everything: nobody goes on with the sessions until this server is started again"
+        );
         return hub.end(Phase::Over).await;
     };
     // First the mark, then the word: between the two nobody has the sessions, and never two.

@@ -29,9 +29,9 @@ use crate::store::kept::{Kept, Restored};
 use crate::store::log::Log;
 use crate::store::replay::Replay;
 use crate::store::{Store, Stored};
-use crate::workspace::{File, Workspace};
 use crate::workspace::write_back::Mirror;
 use crate::workspace::writer::Writer;
+use crate::workspace::{File, Workspace};
 
 /// What every session of a server starts from; one that could not be opened is refused when it is made.
 #[derive(Debug)]

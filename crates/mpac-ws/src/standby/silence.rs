@@ -84,6 +84,9 @@ mod tests {
         silence.is_over().await;
         silence.looked -= Duration::from_secs(3600);
         silence.limit = Some(Duration::from_secs(3600));
-        assert!(tokio::time::timeout(3 * TICK, silence.is_over()).await.is_err(), "an hour slept is no silence");
+        assert!(
+            tokio::time::timeout(3 * TICK, silence.is_over()).await.is_err(),
+            "an hour slept is no silence"
+        );
     }
 }

@@ -127,7 +127,20 @@ impl Log {
             media.sync()?;
         }
         let (n, sum, torn, end) = (end.n, end.sum, end.torn, end.offset as u64);
-        Ok((Self { media, durability, segment: SEGMENT, n, sum, end, allocated, failed: false, progress: None }, torn))
+        Ok((
+            Self {
+                media,
+                durability,
+                segment: SEGMENT,
+                n,
+                sum,
+                end,
+                allocated,
+                failed: false,
+                progress: None,
+            },
+            torn,
+        ))
     }
 
     /// Adds entries; when it returns they are as durable as was asked for. After an error nothing can be added any more:

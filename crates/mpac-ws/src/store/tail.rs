@@ -46,7 +46,9 @@ impl Tail {
     /// From the first entry that is kept, which is the first of all where nothing was removed.
     pub(crate) fn from_the_first(dir: &Path) -> io::Result<Self> {
         let mut tail = Self::whole(dir);
-        if let Some(first) = Files::new(dir.to_owned()).segments()?.first().copied().filter(|&first| first > 1) {
+        if let Some(first) =
+            Files::new(dir.to_owned()).segments()?.first().copied().filter(|&first| first > 1)
+        {
             tail.at = Position { n: first - 1, sum: String::new() };
         }
         Ok(tail)
