@@ -31,6 +31,7 @@ pub mod ask;
 pub mod audit;
 pub mod backup;
 pub mod cli;
+pub mod close;
 pub mod config;
 pub mod drive;
 pub mod error;

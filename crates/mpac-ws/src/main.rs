@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use mpac_ws::cli::{Audit, Command, Settings};
 use mpac_ws::error::Error;
 use mpac_ws::server::Server;
-use mpac_ws::{ask, audit, config, drive, standby, store};
+use mpac_ws::{ask, audit, backup, close, config, drive, standby, store};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
 use tracing_subscriber::EnvFilter;
 
@@ -118,6 +118,8 @@ async fn bound(settings: Settings, wait: bool) -> Result<Server, Error> {
 async fn command(command: &Command) -> Option<Result<String, Error>> {
     match command {
         Command::TakeOver(options) => Some(ask::take_over(options).await),
+        Command::Backup(options) => Some(backup::run(options).await),
+        Command::Close(options) => Some(close::run(options).await),
         _ => None,
     }
 }

@@ -21,7 +21,7 @@ use tokio::time::sleep;
 use tracing::error;
 
 use self::deliver::Delivery;
-pub(crate) use self::setup::{Goes, Template, Tenure};
+pub(crate) use self::setup::{Goes, Template, Tenure, seed};
 use self::snapshots::Snapshots;
 use crate::clock;
 use crate::error::Unwritten;

@@ -228,7 +228,7 @@ pub(crate) struct Goes {
 }
 
 /// The standard library's hash keys are random: enough for ids, which need to differ and not to be secret.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     RandomState::new().hash_one(())
 }
 
