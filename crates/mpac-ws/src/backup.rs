@@ -52,17 +52,16 @@ struct Mark {
 /// marked as incomplete, and the next try goes on with it.
 pub async fn run(options: &Backup) -> Result<String, Error> {
     let to = std::path::absolute(&options.to).map_err(|source| disk(&options.to, source))?;
+    let (target, still) = source(options).await?;
     prepare(&to).map_err(|source| disk(&to, source))?;
     let data = to.join("data");
     let lock = Store::open(&data, Durability::Fsync)?;
-    let (target, still) = source(options).await?;
     let failed = |reason: &dyn std::fmt::Display| Error::Following {
         from: target.url().to_owned(),
         reason: reason.to_string(),
     };
     let mut held = Held::new(open(data).await?);
-    let mut link =
-        Link::new(&target, Follower::Backup, &mut held).await.map_err(|error| failed(&error))?;
+    let mut link = Link::new(&target, Follower::Backup, &mut held).await.map_err(|error| failed(&error))?;
     let mut shown = io::stderr().is_terminal().then(Instant::now);
     loop {
         let frame = link.next().await.map_err(|error| failed(&error))?;

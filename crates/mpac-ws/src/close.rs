@@ -28,7 +28,9 @@ pub async fn run(options: &Close) -> Result<String, Error> {
         match target.ask(&request).await {
             Ok(Answer::Done { text }) => return Ok(text),
             Ok(Answer::Refused { reason }) => return Err(Error::Control(reason)),
-            Ok(Answer::Status(_)) => return Err(Error::Control("the server answers something else".to_owned())),
+            Ok(Answer::Status(_)) => {
+                return Err(Error::Control("the server answers something else".to_owned()));
+            }
             // What a server that was killed left: the lock says that it is gone.
             Err(NotReached::Gone(..)) => {}
             Err(error) => return Err(Error::Control(error.to_string())),
@@ -55,7 +57,8 @@ fn stored(data: &Path, session: &str, disposition: &CloseDisposition) -> Result<
         return Err(Error::Control(format!("session {session} is closed already")));
     }
     let wrong = |reason: &dyn std::fmt::Display| Error::Session(reason.to_string());
-    let start = Start::new(&kept.config, crate::session::seed(), clock::now()).map_err(|error| wrong(&error))?;
+    let start =
+        Start::new(&kept.config, crate::session::seed(), clock::now()).map_err(|error| wrong(&error))?;
     let taken = Entry::TakeUp(start.clone());
     replay.follow(Entry::TakeUp(start)).map_err(|reason| wrong(&reason))?;
     let closed = closing(&replay, disposition)?;

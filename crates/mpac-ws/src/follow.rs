@@ -90,8 +90,8 @@ pub(crate) enum Down {
     /// The shared files, all of whose contents the follower has now.
     Files { names: BTreeMap<String, StateRef> },
     /// A session of which the follower has nothing, or something else: its first record here is the one after `behind`,
-    /// and where that is not the first of all, `snapshot` is what to begin from, a file of that name and content.
-    Anew { of: Place, behind: u64, snapshot: Option<(String, String)>, backlog: u64 },
+    /// and where that is not the first of all, it begins `from` these files, by name and text.
+    Anew { of: Place, behind: u64, from: Vec<(String, String)>, backlog: u64 },
     /// Whole records, one behind the other.
     Records { of: Place },
     /// All that was durable when this look around began has been sent: so far is each session. Said again and again: where

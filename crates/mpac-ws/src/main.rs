@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::pin::pin;
 use std::process::ExitCode;
 
+use mpac_ws::cli::standby::Standby;
 use mpac_ws::cli::{Audit, Command, Settings};
 use mpac_ws::error::Error;
 use mpac_ws::server::Server;
@@ -60,7 +61,11 @@ fn run(stderr: &NonBlocking) -> Result<(), Error> {
     if let Some(Command::Audit(Audit::Verify(options))) = &settings.command {
         return audit::verify(options, &mut std::io::stdout().lock());
     }
-    log_to(stderr, &settings)?;
+    let standby = match &settings.command {
+        Some(Command::Standby(rest)) => Some(config::standby(rest)?),
+        _ => None,
+    };
+    log_to(stderr, standby.as_ref().map_or(&settings, |standby| &standby.server))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -72,7 +77,7 @@ fn run(stderr: &NonBlocking) -> Result<(), Error> {
         };
         match done {
             Some(done) => done.map(|text| say_out(&text)),
-            None => serve(settings).await,
+            None => serve(settings, standby).await,
         }
     });
     // A read that hangs, on a network drive perhaps, must not keep the process alive.
@@ -80,15 +85,12 @@ fn run(stderr: &NonBlocking) -> Result<(), Error> {
     outcome
 }
 
-async fn serve(settings: Settings) -> Result<(), Error> {
+async fn serve(settings: Settings, standby: Option<Standby>) -> Result<(), Error> {
     let mut stop = pin!(stop_signal()?);
     let wait = settings.wait;
-    let started = match settings.command.clone() {
-        Some(Command::Standby(rest)) => {
-            let standby = config::standby(&rest)?;
-            standby::run(standby, stop.as_mut()).await?
-        }
-        _ => tokio::select! {
+    let started = match standby {
+        Some(standby) => standby::run(standby, stop.as_mut()).await?,
+        None => tokio::select! {
             server = bound(settings, wait) => Some(server?),
             () = &mut stop => None,
         },

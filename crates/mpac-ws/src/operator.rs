@@ -62,7 +62,7 @@ impl Door {
                 let data = store.dir().to_owned();
                 let source = Source {
                     data: data.clone(),
-                    progress: store.progress().clone(),
+                    durable: store.durable().clone(),
                     workspace: Arc::new(registry.workspace().clone()),
                     heartbeat_interval: registry.configured().heartbeat_interval(),
                     hub: hub.clone(),

@@ -6,11 +6,12 @@ mod silence;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use self::desk::Desk;
 use self::silence::Silence;
@@ -23,8 +24,10 @@ use crate::follow::Follower;
 use crate::follow::copy::Copy;
 use crate::follow::receive::{Heard, Held, Link, Lost};
 use crate::server::Server;
+use crate::session::Template;
 use crate::store::elsewhere::{Elsewhere, Why};
 use crate::store::{Store, place};
+use crate::workspace::Workspace;
 
 /// Between two tries to reach the server: at first, and at the most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
@@ -69,8 +72,9 @@ pub async fn run(
     let role = Follower::Standby { address: format!("ws://{}:{}", settings.host, settings.port) };
     let silence = Silence::new(options.take_over_after_sec.map(Duration::from_secs));
     let from = options.from.clone();
+    let template = Arc::new(Template::new(&settings, Workspace::default())?);
     let mut following =
-        Following { target, role, data, silence, held: Held::new(copy), said: Said::default() };
+        Following { target, role, data, silence, held: Held::new(copy), template, said: Said::default() };
     let end = following.run(&mut stop, &mut desk).await;
     let end = end.map_err(|reason| Error::Following { from: from.clone(), reason })?;
     let (target, data) = (following.target, following.data);
@@ -129,6 +133,8 @@ struct Following {
     data: PathBuf,
     silence: Silence,
     held: Held,
+    /// What its sessions would go on with.
+    template: Arc<Template>,
     said: Said,
 }
 
@@ -243,9 +249,14 @@ impl Following {
         if std::mem::replace(&mut self.said.standing, true) {
             return;
         }
-        if let Ok(entries) = self.held.with(|copy| Ok(copy.entries())).await {
+        let template = Arc::clone(&self.template);
+        let found = self.held.with(move |copy| Ok((copy.entries(), cannot_go_on(copy, &template)))).await;
+        if let Ok((entries, reasons)) = found {
             info!("caught up: {entries} entries");
             desk.says(format!("caught up with {}", self.target.url()));
+            for reason in reasons {
+                error!("{reason}: start this standby with the options of its server, or it cannot take over");
+            }
         }
     }
 
@@ -259,6 +270,16 @@ impl Following {
             info!("catching up: {entries} entries so far");
         }
     }
+}
+
+/// What would stop sessions from going on here, now that there is time to act.
+fn cannot_go_on(copy: &Copy, template: &Template) -> Vec<String> {
+    let sessions = copy.replicas().filter(|it| !it.is_closed()).filter_map(|it| it.replay().session());
+    let refused = sessions.filter_map(|(core, kept)| {
+        let reason = template.could_go_on(core, kept).err()?;
+        Some(format!("session {} could not go on: {reason}", kept.config.session_id))
+    });
+    refused.collect()
 }
 
 /// Completes at that moment, if there is one.

@@ -14,6 +14,7 @@
 //! stays as it is, and the next of the same id begins beside it.
 
 pub(crate) mod base;
+pub(crate) mod durable;
 pub(crate) mod elsewhere;
 pub(crate) mod entry;
 pub(crate) mod identity;
@@ -22,7 +23,6 @@ pub(crate) mod kept;
 pub(crate) mod log;
 pub(crate) mod media;
 pub(crate) mod place;
-pub(crate) mod progress;
 pub(crate) mod replay;
 pub(crate) mod snapshot;
 pub(crate) mod tail;
@@ -45,9 +45,9 @@ use mpac_wire::SessionId;
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
+use self::durable::Durable;
 use self::log::{Log, Torn};
 use self::media::{Files, Media, sync_dir};
-use self::progress::Progress;
 use self::replay::Replay;
 use self::snapshot::Position;
 use crate::cli::Settings;
@@ -71,7 +71,7 @@ pub(crate) struct Store {
     dir: PathBuf,
     durability: Durability,
     /// How far its logs are on the disk.
-    progress: Progress,
+    durable: Durable,
     /// Held until the process ends, however it ends.
     _lock: File,
 }
@@ -150,7 +150,7 @@ impl Store {
         // For people who wonder who holds it; the lock itself is the operating system's.
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
         sync_dir(dir).map_err(failed)?;
-        Ok(Self { dir: dir.to_owned(), durability, progress: Progress::default(), _lock: file })
+        Ok(Self { dir: dir.to_owned(), durability, durable: Durable::default(), _lock: file })
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -161,8 +161,8 @@ impl Store {
         self.durability
     }
 
-    pub(crate) const fn progress(&self) -> &Progress {
-        &self.progress
+    pub(crate) const fn durable(&self) -> &Durable {
+        &self.durable
     }
 
     /// Media for a new session of this id, beside those there were.
@@ -172,7 +172,7 @@ impl Store {
         let next = numbered(&of_name)?.last().map_or(1, |(k, _)| k + 1);
         let dir = of_name.join(next.to_string());
         // Before it can be found: nothing in it may be read before it is on the disk.
-        self.progress.reached(&dir, 0);
+        self.durable.reached(&dir, 0);
         private_dirs().create(&dir)?;
         for dir in [&of_name, &self.dir.join("sessions")] {
             sync_dir(dir)?;
@@ -232,14 +232,17 @@ pub(crate) fn sessions(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(all)
 }
 
-/// A snapshot to begin from for whoever reads a log whose first record is the one after `behind`, as a file's name and text.
-pub(crate) fn origin(dir: &Path, behind: u64) -> io::Result<(String, String)> {
+/// What whoever reads a log whose first record is the one after `behind` needs to begin: files by their names.
+pub(crate) fn origin(dir: &Path, behind: u64) -> io::Result<Vec<(String, String)>> {
+    if behind == 0 {
+        return Ok(Vec::new());
+    }
     for (path, saved) in snapshot::all(dir)? {
         let Ok(saved) = saved else { continue };
         if saved.after().n >= behind
             && let Some(name) = path.file_name().and_then(|name| name.to_str())
         {
-            return Ok((name.to_owned(), fs::read_to_string(&path)?));
+            return Ok(vec![(name.to_owned(), fs::read_to_string(&path)?)]);
         }
     }
     Err(io::Error::other(format!("no snapshot leads over what was removed before entry {}", behind + 1)))

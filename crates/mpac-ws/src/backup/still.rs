@@ -62,7 +62,7 @@ impl Still {
         let workspace = loading.await.map_err(|error| failed(io::Error::other(error)))??;
         let source = Source {
             data: data.clone(),
-            progress: lock.progress().clone(),
+            durable: lock.durable().clone(),
             workspace: Arc::new(workspace),
             heartbeat_interval: Seconds::whole(0),
             hub: Hub::default(),

@@ -78,7 +78,7 @@ impl Copy {
     pub(crate) fn anew(
         &mut self,
         of: Place,
-        begin: (u64, Option<(String, String)>),
+        begin: (u64, Vec<(String, String)>),
         backlog: u64,
     ) -> Result<(), Failed> {
         let strange = || Failed::Fault(format!("a session came under the name {:?}", of.name));

@@ -95,8 +95,8 @@ impl Link {
             Down::Refused { reason } => return Err(Failed::Fault(reason).into()),
             Down::Content { content } => copy.with(move |copy| Ok(copy.content(&content)?)).await?,
             Down::Files { names } => copy.with(move |copy| Ok(copy.files(&names)?)).await?,
-            Down::Anew { of, behind, snapshot, backlog } => {
-                copy.with(move |copy| copy.anew(of, (behind, snapshot), backlog)).await?;
+            Down::Anew { of, behind, from, backlog } => {
+                copy.with(move |copy| copy.anew(of, (behind, from), backlog)).await?;
             }
             Down::Records { .. } => return Err(strange().into()),
             Down::Standing { at } => {

@@ -13,7 +13,7 @@ use crate::store::log::raw::NotTaken;
 use crate::store::media::{Files, sync_dir};
 use crate::store::replay::Replay;
 use crate::store::snapshot::{Position, Saved};
-use crate::store::{Durability, Stored, private_dirs};
+use crate::store::{Durability, Stored, private_dirs, whole};
 
 /// Between two snapshots, so that a start from here has little to live through again.
 const SNAPSHOT: Duration = Duration::from_secs(5);
@@ -57,25 +57,26 @@ impl Replica {
         Ok(Some(Self::new(dir.to_owned(), None, (log, replay, known))))
     }
 
-    /// One that begins, in a directory that is made: behind entry `behind`, from the session as the snapshot has it.
+    /// One that begins, in a directory that is made: behind entry `behind`, from the session as these files have it.
     /// With a `home` it goes there later.
     pub(crate) fn anew(
         dir: PathBuf,
         home: Option<PathBuf>,
-        (behind, snapshot): (u64, Option<(String, String)>),
+        (behind, from): (u64, Vec<(String, String)>),
     ) -> Result<Self, Failed> {
         private_dirs().create(&dir)?;
         let (mut replay, mut known) = (Replay::default(), 0);
-        if let Some((name, text)) = snapshot {
+        for (name, text) in &from {
             let is_ours = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
             if !is_ours {
                 return Err(Failed::Fault("a snapshot came under a strange name".to_owned()));
             }
-            fs::write(dir.join(name), text)?;
-            let stored = Stored { dir: dir.clone() };
-            let (from, at) = stored.snapshot()?;
+            whole::write(&dir, name, text.as_bytes())?;
+        }
+        if !from.is_empty() {
+            let (session, at) = Stored { dir: dir.clone() }.snapshot()?;
             let at = at.ok_or_else(|| Failed::Transit("a snapshot came damaged".to_owned()))?;
-            (replay, known) = (from, at.n);
+            (replay, known) = (session, at.n);
         }
         let durability = if home.is_some() { Durability::Os } else { Durability::Fsync };
         let log = Log::create_behind(Box::new(Files::new(dir.clone())), durability, behind)?;

@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::hub::{Attached, Hub, Phase};
 use super::{Down, Has, Place, Table, Up, VERSION};
-use crate::store::progress::Progress;
+use crate::store::durable::Durable;
 use crate::store::snapshot::Position;
 use crate::store::tail::{Records, Tail};
 use crate::store::{self, base, identity};
@@ -32,7 +32,7 @@ const STUCK: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     pub(crate) data: PathBuf,
-    pub(crate) progress: Progress,
+    pub(crate) durable: Durable,
     pub(crate) workspace: Arc<Workspace>,
     pub(crate) heartbeat_interval: Seconds,
     pub(crate) hub: Hub,
@@ -64,7 +64,7 @@ impl Sending {
         let Some((attached, has)) = self.greet().await? else { return Ok(()) };
         let mut has: BTreeMap<Place, Position> = has.into_iter().map(|it| (it.of, it.at)).collect();
         let mut phases = self.source.hub.phases();
-        let mut changes = self.source.progress.changes();
+        let mut changes = self.source.durable.changes();
         loop {
             changes.borrow_and_update();
             let phase = phases.borrow_and_update().clone();
@@ -155,7 +155,7 @@ impl Sending {
         let mut ends = Ends::new();
         for dir in dirs {
             let Some(of) = Place::of(&dir) else { continue };
-            let limit = self.source.progress.of(&dir);
+            let limit = self.source.durable.of(&dir);
             let tail = match self.tails.remove(&of) {
                 Some(tail) => tail,
                 None => self.begin(&of, &dir, has.remove(&of), limit).await?,
@@ -187,15 +187,15 @@ impl Sending {
             return Ok(tail);
         }
         let owned = dir.to_owned();
-        let (tail, snapshot) = blocking(move || {
+        let (tail, from) = blocking(move || {
             let tail = Tail::from_the_first(&owned)?;
-            let snapshot = if tail.at().n == 0 { None } else { Some(store::origin(&owned, tail.at().n)?) };
-            Ok((tail, snapshot))
+            let from = store::origin(&owned, tail.at().n)?;
+            Ok((tail, from))
         })
         .await?;
         let behind = tail.at().n;
         let backlog = limit.unwrap_or_default().saturating_sub(behind);
-        self.say(&Down::Anew { of: of.clone(), behind, snapshot, backlog }).await?;
+        self.say(&Down::Anew { of: of.clone(), behind, from, backlog }).await?;
         Ok(tail)
     }
 

@@ -131,7 +131,7 @@ impl Template {
         let refused =
             |reason| Error::NotTakenUp { path: stored.dir.clone(), session: id.to_string(), reason };
         let start = Start::new(&config, seed(), clock::now()).map_err(|error| refused(error.to_string()))?;
-        log = log.reporting(store.progress());
+        log = log.reporting(store.durable());
         if let Some(&epoch) = above.get(id.as_str()) {
             fence(&mut log, &mut replay, epoch)?;
         }
@@ -140,6 +140,15 @@ impl Template {
         log.append(&[Entry::TakeUp(start)]).map_err(|error| Error::log(error.into()))?;
         info!("[{id}] goes on from its log as epoch {}", core.epoch());
         Ok(Some(Goes { id, core, kept, log, files }))
+    }
+
+    /// Whether a session that somebody else has could go on here: the reason where it could not.
+    pub(crate) fn could_go_on(&self, core: &Coordinator, kept: &Kept) -> Result<(), String> {
+        let id = kept.config.session_id.clone();
+        let files = kept.files(&self.workspace, false);
+        let config = self.config(id, &Tenure::default(), &files.workspace);
+        let start = Start::new(&config, 0, clock::now()).map_err(|error| error.to_string())?;
+        start.take_up(core).map(drop).map_err(|error| error.to_string())
     }
 
     /// The task of a session that goes on.

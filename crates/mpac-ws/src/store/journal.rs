@@ -37,7 +37,7 @@ impl Begin {
     pub(crate) fn of(store: &Arc<Store>, id: SessionId) -> Self {
         let store = Arc::clone(store);
         Self(Arc::new(move || {
-            Ok(Log::create(Box::new(store.begin(&id)?), store.durability())?.reporting(store.progress()))
+            Ok(Log::create(Box::new(store.begin(&id)?), store.durability())?.reporting(store.durable()))
         }))
     }
 }

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::Durability;
+use super::durable::Durable;
 use super::entry::Entry;
 use super::media::Media;
-use super::progress::Progress;
 use super::record::{self, Line, Unreadable};
 use super::snapshot::Position;
 
@@ -39,7 +39,7 @@ pub(crate) struct Log {
     /// After a failed write or sync nobody knows what is on the disk: nothing more is written.
     failed: bool,
     /// Who else wants to know how far it is on the disk, and under which name.
-    progress: Option<(Progress, PathBuf)>,
+    durable: Option<(Durable, PathBuf)>,
 }
 
 /// A log that nothing can be added to any more.
@@ -88,15 +88,15 @@ impl Log {
     /// A new one, on media without segments.
     pub(crate) fn create(mut media: Box<dyn Media>, durability: Durability) -> io::Result<Self> {
         media.begin(1)?;
-        let (n, end, allocated, failed, progress) = (0, 0, 0, false, None);
-        Ok(Self { media, durability, segment: SEGMENT, n, sum: nothing(), end, allocated, failed, progress })
+        let (n, end, allocated, failed, durable) = (0, 0, 0, false, None);
+        Ok(Self { media, durability, segment: SEGMENT, n, sum: nothing(), end, allocated, failed, durable })
     }
 
-    /// Tells `progress` how far it is on the disk, from now on.
-    pub(crate) fn reporting(mut self, progress: &Progress) -> Self {
+    /// Tells `durable` how far it is on the disk, from now on.
+    pub(crate) fn reporting(mut self, durable: &Durable) -> Self {
         if let Some(dir) = self.media.dir() {
-            progress.reached(dir, self.n);
-            self.progress = Some((progress.clone(), dir.to_owned()));
+            durable.reached(dir, self.n);
+            self.durable = Some((durable.clone(), dir.to_owned()));
         }
         self
     }
@@ -137,7 +137,7 @@ impl Log {
                 end,
                 allocated,
                 failed: false,
-                progress: None,
+                durable: None,
             },
             torn,
         ))
@@ -152,8 +152,8 @@ impl Log {
         self.failed = true;
         self.add(entries)?;
         self.failed = false;
-        if let Some((progress, dir)) = &self.progress {
-            progress.reached(dir, self.n);
+        if let Some((durable, dir)) = &self.durable {
+            durable.reached(dir, self.n);
         }
         Ok(())
     }

@@ -42,11 +42,6 @@ impl Files {
         self.dir.join(format!("{first:020}.log"))
     }
 
-    /// A segment as it was written, for a reader of its own.
-    pub(super) fn open(&self, first: u64) -> io::Result<File> {
-        File::open(self.path(first))
-    }
-
     fn current(&mut self) -> io::Result<&mut File> {
         self.current.as_mut().ok_or_else(|| io::Error::other("no segment is open"))
     }

@@ -132,7 +132,7 @@ impl Tail {
         if !media.segments()?.contains(&first) {
             return Ok(false);
         }
-        let from = match media.open(first) {
+        let from = match File::open(self.dir.join(format!("{first:020}.log"))) {
             Ok(file) => Source::File(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Source::Memory(io::Cursor::new(media.read(first)?))

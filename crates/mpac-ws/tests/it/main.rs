@@ -1,7 +1,10 @@
 //! The server over loopback, and its binary.
 #![expect(clippy::unwrap_used, reason = "a test, and what tests share, has failed where it cannot go on")]
 
+mod backing_up;
 mod binary;
+mod closing;
+mod control;
 mod drive_credentials;
 mod drive_errors;
 mod drive_files;
@@ -17,6 +20,7 @@ mod program_rig;
 mod refusals;
 mod rig;
 mod sessions;
+mod standing_by;
 mod stopping;
 mod storing;
 

@@ -45,7 +45,7 @@ impl Log {
             return Err(NotAppended::Failed.into());
         }
         self.failed = true;
-        let mut durable = self.n;
+        let mut synced = self.n;
         let mut buffer = Vec::new();
         while !records.is_empty() {
             let n = self.n + 1;
@@ -58,10 +58,10 @@ impl Log {
             }
             let settled = line.settled;
             visit(line.entry).map_err(|reason| NotTaken::Refused(n, reason))?;
-            if settled > durable && !buffer.is_empty() {
+            if settled > synced && !buffer.is_empty() {
                 self.flush(&buffer).map_err(NotAppended::from)?;
                 buffer.clear();
-                durable = self.n;
+                synced = self.n;
             }
             let (record, rest) = records.split_at(length);
             self.rotate_for(n, record.len(), &mut buffer).map_err(NotAppended::from)?;
@@ -98,8 +98,8 @@ impl Log {
             return Self::create(media, durability);
         }
         media.begin(n + 1)?;
-        let (sum, end, allocated, failed, progress) = (String::new(), 0, 0, false, None);
-        Ok(Self { media, durability, segment: super::SEGMENT, n, sum, end, allocated, failed, progress })
+        let (sum, end, allocated, failed, durable) = (String::new(), 0, 0, false, None);
+        Ok(Self { media, durability, segment: super::SEGMENT, n, sum, end, allocated, failed, durable })
     }
 
     /// Goes on in another directory, where its files are now.

@@ -10,18 +10,18 @@ use tokio::sync::watch;
 
 /// The last durable entry of every log that has been written to since the start, by the directory of its session.
 #[derive(Clone, Debug)]
-pub(crate) struct Progress {
+pub(crate) struct Durable {
     reached: Arc<Mutex<BTreeMap<PathBuf, u64>>>,
     changed: watch::Sender<()>,
 }
 
-impl Default for Progress {
+impl Default for Durable {
     fn default() -> Self {
         Self { reached: Arc::default(), changed: watch::Sender::new(()) }
     }
 }
 
-impl Progress {
+impl Durable {
     /// Everything up to `n` is as durable as was asked for. Nothing behind it may leave this process.
     pub(super) fn reached(&self, dir: &Path, n: u64) {
         // Without a copy of the path: this is said at every sync.
