@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
 use mpac_core::Command;
 use mpac_wire::names::{CloseDisposition, CloseReason};
 use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 use tracing::warn;
 
+use crate::control::dial::Target;
 use crate::control::serve::Operator;
 use crate::control::token::Token;
 use crate::control::{Answer, Request, Role, Status};
@@ -18,6 +21,9 @@ use crate::follow::hub::Hub;
 use crate::follow::send::{self, Source};
 use crate::registry::Registry;
 use crate::store::elsewhere::{Elsewhere, Why};
+
+/// Between two looks at the standbys.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The server, as its operator sees it.
 #[derive(Clone, Debug)]
@@ -76,6 +82,31 @@ impl Door {
     /// Completes when the server is asked to end.
     pub(crate) fn asked(&self) -> watch::Receiver<Asked> {
         self.asked.subscribe()
+    }
+
+    /// Looks at the standbys whenever one has left, or a participant hears another coordinator: if one of them has taken over,
+    /// this server falls silent, also where the word of the other has not come yet (REC-26). Anybody can say such a thing, so
+    /// only what the other server says counts, and it is not asked without end.
+    pub(crate) async fn stay_alone(self) {
+        let Some(stored) = self.stored.clone() else { return };
+        loop {
+            tokio::select! {
+                () = self.registry.conflict() => {}
+                () = stored.source.hub.suspicion() => {}
+            }
+            for address in stored.source.hub.addresses() {
+                let target = Target::new(&address, stored.token.clone());
+                let Ok(Answer::Status(other)) = target.ask(&Request::Status {}).await else { continue };
+                let own = self.registry.epochs().await;
+                let is_later = |(id, epoch): (&String, &u64)| own.get(id).is_some_and(|own| own < epoch);
+                if other.role == Role::Server && other.sessions.iter().any(is_later) {
+                    warn!("{address} has the sessions under later epochs");
+                    self.fence(&stored, other.sessions, address).await;
+                    return;
+                }
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     async fn status(&self) -> Answer {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use mpac_core::{Command, ConnId, SessionConfig};
 use mpac_wire::SessionId;
 use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::error;
 
@@ -44,6 +44,8 @@ pub(crate) struct Registry {
     refused: BTreeSet<String>,
     connections: AtomicU64,
     sessions: Arc<Mutex<Sessions>>,
+    /// A participant hears another coordinator.
+    conflict: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -117,6 +119,7 @@ impl Registry {
             refused: BTreeSet::new(),
             connections: AtomicU64::new(0),
             sessions: Arc::default(),
+            conflict: Arc::default(),
         };
         let configured = settings.session.is_some() || !settings.multi_session;
         registry.take_up(configured, &above)?;
@@ -198,6 +201,11 @@ impl Registry {
 
     fn why_over(&self) -> Refused {
         lock(&self.sessions).over.unwrap_or(Refused::Failed)
+    }
+
+    /// Completes when a participant has reported another coordinator.
+    pub(crate) async fn conflict(&self) {
+        self.conflict.notified().await;
     }
 
     /// Every session that is open, and its epoch.
@@ -284,7 +292,8 @@ impl Registry {
     }
 
     fn tenure(&self, id: &str, configured: bool) -> Tenure {
-        let tenancy = Tenancy { id: id.to_owned(), sessions: Arc::downgrade(&self.sessions) };
+        let (sessions, conflict) = (Arc::downgrade(&self.sessions), Arc::clone(&self.conflict));
+        let tenancy = Tenancy { id: id.to_owned(), sessions, conflict };
         let places = (!configured).then(|| Arc::clone(&self.places));
         Tenure { places, place: None, tenancy }
     }
@@ -320,6 +329,7 @@ pub(crate) struct Tenancy {
     id: String,
     /// Weak, because the registry holds the inbox of the task that holds this.
     sessions: Weak<Mutex<Sessions>>,
+    conflict: Arc<Notify>,
 }
 
 impl Tenancy {
@@ -329,6 +339,11 @@ impl Tenancy {
         if let Some(entry) = lock(&sessions).by_id.get_mut(&self.id) {
             entry.connections = entry.connections.saturating_sub(1);
         }
+    }
+
+    /// A participant says that there is another coordinator: somebody has to look (REC-25).
+    pub(crate) fn conflict(&self) {
+        self.conflict.notify_one();
     }
 
     /// Leaves the registry, whoever has a seat: a session that nobody has opened must not keep its id from others.

@@ -148,6 +148,7 @@ impl Server {
         let door = Door::new(&self.registry, &hub, open.downgrade()).map_err(failed)?;
         let mut asked = door.asked();
         let _published = self.published.take();
+        let _alone = Aborted(tokio::spawn(door.clone().stay_alone()));
         let _fencing = self.before.take().map(|before| Aborted(tokio::spawn(self.fence(before))));
         let shared = Shared {
             registry: Arc::clone(&self.registry),

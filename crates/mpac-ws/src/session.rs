@@ -224,8 +224,12 @@ impl Session {
                     step.outputs.iter().for_each(|output| self.kept.hear(output));
                     self.snapshots.changed(record.at);
                 }
-                if step.outputs.iter().any(|output| matches!(output, Output::Notice(Notice::Closed { .. }))) {
-                    self.place = None;
+                for output in &step.outputs {
+                    match output {
+                        Output::Notice(Notice::Closed { .. }) => self.place = None,
+                        Output::Notice(Notice::CoordinatorConflict { .. }) => self.tenancy.conflict(),
+                        _ => {}
+                    }
                 }
                 step.outputs
             }

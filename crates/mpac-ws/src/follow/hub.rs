@@ -1,10 +1,10 @@
 //! Who follows, how far each is, and who of them goes on when the server ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tracing::info;
 
@@ -41,11 +41,15 @@ pub(crate) struct Hub {
     state: Arc<Mutex<State>>,
     phase: watch::Sender<Phase>,
     changed: watch::Sender<()>,
+    /// A standby is gone, and may have taken over.
+    suspicion: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     next: u64,
+    /// Where standbys serve, or would: those that left too.
+    addresses: BTreeSet<String>,
     followers: BTreeMap<u64, Known>,
 }
 
@@ -68,7 +72,7 @@ pub(crate) struct Attached {
 impl Default for Hub {
     fn default() -> Self {
         let (phase, changed) = (watch::Sender::new(Phase::Serving), watch::Sender::new(()));
-        Self { state: Arc::default(), phase, changed }
+        Self { state: Arc::default(), phase, changed, suspicion: Arc::default() }
     }
 }
 
@@ -78,12 +82,25 @@ impl Hub {
         state.next += 1;
         let number = state.next;
         info!("{} follows", name(&role));
+        if let Follower::Standby { address } = &role {
+            state.addresses.insert(address.clone());
+        }
         state.followers.insert(number, Known { role, acknowledged: BTreeMap::new(), has_all: false });
         Attached { number, hub: self.clone() }
     }
 
     pub(crate) fn phases(&self) -> watch::Receiver<Phase> {
         self.phase.subscribe()
+    }
+
+    /// Completes when a standby has left.
+    pub(crate) async fn suspicion(&self) {
+        self.suspicion.notified().await;
+    }
+
+    /// Where somebody may have taken over.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        self.lock().addresses.iter().cloned().collect()
     }
 
     /// One line for each.
@@ -165,6 +182,9 @@ impl Drop for Attached {
     fn drop(&mut self) {
         if let Some(known) = self.hub.lock().followers.remove(&self.number) {
             info!("{} follows no more", name(&known.role));
+            if matches!(known.role, Follower::Standby { .. }) {
+                self.hub.suspicion.notify_one();
+            }
         }
         self.hub.changed.send_replace(());
     }

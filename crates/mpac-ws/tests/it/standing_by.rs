@@ -126,6 +126,28 @@ async fn sessions_are_taken_from_a_server_that_is_gone_and_taken_back_knowingly(
 }
 
 #[tokio::test]
+async fn a_server_falls_silent_when_a_participant_hears_its_successor() {
+    covers!("REC-25", "REC-26");
+    let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
+    let program = Program::start(one.path(), &[]);
+    let (mut alice, _) = program.join("agent:alice").await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = format!("--port={free}");
+    let standby = caught_up(Standby::start(program.address, one.path(), two.path(), &[&port])).await;
+    assert_eq!(standby.stop(), Some(0));
+    let conflict = json!({"error_code": "COORDINATOR_CONFLICT", "description": "there are two"});
+    alice.say("PROTOCOL_ERROR", conflict.clone()).await;
+    alice.is_alive().await;
+    // Somebody starts the copy as a server, and tells nobody.
+    let successor = Program::start(two.path(), &[&port, "--take-back"]);
+    assert_eq!(successor.join("agent:bob").await.1["coordinator_epoch"], 2);
+    alice.say("PROTOCOL_ERROR", conflict).await;
+    assert_eq!(alice.close_code().await, 4002);
+    let (code, said) = tokio::task::spawn_blocking(move || program.ended()).await.unwrap();
+    assert!(code == Some(1) && said.contains(&format!("taken over by ws://127.0.0.1:{free}")), "{said}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_followed_is_refused() {
     covers!("REC-22");
     let (one, two, three) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());
