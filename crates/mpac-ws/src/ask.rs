@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cli::Settings;
 use crate::cli::standby::{TakeOver, Whose};
+use crate::control::dial::NotReached;
 use crate::control::{self, Answer, Request, Role};
 use crate::error::Error;
 use crate::store::place;
@@ -66,6 +67,27 @@ pub async fn take_over(options: &TakeOver) -> Result<String, Error> {
         sleep(LOOK).await;
     }
     Err(Error::Control("the standby does not get to serve; its log says why".to_owned()))
+}
+
+/// `mpac-ws status`: a line for the server, and one for each session and follower.
+///
+/// # Errors
+/// When there is none, or it does not answer.
+pub async fn status(whose: &Whose) -> Result<String, Error> {
+    let data = data_dir(whose)?;
+    let none = || Error::Control(format!("no server is running on {}", data.display()));
+    let target = reach(&data)?.ok_or_else(none)?;
+    let status = match target.ask(&Request::Status {}).await {
+        Ok(Answer::Status(status)) => status,
+        Ok(_) => return Err(Error::Control("the server answers something else".to_owned())),
+        Err(NotReached::Gone(..)) => return Err(none()),
+        Err(error) => return Err(Error::Control(error.to_string())),
+    };
+    let role = if status.role == Role::Server { "server" } else { "standby" };
+    let mut lines = vec![format!("{role} {} at {}", status.program, target.url())];
+    lines.extend(status.sessions.iter().map(|(id, epoch)| format!("session {id}: epoch {epoch}")));
+    lines.extend(status.followers);
+    Ok(lines.join("\n"))
 }
 
 pub(crate) fn reach(data: &Path) -> Result<Option<control::dial::Target>, Error> {

@@ -15,7 +15,7 @@ use mpac_wire::{InvalidId, Seconds, SessionId};
 
 use self::backup::Backup;
 use self::close::Close;
-use self::standby::{Rest, TakeOver};
+use self::standby::{Rest, TakeOver, Whose};
 use crate::store::Durability;
 
 const EXAMPLES: &str = "\
@@ -219,6 +219,8 @@ pub enum Command {
     Backup(Backup),
     /// End a session for good
     Close(Close),
+    /// Say how a running server or standby is
+    Status(Whose),
 }
 
 /// What can be asked of the logs.

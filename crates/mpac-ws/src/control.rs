@@ -28,8 +28,8 @@ pub(crate) enum Request {
     Status {},
     /// End a session for good (D-040).
     Close { session: String, disposition: CloseDisposition },
-    /// Hand all sessions over to the standby that has everything, as at the end of the process (REC-20).
-    HandOver {},
+    /// Hand all sessions over to the standby of this address, and end (REC-20).
+    HandOver { to: String },
     /// Somebody else has the sessions, under these epochs: say nothing more (REC-26).
     Fence { epochs: BTreeMap<String, u64>, by: String },
     /// To a standby: take the sessions over (REC-22).

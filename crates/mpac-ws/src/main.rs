@@ -121,6 +121,7 @@ async fn command(command: &Command) -> Option<Result<String, Error>> {
     match command {
         Command::TakeOver(options) => Some(ask::take_over(options).await),
         Command::Backup(options) => Some(backup::run(options).await),
+        Command::Status(whose) => Some(ask::status(whose).await),
         Command::Close(options) => Some(close::run(options).await),
         _ => None,
     }

@@ -110,7 +110,8 @@ impl Door {
     }
 
     async fn status(&self) -> Answer {
-        let followers = self.stored.as_ref().map(|it| it.source.hub.followers()).unwrap_or_default();
+        let followers =
+            self.stored.as_ref().map(|it| it.source.hub.followers(&it.source.ends())).unwrap_or_default();
         let sessions = self.registry.epochs().await;
         Answer::Status(Status { role: Role::Server, program: crate::PROGRAM.to_owned(), sessions, followers })
     }
@@ -154,11 +155,11 @@ impl Operator for Door {
         match request {
             Request::Status {} => self.status().await,
             Request::Close { session, disposition } => self.close(&session, disposition).await,
-            Request::HandOver {} if stored.source.hub.has_standby() => {
+            Request::HandOver { to } if stored.source.hub.choose(&to) => {
                 self.asked.send_replace(Asked::End);
                 Answer::Done { text: "handing over".to_owned() }
             }
-            Request::HandOver {} => refused("no standby follows".to_owned()),
+            Request::HandOver { to } => refused(format!("no standby for {to} follows")),
             Request::Fence { epochs, by } => self.fence(stored, epochs, by).await,
             Request::TakeOver {} => refused("this server has its sessions already".to_owned()),
         }

@@ -229,7 +229,8 @@ impl Following {
 
     /// A server that is there can hand over, and nothing is lost. Whether it does.
     async fn ask_for_it(&self) -> bool {
-        match self.target.ask(&Request::HandOver {}).await {
+        let Follower::Standby { address: to } = self.role.clone() else { return false };
+        match self.target.ask(&Request::HandOver { to }).await {
             Ok(Answer::Done { .. }) => true,
             Ok(_) => false,
             Err(error) => {

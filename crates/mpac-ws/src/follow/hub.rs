@@ -48,6 +48,8 @@ pub(crate) struct Hub {
 #[derive(Debug, Default)]
 struct State {
     next: u64,
+    /// Who goes on, if somebody said so.
+    chosen: Option<u64>,
     /// Where standbys serve, or would: those that left too.
     addresses: BTreeSet<String>,
     followers: BTreeMap<u64, Known>,
@@ -103,13 +105,24 @@ impl Hub {
         self.lock().addresses.iter().cloned().collect()
     }
 
-    /// One line for each.
-    pub(crate) fn followers(&self) -> Vec<String> {
+    /// One line for each, with how much of `ends` is not on its disk.
+    pub(crate) fn followers(&self, ends: &BTreeMap<Place, u64>) -> Vec<String> {
         let line = |known: &Known| {
-            let entries: u64 = known.acknowledged.values().sum();
-            format!("{}: {entries} entries on its disk", name(&known.role))
+            let has = |of: &Place| known.acknowledged.get(of).copied().unwrap_or_default();
+            let behind: u64 = ends.iter().map(|(of, n)| n.saturating_sub(has(of))).sum();
+            format!("{}: {behind} entries behind", name(&known.role))
         };
         self.lock().followers.values().map(line).collect()
+    }
+
+    /// If a standby for this address follows, it is the one that goes on. Whether one does.
+    pub(crate) fn choose(&self, address: &str) -> bool {
+        let mut state = self.lock();
+        let is_it =
+            |known: &Known| matches!(&known.role, Follower::Standby { address: its } if its == address);
+        let found = state.followers.iter().find(|(_, known)| is_it(known)).map(|(number, _)| *number);
+        state.chosen = found;
+        found.is_some()
     }
 
     /// Whether there is somebody to hand the sessions over to.
@@ -146,8 +159,14 @@ impl Hub {
     }
 
     fn ready(&self) -> Option<(u64, String)> {
-        self.lock().followers.iter().find_map(|(number, known)| match &known.role {
-            Follower::Standby { address } if known.has_all => Some((*number, address.clone())),
+        let state = self.lock();
+        // One that has left is no choice any more.
+        let chosen = state.chosen.filter(|chosen| state.followers.contains_key(chosen));
+        let may = |number: u64| chosen.is_none_or(|chosen| chosen == number);
+        state.followers.iter().find_map(|(number, known)| match &known.role {
+            Follower::Standby { address } if known.has_all && may(*number) => {
+                Some((*number, address.clone()))
+            }
             _ => None,
         })
     }
@@ -221,6 +240,13 @@ mod tests {
         standby.acknowledged(of(), 5);
         assert!(standby.has_all(&ends));
         assert_eq!(waiting.await.unwrap(), Some((standby.number, "there".to_owned())));
+        let other = hub.attach(Follower::Standby { address: "elsewhere".to_owned() });
+        other.acknowledged(of(), 5);
+        assert!(other.has_all(&ends));
+        assert!(hub.choose("elsewhere") && !hub.choose("nowhere") && hub.choose("elsewhere"));
+        assert_eq!(hub.successor().await, Some((other.number, "elsewhere".to_owned())), "as was said");
+        drop(other);
+        assert_eq!(hub.followers(&BTreeMap::from([(of(), 7)]))[1], "the standby for there: 2 entries behind");
         drop(standby);
         assert_eq!(hub.successor().await, None, "it is gone");
     }

@@ -38,6 +38,13 @@ pub(crate) struct Source {
     pub(crate) hub: Hub,
 }
 
+impl Source {
+    /// How far the sessions are that were written to since the start.
+    pub(crate) fn ends(&self) -> Ends {
+        self.durable.all().into_iter().filter_map(|(dir, n)| Some((Place::of(&dir)?, n))).collect()
+    }
+}
+
 /// Why nothing more is sent.
 type Ended = String;
 
@@ -57,7 +64,7 @@ struct Sending {
 }
 
 /// How far each session is.
-type Ends = BTreeMap<Place, u64>;
+pub(crate) type Ends = BTreeMap<Place, u64>;
 
 impl Sending {
     async fn run(mut self) -> Result<(), Ended> {

@@ -39,6 +39,11 @@ impl Durable {
         self.lock().get(dir).copied()
     }
 
+    /// How far all of them are.
+    pub(crate) fn all(&self) -> BTreeMap<PathBuf, u64> {
+        self.lock().clone()
+    }
+
     /// Sees every change after this call; several may be seen as one.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()

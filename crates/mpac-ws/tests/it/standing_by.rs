@@ -55,6 +55,15 @@ async fn a_standby_that_was_far_behind_has_everything_and_goes_on_as_announced()
     let standby = caught_up(Standby::start(program.address, one.path(), two.path(), &[])).await;
     commit(&mut alice, "op-2", "b.py", "", "two").await;
     alice.until("OP_COMMIT").await;
+    let status = tokio::task::spawn_blocking({
+        let data = one.path().display().to_string();
+        move || run(&["status", "--data-dir", &data])
+    });
+    let told = String::from_utf8(status.await.unwrap().stdout).unwrap();
+    assert!(
+        told.starts_with("server mpac-ws") && told.contains("session default: epoch 1\nthe standby"),
+        "{told}"
+    );
     let taking = tokio::spawn({
         let two = two.path().to_owned();
         async move { taken_over(&two).await }
