@@ -16,6 +16,9 @@
 //! | `registry`, `session` | from a path to the task that owns a coordinator; carrying its outputs out |
 //! | [`store`] | what outlives the process: a log for each session, read back at the start |
 //! | [`audit`] | the logs read again and verified |
+//! | `control`, `operator` | the operator's door: who gets in, and what can be asked of a running server |
+//! | [`ask`], [`close`], [`backup`] | the commands that ask it, or act where no server runs |
+//! | `follow`, [`standby`], `fencing` | a server's logs copied while they grow; taking over; never two at once |
 //! | [`drive`] | the core without any of that, over lines of JSON |
 //! | [`workspace`], `sideband` | the shared files: loading, serving, writing back |
 //! | `banner`, [`error`], `clock` | what is printed at the start; what can go wrong; the one look at the time |
