@@ -1,14 +1,16 @@
 //! From a path to the task of its session.
 
+mod operate;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use mpac_core::{Command, ConnId, SessionConfig};
+use mpac_core::{ConnId, SessionConfig};
 use mpac_wire::SessionId;
 use thiserror::Error;
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tracing::error;
 
@@ -17,7 +19,7 @@ use crate::cli::Settings;
 use crate::error::{Error as StartError, Unwritten};
 use crate::fencing;
 use crate::outbox::Outbox;
-use crate::session::{Goes, Inbound, Session, Standing, Template, Tenure};
+use crate::session::{Goes, Inbound, Session, Template, Tenure};
 use crate::socket::{Frame, Link};
 use crate::store::{self, Store, place};
 use crate::workspace::Workspace;
@@ -203,48 +205,6 @@ impl Registry {
         lock(&self.sessions).over.unwrap_or(Refused::Failed)
     }
 
-    /// Completes when a participant has reported another coordinator.
-    pub(crate) async fn conflict(&self) {
-        self.conflict.notified().await;
-    }
-
-    /// Every session that is open, and its epoch.
-    pub(crate) async fn epochs(&self) -> BTreeMap<String, u64> {
-        let inboxes = self.inboxes();
-        let mut epochs = BTreeMap::new();
-        for (id, inbox) in inboxes {
-            if let Some(it) = ask(&inbox, None).await.filter(|it| it.open && !it.closed) {
-                epochs.insert(id, it.epoch);
-            }
-        }
-        epochs
-    }
-
-    /// Has a session do something, and gives how it was before and how it is then; `None` where none of that id runs.
-    pub(crate) async fn tell(&self, id: &str, command: Command) -> Option<(Standing, Standing)> {
-        let inbox = self.inboxes().remove(id)?;
-        let before = ask(&inbox, None).await?;
-        Some((before, ask(&inbox, Some(command)).await?))
-    }
-
-    /// Silences every session, because somebody else has them under these epochs (REC-26). Later connections are told so.
-    ///
-    /// Gives the accepted commits that are in no file.
-    pub(crate) async fn fence(&self, epochs: &BTreeMap<String, u64>) -> Vec<Unwritten> {
-        lock(&self.sessions).over = Some(Refused::Elsewhere);
-        for (id, inbox) in self.inboxes() {
-            let Some(standing) = ask(&inbox, None).await else { continue };
-            // Above its own in any case: who fences has the sessions, also one that both of them took up.
-            let epoch = epochs.get(&id).copied().unwrap_or_default().max(standing.epoch + 1);
-            ask(&inbox, Some(Command::Fence { epoch })).await;
-        }
-        self.end().await
-    }
-
-    fn inboxes(&self) -> BTreeMap<String, mpsc::Sender<Inbound>> {
-        lock(&self.sessions).by_id.iter().map(|(id, entry)| (id.clone(), entry.inbox.clone())).collect()
-    }
-
     /// Closes every session and waits until each has told its connections. Later connections are refused.
     ///
     /// Gives the accepted commits that are in no file.
@@ -305,13 +265,6 @@ impl Entry {
         let task = tokio::spawn(session.run(receiver));
         Self { inbox, room: Arc::new(Semaphore::new(INBOX_BYTES)), task, connections: 0 }
     }
-}
-
-/// `None` when the session ends before it answers.
-async fn ask(inbox: &mpsc::Sender<Inbound>, command: Option<Command>) -> Option<Standing> {
-    let (done, answer) = oneshot::channel();
-    inbox.send(Inbound::Ask { command, done }).await.ok()?;
-    answer.await.ok()
 }
 
 fn session(id: &str) -> Result<SessionId, StartError> {
