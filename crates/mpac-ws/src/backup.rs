@@ -61,7 +61,8 @@ pub async fn run(options: &Backup) -> Result<String, Error> {
         reason: reason.to_string(),
     };
     let mut held = Held::new(open(data).await?);
-    let mut link = Link::new(&target, Follower::Backup, &mut held).await.map_err(|error| failed(&error))?;
+    let hello = Link::hello(Follower::Backup, &mut held).await.map_err(|error| failed(&error))?;
+    let mut link = Link::new(&target, hello).await.map_err(|error| failed(&error))?;
     let mut shown = io::stderr().is_terminal().then(Instant::now);
     loop {
         let frame = link.next().await.map_err(|error| failed(&error))?;

@@ -31,9 +31,9 @@ pub async fn run(options: &Close) -> Result<String, Error> {
             Ok(Answer::Status(_)) => {
                 return Err(Error::Control("the server answers something else".to_owned()));
             }
-            // What a server that was killed left: the lock says that it is gone.
-            Err(NotReached::Gone(..)) => {}
-            Err(error) => return Err(Error::Control(error.to_string())),
+            Err(error @ NotReached::Silent(_)) => return Err(Error::Control(error.to_string())),
+            // What a server that was killed left, perhaps with somebody else on its port: the lock says whether it is gone.
+            Err(_) => {}
         }
     }
     let closing = spawn_blocking(move || stored(&data, &session, &disposition));

@@ -2,17 +2,23 @@
 //! whoever takes over tells the one before until it has heard.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::control::dial::{NotReached, Target};
+use crate::control::token::Token;
 use crate::control::{Answer, Request};
 use crate::error::Error;
 use crate::store::elsewhere::Elsewhere;
+use crate::store::whole;
 
+/// Who has not heard yet.
+const FILE: &str = "before.json";
 /// Between two tries to reach the one before: at first, and at the most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
@@ -35,8 +41,33 @@ pub(crate) fn started(data: &Path) -> Result<(), Error> {
     Elsewhere::remove(data).map_err(|source| Error::DataDir { path: data.to_owned(), source })
 }
 
-/// Tells the server before that the sessions are here, under these epochs, until it has heard.
-pub(crate) async fn persist(before: Target, epochs: BTreeMap<String, u64>, by: String) {
+/// The server that is to be told, as long as it has not heard.
+#[derive(Serialize, Deserialize)]
+struct Before {
+    server: String,
+    token: String,
+}
+
+/// Notes that this server has to be told, so that it is also after a restart.
+pub(crate) fn note(data: &Path, before: &Target) -> io::Result<()> {
+    let token = before.token().reveal().to_owned();
+    whole::write_json(data, FILE, &Before { server: before.url().to_owned(), token })
+}
+
+/// Tells the server that is noted in `data`, if there is one, that its sessions are here, until it has heard.
+pub(crate) async fn tell(data: &Path, epochs: BTreeMap<String, u64>, by: String) {
+    let before = match whole::read_json::<Before>(data, FILE) {
+        Ok(Some(before)) => before,
+        Ok(None) => return,
+        Err(error) => return warn!("the server before cannot be told: {error}"),
+    };
+    persist(Target::new(&before.server, Token::given(&before.token)), epochs, by).await;
+    if let Err(error) = whole::remove(data, FILE) {
+        warn!("{FILE} cannot be removed, so the server before will be told again: {error}");
+    }
+}
+
+async fn persist(before: Target, epochs: BTreeMap<String, u64>, by: String) {
     let request = Request::Fence { epochs, by };
     let mut pause = PAUSE.0;
     let mut said = false;

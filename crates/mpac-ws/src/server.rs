@@ -56,8 +56,6 @@ pub struct Server {
     address: SocketAddr,
     registry: Arc<Registry>,
     skipped: Vec<Skipped>,
-    /// The server whose sessions these were, to be told.
-    before: Option<Target>,
     /// Held until the end.
     published: Option<Published>,
 }
@@ -104,7 +102,7 @@ impl Server {
         let failed = |error| Error::Io { step: "opening the sessions", source: std::io::Error::other(error) };
         let registry = Arc::new(opening.await.map_err(failed)??);
         let published = published(&registry, address)?;
-        Ok(Self { settings, listener, address, registry, skipped, before: None, published })
+        Ok(Self { settings, listener, address, registry, skipped, published })
     }
 
     /// Where it listens, with the port that was taken.
@@ -127,9 +125,10 @@ impl Server {
         })
     }
 
-    /// Tells the server that had the sessions before, until it has heard (REC-26).
-    pub(crate) fn fencing(&mut self, before: Target) {
-        self.before = Some(before);
+    /// Has the server told that had the sessions before, until it has heard, and be it after a restart (REC-26).
+    pub(crate) fn fencing(&self, before: &Target) -> Result<(), Error> {
+        let Some(data) = self.registry.data_dir() else { return Ok(()) };
+        fencing::note(data, before).map_err(|source| Error::DataDir { path: data.to_owned(), source })
     }
 
     /// Serves until `stop` completes; then hands over every session that is stored (`handover`, close code 4002), to a standby
@@ -149,7 +148,7 @@ impl Server {
         let mut asked = door.asked();
         let _published = self.published.take();
         let _alone = Aborted(tokio::spawn(door.clone().stay_alone()));
-        let _fencing = self.before.take().map(|before| Aborted(tokio::spawn(self.fence(before))));
+        let _fencing = Aborted(tokio::spawn(self.fence()));
         let shared = Shared {
             registry: Arc::clone(&self.registry),
             settings: Arc::new(self.settings),
@@ -186,10 +185,14 @@ impl Server {
         ended
     }
 
-    /// The task that tells the server before.
-    fn fence(&self, before: Target) -> impl Future<Output = ()> + use<> {
+    /// The task that tells the server before, if there is one to tell.
+    fn fence(&self) -> impl Future<Output = ()> + use<> {
         let (registry, by) = (Arc::clone(&self.registry), format!("ws://{}", self.address));
-        async move { fencing::persist(before, registry.epochs().await, by).await }
+        async move {
+            if let Some(data) = registry.data_dir() {
+                fencing::tell(data, registry.epochs().await, by).await;
+            }
+        }
     }
 }
 

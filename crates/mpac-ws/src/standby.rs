@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{error, info, warn};
@@ -68,6 +69,9 @@ pub async fn run(
     let mark = Elsewhere { why: Why::Standby, server: options.from.clone(), epochs };
     mark.write(&data).map_err(failed)?;
     let mut desk = Desk::open(&data).await.map_err(failed)?;
+    if settings.port != 0 && TcpListener::bind((settings.host.as_str(), settings.port)).await.is_err() {
+        warn!("port {} on {} is in use now: it has to be free for a takeover", settings.port, settings.host);
+    }
     let copy = open(data.clone()).await?;
     let role = Follower::Standby { address: format!("ws://{}:{}", settings.host, settings.port) };
     let silence = Silence::new(options.take_over_after_sec.map(Duration::from_secs));
@@ -91,12 +95,12 @@ pub async fn run(
     // The mark goes when the sessions are there: a start that fails can be tried again.
     settings.take_back.get_or_insert(0);
     settings.data_dir = Some(data);
-    let mut server = tokio::select! {
+    let server = tokio::select! {
         server = Server::bind(settings) => server?,
         () = stop => return Ok(None),
     };
     if end == End::Taken {
-        server.fencing(target);
+        server.fencing(&target)?;
     }
     Ok(Some(server))
 }
@@ -184,8 +188,11 @@ impl Following {
         desk: &mut Desk,
         pause: &mut Duration,
     ) -> Result<End, Lost> {
+        let hello = Link::hello(self.role.clone(), &mut self.held).await?;
         let mut link = tokio::select! {
-            link = Link::new(&self.target, self.role.clone(), &mut self.held) => link?,
+            link = Link::new(&self.target, hello) => link?,
+            () = stop.as_mut() => return Ok(End::Stopped),
+            () = desk.wanted() => return Ok(End::Taken),
             () = self.silence.is_over() => return Ok(self.silent()),
         };
         let mut until = None;

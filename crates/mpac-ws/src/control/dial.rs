@@ -54,6 +54,10 @@ impl Target {
         &self.url
     }
 
+    pub(crate) const fn token(&self) -> &Token {
+        &self.token
+    }
+
     /// A connection to `/control/<what>`.
     pub(crate) async fn connect(&self, what: &str) -> Result<Socket, NotReached> {
         let gone = |error: &dyn std::fmt::Display| NotReached::Gone(self.url.clone(), error.to_string());

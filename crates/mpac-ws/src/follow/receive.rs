@@ -38,13 +38,18 @@ pub(crate) enum Heard {
 }
 
 impl Link {
-    /// Connects, and says what the copy has.
-    pub(crate) async fn new(target: &Target, role: Follower, copy: &mut Held) -> Result<Self, Lost> {
-        let mut socket = target.connect("follow").await?;
+    /// What is said first: what the copy has. Must not be dropped halfway.
+    pub(crate) async fn hello(role: Follower, copy: &mut Held) -> Result<Message, Lost> {
         let (id, (has, contents)) = copy.with(|copy| Ok((copy.id()?, copy.has()?))).await?;
         let hello = Up::Hello { version: VERSION, role, id, has, contents };
         let text = serde_json::to_string(&hello).map_err(|error| Failed::Fault(error.to_string()))?;
-        socket.send(Message::text(text)).await.map_err(gone)?;
+        Ok(Message::text(text))
+    }
+
+    /// Connects, and says it.
+    pub(crate) async fn new(target: &Target, hello: Message) -> Result<Self, Lost> {
+        let mut socket = target.connect("follow").await?;
+        socket.send(hello).await.map_err(gone)?;
         Ok(Self { socket, compared: false })
     }
 

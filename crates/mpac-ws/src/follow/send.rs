@@ -10,7 +10,7 @@ use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use mpac_wire::Seconds;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use super::hub::{Attached, Hub, Phase};
@@ -51,7 +51,9 @@ type Ended = String;
 /// Sends until the follower is gone or the server is over.
 pub(crate) async fn run(socket: WebSocket, source: Source) {
     let (sink, stream) = socket.split();
-    if let Err(reason) = (Sending { source, sink, stream, tails: BTreeMap::new() }).run().await {
+    if let Err(reason) =
+        (Sending { source, sink, stream, tails: BTreeMap::new(), ends: Ends::new() }).run().await
+    {
         warn!("a follower is let go: {reason}");
     }
 }
@@ -61,6 +63,8 @@ struct Sending {
     sink: SplitSink<WebSocket, Message>,
     stream: SplitStream<WebSocket>,
     tails: BTreeMap<Place, Tail>,
+    /// How far each session was sent.
+    ends: Ends,
 }
 
 /// How far each session is.
@@ -72,16 +76,24 @@ impl Sending {
         let mut has: BTreeMap<Place, Position> = has.into_iter().map(|it| (it.of, it.at)).collect();
         let mut phases = self.source.hub.phases();
         let mut changes = self.source.durable.changes();
+        // The closed ones once; whatever is written to is known without looking for it.
+        let data = self.source.data.clone();
+        self.send_all(blocking(move || store::sessions(&data)).await?, &mut has).await?;
+        let mut said: Option<Instant> = None;
         loop {
             changes.borrow_and_update();
             let phase = phases.borrow_and_update().clone();
-            let ends = self.look_around(&mut has).await?;
+            self.send_all(self.source.durable.all().into_keys().collect(), &mut has).await?;
             match phase {
-                Phase::Serving => self.say(&Down::Standing { at: table(&ends) }).await?,
+                Phase::Serving if said.is_some_and(|said| said.elapsed() < PULSE) => {}
+                Phase::Serving => {
+                    self.say(&Down::Standing { at: table(&self.ends) }).await?;
+                    said = Some(Instant::now());
+                }
                 // What was read after that was the last there will be.
                 Phase::Ended => {
-                    self.say(&Down::Ended { at: table(&ends) }).await?;
-                    attached.has_all(&ends);
+                    self.say(&Down::Ended { at: table(&self.ends) }).await?;
+                    attached.has_all(&self.ends);
                 }
                 Phase::Released { to, epochs, .. } if to == attached.number => {
                     self.say(&Down::Released { epochs }).await?;
@@ -106,7 +118,7 @@ impl Sending {
                             attached.acknowledged(of, n);
                         }
                         if *phases.borrow() == Phase::Ended {
-                            attached.has_all(&ends);
+                            attached.has_all(&self.ends);
                         }
                     }
                 }
@@ -155,11 +167,12 @@ impl Sending {
         self.say(&Down::Files { names: workspace.refs() }).await
     }
 
-    /// Sends what is new in every session, the closed ones too.
-    async fn look_around(&mut self, has: &mut BTreeMap<Place, Position>) -> Result<Ends, Ended> {
-        let data = self.source.data.clone();
-        let dirs = blocking(move || store::sessions(&data)).await?;
-        let mut ends = Ends::new();
+    /// Sends what is new in these sessions.
+    async fn send_all(
+        &mut self,
+        dirs: Vec<PathBuf>,
+        has: &mut BTreeMap<Place, Position>,
+    ) -> Result<(), Ended> {
         for dir in dirs {
             let Some(of) = Place::of(&dir) else { continue };
             let limit = self.source.durable.of(&dir);
@@ -169,11 +182,11 @@ impl Sending {
             };
             let (tail, end) = self.session(&of, tail, limit).await?;
             if end > 0 {
-                ends.insert(of.clone(), end);
+                self.ends.insert(of.clone(), end);
             }
             self.tails.insert(of, tail);
         }
-        Ok(ends)
+        Ok(())
     }
 
     /// Behind what the follower has, if that is the same log; otherwise from its beginning.
