@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use crate::step::{self, Failure};
-use crate::{conformance, crash, demo, drive, interop, model, requirements, survive, tidy, walls};
+use crate::{conformance, crash, demo, drive, handover, interop, model, requirements, survive, tidy, walls};
 
 type Run = fn() -> Result<(), Failure>;
 
 /// In the order they run: what fails fast comes first.
-const STEPS: [(&str, Run); 14] = [
+const STEPS: [(&str, Run); 15] = [
     ("fmt", fmt),
     ("tidy", tidy::run),
     ("requirements", || requirements::run(&requirements::Options::target())),
@@ -21,6 +21,7 @@ const STEPS: [(&str, Run); 14] = [
     ("drive", drive::run),
     ("crash", || crash::run(&crash::Options::of_ci())),
     ("survive", survive::of_ci),
+    ("handover", handover::run),
     ("demo", demo::run),
     ("interop", || interop::run(None, 4)),
 ];

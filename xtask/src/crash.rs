@@ -6,7 +6,7 @@
 //! until the next end. The seed decides when that is; what the people have sent by then differs from run to run.
 
 mod damage;
-mod person;
+pub(crate) mod person;
 mod server;
 
 use std::path::Path;

@@ -11,6 +11,7 @@
 //! | `drive` | the examples of `mpac-ws drive` in Python and Node |
 //! | `crash` | a server under load is killed over and over and loses nothing |
 //! | `survive` | two agents at work while their server is killed over and over: both finish |
+//! | `handover` | a standby takes over from a server that is stopped, paused, or told to |
 //! | `demo` | two scripted agents on one file, shown live |
 //! | `interop` | unmodified Python agents and servers against ours |
 //!
@@ -24,6 +25,7 @@ mod conformance;
 mod crash;
 mod demo;
 mod drive;
+mod handover;
 mod interop;
 mod model;
 mod peer;
@@ -63,6 +65,8 @@ enum Command {
     Crash(crash::Options),
     /// Kill the server of two agents in the middle of their work, over and over, and watch them finish.
     Survive(survive::Options),
+    /// Take a session from server to server, with one of them paused, and look for everything that was acknowledged.
+    Handover,
     /// Explore a small world in every order and check what must hold in each state.
     Model(model::Options),
     /// Show two scripted agents of two people working on the same file.
@@ -89,6 +93,7 @@ fn main() -> std::process::ExitCode {
         Command::Conformance(options) => conformance::run(&options),
         Command::Crash(options) => crash::run(&options),
         Command::Survive(options) => survive::run(&options),
+        Command::Handover => handover::run(),
         Command::Model(options) => model::run(&options),
         Command::Demo => demo::run(),
         Command::Drive => drive::run(),

@@ -186,11 +186,19 @@ impl Peer {
     /// # Errors
     /// The signal cannot be sent, or the process does not end within the limit.
     pub(crate) fn interrupt(&mut self, limit: Duration) -> Result<ExitStatus, Failure> {
+        self.signal("INT")?;
+        self.wait_end(limit)
+    }
+
+    /// Sends a signal, by its name without SIG.
+    ///
+    /// # Errors
+    /// The signal cannot be sent.
+    pub(crate) fn signal(&self, signal: &str) -> Result<(), Failure> {
         let id = self.child.id().to_string();
         // `kill` of the shell: the standard library only knows SIGKILL.
-        let sent = Command::new("sh").args(["-c", "kill -INT \"$1\"", "sh", &id]).status();
-        sent.map_err(Failure::io(format!("interrupt {}", self.name)))?;
-        self.wait_end(limit)
+        let sent = Command::new("sh").args(["-c", "kill -\"$2\" \"$1\"", "sh", &id, signal]).status();
+        sent.map(drop).map_err(Failure::io(format!("send SIG{signal} to {}", self.name)))
     }
 
     /// Before the child is waited for: afterwards its id may belong to somebody else.

@@ -151,7 +151,7 @@ fn elsewhere(served: &Served<'_>, path: &str, session: &str) -> String {
 }
 
 /// A listener on every address is reached from here by the loopback one.
-fn local(address: SocketAddr) -> SocketAddr {
+pub(crate) fn local(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),

@@ -2,8 +2,11 @@
 //! one struct.
 
 pub mod audit;
+pub mod backup;
+pub mod close;
 pub mod keeping;
 pub mod repair;
+pub mod standby;
 
 use std::path::PathBuf;
 
@@ -13,6 +16,9 @@ use mpac_core::ProtocolLevel;
 use mpac_wire::names::{ComplianceProfile, ExecutionModel, SecurityProfile};
 use mpac_wire::{InvalidId, Seconds, SessionId};
 
+use self::backup::Backup;
+use self::close::Close;
+use self::standby::{Rest, TakeOver, Whose};
 use crate::store::Durability;
 
 const EXAMPLES: &str = "\
@@ -121,6 +127,17 @@ pub struct Settings {
     #[command(flatten)]
     pub keeping: keeping::Keeping,
 
+    /// Wait while another server has the data directory, and start the moment it ends
+    #[arg(long, value_name = "BOOL", help_heading = "Storage", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set,
+          hide_possible_values = true, hide_default_value = true)]
+    pub wait: bool,
+    /// Take sessions back that another server has taken over: they go on here above the epoch that it is known to have, or
+    /// above EPOCH. Stop that server first
+    #[arg(long, value_name = "EPOCH", help_heading = "Storage", num_args = 0..=1, require_equals = true,
+          default_missing_value = "0")]
+    pub take_back: Option<u64>,
+
     /// Id of the session [default: default; with --multi-session: none is open at the start]
     #[arg(long, value_name = "ID", value_parser = session_id, help_heading = "Session")]
     pub session: Option<String>,
@@ -202,6 +219,16 @@ pub enum Command {
     Audit(Box<audit::Audit>),
     /// See what can be done about a damaged log, and do it. Nothing is deleted: the damaged files are kept aside
     Repair(repair::Repair),
+    /// Follow another server, and go on with its sessions when it ends. Takes the options of a server too
+    Standby(Rest),
+    /// Have the standby of a data directory take its sessions over
+    TakeOver(TakeOver),
+    /// Copy everything that a server has stored, while it runs
+    Backup(Backup),
+    /// End a session for good
+    Close(Close),
+    /// Say how a running server or standby is
+    Status(Whose),
 }
 
 /// What `drive` is told.

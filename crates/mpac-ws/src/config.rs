@@ -10,12 +10,13 @@ use clap::{CommandFactory, Parser};
 use toml::Value;
 
 use crate::cli::Settings;
+use crate::cli::standby::{Rest, Standby};
 use crate::error::{Error, one_line};
 
 /// Keys whose text is a path, or may be one.
 const PATHS: [&str; 5] = ["workspace", "data_dir", "archive_dir", "role_policy", "session_config"];
 /// Flags that make no sense inside a file.
-const NOT_IN_FILES: [&str; 3] = ["config", "help", "version"];
+const NOT_IN_FILES: [&str; 4] = ["config", "help", "version", "take_back"];
 
 /// Reads the command line, `args[0]` being the program, and the file it names with `--config`.
 ///
@@ -35,6 +36,26 @@ where
         all.extend(flags.into_iter().skip(1));
         settings = Settings::try_parse_from(all)?;
     }
+    checked(settings)
+}
+
+/// The same for a standby, whose options are those of a server and some more.
+///
+/// # Errors
+/// As [`load`].
+pub fn standby(rest: &Rest) -> Result<Standby, Error> {
+    let mut standby = Standby::read(rest)?;
+    if let Some(path) = standby.server.config.clone() {
+        let mut options = flags_in(&path)?;
+        options.extend(rest.options.iter().cloned());
+        standby = Standby::read(&Rest { options })?;
+    }
+    standby.server = checked(standby.server)?;
+    Ok(standby)
+}
+
+/// Options that cannot work together.
+fn checked(settings: Settings) -> Result<Settings, Error> {
     if let Some(id) = settings.session.as_ref().filter(|id| settings.multi_session && !fits_path(id)) {
         return Err(Error::SessionPath { id: id.clone() });
     }

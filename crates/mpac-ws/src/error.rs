@@ -154,6 +154,36 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// Another server has the sessions of the data directory.
+    #[error(
+        "data directory {}: {why} {server}, so starting here would make a second coordinator. Follow that one from here (mpac-ws \
+         standby --from {server} ...), or take the sessions back under a higher epoch (--take-back, once that one is stopped)", .path.display()
+    )]
+    Elsewhere {
+        /// The directory.
+        path: PathBuf,
+        /// How it came to that, in words that the server's address follows.
+        why: String,
+        /// Where the other server listens.
+        server: String,
+    },
+    /// While it ran, another server took the sessions over.
+    #[error(
+        "stopped: the sessions were taken over by {0}. What was accepted here after the takeover has no effect there; follow that \
+         server from here with mpac-ws standby"
+    )]
+    Fenced(String),
+    /// What is followed cannot be.
+    #[error("{from}: {reason}")]
+    Following {
+        /// The server.
+        from: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A command reached nobody, or was refused.
+    #[error("{0}")]
+    Control(String),
     /// The data directory lies in what everybody can read.
     #[error(
         "data directory {}: it lies inside the shared directory; name one outside it with --data-dir", .path.display()
@@ -239,6 +269,9 @@ impl Error {
         match self {
             Self::Usage(error) if !error.use_stderr() => 0,
             Self::Io { .. }
+            | Self::Fenced(_)
+            | Self::Following { .. }
+            | Self::Control(_)
             | Self::Unwritten(_)
             | Self::Unlogged(_)
             | Self::NotVerified(_)

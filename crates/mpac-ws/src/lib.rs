@@ -16,6 +16,9 @@
 //! | `registry`, `session` | from a path to the task that owns a coordinator; carrying its outputs out |
 //! | [`store`] | what outlives the process: a log for each session, read back at the start |
 //! | [`audit`], [`repair`] | the logs read again: shown, exported, verified, forked; a damaged one made usable |
+//! | `control`, `operator` | the operator's door: who gets in, and what can be asked of a running server |
+//! | [`ask`], [`close`], [`backup`] | the commands that ask it, or act where no server runs |
+//! | `follow`, [`standby`], `fencing` | a server's logs copied while they grow; taking over; never two at once |
 //! | [`drive`] | the core without any of that, over lines of JSON |
 //! | [`workspace`], `sideband` | the shared files: loading, serving, writing back |
 //! | `banner`, [`error`], `clock` | what is printed at the start; what can go wrong; the one look at the time |
@@ -27,21 +30,32 @@
 //! for its last write. It waits for its own log before anybody sees what an input led to. Nothing is written outside the data
 //! directory and the shared directory, nor anywhere in the latter without `--write-back`.
 
+pub mod ask;
 pub mod audit;
+pub mod backup;
 pub mod cli;
+pub mod close;
 pub mod config;
 pub mod drive;
 pub mod error;
 pub mod repair;
 pub mod server;
+pub mod standby;
 pub mod store;
 pub mod workspace;
 
 mod banner;
 mod clock;
+mod control;
+mod fencing;
+mod follow;
+mod operator;
 mod outbox;
 mod rate;
 mod registry;
 mod session;
 mod sideband;
 mod socket;
+
+/// The program that wrote an entry of a log, or speaks to another: another one may say other things.
+pub(crate) const PROGRAM: &str = concat!("mpac-ws ", env!("CARGO_PKG_VERSION"));

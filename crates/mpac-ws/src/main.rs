@@ -4,10 +4,11 @@ use std::io::{IsTerminal, Write};
 use std::pin::pin;
 use std::process::ExitCode;
 
+use mpac_ws::cli::standby::Standby;
 use mpac_ws::cli::{Command, Settings};
 use mpac_ws::error::Error;
 use mpac_ws::server::Server;
-use mpac_ws::{audit, config, drive, repair};
+use mpac_ws::{ask, audit, backup, close, config, drive, repair, standby, store};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
 use tracing_subscriber::EnvFilter;
 
@@ -45,6 +46,11 @@ fn say(stderr: &NonBlocking, line: &str) {
     let _ = writeln!(stderr.clone(), "{line}");
 }
 
+/// A line on stdout, for whoever reads it.
+fn say_out(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 fn run(stderr: &NonBlocking) -> Result<(), Error> {
     let settings = config::load(std::env::args_os())?;
     if let Some(Command::Drive(options)) = &settings.command {
@@ -55,7 +61,11 @@ fn run(stderr: &NonBlocking) -> Result<(), Error> {
     if let Some(Command::Audit(asked)) = &settings.command {
         return audit::run(asked, &mut std::io::stdout().lock());
     }
-    log_to(stderr, &settings)?;
+    let standby = match &settings.command {
+        Some(Command::Standby(rest)) => Some(config::standby(rest)?),
+        _ => None,
+    };
+    log_to(stderr, standby.as_ref().map_or(&settings, |standby| &standby.server))?;
     if let Some(Command::Repair(options)) = &settings.command {
         return repair::run(options, &mut std::io::stdout().lock());
     }
@@ -63,22 +73,61 @@ fn run(stderr: &NonBlocking) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(|source| Error::Io { step: "starting the runtime", source })?;
-    let outcome = runtime.block_on(serve(settings));
+    let outcome = runtime.block_on(async {
+        let done = match &settings.command {
+            Some(asked) => command(asked).await,
+            None => None,
+        };
+        match done {
+            Some(done) => done.map(|text| say_out(&text)),
+            None => serve(settings, standby).await,
+        }
+    });
     // A read that hangs, on a network drive perhaps, must not keep the process alive.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(settings: Settings) -> Result<(), Error> {
+async fn serve(settings: Settings, standby: Option<Standby>) -> Result<(), Error> {
     let mut stop = pin!(stop_signal()?);
-    let server = tokio::select! {
-        server = Server::bind(settings) => server?,
-        () = &mut stop => return Ok(()),
+    let wait = settings.wait;
+    let started = match standby {
+        Some(standby) => standby::run(standby, stop.as_mut()).await?,
+        None => tokio::select! {
+            server = bound(settings, wait) => Some(server?),
+            () = &mut stop => None,
+        },
     };
+    let Some(server) = started else { return Ok(()) };
     let mut stdout = std::io::stdout();
     // Whoever closed stdout does not want the banner; the server is for those who connect.
     let _ = write!(stdout, "{}", server.banner()).and_then(|()| stdout.flush());
     server.run(stop).await
+}
+
+/// The server, at once or as soon as another one lets go of the data directory.
+async fn bound(settings: Settings, wait: bool) -> Result<Server, Error> {
+    loop {
+        if wait {
+            store::wait_for(&settings).await?;
+        }
+        match Server::bind(settings.clone()).await {
+            // Somebody else waited as well, and was faster.
+            Err(Error::DataDirTaken { .. }) if wait => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// A command that needs the network and no server.
+async fn command(command: &Command) -> Option<Result<String, Error>> {
+    match command {
+        Command::TakeOver(options) => Some(ask::take_over(options).await),
+        Command::Backup(options) => Some(backup::run(options).await),
+        Command::Status(whose) => Some(ask::status(whose).await),
+        Command::Close(options) => Some(close::run(options).await),
+        _ => None,
+    }
 }
 
 fn log_to(stderr: &NonBlocking, settings: &Settings) -> Result<(), Error> {

@@ -1,5 +1,7 @@
 //! From a path to the task of its session.
 
+mod operate;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,13 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use mpac_core::{ConnId, SessionConfig};
 use mpac_wire::SessionId;
 use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tracing::error;
 
 use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
 use crate::error::{Error as StartError, Unwritten};
+use crate::fencing;
 use crate::outbox::Outbox;
 use crate::session::{Goes, Inbound, Session, Template, Tenure};
 use crate::socket::{Frame, Link};
@@ -43,11 +46,14 @@ pub(crate) struct Registry {
     refused: BTreeSet<String>,
     connections: AtomicU64,
     sessions: Arc<Mutex<Sessions>>,
+    /// A participant hears another coordinator.
+    conflict: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct Sessions {
-    stopping: bool,
+    /// Why nobody can join any more.
+    over: Option<Refused>,
     by_id: BTreeMap<String, Entry>,
 }
 
@@ -68,6 +74,8 @@ pub(crate) enum Refused {
     NoSession,
     #[error("the server is stopping")]
     Stopping,
+    #[error("another coordinator has this session: connect again")]
+    Elsewhere,
     #[error("what is stored of this session cannot be gone on from; the server's operator has to act")]
     Stored,
     #[error("internal fault: this session has failed; the server's operator has to restart it")]
@@ -79,6 +87,7 @@ impl Refused {
         match self {
             Self::NoSession => 4004,
             Self::Stopping => 1001,
+            Self::Elsewhere => 4002,
             Self::Stored | Self::Failed => 1011,
         }
     }
@@ -92,10 +101,16 @@ impl Registry {
     /// When the core refuses the configuration, whether or not a session is opened at once; when the data directory cannot
     /// be used; when what is stored of the configured session cannot be gone on from.
     pub(crate) fn open(settings: &Settings, workspace: Workspace) -> Result<Self, StartError> {
-        let template = Template::new(settings, workspace)?;
-        let store = match place::of(settings)? {
-            Some((dir, durability)) => Some(Arc::new(Store::serving(&dir, durability, &settings.keeping)?)),
-            None => None,
+        let mut template = Template::new(settings, workspace)?;
+        let mut store = None;
+        if let Some((dir, durability)) = place::of(settings)? {
+            let opened = Store::serving(&dir, durability, &settings.keeping)?;
+            template = template.completed(&dir)?;
+            store = Some(Arc::new(opened));
+        }
+        let above = match &store {
+            Some(store) => fencing::may_start(store.dir(), settings.take_back)?,
+            None => BTreeMap::new(),
         };
         let mut registry = Self {
             multi_session: settings.multi_session,
@@ -106,14 +121,16 @@ impl Registry {
             refused: BTreeSet::new(),
             connections: AtomicU64::new(0),
             sessions: Arc::default(),
+            conflict: Arc::default(),
         };
         let configured = settings.session.is_some() || !settings.multi_session;
-        registry.take_up(configured)?;
+        registry.take_up(configured, &above)?;
         if configured && !lock(&registry.sessions).by_id.contains_key(&registry.session) {
             let entry = registry.start(&registry.session, true)?;
             lock(&registry.sessions).by_id.insert(registry.session.clone(), entry);
         }
         if let Some(store) = &registry.store {
+            fencing::started(store.dir())?;
             let failed = |source| StartError::Io { step: "starting a thread", source };
             store.look_after().map_err(failed)?;
         }
@@ -121,7 +138,7 @@ impl Registry {
     }
 
     /// Goes on with what is stored: with the configured session, and where there are many with all others.
-    fn take_up(&mut self, configured: bool) -> Result<(), StartError> {
+    fn take_up(&mut self, configured: bool, above: &BTreeMap<String, u64>) -> Result<(), StartError> {
         let Some(store) = self.store.clone() else { return Ok(()) };
         let id = session(&self.session)?;
         let own = configured.then(|| store::name(&id));
@@ -130,7 +147,7 @@ impl Registry {
         stored.retain(|it| self.multi_session || it.name() == own.as_deref());
         for it in stored {
             let is_own = it.name() == own.as_deref();
-            match self.template.stored(&it, &store) {
+            match self.template.stored(&it, &store, above) {
                 Ok(Some(goes)) => self.go_on(goes, is_own)?,
                 Ok(None) => {}
                 Err(error) if is_own => return Err(error),
@@ -187,19 +204,30 @@ impl Registry {
         }
     }
 
+    /// The data directory and everything in it.
+    pub(crate) const fn store(&self) -> Option<&Arc<Store>> {
+        self.store.as_ref()
+    }
+
+    /// The shared files as sessions begin with them.
+    pub(crate) const fn workspace(&self) -> &Workspace {
+        self.template.workspace()
+    }
+
     fn why_over(&self) -> Refused {
-        if lock(&self.sessions).stopping { Refused::Stopping } else { Refused::Failed }
+        lock(&self.sessions).over.unwrap_or(Refused::Failed)
     }
 
     /// Closes every session and waits until each has told its connections. Later connections are refused.
     ///
     /// Gives the accepted commits that are in no file.
     pub(crate) async fn stop(&self) -> Vec<Unwritten> {
-        let entries = {
-            let mut sessions = lock(&self.sessions);
-            sessions.stopping = true;
-            std::mem::take(&mut sessions.by_id)
-        };
+        lock(&self.sessions).over.get_or_insert(Refused::Stopping);
+        self.end().await
+    }
+
+    async fn end(&self) -> Vec<Unwritten> {
+        let entries = std::mem::take(&mut lock(&self.sessions).by_id);
         for entry in entries.values() {
             // A task that is over has nobody left to tell.
             let _ = entry.inbox.send(Inbound::Stop).await;
@@ -216,8 +244,8 @@ impl Registry {
 
     fn take_seat(&self, id: &str) -> Result<(mpsc::Sender<Inbound>, Arc<Semaphore>), Refused> {
         let mut sessions = lock(&self.sessions);
-        if sessions.stopping {
-            return Err(Refused::Stopping);
+        if let Some(over) = sessions.over {
+            return Err(over);
         }
         if !sessions.by_id.contains_key(id) {
             if self.refused.contains(&store::name(&SessionId::new(id).map_err(|_| Refused::NoSession)?)) {
@@ -237,7 +265,8 @@ impl Registry {
     }
 
     fn tenure(&self, id: &str, configured: bool) -> Tenure {
-        let tenancy = Tenancy { id: id.to_owned(), sessions: Arc::downgrade(&self.sessions) };
+        let (sessions, conflict) = (Arc::downgrade(&self.sessions), Arc::clone(&self.conflict));
+        let tenancy = Tenancy { id: id.to_owned(), sessions, conflict };
         let places = (!configured).then(|| Arc::clone(&self.places));
         Tenure { places, place: None, tenancy }
     }
@@ -266,6 +295,7 @@ pub(crate) struct Tenancy {
     id: String,
     /// Weak, because the registry holds the inbox of the task that holds this.
     sessions: Weak<Mutex<Sessions>>,
+    conflict: Arc<Notify>,
 }
 
 impl Tenancy {
@@ -275,6 +305,11 @@ impl Tenancy {
         if let Some(entry) = lock(&sessions).by_id.get_mut(&self.id) {
             entry.connections = entry.connections.saturating_sub(1);
         }
+    }
+
+    /// A participant says that there is another coordinator: somebody has to look (REC-25).
+    pub(crate) fn conflict(&self) {
+        self.conflict.notify_one();
     }
 
     /// Leaves the registry, whoever has a seat: a session that nobody has opened must not keep its id from others.

@@ -1,5 +1,7 @@
 //! The listener: handshakes, `/healthz`, and a stop that tells everybody.
 
+mod handover;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,7 +25,14 @@ use tracing::{error, info, warn};
 
 use crate::banner::{self, Served};
 use crate::cli::Settings;
+use crate::control::Published;
+use crate::control::dial::Target;
+use crate::control::serve;
+use crate::control::token::Token;
 use crate::error::Error;
+use crate::fencing;
+use crate::follow::hub::Hub;
+use crate::operator::Door;
 use crate::outbox::{QueueLimits, outbox};
 use crate::registry::Registry;
 use crate::sideband;
@@ -46,8 +55,9 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     registry: Arc<Registry>,
-    workspace: Workspace,
     skipped: Vec<Skipped>,
+    /// Held until the end.
+    published: Option<Published>,
 }
 
 /// What every handshake needs.
@@ -55,6 +65,7 @@ pub struct Server {
 struct Shared {
     registry: Arc<Registry>,
     settings: Arc<Settings>,
+    door: Door,
     /// Upgraded by each connection for as long as it lasts, so that the stop can wait for the last of them.
     open: mpsc::WeakSender<()>,
 }
@@ -85,12 +96,13 @@ impl Server {
         let address = listener.local_addr().map_err(bind)?;
         // Last, because it starts a task: an error above has nothing to stop.
         let opening = spawn_blocking({
-            let (settings, workspace) = (settings.clone(), workspace.clone());
+            let settings = settings.clone();
             move || Registry::open(&settings, workspace)
         });
         let failed = |error| Error::Io { step: "opening the sessions", source: std::io::Error::other(error) };
         let registry = Arc::new(opening.await.map_err(failed)??);
-        Ok(Self { settings, listener, address, registry, workspace, skipped })
+        let published = published(&registry, address)?;
+        Ok(Self { settings, listener, address, registry, skipped, published })
     }
 
     /// Where it listens, with the port that was taken.
@@ -105,7 +117,7 @@ impl Server {
         banner::banner(&Served {
             settings: &self.settings,
             session: self.registry.configured(),
-            workspace: &self.workspace,
+            workspace: self.registry.workspace(),
             skipped: &self.skipped,
             address: self.address,
             stored: self.registry.data_dir(),
@@ -113,20 +125,35 @@ impl Server {
         })
     }
 
-    /// Serves until `stop` completes; then hands over every session that is stored (`handover`, close code 4002), closes the
-    /// others (SESSION_CLOSE, 1001) and returns. SRV-12.
+    /// Has the server told that had the sessions before, until it has heard, and be it after a restart (REC-26).
+    pub(crate) fn fencing(&self, before: &Target) -> Result<(), Error> {
+        let Some(data) = self.registry.data_dir() else { return Ok(()) };
+        fencing::note(data, before).map_err(|source| Error::DataDir { path: data.to_owned(), source })
+    }
+
+    /// Serves until `stop` completes; then hands over every session that is stored (`handover`, close code 4002), to a standby
+    /// where one follows, closes the others (SESSION_CLOSE, 1001) and returns. SRV-12, REC-20.
     ///
     /// # Errors
     /// [`Error::Io`] when the listener fails, [`Error::Unwritten`] when accepted commits could not be written back,
     /// [`Error::DiskFull`] when there was no room for the log: then it has stopped as it does when asked to.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    /// [`Error::Fenced`] when another server took the sessions over.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), Error> {
         if let Some(warning) = banner::warning(&self.settings, self.address) {
             warn!("{warning}");
         }
         let (open, mut all_closed) = mpsc::channel(1);
+        let hub = Hub::default();
+        let failed = |source| Error::Io { step: "opening the control door", source };
+        let door = Door::new(&self.registry, &hub, open.downgrade()).map_err(failed)?;
+        let mut asked = door.asked();
+        let _published = self.published.take();
+        let _alone = Aborted(tokio::spawn(door.clone().stay_alone()));
+        let _fencing = Aborted(tokio::spawn(self.fence()));
         let shared = Shared {
             registry: Arc::clone(&self.registry),
             settings: Arc::new(self.settings),
+            door,
             open: open.downgrade(),
         };
         let app = Router::new().fallback(answer).with_state(shared);
@@ -151,25 +178,53 @@ impl Server {
                 error!("the disk of {} is full: stopping, and telling everybody", dir.display());
                 full = Some(dir);
             }
+            // The door lives as long as the server.
+            _ = asked.changed() => {}
         }
         drop(stopped);
-        let unwritten = self.registry.stop().await;
+        let ended = handover::end(&self.registry, &hub, &asked).await;
         drop(open);
         // A peer that never reads its close frame is given up by its connection; this is for what nobody thought of.
         let _ = timeout(2 * Times::default().close_within, all_closed.recv()).await;
         // Whatever is left is half a handshake.
         serving.abort();
-        match full {
-            Some(dir) => {
+        match (full, ended) {
+            (Some(dir), Err(Error::Unwritten(unwritten))) => {
                 for file in unwritten {
                     // They are in the log, and the next start tries again.
                     warn!("{:?} is not in the directory yet: {}", file.path, file.reason);
                 }
                 Err(Error::DiskFull(dir))
             }
-            None if unwritten.is_empty() => Ok(()),
-            None => Err(Error::Unwritten(unwritten)),
+            (Some(dir), Ok(())) => Err(Error::DiskFull(dir)),
+            (_, ended) => ended,
         }
+    }
+
+    /// The task that tells the server before, if there is one to tell.
+    fn fence(&self) -> impl Future<Output = ()> + use<> {
+        let (registry, by) = (Arc::clone(&self.registry), format!("ws://{}", self.address));
+        async move {
+            if let Some(data) = registry.data_dir() {
+                fencing::tell(data, registry.epochs().await, by).await;
+            }
+        }
+    }
+}
+
+/// Where sessions are stored, local commands find the server by its data directory.
+fn published(registry: &Registry, address: SocketAddr) -> Result<Option<Published>, Error> {
+    let Some(data) = registry.data_dir() else { return Ok(None) };
+    let published = Token::of(data).and_then(|token| Published::new(data, address, &token));
+    published.map(Some).map_err(|source| Error::DataDir { path: data.to_owned(), source })
+}
+
+/// A task that ends with its server.
+struct Aborted(tokio::task::JoinHandle<()>);
+
+impl Drop for Aborted {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -214,6 +269,9 @@ async fn answer(
     uri: Uri,
     request: Request,
 ) -> Response {
+    if uri.path().starts_with(serve::PATH) {
+        return serve::answer(upgrade, (uri.path(), request.headers()), shared.door);
+    }
     match upgrade {
         Ok(upgrade) if !origin_allowed(request.headers(), &shared.settings.allow_origin) => {
             drop(upgrade);

@@ -16,12 +16,12 @@ use mpac_core::{Command, ConnId, Coordinator, Input, Notice, Output, Peer};
 use mpac_wire::names::{CloseDisposition, CloseReason, MessageType};
 use mpac_wire::redact::blank_credentials;
 use mpac_wire::{Frame as Parsed, Limits, PrincipalId};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::sleep;
 use tracing::error;
 
 use self::deliver::Delivery;
-pub(crate) use self::setup::{Goes, Template, Tenure};
+pub(crate) use self::setup::{Goes, Template, Tenure, seed};
 use self::snapshots::Snapshots;
 use crate::clock;
 use crate::error::Unwritten;
@@ -45,8 +45,18 @@ pub(crate) enum Inbound {
     Frame { conn: ConnId, frame: Frame, room: Option<OwnedSemaphorePermit> },
     /// It is over.
     Left { conn: ConnId },
+    /// The operator wants to know how it is, and before that, perhaps, something done.
+    Ask { command: Option<Command>, done: oneshot::Sender<Standing> },
     /// The server stops: hand the session over to the next start, or close it, tell everybody, end.
     Stop,
+}
+
+/// How a session is, once everything before the question is carried out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    pub(crate) epoch: u64,
+    pub(crate) open: bool,
+    pub(crate) closed: bool,
 }
 
 /// The state of the task.
@@ -68,6 +78,8 @@ pub(crate) struct Session {
     snapshots: Snapshots,
     /// It was closed just now, and nobody has been told yet.
     closing: bool,
+    /// Questions of this batch.
+    asked: Vec<oneshot::Sender<Standing>>,
     /// Why it has to end.
     unkept: Option<Unkept>,
 }
@@ -90,6 +102,7 @@ impl Session {
                     break;
                 }
             }
+            self.answer();
             over |= self.is_temporary() && self.tenancy.end();
         }
         self.snapshots.settle().await;
@@ -185,7 +198,20 @@ impl Session {
                 self.apply(Input::Disconnect { conn })
             }
             Inbound::Frame { .. } | Inbound::Left { .. } => Vec::new(),
+            Inbound::Ask { command, done } => {
+                self.asked.push(done);
+                command.map(|command| self.apply(Input::Command(command))).unwrap_or_default()
+            }
             Inbound::Stop => self.apply(Input::Command(self.farewell())),
+        }
+    }
+
+    fn answer(&mut self) {
+        let view = self.core.view();
+        let standing = Standing { epoch: self.core.epoch(), open: view.is_open(), closed: view.is_closed() };
+        for done in self.asked.drain(..) {
+            // Whoever asked may have gone.
+            let _ = done.send(standing);
         }
     }
 
@@ -239,9 +265,15 @@ impl Session {
                         self.snapshots.changed(record.at);
                     }
                 }
-                if step.outputs.iter().any(|output| matches!(output, Output::Notice(Notice::Closed { .. }))) {
-                    self.place = None;
-                    self.closing = true;
+                for output in &step.outputs {
+                    match output {
+                        Output::Notice(Notice::Closed { .. }) => {
+                            self.place = None;
+                            self.closing = true;
+                        }
+                        Output::Notice(Notice::CoordinatorConflict { .. }) => self.tenancy.conflict(),
+                        _ => {}
+                    }
                 }
                 step.outputs
             }

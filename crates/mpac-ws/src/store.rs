@@ -3,6 +3,12 @@
 //! ```text
 //! DATA/lock                                 held while a server runs
 //! DATA/reserve                              room for closing cleanly when the disk is full
+//! DATA/id.json                              which server it is of, the same in all its copies
+//! DATA/control.json, control-token          how local commands reach the server; the former only while one runs
+//! DATA/elsewhere.json                       only where another server has the sessions, or this follows one
+//! DATA/before.json                          only where the server that had the sessions has not heard yet that it has not
+//! DATA/aside/                               only in copies: sessions that went another way than those of the server
+//! DATA/files.json, files/                   only in copies: the shared files beside what was committed
 //! DATA/sessions/<name>/<k>/<first>.log      the k-th session of that name; segments by their first entry
 //! DATA/sessions/<name>/<k>/<first>.log.gz   the same, compressed, once snapshots are ahead of it
 //! DATA/sessions/<name>/<k>/head             the first entry of the last segment
@@ -16,9 +22,13 @@
 //! A session's name is its id where that is a plain file name, otherwise a hash of it; the log has the id. A closed session
 //! stays as it is, and the next of the same id begins beside it.
 
+pub(crate) mod base;
+pub(crate) mod durable;
+pub(crate) mod elsewhere;
 pub(crate) mod entry;
 pub(crate) mod fork;
 pub(crate) mod house;
+pub(crate) mod identity;
 pub(crate) mod input;
 pub(crate) mod journal;
 pub(crate) mod kept;
@@ -29,6 +39,8 @@ pub(crate) mod reading;
 pub(crate) mod repair;
 pub(crate) mod replay;
 pub(crate) mod snapshot;
+pub(crate) mod tail;
+pub(crate) mod whole;
 
 mod gzip;
 mod keeper;
@@ -53,8 +65,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use clap::ValueEnum;
 use mpac_wire::SessionId;
 use sha2::{Digest, Sha256};
-use tracing::warn;
+use tracing::{info, warn};
 
+use self::durable::Durable;
 use self::house::House;
 use self::keeper::Keeper;
 use self::log::{Damage, Log, Torn};
@@ -65,6 +78,7 @@ use self::reading::Reading;
 use self::replay::Replay;
 use self::reserve::Reserve;
 use self::snapshot::Position;
+use crate::cli::Settings;
 use crate::cli::keeping::Keeping;
 use crate::error::Error;
 
@@ -90,6 +104,8 @@ pub(crate) struct Store {
     keeper: OnceLock<Keeper>,
     wakes: Mutex<Option<Receiver<PathBuf>>>,
     archive: Option<PathBuf>,
+    /// How far its logs are on the disk.
+    durable: Durable,
     /// Held until the process ends, however it ends.
     _lock: File,
 }
@@ -104,6 +120,11 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
+    /// In that directory, of which no server runs here.
+    pub(crate) const fn at(dir: PathBuf) -> Self {
+        Self { dir, house: None }
+    }
+
     /// The log, open for writing, and where it leads: from the newest snapshot that can be read, or from the beginning
     /// (REC-11). `None` when a crash left nothing that anybody was told of.
     ///
@@ -144,7 +165,7 @@ impl Stored {
     }
 
     /// A replay that begins where the newest snapshot ends.
-    fn snapshot(&self) -> Result<(Replay, Option<Position>), Damage> {
+    pub(crate) fn snapshot(&self) -> Result<(Replay, Option<Position>), Damage> {
         for (path, saved) in snapshot::all(&self.dir)? {
             match saved.and_then(|saved| Ok((saved.load()?, saved))) {
                 Ok((session, saved)) => {
@@ -193,7 +214,8 @@ impl Store {
         sync_dir(dir).map_err(failed)?;
         leftovers::clear(dir).map_err(failed)?;
         let (keeper, wakes, archive, house) = (OnceLock::new(), Mutex::default(), None, Arc::default());
-        Ok(Self { dir: dir.to_owned(), durability, house, keeper, wakes, archive, _lock: file })
+        let durable = Durable::default();
+        Ok(Self { dir: dir.to_owned(), durability, house, keeper, wakes, archive, durable, _lock: file })
     }
 
     /// Takes it for a server: with a reserve, and what [`look_after`](Self::look_after) needs.
@@ -241,12 +263,18 @@ impl Store {
         self.durability
     }
 
+    pub(crate) const fn durable(&self) -> &Durable {
+        &self.durable
+    }
+
     /// Media for a new session of this id, beside those there were.
     pub(crate) fn begin(&self, id: &SessionId) -> io::Result<Files> {
         let of_name = self.dir.join("sessions").join(name(id));
         private_dirs().create(&of_name)?;
         let next = highest(&of_name)? + 1;
         let dir = of_name.join(next.to_string());
+        // Before it can be found: nothing in it may be read before it is on the disk.
+        self.durable.reached(&dir, 0);
         private_dirs().create(&dir)?;
         for dir in [&of_name, &self.dir.join("sessions")] {
             sync_dir(dir)?;
@@ -265,8 +293,32 @@ impl Store {
     }
 }
 
+/// Returns when no server has the data directory of these settings.
+///
+/// # Errors
+/// When it cannot be used.
+pub async fn wait_for(settings: &Settings) -> Result<(), Error> {
+    let Some((dir, _)) = place::of(settings)? else { return Ok(()) };
+    let failed = |source| Error::DataDir { path: dir.clone(), source };
+    let Some(lock) =
+        OpenOptions::new().write(true).open(dir.join("lock")).map(Some).or_else(missing).map_err(failed)?
+    else {
+        return Ok(());
+    };
+    if lock.try_lock().is_ok() {
+        return Ok(());
+    }
+    info!("waiting for the server that has {}", dir.display());
+    let waiting = tokio::task::spawn_blocking(move || lock.lock());
+    waiting.await.map_err(|error| failed(io::Error::other(error)))?.map_err(failed)
+}
+
+fn missing<T>(error: io::Error) -> io::Result<Option<T>> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(None) } else { Err(error) }
+}
+
 /// What people write to each other is in there: where the system can, nobody else may look into what is made.
-fn private_dirs() -> fs::DirBuilder {
+pub(crate) fn private_dirs() -> fs::DirBuilder {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

@@ -13,7 +13,7 @@ use tungstenite::{Message, WebSocket};
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// One person and everything they remember across the server's lives.
-pub(super) struct Person {
+pub(crate) struct Person {
     name: String,
     /// Messages sent, which is also the Lamport value of the last.
     sent: u64,
@@ -44,7 +44,7 @@ enum End {
 type Socket = WebSocket<TcpStream>;
 
 impl Person {
-    pub(super) fn new(number: u64) -> Self {
+    pub(crate) fn new(number: u64) -> Self {
         Self {
             name: format!("agent:p{number}"),
             sent: 0,
@@ -56,27 +56,50 @@ impl Person {
         }
     }
 
-    pub(super) const fn epoch(&self) -> u64 {
+    pub(crate) const fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    pub(super) const fn committed(&self) -> usize {
+    pub(crate) const fn committed(&self) -> usize {
         self.acknowledged.len()
     }
 
-    pub(super) fn acknowledged(&self) -> Vec<(String, String)> {
+    pub(crate) fn acknowledged(&self) -> Vec<(String, String)> {
         self.acknowledged.clone()
     }
 
     /// Joins, looks at what was acknowledged, and works in files of this round until the server is gone. `all` is what
     /// anybody was told was committed; without a round all of it is looked for, with one only this person's last commits.
-    pub(super) fn live(
+    pub(crate) fn live(
         &mut self,
         url: &str,
         round: Option<u64>,
         all: &[(String, String)],
     ) -> Result<(), String> {
-        match self.work(url, round, all) {
+        self.lived(url, round, (None, all))
+    }
+
+    /// The same, but only for so many commits; the server has to be there all the time.
+    pub(crate) fn commits(&mut self, url: &str, round: u64, most: usize) -> Result<(), String> {
+        match self.work(url, Some(round), (Some(most), &[])) {
+            Ok(()) => Ok(()),
+            Err(End::Gone) => Err(format!("{}: the server went away", self.name)),
+            Err(End::Wrong(what)) => Err(format!("{}: {what}", self.name)),
+        }
+    }
+
+    /// The next server that they join may be the one they know.
+    pub(crate) const fn may_return(&mut self) {
+        self.epoch = self.epoch.saturating_sub(1);
+    }
+
+    fn lived(
+        &mut self,
+        url: &str,
+        round: Option<u64>,
+        what: (Option<usize>, &[(String, String)]),
+    ) -> Result<(), String> {
+        match self.work(url, round, what) {
             Ok(()) => Ok(()),
             Err(End::Gone) if round.is_some() => Ok(()),
             Err(End::Gone) => Err(format!("{}: the server went away, and nobody killed it", self.name)),
@@ -84,7 +107,12 @@ impl Person {
         }
     }
 
-    fn work(&mut self, url: &str, round: Option<u64>, all: &[(String, String)]) -> Result<(), End> {
+    fn work(
+        &mut self,
+        url: &str,
+        round: Option<u64>,
+        (most, all): (Option<usize>, &[(String, String)]),
+    ) -> Result<(), End> {
         let socket = &mut self.join(url)?;
         self.settle(socket)?;
         let Some(round) = round else { return self.look_at_all(socket, all) };
@@ -93,8 +121,12 @@ impl Person {
             self.is_there_once(socket, &file, &op)?;
         }
         let files = [format!("{}-{round}.txt", self.name.replace(':', "-")), format!("shared-{round}.txt")];
+        let before = self.committed();
         loop {
             for file in &files {
+                if most.is_some_and(|most| self.committed() - before >= most) {
+                    return Ok(());
+                }
                 self.ops += 1;
                 let op = format!("{}-op-{}", self.name, self.ops);
                 self.commit(socket, Commit { file: file.clone(), op })?;

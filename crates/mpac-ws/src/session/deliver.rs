@@ -169,7 +169,7 @@ impl Delivery {
             }
             Notice::Opened => self.open = true,
             Notice::Remark(remark) => self.events.remarked(&remark.to_string()),
-            // One process owns the session: there is no other coordinator to look for.
+            // The server looks whether one of its standbys has the session.
             Notice::CoordinatorConflict { reported_by } => self.events.other_coordinator(&reported_by),
             Notice::Closed { reason } => self.events.closed(reason.as_str()),
         }

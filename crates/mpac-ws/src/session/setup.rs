@@ -1,10 +1,12 @@
 //! From the server's settings to a session that can run.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::path::Path;
 use std::sync::Arc;
 
-use mpac_core::{ConfigError, Coordinator, SessionConfig};
+use mpac_core::{Command, ConfigError, Coordinator, Input, SessionConfig};
 use mpac_wire::names::SecurityProfile;
 use mpac_wire::policy::RolePolicy;
 use mpac_wire::{Integer, SessionId};
@@ -20,20 +22,25 @@ use crate::clock;
 use crate::drive;
 use crate::error::Error;
 use crate::registry::Tenancy;
-use crate::store::entry::{Entry, Start, Unusable};
+use crate::store::base;
+use crate::store::entry::{Entry, Happened, Start, Unusable};
 use crate::store::journal::{Begin, Journal};
 use crate::store::kept::{Kept, Restored};
 use crate::store::log::Log;
+use crate::store::replay::Replay;
 use crate::store::{Store, Stored};
-use crate::workspace::Workspace;
 use crate::workspace::write_back::Mirror;
 use crate::workspace::writer::Writer;
+use crate::workspace::{File, Workspace};
 
 /// What every session of a server starts from; one that could not be opened is refused when it is made.
 #[derive(Debug)]
 pub(crate) struct Template {
     config: SessionConfig,
     workspace: Workspace,
+    /// What of it is in the directory, and what only in the data directory of a copy.
+    on_disk: Workspace,
+    added: Vec<(String, File)>,
     write_back: bool,
 }
 
@@ -46,7 +53,26 @@ impl Template {
         if config.lacks_arbiter() {
             warn!("role_policy assigns the role arbiter to nobody: no escalated conflict can be settled"); // D-047
         }
-        Ok(Self { config, workspace, write_back: settings.write_back })
+        let (on_disk, added) = (workspace.clone(), Vec::new());
+        Ok(Self { config, workspace, on_disk, added, write_back: settings.write_back })
+    }
+
+    /// With the files that a data directory has and the shared one lacks: it is a copy of another server's.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) fn completed(mut self, data: &Path) -> Result<Self, Error> {
+        let failed = |source| Error::DataDir { path: data.to_owned(), source };
+        self.added = base::complete(data, &mut self.workspace).map_err(failed)?;
+        if !self.added.is_empty() {
+            self.config.workspace = Some(self.workspace.refs());
+        }
+        Ok(self)
+    }
+
+    /// The shared files as sessions begin with them.
+    pub(crate) const fn workspace(&self) -> &Workspace {
+        &self.workspace
     }
 
     /// What sessions are opened with: flags, and what `--session-config` says over them.
@@ -76,15 +102,21 @@ impl Template {
             }
         };
         let delivery = self.delivery(&config, self.workspace.clone());
+        delivery.write(self.added.clone());
         Ok(assembled(core, Kept::new(config), tenure, delivery, journal))
     }
 
-    /// A stored session that goes on, under the next epoch, which is in its log when this returns (REC-12). `None` where
-    /// there is none that could: closed ones are over.
+    /// A stored session that goes on, under the next epoch, which is in its log when this returns (REC-12); under one above
+    /// `above`, where somebody else has had it meanwhile (REC-27). `None` where there is none that could: closed ones are over.
     ///
     /// # Errors
     /// When its log is damaged, or it was opened under a configuration that this one contradicts.
-    pub(crate) fn stored(&self, stored: &Stored, store: &Store) -> Result<Option<Goes>, Error> {
+    pub(crate) fn stored(
+        &self,
+        stored: &Stored,
+        store: &Store,
+        above: &BTreeMap<String, u64>,
+    ) -> Result<Option<Goes>, Error> {
         let Some((mut log, mut replay)) = stored.resume(store.durability())? else { return Ok(None) };
         let Some((before, kept)) = replay.session() else { return Ok(None) };
         if before.view().is_closed() {
@@ -99,6 +131,10 @@ impl Template {
         let refused =
             |reason| Error::NotTakenUp { path: stored.dir.clone(), session: id.to_string(), reason };
         let start = Start::new(&config, seed(), clock::now()).map_err(|error| refused(error.to_string()))?;
+        log = log.reporting(store.durable());
+        if let Some(&epoch) = above.get(id.as_str()) {
+            fence(&mut log, &mut replay, epoch)?;
+        }
         replay.follow(Entry::TakeUp(start.clone())).map_err(refused)?;
         let Some((core, kept)) = replay.into_session() else { return Ok(None) };
         log.append(&[Entry::TakeUp(start)]).map_err(|error| Error::log(error.into()))?;
@@ -106,9 +142,24 @@ impl Template {
         Ok(Some(Goes { id, core, kept, log, files }))
     }
 
+    /// Whether a session that somebody else has could go on here: the reason where it could not.
+    pub(crate) fn could_go_on(&self, core: &Coordinator, kept: &Kept) -> Result<(), String> {
+        let id = kept.config.session_id.clone();
+        let files = kept.files(&self.workspace, false);
+        let config = self.config(id, &Tenure::default(), &files.workspace);
+        let start = Start::new(&config, 0, clock::now()).map_err(|error| error.to_string())?;
+        start.take_up(core).map(drop).map_err(|error| error.to_string())
+    }
+
     /// The task of a session that goes on.
     pub(crate) fn going_on(&self, goes: Goes, tenure: Tenure) -> Session {
-        let Goes { core, kept, log, files, .. } = goes;
+        let Goes { core, kept, log, mut files, .. } = goes;
+        for (path, file) in &self.added {
+            let is_current = files.workspace.get(path).is_some_and(|now| now.state_ref == file.state_ref);
+            if is_current && files.unwritten.iter().all(|(other, _)| other != path) {
+                files.unwritten.push((path.clone(), file.clone()));
+            }
+        }
         let delivery = self.delivery(&kept.config, files.workspace);
         delivery.write(files.unwritten);
         assembled(core, kept, tenure, delivery, Journal::on(log))
@@ -126,7 +177,7 @@ impl Template {
 
     fn delivery(&self, config: &SessionConfig, workspace: Workspace) -> Delivery {
         // What the directory holds, which after a restart may be less than what was committed.
-        let mirror = if self.write_back { Mirror::of(&self.workspace) } else { None };
+        let mirror = if self.write_back { Mirror::of(&self.on_disk) } else { None };
         let (max_frame, open) = (config.limits.max_bytes, !config.opens_with_hello);
         Delivery::new(config.session_id.clone(), workspace, mirror.map(Writer::start), max_frame, open)
     }
@@ -137,7 +188,7 @@ fn assembled(core: Coordinator, kept: Kept, tenure: Tenure, delivery: Delivery, 
     let config = &kept.config;
     let snapshots = Snapshots::new(config.session_id.clone(), &config.heartbeat_interval());
     let (coordinator, limits) = (config.coordinator_id(), config.limits.clone());
-    let (closing, unkept) = (false, None);
+    let (closing, asked, unkept) = (false, Vec::new(), None);
     Session {
         core,
         coordinator,
@@ -150,8 +201,20 @@ fn assembled(core: Coordinator, kept: Kept, tenure: Tenure, delivery: Delivery, 
         kept,
         snapshots,
         closing,
+        asked,
         unkept,
     }
+}
+
+/// Notes that somebody else has the session under this epoch.
+fn fence(log: &mut Log, replay: &mut Replay, epoch: u64) -> Result<(), Error> {
+    let Some((before, _)) = replay.session() else { return Ok(()) };
+    let mut core = before.clone();
+    let record = core.stamp(clock::now(), Input::Command(Command::Fence { epoch }));
+    let step = core.apply(&record).map_err(|error| Error::Session(error.to_string()))?;
+    let entry = Entry::Input(Happened::new(&record, step.digest()).map_err(unusable)?);
+    log.append(std::slice::from_ref(&entry)).map_err(|error| Error::log(error.into()))?;
+    replay.follow(entry).map_err(Error::Session)
 }
 
 /// What a session has of its server.
@@ -175,7 +238,7 @@ pub(crate) struct Goes {
 }
 
 /// The standard library's hash keys are random: enough for ids, which need to differ and not to be secret.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     RandomState::new().hash_one(())
 }
 

@@ -9,10 +9,8 @@ use thiserror::Error;
 
 use super::fork::Forked;
 use super::input::Stored;
+use crate::PROGRAM;
 use crate::drive::stored;
-
-/// The program that wrote an entry: another one may have said other things.
-pub(super) const PROGRAM: &str = concat!("mpac-ws ", env!("CARGO_PKG_VERSION"));
 
 /// One entry of a log.
 #[derive(Clone, Debug, Serialize, Deserialize)]

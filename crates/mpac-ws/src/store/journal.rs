@@ -34,7 +34,10 @@ impl Begin {
     /// In `store`, for the session of this id.
     pub(crate) fn of(store: &Arc<Store>, id: SessionId) -> Self {
         let store = Arc::clone(store);
-        Self(Arc::new(move || Ok(store.sized(Log::create(Box::new(store.begin(&id)?), store.durability())?))))
+        Self(Arc::new(move || {
+            let log = store.sized(Log::create(Box::new(store.begin(&id)?), store.durability())?);
+            Ok(log.reporting(store.durable()))
+        }))
     }
 }
 

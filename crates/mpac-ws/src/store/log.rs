@@ -1,10 +1,14 @@
 //! The log of one session: adding to its end.
 
+pub(crate) mod raw;
+
 use std::io;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
 use super::Durability;
+use super::durable::Durable;
 use super::entry::Entry;
 use super::media::{Beside, Media, is_full};
 pub(crate) use super::read::{Damage, Found, Torn};
@@ -32,6 +36,8 @@ pub(crate) struct Log {
     allocated: u64,
     /// After a failed write or sync nobody knows what is on the disk: nothing more is written.
     failed: bool,
+    /// Who else wants to know how far it is on the disk, and under which name.
+    durable: Option<(Durable, PathBuf)>,
 }
 
 /// A place that a snapshot can be taken at.
@@ -58,8 +64,17 @@ impl Log {
     /// A new one, on media without segments.
     pub(crate) fn create(mut media: Box<dyn Media>, durability: Durability) -> io::Result<Self> {
         media.begin(1)?;
-        let (n, end, allocated, failed) = (0, 0, 0, false);
-        Ok(Self { media, durability, full: SEGMENT, n, sum: nothing(), end, allocated, failed })
+        let (n, end, allocated, failed, durable) = (0, 0, 0, false, None);
+        Ok(Self { media, durability, full: SEGMENT, n, sum: nothing(), end, allocated, failed, durable })
+    }
+
+    /// Tells `durable` how far it is on the disk, from now on.
+    pub(crate) fn reporting(mut self, durable: &Durable) -> Self {
+        if let Some(Beside { dir, .. }) = self.media.beside() {
+            durable.reached(&dir, self.n);
+            self.durable = Some((durable.clone(), dir));
+        }
+        self
     }
 
     /// With segments that are full with that many bytes.
@@ -90,7 +105,10 @@ impl Log {
             media.sync()?;
         }
         let (n, sum, torn, end) = (end.n, end.sum, end.torn, end.offset as u64);
-        Ok((Self { media, durability, full: SEGMENT, n, sum, end, allocated, failed: false }, torn))
+        Ok((
+            Self { media, durability, full: SEGMENT, n, sum, end, allocated, failed: false, durable: None },
+            torn,
+        ))
     }
 
     /// Adds entries; when it returns they are as durable as was asked for. After an error nothing can be added any more:
@@ -102,6 +120,9 @@ impl Log {
         self.failed = true;
         self.add(entries)?;
         self.failed = false;
+        if let Some((durable, dir)) = &self.durable {
+            durable.reached(dir, self.n);
+        }
         Ok(())
     }
 

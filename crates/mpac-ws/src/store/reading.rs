@@ -10,6 +10,7 @@ use std::path::Path;
 use mpac_wire::{SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::gzip;
 use super::media::{Files, Media, sync_dir};
 use super::read::{Damage, Reader, Torn, Visit};
 use super::replay::Replay;
@@ -53,6 +54,24 @@ impl Begins {
         file.persist(&path).map_err(|error| error.error)?;
         sync_dir(dir)
     }
+}
+
+/// What whoever reads a log whose first record is the one after `behind` needs to begin: files by their names.
+///
+/// # Errors
+/// When they are not there, or cannot be read: what is kept may have changed meanwhile.
+pub(crate) fn origin(dir: &Path, behind: u64) -> io::Result<Vec<(String, String)>> {
+    if behind == 0 {
+        return Ok(Vec::new());
+    }
+    let begins = Begins::read(dir)?.filter(|begins| begins.after == behind);
+    let begins = begins
+        .ok_or_else(|| io::Error::other(format!("what is kept does not begin after entry {behind}")))?;
+    let base = snapshot::base(dir, behind);
+    let name = base.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    let text = String::from_utf8(gzip::read(&base)?).map_err(io::Error::other)?;
+    let line = serde_json::to_string(&begins).map_err(io::Error::other)?;
+    Ok(vec![(name, text), (BEGINS.to_owned(), format!("{line}\n"))])
 }
 
 /// A session in its directory, read and never changed.

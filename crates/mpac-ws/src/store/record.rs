@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::entry::Entry;
 
 /// Hexadecimal digits of the length and of the checksum, each with a space behind.
-const HEADER: usize = 8 + 1 + 64 + 1;
+pub(super) const HEADER: usize = 8 + 1 + 64 + 1;
 /// What a disk writes as a whole.
 const SECTOR: usize = 512;
 
@@ -95,6 +95,11 @@ pub(super) fn scan(bytes: &[u8]) -> impl Iterator<Item = (usize, &str, &str)> {
         }
         None
     })
+}
+
+/// How long the JSON is behind this header, if it is one.
+pub(super) fn length_in(header: &[u8]) -> Option<usize> {
+    length(std::str::from_utf8(header).ok()?)
 }
 
 /// What to make of `rest`, which begins `offset` bytes into its segment where record `n` should be and is not.

@@ -2,8 +2,9 @@
 
 use mpac_core::{Coordinator, Output};
 
-use super::entry::{Entry, PROGRAM, Repaired, Start};
+use super::entry::{Entry, Repaired, Start};
 use super::kept::Kept;
+use crate::PROGRAM;
 
 /// Follows a log entry by entry; every digest is made again and compared.
 #[derive(Debug, Default)]

@@ -4,7 +4,10 @@
 mod audit_export;
 mod audit_rig;
 mod audit_show;
+mod backing_up;
 mod binary;
+mod closing;
+mod control;
 mod drive_credentials;
 mod drive_errors;
 mod drive_files;
@@ -23,6 +26,7 @@ mod refusals;
 mod repairing;
 mod rig;
 mod sessions;
+mod standing_by;
 mod stopping;
 mod storing;
 

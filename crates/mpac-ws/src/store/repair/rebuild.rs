@@ -12,9 +12,10 @@ use mpac_core::{Command, Coordinator, Input};
 use mpac_wire::Timestamp;
 
 use super::survey::{Plan, Survey, Way};
+use crate::PROGRAM;
 use crate::clock;
 use crate::error::Error;
-use crate::store::entry::{Entry, Happened, PROGRAM, Repaired};
+use crate::store::entry::{Entry, Happened, Repaired};
 use crate::store::media::{Files, Media, segment, sync_dir};
 use crate::store::reading::{BEGINS, Begins};
 use crate::store::{Durability, Stored, gzip, private_dirs, snapshot};

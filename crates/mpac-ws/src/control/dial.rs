@@ -1,0 +1,106 @@
+//! The one place that connects to another server.
+
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, HeaderValue};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+
+use super::token::Token;
+use super::{Answer, Request};
+
+/// For a connection, and for an answer that needs no work.
+const SOON: Duration = Duration::from_secs(5);
+/// For an answer that ends sessions.
+const WORK: Duration = Duration::from_secs(60);
+/// The largest frame: records are sent whole, and a file whole.
+const LARGEST: usize = 512 * 1024 * 1024;
+
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// A server and the secret that opens its door.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    url: String,
+    token: Token,
+}
+
+/// Why nothing was heard.
+#[derive(Clone, Debug, Error)]
+pub(crate) enum NotReached {
+    #[error("{0}: {1}")]
+    Gone(String, String),
+    #[error("{0} does not answer")]
+    Silent(String),
+    #[error("{0} does not take this token; the right one is in the file control-token of its data directory")]
+    Token(String),
+    #[error("{0} is no server of this version: {1}")]
+    Strange(String, String),
+}
+
+impl Target {
+    /// `url` is `ws://HOST:PORT`.
+    pub(crate) fn new(url: &str, token: Token) -> Self {
+        Self { url: url.trim_end_matches('/').to_owned(), token }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) const fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// A connection to `/control/<what>`.
+    pub(crate) async fn connect(&self, what: &str) -> Result<Socket, NotReached> {
+        let gone = |error: &dyn std::fmt::Display| NotReached::Gone(self.url.clone(), error.to_string());
+        let mut request =
+            format!("{}/control/{what}", self.url).into_client_request().map_err(|error| gone(&error))?;
+        let bearer = HeaderValue::from_str(&format!("Bearer {}", self.token.reveal()));
+        request.headers_mut().insert(AUTHORIZATION, bearer.map_err(|_| NotReached::Token(self.url.clone()))?);
+        let config = WebSocketConfig::default().max_message_size(Some(LARGEST)).max_frame_size(Some(LARGEST));
+        let connecting = connect_async_with_config(request, Some(config), true);
+        match timeout(SOON, connecting).await {
+            Ok(Ok((socket, _))) => Ok(socket),
+            Ok(Err(tungstenite::Error::Http(response))) if response.status() == 401 => {
+                Err(NotReached::Token(self.url.clone()))
+            }
+            Ok(Err(tungstenite::Error::Http(response))) => {
+                Err(NotReached::Strange(self.url.clone(), response.status().to_string()))
+            }
+            Ok(Err(error)) => Err(gone(&error)),
+            Err(_) => Err(NotReached::Silent(self.url.clone())),
+        }
+    }
+
+    /// Asks something, on a connection of its own.
+    pub(crate) async fn ask(&self, request: &Request) -> Result<Answer, NotReached> {
+        let strange = |what: &dyn std::fmt::Display| NotReached::Strange(self.url.clone(), what.to_string());
+        let text = serde_json::to_string(request).map_err(|error| strange(&error))?;
+        let mut socket = self.connect("command").await?;
+        let gone = |error| NotReached::Gone(self.url.clone(), format!("{error}"));
+        socket.send(Message::text(text)).await.map_err(gone)?;
+        let patience = if matches!(request, Request::Status {}) { SOON } else { WORK };
+        loop {
+            match timeout(patience, socket.next()).await {
+                Ok(Some(Ok(Message::Text(text)))) => {
+                    let answer = serde_json::from_str(&text).map_err(|error| strange(&error))?;
+                    // Whoever answered has nothing more to say.
+                    let _ = timeout(SOON, socket.close(None)).await;
+                    return Ok(answer);
+                }
+                Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
+                Ok(Some(Err(error))) => return Err(gone(error)),
+                Ok(_) => return Err(NotReached::Gone(self.url.clone(), "it went away".to_owned())),
+                Err(_) => return Err(NotReached::Silent(self.url.clone())),
+            }
+        }
+    }
+}

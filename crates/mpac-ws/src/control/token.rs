@@ -1,0 +1,90 @@
+//! The secret that opens the control door.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::store::{identity, whole};
+
+const FILE: &str = "control-token";
+
+/// Text of 256 random bits; its `Debug` prints nothing of it.
+#[derive(Clone)]
+pub(crate) struct Token(String);
+
+impl Token {
+    /// The one of a data directory, made on its first use: it stays the same over restarts, so that a standby elsewhere
+    /// finds its server again.
+    pub(crate) fn of(data: &Path) -> io::Result<Self> {
+        match fs::read_to_string(data.join(FILE)) {
+            Ok(text) if text.trim().len() >= 32 => Ok(Self::given(&text)),
+            Ok(_) => Err(io::Error::other(format!("{FILE} is too short to be a secret; remove it"))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let token = Self(identity::random::<32>()?);
+                whole::write(data, FILE, format!("{}\n", token.0).as_bytes())?;
+                Ok(token)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes this the token of a directory that has none: all copies of a server open to the same one, whichever serves.
+    pub(crate) fn adopted_by(&self, data: &Path) -> io::Result<()> {
+        if data.join(FILE).exists() {
+            return Ok(());
+        }
+        whole::write(data, FILE, format!("{}\n", self.0).as_bytes())
+    }
+
+    /// One that somebody was given.
+    pub(crate) fn given(text: &str) -> Self {
+        Self(text.trim().to_owned())
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is it. The time that takes says nothing about how much of a guess was right: hashes are compared.
+    pub(crate) fn is(&self, guess: &str) -> bool {
+        Sha256::digest(self.0.as_bytes()) == Sha256::digest(guess.as_bytes())
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_keeps_its_token_and_nobody_else_has_it() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let token = Token::of(one.path()).unwrap();
+        assert_eq!(token.reveal().len(), 64);
+        assert!(Token::of(one.path()).unwrap().is(token.reveal()));
+        assert!(!Token::of(other.path()).unwrap().is(token.reveal()));
+        assert!(!token.is("") && !token.is(&token.reveal()[1..]));
+        assert!(!format!("{token:?}").contains(&token.reveal()[..8]));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(one.path().join(FILE)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_no_secret_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), "abc\n").unwrap();
+        assert!(Token::of(dir.path()).unwrap_err().to_string().contains("too short"));
+    }
+}

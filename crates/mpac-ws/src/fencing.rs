@@ -1,0 +1,115 @@
+//! Only one server has a session (REC-26): a directory whose sessions are elsewhere is not started from by accident, and
+//! whoever takes over tells the one before until it has heard.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::control::dial::{NotReached, Target};
+use crate::control::token::Token;
+use crate::control::{Answer, Request};
+use crate::error::Error;
+use crate::store::elsewhere::Elsewhere;
+use crate::store::whole;
+
+/// Who has not heard yet.
+const FILE: &str = "before.json";
+/// Between two tries to reach the one before: at first, and at the most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// The epochs above which the sessions of a directory have to go on, which is none where nobody else has had them.
+///
+/// # Errors
+/// When somebody else has them, and nobody said `--take-back`.
+pub(crate) fn may_start(data: &Path, take_back: Option<u64>) -> Result<BTreeMap<String, u64>, Error> {
+    let failed = |source| Error::DataDir { path: data.to_owned(), source };
+    let Some(mark) = Elsewhere::read(data).map_err(failed)? else { return Ok(BTreeMap::new()) };
+    let Some(least) = take_back else {
+        let (why, server) = (mark.why.to_string(), mark.server);
+        return Err(Error::Elsewhere { path: data.to_owned(), why, server });
+    };
+    Ok(mark.epochs.into_iter().map(|(id, epoch)| (id, epoch.max(least))).collect())
+}
+
+/// The sessions are here from now on.
+pub(crate) fn started(data: &Path) -> Result<(), Error> {
+    Elsewhere::remove(data).map_err(|source| Error::DataDir { path: data.to_owned(), source })
+}
+
+/// The server that is to be told, as long as it has not heard.
+#[derive(Serialize, Deserialize)]
+struct Before {
+    server: String,
+    token: String,
+}
+
+/// Notes that this server has to be told, so that it is also after a restart.
+pub(crate) fn note(data: &Path, before: &Target) -> io::Result<()> {
+    let token = before.token().reveal().to_owned();
+    whole::write_json(data, FILE, &Before { server: before.url().to_owned(), token })
+}
+
+/// Tells the server that is noted in `data`, if there is one, that its sessions are here, until it has heard.
+pub(crate) async fn tell(data: &Path, epochs: BTreeMap<String, u64>, by: String) {
+    let before = match whole::read_json::<Before>(data, FILE) {
+        Ok(Some(before)) => before,
+        Ok(None) => return,
+        Err(error) => return warn!("the server before cannot be told: {error}"),
+    };
+    persist(Target::new(&before.server, Token::given(&before.token)), epochs, by).await;
+    if let Err(error) = whole::remove(data, FILE) {
+        warn!("{FILE} cannot be removed, so the server before will be told again: {error}");
+    }
+}
+
+async fn persist(before: Target, epochs: BTreeMap<String, u64>, by: String) {
+    let request = Request::Fence { epochs, by };
+    let mut pause = PAUSE.0;
+    let mut said = false;
+    loop {
+        match before.ask(&request).await {
+            Ok(Answer::Done { text }) => return info!("{}: {text}", before.url()),
+            Ok(Answer::Refused { reason }) => return warn!("{} is not fenced: {reason}", before.url()),
+            Ok(Answer::Status(_)) => {
+                return warn!("{} is not fenced: it answers something else", before.url());
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut said, true) {
+                    let again = if matches!(error, NotReached::Token(_)) { "" } else { " for now" };
+                    warn!(
+                        "{error}: the server before cannot be told{again} that its sessions are here; trying again"
+                    );
+                }
+            }
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSE.1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::elsewhere::Why;
+
+    #[test]
+    fn sessions_that_are_elsewhere_are_only_taken_back_above_every_epoch_known() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(may_start(dir.path(), None).unwrap(), BTreeMap::new());
+        let epochs = BTreeMap::from([("a".to_owned(), 3), ("b".to_owned(), 9)]);
+        Elsewhere { why: Why::Fenced, server: "ws://there:1".to_owned(), epochs }.write(dir.path()).unwrap();
+        let refused = may_start(dir.path(), None).unwrap_err().to_string();
+        for word in ["ws://there:1", "taken over", "standby --from", "--take-back"] {
+            assert!(refused.contains(word), "{refused}");
+        }
+        let above = may_start(dir.path(), Some(5)).unwrap();
+        assert_eq!(above.values().copied().collect::<Vec<_>>(), [5, 9]);
+        started(dir.path()).unwrap();
+        assert_eq!(may_start(dir.path(), None).unwrap(), BTreeMap::new());
+    }
+}

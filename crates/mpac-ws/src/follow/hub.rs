@@ -1,0 +1,253 @@
+//! Who follows, how far each is, and who of them goes on when the server ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+use tracing::info;
+
+use super::{Follower, Place};
+
+/// For a standby to have the rest on its disk.
+const REST: Duration = Duration::from_secs(10);
+/// For followers to hear how it ended.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What the server is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Serving,
+    /// No session runs any more.
+    Ended,
+    /// One of the followers has everything: the sessions are that one's.
+    Released {
+        to: u64,
+        server: String,
+        epochs: BTreeMap<String, u64>,
+    },
+    /// They are somebody's who is none of the followers, or unknown.
+    Elsewhere {
+        server: String,
+    },
+    /// Nobody goes on, for now.
+    Over,
+}
+
+/// Shared by the server and those who send to its followers.
+#[derive(Clone, Debug)]
+pub(crate) struct Hub {
+    state: Arc<Mutex<State>>,
+    phase: watch::Sender<Phase>,
+    changed: watch::Sender<()>,
+    /// A standby is gone, and may have taken over.
+    suspicion: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    /// Who goes on, if somebody said so.
+    chosen: Option<u64>,
+    /// Where standbys serve, or would: those that left too.
+    addresses: BTreeSet<String>,
+    followers: BTreeMap<u64, Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    role: Follower,
+    /// What is on its disk.
+    acknowledged: BTreeMap<Place, u64>,
+    /// Whether everything there will ever be is.
+    has_all: bool,
+}
+
+/// A follower's place in the hub, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    pub(crate) number: u64,
+    hub: Hub,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        let (phase, changed) = (watch::Sender::new(Phase::Serving), watch::Sender::new(()));
+        Self { state: Arc::default(), phase, changed, suspicion: Arc::default() }
+    }
+}
+
+impl Hub {
+    pub(crate) fn attach(&self, role: Follower) -> Attached {
+        let mut state = self.lock();
+        state.next += 1;
+        let number = state.next;
+        info!("{} follows", name(&role));
+        if let Follower::Standby { address } = &role {
+            state.addresses.insert(address.clone());
+        }
+        state.followers.insert(number, Known { role, acknowledged: BTreeMap::new(), has_all: false });
+        Attached { number, hub: self.clone() }
+    }
+
+    pub(crate) fn phases(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// Completes when a standby has left.
+    pub(crate) async fn suspicion(&self) {
+        self.suspicion.notified().await;
+    }
+
+    /// Where somebody may have taken over.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        self.lock().addresses.iter().cloned().collect()
+    }
+
+    /// One line for each, with how much of `ends` is not on its disk.
+    pub(crate) fn followers(&self, ends: &BTreeMap<Place, u64>) -> Vec<String> {
+        let line = |known: &Known| {
+            let has = |of: &Place| known.acknowledged.get(of).copied().unwrap_or_default();
+            let behind: u64 = ends.iter().map(|(of, n)| n.saturating_sub(has(of))).sum();
+            format!("{}: {behind} entries behind", name(&known.role))
+        };
+        self.lock().followers.values().map(line).collect()
+    }
+
+    /// If a standby for this address follows, it is the one that goes on. Whether one does.
+    pub(crate) fn choose(&self, address: &str) -> bool {
+        let mut state = self.lock();
+        let is_it =
+            |known: &Known| matches!(&known.role, Follower::Standby { address: its } if its == address);
+        let found = state.followers.iter().find(|(_, known)| is_it(known)).map(|(number, _)| *number);
+        state.chosen = found;
+        found.is_some()
+    }
+
+    /// Whether there is somebody to hand the sessions over to.
+    pub(crate) fn has_standby(&self) -> bool {
+        self.lock().followers.values().any(|known| matches!(known.role, Follower::Standby { .. }))
+    }
+
+    /// No session runs any more: waits until a standby has everything, and gives its number and address. `None` when there
+    /// is no standby, or none that is fast enough.
+    pub(crate) async fn successor(&self) -> Option<(u64, String)> {
+        self.phase.send_replace(Phase::Ended);
+        let mut changes = self.changed.subscribe();
+        let found = async {
+            loop {
+                changes.borrow_and_update();
+                if let Some(found) = self.ready() {
+                    return Some(found);
+                }
+                if !self.has_standby() || changes.changed().await.is_err() {
+                    return None;
+                }
+            }
+        };
+        timeout(REST, found).await.ok().flatten()
+    }
+
+    /// Tells all followers how it ended, and waits until they are gone.
+    pub(crate) async fn end(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+        let mut changes = self.changed.subscribe();
+        let gone = async { while !self.lock().followers.is_empty() && changes.changed().await.is_ok() {} };
+        // Whoever is stuck finds out by itself.
+        let _ = timeout(FAREWELL, gone).await;
+    }
+
+    fn ready(&self) -> Option<(u64, String)> {
+        let state = self.lock();
+        // One that has left is no choice any more.
+        let chosen = state.chosen.filter(|chosen| state.followers.contains_key(chosen));
+        let may = |number: u64| chosen.is_none_or(|chosen| chosen == number);
+        state.followers.iter().find_map(|(number, known)| match &known.role {
+            Follower::Standby { address } if known.has_all && may(*number) => {
+                Some((*number, address.clone()))
+            }
+            _ => None,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic runs under this lock, so a poisoned state is still a whole one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attached {
+    /// Everything up to `n` is on its disk.
+    pub(crate) fn acknowledged(&self, of: Place, n: u64) {
+        if let Some(known) = self.hub.lock().followers.get_mut(&self.number) {
+            known.acknowledged.insert(of, n);
+        }
+    }
+
+    /// Whether all of `ends` is on its disk; then it may go on.
+    pub(crate) fn has_all(&self, ends: &BTreeMap<Place, u64>) -> bool {
+        let mut state = self.hub.lock();
+        let Some(known) = state.followers.get_mut(&self.number) else { return false };
+        known.has_all = ends.iter().all(|(of, n)| known.acknowledged.get(of).is_some_and(|has| has >= n));
+        let has_all = known.has_all;
+        drop(state);
+        self.hub.changed.send_replace(());
+        has_all
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if let Some(known) = self.hub.lock().followers.remove(&self.number) {
+            info!("{} follows no more", name(&known.role));
+            if matches!(known.role, Follower::Standby { .. }) {
+                self.hub.suspicion.notify_one();
+            }
+        }
+        self.hub.changed.send_replace(());
+    }
+}
+
+fn name(role: &Follower) -> String {
+    match role {
+        Follower::Standby { address } => format!("the standby for {address}"),
+        Follower::Backup => "a backup".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_standby_that_has_everything_goes_on() {
+        let hub = Hub::default();
+        assert_eq!(hub.successor().await, None, "there is nobody");
+        let ends = BTreeMap::from([(Place { name: "s".to_owned(), run: 1 }, 5)]);
+        let of = || Place { name: "s".to_owned(), run: 1 };
+        let backup = hub.attach(Follower::Backup);
+        backup.acknowledged(of(), 5);
+        assert!(backup.has_all(&ends));
+        assert_eq!(hub.successor().await, None, "a backup is no standby");
+        let standby = hub.attach(Follower::Standby { address: "there".to_owned() });
+        standby.acknowledged(of(), 4);
+        assert!(!standby.has_all(&ends));
+        let waiting = tokio::spawn({
+            let hub = hub.clone();
+            async move { hub.successor().await }
+        });
+        standby.acknowledged(of(), 5);
+        assert!(standby.has_all(&ends));
+        assert_eq!(waiting.await.unwrap(), Some((standby.number, "there".to_owned())));
+        let other = hub.attach(Follower::Standby { address: "elsewhere".to_owned() });
+        other.acknowledged(of(), 5);
+        assert!(other.has_all(&ends));
+        assert!(hub.choose("elsewhere") && !hub.choose("nowhere") && hub.choose("elsewhere"));
+        assert_eq!(hub.successor().await, Some((other.number, "elsewhere".to_owned())), "as was said");
+        drop(other);
+        assert_eq!(hub.followers(&BTreeMap::from([(of(), 7)]))[1], "the standby for there: 2 entries behind");
+        drop(standby);
+        assert_eq!(hub.successor().await, None, "it is gone");
+    }
+}

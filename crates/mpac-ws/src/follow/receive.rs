@@ -1,0 +1,205 @@
+//! The follower's side: one connection, what comes on it put into the copy, and what became of it said back.
+
+use std::collections::BTreeMap;
+
+use futures::{SinkExt, StreamExt};
+use mpac_wire::Seconds;
+use tokio::task::spawn_blocking;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::copy::Copy;
+use super::replica::Failed;
+use super::{Down, Follower, Place, Table, Up, VERSION};
+use crate::control::dial::{NotReached, Socket, Target};
+
+/// A connection to the server that is followed.
+#[derive(Debug)]
+pub(crate) struct Link {
+    socket: Socket,
+    /// Whether it was compared which sessions there are.
+    compared: bool,
+}
+
+/// What the caller should know of.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// Something came, and the copy has it.
+    More,
+    /// Who it is.
+    Server { program: String, heartbeat_interval: Seconds },
+    /// The copy has everything that was durable a moment ago.
+    Standing,
+    /// The server has stopped, and the copy has all of it.
+    Ended,
+    /// The sessions are ours.
+    Released(BTreeMap<String, u64>),
+    /// They are somebody else's.
+    Elsewhere(String),
+}
+
+impl Link {
+    /// What is said first: what the copy has. Must not be dropped halfway.
+    pub(crate) async fn hello(role: Follower, copy: &mut Held) -> Result<Message, Lost> {
+        let (id, (has, contents)) = copy.with(|copy| Ok((copy.id()?, copy.has()?))).await?;
+        let hello = Up::Hello { version: VERSION, role, id, has, contents };
+        let text = serde_json::to_string(&hello).map_err(|error| Failed::Fault(error.to_string()))?;
+        Ok(Message::text(text))
+    }
+
+    /// Connects, and says it.
+    pub(crate) async fn new(target: &Target, hello: Message) -> Result<Self, Lost> {
+        let mut socket = target.connect("follow").await?;
+        socket.send(hello).await.map_err(gone)?;
+        Ok(Self { socket, compared: false })
+    }
+
+    /// The next frame. Nothing is lost when this is dropped.
+    pub(crate) async fn next(&mut self) -> Result<Message, Lost> {
+        match self.socket.next().await {
+            Some(frame) => frame.map_err(gone),
+            None => Err(Failed::Transit("the server has closed the connection".to_owned()).into()),
+        }
+    }
+
+    /// Puts a frame into the copy. Must not be dropped halfway.
+    pub(crate) async fn handle(&mut self, frame: Message, copy: &mut Held) -> Result<Heard, Lost> {
+        match frame {
+            Message::Text(text) => self.down(read(&text)?, copy).await,
+            Message::Binary(bytes) => {
+                let end = bytes.iter().position(|&byte| byte == b'\n').ok_or_else(strange)?;
+                let Down::Records { of } = read(std::str::from_utf8(&bytes[..end]).map_err(|_| strange())?)?
+                else {
+                    return Err(strange().into());
+                };
+                let durable =
+                    copy.with(move |copy| Ok(copy.take(&of, &bytes[end + 1..])?.map(|n| (of, n)))).await?;
+                self.acknowledge(durable).await?;
+                Ok(Heard::More)
+            }
+            Message::Close(_) => Err(Failed::Transit("the server ends".to_owned()).into()),
+            _ => Ok(Heard::More),
+        }
+    }
+
+    async fn down(&mut self, down: Down, copy: &mut Held) -> Result<Heard, Lost> {
+        match down {
+            Down::Server { version, id, program, heartbeat_interval_us } => {
+                if version != VERSION {
+                    return Err(Failed::Fault(format!("{program} follows in another way")).into());
+                }
+                let ends = copy
+                    .with(move |copy| {
+                        copy.is_of(&id)?;
+                        Ok(copy.ends())
+                    })
+                    .await?;
+                self.acknowledge(ends).await?;
+                let heartbeat_interval = Seconds::from_micros(heartbeat_interval_us);
+                return Ok(Heard::Server { program, heartbeat_interval });
+            }
+            Down::Refused { reason } => return Err(Failed::Fault(reason).into()),
+            Down::Content { content } => copy.with(move |copy| Ok(copy.content(&content)?)).await?,
+            Down::Files { names } => copy.with(move |copy| Ok(copy.files(&names)?)).await?,
+            Down::Anew { of, behind, from, backlog } => {
+                copy.with(move |copy| copy.anew(of, (behind, from), backlog)).await?;
+            }
+            Down::Records { .. } => return Err(strange().into()),
+            Down::Standing { at } => {
+                self.compare(&at, copy).await?;
+                return Ok(Heard::Standing);
+            }
+            Down::Ended { at } => {
+                self.compare(&at, copy).await?;
+                return Ok(Heard::Ended);
+            }
+            Down::Released { epochs } => return Ok(Heard::Released(epochs)),
+            Down::Elsewhere { server } => return Ok(Heard::Elsewhere(server)),
+        }
+        Ok(Heard::More)
+    }
+
+    async fn compare(&mut self, at: &Table, copy: &mut Held) -> Result<(), Lost> {
+        let (at, first) = (at.clone(), !std::mem::replace(&mut self.compared, true));
+        let home = copy
+            .with(move |copy| {
+                if first {
+                    copy.only(&at)?;
+                }
+                copy.standing(&at)
+            })
+            .await?;
+        self.acknowledge(home).await
+    }
+
+    async fn acknowledge(&mut self, ends: impl IntoIterator<Item = (Place, u64)>) -> Result<(), Lost> {
+        for (of, n) in ends {
+            let text = serde_json::to_string(&Up::Ack { of, n }).map_err(|_| strange())?;
+            self.socket.send(Message::text(text)).await.map_err(gone)?;
+        }
+        Ok(())
+    }
+}
+
+/// The copy, which is with whoever writes to it.
+#[derive(Debug)]
+pub(crate) struct Held(Option<Copy>);
+
+impl Held {
+    pub(crate) const fn new(copy: Copy) -> Self {
+        Self(Some(copy))
+    }
+
+    /// Does something with it beside the runtime.
+    pub(crate) async fn with<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Copy) -> Result<T, Failed> + Send + 'static,
+    ) -> Result<T, Failed> {
+        let lost = || Failed::Fault("the copy's writer has panicked".to_owned());
+        let mut copy = self.0.take().ok_or_else(lost)?;
+        let (copy, done) = spawn_blocking(move || {
+            let done = work(&mut copy);
+            (copy, done)
+        })
+        .await
+        .map_err(|_| lost())?;
+        self.0 = Some(copy);
+        done
+    }
+
+    /// Takes it back.
+    pub(crate) fn into_inner(self) -> Result<Copy, Failed> {
+        self.0.ok_or_else(|| Failed::Fault("the copy's writer has panicked".to_owned()))
+    }
+}
+
+/// Why a connection is over.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Lost {
+    #[error("{0}")]
+    NotReached(#[from] NotReached),
+    #[error("{0}")]
+    Failed(#[from] Failed),
+}
+
+impl Lost {
+    /// Whether another try makes sense.
+    pub(crate) const fn passes(&self) -> bool {
+        match self {
+            Self::NotReached(reason) => !matches!(reason, NotReached::Token(_)),
+            Self::Failed(failed) => matches!(failed, Failed::Transit(_)),
+        }
+    }
+}
+
+fn gone(error: tokio_tungstenite::tungstenite::Error) -> Lost {
+    Failed::Transit(error.to_string()).into()
+}
+
+fn strange() -> Failed {
+    Failed::Fault("the server speaks in another way".to_owned())
+}
+
+fn read(text: &str) -> Result<Down, Failed> {
+    serde_json::from_str(text)
+        .map_err(|error| Failed::Fault(format!("the server speaks in another way: {error}")))
+}

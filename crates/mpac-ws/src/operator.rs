@@ -1,0 +1,179 @@
+//! What an operator can do with a running server.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::WebSocket;
+use mpac_core::Command;
+use mpac_wire::names::{CloseDisposition, CloseReason};
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+use tracing::warn;
+
+use crate::control::dial::Target;
+use crate::control::serve::Operator;
+use crate::control::token::Token;
+use crate::control::{Answer, Request, Role, Status};
+use crate::error::Unwritten;
+use crate::follow::hub::Hub;
+use crate::follow::send::{self, Source};
+use crate::registry::Registry;
+use crate::store::elsewhere::{Elsewhere, Why};
+
+/// Between two looks at the standbys.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The server, as its operator sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    registry: Arc<Registry>,
+    /// What a server needs that stores its sessions; one that does not has no door.
+    stored: Option<Stored>,
+    asked: watch::Sender<Asked>,
+    /// Upgraded by each connection for as long as it lasts.
+    open: mpsc::WeakSender<()>,
+}
+
+#[derive(Clone, Debug)]
+struct Stored {
+    data: PathBuf,
+    token: Token,
+    source: Source,
+}
+
+/// What the server is to do.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Asked {
+    /// To go on.
+    #[default]
+    Nothing,
+    /// To end as if it had been stopped.
+    End,
+    /// To end: it is silent already, because the sessions are that server's.
+    Fenced { by: String, unwritten: Vec<Unwritten> },
+}
+
+impl Door {
+    /// With a token and everything there is to follow, where sessions are stored.
+    pub(crate) fn new(
+        registry: &Arc<Registry>,
+        hub: &Hub,
+        open: mpsc::WeakSender<()>,
+    ) -> std::io::Result<Self> {
+        let stored = match registry.store() {
+            None => None,
+            Some(store) => {
+                let data = store.dir().to_owned();
+                let source = Source {
+                    data: data.clone(),
+                    durable: store.durable().clone(),
+                    workspace: Arc::new(registry.workspace().clone()),
+                    heartbeat_interval: registry.configured().heartbeat_interval(),
+                    hub: hub.clone(),
+                };
+                Some(Stored { token: Token::of(&data)?, data, source })
+            }
+        };
+        Ok(Self { registry: Arc::clone(registry), stored, asked: watch::Sender::default(), open })
+    }
+
+    /// Completes when the server is asked to end.
+    pub(crate) fn asked(&self) -> watch::Receiver<Asked> {
+        self.asked.subscribe()
+    }
+
+    /// Looks at the standbys whenever one has left, or a participant hears another coordinator: if one of them has taken over,
+    /// this server falls silent, also where the word of the other has not come yet (REC-26). Anybody can say such a thing, so
+    /// only what the other server says counts, and it is not asked without end.
+    pub(crate) async fn stay_alone(self) {
+        let Some(stored) = self.stored.clone() else { return };
+        loop {
+            tokio::select! {
+                () = self.registry.conflict() => {}
+                () = stored.source.hub.suspicion() => {}
+            }
+            for address in stored.source.hub.addresses() {
+                let target = Target::new(&address, stored.token.clone());
+                let Ok(Answer::Status(other)) = target.ask(&Request::Status {}).await else { continue };
+                let own = self.registry.epochs().await;
+                let is_later = |(id, epoch): (&String, &u64)| own.get(id).is_some_and(|own| own < epoch);
+                if other.role == Role::Server && other.sessions.iter().any(is_later) {
+                    warn!("{address} has the sessions under later epochs");
+                    self.fence(&stored, other.sessions, address).await;
+                    return;
+                }
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn status(&self) -> Answer {
+        let followers =
+            self.stored.as_ref().map(|it| it.source.hub.followers(&it.source.ends())).unwrap_or_default();
+        let sessions = self.registry.epochs().await;
+        Answer::Status(Status { role: Role::Server, program: crate::PROGRAM.to_owned(), sessions, followers })
+    }
+
+    async fn close(&self, session: &str, disposition: CloseDisposition) -> Answer {
+        let command = Command::Close { reason: CloseReason::Manual, disposition };
+        match self.registry.tell(session, command).await {
+            Some((before, _)) if before.closed => refused(format!("session {session} is closed already")),
+            Some((before, _)) if !before.open => refused(format!("nobody has opened session {session}")),
+            Some((_, after)) if after.closed => Answer::Done { text: format!("session {session} is closed") },
+            Some(_) => refused(format!("session {session} was not closed")),
+            None => refused(format!("no session {session} is running here")),
+        }
+    }
+
+    /// Marks the directory before anything else: from then on no start gets past it.
+    async fn fence(&self, stored: &Stored, epochs: BTreeMap<String, u64>, by: String) -> Answer {
+        let mark = Elsewhere { why: Why::Fenced, server: by.clone(), epochs: epochs.clone() };
+        let marked = mark.write(&stored.data);
+        if let Err(error) = &marked {
+            warn!("{}: it cannot be marked: {error}", stored.data.display());
+        }
+        let unwritten = self.registry.fence(&epochs).await;
+        self.asked.send_replace(Asked::Fenced { by, unwritten });
+        match marked {
+            Ok(()) => Answer::Done { text: "it says nothing more, and its directory is marked".to_owned() },
+            Err(error) => {
+                Answer::Done { text: format!("it says nothing more; its directory is NOT marked: {error}") }
+            }
+        }
+    }
+}
+
+impl Operator for Door {
+    fn token(&self) -> Option<&Token> {
+        self.stored.as_ref().map(|it| &it.token)
+    }
+
+    async fn command(&self, request: Request) -> Answer {
+        let Some(stored) = &self.stored else { return refused("nothing is stored here".to_owned()) };
+        match request {
+            Request::Status {} => self.status().await,
+            Request::Close { session, disposition } => self.close(&session, disposition).await,
+            Request::HandOver { to } if stored.source.hub.choose(&to) => {
+                self.asked.send_replace(Asked::End);
+                Answer::Done { text: "handing over".to_owned() }
+            }
+            Request::HandOver { to } => refused(format!("no standby for {to} follows")),
+            Request::Fence { epochs, by } => self.fence(stored, epochs, by).await,
+            Request::TakeOver {} => refused("this server has its sessions already".to_owned()),
+        }
+    }
+
+    async fn follow(self, socket: WebSocket) {
+        let open = self.open.upgrade();
+        if let Some(stored) = self.stored {
+            send::run(socket, stored.source).await;
+        }
+        drop(open);
+    }
+}
+
+const fn refused(reason: String) -> Answer {
+    Answer::Refused { reason }
+}

@@ -1,0 +1,299 @@
+//! `mpac-ws standby`: follows a server, and goes on with its sessions when that one ends (REC-21, REC-22).
+
+mod desk;
+mod silence;
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{error, info, warn};
+
+use self::desk::Desk;
+use self::silence::Silence;
+use crate::cli::standby::{GivenToken, Standby};
+use crate::control::dial::Target;
+use crate::control::token::Token;
+use crate::control::{Answer, Request};
+use crate::error::Error;
+use crate::follow::Follower;
+use crate::follow::copy::Copy;
+use crate::follow::receive::{Heard, Held, Link, Lost};
+use crate::server::Server;
+use crate::session::Template;
+use crate::store::elsewhere::{Elsewhere, Why};
+use crate::store::{Store, place};
+use crate::workspace::Workspace;
+
+/// Between two tries to reach the server: at first, and at the most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// For a server that was asked to hand over.
+const HANDOVER: Duration = Duration::from_secs(30);
+/// Between two lines while much is coming.
+const PROGRESS: Duration = Duration::from_secs(2);
+
+/// How following ends.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// Somebody stopped the standby.
+    Stopped,
+    /// The server let go of its sessions.
+    Released,
+    /// It did not, and they are taken: it has to be told.
+    Taken,
+}
+
+/// Follows until it is time to take over, and gives the server that goes on; `None` when `stop` completed first.
+///
+/// # Errors
+/// When the other server cannot be followed, the directory cannot be used, or the server cannot be started then.
+pub async fn run(
+    options: Standby,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
+) -> Result<Option<Server>, Error> {
+    let mut settings = options.server.clone();
+    let nowhere =
+        || Error::Control("a standby stores what it follows: leave out --durability none".to_owned());
+    let (data, durability) = place::of(&settings)?.ok_or_else(nowhere)?;
+    let token = token(&options.token)?;
+    let store = Store::open(&data, durability)?;
+    let failed = |source| Error::DataDir { path: data.clone(), source };
+    token.adopted_by(&data).map_err(failed)?;
+    let target = Target::new(&options.from, token);
+    let epochs = Elsewhere::read(&data).map_err(failed)?.map(|mark| mark.epochs).unwrap_or_default();
+    let mark = Elsewhere { why: Why::Standby, server: options.from.clone(), epochs };
+    mark.write(&data).map_err(failed)?;
+    let mut desk = Desk::open(&data).await.map_err(failed)?;
+    if settings.port != 0 && TcpListener::bind((settings.host.as_str(), settings.port)).await.is_err() {
+        warn!("port {} on {} is in use now: it has to be free for a takeover", settings.port, settings.host);
+    }
+    let copy = open(data.clone()).await?;
+    let role = Follower::Standby { address: format!("ws://{}:{}", settings.host, settings.port) };
+    let silence = Silence::new(options.take_over_after_sec.map(Duration::from_secs));
+    let from = options.from.clone();
+    let template = Arc::new(Template::new(&settings, Workspace::default())?);
+    let mut following =
+        Following { target, role, data, silence, held: Held::new(copy), template, said: Said::default() };
+    let end = following.run(&mut stop, &mut desk).await;
+    let end = end.map_err(|reason| Error::Following { from: from.clone(), reason })?;
+    let (target, data) = (following.target, following.data);
+    let copy = following.held.into_inner();
+    let finishing = spawn_blocking(move || copy?.finish()).await;
+    let failed =
+        |error: &dyn std::fmt::Display| Error::Following { from: from.clone(), reason: error.to_string() };
+    finishing.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+    if end == End::Stopped {
+        return Ok(None);
+    }
+    info!("taking over");
+    drop((store, desk));
+    // The mark goes when the sessions are there: a start that fails can be tried again.
+    settings.take_back.get_or_insert(0);
+    settings.data_dir = Some(data);
+    let server = tokio::select! {
+        server = Server::bind(settings) => server?,
+        () = stop => return Ok(None),
+    };
+    if end == End::Taken {
+        server.fencing(&target)?;
+    }
+    Ok(Some(server))
+}
+
+/// The token that was given.
+pub(crate) fn token(given: &GivenToken) -> Result<Token, Error> {
+    if let Some(text) = given.token.as_deref().filter(|text| !text.is_empty()) {
+        return Ok(Token::given(text));
+    }
+    let Some(path) = &given.token_file else {
+        return Err(Error::Control(
+            "a token is needed: name a copy of the file control-token in the other server's data directory with --token-file"
+                .to_owned(),
+        ));
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::Control(format!("--token-file {}: {error}", path.display())))?;
+    Ok(Token::given(&text))
+}
+
+/// What is there of a copy, read beside the runtime.
+pub(crate) async fn open(data: PathBuf) -> Result<Copy, Error> {
+    let failed = |data: &Path, source| Error::DataDir { path: data.to_owned(), source };
+    let at = data.clone();
+    let opened = spawn_blocking(move || Copy::open(&at)).await;
+    opened
+        .map_err(|error| failed(&data, std::io::Error::other(error)))?
+        .map_err(|source| failed(&data, source))
+}
+
+struct Following {
+    target: Target,
+    role: Follower,
+    data: PathBuf,
+    silence: Silence,
+    held: Held,
+    /// What its sessions would go on with.
+    template: Arc<Template>,
+    said: Said,
+}
+
+/// What was said last, so that it is said once.
+#[derive(Debug, Default)]
+struct Said {
+    standing: bool,
+    lost: bool,
+    progress: Option<Instant>,
+}
+
+impl Following {
+    async fn run(
+        &mut self,
+        stop: &mut Pin<&mut impl Future<Output = ()>>,
+        desk: &mut Desk,
+    ) -> Result<End, String> {
+        let mut pause = PAUSE.0;
+        loop {
+            let lost = match self.connected(stop, desk, &mut pause).await {
+                Ok(end) => return Ok(end),
+                Err(lost) if !lost.passes() => return Err(lost.to_string()),
+                Err(lost) => lost,
+            };
+            self.said.standing = false;
+            if !std::mem::replace(&mut self.said.lost, true) {
+                warn!("lost: {lost}; trying again");
+                desk.says("lost".to_owned());
+            }
+            if matches!(lost, Lost::Failed(_)) {
+                // What was half taken is read back as far as it is on the disk.
+                self.held = Held::new(open(self.data.clone()).await.map_err(|error| error.to_string())?);
+            }
+            tokio::select! {
+                () = stop.as_mut() => return Ok(End::Stopped),
+                () = desk.wanted() => return Ok(End::Taken),
+                () = self.silence.is_over() => return Ok(self.silent()),
+                () = sleep(pause) => pause = (pause * 2).min(PAUSE.1),
+            }
+        }
+    }
+
+    /// One connection, to its end or ours.
+    async fn connected(
+        &mut self,
+        stop: &mut Pin<&mut impl Future<Output = ()>>,
+        desk: &mut Desk,
+        pause: &mut Duration,
+    ) -> Result<End, Lost> {
+        let hello = Link::hello(self.role.clone(), &mut self.held).await?;
+        let mut link = tokio::select! {
+            link = Link::new(&self.target, hello) => link?,
+            () = stop.as_mut() => return Ok(End::Stopped),
+            () = desk.wanted() => return Ok(End::Taken),
+            () = self.silence.is_over() => return Ok(self.silent()),
+        };
+        let mut until = None;
+        loop {
+            let frame = tokio::select! {
+                // What came is looked at before the clock: whoever slept does not take that for silence.
+                biased;
+                () = stop.as_mut() => return Ok(End::Stopped),
+                frame = link.next() => frame?,
+                () = desk.wanted(), if until.is_none() => {
+                    match self.ask_for_it().await {
+                        true => until = Some(Instant::now() + HANDOVER),
+                        false => return Ok(End::Taken),
+                    }
+                    continue;
+                }
+                () = overdue(until) => return Ok(End::Taken),
+                () = self.silence.is_over() => return Ok(self.silent()),
+            };
+            self.silence.broken();
+            match link.handle(frame, &mut self.held).await? {
+                Heard::More => self.progress().await,
+                Heard::Server { program, heartbeat_interval } => {
+                    self.silence.fits(&heartbeat_interval).map_err(crate::follow::replica::Failed::Fault)?;
+                    info!("following {}, {program}", self.target.url());
+                    (self.said.lost, *pause) = (false, PAUSE.0);
+                }
+                Heard::Standing => self.standing(desk).await,
+                Heard::Ended => info!("the server has stopped, and everything of it is here"),
+                Heard::Released(epochs) => {
+                    info!("the server has handed its sessions over: {epochs:?}");
+                    return Ok(End::Released);
+                }
+                Heard::Elsewhere(server) => {
+                    let reason = format!("its sessions went to {server}; follow that one");
+                    return Err(crate::follow::replica::Failed::Fault(reason).into());
+                }
+            }
+        }
+    }
+
+    /// A server that is there can hand over, and nothing is lost. Whether it does.
+    async fn ask_for_it(&self) -> bool {
+        let Follower::Standby { address: to } = self.role.clone() else { return false };
+        match self.target.ask(&Request::HandOver { to }).await {
+            Ok(Answer::Done { .. }) => true,
+            Ok(_) => false,
+            Err(error) => {
+                warn!("{error}: it cannot hand over, so its sessions are taken");
+                false
+            }
+        }
+    }
+
+    fn silent(&self) -> End {
+        warn!("nothing was heard from {} for too long: its sessions are taken", self.target.url());
+        End::Taken
+    }
+
+    async fn standing(&mut self, desk: &Desk) {
+        self.silence.counts();
+        if std::mem::replace(&mut self.said.standing, true) {
+            return;
+        }
+        let template = Arc::clone(&self.template);
+        let found = self.held.with(move |copy| Ok((copy.entries(), cannot_go_on(copy, &template)))).await;
+        if let Ok((entries, reasons)) = found {
+            info!("caught up: {entries} entries");
+            desk.says(format!("caught up with {}", self.target.url()));
+            for reason in reasons {
+                error!("{reason}: start this standby with the options of its server, or it cannot take over");
+            }
+        }
+    }
+
+    async fn progress(&mut self) {
+        let is_due = self.said.progress.is_none_or(|last| last.elapsed() >= PROGRESS);
+        if self.said.standing || !is_due {
+            return;
+        }
+        self.said.progress = Some(Instant::now());
+        if let Ok(entries) = self.held.with(|copy| Ok(copy.entries())).await {
+            info!("catching up: {entries} entries so far");
+        }
+    }
+}
+
+/// What would stop sessions from going on here, now that there is time to act.
+fn cannot_go_on(copy: &Copy, template: &Template) -> Vec<String> {
+    let sessions = copy.replicas().filter(|it| !it.is_closed()).filter_map(|it| it.replay().session());
+    let refused = sessions.filter_map(|(core, kept)| {
+        let reason = template.could_go_on(core, kept).err()?;
+        Some(format!("session {} could not go on: {reason}", kept.config.session_id))
+    });
+    refused.collect()
+}
+
+/// Completes at that moment, if there is one.
+async fn overdue(until: Option<Instant>) {
+    match until {
+        Some(until) => drop(timeout_at(until, std::future::pending::<()>()).await),
+        None => std::future::pending().await,
+    }
+}

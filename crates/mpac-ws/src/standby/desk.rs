@@ -1,0 +1,103 @@
+//! The control door of a standby: on this machine only, as long as it follows.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::ws::WebSocket;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{Request as HttpRequest, State};
+use axum::response::Response;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::control::serve::{self, Operator};
+use crate::control::token::Token;
+use crate::control::{Answer, Published, Request, Role, Status};
+
+/// Open until it is dropped.
+#[derive(Debug)]
+pub(super) struct Desk {
+    clerk: Clerk,
+    wanted: watch::Receiver<bool>,
+    _published: Published,
+    serving: JoinHandle<()>,
+}
+
+/// Who answers.
+#[derive(Clone, Debug)]
+struct Clerk {
+    token: Token,
+    wanted: watch::Sender<bool>,
+    state: Arc<Mutex<String>>,
+}
+
+impl Desk {
+    /// Whoever may read the data directory finds it.
+    pub(super) async fn open(data: &Path) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(Mutex::new("connecting".to_owned()));
+        let clerk = Clerk { token: Token::of(data)?, wanted: watch::Sender::new(false), state };
+        let published = Published::new(data, address, &clerk.token)?;
+        let app = Router::new().fallback(answer).with_state(clerk.clone());
+        let serving = tokio::spawn(async move {
+            // It ends with the desk, or with the listener: then nobody can come any more.
+            let _ = axum::serve(listener, app).await;
+        });
+        Ok(Self { wanted: clerk.wanted.subscribe(), clerk, _published: published, serving })
+    }
+
+    /// Completes when somebody wants the takeover; again and again from then on.
+    pub(super) async fn wanted(&mut self) {
+        // The sender is here as well, so it is never gone.
+        let _ = self.wanted.wait_for(|wanted| *wanted).await;
+    }
+
+    /// For those who ask how it is.
+    pub(super) fn says(&self, line: String) {
+        *self.clerk.state.lock().unwrap_or_else(PoisonError::into_inner) = line;
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Operator for Clerk {
+    fn token(&self) -> Option<&Token> {
+        Some(&self.token)
+    }
+
+    async fn command(&self, request: Request) -> Answer {
+        match request {
+            Request::Status {} => {
+                let state = self.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let (role, program) = (Role::Standby, crate::PROGRAM.to_owned());
+                Answer::Status(Status { role, program, sessions: Default::default(), followers: vec![state] })
+            }
+            Request::TakeOver {} => {
+                self.wanted.send_replace(true);
+                Answer::Done { text: "taking over".to_owned() }
+            }
+            Request::Close { .. } | Request::HandOver { .. } | Request::Fence { .. } => {
+                Answer::Refused { reason: "this is a standby: its sessions are another server's".to_owned() }
+            }
+        }
+    }
+
+    async fn follow(self, _: WebSocket) {}
+}
+
+async fn answer(
+    State(clerk): State<Clerk>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: HttpRequest,
+) -> Response {
+    serve::answer(upgrade, (request.uri().path(), request.headers()), clerk)
+}

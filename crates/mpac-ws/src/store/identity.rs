@@ -1,0 +1,42 @@
+//! Which server a data directory is of: its copies have the same name, and nobody copies one server over another.
+
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::whole;
+
+const FILE: &str = "id.json";
+
+#[derive(Serialize, Deserialize)]
+struct Identity {
+    id: String,
+}
+
+/// The name, if the directory has one.
+pub(crate) fn read(data: &Path) -> io::Result<Option<String>> {
+    Ok(whole::read_json::<Identity>(data, FILE)?.map(|it| it.id))
+}
+
+/// Gives the directory the name of the one that it is a copy of.
+pub(crate) fn write(data: &Path, id: &str) -> io::Result<()> {
+    whole::write_json(data, FILE, &Identity { id: id.to_owned() })
+}
+
+/// The name; one that nobody else has, where there is none yet.
+pub(crate) fn of(data: &Path) -> io::Result<String> {
+    if let Some(id) = read(data)? {
+        return Ok(id);
+    }
+    let id = random::<16>()?;
+    write(data, &id)?;
+    Ok(id)
+}
+
+/// That many bytes of the operating system's randomness, in hexadecimal.
+pub(crate) fn random<const N: usize>() -> io::Result<String> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

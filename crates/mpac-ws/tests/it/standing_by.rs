@@ -1,0 +1,192 @@
+//! Standbys: what they need, what they refuse, and how sessions come back. `cargo xtask handover` has the rest.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+use tempfile::tempdir;
+
+use crate::covers;
+use crate::files::commit;
+use crate::program_rig::{Program, Standby, run};
+use crate::rig::Client;
+
+async fn content(client: &mut Client, path: &str) -> serde_json::Value {
+    client.send(json!({"type": "FILE_READ", "path": path}).to_string()).await;
+    client.until("FILE_CONTENT").await["content"].clone()
+}
+
+/// Off the runtime: it waits for lines of another process.
+async fn caught_up(mut standby: Standby) -> Standby {
+    tokio::task::spawn_blocking(move || {
+        standby.says("caught up");
+        standby
+    })
+    .await
+    .unwrap()
+}
+
+async fn taken_over(data: &Path) {
+    let data = data.display().to_string();
+    let output = tokio::task::spawn_blocking(move || run(&["take-over", "--data-dir", &data])).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+async fn a_standby_that_was_far_behind_has_everything_and_goes_on_as_announced() {
+    covers!("REC-20", "REC-21", "D-042");
+    let (one, two, shared) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());
+    std::fs::write(shared.path().join("base.py"), "base").unwrap();
+    let workspace = format!("--workspace={}", shared.path().display());
+    let flags = [workspace.as_str(), "--rate-per-sec=1000000", "--rate-burst=1000000"];
+    let program = Program::start(one.path(), &flags);
+    let (mut alice, _) = program.join("agent:alice").await;
+    // More than is fetched in small pieces.
+    for n in 0..6_000 {
+        alice.send(json!({"type": "FILE_READ", "path": "base.py"}).to_string()).await;
+        if n % 100 == 99 {
+            for _ in 0..100 {
+                alice.until("FILE_CONTENT").await;
+            }
+        }
+    }
+    commit(&mut alice, "op-1", "a.py", "", "one").await;
+    alice.until("OP_COMMIT").await;
+    let standby = caught_up(Standby::start(program.address, one.path(), two.path(), &[])).await;
+    commit(&mut alice, "op-2", "b.py", "", "two").await;
+    alice.until("OP_COMMIT").await;
+    let status = tokio::task::spawn_blocking({
+        let data = one.path().display().to_string();
+        move || run(&["status", "--data-dir", &data])
+    });
+    let told = String::from_utf8(status.await.unwrap().stdout).unwrap();
+    assert!(
+        told.starts_with("server mpac-ws") && told.contains("session default: epoch 1\nthe standby"),
+        "{told}"
+    );
+    let taking = tokio::spawn({
+        let two = two.path().to_owned();
+        async move { taken_over(&two).await }
+    });
+    let handover = alice.until("COORDINATOR_STATUS").await;
+    assert_eq!(handover["payload"]["event"], "handover");
+    assert_eq!(handover["payload"]["next_coordinator_epoch"], 2);
+    assert_eq!(alice.close_code().await, 4002);
+    taking.await.unwrap();
+    let (code, said) = tokio::task::spawn_blocking(move || program.ended()).await.unwrap();
+    assert_eq!(code, Some(0), "{said}");
+    let program = tokio::task::spawn_blocking(move || standby.serves()).await.unwrap();
+    let mut back = program.connect("/").await;
+    back.goes_on_after(&alice);
+    let info = back.hello(&alice.who).await;
+    assert_eq!(info["coordinator_epoch"], 2);
+    assert_eq!(back.until("COORDINATOR_STATUS").await["payload"]["event"], "assumed");
+    for (path, expected) in [("base.py", "base"), ("a.py", "one"), ("b.py", "two")] {
+        assert_eq!(content(&mut back, path).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_is_followed_again_after_its_restart() {
+    let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
+    let program = Program::start(one.path(), &[]);
+    let address = program.address;
+    let (mut alice, _) = program.join("agent:alice").await;
+    commit(&mut alice, "op-1", "a.py", "", "one").await;
+    alice.until("OP_COMMIT").await;
+    let standby = caught_up(Standby::start(address, one.path(), two.path(), &[])).await;
+    program.kill();
+    let program = Program::start(one.path(), &[&format!("--port={}", address.port())]);
+    let standby = caught_up(standby).await;
+    assert_eq!(standby.stop(), Some(0));
+    let copy = run(&["audit", "verify", "--data-dir", two.path().to_str().unwrap()]);
+    let told = String::from_utf8(copy.stdout).unwrap();
+    assert!(told.contains("epoch 2"), "{told}");
+    drop(program);
+}
+
+#[tokio::test]
+async fn sessions_are_taken_from_a_server_that_is_gone_and_taken_back_knowingly() {
+    covers!("REC-12", "REC-22", "REC-26", "REC-27");
+    let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
+    let program = Program::start(one.path(), &["--heartbeat-interval-sec=0.2"]);
+    let (mut alice, _) = program.join("agent:alice").await;
+    commit(&mut alice, "op-1", "a.py", "", "one").await;
+    alice.until("OP_COMMIT").await;
+    let flags = ["--heartbeat-interval-sec=0.2", "--take-over-after-sec=1"];
+    let standby = caught_up(Standby::start(program.address, one.path(), two.path(), &flags)).await;
+    program.kill();
+    let program = tokio::task::spawn_blocking(move || standby.serves()).await.unwrap();
+    let (mut bob, info) = program.join("agent:bob").await;
+    assert_eq!(info["coordinator_epoch"], 2);
+    assert_eq!(content(&mut bob, "a.py").await, "one");
+    program.kill();
+    // The first one does not know of that, and may start; it is told with the second, or takes above its epoch.
+    let mark = json!({"why": "fenced", "server": "ws://127.0.0.1:1", "epochs": {"default": 2}});
+    std::fs::write(one.path().join("elsewhere.json"), mark.to_string()).unwrap();
+    let refused = run(&["--port=0", "--data-dir", one.path().to_str().unwrap()]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(2) && said.contains("--take-back"), "{said}");
+    let program = Program::start(one.path(), &["--take-back"]);
+    let (_, info) = program.join("agent:carol").await;
+    assert_eq!(info["coordinator_epoch"], 3, "above the one that somebody else had");
+    program.kill();
+    drop(Program::start(one.path(), &[]));
+}
+
+#[tokio::test]
+async fn a_server_falls_silent_when_a_participant_hears_its_successor() {
+    covers!("REC-25", "REC-26");
+    let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
+    let program = Program::start(one.path(), &[]);
+    let (mut alice, _) = program.join("agent:alice").await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = format!("--port={free}");
+    let standby = caught_up(Standby::start(program.address, one.path(), two.path(), &[&port])).await;
+    assert_eq!(standby.stop(), Some(0));
+    let conflict = json!({"error_code": "COORDINATOR_CONFLICT", "description": "there are two"});
+    alice.say("PROTOCOL_ERROR", conflict.clone()).await;
+    alice.is_alive().await;
+    // Somebody starts the copy as a server, and tells nobody.
+    let successor = Program::start(two.path(), &[&port, "--take-back"]);
+    assert_eq!(successor.join("agent:bob").await.1["coordinator_epoch"], 2);
+    alice.say("PROTOCOL_ERROR", conflict).await;
+    assert_eq!(alice.close_code().await, 4002);
+    let (code, said) = tokio::task::spawn_blocking(move || program.ended()).await.unwrap();
+    assert!(code == Some(1) && said.contains(&format!("taken over by ws://127.0.0.1:{free}")), "{said}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_followed_is_refused() {
+    covers!("REC-22");
+    let (one, two, three) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());
+    let programs = [&one, &two].map(|data| Program::start(data.path(), &[]));
+    let soon = ["--take-over-after-sec=59"];
+    let mut standby = Standby::start(programs[0].address, one.path(), three.path(), &soon);
+    let said = tokio::task::spawn_blocking(move || standby.says("error: ")).await.unwrap();
+    assert!(said.contains("at least 60"), "{said}");
+    let mut standby = Standby::start(programs[1].address, two.path(), three.path(), &[]);
+    let said = tokio::task::spawn_blocking(move || standby.says("error: ")).await.unwrap();
+    assert!(said.contains("copy of another server"), "{said}");
+    let refused = run(&["--port=0", "--data-dir", three.path().to_str().unwrap()]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(2) && said.contains("copy of a standby"), "{said}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_server_that_waits_starts_when_the_one_before_ends() {
+    let data = tempdir().unwrap();
+    let program = Program::start(data.path(), &[]);
+    let (alice, _) = program.join("agent:alice").await;
+    let refused = run(&["--port=0", "--data-dir", data.path().to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2), "without --wait there is one at a time");
+    let path = data.path().to_owned();
+    let waiting = tokio::task::spawn_blocking(move || Program::start(&path, &["--wait"]));
+    let sent = Command::new("kill").args(["-TERM", &program.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let program = waiting.await.unwrap();
+    let mut back = program.connect("/").await;
+    back.goes_on_after(&alice);
+    assert_eq!(back.hello(&alice.who).await["coordinator_epoch"], 2);
+}
