@@ -10,8 +10,8 @@ use tokio::time::Instant;
 /// Servers ping every 20 s; three of these may get lost, whatever the session's interval is.
 const QUIETEST: Duration = Duration::from_secs(60);
 
-/// The longest wait for the answer to a ping.
-const PROBE: Duration = Duration::from_secs(10);
+/// The shortest and the longest wait for the answer to a ping.
+const PROBE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
 
 /// What was heard, and when.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl Pulse {
     /// How long a coordinator that fell silent may take to answer a ping, before the connection counts as broken: one that
     /// is only slow answers in the meantime, and a way that is cut never does.
     pub(super) fn patience(&self) -> Duration {
-        (self.interval * 2).min(PROBE)
+        (self.interval * 2).clamp(PROBE.0, PROBE.1)
     }
 
     fn limit(&self) -> Instant {
@@ -91,5 +91,14 @@ mod tests {
         assert_eq!(pulse.missed(start + 90 * SECOND), 90 * SECOND);
         assert!(pulse.beat(false, start + 100 * SECOND));
         assert_eq!(Pulse::new(SECOND, start).due(), Some(start + QUIETEST), "pings come every 20 s");
+    }
+
+    #[test]
+    fn a_ping_is_waited_for_as_the_session_s_rhythm_suggests_and_neither_for_ever_nor_for_a_moment() {
+        for (interval, patience) in
+            [(SECOND / 10, 2 * SECOND), (3 * SECOND, 6 * SECOND), (30 * SECOND, 10 * SECOND)]
+        {
+            assert_eq!(Pulse::new(interval, Instant::now()).patience(), patience);
+        }
     }
 }
