@@ -94,7 +94,11 @@ impl Registry {
     pub(crate) fn open(settings: &Settings, workspace: Workspace) -> Result<Self, StartError> {
         let template = Template::new(settings, workspace)?;
         let store = match place::of(settings)? {
-            Some((dir, durability)) => Some(Arc::new(Store::serving(&dir, durability, &settings.keeping)?)),
+            Some((dir, durability)) => {
+                let store = Store::serving(&dir, durability, &settings.keeping)?;
+                place::check_archive(settings, &dir)?;
+                Some(Arc::new(store))
+            }
             None => None,
         };
         let mut registry = Self {
