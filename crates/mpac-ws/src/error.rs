@@ -139,6 +139,14 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// The archive lies where it would be no copy, or where everybody can read it.
+    #[error("archive {}: it lies inside the {within}; name one outside it with --archive-dir", .path.display())]
+    ArchiveWithin {
+        /// The directory.
+        path: PathBuf,
+        /// Inside what.
+        within: &'static str,
+    },
     /// The disk was full, and everything that was open was closed in good order.
     #[error(
         "the disk of {} is full: everybody was told, and everything that anybody was told is stored; make room and start the \

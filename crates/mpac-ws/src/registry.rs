@@ -105,6 +105,7 @@ impl Registry {
         let mut store = None;
         if let Some((dir, durability)) = place::of(settings)? {
             let opened = Store::serving(&dir, durability, &settings.keeping)?;
+            place::check_archive(settings, &dir)?;
             template = template.completed(&dir)?;
             store = Some(Arc::new(opened));
         }

@@ -27,6 +27,18 @@ pub(crate) fn of(settings: &Settings) -> Result<Option<(PathBuf, Durability)>, E
     }
 }
 
+/// Refuses an archive where it would be no copy, or would be shared; `data` is there already.
+pub(crate) fn check_archive(settings: &Settings, data: &Path) -> Result<(), Error> {
+    let Some(archive) = &settings.keeping.archive_dir else { return Ok(()) };
+    let archive =
+        std::path::absolute(archive).map_err(|source| Error::DataDir { path: archive.clone(), source })?;
+    let not_in = [("data directory", Some(data)), ("shared directory", settings.workspace.as_deref())];
+    match not_in.into_iter().find(|(_, dir)| dir.is_some_and(|dir| is_inside(&archive, dir))) {
+        Some((within, _)) => Err(Error::ArchiveWithin { path: archive, within }),
+        None => Ok(()),
+    }
+}
+
 /// Where a server that is started like this has its data directory.
 ///
 /// # Errors
@@ -116,6 +128,23 @@ mod tests {
         assert_eq!(of(&shop), of(&other.join("..").join("my shop")));
         assert_ne!(of(&shop), of(&other));
         assert_eq!(own(None, 9), "port-9");
+    }
+
+    #[test]
+    fn no_archive_is_where_it_would_be_no_copy_or_would_be_shared() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, shop) = (dir.path().join("data"), dir.path().join("shop"));
+        [&data, &shop].iter().for_each(|it| std::fs::create_dir(it).unwrap());
+        let check = |archive: &Path| {
+            let flags =
+                [format!("--workspace={}", shop.display()), format!("--archive-dir={}", archive.display())];
+            let flags = ["mpac-ws", "--port=0", &flags[0], &flags[1]];
+            check_archive(&Settings::try_parse_from(flags).unwrap(), &data)
+        };
+        for within in [&data, &data.join("sessions"), &shop, &shop.join("a/b")] {
+            assert!(matches!(check(within), Err(Error::ArchiveWithin { .. })), "{}", within.display());
+        }
+        check(&dir.path().join("archive")).unwrap();
     }
 
     #[test]

@@ -222,3 +222,26 @@ fn a_full_disk_with_a_reserve_keeps_what_comes_then_and_says_that_this_is_the_en
         assert_eq!((read_back[1..].to_vec(), torn), (entries.iter().map(told).collect(), None), "{left}");
     }
 }
+
+#[test]
+fn whoever_reads_a_log_is_told_how_far_that_is() {
+    let media = Memory::default();
+    let mut log = Log::create(Box::new(media.clone()), Durability::Fsync).unwrap().with_segments_of(500);
+    for n in 1..=9 {
+        log.append(&[entry(n, "a")]).unwrap();
+    }
+    log.finish().unwrap();
+    let (mut at, mut of) = (Vec::new(), 0);
+    let mut visit = |_: Entry, place: &Place| {
+        at.push((place.n, place.bytes));
+        of = place.total;
+        Ok(())
+    };
+    Log::resume(Box::new(media.clone()), Durability::Fsync, None, &mut visit).unwrap();
+    assert_eq!(of as usize, media.state().segments.values().map(Vec::len).sum::<usize>());
+    assert_eq!((at[0], at.len()), ((1, 0), 9));
+    assert!(
+        at.is_sorted() && at.windows(2).all(|pair| pair[0].1 < pair[1].1) && at[8].1 < of,
+        "{at:?} of {of}"
+    );
+}

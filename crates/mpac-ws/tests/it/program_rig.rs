@@ -71,14 +71,6 @@ impl Program {
         self.child.wait().unwrap().code()
     }
 
-    /// Waits until it ends by itself; gives the exit code and what it said on stderr.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
-        let mut said = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        (self.child.wait().unwrap().code(), said)
-    }
-
     /// A connection to `path` on which nobody has said HELLO.
     pub(crate) async fn connect(&self, path: &str) -> Client {
         patiently(Client::connect(self.address, path, None)).await
