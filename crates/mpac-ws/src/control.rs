@@ -32,6 +32,8 @@ pub(crate) enum Request {
     HandOver { to: String },
     /// Somebody else has the sessions, under these epochs: say nothing more (REC-26).
     Fence { epochs: BTreeMap<String, u64>, by: String },
+    /// The server before has found out by itself that the sessions are here, and is silent.
+    Silent {},
     /// To a standby: take the sessions over (REC-22).
     TakeOver {},
 }

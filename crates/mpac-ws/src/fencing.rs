@@ -54,14 +54,23 @@ pub(crate) fn note(data: &Path, before: &Target) -> io::Result<()> {
     whole::write_json(data, FILE, &Before { server: before.url().to_owned(), token })
 }
 
-/// Tells the server that is noted in `data`, if there is one, that its sessions are here, until it has heard.
-pub(crate) async fn tell(data: &Path, epochs: BTreeMap<String, u64>, by: String) {
+/// Tells the server that is noted in `data`, if there is one, that its sessions are here, until it has heard, or says that it
+/// is `silent`.
+pub(crate) async fn tell(
+    data: &Path,
+    epochs: BTreeMap<String, u64>,
+    by: String,
+    silent: impl Future<Output = ()>,
+) {
     let before = match whole::read_json::<Before>(data, FILE) {
         Ok(Some(before)) => before,
         Ok(None) => return,
         Err(error) => return warn!("the server before cannot be told: {error}"),
     };
-    persist(Target::new(&before.server, Token::given(&before.token)), epochs, by).await;
+    tokio::select! {
+        () = persist(Target::new(&before.server, Token::given(&before.token)), epochs, by) => {}
+        () = silent => info!("{}: it says nothing more, it found out by itself", before.server),
+    }
     if let Err(error) = whole::remove(data, FILE) {
         warn!("{FILE} cannot be removed, so the server before will be told again: {error}");
     }

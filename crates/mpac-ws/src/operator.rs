@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::extract::ws::WebSocket;
 use mpac_core::Command;
 use mpac_wire::names::{CloseDisposition, CloseReason};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::sleep;
 use tracing::warn;
 
@@ -17,6 +17,7 @@ use crate::control::serve::Operator;
 use crate::control::token::Token;
 use crate::control::{Answer, Request, Role, Status};
 use crate::error::Unwritten;
+use crate::fencing;
 use crate::follow::hub::Hub;
 use crate::follow::send::{self, Source};
 use crate::registry::Registry;
@@ -32,6 +33,8 @@ pub(crate) struct Door {
     /// What a server needs that stores its sessions; one that does not has no door.
     stored: Option<Stored>,
     asked: watch::Sender<Asked>,
+    /// The server before says that it is silent.
+    silent: Arc<Notify>,
     /// Upgraded by each connection for as long as it lasts.
     open: mpsc::WeakSender<()>,
 }
@@ -76,7 +79,15 @@ impl Door {
                 Some(Stored { token: Token::of(&data)?, data, source })
             }
         };
-        Ok(Self { registry: Arc::clone(registry), stored, asked: watch::Sender::default(), open })
+        let (asked, silent) = (watch::Sender::default(), Arc::default());
+        Ok(Self { registry: Arc::clone(registry), stored, asked, silent, open })
+    }
+
+    /// Tells the server before, if there is one to tell, until it has heard or found out by itself.
+    pub(crate) async fn fence_before(self, by: String) {
+        let Some(stored) = &self.stored else { return };
+        let epochs = self.registry.epochs().await;
+        fencing::tell(&stored.data, epochs, by, self.silent.notified()).await;
     }
 
     /// Completes when the server is asked to end.
@@ -101,7 +112,11 @@ impl Door {
                 let is_later = |(id, epoch): (&String, &u64)| own.get(id).is_some_and(|own| own < epoch);
                 if other.role == Role::Server && other.sessions.iter().any(is_later) {
                     warn!("{address} has the sessions under later epochs");
+                    // The server waits for this before it ends.
+                    let _open = self.open.upgrade();
                     self.fence(&stored, other.sessions, address).await;
+                    // So that it need not be told; if this is lost, it goes on trying to tell.
+                    let _ = target.ask(&Request::Silent {}).await;
                     return;
                 }
             }
@@ -161,6 +176,10 @@ impl Operator for Door {
             }
             Request::HandOver { to } => refused(format!("no standby for {to} follows")),
             Request::Fence { epochs, by } => self.fence(stored, epochs, by).await,
+            Request::Silent {} => {
+                self.silent.notify_one();
+                Answer::Done { text: "noted".to_owned() }
+            }
             Request::TakeOver {} => refused("this server has its sessions already".to_owned()),
         }
     }

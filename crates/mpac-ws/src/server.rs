@@ -149,7 +149,7 @@ impl Server {
         let mut asked = door.asked();
         let _published = self.published.take();
         let _alone = Aborted(tokio::spawn(door.clone().stay_alone()));
-        let _fencing = Aborted(tokio::spawn(self.fence()));
+        let _fencing = Aborted(tokio::spawn(door.clone().fence_before(format!("ws://{}", self.address))));
         let shared = Shared {
             registry: Arc::clone(&self.registry),
             settings: Arc::new(self.settings),
@@ -198,16 +198,6 @@ impl Server {
             }
             (Some(dir), Ok(())) => Err(Error::DiskFull(dir)),
             (_, ended) => ended,
-        }
-    }
-
-    /// The task that tells the server before, if there is one to tell.
-    fn fence(&self) -> impl Future<Output = ()> + use<> {
-        let (registry, by) = (Arc::clone(&self.registry), format!("ws://{}", self.address));
-        async move {
-            if let Some(data) = registry.data_dir() {
-                fencing::tell(data, registry.epochs().await, by).await;
-            }
         }
     }
 }
