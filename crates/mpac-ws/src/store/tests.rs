@@ -232,10 +232,10 @@ fn whoever_reads_a_log_is_told_how_far_that_is() {
     }
     log.finish().unwrap();
     let (mut at, mut of) = (Vec::new(), 0);
-    let mut visit = |_: Entry, place: &Place| {
-        at.push((place.n, place.bytes));
-        of = place.total;
-        Ok(())
+    let mut visit = |found: &Found<'_>, _: Entry| {
+        at.push((found.n, found.bytes));
+        of = found.total;
+        Ok(ControlFlow::Continue(()))
     };
     Log::resume(Box::new(media.clone()), Durability::Fsync, None, &mut visit).unwrap();
     assert_eq!(of as usize, media.state().segments.values().map(Vec::len).sum::<usize>());
