@@ -74,12 +74,15 @@ impl Kept {
     pub(crate) fn hear(&mut self, output: &Output) {
         let Output::Notice(Notice::FileUpdated { path, content, state_ref, .. }) = output else { return };
         let base = self.config.workspace.as_ref().and_then(|base| base.get(path));
-        let before = self.committed.remove(path);
-        let mut earlier: BTreeSet<StateRef> = base.cloned().into_iter().collect();
-        if let Some(before) = before {
-            earlier.extend(before.earlier);
-            earlier.insert(before.state_ref);
-        }
+        // What is there already is added to: a file may have been committed many thousand times.
+        let mut earlier = match self.committed.remove(path) {
+            Some(mut before) => {
+                before.earlier.insert(before.state_ref);
+                before.earlier
+            }
+            None => BTreeSet::new(),
+        };
+        earlier.extend(base.cloned());
         earlier.remove(state_ref);
         let (content, state_ref) = (content.clone(), state_ref.clone());
         self.committed.insert(path.clone(), Committed { content, state_ref, earlier });

@@ -68,15 +68,16 @@ impl Agents {
     fn work(&mut self, agent: u64, step: u64) -> (&'static str, Value) {
         let task = step / 4;
         let intent = format!("i-{agent}-{task}");
-        // Mostly files of its own; of every hundredth task somebody else thinks the same.
-        let file = if task.is_multiple_of(100) { 0 } else { agent + AGENTS * (task % (FILES / AGENTS)) };
+        // Mostly files of its own. Every hundredth task is everybody's: they find that out, and all step back.
+        let shared = task.is_multiple_of(100);
+        let file = if shared { 0 } else { agent + AGENTS * (task % (FILES / AGENTS)) };
         let target = format!("src/file_{file}.py");
         match step % 4 {
             0 => {
                 let scope = json!({"kind": "file_set", "resources": [target]});
                 ("INTENT_ANNOUNCE", json!({"intent_id": intent, "objective": "change it", "scope": scope}))
             }
-            1 => {
+            1 if !shared => {
                 let before = StateRef::of(&self.contents[file as usize]);
                 let content = format!("# {agent} {task}\n{}", "x = 1\n".repeat(50));
                 let after = StateRef::of(&content);
