@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::tempdir;
@@ -84,6 +85,37 @@ async fn a_standby_that_was_far_behind_has_everything_and_goes_on_as_announced()
     for (path, expected) in [("base.py", "base"), ("a.py", "one"), ("b.py", "two")] {
         assert_eq!(content(&mut back, path).await, expected);
     }
+}
+
+#[tokio::test]
+async fn where_the_beginning_was_deleted_a_copy_begins_behind_it() {
+    let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
+    // Days of a second, and segments of a few entries.
+    let keeping = ["--segment-bytes=4000", "--audit-retention-days=1", "--day-sec=1"];
+    let fast = ["--heartbeat-interval-sec=0.2", "--rate-per-sec=1000000", "--rate-burst=1000000"];
+    let program = Program::start(one.path(), &[&keeping[..], &fast[..]].concat());
+    let (mut alice, _) = program.join("agent:alice").await;
+    commit(&mut alice, "op-first", "a.py", "", "one").await;
+    alice.until("OP_COMMIT").await;
+    let begins = |data: &Path| data.join("sessions/default/1/begins");
+    let until = Instant::now() + Duration::from_secs(30);
+    for n in 0.. {
+        commit(&mut alice, &format!("op-{n}"), &format!("{n}.py"), "", "x").await;
+        alice.until("OP_COMMIT").await;
+        if begins(one.path()).exists() {
+            break;
+        }
+        assert!(Instant::now() < until, "nothing is ever deleted");
+    }
+    let standby = caught_up(Standby::start(program.address, one.path(), two.path(), &fast[..1])).await;
+    assert!(begins(two.path()).exists());
+    taken_over(two.path()).await;
+    let program = tokio::task::spawn_blocking(move || standby.serves()).await.unwrap();
+    let (mut bob, _) = program.join("agent:bob").await;
+    assert_eq!(content(&mut bob, "a.py").await, "one");
+    program.kill();
+    let copy = run(&["audit", "verify", "--data-dir", two.path().to_str().unwrap()]);
+    assert!(copy.status.success(), "{}", String::from_utf8_lossy(&copy.stdout));
 }
 
 #[tokio::test]
