@@ -18,6 +18,7 @@
 //! | [`audit`] | the logs read again and verified |
 //! | [`drive`] | the core without any of that, over lines of JSON |
 //! | [`workspace`], `sideband` | the shared files: loading, serving, writing back |
+//! | `signing` | the cryptography of signed messages |
 //! | `banner`, [`error`], `clock` | what is printed at the start; what can go wrong; the one look at the time |
 //!
 //! # Never here
@@ -43,4 +44,5 @@ mod rate;
 mod registry;
 mod session;
 mod sideband;
+mod signing;
 mod socket;

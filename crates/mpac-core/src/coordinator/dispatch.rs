@@ -58,6 +58,7 @@ pub(super) fn command(session: &mut Session, out: &mut Outbox, command: &Command
         Command::HandOver { successor, next_epoch } => {
             layer::handover::hand_over(session, out, successor.clone(), *next_epoch);
         }
+        Command::RotateKey(key) => layer::rotation::of_coordinator(session, out, key),
         Command::Fence { epoch } => layer::handover::fence(session, out, *epoch),
     }
 }

@@ -44,11 +44,13 @@ mod restoring;
 mod retention;
 mod returns;
 mod roles;
+mod rotations;
 mod scopes;
 mod silence;
 mod succession;
 mod tables;
 mod takeover;
+mod verified;
 mod waiting;
 mod world;
 

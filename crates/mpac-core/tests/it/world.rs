@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use mpac_core::participant::{Introduction, News, Stamp};
 use mpac_core::{
     Command, ConnId, Coordinator, IdSource, Identity, Input, Notice, Output, Participant, Peer, Recipients,
-    Record, Remark, SessionConfig, Step,
+    Record, Remark, SessionConfig, ShownKey, Signed, Step,
 };
-use mpac_wire::names::{CloseDisposition, CloseReason, OpKind, PrincipalType, Role};
+use mpac_wire::names::{CloseDisposition, CloseReason, OpKind, PrincipalType, Role, SignatureAlgorithm};
 use mpac_wire::payload::{FileChange, OpCommit};
 use mpac_wire::snapshot::Snapshot;
 use mpac_wire::{
-    ClaimedTime, ConflictId, Credential, Envelope, InstanceId, IntentId, Message, MessageId, OpId,
-    PrincipalId, Received, Scope, Sender, SessionId, StateRef, Timestamp,
+    ClaimedTime, ConflictId, Credential, Envelope, Fingerprint, InstanceId, IntentId, Message, MessageId,
+    MessageType, OpId, PrincipalId, PublicKey, Received, Scope, Sender, SessionId, Signature, StateRef,
+    Timestamp,
 };
 
 /// When every world begins.
@@ -58,6 +59,8 @@ pub(crate) struct World {
     connections: BTreeMap<ConnId, String>,
     /// What the host proved of each connection; nothing where there is no entry.
     pub(crate) identities: BTreeMap<ConnId, Identity>,
+    /// With which key each signs; who has none signs nothing. A HELLO shows it.
+    pub(crate) keys: BTreeMap<String, PublicKey>,
     /// Who speaks on which connection, by the core's notices.
     bound: BTreeMap<ConnId, String>,
     next_id: u64,
@@ -132,6 +135,7 @@ impl World {
             people: BTreeMap::new(),
             connections: BTreeMap::new(),
             identities: BTreeMap::new(),
+            keys: BTreeMap::new(),
             bound: BTreeMap::new(),
             next_id: 0,
             log: Vec::new(),
@@ -232,8 +236,27 @@ impl World {
     }
 
     pub(crate) fn send(&mut self, name: &str, envelope: &Envelope) -> Vec<Delivery> {
+        let Some(key) = self.keys.get(name).cloned() else {
+            return self.frame(self.people[name].0, &envelope.to_json());
+        };
+        let shown = (envelope.message_type == MessageType::Hello)
+            .then(|| ShownKey::ed25519(envelope.sender.principal_id.clone(), key.clone()));
+        self.send_signed(name, envelope, Signed::Good { key: key.fingerprint(), shown })
+    }
+
+    /// The same with a signature of which the host found this out.
+    pub(crate) fn send_signed(&mut self, name: &str, envelope: &Envelope, signed: Signed) -> Vec<Delivery> {
+        let key = match &signed {
+            Signed::Good { key, .. } => *key,
+            _ => Fingerprint::of(b"?"),
+        };
+        let mut envelope = envelope.clone();
+        let signature = Signature::new(SignatureAlgorithm::Ed25519, key, b"not looked at");
+        envelope.signature = (signed != Signed::Missing).then(|| signature.to_string());
         let conn = self.people[name].0;
-        self.frame(conn, &envelope.to_json())
+        let identity = self.identities.get(&conn).cloned().unwrap_or(Identity::Unproven);
+        let from = Peer::new(conn, identity).signed(signed);
+        self.input(Input::Frame { from, text: envelope.to_json().into() })
     }
 
     pub(crate) fn frame(&mut self, conn: ConnId, text: &str) -> Vec<Delivery> {

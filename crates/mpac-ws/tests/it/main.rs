@@ -8,6 +8,7 @@ mod drive_files;
 mod drive_restore;
 mod drive_rig;
 mod drive_session;
+mod drive_signatures;
 mod files;
 mod handshake;
 mod joining;
