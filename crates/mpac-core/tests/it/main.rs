@@ -50,6 +50,7 @@ mod silence;
 mod succession;
 mod tables;
 mod takeover;
+mod trust;
 mod verified;
 mod waiting;
 mod world;

@@ -61,6 +61,8 @@ pub(crate) struct World {
     pub(crate) identities: BTreeMap<ConnId, Identity>,
     /// With which key each signs; who has none signs nothing. A HELLO shows it.
     pub(crate) keys: BTreeMap<String, PublicKey>,
+    /// With which key the host signs what the coordinator says.
+    pub(crate) own_key: Option<PublicKey>,
     /// Who speaks on which connection, by the core's notices.
     bound: BTreeMap<ConnId, String>,
     next_id: u64,
@@ -128,7 +130,6 @@ impl World {
         let coordinator = Coordinator::new(config.clone(), IdSource::new(7), now).unwrap();
         Self {
             base: coordinator.clone(),
-            coordinator,
             config,
             checked: true,
             now,
@@ -136,8 +137,10 @@ impl World {
             connections: BTreeMap::new(),
             identities: BTreeMap::new(),
             keys: BTreeMap::new(),
+            own_key: coordinator.view().coordinator_key().cloned(),
             bound: BTreeMap::new(),
             next_id: 0,
+            coordinator,
             log: Vec::new(),
             steps: Vec::new(),
             files: BTreeMap::new(),
@@ -251,8 +254,7 @@ impl World {
             _ => Fingerprint::of(b"?"),
         };
         let mut envelope = envelope.clone();
-        let signature = Signature::new(SignatureAlgorithm::Ed25519, key, b"not looked at");
-        envelope.signature = (signed != Signed::Missing).then(|| signature.to_string());
+        envelope.signature = (signed != Signed::Missing).then(|| signature(key));
         let conn = self.people[name].0;
         let identity = self.identities.get(&conn).cloned().unwrap_or(Identity::Unproven);
         let from = Peer::new(conn, identity).signed(signed);
@@ -331,7 +333,13 @@ impl World {
         for output in step.outputs {
             match output {
                 Output::Relay { to, text, .. } => self.deliver(&to, &text, &mut deliveries),
-                Output::Send { to, envelope } => self.deliver(&to, &envelope.to_json(), &mut deliveries),
+                Output::Send { to, mut envelope } => {
+                    envelope.signature = self.own_key.as_ref().map(|key| signature(key.fingerprint()));
+                    self.deliver(&to, &envelope.to_json(), &mut deliveries);
+                }
+                Output::Notice(Notice::CoordinatorKey { .. }) => {
+                    self.own_key = self.coordinator.view().coordinator_key().cloned();
+                }
                 Output::HangUp { conn, reason } => self.hung_up.push((conn, reason.code())),
                 Output::Notice(Notice::FileUpdated { path, content, state_ref, .. }) => {
                     assert_eq!(StateRef::of(&content), state_ref);
@@ -367,7 +375,11 @@ impl World {
         let message = received.envelope().message().expect("what goes out has the fields of its type");
         for name in names {
             if let Some((_, participant)) = self.people.get_mut(&name) {
-                let news = participant.hear_at(self.now, received.envelope(), &message).news;
+                let envelope = received.envelope();
+                // As a program around it does; that the signature fits the text is taken for granted here.
+                let key = participant.key_for(envelope, &message);
+                let signed = key.map_or(Signed::Missing, |key| Signed::by(key.fingerprint()));
+                let news = participant.hear_signed(self.now, envelope, &message, &signed).news;
                 self.news.entry(name.clone()).or_default().extend(news);
             }
             deliveries.push(Delivery {
@@ -419,6 +431,11 @@ impl World {
     pub(crate) fn conflict(&self) -> ConflictId {
         self.coordinator.view().conflicts().last().cloned().expect("a conflict")
     }
+}
+
+/// A signature by this key, which nobody looks at.
+pub(crate) fn signature(key: Fingerprint) -> String {
+    Signature::new(SignatureAlgorithm::Ed25519, key, b"not looked at").to_string()
 }
 
 /// What `who` received, a line each.
