@@ -61,7 +61,49 @@ impl ShownKey {
     }
 }
 
-/// Whether a key has the length of one.
+/// Whether these bytes can be somebody's Ed25519 public key: 32, and none of the few by which everybody can make a good
+/// signature for anything, so that nobody can be held to what they sign.
 pub(crate) fn is_ed25519(key: &PublicKey) -> bool {
-    key.as_bytes().len() == mpac_wire::signature::ED25519_KEY_BYTES
+    let bytes = key.as_bytes();
+    bytes.len() == mpac_wire::signature::ED25519_KEY_BYTES && !is_of_small_order(bytes)
+}
+
+/// The points of an order below 9 by their y, lowest byte first, also as y + p where that fits: 0, 1 and p - 1, and the two
+/// of order 8. The sign, the highest bit, is either.
+fn is_of_small_order(key: &[u8]) -> bool {
+    const EIGHT: [[u8; 32]; 2] = [
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+            0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+            0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+        ],
+    ];
+    let [low, middle @ .., high] = key else { return false };
+    let high = high & 0x7f;
+    let near_zero = *low <= 1 && middle.iter().all(|byte| *byte == 0) && high == 0;
+    let near_p = (0xec..=0xee).contains(low) && middle.iter().all(|byte| *byte == 0xff) && high == 0x7f;
+    let same = |point: &[u8; 32]| key[..31] == point[..31] && high == point[31];
+    near_zero || near_p || EIGHT.iter().any(same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_everybody_can_sign_with_is_none() {
+        let mut identity = [0; 32];
+        identity[0] = 1;
+        let mut order_two = [0xff; 32];
+        (order_two[0], order_two[31]) = (0xec, 0x7f);
+        let eight: PublicKey = "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA_o".parse().unwrap();
+        for key in [identity, [0; 32], order_two] {
+            assert!(!is_ed25519(&PublicKey::new(&key)), "{key:?}");
+        }
+        assert!(!is_ed25519(&eight) && !is_ed25519(&PublicKey::new(&[7; 31])));
+        assert!(is_ed25519(&PublicKey::new(&[7; 32])));
+    }
 }

@@ -136,6 +136,8 @@ pub enum News {
         /// The one to keep now.
         new: Fingerprint,
     },
+    /// The own key should be replaced, as [`rotate_key_at`](super::Participant::rotate_key_at) said.
+    KeyRotationDue,
     /// The own key was replaced: sign with the new one, the old one ends (SEC-32).
     KeyRotated {
         /// The new one.

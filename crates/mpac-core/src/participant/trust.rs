@@ -48,11 +48,23 @@ pub(super) struct Trust {
     members: BTreeMap<PrincipalId, Vec<ParticipantKey>>,
     /// The own key that a HEARTBEAT has asked for.
     rotating: Option<Fingerprint>,
+    /// When the own key is to be replaced, unless that has been told.
+    rotate_at: Option<Timestamp>,
     /// That something was dropped has been told since the last SESSION_INFO.
     told: bool,
 }
 
 impl Trust {
+    /// When the own key is to be replaced.
+    pub(super) const fn deadline(&self) -> Option<Timestamp> {
+        self.rotate_at
+    }
+
+    /// Whether that is due and is news.
+    pub(super) fn falls_due(&mut self, now: Timestamp) -> bool {
+        self.rotate_at.take_if(|at| *at <= now).is_some()
+    }
+
     /// The key that the coordinator must sign with, if that is known.
     fn expected(&self) -> Option<Fingerprint> {
         self.coordinator.as_ref().map(PublicKey::fingerprint).or(self.pinned)
@@ -236,6 +248,11 @@ impl Participant {
         rotation.public_key = Some(new.clone());
         self.trust.rotating = Some(new.fingerprint());
         self.beat_with(stamp, rotation.to_extensions())
+    }
+
+    /// The own key is to be replaced then: [`News::KeyRotationDue`] says so, once.
+    pub const fn rotate_key_at(&mut self, at: Timestamp) {
+        self.trust.rotate_at = Some(at);
     }
 
     /// The own key that was asked for and not confirmed yet.

@@ -52,6 +52,7 @@ mod tables;
 mod takeover;
 mod trust;
 mod verified;
+mod verified_props;
 mod waiting;
 mod world;
 

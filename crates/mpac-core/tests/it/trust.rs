@@ -190,6 +190,11 @@ fn rotated_keys_are_followed() {
     join(&mut world, "bob", 2);
     world.news("alice");
     world.news("bob");
+    let due = world.now;
+    world.who("bob").rotate_key_at(due);
+    assert_eq!(world.who("bob").next_deadline(), Some(due));
+    assert_eq!(world.who("bob").wake(due), [News::KeyRotationDue]);
+    assert_eq!(world.who("bob").wake(due), [], "once");
     let stamp = world.stamp();
     let asked = world.who("bob").rotate_key(stamp, &key(3));
     assert_eq!(world.who("bob").rotating(), Some(&key(3).fingerprint()));
