@@ -1,5 +1,16 @@
 //! What a host, or a participant's program, found out about the signature of a message. The cryptography is theirs, the
 //! outcome is an input like any other: it is in the log, and replays (SEC-22, SEC-23, D-121).
+//!
+//! What a host does in a session that is not open:
+//!
+//! 1. With each frame: reads the envelope's `signature` ([`Signature`](mpac_wire::Signature)); looks its key up, with a HELLO in
+//!    the certificate that it shows, else in [`View::key`](crate::View::key); verifies over
+//!    [`signed_bytes`](mpac_wire::signature::signed_bytes) of the frame *as it came*, before credentials are blanked, by the
+//!    algorithm that the key is for; and says what it found with [`Peer::signed`](crate::Peer::signed). A certificate that is not
+//!    trusted is [`Identity::Rejected`](crate::Identity), and its key is shown all the same: then the refusal names the credential.
+//! 2. With each [`Output::Send`](crate::Output): signs the envelope ([`Envelope::sign`](mpac_wire::Envelope::sign)) with
+//!    [`View::coordinator_key`](crate::View::coordinator_key), in order; from [`Notice::CoordinatorKey`](crate::Notice) on with
+//!    the new one.
 
 use mpac_wire::names::SignatureAlgorithm;
 use mpac_wire::{Fingerprint, PrincipalId, PublicKey};
