@@ -95,6 +95,14 @@ impl Trust {
                 listed.push(key);
             }
         }
+        // A key has one owner: whoever is listed with it now.
+        let owners: BTreeMap<Fingerprint, PrincipalId> = news
+            .iter()
+            .flat_map(|(who, keys)| keys.iter().map(move |key| (key.fingerprint, who.clone())))
+            .collect();
+        for (who, keys) in &mut self.members {
+            keys.retain(|key| owners.get(&key.fingerprint).is_none_or(|owner| owner == who));
+        }
         for (principal, keys) in news {
             if self.members.len() < MOST_PRINCIPALS || self.members.contains_key(&principal) {
                 self.members.insert(principal, keys);
@@ -113,9 +121,11 @@ fn presented(info: &SessionInfo) -> Option<PublicKey> {
 
 impl Participant {
     /// The coordinator has this key, somebody says whom the user trusts: an invitation, for instance. From here on nothing
-    /// counts that it has not signed, and no session is joined whose coordinator has another (SEC-30).
-    pub const fn pin_coordinator(&mut self, key: Fingerprint) {
+    /// counts that it has not signed, and no session is joined whose coordinator has another (SEC-30). It stands over a key
+    /// that was trusted before: the coordinator may have rotated it while nobody here listened.
+    pub fn pin_coordinator(&mut self, key: Fingerprint) {
         self.trust.pinned = Some(key);
+        self.trust.coordinator.take_if(|known| known.fingerprint() != key);
     }
 
     /// The coordinator's key, where its signatures are asked for: to be kept for the next time (SEC-30).

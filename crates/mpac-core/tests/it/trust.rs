@@ -222,6 +222,26 @@ fn rotated_keys_are_followed() {
     assert_eq!(hears(world.who("alice"), &status, &Signed::by(key(201).fingerprint())).0, Hearing::Fresh);
 }
 
+/// Whoever was away when the coordinator rotated its key is told by somebody else, or stays outside.
+#[test]
+fn a_key_that_was_rotated_meanwhile_has_to_be_pinned_anew() {
+    covers!("SEC-27", "SEC-30", "SEC-32");
+    let mut world = World::with(config());
+    join(&mut world, "bob", 2);
+    let (conn, bob) = world.people.remove("bob").unwrap();
+    world.input(Input::Command(Command::RotateKey(key(201)))); // bob does not hear it
+    world.people.insert("bob".to_owned(), (conn, bob));
+    world.news("bob");
+    world.hello("bob");
+    let news = world.news("bob");
+    assert!(matches!(&news[..], [News::Distrusted { why: Distrust::OtherCoordinator, .. }, ..]), "{news:?}");
+    assert_eq!(world.who("bob").coordinator_key(), Some(&key(OWN)));
+    world.who("bob").pin_coordinator(key(201).fingerprint());
+    world.hello("bob");
+    assert_eq!(world.who("bob").coordinator_key(), Some(&key(201)));
+    assert!(!world.news("bob").iter().any(|it| matches!(it, News::Distrusted { .. })));
+}
+
 #[test]
 fn in_an_authenticated_session_a_pinned_coordinator_signs_and_the_others_need_not() {
     covers!("SEC-22", "SEC-30");
