@@ -18,6 +18,7 @@ mod coverage;
 mod endpoint;
 mod goldens;
 mod judge;
+mod keys;
 mod parse;
 mod pattern;
 mod play;
@@ -275,8 +276,9 @@ fn runners(options: &Options, stories: usize) -> Result<Vec<Box<dyn Runner>>, Fa
         runners.push(Box::new(endpoint::in_process()));
         let drive = format!("{server} drive");
         runners.push(Box::new(endpoint::started(&drive, manner("mpac-ws drive", without.clone()))));
-        // Our server verifies no credentials yet and refuses sessions that need them.
-        let without: BTreeSet<Feature> = without.into_iter().chain([Feature::Credentials]).collect();
+        // Our server verifies no credentials and signatures yet, and refuses sessions that need them.
+        let unverified = [Feature::Credentials, Feature::Signatures];
+        let without: BTreeSet<Feature> = without.into_iter().chain(unverified).collect();
         let command = format!(
             "{server} --port 0 --session {{session}} --workspace {{workspace}} --session-config {{config}}"
         );

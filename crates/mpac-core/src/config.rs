@@ -9,9 +9,10 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{ComplianceProfile, ExecutionModel, PrincipalType, Role, SecurityProfile};
 use mpac_wire::policy::{GovernancePolicy, LifecyclePolicy, LivenessPolicy, ResourceRegistry, RolePolicy};
-use mpac_wire::{InstanceId, Limits, Number, PrincipalId, Seconds, Sender, SessionId, StateRef};
+use mpac_wire::{InstanceId, Limits, Number, PrincipalId, PublicKey, Seconds, Sender, SessionId, StateRef};
 
 use crate::error::ConfigError;
+use crate::signed::is_ed25519;
 pub use grant::{Applicant, CredentialRoles};
 
 /// Bytes of a session id at the most: the coordinator's own ids are made of it.
@@ -119,6 +120,9 @@ pub struct SessionConfig {
     /// How far a message's `ts` may be from the coordinator's clock outside the open profile, and half the time for
     /// which message ids are remembered there: 300 (SEC-18, D-124).
     pub replay_window_sec: Seconds,
+    /// The coordinator's Ed25519 public key. The host has the private one, and signs with it everything that the
+    /// coordinator writes. The verified profile needs it (SEC-26, SEC-30).
+    pub coordinator_key: Option<PublicKey>,
     /// Which rules apply; core.
     pub compliance_profile: ComplianceProfile,
     /// Before or after the fact; post_commit.
@@ -187,6 +191,7 @@ impl SessionConfig {
             security_declared: false,
             credential_roles: CredentialRoles::default(),
             replay_window_sec: Seconds::whole(300),
+            coordinator_key: None,
             compliance_profile: ComplianceProfile::Core,
             execution_model: ExecutionModel::PostCommit,
             state_ref_format: "sha256".to_owned(),
@@ -227,9 +232,18 @@ impl SessionConfig {
             |option, value: &str| Err(ConfigError::Unsupported { option, value: value.to_owned() });
         match self.security_profile {
             SecurityProfile::Open => {}
-            SecurityProfile::Authenticated if self.role_policy.is_some() || self.credentials_grant() => {}
-            SecurityProfile::Authenticated => return Err(ConfigError::NoRolePolicy), // ROL-02
+            SecurityProfile::Authenticated | SecurityProfile::Verified
+                if self.role_policy.is_none() && !self.credentials_grant() =>
+            {
+                return Err(ConfigError::NoRolePolicy(self.security_profile.clone())); // ROL-02
+            }
+            SecurityProfile::Authenticated => {}
+            SecurityProfile::Verified if self.coordinator_key.is_some() => {}
+            SecurityProfile::Verified => return Err(ConfigError::NoCoordinatorKey),
             _ => return unsupported("security_profile", self.security_profile.as_str()),
+        }
+        if self.coordinator_key.as_ref().is_some_and(|key| !is_ed25519(key)) {
+            return Err(ConfigError::CoordinatorKey);
         }
         match self.execution_model {
             ExecutionModel::PostCommit => {}
@@ -311,6 +325,11 @@ impl SessionConfig {
     /// Whether anybody may join, proven or not (SEC-01).
     pub fn is_open(&self) -> bool {
         self.security_profile == SecurityProfile::Open
+    }
+
+    /// Whether every message must be signed, and what is passed on stays as it came (SEC-23, D-128).
+    pub fn is_verified(&self) -> bool {
+        self.security_profile == SecurityProfile::Verified
     }
 
     /// Whether this is a governance session whose role policy makes nobody an arbiter: it may be opened, with a warning
@@ -411,10 +430,26 @@ mod tests {
     fn what_is_not_built_yet_is_refused_at_the_start() {
         let mut config = SessionConfig::new(SessionId::new("s").unwrap());
         assert_eq!(config.validate(), Ok(()));
+        config.security_profile = SecurityProfile::from("sealed");
+        assert_eq!(
+            config.validate().unwrap_err().to_string(),
+            "security_profile = sealed is not supported yet"
+        );
+    }
+
+    #[test]
+    fn a_verified_session_needs_roles_and_a_key_to_sign_with() {
+        let mut config = SessionConfig::new(SessionId::new("s").unwrap());
         config.security_profile = SecurityProfile::Verified;
         assert_eq!(
             config.validate().unwrap_err().to_string(),
-            "security_profile = verified is not supported yet"
+            "a session of the verified profile needs a role_policy, or credentials that grant roles"
         );
+        config.credential_roles = CredentialRoles::Limit;
+        assert_eq!(config.validate(), Err(ConfigError::NoCoordinatorKey));
+        config.coordinator_key = Some(PublicKey::new(&[7; 31]));
+        assert_eq!(config.validate(), Err(ConfigError::CoordinatorKey));
+        config.coordinator_key = Some(PublicKey::new(&[7; 32]));
+        assert_eq!(config.validate(), Ok(()));
     }
 }

@@ -7,6 +7,7 @@ mod dispatch;
 mod gate;
 mod governance;
 mod intent;
+mod keys;
 mod operation;
 mod outbox;
 mod records;

@@ -115,6 +115,10 @@ impl Hash {
                 self.text("conflict");
                 self.text(reported_by.as_str());
             }
+            Notice::CoordinatorKey { key } => {
+                self.text("key");
+                self.text(&key.to_string());
+            }
             Notice::Closed { reason } => {
                 self.text("closed");
                 self.text(reason.as_str());

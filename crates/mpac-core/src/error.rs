@@ -4,6 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
 
 use mpac_wire::Timestamp;
+use mpac_wire::names::SecurityProfile;
 use thiserror::Error;
 
 /// The configuration cannot be opened.
@@ -22,8 +23,14 @@ pub enum ConfigError {
     #[error("execution_model pre_commit needs a governance session: set compliance_profile to governance")]
     PreCommitInCore,
     /// Outside the open profile nobody gets a role just by asking (ROL-02).
-    #[error("an authenticated session needs a role_policy, or credentials that grant roles")]
-    NoRolePolicy,
+    #[error("a session of the {0} profile needs a role_policy, or credentials that grant roles")]
+    NoRolePolicy(SecurityProfile),
+    /// In the verified profile the coordinator signs what it writes (SEC-26).
+    #[error("a verified session needs the coordinator's key to sign with")]
+    NoCoordinatorKey,
+    /// A key of another length.
+    #[error("the coordinator's key is no Ed25519 public key, which has 32 bytes")]
+    CoordinatorKey,
     /// The workspace needs content hashes (OCC-17).
     #[error("a session with a workspace uses state_ref_format sha256, not {0:?}")]
     StateRefFormat(String),

@@ -7,7 +7,9 @@ use alloc::vec::Vec;
 use mpac_wire::names::{
     CloseDisposition, CloseReason, CoordinatorEvent, CredentialType, PrincipalType, Role,
 };
-use mpac_wire::{InstanceId, PrincipalId, Timestamp};
+use mpac_wire::{InstanceId, PrincipalId, PublicKey, Timestamp};
+
+use crate::signed::Signed;
 
 /// A connection, numbered by the host; numbers are not used again within a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,17 +23,25 @@ pub struct Peer {
     pub conn: ConnId,
     /// What is known of its other end.
     pub identity: Identity,
+    /// What is known of the signature of this frame.
+    pub signed: Signed,
 }
 
 impl Peer {
     /// The other end of `conn`, and what was found out about its credential.
     pub const fn new(conn: ConnId, identity: Identity) -> Self {
-        Self { conn, identity }
+        Self { conn, identity, signed: Signed::Missing }
     }
 
     /// The other end of `conn`, of whom nothing is proven.
     pub const fn unproven(conn: ConnId) -> Self {
-        Self { conn, identity: Identity::Unproven }
+        Self::new(conn, Identity::Unproven)
+    }
+
+    /// The same, and what was found out about the frame's signature.
+    #[must_use]
+    pub fn signed(self, signed: Signed) -> Self {
+        Self { signed, ..self }
     }
 }
 
@@ -133,6 +143,10 @@ pub enum Command {
         /// The clock in that snapshot.
         lamport: u64,
     },
+    /// The coordinator signs with another key from here on; the host signs what is said before
+    /// [`Notice::CoordinatorKey`](crate::Notice::CoordinatorKey) with the old one. Without effect in a session whose
+    /// coordinator has no key, and with a key that somebody else has.
+    RotateKey(PublicKey),
     /// Another coordinator has the session under this epoch: fall silent if it is later than this one's (REC-26).
     /// A session taken up from a snapshot written after this speaks above that epoch (REC-27).
     Fence {

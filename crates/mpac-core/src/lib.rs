@@ -28,6 +28,7 @@
 //! | [`scope`] | when scopes overlap, and the index that finds them |
 //! | [`refusal`], [`error`] | every reason to refuse a message, its code and its rule; the caller's own mistakes |
 //! | [`remark`] | what an operator should hear of, though nothing was refused |
+//! | [`signed`] | what a host found out about a signature: the cryptography is never here |
 //! | [`config`], [`ids`], [`lamport`] | a session's configuration; reproducible ids; the clock of messages |
 //! | [`participant`] | the client's half |
 //! | `backoff` | the wait after a rejection, the same on both sides |
@@ -57,6 +58,7 @@ pub mod participant;
 pub mod refusal;
 pub mod remark;
 pub mod scope;
+pub mod signed;
 pub mod table;
 
 pub use config::{ProtocolLevel, SessionConfig};
@@ -68,3 +70,4 @@ pub use output::{HangUpReason, Notice, Output, Recipients, Step};
 pub use participant::Participant;
 pub use refusal::Refusal;
 pub use remark::Remark;
+pub use signed::{ShownKey, Signed};

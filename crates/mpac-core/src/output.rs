@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::CloseReason;
 use mpac_wire::sideband::Request;
-use mpac_wire::{Envelope, MessageType, PrincipalId, StateRef, Timestamp};
+use mpac_wire::{Envelope, Fingerprint, MessageType, PrincipalId, StateRef, Timestamp};
 
 use crate::input::ConnId;
 use crate::remark::Remark;
@@ -156,6 +156,11 @@ pub enum Notice {
     CoordinatorConflict {
         /// Who says so.
         reported_by: PrincipalId,
+    },
+    /// What follows is to be signed with this key (SEC-26).
+    CoordinatorKey {
+        /// The new one.
+        key: Fingerprint,
     },
     /// The session is over; nothing but GOODBYE is accepted any more (SES-14).
     Closed {

@@ -42,6 +42,7 @@ mod silence;
 mod states;
 mod summary;
 mod time;
+mod trust;
 
 use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -78,6 +79,7 @@ pub use others::{OtherIntent, Standing};
 pub use own::OwnIntent;
 pub use permission::Withheld;
 pub use reconnect::retry_delay;
+pub use trust::Distrust;
 
 /// How many own intents that are over are remembered.
 const MOST_ENDED: usize = 1_024;
@@ -153,6 +155,7 @@ pub struct Participant {
     now: Timestamp,
     link: reconnect::Link,
     authority: epochs::Authority,
+    trust: trust::Trust,
     /// What the coordinator said at the last HELLO (HEL-16).
     info: Option<SessionInfo>,
     /// The names of things that it gave.
@@ -196,6 +199,7 @@ impl Participant {
             now: Timestamp::from_micros(i64::MIN),
             link: reconnect::Link::default(),
             authority: epochs::Authority::default(),
+            trust: trust::Trust::default(),
             info: None,
             names: Names::default(),
             pulse: silence::Pulse::default(),

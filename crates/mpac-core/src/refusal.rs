@@ -1,6 +1,8 @@
 //! Why a message is refused: one variant a reason. `code.rs` has the code and the rule each goes back to.
 
 mod code;
+mod holder;
+mod signature;
 
 use alloc::string::String;
 
@@ -12,6 +14,8 @@ use mpac_wire::{
 use thiserror::Error;
 
 use crate::table::{conflict, intent, operation};
+pub use holder::Holder;
+pub use signature::SignatureRefusal;
 
 /// A message that changed nothing, and why. Its text is for people; code and ids are the contract.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -92,6 +96,12 @@ pub enum Refusal {
     /// The credential is no good any more.
     #[error("the credential has expired; say HELLO with a fresh one")]
     CredentialExpired,
+    /// The signature, or the key that it names.
+    #[error(transparent)]
+    Signature(#[from] SignatureRefusal),
+    /// A credential that says nothing of a key.
+    #[error("this session needs a certificate (x509_chain), and {0} is none")]
+    CertificateNeeded(CredentialType),
     /// The message was handled before.
     #[error("message_id {0:?} was received before; every message needs a new one")]
     Replayed(MessageId),
@@ -483,16 +493,4 @@ pub enum Refusal {
     /// Two keys of `file_changes` name one file.
     #[error("payload.file_changes: {0:?} is given twice")]
     RepeatedPath(String),
-}
-
-/// Whose active intent is in the way, and with what (`spec/wire.md` §6.23).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Holder {
-    /// The intent.
-    pub intent: IntentId,
-    /// Its owner.
-    pub principal: PrincipalId,
-    /// What both want, normalised.
-    pub resources: alloc::vec::Vec<String>,
 }

@@ -31,6 +31,15 @@ pub enum Remark {
         /// Its target.
         target: String,
     },
+    /// A Lamport value far above anything its sender can have seen (SEC-34).
+    LamportLeap {
+        /// In which message.
+        message: MessageId,
+        /// The value.
+        claimed: u64,
+        /// The coordinator's own, before it.
+        known: u64,
+    },
 }
 
 impl fmt::Display for Remark {
@@ -44,6 +53,10 @@ impl fmt::Display for Remark {
             Self::WithoutWatermark { message, message_type } => {
                 write!(f, "{message_type} {message} has no watermark")
             }
+            Self::LamportLeap { message, claimed, known } => write!(
+                f,
+                "{message} claims the Lamport value {claimed}, and nobody can have seen more than {known}"
+            ),
             Self::OutOfScope { op, intent, target } => {
                 write!(f, "operation {op} changes {target}, which is outside the scope of intent {intent}")
             }

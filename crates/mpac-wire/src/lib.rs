@@ -26,6 +26,7 @@
 //! | [`names`], [`open`] | every enumerated string, open to values we do not know |
 //! | [`id`], [`time`], [`number`], [`state_ref`] | scalars, each keeping the spelling it came in |
 //! | [`scope`], [`watermark`], [`policy`], [`credential`] | the shared objects |
+//! | [`canonical`], [`signature`] | the one form of a JSON text that is signed (RFC 8785), and how signatures are written |
 //! | [`sideband`], [`snapshot`], [`transcript`] | what is not MPAC on the same socket; the stored forms |
 //! | [`layout`] | white space between tokens |
 //! | [`object`] | the macro behind every object, and [`object::Extra`], the members we do not know |
@@ -45,6 +46,7 @@ pub mod object;
 #[macro_use]
 pub mod open;
 
+pub mod canonical;
 pub mod credential;
 pub mod envelope;
 pub mod error;
@@ -60,6 +62,7 @@ pub mod received;
 pub mod redact;
 pub mod scope;
 pub mod sideband;
+pub mod signature;
 pub mod snapshot;
 pub mod state_ref;
 pub mod time;
@@ -81,6 +84,7 @@ pub use object::{Extra, Raw};
 pub use open::Unlisted;
 pub use received::{Frame, Received};
 pub use scope::Scope;
+pub use signature::{Fingerprint, PublicKey, Signature};
 pub use state_ref::StateRef;
 pub use time::{ClaimedTime, Seconds, Timestamp};
 pub use watermark::Watermark;

@@ -363,6 +363,15 @@ open_enum! {
 }
 
 open_enum! {
+    /// How a message is signed (`spec/wire.md` §12).
+    pub enum SignatureAlgorithm {
+        Ed25519 = "ed25519",
+        /// A MAC: both sides have the key, so it proves nothing to others; never in the verified profile.
+        HmacSha256 = "hmac-sha256",
+    }
+}
+
+open_enum! {
     /// What a session does when an agent's backend fails (BHM-03).
     pub enum BackendAction {
         Ignore = "ignore",

@@ -3,6 +3,7 @@
 pub mod conflict;
 pub mod error;
 pub mod intent;
+pub mod keys;
 pub mod operation;
 pub mod session;
 
@@ -11,6 +12,7 @@ pub use error::ProtocolError;
 pub use intent::{
     IntentAnnounce, IntentClaim, IntentClaimStatus, IntentDeferred, IntentUpdate, IntentWithdraw,
 };
+pub use keys::{KeyChange, KeyRotation, ParticipantKey, ParticipantKeys};
 pub use operation::{
     BatchEntry, FileChange, FileChanges, OpBatchCommit, OpCommit, OpPropose, OpReject, OpSupersede,
 };

@@ -164,6 +164,8 @@ object! {
         opt audit_retention_days: Integer,
         /// `sha256:` and the hex digest of the coordinator's key (SEC-30).
         opt coordinator_key_fingerprint: String,
+        /// The key itself, in base64url; a field of this project: by a fingerprint alone nothing can be verified.
+        opt coordinator_public_key: String,
         /// How keys reach participants.
         opt key_exchange_method: String,
         /// `hash_chain`; a field of this project (D-130).

@@ -10,7 +10,9 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-pub use continuation::{ConnectionRecord, CoordinatorState, ForgottenRecord, HandoverRecord};
+pub use continuation::{
+    ConnectionRecord, CoordinatorKeyRecord, CoordinatorState, ForgottenRecord, HandoverRecord, KeyRecord,
+};
 
 use crate::id::{
     BatchId, ClaimId, ConflictId, DeferralId, InstanceId, IntentId, MessageId, OpId, PrincipalId,

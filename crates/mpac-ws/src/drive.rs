@@ -13,6 +13,7 @@
 //! | `{"cmd":"tick","now":T}` | outputs of every timer due at or before `now`, which fires at `now` |
 //! | `{"cmd":"status","now":T,"event":"heartbeat"}` | outputs: a COORDINATOR_STATUS. Also `recovered`, `assumed`, and `handover` with `successor`? and `next_epoch`?, after which the coordinator is silent |
 //! | `{"cmd":"close","now":T,"reason":"manual","disposition":"withdraw_all"}` | outputs; none when it is closed already. The two members may be left out |
+//! | `{"cmd":"rotate_key","now":T,"seed":"64 hex digits"}` | outputs: the coordinator tells of its new key, by the old one, and signs with the new one from there on. Nothing where it has none, or somebody has that one |
 //! | `{"cmd":"disconnect","now":T,"conn":"name"}` | outputs; a connection that was never used is no mistake |
 //! | `{"cmd":"snapshot","now":T}` | `{"ok":true,"snapshot":{…}}`. Changes nothing |
 //! | `{"cmd":"restore","now":T,"snapshot":{…},"config":{…}?,"seed":N?}` | `{"ok":true}`. Replaces what was open; the epoch is the snapshot's + 1 |
@@ -72,6 +73,13 @@
 //!   an empty list accepts nobody. *For tests only*: without the key every credential that is not empty passes, where the
 //!   security profile asks for one.
 //!
+//! - `coordinator_key` with a `seed` makes the coordinator sign everything it writes; with a `public_key` it only says that it
+//!   would. A verified session needs one.
+//! - `keys` says who signs with what, in place of the certificates that a server reads: a HELLO of `principal_id` may bring such a
+//!   `public_key` into the session; a `secret` is that of an HMAC, for authenticated sessions. The signatures of frames are
+//!   verified as `fixtures/signatures/README.md` says. In a verified session a HELLO needs both, an accepted `x509_chain` (its
+//!   `value` is compared like any other here) and the signature.
+//!
 //! # Restoring
 //!
 //! `restore` takes a complete `config`, as `open` does: the snapshot's policies are not used. `session_id` is the
@@ -102,6 +110,7 @@ mod lines;
 mod members;
 mod outputs;
 mod session;
+mod signatures;
 
 use std::io::{self, BufRead, Write};
 
@@ -151,6 +160,7 @@ const REQUESTS: &str = r#"Requests (NOW is an RFC 3339 time that never goes back
       and handover with ["successor":ID,]["next_epoch":N], after which it is silent
   {"cmd":"close","now":NOW,["reason":R,]["disposition":D]}   end the session; R is manual (the default), completed, timeout,
       policy or coordinator_shutdown, D is withdraw_all (the default) or expire_all
+  {"cmd":"rotate_key","now":NOW,"seed":HEX}   the coordinator signs with another key from here on
   {"cmd":"disconnect","now":NOW,"conn":NAME}   a connection ends
   {"cmd":"snapshot","now":NOW}   the session's stored form; changes nothing
   {"cmd":"restore","now":NOW,"snapshot":{...},["config":{...},]["seed":N]}   go on under the next epoch
@@ -206,6 +216,7 @@ impl Driver {
             Command::Close { now, reason, disposition } => {
                 self.session()?.close(now, reason, disposition).map(Answer::Outputs)
             }
+            Command::RotateKey { now, key } => self.session()?.rotate_key(now, key).map(Answer::Outputs),
             Command::Snapshot { now } => {
                 let snapshot = Box::new(self.session()?.snapshot(now)?);
                 Ok(Answer::Snapshot { snapshot })

@@ -21,6 +21,7 @@
 //! | `follow`, [`standby`], `fencing` | a server's logs copied while they grow; taking over; never two at once |
 //! | [`drive`] | the core without any of that, over lines of JSON |
 //! | [`workspace`], `sideband` | the shared files: loading, serving, writing back |
+//! | `signing` | the cryptography of signed messages |
 //! | `banner`, [`error`], `clock` | what is printed at the start; what can go wrong; the one look at the time |
 //!
 //! # Never here
@@ -55,6 +56,7 @@ mod rate;
 mod registry;
 mod session;
 mod sideband;
+mod signing;
 mod socket;
 
 /// The program that wrote an entry of a log, or speaks to another: another one may say other things.

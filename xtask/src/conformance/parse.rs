@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::scan::{Scan, is_whole};
 use super::story::{Expect, Expected, Feature, Step, Story, Strength, Time, Who};
-use super::{sound, verbs};
+use super::{keys, sound, verbs};
 
 /// Seconds that a story may take: some thirty years.
 const LONGEST: f64 = 1e9;
@@ -16,7 +16,7 @@ const OFTEN: usize = 10_000;
 
 /// Reads a story; the error says where and what.
 pub(super) fn story(name: &str, text: &str) -> Result<Story, String> {
-    let lines = logical(text);
+    let lines = logical(&keys::written_out(text));
     let split = lines.iter().position(|line| line.text.is_empty()).unwrap_or(lines.len());
     let mut story = head(name, &lines[..split])?;
     for line in repeated(&lines[split..]).iter().filter(|line| !line.text.is_empty()) {
@@ -178,6 +178,11 @@ fn implied(story: &Story) -> BTreeSet<Feature> {
     needs.extend(own.map(|(_, feature)| *feature));
     if story.config.contains_key("credentials") || story.config.contains_key("security_profile") {
         needs.insert(Feature::Credentials);
+    }
+    let is_signed = |step: &Step| matches!(step.act, Act::Message { signed: Some(_), .. });
+    let has_keys = story.config.contains_key("coordinator_key") || story.config.contains_key("keys");
+    if has_keys || story.steps.iter().any(is_signed) {
+        needs.insert(Feature::Signatures);
     }
     if story.steps.iter().filter_map(|step| step.act.conn()).any(|conn| conn.contains('@')) {
         needs.insert(Feature::Sessions);

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use super::cast::{self, Cast};
 use super::endpoint::{Endpoint, Event, Runner, Setup, Trouble, What};
 use super::judge::{self, Fault, Heard, Scene};
-use super::pattern::Names;
+use super::keys;
+use super::pattern::{Names, merge};
 use super::schema::Schema;
-use super::story::{Act, Step, Story};
+use super::story::{Act, Signing, Step, Story};
 use super::wire::{Check, Tally, Wire};
 
 /// How a story ended.
@@ -32,6 +33,7 @@ pub(super) struct Played {
 /// Plays `story` on a coordinator that `runner` makes.
 pub(super) fn play(runner: &dyn Runner, story: &Story, schema: &Schema) -> Played {
     let mut wire = Wire::new(schema, &story.name, &story.protocol);
+    wire.coordinator_key = keys::of_coordinator(&story.config);
     let outcome = match skip(runner, story) {
         Some(reason) => Outcome::Skipped(reason),
         None => match perform(runner, story, &mut wire) {
@@ -192,9 +194,13 @@ impl Stage<'_, '_> {
         let wrong = |problem: String| Trouble::Broken(format!("the story cannot be played: {problem}"));
         self.names.sent = None;
         let value = match &step.act {
-            Act::Message { conn, kind, payload, with } => {
+            Act::Message { conn, kind, payload, with, signed } => {
                 self.names.sent = Some(self.cast.next_id());
-                self.cast.envelope(&self.names, conn, kind, payload, with).map_err(wrong)?
+                let message = self.cast.envelope(&self.names, conn, kind, payload, with).map_err(wrong)?;
+                match signed {
+                    Some(signing) => self.signed(message, signing).map_err(wrong)?,
+                    None => message,
+                }
             }
             Act::Binary { conn, kind, payload } => {
                 self.names.sent = Some(self.cast.next_id());
@@ -218,6 +224,13 @@ impl Stage<'_, '_> {
             self.names.sent = Some(id.to_owned());
         }
         Ok(Some((value.to_string(), value)))
+    }
+
+    /// Signed, and then changed as the story says.
+    fn signed(&self, mut message: Value, signing: &Signing) -> Result<Value, String> {
+        keys::sign(&mut message, &signing.key)?;
+        merge(&mut message, self.names.fill(&signing.but)?);
+        Ok(message)
     }
 
     /// Frames as values, after everything that can be said of one frame alone.

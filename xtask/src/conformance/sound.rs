@@ -42,8 +42,9 @@ pub(super) fn flaw(story: &Story) -> Option<(usize, String)> {
 fn values(step: &Step) -> Vec<(usize, &Value, bool)> {
     let mut values = Vec::new();
     match &step.act {
-        Act::Message { payload, with, .. } => {
+        Act::Message { payload, with, signed, .. } => {
             values.extend([(step.line, payload, false), (step.line, with, false)]);
+            values.extend(signed.iter().map(|signed| (step.line, &signed.but, false)));
         }
         Act::Frame { value, .. } | Act::Binary { payload: value, .. } => {
             values.push((step.line, value, false));

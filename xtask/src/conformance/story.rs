@@ -42,6 +42,8 @@ pub(crate) enum Feature {
     Workspace,
     /// Be told which credentials to accept.
     Credentials,
+    /// Be told with which keys participants sign, and sign with one itself.
+    Signatures,
     /// Let the coordinator do something by itself.
     Local,
     /// Save the coordinator's state and take it up again.
@@ -55,12 +57,13 @@ pub(crate) enum Feature {
 }
 
 impl Feature {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Config,
         Self::Named,
         Self::Lazy,
         Self::Workspace,
         Self::Credentials,
+        Self::Signatures,
         Self::Local,
         Self::Restart,
         Self::Server,
@@ -75,6 +78,7 @@ impl Feature {
             Self::Lazy => "lazy",
             Self::Workspace => "workspace",
             Self::Credentials => "credentials",
+            Self::Signatures => "signatures",
             Self::Local => "local",
             Self::Restart => "restart",
             Self::Server => "server",
@@ -156,6 +160,7 @@ pub(super) enum Act {
         kind: String,
         payload: Value,
         with: Value,
+        signed: Option<Signing>,
     },
     /// A frame that is no message.
     Frame {
@@ -199,6 +204,15 @@ impl Act {
             Self::Wait | Self::Local(_) => None,
         }
     }
+}
+
+/// How a message is signed.
+#[derive(Clone, Debug)]
+pub(super) struct Signing {
+    /// The name of the key.
+    pub(super) key: String,
+    /// Merged into the message afterwards: what somebody changed on its way.
+    pub(super) but: Value,
 }
 
 /// What the coordinator does by itself.

@@ -4,11 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::pattern::merge;
 use super::scan::Scan;
-use super::story::{Act, Expect, Expected, Local, Step, Who};
+use super::story::{Act, Expect, Expected, Local, Signing, Step, Who};
 use crate::step;
 
 /// Words that end the words of a verb.
-const STOPS: [&str; 2] = ["with", "as"];
+const STOPS: [&str; 3] = ["with", "signed", "as"];
 
 /// Whether the frame of this line is not JSON of ours.
 pub(super) fn is_raw(line: &str) -> bool {
@@ -80,11 +80,22 @@ pub(super) fn act(scan: &mut Scan<'_>) -> Result<(Act, Option<String>), String> 
             let more = scan.optional_json()?;
             merge(&mut payload, more);
             let with = if scan.eat("with") { scan.json()? } else { Value::Object(Map::new()) };
-            Act::Message { conn, kind, payload, with }
+            Act::Message { conn, kind, payload, with, signed: signing(scan)? }
         }
     };
     let label = if scan.eat("as") { Some(scan.need("a label")?.to_owned()) } else { None };
     Ok((act, label))
+}
+
+/// `signed by KEY`, and what was changed afterwards.
+fn signing(scan: &mut Scan<'_>) -> Result<Option<Signing>, String> {
+    if !scan.eat("signed") {
+        return Ok(None);
+    }
+    scan.must("by")?;
+    let key = scan.need("the name of a key")?.to_owned();
+    let but = if scan.eat("but") { scan.json()? } else { Value::Object(Map::new()) };
+    Ok(Some(Signing { key, but }))
 }
 
 fn local(scan: &mut Scan<'_>) -> Result<Local, String> {

@@ -4,9 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mpac_wire::PublicKey;
 use serde_json::Value;
 
 use super::cast::session_of;
+use super::keys;
 use super::relay::is_authored;
 use super::schema::Schema;
 
@@ -35,6 +37,7 @@ checks! {
     IDS "message-ids" "ENV-06" "No message id is used twice by the coordinator";
     TIMES "timestamps" "D-008" "The coordinator's times are UTC with Z and six digits";
     EPOCH "epoch" "ENV-10" "What the coordinator writes carries its epoch and a clock";
+    SIGNED "signatures" "SEC-26" "A coordinator that has a key signs what it writes, whatever that is";
     RESERVED "reserved-sender" "SES-03" "The coordinator speaks of the session only, as service:coordinator-<session_id>";
     LAMPORT "lamport" "LAM-12" "The coordinator's Lamport values rise from frame to frame on each connection";
     NULLS "nulls" "D-010" "No payload of the coordinator has a null at the top";
@@ -66,6 +69,8 @@ pub(super) struct Wire<'a> {
     /// The id of its session.
     pub(super) session: String,
     story: String,
+    /// What the coordinator must sign with, if it has a key.
+    pub(super) coordinator_key: Option<PublicKey>,
     pub(super) tallies: BTreeMap<Check, Tally>,
     /// The coordinator's last value by connection and instance.
     clocks: BTreeMap<(String, String), u64>,
@@ -80,6 +85,7 @@ impl<'a> Wire<'a> {
             protocol: protocol.to_owned(),
             session: String::new(),
             story: story.to_owned(),
+            coordinator_key: None,
             tallies: BTreeMap::new(),
             clocks: BTreeMap::new(),
             ids: BTreeMap::new(),
@@ -114,6 +120,9 @@ impl<'a> Wire<'a> {
         let ts = value["ts"].as_str().unwrap_or_default();
         self.note(TIMES, text, (!is_exact(ts)).then(|| format!("ts {ts:?}")));
         self.note(EPOCH, text, self.schema.authored_problem(value));
+        if let Some(key) = self.coordinator_key.clone() {
+            self.note(SIGNED, text, keys::flaw(text, value, &key));
+        }
         let session = session_of(&self.session, conn);
         let is_own = value["session_id"] == session
             && value["sender"]["principal_id"] == format!("service:coordinator-{session}");

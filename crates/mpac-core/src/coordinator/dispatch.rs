@@ -59,6 +59,7 @@ pub(super) fn command(session: &mut Session, out: &mut Outbox, command: &Command
             layer::handover::hand_over(session, out, successor.clone(), *next_epoch);
         }
         Command::Persisted { lamport } => session.persisted = Some(*lamport),
+        Command::RotateKey(key) => layer::rotation::of_coordinator(session, out, key),
         Command::Fence { epoch } => layer::handover::fence(session, out, *epoch),
     }
 }

@@ -13,7 +13,7 @@ use mpac_wire::{DecodeError, Envelope, Extra, Frame, MessageId, Received, Second
 use super::outbox::Outbox;
 use super::records::Frontier;
 use super::replay;
-use super::session::{credential, divergence, hello, liveness};
+use super::session::{credential, divergence, hello, liveness, signature};
 use super::state::Session;
 use super::{View, dispatch};
 use crate::config::{ProtocolLevel, UnknownTypes, minor_version};
@@ -21,6 +21,7 @@ use crate::input::{ConnId, Identity, Peer};
 use crate::output::{HangUpReason, Output};
 use crate::refusal::Refusal;
 use crate::remark::Remark;
+use crate::signed::Signed;
 
 /// Malformed frames on one connection before it is closed, and in how many seconds (D-025).
 const MALFORMED_LIMIT: usize = 20;
@@ -33,6 +34,10 @@ pub(crate) struct Facts<'a> {
     pub(crate) conn: ConnId,
     /// What the host proved about its other end.
     pub(crate) identity: &'a Identity,
+    /// What it found out about the message's signature.
+    pub(crate) signed: &'a Signed,
+    /// Others get exactly what came, for they verify it (D-128).
+    pub(crate) sealed: bool,
     pub(crate) received: &'a Received,
     pub(crate) envelope: &'a Envelope,
     /// The Lamport value, where the watermark has one.
@@ -40,12 +45,17 @@ pub(crate) struct Facts<'a> {
 }
 
 impl Facts<'_> {
+    /// Whether a good signature covers it, which nothing may be added to (D-114).
+    pub(crate) const fn is_signed(&self) -> bool {
+        self.sealed || matches!(self.signed, Signed::Good { .. })
+    }
+
     /// What others get of a commit: the message as it came, without the contents it brings (OPS-22).
     ///
     /// `read` says whether the member was read; one that was written as null, perhaps after another that was not, is
     /// among the members kept.
     pub(crate) fn without_contents(&self, key: &str, read: bool, kept: &Extra) -> Result<Arc<str>, Refusal> {
-        if !read && kept.get(key).is_none() {
+        if self.sealed || (!read && kept.get(key).is_none()) {
             return Ok(self.received.text().clone());
         }
         Ok(self.received.with_payload(|members| members.remove(key))?.into())
@@ -72,7 +82,16 @@ pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: 
         Err(_) if envelope.message_type == MessageType::ProtocolError => return,
         Err(refusal) => return malformed(session, out, conn, &refusal, Some(message_id)),
     };
-    let facts = Facts { conn, identity: &from.identity, received: &received, envelope, lamport };
+    let open = session.config.is_open();
+    let facts = Facts {
+        conn,
+        identity: &from.identity,
+        signed: if open { &Signed::Missing } else { &from.signed },
+        sealed: session.config.is_verified(),
+        received: &received,
+        envelope,
+        lamport,
+    };
     let outcome = match envelope.message_type {
         MessageType::Hello => admit(session, &facts).and_then(|()| hello::handle(session, out, &facts)),
         _ => admit(session, &facts).and_then(|()| {
@@ -133,6 +152,19 @@ fn note_missing_watermark(out: &mut Outbox, envelope: &Envelope) {
     }
 }
 
+/// How far above the coordinator's a Lamport value may be before somebody is told: nobody has seen so many messages.
+const LEAP: u64 = 1 << 20;
+
+/// A value that its sender cannot have come to by what it heard. It counts all the same: it is signed (SEC-34).
+fn note_leap(session: &Session, out: &mut Outbox, facts: &Facts<'_>) {
+    let known = session.lamport.value();
+    if let Some(claimed) =
+        facts.lamport.filter(|claimed| facts.sealed && claimed.saturating_sub(known) > LEAP)
+    {
+        out.remark(Remark::LamportLeap { message: facts.envelope.message_id.clone(), claimed, known });
+    }
+}
+
 /// Steps 5 to 13: whether this message may be heard at all.
 fn admit(session: &Session, facts: &Facts<'_>) -> Result<(), Refusal> {
     let Facts { envelope, conn, lamport, .. } = facts;
@@ -164,8 +196,9 @@ fn admit(session: &Session, facts: &Facts<'_>) -> Result<(), Refusal> {
     }
     let outlives = matches!(envelope.message_type, MessageType::Hello | MessageType::Goodbye);
     if !outlives && credential::has_expired(session, *conn) {
-        return Err(Refusal::CredentialExpired); // SEC-14, where a signature would be judged
+        return Err(Refusal::CredentialExpired); // SEC-14
     }
+    signature::judge(session, facts)?;
     replay::check(session, envelope)?;
     let key = (sender.principal_id.clone(), sender.sender_instance_id.clone());
     let last = session.frontier.get(&key).and_then(|frontier| frontier.lamport);
@@ -186,6 +219,7 @@ fn same_sender(one: &mpac_wire::Sender, other: &mpac_wire::Sender) -> bool {
 
 /// From here on the message counts: clock, frontier, liveness, return from unavailability (LAM-10, LIV-03, LIV-14).
 pub(super) fn count_as_received(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>) {
+    note_leap(session, out, facts);
     session.lamport.receive(facts.lamport);
     let sender = &facts.envelope.sender;
     let key = (sender.principal_id.clone(), sender.sender_instance_id.clone());

@@ -214,6 +214,7 @@ pub(super) fn settle(session: &mut Session) {
     while session.members.len() > limit {
         let Some((_, id)) = session.finished.members.pop_first() else { break };
         session.members.remove(&id);
+        session.keys.forget(&id);
         session.recovery.untold.remove(&id);
         session.recovery.awaited.remove(&id);
         session.forgotten.participants += 1;

@@ -14,4 +14,6 @@ mod info;
 pub(super) mod lifecycle;
 pub(super) mod liveness;
 mod organisations;
+pub(super) mod rotation;
+pub(super) mod signature;
 pub(super) mod status;

@@ -15,9 +15,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::names::{Priority, ScopeKind};
+use mpac_wire::payload::ParticipantKey;
 use mpac_wire::{
-    BatchId, ClaimId, ConflictId, InstanceId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope,
-    Seconds, Sender, StateRef, Timestamp,
+    BatchId, ClaimId, ConflictId, Fingerprint, InstanceId, IntentId, MessageId, OpId, PrincipalId, PublicKey,
+    ResolutionId, Scope, Seconds, Sender, StateRef, Timestamp,
 };
 
 pub(crate) use backoffs::Backoffs;
@@ -25,6 +26,7 @@ pub(crate) use claims::Claims;
 pub(crate) use deferrals::Deferrals;
 
 use super::deadlines::{Cause, Deadlines};
+use super::keys::{BoundKey, Keys};
 use super::records::{
     Batch, Conflict, Connection, Frontier, Handover, Member, NewIntent, Operation, Recovery,
 };
@@ -98,6 +100,13 @@ impl Intent {
     }
 }
 
+/// With what the coordinator's words are signed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CoordinatorKey {
+    pub(crate) key: PublicKey,
+    pub(crate) from: Timestamp,
+}
+
 /// Everything a session is.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Session {
@@ -133,6 +142,10 @@ pub(crate) struct Session {
     pub(crate) frontier: BTreeMap<(PrincipalId, InstanceId), Frontier>,
     /// Outside the open profile: what was received lately (SEC-17).
     pub(crate) seen_ids: SeenIds,
+    /// Whose keys are good (SEC-31).
+    pub(crate) keys: Keys,
+    /// Its own: that of the configuration, until it was rotated.
+    pub(crate) coordinator_key: Option<CoordinatorKey>,
     /// Current reference by normalised target (OCC-02).
     pub(crate) refs: BTreeMap<String, StateRef>,
     /// The targets that are files of the workspace.
@@ -226,6 +239,8 @@ impl Session {
             resolutions: Recent::default(),
             frontier: BTreeMap::new(),
             seen_ids: SeenIds::default(),
+            keys: Keys::default(),
+            coordinator_key: config.coordinator_key.clone().map(|key| CoordinatorKey { key, from: now }),
             refs: config.workspace.clone().unwrap_or_default(),
             files: config.workspace.iter().flat_map(BTreeMap::keys).cloned().collect(),
             sequence: 0,
@@ -268,6 +283,17 @@ impl Session {
     pub(crate) fn next_sequence(&mut self) -> u64 {
         self.sequence += 1;
         self.sequence
+    }
+
+    /// Whether a key is the coordinator's own.
+    pub(crate) fn is_coordinator_key(&self, key: &Fingerprint) -> bool {
+        self.coordinator_key.as_ref().is_some_and(|own| own.key.fingerprint() == *key)
+    }
+
+    /// The coordinator's own key, as everybody is told.
+    pub(crate) fn coordinator_key_told(&self) -> Option<ParticipantKey> {
+        let own = self.coordinator_key.as_ref()?;
+        Some(BoundKey::new(own.key.clone(), own.from, true).told(&self.coordinator.principal_id))
     }
 
     /// Who speaks on a connection.

@@ -3,7 +3,9 @@
 use alloc::vec::Vec;
 
 use mpac_wire::sideband::{SessionSummary, SummaryConflict, SummaryIntent, SummaryParticipant};
-use mpac_wire::{ConflictId, Integer, IntentId, OpId, PrincipalId, StateRef, Timestamp};
+use mpac_wire::{
+    ConflictId, Fingerprint, Integer, IntentId, OpId, PrincipalId, PublicKey, StateRef, Timestamp,
+};
 
 use super::intent::claim::pending_on;
 use super::snapshot::names::{conflict_state, intent_state};
@@ -51,6 +53,17 @@ impl<'a> View<'a> {
     /// Whether somebody is here and was heard lately.
     pub fn is_available(&self, principal: &PrincipalId) -> bool {
         self.session.members.get(principal).is_some_and(|member| member.available)
+    }
+
+    /// The key of this name that somebody has or had, for a host that verifies a signature. Whether it is still good, and
+    /// whose it must be, is not the host's question.
+    pub fn key(&self, key: &Fingerprint) -> Option<&'a PublicKey> {
+        self.session.keys.get(key).map(|(_, bound)| &bound.key)
+    }
+
+    /// With which key the host has to sign what the coordinator says next (SEC-26).
+    pub fn coordinator_key(&self) -> Option<&'a PublicKey> {
+        self.session.coordinator_key.as_ref().map(|own| &own.key)
     }
 
     /// The current reference of a normalised target.

@@ -255,7 +255,7 @@ pub(super) fn handover(status: &CoordinatorStatus) -> Option<(PrincipalId, u64)>
 }
 
 /// Types that no participant may send.
-const fn is_coordinators_alone(message: &Message) -> bool {
+pub(super) const fn is_coordinators_alone(message: &Message) -> bool {
     matches!(
         message,
         Message::SessionInfo(_)

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use mpac_wire::names::{CoordinatorEvent, IntentDisposition};
-use mpac_wire::payload::{CoordinatorStatus, Goodbye, IntentUpdate, SessionInfo};
+use mpac_wire::payload::{CoordinatorStatus, Goodbye, IntentUpdate, KeyChange, ParticipantKeys, SessionInfo};
 use mpac_wire::{Envelope, IntentId, Message, MessageId, PrincipalId, Timestamp, Watermark};
 
 use super::epochs::{Author, Circumstances, handover};
@@ -11,6 +11,7 @@ use super::news::{News, Over};
 use super::others::Standing;
 use super::{Fate, Participant};
 use crate::scope::Names;
+use crate::signed::Signed;
 
 /// How far below the bound a Lamport value must be to be adopted.
 const ROOM: u64 = 1 << 20;
@@ -27,6 +28,8 @@ pub enum Hearing {
     Foreign,
     /// It belongs to another session: dropped without effect.
     Elsewhere,
+    /// It should be signed by its sender, and is not: dropped without effect (SEC-27).
+    Untrusted,
 }
 
 /// What came of a message.
@@ -49,11 +52,28 @@ impl Participant {
     ///
     /// The view changes only by what was relayed or what the coordinator says (PAR-09), and a relay is believed only if
     /// its sender is who it speaks for (PAR-14).
+    ///
+    /// Where messages are signed this hears none: use [`hear_signed`](Self::hear_signed).
     pub fn hear_at(&mut self, now: Timestamp, envelope: &Envelope, message: &Message) -> Heard {
+        self.hear_signed(now, envelope, message, &Signed::Missing)
+    }
+
+    /// The same, with what was found out about the message's signature by the key that [`key_for`](Self::key_for) gave.
+    pub fn hear_signed(
+        &mut self,
+        now: Timestamp,
+        envelope: &Envelope,
+        message: &Message,
+        signed: &Signed,
+    ) -> Heard {
         self.time_is(now);
         // An error may answer a message whose session its writer could not tell.
         if envelope.session_id != self.session_id && !matches!(message, Message::ProtocolError(_)) {
             return Heard { hearing: Hearing::Elsewhere, news: self.take_news() };
+        }
+        if let Err(why) = self.believe(envelope, message, signed) {
+            self.distrust(envelope, message, why);
+            return Heard { hearing: Hearing::Untrusted, news: self.take_news() };
         }
         let out_of_reach = self.link.cut_off || self.is_coordinator_silent();
         let circumstances = Circumstances { asked: self.link.asked.as_ref(), out_of_reach };
@@ -114,7 +134,11 @@ impl Participant {
             Message::ConflictEscalate(escalate) => self.conflict_escalated(escalate),
             Message::Resolution(resolution) => self.resolved(resolution),
             Message::ProtocolError(error) => self.refused(error),
-            _ => {}
+            other => {
+                if let Some(keys) = ParticipantKeys::of(other) {
+                    self.keys_told(keys);
+                }
+            }
         }
     }
 
@@ -127,6 +151,7 @@ impl Participant {
             self.answers.settle(&hello, Fate::Accepted);
         }
         self.authority.admitted();
+        self.trust_coordinator(info);
         self.names = Names::new(info.resource_registry.as_ref());
         self.info = Some(info.clone());
         self.beat.begin(self.now);
@@ -146,6 +171,9 @@ impl Participant {
     fn status(&mut self, status: &CoordinatorStatus) {
         if self.pulse.heard(status.event == CoordinatorEvent::Heartbeat, self.now) {
             self.news.push(News::CoordinatorBack);
+        }
+        if let Some(change) = status.extensions.as_ref().and_then(KeyChange::of_extensions) {
+            self.key_changed(&change);
         }
         match status.event {
             CoordinatorEvent::Recovered if !self.authority.has_let_us_in() => {

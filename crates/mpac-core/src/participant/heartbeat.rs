@@ -3,7 +3,8 @@
 use alloc::string::String;
 
 use mpac_wire::names::HeartbeatStatus;
-use mpac_wire::{Envelope, IntentId, Seconds, Timestamp};
+use mpac_wire::payload::Heartbeat;
+use mpac_wire::{Envelope, IntentId, Raw, Seconds, Timestamp};
 
 use super::{Participant, Stamp, silence};
 
@@ -77,9 +78,19 @@ impl Participant {
     /// HEARTBEAT with what [`set_activity`](Self::set_activity) and [`backend_checked`](Self::backend_checked) said last.
     /// An intent that is over is not named (LIV-19).
     pub fn beat(&mut self, stamp: Stamp) -> Envelope {
+        self.beat_with(stamp, None)
+    }
+
+    /// The same, with something beside it.
+    pub(super) fn beat_with(&mut self, stamp: Stamp, extensions: Option<Raw>) -> Envelope {
         let intent = self.beat.intent.clone().filter(|intent| self.intents.contains_key(intent));
         let (status, summary) = (self.beat.status.clone(), self.beat.summary.clone());
         let health = self.backend_report();
-        self.heartbeat(stamp, status, intent, summary, health)
+        let mut heartbeat = Heartbeat::new(status);
+        heartbeat.active_intent_id = intent;
+        heartbeat.summary = summary;
+        heartbeat.backend_health = health;
+        heartbeat.extensions = extensions;
+        self.write(stamp, heartbeat)
     }
 }

@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{ClaimDecision, RejectReason};
 use mpac_wire::payload::ProtocolError;
-use mpac_wire::{ClaimId, ConflictId, IntentId, MessageId, OpId, PrincipalId};
+use mpac_wire::{ClaimId, ConflictId, Fingerprint, IntentId, MessageId, OpId, PrincipalId, Timestamp};
 
-use super::{Compensation, Rival};
+use super::{Compensation, Distrust, Rival};
 
 /// Something the workflow should know or do. Each comes once, when it becomes true.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,6 +121,36 @@ pub enum News {
     BackendCheckDue {
         /// `check_source`.
         source: String,
+    },
+    /// The coordinator's key is known and every word of it must be signed by it from here on (SEC-27).
+    CoordinatorTrusted {
+        /// Its fingerprint, to be shown to the user and kept for the next time.
+        key: Fingerprint,
+        /// Nobody had told it before: it is trusted because it came first, and the user should compare it.
+        first_use: bool,
+    },
+    /// The coordinator goes on with another key, which the old one has vouched for.
+    CoordinatorKeyChanged {
+        /// The key that was kept.
+        old: Fingerprint,
+        /// The one to keep now.
+        new: Fingerprint,
+    },
+    /// The own key should be replaced, as [`rotate_key_at`](super::Participant::rotate_key_at) said.
+    KeyRotationDue,
+    /// The own key was replaced: sign with the new one, the old one ends (SEC-32).
+    KeyRotated {
+        /// The new one.
+        key: Fingerprint,
+        /// From when on the old one is no good.
+        old_until: Timestamp,
+    },
+    /// A message was dropped for its signature. Told of SESSION_INFO, and else once in a session.
+    Distrusted {
+        /// Which.
+        message: MessageId,
+        /// Why.
+        why: Distrust,
     },
     /// The session is over: nothing but GOODBYE may be sent (PAR-16).
     Closed,

@@ -22,6 +22,9 @@ impl Participant {
         if self.link.inside && self.beat.falls_due(&rhythm, self.now) {
             self.news.push(News::HeartbeatDue);
         }
+        if self.link.inside && self.trust.falls_due(self.now) {
+            self.news.push(News::KeyRotationDue);
+        }
         let unanswered = self.answers.give_up(self.now);
         self.news.extend(unanswered.into_iter().map(News::Unanswered));
         self.deferrals.sweep(self.now);
@@ -42,9 +45,10 @@ impl Participant {
         let inside = self.link.inside;
         let beat = self.beat.deadline(&self.heartbeat_interval()).filter(|_| inside);
         let backend = self.backend_deadline().filter(|_| inside);
+        let rotation = self.trust.deadline().filter(|_| inside);
         let expiry = self.intents.values().filter(|own| !own.expired).map(|own| own.expires).min();
         let others = [self.answers.deadline(), self.deferrals.deadline(), self.holder_deadline()];
-        others.into_iter().chain([silence, beat, backend, expiry]).flatten().min()
+        others.into_iter().chain([silence, beat, backend, rotation, expiry]).flatten().min()
     }
 
     /// Whether no COORDINATOR_STATUS has come for more than two heartbeat intervals: degraded mode (REC-05, PAR-04).

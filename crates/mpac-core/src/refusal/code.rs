@@ -79,11 +79,13 @@ impl Refusal {
             | Self::NotAuthorised(_)
             | Self::NotAuthor { .. }
             | Self::NoAuthority(_) => C::AuthorizationFailed,
+            Self::Signature(refusal) => refusal.code(),
             Self::StaleIntent { .. } => C::StaleIntent,
             Self::CredentialNeeded
             | Self::CredentialIllFormed(_)
             | Self::CredentialRejected(_)
             | Self::CredentialUnverifiable(_)
+            | Self::CertificateNeeded(_)
             | Self::CredentialOfAnother(_)
             | Self::CredentialExpired => C::CredentialRejected,
             Self::Replayed(_) | Self::OutsideWindow { .. } => C::ReplayDetected,
@@ -169,6 +171,8 @@ impl Refusal {
             Self::CredentialUnverifiable(_) => "SEC-13",
             Self::CredentialOfAnother(_) => "SEC-08",
             Self::CredentialExpired => "SEC-14",
+            Self::CertificateNeeded(_) => "SEC-39",
+            Self::Signature(refusal) => refusal.requirement(),
             Self::Replayed(_) => "SEC-17",
             Self::OutsideWindow { .. } => "SEC-18",
             Self::NoReview => "CAP-09",

@@ -231,7 +231,7 @@ fn roles_come_from_the_policy_and_the_credential_together() {
     bare.security_profile = SecurityProfile::Authenticated;
     let now = Timestamp::parse(crate::world::START).unwrap();
     let open = |config: SessionConfig| Coordinator::new(config, IdSource::new(7), now).map(drop);
-    assert_eq!(open(bare.clone()), Err(ConfigError::NoRolePolicy));
+    assert_eq!(open(bare.clone()), Err(ConfigError::NoRolePolicy(SecurityProfile::Authenticated)));
     bare.credential_roles = CredentialRoles::Limit;
     let with = |roles: Option<&[Role]>| Identity::Proven {
         principal: "ada".parse().unwrap(),

@@ -45,11 +45,15 @@ mod restoring;
 mod retention;
 mod returns;
 mod roles;
+mod rotations;
 mod scopes;
 mod silence;
 mod succession;
 mod tables;
 mod takeover;
+mod trust;
+mod verified;
+mod verified_props;
 mod waiting;
 mod world;
 

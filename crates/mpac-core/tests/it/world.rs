@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use mpac_core::participant::{Introduction, News, Stamp};
 use mpac_core::{
     Command, ConnId, Coordinator, IdSource, Identity, Input, Notice, Output, Participant, Peer, Recipients,
-    Record, Remark, SessionConfig, Step,
+    Record, Remark, SessionConfig, ShownKey, Signed, Step,
 };
-use mpac_wire::names::{CloseDisposition, CloseReason, OpKind, PrincipalType, Role};
+use mpac_wire::names::{CloseDisposition, CloseReason, OpKind, PrincipalType, Role, SignatureAlgorithm};
 use mpac_wire::payload::{FileChange, OpCommit};
 use mpac_wire::snapshot::Snapshot;
 use mpac_wire::{
-    ClaimedTime, ConflictId, Credential, Envelope, InstanceId, IntentId, Message, MessageId, OpId,
-    PrincipalId, Received, Scope, Sender, SessionId, StateRef, Timestamp,
+    ClaimedTime, ConflictId, Credential, Envelope, Fingerprint, InstanceId, IntentId, Message, MessageId,
+    MessageType, OpId, PrincipalId, PublicKey, Received, Scope, Sender, SessionId, Signature, StateRef,
+    Timestamp,
 };
 
 /// When every world begins.
@@ -58,6 +59,10 @@ pub(crate) struct World {
     connections: BTreeMap<ConnId, String>,
     /// What the host proved of each connection; nothing where there is no entry.
     pub(crate) identities: BTreeMap<ConnId, Identity>,
+    /// With which key each signs; who has none signs nothing. A HELLO shows it.
+    pub(crate) keys: BTreeMap<String, PublicKey>,
+    /// With which key the host signs what the coordinator says.
+    pub(crate) own_key: Option<PublicKey>,
     /// Who speaks on which connection, by the core's notices.
     bound: BTreeMap<ConnId, String>,
     next_id: u64,
@@ -125,15 +130,17 @@ impl World {
         let coordinator = Coordinator::new(config.clone(), IdSource::new(7), now).unwrap();
         Self {
             base: coordinator.clone(),
-            coordinator,
             config,
             checked: true,
             now,
             people: BTreeMap::new(),
             connections: BTreeMap::new(),
             identities: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            own_key: coordinator.view().coordinator_key().cloned(),
             bound: BTreeMap::new(),
             next_id: 0,
+            coordinator,
             log: Vec::new(),
             steps: Vec::new(),
             files: BTreeMap::new(),
@@ -232,8 +239,26 @@ impl World {
     }
 
     pub(crate) fn send(&mut self, name: &str, envelope: &Envelope) -> Vec<Delivery> {
+        let Some(key) = self.keys.get(name).cloned() else {
+            return self.frame(self.people[name].0, &envelope.to_json());
+        };
+        let shown = (envelope.message_type == MessageType::Hello)
+            .then(|| ShownKey::ed25519(envelope.sender.principal_id.clone(), key.clone()));
+        self.send_signed(name, envelope, Signed::Good { key: key.fingerprint(), shown })
+    }
+
+    /// The same with a signature of which the host found this out.
+    pub(crate) fn send_signed(&mut self, name: &str, envelope: &Envelope, signed: Signed) -> Vec<Delivery> {
+        let key = match &signed {
+            Signed::Good { key, .. } => *key,
+            _ => Fingerprint::of(b"?"),
+        };
+        let mut envelope = envelope.clone();
+        envelope.signature = (signed != Signed::Missing).then(|| signature(key));
         let conn = self.people[name].0;
-        self.frame(conn, &envelope.to_json())
+        let identity = self.identities.get(&conn).cloned().unwrap_or(Identity::Unproven);
+        let from = Peer::new(conn, identity).signed(signed);
+        self.input(Input::Frame { from, text: envelope.to_json().into() })
     }
 
     pub(crate) fn frame(&mut self, conn: ConnId, text: &str) -> Vec<Delivery> {
@@ -308,7 +333,13 @@ impl World {
         for output in step.outputs {
             match output {
                 Output::Relay { to, text, .. } => self.deliver(&to, &text, &mut deliveries),
-                Output::Send { to, envelope } => self.deliver(&to, &envelope.to_json(), &mut deliveries),
+                Output::Send { to, mut envelope } => {
+                    envelope.signature = self.own_key.as_ref().map(|key| signature(key.fingerprint()));
+                    self.deliver(&to, &envelope.to_json(), &mut deliveries);
+                }
+                Output::Notice(Notice::CoordinatorKey { .. }) => {
+                    self.own_key = self.coordinator.view().coordinator_key().cloned();
+                }
                 Output::HangUp { conn, reason } => self.hung_up.push((conn, reason.code())),
                 Output::Notice(Notice::FileUpdated { path, content, state_ref, .. }) => {
                     assert_eq!(StateRef::of(&content), state_ref);
@@ -344,7 +375,11 @@ impl World {
         let message = received.envelope().message().expect("what goes out has the fields of its type");
         for name in names {
             if let Some((_, participant)) = self.people.get_mut(&name) {
-                let news = participant.hear_at(self.now, received.envelope(), &message).news;
+                let envelope = received.envelope();
+                // As a program around it does; that the signature fits the text is taken for granted here.
+                let key = participant.key_for(envelope, &message);
+                let signed = key.map_or(Signed::Missing, |key| Signed::by(key.fingerprint()));
+                let news = participant.hear_signed(self.now, envelope, &message, &signed).news;
                 self.news.entry(name.clone()).or_default().extend(news);
             }
             deliveries.push(Delivery {
@@ -396,6 +431,11 @@ impl World {
     pub(crate) fn conflict(&self) -> ConflictId {
         self.coordinator.view().conflicts().last().cloned().expect("a conflict")
     }
+}
+
+/// A signature by this key, which nobody looks at.
+pub(crate) fn signature(key: Fingerprint) -> String {
+    Signature::new(SignatureAlgorithm::Ed25519, key, b"not looked at").to_string()
 }
 
 /// What `who` received, a line each.

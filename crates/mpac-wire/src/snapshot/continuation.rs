@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::id::{ClaimId, ConflictId, PrincipalId, ResolutionId};
 use crate::number::Integer;
+use crate::signature::PublicKey;
 use crate::time::Timestamp;
 
 object! {
@@ -63,12 +64,42 @@ object! {
         opt divergences_settled: Vec<PrincipalId>,
         /// What is only counted any more (SES-27).
         opt forgotten: ForgottenRecord,
+        /// With which key the coordinator signs, and since when.
+        opt coordinator_key: CoordinatorKeyRecord,
+        /// Whose keys are good, and which were (SEC-31).
+        opt keys: Vec<KeyRecord>,
         /// A later coordinator has the session: nothing is said any more (REC-26).
         opt retired: bool,
         /// Under which epoch, as far as this one was told (REC-27).
         opt fenced_by_epoch: Integer,
         /// The clock of the last snapshot that was stored before this one (REC-04).
         opt snapshot_lamport_clock: Integer,
+    }
+}
+
+object! {
+    /// The coordinator's key.
+    pub struct CoordinatorKeyRecord {
+        /// In base64url.
+        req public_key: PublicKey,
+        /// From when on.
+        req valid_from: Timestamp,
+    }
+}
+
+object! {
+    /// Somebody's key.
+    pub struct KeyRecord {
+        /// Whose.
+        req principal_id: PrincipalId,
+        /// In base64url, for Ed25519.
+        req public_key: PublicKey,
+        /// From when on.
+        req valid_from: Timestamp,
+        /// From when on it is no good; absent for the one in use.
+        opt valid_until: Timestamp,
+        /// A credential named it.
+        opt certified: bool,
     }
 }
 

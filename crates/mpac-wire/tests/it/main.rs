@@ -3,6 +3,7 @@
 
 mod golden;
 mod messages;
+mod signatures;
 mod snapshots;
 mod transcripts;
 

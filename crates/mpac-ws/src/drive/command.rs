@@ -9,7 +9,9 @@ use mpac_wire::{PrincipalId, Timestamp};
 use super::config::Config;
 use super::failure::{Code, Failure};
 use super::members::{At, Members};
+use super::signatures;
 use crate::config::closest;
+use crate::signing::Signing;
 
 /// One request.
 #[derive(Debug)]
@@ -21,6 +23,7 @@ pub(super) enum Command<'a> {
     Status { now: Timestamp, event: CoordinatorEvent },
     HandOver { now: Timestamp, successor: Option<PrincipalId>, next_epoch: u64 },
     Close { now: Timestamp, reason: CloseReason, disposition: CloseDisposition },
+    RotateKey { now: Timestamp, key: Signing },
     Snapshot { now: Timestamp },
     Restore { now: Timestamp, seed: u64, config: Box<Config>, snapshot: Box<Snapshot> },
     NextDeadline,
@@ -32,13 +35,14 @@ struct Form {
     members: &'static [&'static str],
 }
 
-const FORMS: [Form; 9] = [
+const FORMS: [Form; 10] = [
     form("open", &["now", "seed", "config"]),
     form("message", &["now", "conn", "envelope", "text"]),
     form("disconnect", &["now", "conn"]),
     form("tick", &["now"]),
     form("status", &["now", "event", "successor", "next_epoch"]),
     form("close", &["now", "reason", "disposition"]),
+    form("rotate_key", &["now", "seed"]),
     form("snapshot", &["now"]),
     form("restore", &["now", "seed", "config", "snapshot"]),
     form("next_deadline", &["now"]),
@@ -75,6 +79,7 @@ impl<'a> Command<'a> {
                     CloseDisposition::WithdrawAll,
                 )?,
             },
+            "rotate_key" => Self::RotateKey { now: now()?, key: signatures::seed(&members.need("seed")?)? },
             "snapshot" => Self::Snapshot { now: now()? },
             "restore" => Self::Restore {
                 now: now()?,

@@ -17,7 +17,9 @@ use super::connections::{Claimed, Connections};
 use super::credentials::Verifier;
 use super::failure::{Code, Failure};
 use super::outputs::{HungUp, Out, Outputs, To, What};
+use super::signatures::Ring;
 use crate::sideband;
+use crate::signing::Signing;
 use crate::workspace::{File, Workspace};
 
 /// A coordinator and its surroundings.
@@ -34,6 +36,10 @@ pub(super) struct Session {
     limits: mpac_wire::Limits,
     is_open_profile: bool,
     verifier: Verifier,
+    /// With what it signs, and what takes its place when the core says so.
+    signing: Option<Signing>,
+    next_signing: Option<Signing>,
+    ring: Ring,
     /// Who joined before the restore and has not spoken since.
     returning: BTreeSet<PrincipalId>,
     /// The latest moment that a command named.
@@ -66,6 +72,13 @@ impl Session {
                 RestoreError::Config(error) => Failure::new(Code::InvalidConfig, format!("config: {error}")),
                 error => Failure::new(Code::InvalidSnapshot, format!("snapshot: {error}")),
             })?;
+        if let Some(signing) = &config.signing
+            && core.view().coordinator_key() != Some(signing.public())
+        {
+            let problem =
+                "config.coordinator_key: the snapshot is of a coordinator that signs with another key";
+            return Err(Failure::new(Code::InvalidConfig, problem.to_owned()));
+        }
         let mut session = Self::around(core, config, now);
         let known = snapshot.participants.into_iter().flatten();
         session.returning = known.map(|record| record.principal_id).collect();
@@ -73,7 +86,7 @@ impl Session {
     }
 
     fn around(core: Coordinator, config: Config, now: Timestamp) -> Self {
-        let Config { core: kept, files, verifier, .. } = config;
+        let Config { core: kept, files, verifier, signing, ring, .. } = config;
         Self {
             open: core.view().is_open(),
             core,
@@ -84,6 +97,9 @@ impl Session {
             limits: kept.limits,
             is_open_profile: kept.security_profile == SecurityProfile::Open,
             verifier,
+            signing,
+            next_signing: None,
+            ring,
             returning: BTreeSet::new(),
             now,
         }
@@ -127,6 +143,13 @@ impl Session {
     ) -> Result<Outputs, Failure> {
         let successor = successor.unwrap_or_else(|| SessionConfig::new(self.id.clone()).coordinator_id());
         self.input(now, Input::Command(Command::HandOver { successor, next_epoch }))
+    }
+
+    /// The coordinator signs with another key from here on.
+    pub(super) fn rotate_key(&mut self, now: Timestamp, key: Signing) -> Result<Outputs, Failure> {
+        let command = Command::RotateKey(key.public().clone());
+        self.next_signing = Some(key);
+        self.input(now, Input::Command(command))
     }
 
     /// The session ends.
@@ -194,6 +217,9 @@ impl Session {
             return (peer, false);
         }
         let Ok(received) = Received::parse(frame, &self.limits) else { return (peer, false) };
+        if !self.is_open_profile {
+            peer.signed = self.ring.verify(self.core.view(), frame, received.envelope());
+        }
         let is_hello = received.envelope().message_type == MessageType::Hello;
         if verifies
             && is_hello
@@ -223,7 +249,15 @@ impl Session {
         for output in steps {
             let (to, what) = match output {
                 Output::Relay { to, text, .. } => (to, What::Relay(text)),
-                Output::Send { to, envelope } => (to, What::Coordinator(Box::new(envelope))),
+                Output::Send { to, mut envelope } => {
+                    if let Some(key) = &self.signing
+                        && let Err(error) = key.sign(&mut envelope)
+                    {
+                        // Only a snapshot can have brought it in; whoever needs the signature drops the message.
+                        tracing::warn!(message = %envelope.message_id, %error, "not signed");
+                    }
+                    (to, What::Coordinator(Box::new(envelope)))
+                }
                 Output::Workspace { conn, request } => (Recipients::Conn(conn), self.answer(&request)),
                 Output::Answer { conn, text } => {
                     let answer = sideband::complete(&text, &self.files, self.limits.max_bytes);
@@ -264,6 +298,7 @@ impl Session {
                 return self.pushes.then_some(What::Sideband(news));
             }
             Notice::Opened => self.open = true,
+            Notice::CoordinatorKey { .. } => self.signing = self.next_signing.take(),
             Notice::Closed { .. } | Notice::CoordinatorConflict { .. } | Notice::Remark(_) => {}
         }
         None

@@ -171,6 +171,8 @@ impl Delivery {
             Notice::Remark(remark) => self.events.remarked(&remark.to_string()),
             // The server looks whether one of its standbys has the session.
             Notice::CoordinatorConflict { reported_by } => self.events.other_coordinator(&reported_by),
+            // No session of this server has a key yet.
+            Notice::CoordinatorKey { .. } => {}
             Notice::Closed { reason } => self.events.closed(reason.as_str()),
         }
     }

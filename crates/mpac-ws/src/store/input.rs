@@ -1,10 +1,10 @@
 //! The core's inputs in their stored form.
 
-use mpac_core::{Command, ConnId, Identity, Input, Peer};
+use mpac_core::{Command, ConnId, Identity, Input, Peer, ShownKey, Signed};
 use mpac_wire::names::{
-    CloseDisposition, CloseReason, CoordinatorEvent, CredentialType, PrincipalType, Role,
+    CloseDisposition, CloseReason, CoordinatorEvent, CredentialType, PrincipalType, Role, SignatureAlgorithm,
 };
-use mpac_wire::{InstanceId, PrincipalId, Timestamp};
+use mpac_wire::{Fingerprint, InstanceId, PrincipalId, PublicKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What happened, by name.
@@ -16,6 +16,8 @@ pub(crate) enum Stored {
         conn: u64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         identity: Option<Known>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Verdict>,
         text: String,
     },
     Unreadable {
@@ -54,6 +56,9 @@ pub(crate) enum Stored {
     Fence {
         epoch: u64,
     },
+    RotateKey {
+        public_key: PublicKey,
+    },
 }
 
 /// What the transport found out about a credential; absent when that is nothing.
@@ -75,12 +80,36 @@ pub(crate) enum Known {
     },
 }
 
+/// What was found out about a frame's signature; absent when there was none.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "signature", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Verdict {
+    Malformed {},
+    Wrong {},
+    Good {
+        key: Fingerprint,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shown: Option<Shown>,
+    },
+}
+
+/// A key that came with its frame. A shared secret is not stored, only that there is one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Shown {
+    principal: PrincipalId,
+    algorithm: SignatureAlgorithm,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    public_key: Option<PublicKey>,
+}
+
 impl Stored {
     /// `None` for an input of a kind that this program does not know how to store.
     pub(super) fn of(input: &Input) -> Option<Self> {
         Some(match input {
             Input::Frame { from, text } => {
-                Self::Frame { conn: from.conn.0, identity: known(&from.identity)?, text: text.to_string() }
+                let (identity, signed) = (known(&from.identity)?, verdict(&from.signed));
+                Self::Frame { conn: from.conn.0, identity, signed, text: text.to_string() }
             }
             Input::Unreadable { from, problem } => Self::Unreadable {
                 conn: from.conn.0,
@@ -99,14 +128,16 @@ impl Stored {
                 Command::HandOver { successor, next_epoch } => Self::HandOver { successor, next_epoch },
                 Command::Persisted { lamport } => Self::Persisted { lamport },
                 Command::Fence { epoch } => Self::Fence { epoch },
+                Command::RotateKey(public_key) => Self::RotateKey { public_key },
             },
         })
     }
 
     pub(super) fn into_input(self) -> Input {
         let command = match self {
-            Self::Frame { conn, identity, text } => {
-                return Input::Frame { from: Peer::new(ConnId(conn), proven(identity)), text: text.into() };
+            Self::Frame { conn, identity, signed, text } => {
+                let from = Peer::new(ConnId(conn), proven(identity)).signed(found(signed));
+                return Input::Frame { from, text: text.into() };
             }
             Self::Unreadable { conn, identity, problem } => {
                 let from = Peer::new(ConnId(conn), proven(identity));
@@ -123,6 +154,7 @@ impl Stored {
             Self::HandOver { successor, next_epoch } => Command::HandOver { successor, next_epoch },
             Self::Persisted { lamport } => Command::Persisted { lamport },
             Self::Fence { epoch } => Command::Fence { epoch },
+            Self::RotateKey { public_key } => Command::RotateKey(public_key),
         };
         Input::Command(command)
     }
@@ -147,6 +179,38 @@ fn proven(known: Option<Known>) -> Identity {
         Some(Known::Rejected { method }) => Identity::Rejected { method },
         Some(Known::Proven { principal, method, issuer, roles, expires_at }) => {
             Identity::Proven { principal, method, issuer: issuer.map(Into::into), roles, expires_at }
+        }
+    }
+}
+
+fn verdict(signed: &Signed) -> Option<Verdict> {
+    match signed.clone() {
+        Signed::Missing => None,
+        Signed::Malformed => Some(Verdict::Malformed {}),
+        Signed::Wrong => Some(Verdict::Wrong {}),
+        Signed::Good { key, shown } => {
+            let shown = shown.map(|ShownKey { principal, algorithm, public_key, .. }| Shown {
+                principal,
+                algorithm,
+                public_key,
+            });
+            Some(Verdict::Good { key, shown })
+        }
+    }
+}
+
+fn found(verdict: Option<Verdict>) -> Signed {
+    match verdict {
+        None => Signed::Missing,
+        Some(Verdict::Malformed {}) => Signed::Malformed,
+        Some(Verdict::Wrong {}) => Signed::Wrong,
+        Some(Verdict::Good { key, shown }) => {
+            let shown = shown.map(|Shown { principal, algorithm, public_key }| {
+                let mut shown = ShownKey::mac(principal);
+                (shown.algorithm, shown.public_key) = (algorithm, public_key);
+                shown
+            });
+            Signed::Good { key, shown }
         }
     }
 }
@@ -176,6 +240,27 @@ mod tests {
         vec![Identity::Unproven, Identity::Rejected { method }, proven, bare]
     }
 
+    fn verdicts() -> Vec<Signed> {
+        let principal = PrincipalId::new("p").unwrap();
+        let key = PublicKey::new(&[7; 32]);
+        let fingerprint = key.fingerprint();
+        let good = |shown| Signed::Good { key: fingerprint, shown };
+        vec![
+            Signed::Missing,
+            Signed::Malformed,
+            Signed::Wrong,
+            good(None),
+            good(Some(ShownKey::ed25519(principal.clone(), key))),
+            good(Some(ShownKey::mac(principal))),
+        ]
+    }
+
+    #[test]
+    fn a_frame_of_an_older_log_has_no_signature() {
+        let old: Stored = serde_json::from_str(r#"{"type":"frame","conn":1,"text":"{}"}"#).unwrap();
+        assert_eq!(old.into_input(), Input::Frame { from: Peer::unproven(ConnId(1)), text: "{}".into() });
+    }
+
     #[test]
     fn every_input_reads_back_as_it_was() {
         let principal = PrincipalId::new("p").unwrap();
@@ -197,7 +282,11 @@ mod tests {
             Input::Command(Command::HandOver { successor: principal, next_epoch: 9 }),
             Input::Command(Command::Fence { epoch: 8 }),
             Input::Command(Command::Persisted { lamport: 7 }),
+            Input::Command(Command::RotateKey(PublicKey::new(&[7; 32]))),
         ];
+        for signed in verdicts() {
+            inputs.push(Input::Frame { from: Peer::unproven(ConnId(7)).signed(signed), text: "{}".into() });
+        }
         for identity in identities() {
             let from = Peer::new(ConnId(7), identity);
             inputs.push(Input::Frame { from: from.clone(), text: "{\"a\": 1.50}\n\u{0}é\"\\".into() });

@@ -14,6 +14,7 @@ mod drive_files;
 mod drive_restore;
 mod drive_rig;
 mod drive_session;
+mod drive_signatures;
 mod files;
 #[cfg(target_os = "linux")]
 mod full_disk;

@@ -61,6 +61,7 @@ impl Runner for Target {
             Feature::Named,
             Feature::Workspace,
             Feature::Credentials,
+            Feature::Signatures,
             Feature::Local,
             Feature::Restart,
             Feature::Stop,

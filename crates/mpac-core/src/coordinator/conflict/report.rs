@@ -35,7 +35,11 @@ pub(in super::super) fn handle(
         let value = report.conflict_id.as_str().to_owned();
         return Err(Refusal::Duplicate { field: "conflict_id", value });
     }
-    let text = facts.received.with_payload(|members| complete(members, &report))?;
+    // What a signature covers goes on as it is; whoever reads it fills in the same.
+    let text = match facts.is_signed() {
+        true => facts.received.text().clone(),
+        false => facts.received.with_payload(|members| complete(members, &report))?.into(),
+    };
     let id = report.conflict_id.clone();
     let principals = principals(session, &report);
     let sender = facts.envelope.sender.principal_id.clone();
@@ -44,7 +48,7 @@ pub(in super::super) fn handle(
         everybody => everybody,
     };
     open(session, report, facts.envelope.message_id.clone(), principals, None);
-    cascade::relay(out, facts, to, text.into());
+    cascade::relay(out, facts, to, text);
     cascade::dismiss_if_over(session, out, &id); // a report about what is over already
     uncertain::reported(session, out, &id);
     Ok(())

@@ -213,6 +213,9 @@ fn completed(
         Some(id) => id.clone(),
         None => cascade::next_resolution_id(session),
     };
+    if facts.is_signed() {
+        return Ok(Completed { text: facts.received.text().as_ref().to_owned(), id });
+    }
     let text = facts.received.with_payload(|members| {
         if resolution.resolution_id.is_none()
             && let Ok(id) = Raw::of(&id)

@@ -165,7 +165,7 @@ pub(super) fn passed_on(
     batch: &OpBatchCommit,
     accepted: &[BatchEntry],
 ) -> Result<Arc<str>, Refusal> {
-    if accepted.len() == batch.operations.len() {
+    if facts.sealed || accepted.len() == batch.operations.len() {
         return facts.without_contents("file_changes", batch.file_changes.is_some(), &batch.extra);
     }
     let text = facts.received.with_payload(|members| {
@@ -280,5 +280,11 @@ pub(super) fn reject(
         let reasons = rejected.iter().filter_map(|(op, why)| Some((op.as_str(), Raw::of(&why.code()).ok()?)));
         message.reasons = Some(reasons.collect());
     }
-    out.send(session, Recipients::Only([sender.clone()].into()), message);
+    // A signed batch is passed on whole: everybody has to hear what of it does not count (BAT-14, D-128).
+    let partly = message.reason == RejectReason::BatchEntriesRejected;
+    let to = match session.config.is_verified() && partly {
+        true => Recipients::All,
+        false => Recipients::Only([sender.clone()].into()),
+    };
+    out.send(session, to, message);
 }

@@ -3,7 +3,7 @@
 
 use alloc::borrow::ToOwned;
 
-use mpac_wire::names::Role;
+use mpac_wire::names::{CredentialType, Role};
 use mpac_wire::payload::Hello;
 use mpac_wire::{DecodeError, Timestamp};
 
@@ -44,6 +44,9 @@ pub(super) fn judge<'a>(session: &Session, facts: &Facts<'a>, hello: &Hello) -> 
         if shown.value.reveal().is_empty() {
             return Err(Refusal::CredentialIllFormed(alloc::format!("{PLACE}.value")));
         }
+        if session.config.is_verified() && !names_a_key(&shown.kind) {
+            return Err(Refusal::CertificateNeeded(shown.kind.clone())); // SEC-39
+        }
         if *facts.identity == Identity::Unproven {
             return Err(Refusal::CredentialUnverifiable(shown.kind.clone()));
         }
@@ -67,6 +70,11 @@ pub(super) fn judge<'a>(session: &Session, facts: &Facts<'a>, hello: &Hello) -> 
             Ok(Proven { proof, roles: roles.as_deref() })
         }
     }
+}
+
+/// Whether a credential is a certificate, which says whose a key is.
+fn names_a_key(kind: &CredentialType) -> bool {
+    matches!(kind, CredentialType::X509Chain | CredentialType::MtlsFingerprint)
 }
 
 /// Whether the credential that let this connection in has expired since. In the open profile it was not needed.

@@ -5,10 +5,11 @@ use mpac_wire::payload::Heartbeat;
 use super::super::gate::Facts;
 use super::super::outbox::Outbox;
 use super::super::state::Session;
-use super::backend;
+use super::{backend, rotation};
 use crate::refusal::Refusal;
 
-/// No relay, and no answer but to a denied switch, which changes nothing else (BHM-15).
+/// No relay, and no answer but to a denied switch, which changes nothing else (BHM-15), and to a rotation of keys that may
+/// not be, after which nothing has changed (D-127).
 pub(in super::super) fn handle(
     session: &mut Session,
     out: &mut Outbox,
@@ -16,6 +17,9 @@ pub(in super::super) fn handle(
     heartbeat: Heartbeat,
 ) -> Result<(), Refusal> {
     let principal = &facts.envelope.sender.principal_id;
+    if let Some(rotation) = rotation::plan(session, facts, &heartbeat)? {
+        rotation::apply(session, out, principal, rotation);
+    }
     if let Some(member) = session.members.get_mut(principal) {
         member.status = heartbeat.status;
     }

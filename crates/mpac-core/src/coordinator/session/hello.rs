@@ -9,11 +9,12 @@ use mpac_wire::payload::{Backend, Hello};
 
 use super::super::gate::{Facts, count_as_received};
 use super::super::governance::freeze;
+use super::super::keys::BoundKey;
 use super::super::outbox::Outbox;
 use super::super::records::{Member, Proof};
 use super::super::recover;
 use super::super::state::Session;
-use super::{catch_up, connection, credential, divergence, info, liveness, organisations};
+use super::{catch_up, connection, credential, divergence, info, liveness, organisations, signature};
 use crate::config::Applicant;
 use crate::input::ConnId;
 use crate::output::{HangUpReason, Notice, Recipients};
@@ -24,6 +25,8 @@ struct Join {
     asked: Vec<Role>,
     granted: Vec<Role>,
     proof: Option<Proof>,
+    /// The key it brings, where that is a new one.
+    key: Option<BoundKey>,
     /// The connection whose place this one takes.
     displaced: Option<ConnId>,
 }
@@ -44,6 +47,7 @@ pub(in super::super) fn handle(
 /// Who it is, first; then what the session asks of it, whether its name is free, and what it may be.
 fn plan(session: &Session, facts: &Facts<'_>, hello: &Hello) -> Result<Join, Refusal> {
     let proven = credential::judge(session, facts, hello)?;
+    let key = signature::brought(session, facts)?;
     is_short(session, hello)?;
     if session.unopened && !session.vacancy {
         return Err(Refusal::NoVacancy(session.config.session_id.clone())); // SES-02
@@ -80,7 +84,7 @@ fn plan(session: &Session, facts: &Facts<'_>, hello: &Hello) -> Result<Join, Ref
     };
     let granted =
         session.config.grant(&who, others_with).ok_or_else(|| Refusal::NoRole(principal.clone()))?;
-    Ok(Join { asked, granted, proof: proven.proof, displaced })
+    Ok(Join { asked, granted, proof: proven.proof, key, displaced })
 }
 
 /// Whether it declares no more than may be kept of a member (D-134).
@@ -145,6 +149,10 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
         missed: <_>::default(),
     };
     session.members.insert(principal.clone(), member);
+    let new_key = join.key.is_some();
+    if let Some(key) = join.key {
+        signature::bind(session, &principal, key);
+    }
     if core::mem::take(&mut session.unopened) {
         session.restart_clock();
         out.notice(Notice::Opened);
@@ -156,6 +164,7 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
         let info = info::session_info(session, facts, member, &join.asked);
         out.answer(session, Recipients::Conn(facts.conn), info, Some(&facts.envelope.message_id));
     }
+    signature::tell(session, out, &principal, new_key);
     recover::tell(session, out, &principal);
     let message_id = &facts.envelope.message_id;
     divergence::after_hello(session, out, &principal, message_id, hello.extensions.as_ref());

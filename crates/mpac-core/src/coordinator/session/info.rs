@@ -1,7 +1,7 @@
 //! SESSION_INFO: the session as a joiner must know it, and what does not fit between the two (HEL-04 to HEL-11).
 
 use alloc::borrow::ToOwned;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use mpac_wire::Integer;
@@ -45,6 +45,14 @@ pub(super) fn session_info(
     if !config.is_open() {
         let mut security = SecurityConfig::new();
         security.replay_window_sec = Some(config.replay_window_sec.clone());
+        if let Some(own) = &session.coordinator_key {
+            security.coordinator_key_fingerprint = Some(own.key.fingerprint().to_string()); // SEC-30
+            security.coordinator_public_key = Some(own.key.to_string());
+            security.key_exchange_method = Some("session_info".to_owned());
+        }
+        if config.is_verified() {
+            security.log_integrity = Some("hash_chain".to_owned()); // SEC-25, D-130
+        }
         info.security_config = Some(security);
     }
     info

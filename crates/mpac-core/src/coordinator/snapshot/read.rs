@@ -12,10 +12,11 @@ use mpac_wire::names::CoordinatorEvent;
 use mpac_wire::snapshot::{AntiReplay, CoordinatorState, FrontierRecord, Snapshot};
 use mpac_wire::{InstanceId, PrincipalId, StateRef, Timestamp};
 
+use super::super::keys::BoundKey;
 use super::super::records::{Connection, Frontier, Handover};
 use super::super::replay::SeenIds;
 use super::super::retention::{Forgotten, Traces};
-use super::super::state::Session;
+use super::super::state::{CoordinatorKey, Session};
 use super::names::{conflict_state, intent_state, named, operation_state};
 use super::records;
 use crate::config::SessionConfig;
@@ -143,6 +144,7 @@ fn continuation(session: &mut Session, state: &CoordinatorState) -> Result<u64, 
     session.sequence = session.sequence.max(state.sequence.get());
     session.unopened = state.unopened.unwrap_or(false);
     session.vacancy = !state.no_vacancy.unwrap_or(false);
+    read_keys(session, state)?;
     session.retired = state.retired.unwrap_or(false);
     session.fenced_by = state.fenced_by_epoch.as_ref().map(mpac_wire::Integer::get);
     session.persisted = state.snapshot_lamport_clock.as_ref().map(mpac_wire::Integer::get);
@@ -186,6 +188,23 @@ fn continuation(session: &mut Session, state: &CoordinatorState) -> Result<u64, 
         recovery.diverged.insert(principal_id(principal)?, conflict.clone());
     }
     Ok(state.seq.get())
+}
+
+/// A key that was rotated stands over the configuration's, which is the one that the session began with.
+fn read_keys(session: &mut Session, state: &CoordinatorState) -> Result<(), RestoreError> {
+    if let Some(own) = &state.coordinator_key {
+        session.coordinator_key = Some(CoordinatorKey { key: own.public_key.clone(), from: own.valid_from });
+    }
+    for record in state.keys.iter().flatten() {
+        let certified = record.certified.unwrap_or(false);
+        let mut bound = BoundKey::new(record.public_key.clone(), record.valid_from, certified);
+        bound.until = record.valid_until;
+        if session.keys.get(&bound.fingerprint).is_some() || session.is_coordinator_key(&bound.fingerprint) {
+            return Err(RestoreError::taken("key", bound.fingerprint, &record.principal_id));
+        }
+        session.keys.put(&record.principal_id, bound);
+    }
+    Ok(())
 }
 
 fn forgotten(state: &CoordinatorState) -> Result<Forgotten, RestoreError> {

@@ -5,12 +5,13 @@ use alloc::string::ToString;
 
 use mpac_wire::snapshot::{
     AckRecord, AntiReplay, BackoffRecord, BatchRecord, ClaimRecord, ConflictRecord, ConnectionRecord,
-    CoordinatorState, DeferralRecord, ForgottenRecord, FrontierRecord, HandoverRecord, IntentRecord,
-    OperationRecord, ParticipantRecord, ResolutionRecord, Snapshot,
+    CoordinatorKeyRecord, CoordinatorState, DeferralRecord, ForgottenRecord, FrontierRecord, HandoverRecord,
+    IntentRecord, KeyRecord, OperationRecord, ParticipantRecord, ResolutionRecord, Snapshot,
 };
-use mpac_wire::{BatchId, Integer, Timestamp};
+use mpac_wire::{BatchId, Integer, PrincipalId, Timestamp};
 
 use super::super::intent::claim::pending_on;
+use super::super::keys::BoundKey;
 use super::super::records::{Backoff, Batch, Claim, Conflict, Deferral, Member, Operation};
 use super::super::retention::Forgotten;
 use super::super::state::{Intent, Session};
@@ -109,6 +110,9 @@ fn continuation(session: &Session, seq: u64) -> CoordinatorState {
     state.forgotten = Some(forgotten(&session.forgotten));
     let refused = session.refused_claimers.iter();
     state.refused_claimers = Some(refused.map(|(who, until)| (who.to_string(), *until)).collect());
+    state.keys = Some(session.keys.iter().map(|(owner, bound)| key_record(owner, bound)).collect());
+    let own = session.coordinator_key.as_ref();
+    state.coordinator_key = own.map(|own| CoordinatorKeyRecord::new(own.key.clone(), own.from));
     state.retired = flag(session.retired);
     state.fenced_by_epoch = session.fenced_by.map(number);
     state.snapshot_lamport_clock = session.persisted.map(number);
@@ -121,6 +125,13 @@ fn continuation(session: &Session, seq: u64) -> CoordinatorState {
     state.divergences_settled = Some(recovery.settled.iter().cloned().collect());
     state.diverged = Some(diverged.map(|(who, conflict)| (who.to_string(), conflict.clone())).collect());
     state
+}
+
+fn key_record(owner: &PrincipalId, bound: &BoundKey) -> KeyRecord {
+    let mut record = KeyRecord::new(owner.clone(), bound.key.clone(), bound.from);
+    record.valid_until = bound.until;
+    record.certified = bound.certified.then_some(true);
+    record
 }
 
 fn forgotten(counts: &Forgotten) -> ForgottenRecord {

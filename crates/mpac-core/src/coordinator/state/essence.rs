@@ -14,6 +14,7 @@ use core::fmt::Write as _;
 
 use mpac_wire::{Scope, Timestamp};
 
+use super::super::keys::BoundKey;
 use super::super::records::{
     Backoff, Batch, Claim, Conflict, Connection, Deferral, Freeze, Handover, Member, Missed, Operation,
     Recovery,
@@ -62,6 +63,9 @@ pub(in super::super) fn essence(session: &Session) -> String {
         lamport: _,
         frontier: _,
         seen_ids: _,
+        keys,
+        // Its host's to know.
+        coordinator_key: _,
         sequence: _,
         resolutions: _,
         // Told with every heartbeat, and asked by nobody.
@@ -125,6 +129,10 @@ pub(in super::super) fn essence(session: &Session) -> String {
     let taken: BTreeSet<_> = claim_ids.iter().collect();
     say!(text, "taken {taken:?}");
     say!(text, "refs {refs:?} {files:?}");
+    for (owner, bound) in keys.iter() {
+        let BoundKey { key: _, fingerprint, from: _, until, certified } = bound;
+        say!(text, "key {owner} {fingerprint} {:?} {certified}", left(*now, *until));
+    }
     text
 }
 

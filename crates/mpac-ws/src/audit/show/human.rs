@@ -108,6 +108,7 @@ fn noticed(notice: &Notice) -> Option<String> {
         Notice::CoordinatorConflict { reported_by } => {
             format!("{} hears a second coordinator", harmless(reported_by.as_str()))
         }
+        Notice::CoordinatorKey { key } => format!("what follows is signed with {key}"),
         Notice::Closed { reason } => format!("the session is over: {}", harmless(reason.as_str())),
     })
 }

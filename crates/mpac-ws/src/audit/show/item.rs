@@ -57,6 +57,7 @@ impl Item {
                 Stored::HandOver { .. } => "hand_over",
                 Stored::Persisted { .. } => "persisted",
                 Stored::Fence { .. } => "fence",
+                Stored::RotateKey { .. } => "rotate_key",
             },
         }
     }

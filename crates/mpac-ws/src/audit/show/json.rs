@@ -157,6 +157,7 @@ fn noticed(notice: &Notice, contents: bool) -> Value {
         Notice::CoordinatorConflict { reported_by } => {
             json!({"kind": "second_coordinator", "reported_by": reported_by})
         }
+        Notice::CoordinatorKey { key } => json!({"kind": "coordinator_key", "key": key}),
         Notice::Closed { reason } => json!({"kind": "closed", "reason": reason}),
     }
 }

@@ -62,6 +62,9 @@ pub(super) fn entry(item: &Item, relations: &Relations) -> String {
             format!("the session is handed over to {}, epoch {next_epoch}", harmless(successor.as_str()))
         }
         Stored::Persisted { lamport } => format!("a snapshot is on the disk, Lamport {lamport}"),
+        Stored::RotateKey { public_key } => {
+            format!("the coordinator signs with another key from here on: {}", public_key.fingerprint())
+        }
         Stored::Fence { epoch } => format!("another coordinator has the session, under epoch {epoch}"),
     }
 }

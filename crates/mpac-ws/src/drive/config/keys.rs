@@ -9,6 +9,7 @@ use super::{Config, policies};
 use crate::drive::credentials::Verifier;
 use crate::drive::failure::Failure;
 use crate::drive::members::At;
+use crate::drive::signatures::{OwnKey, Ring};
 
 /// A key of `config`.
 pub(super) struct Key {
@@ -19,7 +20,7 @@ pub(super) struct Key {
 }
 
 /// In this order they are read: what a policy says as a whole comes before the keys that name one member of it.
-pub(super) const KEYS: [Key; 37] = [
+pub(super) const KEYS: [Key; 39] = [
     key("session_id", "text [default]", |it, at| {
         it.core.session_id = at.read()?;
         it.names_session = true;
@@ -29,7 +30,7 @@ pub(super) const KEYS: [Key; 37] = [
         it.core.level = at.one_of(&ProtocolLevel::ALL, ToString::to_string)?;
         Ok(())
     }),
-    key("security_profile", "open or authenticated [open]; verified is refused so far", |it, at| {
+    key("security_profile", "open, authenticated or verified [open]", |it, at| {
         it.core.security_profile = at.one_of(SecurityProfile::LISTED, ToString::to_string)?;
         Ok(())
     }),
@@ -102,6 +103,19 @@ pub(super) const KEYS: [Key; 37] = [
         if it.verifier.grants_roles() {
             it.core.credential_roles = CredentialRoles::Override;
         }
+        Ok(())
+    }),
+    key(
+        "coordinator_key",
+        "{\"seed\": 64 hex digits} to sign with, or {\"public_key\"}; verified needs one",
+        |it, at| {
+            let own = OwnKey::read(at)?;
+            (it.core.coordinator_key, it.signing) = (Some(own.public), own.signing);
+            Ok(())
+        },
+    ),
+    key("keys", "[{principal_id, public_key or secret}], base64url: what they sign with", |it, at| {
+        it.ring = Ring::read(at)?;
         Ok(())
     }),
     key("workspace", "{path: content}: the shared files; {} where there is none yet", |it, at| {

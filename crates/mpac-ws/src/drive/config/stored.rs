@@ -28,6 +28,9 @@ pub(crate) fn write(config: &SessionConfig) -> Result<String, serde_json::Error>
     put("role_policy", &config.role_policy)?;
     put("default_intent_ttl_sec", &config.default_intent_ttl_sec)?;
     put("replay_window_sec", &config.replay_window_sec)?;
+    if let Some(key) = &config.coordinator_key {
+        put("coordinator_key", &BTreeMap::from([("public_key", key)]))?;
+    }
     put(
         "unknown_message_types",
         &match config.unknown_message_types {
@@ -122,6 +125,7 @@ mod tests {
             "max_deferrals_each": 7, "semantic_confidence_threshold": 0.25, "state_ref_format": "git_hash",
             "governance_may_declare_unavailable": true, "require_arbiter_strict": true, "mandatory_extensions": ["k"],
             "transcript_ref": "t", "session_id": "x",
+            "coordinator_key": {"public_key": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"},
             "resource_registry": {"mappings": [{"canonical_uri": "u", "aliases": [{"kind": "file_set", "value": "a"}]}]},
             "limits": {"max_bytes": 5000, "max_depth": 9, "max_entries": 8, "max_pattern_bytes": 7,
                        "max_entry_bytes": 6, "max_batch": 5, "max_observed": 4, "max_declared": 3}}"#;
