@@ -1,14 +1,18 @@
 //! Every option of the server, with its default: the command line, the configuration file and `--help` are all read off this
 //! one struct.
 
+mod security;
+pub mod token;
+
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use mpac_core::ProtocolLevel;
-use mpac_wire::names::{ComplianceProfile, ExecutionModel, SecurityProfile};
+use mpac_wire::names::{ComplianceProfile, ExecutionModel};
 use mpac_wire::{InvalidId, Seconds, SessionId};
 
+pub use self::security::Security;
 use crate::store::Durability;
 
 const EXAMPLES: &str = "\
@@ -43,10 +47,14 @@ fn level() -> impl TypedValueParser<Value = ProtocolLevel> {
 /// A parser that takes the listed values of one of the wire's open enums and no other.
 macro_rules! listed {
     ($name:ident) => {
-        PossibleValuesParser::new($name::LISTED.iter().map($name::as_str))
-            .map(|text| $name::from(text.as_str()))
+        clap::builder::TypedValueParser::map(
+            clap::builder::PossibleValuesParser::new($name::LISTED.iter().map($name::as_str)),
+            |text| $name::from(text.as_str()),
+        )
     };
 }
+
+use listed;
 
 /// What the server was asked to do: flags and configuration file, merged.
 #[derive(Clone, Debug, Parser)]
@@ -114,6 +122,10 @@ pub struct Settings {
     #[arg(long, value_name = "LEVEL", value_enum, help_heading = "Storage")]
     pub durability: Option<Durability>,
 
+    /// TLS, credentials, and what strangers may cost.
+    #[command(flatten)]
+    pub security: Security,
+
     /// Id of the session [default: default; with --multi-session: none is open at the start]
     #[arg(long, value_name = "ID", value_parser = session_id, help_heading = "Session")]
     pub session: Option<String>,
@@ -128,10 +140,6 @@ pub struct Settings {
     #[arg(long, value_name = "PROFILE", default_value = "core", value_parser = listed!(ComplianceProfile),
           help_heading = "Session")]
     pub compliance_profile: ComplianceProfile,
-    /// Who may join: anybody who reaches the port (open). The other two are refused for now: credentials are not built yet
-    #[arg(long, value_name = "PROFILE", default_value = "open", value_parser = listed!(SecurityProfile),
-          help_heading = "Session")]
-    pub security_profile: SecurityProfile,
     /// Who gets which role: a JSON file, or the JSON text itself
     #[arg(long, value_name = "FILE.json", help_heading = "Session")]
     pub role_policy: Option<String>,
@@ -190,6 +198,11 @@ pub enum Command {
     /// Answer JSON lines on stdin with JSON lines on stdout: the coordinator without sockets and clocks, for any language
     #[command(after_long_help = crate::drive::help(), long_about = DRIVE)]
     Drive(Drive),
+    /// Make, list and end the keys by which participants prove who they are
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Print one command with which a colleague joins, once and soon
+    Invite(token::Invite),
     /// Look at the logs of stored sessions
     #[command(subcommand)]
     Audit(Audit),

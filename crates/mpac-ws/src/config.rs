@@ -13,7 +13,8 @@ use crate::cli::Settings;
 use crate::error::{Error, one_line};
 
 /// Keys whose text is a path, or may be one.
-const PATHS: [&str; 4] = ["workspace", "data_dir", "role_policy", "session_config"];
+const PATHS: [&str; 8] =
+    ["workspace", "data_dir", "role_policy", "session_config", "tls_cert", "tls_key", "keys", "jwks"];
 /// Flags that make no sense inside a file.
 const NOT_IN_FILES: [&str; 3] = ["config", "help", "version"];
 

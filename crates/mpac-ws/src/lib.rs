@@ -34,10 +34,13 @@ pub mod drive;
 pub mod error;
 pub mod server;
 pub mod store;
+pub mod token;
 pub mod workspace;
 
 mod banner;
 mod clock;
+mod identity;
+mod listen;
 mod outbox;
 mod rate;
 mod registry;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use mpac_ws::cli::{Audit, Command, Settings};
 use mpac_ws::error::Error;
 use mpac_ws::server::Server;
-use mpac_ws::{audit, config, drive};
+use mpac_ws::{audit, config, drive, token};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
 use tracing_subscriber::EnvFilter;
 
@@ -54,6 +54,12 @@ fn run(stderr: &NonBlocking) -> Result<(), Error> {
     }
     if let Some(Command::Audit(Audit::Verify(options))) = &settings.command {
         return audit::verify(options, &mut std::io::stdout().lock());
+    }
+    let mut stdout = std::io::stdout();
+    match &settings.command {
+        Some(Command::Token(command)) => return token::run(command, &mut stdout),
+        Some(Command::Invite(options)) => return token::invite(options, &mut stdout),
+        _ => {}
     }
     log_to(stderr, &settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

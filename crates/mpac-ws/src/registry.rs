@@ -1,12 +1,14 @@
 //! From a path to the task of its session.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use mpac_core::{ConnId, SessionConfig};
-use mpac_wire::SessionId;
+use mpac_core::{ConnId, Identity, SessionConfig};
+use mpac_wire::{Limits, SessionId};
+use rustls::pki_types::CertificateDer;
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -15,6 +17,7 @@ use tracing::error;
 use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
 use crate::error::{Error as StartError, Unwritten};
+use crate::identity::{At, KeyId, Verifier};
 use crate::outbox::Outbox;
 use crate::session::{Goes, Inbound, Session, Template, Tenure};
 use crate::socket::{Frame, Link};
@@ -37,6 +40,7 @@ pub(crate) struct Registry {
     /// The id where the path names none.
     session: String,
     template: Template,
+    verifier: Arc<Verifier>,
     places: Arc<Semaphore>,
     store: Option<Arc<Store>>,
     /// The names of stored sessions that cannot go on: nobody begins another in their place.
@@ -101,6 +105,7 @@ impl Registry {
             multi_session: settings.multi_session,
             session: settings.session.clone().unwrap_or_else(|| DEFAULT_SESSION.to_owned()),
             template,
+            verifier: Arc::new(Verifier::of(settings)?),
             places: Arc::new(Semaphore::new(settings.max_sessions as usize)),
             store,
             refused: BTreeSet::new(),
@@ -153,11 +158,27 @@ impl Registry {
     }
 
     /// Puts a new connection to `path` into its session. Without `--multi-session` every path leads to the one there is.
-    pub(crate) async fn join(&self, path: &str, outbox: Outbox) -> Result<Seat, Refused> {
+    pub(crate) async fn join(
+        &self,
+        path: &str,
+        outbox: Outbox,
+        certificate: Option<CertificateDer<'static>>,
+    ) -> Result<Seat, Refused> {
         let id = if self.multi_session { session_id(path).ok_or(Refused::NoSession)? } else { &self.session };
         let (inbox, room) = self.take_seat(id)?;
         let conn = ConnId(self.connections.fetch_add(1, Ordering::Relaxed));
-        let seat = Seat { conn, inbox, room };
+        let session = SessionId::new(id).map_err(|_| Refused::NoSession)?;
+        let limits = self.template.configured().limits.clone();
+        let seat = Seat {
+            conn,
+            inbox,
+            room,
+            session,
+            certificate,
+            limits,
+            verifier: Arc::clone(&self.verifier),
+            by: Mutex::default(),
+        };
         // A task with a seat given out ends only where it fails, or at the stop.
         if seat.tell(Inbound::Joined { conn, outbox }).await { Ok(seat) } else { Err(self.why_over()) }
     }
@@ -170,6 +191,11 @@ impl Registry {
     /// Where sessions are stored.
     pub(crate) fn data_dir(&self) -> Option<&Path> {
         self.store.as_ref().map(|store| store.dir())
+    }
+
+    /// Watches over what participants are let in by. Never returns.
+    pub(crate) async fn watch(&self) {
+        self.verifier.watch().await;
     }
 
     fn why_over(&self) -> Refused {
@@ -240,9 +266,9 @@ fn session(id: &str) -> Result<SessionId, StartError> {
     SessionId::new(id).map_err(|error| StartError::Session(format!("--session: {error}")))
 }
 
-fn lock(sessions: &Mutex<Sessions>) -> MutexGuard<'_, Sessions> {
-    // Nothing that can panic runs under this lock, so a poisoned state is still a whole one.
-    sessions.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that can panic runs under these locks, so a poisoned state is still a whole one.
+    it.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A session's place in the registry, held by its task.
@@ -286,11 +312,40 @@ pub(crate) struct Seat {
     conn: ConnId,
     inbox: mpsc::Sender<Inbound>,
     room: Arc<Semaphore>,
+    session: SessionId,
+    certificate: Option<CertificateDer<'static>>,
+    limits: Limits,
+    verifier: Arc<Verifier>,
+    /// The key or certificate that was shown last and was good.
+    by: Mutex<Option<KeyId>>,
 }
 
 impl Seat {
     async fn tell(&self, inbound: Inbound) -> bool {
         self.inbox.send(inbound).await.is_ok()
+    }
+
+    async fn identify(&self, text: &str) -> Identity {
+        let at = At { session: &self.session, certificate: self.certificate.as_ref() };
+        let Some(found) = self.verifier.look(text, at, &self.limits).await else { return Identity::Unproven };
+        if let Some(by) = found.by {
+            *lock(&self.by) = Some(by);
+        }
+        found.identity
+    }
+
+    /// Returns when what the last HELLO on this connection was let in by is no good any more.
+    pub(crate) async fn revoked(&self) {
+        let mut changes = self.verifier.changes();
+        loop {
+            let by = lock(&self.by).clone();
+            if by.is_some_and(|by| !self.verifier.is_still_good(&by)) {
+                return;
+            }
+            if changes.changed().await.is_err() {
+                return pending().await;
+            }
+        }
     }
 }
 
@@ -303,7 +358,11 @@ impl Link for Seat {
         // The semaphore is never closed; a session that is gone shows when it is told.
         let room =
             Arc::clone(&self.room).acquire_many_owned(u32::try_from(bytes).unwrap_or(u32::MAX)).await.ok();
-        self.tell(Inbound::Frame { conn: self.conn, frame, room }).await
+        let identity = match &frame {
+            Frame::Text(text) => self.identify(text.as_str()).await,
+            Frame::NotText => Identity::Unproven,
+        };
+        self.tell(Inbound::Frame { conn: self.conn, frame, identity, room }).await
     }
 
     async fn left(&self) {

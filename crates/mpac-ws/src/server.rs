@@ -1,6 +1,6 @@
 //! The listener: handshakes, `/healthz`, and a stop that tells everybody.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::serve::ListenerExt;
 use futures::{StreamExt, TryStreamExt};
+use mpac_wire::names::SecurityProfile;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
@@ -22,12 +22,16 @@ use tokio_tungstenite::tungstenite;
 use tracing::{info, warn};
 
 use crate::banner::{self, Served};
-use crate::cli::Settings;
+use crate::cli::{Security, Settings};
 use crate::error::Error;
-use crate::outbox::{QueueLimits, outbox};
-use crate::registry::Registry;
+use crate::listen::doors::Doors;
+use crate::listen::tls::Tls;
+use crate::listen::{Peer, Port, self_signed};
+use crate::outbox::{Outbox, QueueLimits, outbox};
+use crate::registry::{Registry, Seat};
 use crate::sideband;
 use crate::socket::{self, Lost, SocketLimits, Times};
+use crate::store::place;
 use crate::workspace::Workspace;
 use crate::workspace::load::{Limits, Progress, Skipped, load};
 
@@ -44,6 +48,7 @@ const PROGRESS: Duration = Duration::from_secs(1);
 pub struct Server {
     settings: Settings,
     listener: TcpListener,
+    tls: Option<Tls>,
     address: SocketAddr,
     registry: Arc<Registry>,
     workspace: Workspace,
@@ -83,6 +88,10 @@ impl Server {
         let bind = |source| Error::Bind { host: settings.host.clone(), port: settings.port, source };
         let listener = TcpListener::bind((settings.host.as_str(), settings.port)).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        if banner::is_exposed(&settings, address) && !settings.security.insecure_open {
+            return Err(Error::OpenToAll { host: settings.host });
+        }
+        let tls = tls(&settings, address)?;
         // Last, because it starts a task: an error above has nothing to stop.
         let opening = spawn_blocking({
             let (settings, workspace) = (settings.clone(), workspace.clone());
@@ -90,7 +99,7 @@ impl Server {
         });
         let failed = |error| Error::Io { step: "opening the sessions", source: std::io::Error::other(error) };
         let registry = Arc::new(opening.await.map_err(failed)??);
-        Ok(Self { settings, listener, address, registry, workspace, skipped })
+        Ok(Self { settings, listener, tls, address, registry, workspace, skipped })
     }
 
     /// Where it listens, with the port that was taken.
@@ -109,6 +118,7 @@ impl Server {
             skipped: &self.skipped,
             address: self.address,
             stored: self.registry.data_dir(),
+            pin: self.tls.as_ref().map(Tls::fingerprint),
             reachable_as: banner::outward_address(self.address.ip()),
         })
     }
@@ -125,17 +135,17 @@ impl Server {
         let (open, mut all_closed) = mpsc::channel(1);
         let shared = Shared {
             registry: Arc::clone(&self.registry),
-            settings: Arc::new(self.settings),
+            settings: Arc::new(self.settings.clone()),
             open: open.downgrade(),
         };
         let app = Router::new().fallback(answer).with_state(shared);
-        let listener = self.listener.tap_io(|socket| {
-            // Frames are small and people wait for them; a socket that cannot be told so works all the same.
-            let _ = socket.set_nodelay(true);
-        });
+        let security = &self.settings.security;
+        let doors = Doors::new(security.max_connections, security.max_connections_per_address);
+        let port = Port::open(self.listener, self.tls, doors);
+        let app = app.into_make_service_with_connect_info::<Peer>();
         let (stopped, stopping) = oneshot::channel::<()>();
         let mut serving = tokio::spawn(
-            axum::serve(listener, app)
+            axum::serve(port, app)
                 .with_graceful_shutdown(async {
                     // Either way round it is time to stop.
                     let _ = stopping.await;
@@ -144,6 +154,7 @@ impl Server {
         );
         tokio::select! {
             result = &mut serving => return ended(result),
+            () = self.registry.watch() => {}
             () = stop => info!("stopping: telling everybody"),
         }
         drop(stopped);
@@ -155,6 +166,21 @@ impl Server {
         serving.abort();
         if unwritten.is_empty() { Ok(()) } else { Err(Error::Unwritten(unwritten)) }
     }
+}
+
+/// TLS as the settings want it.
+fn tls(settings: &Settings, address: SocketAddr) -> Result<Option<Tls>, Error> {
+    let security = &settings.security;
+    let files = match (&security.tls_cert, &security.tls_key) {
+        (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
+        _ if security.tls_self_signed => {
+            let names = banner::names(&settings.host, address);
+            let dir = place::dir(settings.data_dir.as_deref(), settings.workspace.as_deref(), settings.port)?;
+            self_signed::at(&dir.join("tls"), &names)?
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(Tls::from_files(files.0, files.1)?))
 }
 
 /// Loads the workspace beside the runtime, and says how far that is while it takes long.
@@ -194,10 +220,12 @@ fn ended(result: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<
 /// Every path: a WebSocket handshake, the health check, or a browser that lost its way.
 async fn answer(
     State(shared): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     uri: Uri,
     request: Request,
 ) -> Response {
+    peer.seen();
     match upgrade {
         Ok(upgrade) if !origin_allowed(request.headers(), &shared.settings.allow_origin) => {
             drop(upgrade);
@@ -209,12 +237,14 @@ async fn answer(
             upgrade
                 .max_message_size(max)
                 .max_frame_size(max)
-                .on_upgrade(async move |socket| connection(socket, uri.path(), shared).await)
+                .on_upgrade(async move |socket| connection(socket, uri.path(), peer, shared).await)
         }
-        Err(_) if uri.path() == "/healthz" => "ok\n".into_response(),
+        // One request is all that is answered without an upgrade: nobody holds a connection by asking now and then.
+        Err(_) if uri.path() == "/healthz" => ([(header::CONNECTION, "close")], "ok\n").into_response(),
         Err(_) => {
             let text = "This is an MPAC coordinator. Agents join it over WebSocket; /healthz says whether it is up.\n";
-            (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket")], text).into_response()
+            let headers = [(header::UPGRADE, "websocket"), (header::CONNECTION, "close, upgrade")];
+            (StatusCode::UPGRADE_REQUIRED, headers, text).into_response()
         }
     }
 }
@@ -229,12 +259,12 @@ fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
     })
 }
 
-async fn connection(mut socket: WebSocket, path: &str, shared: Shared) {
+async fn connection(mut socket: WebSocket, path: &str, peer: Peer, shared: Shared) {
     // None when the server is stopping, which the registry then says.
     let open = shared.open.upgrade();
     let settings = &shared.settings;
     let (outbox, queue) = outbox(QueueLimits { frames: settings.queue_frames as usize, bytes: QUEUE_BYTES });
-    let link = match shared.registry.join(path, outbox.clone()).await {
+    let link = match shared.registry.join(path, outbox.clone(), peer.certificate).await {
         Ok(link) => link,
         Err(refused) => {
             let frame = CloseFrame { code: refused.code(), reason: refused.to_string().into() };
@@ -251,8 +281,25 @@ async fn connection(mut socket: WebSocket, path: &str, shared: Shared) {
         times: Times::default(),
     };
     let (sink, stream) = socket.split();
-    socket::run(stream.map_err(lost), sink, (outbox, queue), limits, &link).await;
+    let watched = outbox.clone();
+    tokio::select! {
+        () = socket::run(stream.map_err(lost), sink, (outbox, queue), limits, &link) => {}
+        () = watch(&watched, &settings.security, &link) => {}
+    }
     drop(open);
+}
+
+/// Hangs up on whoever does not join in time, or is in by something that is no good any more. Never returns.
+async fn watch(outbox: &Outbox, security: &Security, seat: &Seat) {
+    if security.security_profile != SecurityProfile::Open {
+        let within = Duration::from_secs(security.hello_within_sec.into());
+        if timeout(within, outbox.admitted()).await.is_err() {
+            outbox.close(1008, "nobody has joined on this connection in time");
+        }
+        seat.revoked().await;
+        outbox.close(1008, "the credential of this connection has been revoked");
+    }
+    pending().await
 }
 
 fn lost(error: axum::Error) -> Lost {

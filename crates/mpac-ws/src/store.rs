@@ -171,7 +171,7 @@ impl Store {
 }
 
 /// What people write to each other is in there: where the system can, nobody else may look into what is made.
-fn private_dirs() -> fs::DirBuilder {
+pub(crate) fn private_dirs() -> fs::DirBuilder {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

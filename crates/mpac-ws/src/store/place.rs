@@ -20,15 +20,23 @@ pub(crate) fn of(settings: &Settings) -> Result<Option<(PathBuf, Durability)>, E
     if durability == Durability::None {
         return Ok(None);
     }
-    let dir = match &settings.data_dir {
-        Some(dir) => dir.clone(),
-        None => all()?.join(own(settings)),
-    };
-    let dir = std::path::absolute(&dir).map_err(|source| Error::DataDir { path: dir, source })?;
+    let dir = dir(settings.data_dir.as_deref(), settings.workspace.as_deref(), settings.port)?;
     match &settings.workspace {
         Some(shared) if is_inside(&dir, shared) => Err(Error::DataDirShared { path: dir }),
         _ => Ok(Some((dir, durability))),
     }
+}
+
+/// The directory of a server with these settings, whether or not it keeps sessions there.
+///
+/// # Errors
+/// When the system names no place.
+pub(crate) fn dir(given: Option<&Path>, workspace: Option<&Path>, port: u16) -> Result<PathBuf, Error> {
+    let dir = match given {
+        Some(dir) => dir.to_owned(),
+        None => all()?.join(own(workspace, port)),
+    };
+    std::path::absolute(&dir).map_err(|source| Error::DataDir { path: dir, source })
 }
 
 /// Below this there is a directory for every workspace.
@@ -52,9 +60,9 @@ fn is_set(variable: &str) -> bool {
 }
 
 /// The same for the same workspace, by whatever way it is named.
-fn own(settings: &Settings) -> String {
-    let Some(workspace) = &settings.workspace else { return format!("port-{}", settings.port) };
-    let path = workspace.canonicalize().unwrap_or_else(|_| workspace.clone());
+fn own(workspace: Option<&Path>, port: u16) -> String {
+    let Some(workspace) = workspace else { return format!("port-{port}") };
+    let path = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
     let hash = Sha256::digest(path.as_os_str().as_encoded_bytes());
     let digits: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
@@ -95,14 +103,11 @@ mod tests {
         let (shop, other) = (dir.path().join("my shop"), dir.path().join("shop"));
         std::fs::create_dir(&shop).unwrap();
         std::fs::create_dir(&other).unwrap();
-        let of = |dir: &Path| {
-            let dir = format!("--workspace={}", dir.display());
-            own(&Settings::try_parse_from(["mpac-ws", &dir]).unwrap())
-        };
+        let of = |dir: &Path| own(Some(dir), 8766);
         assert!(of(&shop).starts_with("my_shop-"));
         assert_eq!(of(&shop), of(&other.join("..").join("my shop")));
         assert_ne!(of(&shop), of(&other));
-        assert_eq!(own(&Settings::try_parse_from(["mpac-ws", "--port=9"]).unwrap()), "port-9");
+        assert_eq!(own(None, 9), "port-9");
     }
 
     #[test]
