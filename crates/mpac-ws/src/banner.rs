@@ -168,7 +168,7 @@ pub(crate) fn outward_url(tls: bool, port: u16) -> String {
 
 /// What clients may call a server that listens on `address` because of `host`.
 pub(crate) fn names(host: &str, address: SocketAddr) -> Vec<String> {
-    let shown = outward_address(address.ip()).unwrap_or(address.ip());
+    let shown = outward_address(address.ip()).unwrap_or_else(|| address.ip());
     let mut names: Vec<String> = [host.to_owned(), shown.to_string()]
         .into_iter()
         .filter(|name| name != "0.0.0.0" && name != "::")

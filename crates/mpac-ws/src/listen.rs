@@ -27,8 +27,6 @@ pub(crate) use self::guarded::Guarded;
 use self::guarded::Seen;
 use self::tls::Tls;
 
-/// What TLS and the HTTP request before the upgrade may take together.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Handshakes that are done and wait to be taken.
 const READY: usize = 64;
 /// Until the next try when the system has no more sockets.
@@ -57,10 +55,11 @@ pub(crate) enum Socket {
 }
 
 impl Port {
-    /// Connections to `listener` from now on, in TLS if there is a `tls`, as many as `doors` lets in.
-    pub(crate) fn open(listener: TcpListener, tls: Option<Tls>, doors: Arc<Doors>) -> Self {
+    /// Connections to `listener` from now on, in TLS if there is a `tls`, as many as `doors` lets in; TLS and the HTTP request
+    /// behind it have `within` each.
+    pub(crate) fn open(listener: TcpListener, tls: Option<Tls>, doors: Arc<Doors>, within: Duration) -> Self {
         let (done, ready) = mpsc::channel(READY);
-        let accepting = tokio::spawn(accept(listener, tls.map(Arc::new), doors, done));
+        let accepting = tokio::spawn(accept(listener, (tls.map(Arc::new), within), doors, done));
         Self { ready, accepting }
     }
 }
@@ -105,7 +104,7 @@ impl Peer {
 
 async fn accept(
     listener: TcpListener,
-    tls: Option<Arc<Tls>>,
+    (tls, within): (Option<Arc<Tls>>, Duration),
     doors: Arc<Doors>,
     done: mpsc::Sender<(Guarded<Socket>, Peer)>,
 ) {
@@ -125,12 +124,12 @@ async fn accept(
             Ok(pass) => {
                 let (tls, done) = (tls.clone(), done.clone());
                 tokio::spawn(async move {
-                    let shaken = timeout(HANDSHAKE, shake(socket, tls.as_deref(), pass)).await;
+                    let shaken = timeout(within, shake(socket, (tls.as_deref(), within), pass)).await;
                     match shaken {
                         // The server has stopped when nobody takes it.
                         Ok(Ok(connection)) => drop(done.send(connection).await),
                         Ok(Err(error)) => debug!("{from}: no TLS: {error}"),
-                        Err(_) => debug!("{from}: no TLS within {} s", HANDSHAKE.as_secs()),
+                        Err(_) => debug!("{from}: no TLS within {} s", within.as_secs()),
                     }
                 });
             }
@@ -142,7 +141,11 @@ async fn accept(
     }
 }
 
-async fn shake(socket: TcpStream, tls: Option<&Tls>, pass: Pass) -> io::Result<(Guarded<Socket>, Peer)> {
+async fn shake(
+    socket: TcpStream,
+    (tls, within): (Option<&Tls>, Duration),
+    pass: Pass,
+) -> io::Result<(Guarded<Socket>, Peer)> {
     let (socket, certificate) = match tls {
         None => (Socket::Plain(socket), None),
         Some(tls) => {
@@ -152,7 +155,7 @@ async fn shake(socket: TcpStream, tls: Option<&Tls>, pass: Pass) -> io::Result<(
             (Socket::Tls(Box::new(stream)), certificate)
         }
     };
-    let (guarded, seen) = Guarded::new(socket, HANDSHAKE, pass);
+    let (guarded, seen) = Guarded::new(socket, within, pass);
     Ok((guarded, Peer { certificate, seen: Some(seen) }))
 }
 

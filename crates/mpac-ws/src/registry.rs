@@ -165,22 +165,28 @@ impl Registry {
         certificate: Option<CertificateDer<'static>>,
     ) -> Result<Seat, Refused> {
         let id = if self.multi_session { session_id(path).ok_or(Refused::NoSession)? } else { &self.session };
-        let (inbox, room) = self.take_seat(id)?;
         let conn = ConnId(self.connections.fetch_add(1, Ordering::Relaxed));
         let session = SessionId::new(id).map_err(|_| Refused::NoSession)?;
-        let limits = self.template.configured().limits.clone();
-        let seat = Seat {
-            conn,
-            inbox,
-            room,
-            session,
-            certificate,
-            limits,
-            verifier: Arc::clone(&self.verifier),
-            by: Mutex::default(),
+        let (inbox, room) = loop {
+            let (inbox, room) = self.take_seat(id)?;
+            if inbox.send(Inbound::Joined { conn, outbox: outbox.clone() }).await.is_ok() {
+                break (inbox, room);
+            }
+            // A task with a seat given out ends where it fails, at the stop, or because nobody has opened its session: that
+            // one has left its place to the next.
+            if self.has(id, &inbox) {
+                return Err(self.why_over());
+            }
         };
-        // A task with a seat given out ends only where it fails, or at the stop.
-        if seat.tell(Inbound::Joined { conn, outbox }).await { Ok(seat) } else { Err(self.why_over()) }
+        let limits = self.template.configured().limits.clone();
+        let (verifier, by) = (Arc::clone(&self.verifier), Mutex::default());
+        Ok(Seat { conn, inbox, room, session, certificate, limits, verifier, by })
+    }
+
+    /// Whether this is where the session of that id is reached.
+    fn has(&self, id: &str, inbox: &mpsc::Sender<Inbound>) -> bool {
+        let sessions = lock(&self.sessions);
+        sessions.stopping || sessions.by_id.get(id).is_some_and(|entry| entry.inbox.same_channel(inbox))
     }
 
     /// What they are opened with.

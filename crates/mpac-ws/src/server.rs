@@ -141,7 +141,8 @@ impl Server {
         let app = Router::new().fallback(answer).with_state(shared);
         let security = &self.settings.security;
         let doors = Doors::new(security.max_connections, security.max_connections_per_address);
-        let port = Port::open(self.listener, self.tls, doors);
+        let within = Duration::from_secs(security.handshake_within_sec.into());
+        let port = Port::open(self.listener, self.tls, doors, within);
         let app = app.into_make_service_with_connect_info::<Peer>();
         let (stopped, stopping) = oneshot::channel::<()>();
         let mut serving = tokio::spawn(

@@ -52,6 +52,9 @@ pub struct Security {
     /// Connections at once from one address, or from one IPv6 network of 64 bits
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections_per_address: u32,
+    /// Seconds within which a connection has to come through TLS and to its WebSocket handshake
+    #[arg(long, value_name = "SEC", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub handshake_within_sec: u32,
     /// Seconds within which a connection has to join, unless the session is open
     #[arg(long, value_name = "SEC", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub hello_within_sec: u32,

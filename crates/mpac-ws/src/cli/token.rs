@@ -169,7 +169,7 @@ fn principal(text: &str) -> Result<PrincipalId, InvalidId> {
     if text.contains(':') || text.is_empty() {
         PrincipalId::new(text)
     } else {
-        PrincipalId::new(&format!("agent:{text}"))
+        PrincipalId::new(format!("agent:{text}"))
     }
 }
 

@@ -117,7 +117,8 @@ impl KeyFile {
     fn write(&self, keys: &Keys) -> Result<(), KeyFileError> {
         let text = toml::to_string(keys)
             .map_err(|error| KeyFileError::Form { path: self.path.clone(), reason: error.to_string() })?;
-        let dir = self.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let dir =
+            self.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         let put = || {
             // Such files can be read by their owner only.
             let mut file = tempfile::NamedTempFile::new_in(dir)?;
@@ -180,7 +181,7 @@ mod tests {
         let [server, command] = [0, 1].map(|_| KeyFile::at(dir.path().join("keys.toml")));
         assert!(ids(&server).is_empty(), "no file, no key");
         let first = issue(&command);
-        assert_eq!(ids(&server), [first.clone()]);
+        assert_eq!(ids(&server), std::slice::from_ref(&first));
         let second = issue(&command);
         assert_eq!(ids(&server), [first, second]);
         #[cfg(unix)]

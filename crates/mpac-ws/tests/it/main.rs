@@ -16,6 +16,7 @@ mod program;
 mod program_rig;
 mod refusals;
 mod rig;
+mod secured;
 mod sessions;
 mod stopping;
 mod storing;
