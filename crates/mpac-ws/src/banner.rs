@@ -26,6 +26,8 @@ pub(crate) struct Served<'a> {
     pub(crate) address: SocketAddr,
     /// Where sessions are stored, if they are.
     pub(crate) stored: Option<&'a Path>,
+    /// The fingerprint of the server's certificate, if it speaks TLS.
+    pub(crate) pin: Option<String>,
     /// How other machines see this one, if that can be told.
     pub(crate) reachable_as: Option<IpAddr>,
 }
@@ -36,7 +38,8 @@ pub(crate) fn banner(served: &Served<'_>) -> String {
     let id = settings.session.as_deref();
     let shown = id.unwrap_or(if settings.multi_session { "demo" } else { DEFAULT_SESSION });
     let path = if settings.multi_session { format!("/session/{shown}") } else { String::new() };
-    let here = format!("ws://{}{path}", local(*address));
+    let scheme = if served.pin.is_some() { "wss" } else { "ws" };
+    let here = format!("{scheme}://{}{path}", local(*address));
     let mut text = format!("MPAC coordinator, listening on {here}\n\n");
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {name:<12}{value}");
@@ -44,6 +47,9 @@ pub(crate) fn banner(served: &Served<'_>) -> String {
     line("workspace", &workspace_line(served));
     if !served.skipped.is_empty() {
         line("skipped", &skipped_line(served.skipped));
+    }
+    if let Some(pin) = &served.pin {
+        line("certificate", pin);
     }
     line("session", &session_line(served, shown));
     line("write-back", write_back_line(settings));
@@ -147,7 +153,28 @@ fn elsewhere(served: &Served<'_>, path: &str, session: &str) -> String {
         None if address.ip().is_unspecified() => format!("NAME-OF-THIS-MACHINE:{}", address.port()),
         _ => address.to_string(),
     };
-    commands(settings, &format!("ws://{host}{path}"), session)
+    let scheme = if served.pin.is_some() { "wss" } else { "ws" };
+    commands(settings, &format!("{scheme}://{host}{path}"), session)
+}
+
+/// How other machines reach a server on this port of this one, as far as that can be told.
+pub(crate) fn outward_url(tls: bool, port: u16) -> String {
+    let scheme = if tls { "wss" } else { "ws" };
+    match outward_address(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)) {
+        Some(ip) => format!("{scheme}://{}", SocketAddr::new(ip, port)),
+        None => format!("{scheme}://NAME-OF-THIS-MACHINE:{port}"),
+    }
+}
+
+/// What clients may call a server that listens on `address` because of `host`.
+pub(crate) fn names(host: &str, listens: IpAddr) -> Vec<String> {
+    let shown = outward_address(listens).unwrap_or(listens);
+    let mut names: Vec<String> = [host.to_owned(), shown.to_string()]
+        .into_iter()
+        .filter(|name| name != "0.0.0.0" && name != "::")
+        .collect();
+    names.dedup();
+    names
 }
 
 /// A listener on every address is reached from here by the loopback one.
@@ -171,9 +198,14 @@ pub(crate) fn outward_address(listening_on: IpAddr) -> Option<IpAddr> {
     socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback())
 }
 
+/// Whether people on other machines could do what they like.
+pub(crate) fn is_exposed(settings: &Settings, address: SocketAddr) -> bool {
+    !address.ip().is_loopback() && settings.security.security_profile == SecurityProfile::Open
+}
+
 /// What an operator should know before it is too late.
 pub(crate) fn warning(settings: &Settings, address: SocketAddr) -> Option<String> {
-    (!address.ip().is_loopback() && settings.security_profile == SecurityProfile::Open).then(|| {
+    is_exposed(settings, address).then(|| {
         format!(
             "the session is open and {} can be reached from other machines: anybody who reaches port {} can read and change \
              the shared files. Use it in networks you trust only",
@@ -188,7 +220,7 @@ fn files(count: usize) -> String {
 }
 
 /// For a shell.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:".contains(c);
     if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
@@ -219,6 +251,7 @@ mod tests {
             skipped,
             address,
             stored: None,
+            pin: None,
             reachable_as: None,
         })
     }

@@ -6,18 +6,21 @@ pub mod backup;
 pub mod close;
 pub mod keeping;
 pub mod repair;
+mod security;
 pub mod standby;
+pub mod token;
 
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use mpac_core::ProtocolLevel;
-use mpac_wire::names::{ComplianceProfile, ExecutionModel, SecurityProfile};
+use mpac_wire::names::{ComplianceProfile, ExecutionModel};
 use mpac_wire::{InvalidId, Seconds, SessionId};
 
 use self::backup::Backup;
 use self::close::Close;
+pub use self::security::Security;
 use self::standby::{Rest, TakeOver, Whose};
 use crate::store::Durability;
 
@@ -53,10 +56,14 @@ fn level() -> impl TypedValueParser<Value = ProtocolLevel> {
 /// A parser that takes the listed values of one of the wire's open enums and no other.
 macro_rules! listed {
     ($name:ident) => {
-        PossibleValuesParser::new($name::LISTED.iter().map($name::as_str))
-            .map(|text| $name::from(text.as_str()))
+        clap::builder::TypedValueParser::map(
+            clap::builder::PossibleValuesParser::new($name::LISTED.iter().map($name::as_str)),
+            |text| $name::from(text.as_str()),
+        )
     };
 }
+
+use listed;
 
 /// What the server was asked to do: flags and configuration file, merged.
 #[derive(Clone, Debug, Parser)]
@@ -138,6 +145,10 @@ pub struct Settings {
           default_missing_value = "0")]
     pub take_back: Option<u64>,
 
+    /// TLS, credentials, and what strangers may cost.
+    #[command(flatten)]
+    pub security: Security,
+
     /// Id of the session [default: default; with --multi-session: none is open at the start]
     #[arg(long, value_name = "ID", value_parser = session_id, help_heading = "Session")]
     pub session: Option<String>,
@@ -152,10 +163,6 @@ pub struct Settings {
     #[arg(long, value_name = "PROFILE", default_value = "core", value_parser = listed!(ComplianceProfile),
           help_heading = "Session")]
     pub compliance_profile: ComplianceProfile,
-    /// Who may join: anybody who reaches the port (open). The other two are refused for now: credentials are not built yet
-    #[arg(long, value_name = "PROFILE", default_value = "open", value_parser = listed!(SecurityProfile),
-          help_heading = "Session")]
-    pub security_profile: SecurityProfile,
     /// Who gets which role: a JSON file, or the JSON text itself
     #[arg(long, value_name = "FILE.json", help_heading = "Session")]
     pub role_policy: Option<String>,
@@ -214,6 +221,11 @@ pub enum Command {
     /// Answer JSON lines on stdin with JSON lines on stdout: the coordinator without sockets and clocks, for any language
     #[command(after_long_help = crate::drive::help(), long_about = DRIVE)]
     Drive(Drive),
+    /// Make, list and end the keys by which participants prove who they are
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Print one command with which a colleague joins, once and soon
+    Invite(token::Invite),
     /// Look back at stored sessions: who did what, on what basis, and whether the log is what it was
     #[command(subcommand)]
     Audit(Box<audit::Audit>),

@@ -14,7 +14,17 @@ use crate::cli::standby::{Rest, Standby};
 use crate::error::{Error, one_line};
 
 /// Keys whose text is a path, or may be one.
-const PATHS: [&str; 5] = ["workspace", "data_dir", "archive_dir", "role_policy", "session_config"];
+const PATHS: [&str; 9] = [
+    "workspace",
+    "data_dir",
+    "archive_dir",
+    "role_policy",
+    "session_config",
+    "tls_cert",
+    "tls_key",
+    "keys",
+    "jwks",
+];
 /// Flags that make no sense inside a file.
 const NOT_IN_FILES: [&str; 4] = ["config", "help", "version", "take_back"];
 

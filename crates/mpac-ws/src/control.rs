@@ -4,6 +4,7 @@
 //! goes over WebSocket, commands too: that is the one client that is in the tree, so there is one place that dials.
 
 pub(crate) mod dial;
+pub(crate) mod pin;
 pub(crate) mod serve;
 pub(crate) mod token;
 
@@ -75,7 +76,7 @@ pub(crate) enum Role {
 /// `DATA/control.json`, while there is somebody to reach.
 #[derive(Debug, Serialize, Deserialize)]
 struct Reached {
-    address: String,
+    url: String,
     token: String,
     pid: u32,
 }
@@ -87,9 +88,8 @@ pub(crate) struct Published {
 }
 
 impl Published {
-    pub(crate) fn new(data: &Path, address: std::net::SocketAddr, token: &Token) -> io::Result<Self> {
-        let address = crate::banner::local(address).to_string();
-        let reached = Reached { address, token: token.reveal().to_owned(), pid: std::process::id() };
+    pub(crate) fn new(data: &Path, url: String, token: &Token) -> io::Result<Self> {
+        let reached = Reached { url, token: token.reveal().to_owned(), pid: std::process::id() };
         whole::write_json(data, FILE, &reached)?;
         Ok(Self { data: data.to_owned() })
     }
@@ -108,5 +108,5 @@ impl Drop for Published {
 /// The server that has a data directory on this machine; `None` where none says so.
 pub(crate) fn of(data: &Path) -> io::Result<Option<Target>> {
     let reached: Option<Reached> = whole::read_json(data, FILE)?;
-    Ok(reached.map(|it| Target::new(&format!("ws://{}", it.address), Token::given(&it.token))))
+    Ok(reached.map(|it| Target::new(&it.url, Token::given(&it.token))))
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::audit::Problem;
+pub use crate::listen::tls::TlsError;
 use crate::store::journal::Unkept;
+pub use crate::token::TokenError;
 
 /// A mistake in how the server was called, or a failure of the machine under it.
 ///
@@ -68,6 +70,21 @@ pub enum Error {
     /// The role policy is no JSON file of that form.
     #[error("--role-policy: {0}")]
     RolePolicy(String),
+    /// A key could not be made or changed.
+    #[error("{0}")]
+    Token(#[from] TokenError),
+    /// TLS cannot be offered.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
+    /// An open session that other machines could reach.
+    #[error(
+        "an open session may only be reached from this machine, and --host {host} lets others in: make keys with `mpac-ws token` \
+         and add --security-profile authenticated --tls-self-signed; or, in a network that you trust, add --insecure-open"
+    )]
+    OpenToAll {
+        /// The address given.
+        host: String,
+    },
     /// The session's further settings cannot be read.
     #[error("--session-config: {0}")]
     SessionConfig(String),

@@ -43,6 +43,7 @@ pub mod repair;
 pub mod server;
 pub mod standby;
 pub mod store;
+pub mod token;
 pub mod workspace;
 
 mod banner;
@@ -50,6 +51,8 @@ mod clock;
 mod control;
 mod fencing;
 mod follow;
+mod identity;
+mod listen;
 mod operator;
 mod outbox;
 mod rate;

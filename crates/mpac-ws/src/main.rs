@@ -8,7 +8,7 @@ use mpac_ws::cli::standby::Standby;
 use mpac_ws::cli::{Command, Settings};
 use mpac_ws::error::Error;
 use mpac_ws::server::Server;
-use mpac_ws::{ask, audit, backup, close, config, drive, repair, standby, store};
+use mpac_ws::{ask, audit, backup, close, config, drive, repair, standby, store, token};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
 use tracing_subscriber::EnvFilter;
 
@@ -52,6 +52,8 @@ fn say_out(line: &str) {
 }
 
 fn run(stderr: &NonBlocking) -> Result<(), Error> {
+    // There is one in the tree; that it is there already would be no mistake.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let settings = config::load(std::env::args_os())?;
     if let Some(Command::Drive(options)) = &settings.command {
         let longest = usize::try_from(options.max_line_bytes).unwrap_or(usize::MAX);
@@ -68,6 +70,12 @@ fn run(stderr: &NonBlocking) -> Result<(), Error> {
     log_to(stderr, standby.as_ref().map_or(&settings, |standby| &standby.server))?;
     if let Some(Command::Repair(options)) = &settings.command {
         return repair::run(options, &mut std::io::stdout().lock());
+    }
+    let mut stdout = std::io::stdout();
+    match &settings.command {
+        Some(Command::Token(command)) => return token::run(command, &mut stdout),
+        Some(Command::Invite(options)) => return token::invite(options, &mut stdout),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -42,6 +42,7 @@ struct Shared {
     state: Mutex<State>,
     pushed: Notify,
     closing: Notify,
+    admitted: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -52,8 +53,13 @@ struct State {
 }
 
 pub(crate) fn outbox(limits: QueueLimits) -> (Outbox, Queue) {
-    let shared =
-        Arc::new(Shared { limits, state: Mutex::default(), pushed: Notify::new(), closing: Notify::new() });
+    let shared = Arc::new(Shared {
+        limits,
+        state: Mutex::default(),
+        pushed: Notify::new(),
+        closing: Notify::new(),
+        admitted: Notify::new(),
+    });
     (Outbox(Arc::clone(&shared)), Queue(shared))
 }
 
@@ -91,6 +97,16 @@ impl Outbox {
         drop(state);
         self.0.pushed.notify_one();
         self.0.closing.notify_one();
+    }
+
+    /// Somebody has joined on this connection.
+    pub(crate) fn admit(&self) {
+        self.0.admitted.notify_one();
+    }
+
+    /// Returns once somebody has joined on this connection; for one waiter.
+    pub(crate) async fn admitted(&self) {
+        self.0.admitted.notified().await;
     }
 
     /// Whether a close was asked for: nothing more is pushed, and nothing more is listened to.

@@ -3,12 +3,14 @@
 mod operate;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use mpac_core::{ConnId, SessionConfig};
-use mpac_wire::SessionId;
+use mpac_core::{ConnId, Identity, SessionConfig};
+use mpac_wire::{Limits, SessionId};
+use rustls::pki_types::CertificateDer;
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -18,6 +20,7 @@ use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
 use crate::error::{Error as StartError, Unwritten};
 use crate::fencing;
+use crate::identity::{At, KeyId, Verifier};
 use crate::outbox::Outbox;
 use crate::session::{Goes, Inbound, Session, Template, Tenure};
 use crate::socket::{Frame, Link};
@@ -40,6 +43,7 @@ pub(crate) struct Registry {
     /// The id where the path names none.
     session: String,
     template: Template,
+    verifier: Arc<Verifier>,
     places: Arc<Semaphore>,
     store: Option<Arc<Store>>,
     /// The names of stored sessions that cannot go on: nobody begins another in their place.
@@ -117,6 +121,7 @@ impl Registry {
             multi_session: settings.multi_session,
             session: settings.session.clone().unwrap_or_else(|| DEFAULT_SESSION.to_owned()),
             template,
+            verifier: Arc::new(Verifier::of(settings)?),
             places: Arc::new(Semaphore::new(settings.max_sessions as usize)),
             store,
             refused: BTreeSet::new(),
@@ -175,13 +180,35 @@ impl Registry {
     }
 
     /// Puts a new connection to `path` into its session. Without `--multi-session` every path leads to the one there is.
-    pub(crate) async fn join(&self, path: &str, outbox: Outbox) -> Result<Seat, Refused> {
+    pub(crate) async fn join(
+        &self,
+        path: &str,
+        outbox: Outbox,
+        certificate: Option<CertificateDer<'static>>,
+    ) -> Result<Seat, Refused> {
         let id = if self.multi_session { session_id(path).ok_or(Refused::NoSession)? } else { &self.session };
-        let (inbox, room) = self.take_seat(id)?;
         let conn = ConnId(self.connections.fetch_add(1, Ordering::Relaxed));
-        let seat = Seat { conn, inbox, room };
-        // A task with a seat given out ends only where it fails, or at the stop.
-        if seat.tell(Inbound::Joined { conn, outbox }).await { Ok(seat) } else { Err(self.why_over()) }
+        let session = SessionId::new(id).map_err(|_| Refused::NoSession)?;
+        let (inbox, room) = loop {
+            let (inbox, room) = self.take_seat(id)?;
+            if inbox.send(Inbound::Joined { conn, outbox: outbox.clone() }).await.is_ok() {
+                break (inbox, room);
+            }
+            // A task with a seat given out ends where it fails, at the stop, or because nobody has opened its session: that
+            // one has left its place to the next.
+            if self.has(id, &inbox) {
+                return Err(self.why_over());
+            }
+        };
+        let limits = self.template.configured().limits.clone();
+        let (verifier, by) = (Arc::clone(&self.verifier), Mutex::default());
+        Ok(Seat { conn, inbox, room, session, certificate, limits, verifier, by })
+    }
+
+    /// Whether this is where the session of that id is reached.
+    fn has(&self, id: &str, inbox: &mpsc::Sender<Inbound>) -> bool {
+        let sessions = lock(&self.sessions);
+        sessions.over.is_some() || sessions.by_id.get(id).is_some_and(|entry| entry.inbox.same_channel(inbox))
     }
 
     /// What they are opened with.
@@ -201,7 +228,7 @@ impl Registry {
                 store.full().await;
                 store.dir().to_owned()
             }
-            None => std::future::pending().await,
+            None => pending().await,
         }
     }
 
@@ -213,6 +240,11 @@ impl Registry {
     /// The shared files as sessions begin with them.
     pub(crate) const fn workspace(&self) -> &Workspace {
         self.template.workspace()
+    }
+
+    /// Watches over what participants are let in by. Never returns.
+    pub(crate) async fn watch(&self) {
+        self.verifier.watch().await;
     }
 
     fn why_over(&self) -> Refused {
@@ -285,9 +317,9 @@ fn session(id: &str) -> Result<SessionId, StartError> {
     SessionId::new(id).map_err(|error| StartError::Session(format!("--session: {error}")))
 }
 
-fn lock(sessions: &Mutex<Sessions>) -> MutexGuard<'_, Sessions> {
-    // Nothing that can panic runs under this lock, so a poisoned state is still a whole one.
-    sessions.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that can panic runs under these locks, so a poisoned state is still a whole one.
+    it.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A session's place in the registry, held by its task.
@@ -337,11 +369,40 @@ pub(crate) struct Seat {
     conn: ConnId,
     inbox: mpsc::Sender<Inbound>,
     room: Arc<Semaphore>,
+    session: SessionId,
+    certificate: Option<CertificateDer<'static>>,
+    limits: Limits,
+    verifier: Arc<Verifier>,
+    /// The key or certificate that was shown last and was good.
+    by: Mutex<Option<KeyId>>,
 }
 
 impl Seat {
     async fn tell(&self, inbound: Inbound) -> bool {
         self.inbox.send(inbound).await.is_ok()
+    }
+
+    async fn identify(&self, text: &str) -> Identity {
+        let at = At { session: &self.session, certificate: self.certificate.as_ref() };
+        let Some(found) = self.verifier.look(text, at, &self.limits).await else { return Identity::Unproven };
+        if let Some(by) = found.by {
+            *lock(&self.by) = Some(by);
+        }
+        found.identity
+    }
+
+    /// Returns when what the last HELLO on this connection was let in by is no good any more.
+    pub(crate) async fn revoked(&self) {
+        let mut changes = self.verifier.changes();
+        loop {
+            let by = lock(&self.by).clone();
+            if by.is_some_and(|by| !self.verifier.is_still_good(&by)) {
+                return;
+            }
+            if changes.changed().await.is_err() {
+                return pending().await;
+            }
+        }
     }
 }
 
@@ -354,7 +415,11 @@ impl Link for Seat {
         // The semaphore is never closed; a session that is gone shows when it is told.
         let room =
             Arc::clone(&self.room).acquire_many_owned(u32::try_from(bytes).unwrap_or(u32::MAX)).await.ok();
-        self.tell(Inbound::Frame { conn: self.conn, frame, room }).await
+        let identity = match &frame {
+            Frame::Text(text) => self.identify(text.as_str()).await,
+            Frame::NotText => Identity::Unproven,
+        };
+        self.tell(Inbound::Frame { conn: self.conn, frame, identity, room }).await
     }
 
     async fn left(&self) {

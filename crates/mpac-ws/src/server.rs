@@ -2,8 +2,8 @@
 
 mod handover;
 
-use std::future::Future;
-use std::net::SocketAddr;
+use std::future::{Future, pending};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::serve::ListenerExt;
 use futures::{StreamExt, TryStreamExt};
+use mpac_wire::names::SecurityProfile;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite;
 use tracing::{error, info, warn};
 
 use crate::banner::{self, Served};
-use crate::cli::Settings;
+use crate::cli::{Security, Settings};
 use crate::control::Published;
 use crate::control::dial::Target;
 use crate::control::serve;
@@ -32,11 +32,15 @@ use crate::control::token::Token;
 use crate::error::Error;
 use crate::fencing;
 use crate::follow::hub::Hub;
+use crate::listen::doors::Doors;
+use crate::listen::tls::Tls;
+use crate::listen::{Peer, Port, self_signed};
 use crate::operator::Door;
-use crate::outbox::{QueueLimits, outbox};
-use crate::registry::Registry;
+use crate::outbox::{Outbox, QueueLimits, outbox};
+use crate::registry::{Registry, Seat};
 use crate::sideband;
 use crate::socket::{self, Lost, SocketLimits, Times};
+use crate::store::place;
 use crate::workspace::Workspace;
 use crate::workspace::load::{Limits, Progress, Skipped, load};
 
@@ -53,6 +57,7 @@ const PROGRESS: Duration = Duration::from_secs(1);
 pub struct Server {
     settings: Settings,
     listener: TcpListener,
+    tls: Option<Tls>,
     address: SocketAddr,
     registry: Arc<Registry>,
     skipped: Vec<Skipped>,
@@ -94,6 +99,10 @@ impl Server {
         let bind = |source| Error::Bind { host: settings.host.clone(), port: settings.port, source };
         let listener = TcpListener::bind((settings.host.as_str(), settings.port)).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        if banner::is_exposed(&settings, address) && !settings.security.insecure_open {
+            return Err(Error::OpenToAll { host: settings.host });
+        }
+        let tls = tls(&settings, address.ip())?;
         // Last, because it starts a task: an error above has nothing to stop.
         let opening = spawn_blocking({
             let settings = settings.clone();
@@ -101,14 +110,19 @@ impl Server {
         });
         let failed = |error| Error::Io { step: "opening the sessions", source: std::io::Error::other(error) };
         let registry = Arc::new(opening.await.map_err(failed)??);
-        let published = published(&registry, address)?;
-        Ok(Self { settings, listener, address, registry, skipped, published })
+        let published = published(&registry, url(tls.as_ref(), &banner::local(address).to_string()))?;
+        Ok(Self { settings, listener, tls, address, registry, skipped, published })
     }
 
     /// Where it listens, with the port that was taken.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where other servers reach it, with the fingerprint of its certificate.
+    fn url(&self) -> String {
+        url(self.tls.as_ref(), &self.address.to_string())
     }
 
     /// What to print once it runs.
@@ -121,6 +135,7 @@ impl Server {
             skipped: &self.skipped,
             address: self.address,
             stored: self.registry.data_dir(),
+            pin: self.tls.as_ref().map(Tls::fingerprint),
             reachable_as: banner::outward_address(self.address.ip()),
         })
     }
@@ -149,21 +164,22 @@ impl Server {
         let mut asked = door.asked();
         let _published = self.published.take();
         let _alone = Aborted(tokio::spawn(door.clone().stay_alone()));
-        let _fencing = Aborted(tokio::spawn(door.clone().fence_before(format!("ws://{}", self.address))));
+        let _fencing = Aborted(tokio::spawn(door.clone().fence_before(self.url())));
         let shared = Shared {
             registry: Arc::clone(&self.registry),
-            settings: Arc::new(self.settings),
+            settings: Arc::new(self.settings.clone()),
             door,
             open: open.downgrade(),
         };
         let app = Router::new().fallback(answer).with_state(shared);
-        let listener = self.listener.tap_io(|socket| {
-            // Frames are small and people wait for them; a socket that cannot be told so works all the same.
-            let _ = socket.set_nodelay(true);
-        });
+        let security = &self.settings.security;
+        let doors = Doors::new(security.max_connections, security.max_connections_per_address);
+        let within = Duration::from_secs(security.handshake_within_sec.into());
+        let port = Port::open(self.listener, self.tls, doors, within);
+        let app = app.into_make_service_with_connect_info::<Peer>();
         let (stopped, stopping) = oneshot::channel::<()>();
         let mut serving = tokio::spawn(
-            axum::serve(listener, app)
+            axum::serve(port, app)
                 .with_graceful_shutdown(async {
                     // Either way round it is time to stop.
                     let _ = stopping.await;
@@ -173,6 +189,7 @@ impl Server {
         let mut full = None;
         tokio::select! {
             result = &mut serving => return ended(result),
+            () = self.registry.watch() => {}
             () = stop => info!("stopping: telling everybody"),
             dir = self.registry.disk_full() => {
                 error!("the disk of {} is full: stopping, and telling everybody", dir.display());
@@ -203,9 +220,9 @@ impl Server {
 }
 
 /// Where sessions are stored, local commands find the server by its data directory.
-fn published(registry: &Registry, address: SocketAddr) -> Result<Option<Published>, Error> {
+fn published(registry: &Registry, url: String) -> Result<Option<Published>, Error> {
     let Some(data) = registry.data_dir() else { return Ok(None) };
-    let published = Token::of(data).and_then(|token| Published::new(data, address, &token));
+    let published = Token::of(data).and_then(|token| Published::new(data, url, &token));
     published.map(Some).map_err(|source| Error::DataDir { path: data.to_owned(), source })
 }
 
@@ -216,6 +233,30 @@ impl Drop for Aborted {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// The address of a server, which carries what its certificate is known by.
+pub(crate) fn url(tls: Option<&Tls>, address: &str) -> String {
+    match tls {
+        Some(tls) => format!("wss://{address}#{}", tls.fingerprint()),
+        None => format!("ws://{address}"),
+    }
+}
+
+/// TLS as the settings want it.
+pub(crate) fn tls(settings: &Settings, listens: IpAddr) -> Result<Option<Tls>, Error> {
+    let security = &settings.security;
+    let files = match (&security.tls_cert, &security.tls_key) {
+        (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
+        _ if security.tls_self_signed => {
+            let names = banner::names(&settings.host, listens);
+            let dir =
+                place::found(settings.data_dir.as_deref(), settings.workspace.as_deref(), settings.port)?;
+            self_signed::at(&dir.join("tls"), &names)?
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(Tls::from_files(files.0, files.1)?))
 }
 
 /// Loads the workspace beside the runtime, and says how far that is while it takes long.
@@ -255,10 +296,12 @@ fn ended(result: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<
 /// Every path: a WebSocket handshake, the health check, or a browser that lost its way.
 async fn answer(
     State(shared): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     uri: Uri,
     request: Request,
 ) -> Response {
+    peer.seen();
     if uri.path().starts_with(serve::PATH) {
         return serve::answer(upgrade, (uri.path(), request.headers()), shared.door);
     }
@@ -273,12 +316,14 @@ async fn answer(
             upgrade
                 .max_message_size(max)
                 .max_frame_size(max)
-                .on_upgrade(async move |socket| connection(socket, uri.path(), shared).await)
+                .on_upgrade(async move |socket| connection(socket, uri.path(), peer, shared).await)
         }
-        Err(_) if uri.path() == "/healthz" => "ok\n".into_response(),
+        // One request is all that is answered without an upgrade: nobody holds a connection by asking now and then.
+        Err(_) if uri.path() == "/healthz" => ([(header::CONNECTION, "close")], "ok\n").into_response(),
         Err(_) => {
             let text = "This is an MPAC coordinator. Agents join it over WebSocket; /healthz says whether it is up.\n";
-            (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket")], text).into_response()
+            let headers = [(header::UPGRADE, "websocket"), (header::CONNECTION, "close, upgrade")];
+            (StatusCode::UPGRADE_REQUIRED, headers, text).into_response()
         }
     }
 }
@@ -293,12 +338,12 @@ fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
     })
 }
 
-async fn connection(mut socket: WebSocket, path: &str, shared: Shared) {
+async fn connection(mut socket: WebSocket, path: &str, peer: Peer, shared: Shared) {
     // None when the server is stopping, which the registry then says.
     let open = shared.open.upgrade();
     let settings = &shared.settings;
     let (outbox, queue) = outbox(QueueLimits { frames: settings.queue_frames as usize, bytes: QUEUE_BYTES });
-    let link = match shared.registry.join(path, outbox.clone()).await {
+    let link = match shared.registry.join(path, outbox.clone(), peer.certificate).await {
         Ok(link) => link,
         Err(refused) => {
             let frame = CloseFrame { code: refused.code(), reason: refused.to_string().into() };
@@ -315,8 +360,25 @@ async fn connection(mut socket: WebSocket, path: &str, shared: Shared) {
         times: Times::default(),
     };
     let (sink, stream) = socket.split();
-    socket::run(stream.map_err(lost), sink, (outbox, queue), limits, &link).await;
+    let watched = outbox.clone();
+    tokio::select! {
+        () = socket::run(stream.map_err(lost), sink, (outbox, queue), limits, &link) => {}
+        () = watch(&watched, &settings.security, &link) => {}
+    }
     drop(open);
+}
+
+/// Hangs up on whoever does not join in time, or is in by something that is no good any more. Never returns.
+async fn watch(outbox: &Outbox, security: &Security, seat: &Seat) {
+    if security.security_profile != SecurityProfile::Open {
+        let within = Duration::from_secs(security.hello_within_sec.into());
+        if timeout(within, outbox.admitted()).await.is_err() {
+            outbox.close(1008, "nobody has joined on this connection in time");
+        }
+        seat.revoked().await;
+        outbox.close(1008, "the credential of this connection has been revoked");
+    }
+    pending().await
 }
 
 fn lost(error: axum::Error) -> Lost {

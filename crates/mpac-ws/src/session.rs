@@ -12,7 +12,7 @@ mod snapshots;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mpac_core::{Command, ConnId, Coordinator, Input, Notice, Output, Peer};
+use mpac_core::{Command, ConnId, Coordinator, Identity, Input, Notice, Output, Peer};
 use mpac_wire::names::{CloseDisposition, CloseReason, MessageType};
 use mpac_wire::redact::blank_credentials;
 use mpac_wire::{Frame as Parsed, Limits, PrincipalId};
@@ -41,8 +41,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 pub(crate) enum Inbound {
     /// A connection came; nobody has said HELLO on it yet.
     Joined { conn: ConnId, outbox: Outbox },
-    /// It sent something, which takes up room in the inbox until it is applied.
-    Frame { conn: ConnId, frame: Frame, room: Option<OwnedSemaphorePermit> },
+    /// It sent something, which takes up room in the inbox until it is applied; and what was proven by a credential in it.
+    Frame { conn: ConnId, frame: Frame, identity: Identity, room: Option<OwnedSemaphorePermit> },
     /// It is over.
     Left { conn: ConnId },
     /// The operator wants to know how it is, and before that, perhaps, something done.
@@ -189,8 +189,8 @@ impl Session {
                 self.delivery.joined(conn, outbox);
                 Vec::new()
             }
-            Inbound::Frame { conn, frame, room: _room } if self.delivery.knows(conn) => {
-                self.frame(conn, frame)
+            Inbound::Frame { conn, frame, identity, room: _room } if self.delivery.knows(conn) => {
+                self.frame(Peer::new(conn, identity), frame)
             }
             // Both halves of a closing connection report its end; the core hears of it once.
             Inbound::Left { conn } if self.delivery.left(conn) => {
@@ -225,8 +225,7 @@ impl Session {
         Command::Close { reason, disposition }
     }
 
-    fn frame(&mut self, conn: ConnId, frame: Frame) -> Vec<Output> {
-        let from = Peer::unproven(conn);
+    fn frame(&mut self, from: Peer, frame: Frame) -> Vec<Output> {
         let Frame::Text(text) = frame else {
             return self
                 .apply(Input::Unreadable { from, problem: "the frame is binary and not UTF-8 text".into() });

@@ -4,6 +4,7 @@ mod desk;
 mod silence;
 
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::error::Error;
 use crate::follow::Follower;
 use crate::follow::copy::Copy;
 use crate::follow::receive::{Heard, Held, Link, Lost};
-use crate::server::Server;
+use crate::server::{Server, tls, url};
 use crate::session::Template;
 use crate::store::elsewhere::{Elsewhere, Why};
 use crate::store::{Store, place};
@@ -73,7 +74,9 @@ pub async fn run(
         warn!("port {} on {} is in use now: it has to be free for a takeover", settings.port, settings.host);
     }
     let copy = open(data.clone()).await?;
-    let role = Follower::Standby { address: format!("ws://{}:{}", settings.host, settings.port) };
+    let own = tls(&settings, settings.host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))?;
+    let role =
+        Follower::Standby { address: url(own.as_ref(), &format!("{}:{}", settings.host, settings.port)) };
     let silence = Silence::new(options.take_over_after_sec.map(Duration::from_secs));
     let from = options.from.clone();
     let template = Arc::new(Template::new(&settings, Workspace::default())?);

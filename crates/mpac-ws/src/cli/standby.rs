@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser};
 
 use super::Settings;
+use crate::control::pin;
 use crate::error::Error;
 
 const EXAMPLES: &str = "\
@@ -38,7 +39,7 @@ pub struct Rest {
 )]
 #[non_exhaustive]
 pub struct Standby {
-    /// The server to follow, as in ws://HOST:PORT
+    /// The server to follow, as in ws://HOST:PORT; with TLS wss://HOST:PORT#FINGERPRINT, where its certificate is its own
     #[arg(long, value_name = "URL", value_parser = url, help_heading = "Standby")]
     pub from: String,
     #[command(flatten)]
@@ -109,9 +110,14 @@ pub struct TakeOver {
 
 /// A WebSocket URL without a path.
 pub(super) fn url(text: &str) -> Result<String, String> {
-    let rest = text.strip_prefix("ws://").map(|rest| rest.trim_end_matches('/'));
-    match rest {
-        Some(host) if !host.is_empty() && !host.contains(['/', '@', ' ']) => Ok(format!("ws://{host}")),
-        _ => Err("give an address such as ws://192.0.2.7:8766".to_owned()),
+    let wrong =
+        || "give an address such as ws://192.0.2.7:8766, or wss://192.0.2.7:8766#sha256:...".to_owned();
+    let (address, pin) = pin::split(text).ok_or_else(wrong)?;
+    let (scheme, host) = address.split_once("://").ok_or_else(wrong)?;
+    let host = host.trim_end_matches('/');
+    if !matches!(scheme, "ws" | "wss") || host.is_empty() || host.contains(['/', '@', ' ']) {
+        return Err(wrong());
     }
+    let pin = pin.map(|pin| format!("#{pin}")).unwrap_or_default();
+    Ok(format!("{scheme}://{host}{pin}"))
 }

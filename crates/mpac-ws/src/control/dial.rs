@@ -1,5 +1,6 @@
 //! The one place that connects to another server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
@@ -10,8 +11,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
+use super::pin;
 use super::token::Token;
 use super::{Answer, Request};
 
@@ -45,7 +47,7 @@ pub(crate) enum NotReached {
 }
 
 impl Target {
-    /// `url` is `ws://HOST:PORT`.
+    /// `url` is `ws://HOST:PORT`, or `wss://HOST:PORT`, with `#` and the fingerprint of a certificate that nobody vouches for.
     pub(crate) fn new(url: &str, token: Token) -> Self {
         Self { url: url.trim_end_matches('/').to_owned(), token }
     }
@@ -61,12 +63,17 @@ impl Target {
     /// A connection to `/control/<what>`.
     pub(crate) async fn connect(&self, what: &str) -> Result<Socket, NotReached> {
         let gone = |error: &dyn std::fmt::Display| NotReached::Gone(self.url.clone(), error.to_string());
+        let no_pin =
+            || NotReached::Gone(self.url.clone(), "what is behind the # is no fingerprint".to_owned());
+        let (address, pin) = pin::split(&self.url).ok_or_else(no_pin)?;
         let mut request =
-            format!("{}/control/{what}", self.url).into_client_request().map_err(|error| gone(&error))?;
+            format!("{address}/control/{what}").into_client_request().map_err(|error| gone(&error))?;
         let bearer = HeaderValue::from_str(&format!("Bearer {}", self.token.reveal()));
         request.headers_mut().insert(AUTHORIZATION, bearer.map_err(|_| NotReached::Token(self.url.clone()))?);
         let config = WebSocketConfig::default().max_message_size(Some(LARGEST)).max_frame_size(Some(LARGEST));
-        let connecting = connect_async_with_config(request, Some(config), true);
+        let tls = pin.map(pin::client).transpose().map_err(|error| gone(&error))?;
+        let tls = tls.map(|client| Connector::Rustls(Arc::new(client)));
+        let connecting = connect_async_tls_with_config(request, Some(config), true, tls);
         match timeout(SOON, connecting).await {
             Ok(Ok((socket, _))) => Ok(socket),
             Ok(Err(tungstenite::Error::Http(response))) if response.status() == 401 => {

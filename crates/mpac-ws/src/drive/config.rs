@@ -42,7 +42,7 @@ pub(super) fn table() -> String {
 const ONLY_HERE: [(&str, &str); 7] = [
     ("session_id", "give --session"),
     ("security_profile", "give --security-profile"),
-    ("credentials", "no server verifies credentials yet"),
+    ("credentials", "make keys with `mpac-ws token`"),
     ("coordinator_key", "no server signs yet"),
     ("keys", "no server verifies signatures yet"),
     ("workspace", "give --workspace"),
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(config.level, ProtocolLevel::V0_1_14);
         let refused = |text: &str| of_server(text, flags.clone()).unwrap_err();
         for (text, expected) in [
-            (r#"{"credentials": {}}"#, "credentials: not for a server: no server verifies credentials yet"),
+            (r#"{"credentials": {}}"#, "credentials: not for a server: make keys with `mpac-ws token`"),
             (r#"{"workspace": null}"#, "workspace: not for a server: give --workspace"),
             (r#"{"limits": {"max_bytes": 9}}"#, "limits.max_bytes: not for a server: give --max-frame-bytes"),
             (" \n", "nothing in it; {} says nothing"),

@@ -151,6 +151,9 @@ impl Delivery {
     fn notice(&mut self, notice: Notice) {
         match notice {
             Notice::Bound { conn, principal } => {
+                if let Some(outbox) = self.connections.get(&conn) {
+                    outbox.admit();
+                }
                 self.bound.insert(conn, principal.clone());
                 self.events.joined(&principal, self.bound.len());
             }

@@ -6,6 +6,7 @@ use std::hash::BuildHasher;
 use std::path::Path;
 use std::sync::Arc;
 
+use mpac_core::config::CredentialRoles;
 use mpac_core::{Command, ConfigError, Coordinator, Input, SessionConfig};
 use mpac_wire::names::SecurityProfile;
 use mpac_wire::policy::RolePolicy;
@@ -250,14 +251,18 @@ fn config(settings: &Settings, workspace: &Workspace) -> Result<SessionConfig, E
     let id = settings.session.as_deref().unwrap_or(DEFAULT_SESSION);
     let id = SessionId::new(id).map_err(|error| Error::Session(format!("--session: {error}")))?;
     let mut config = SessionConfig::new(id);
-    // The core could run it, but nothing here verifies a credential yet.
-    if settings.security_profile != SecurityProfile::Open {
-        let value = settings.security_profile.as_str().to_owned();
+    // Keys of participants come with the sockets that read signatures; there are none yet.
+    if settings.security.security_profile == SecurityProfile::Verified {
+        let value = settings.security.security_profile.as_str().to_owned();
         let error = ConfigError::Unsupported { option: "security_profile", value };
         return Err(Error::Session(error.to_string()));
     }
     config.level = settings.protocol_level;
-    config.security_profile = settings.security_profile.clone();
+    config.security_profile = settings.security.security_profile.clone();
+    // A key says what it grants, and the role policy has its say where there is one (ROL-10).
+    if config.security_profile != SecurityProfile::Open {
+        config.credential_roles = CredentialRoles::Limit;
+    }
     config.compliance_profile = settings.compliance_profile.clone();
     config.execution_model = settings.execution_model.clone();
     config.role_policy = settings.role_policy.as_deref().map(role_policy).transpose()?;

@@ -42,7 +42,7 @@ impl Desk {
         let address = listener.local_addr()?;
         let state = Arc::new(Mutex::new("connecting".to_owned()));
         let clerk = Clerk { token: Token::of(data)?, wanted: watch::Sender::new(false), state };
-        let published = Published::new(data, address, &clerk.token)?;
+        let published = Published::new(data, format!("ws://{address}"), &clerk.token)?;
         let app = Router::new().fallback(answer).with_state(clerk.clone());
         let serving = tokio::spawn(async move {
             // It ends with the desk, or with the listener: then nobody can come any more.

@@ -125,13 +125,16 @@ fn a_file_for_the_session_may_begin_with_a_byte_order_mark_and_its_mistakes_are_
 }
 
 #[test]
-fn profiles_that_the_core_refuses_are_refused_at_the_start() {
-    for flags in [["--security-profile", "verified"], ["--security-profile", "authenticated"]] {
-        assert!(mistake(&[&flags[..], &["--port", "0"]].concat()).contains("security_profile"));
-        assert!(
-            mistake(&[&flags[..], &["--port", "0", "--multi-session"]].concat()).contains("security_profile")
-        );
-    }
+fn a_profile_that_cannot_be_kept_is_refused_at_the_start() {
+    let flags = ["--security-profile", "verified", "--port", "0"];
+    assert!(mistake(&flags).contains("security_profile"));
+    assert!(mistake(&[&flags[..], &["--multi-session"]].concat()).contains("security_profile"));
+}
+
+#[test]
+fn an_open_session_is_not_shown_to_other_machines_by_mistake() {
+    let refused = mistake(&["--host", "0.0.0.0", "--port", "0"]);
+    assert!(refused.contains("--insecure-open") && refused.contains("mpac-ws token"), "{refused}");
 }
 
 #[test]
@@ -144,6 +147,7 @@ fn help_explains_every_group_with_defaults_and_examples() {
         "Workspace:",
         "Storage:",
         "--durability",
+        "Security:",
         "Session:",
         "Times:",
         "Limits:",

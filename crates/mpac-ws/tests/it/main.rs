@@ -26,6 +26,7 @@ mod program_rig;
 mod refusals;
 mod repairing;
 mod rig;
+mod secured;
 mod sessions;
 mod standing_by;
 mod stopping;

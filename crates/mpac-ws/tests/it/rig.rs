@@ -1,7 +1,8 @@
 //! A server in this process, and clients that speak plain JSON to it.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 use futures::{SinkExt, StreamExt};
@@ -9,7 +10,8 @@ use mpac_ws::cli::Settings;
 use mpac_ws::error::Error;
 use mpac_ws::server::Server;
 use serde_json::{Value, json};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpSocket;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -70,9 +72,14 @@ impl Host {
     }
 }
 
+/// What a connection runs over.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
+
 /// One connection.
 pub(crate) struct Client {
-    pub(crate) socket: WebSocketStream<TcpStream>,
+    pub(crate) socket: WebSocketStream<Box<dyn Transport>>,
     pub(crate) who: String,
     pub(crate) session: String,
     count: u64,
@@ -86,7 +93,12 @@ impl Client {
             socket.set_recv_buffer_size(bytes).unwrap();
         }
         let stream = socket.connect(address).await.unwrap();
-        let (socket, _) = client_async(format!("ws://{address}{path}"), stream).await.unwrap();
+        Self::over(Box::new(stream), address, path).await
+    }
+
+    /// A connection over a transport that is there already.
+    pub(crate) async fn over(transport: Box<dyn Transport>, address: SocketAddr, path: &str) -> Self {
+        let (socket, _) = client_async(format!("ws://{address}{path}"), transport).await.unwrap();
         Self { socket, who: String::new(), session: "default".to_owned(), count: 0 }
     }
 
@@ -95,10 +107,26 @@ impl Client {
         self.count = before.count;
     }
 
+    /// Begins to count where no client of this process has come yet, so that no message repeats another's id.
+    pub(crate) fn counts_anew(mut self) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1_000);
+        self.count = NEXT.fetch_add(1_000, Ordering::Relaxed);
+        self
+    }
+
     /// Says HELLO as `who` and gives the answer.
     pub(crate) async fn hello(&mut self, who: &str) -> Value {
+        self.hello_with(who, json!(null)).await
+    }
+
+    /// As [`Client::hello`], with a credential unless that is null.
+    pub(crate) async fn hello_with(&mut self, who: &str, credential: Value) -> Value {
         self.who = who.to_owned();
-        self.say("HELLO", json!({"display_name": who, "roles": ["contributor"], "capabilities": []})).await;
+        let mut hello = json!({"display_name": who, "roles": ["contributor"], "capabilities": []});
+        if !credential.is_null() {
+            hello["credential"] = credential;
+        }
+        self.say("HELLO", hello).await;
         self.next().await
     }
 
@@ -117,7 +145,7 @@ impl Client {
             "sender": {
                 "principal_id": self.who, "principal_type": "agent", "sender_instance_id": format!("{}:1", self.who),
             },
-            "ts": "2026-01-02T03:04:05Z", "payload": payload,
+            "ts": now(), "payload": payload,
             "watermark": {"kind": "lamport_clock", "value": self.count},
         })
     }
@@ -210,6 +238,12 @@ impl Client {
         self.send(r#"{"type":"FILE_LIST"}"#).await;
         self.until("FILE_LIST_RESPONSE").await
     }
+}
+
+/// Now, as a sender writes it.
+fn now() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    mpac_wire::Timestamp::from_micros(since.as_micros().try_into().unwrap()).to_string()
 }
 
 pub(crate) fn kind_of(frame: &Value) -> &str {

@@ -20,7 +20,7 @@ pub(super) struct Key {
 }
 
 /// In this order they are read: what a policy says as a whole comes before the keys that name one member of it.
-pub(super) const KEYS: [Key; 39] = [
+pub(super) const KEYS: [Key; 40] = [
     key("session_id", "text [default]", |it, at| {
         it.core.session_id = at.read()?;
         it.names_session = true;
@@ -118,6 +118,19 @@ pub(super) const KEYS: [Key; 39] = [
         it.ring = Ring::read(at)?;
         Ok(())
     }),
+    key(
+        "credential_roles",
+        "absent, limit or override: what the roles of a credential are [absent]",
+        |it, at| {
+            let kinds = [
+                ("absent", CredentialRoles::Absent),
+                ("limit", CredentialRoles::Limit),
+                ("override", CredentialRoles::Override),
+            ];
+            it.core.credential_roles = named(at, &kinds)?;
+            Ok(())
+        },
+    ),
     key("workspace", "{path: content}: the shared files; {} where there is none yet", |it, at| {
         it.files = Some(policies::files(at)?);
         Ok(())

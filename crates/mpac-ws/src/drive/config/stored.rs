@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mpac_core::SessionConfig;
-use mpac_core::config::{OperationAuthorization, ReportAudience, UnknownTypes};
+use mpac_core::config::{CredentialRoles, OperationAuthorization, ReportAudience, UnknownTypes};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -26,6 +26,14 @@ pub(crate) fn write(config: &SessionConfig) -> Result<String, serde_json::Error>
     put("liveness", &config.liveness)?;
     put("lifecycle", &config.lifecycle)?;
     put("role_policy", &config.role_policy)?;
+    put(
+        "credential_roles",
+        &match config.credential_roles {
+            CredentialRoles::Limit => "limit",
+            CredentialRoles::Override => "override",
+            _ => "absent",
+        },
+    )?;
     put("default_intent_ttl_sec", &config.default_intent_ttl_sec)?;
     put("replay_window_sec", &config.replay_window_sec)?;
     if let Some(key) = &config.coordinator_key {
@@ -124,7 +132,7 @@ mod tests {
             "operation_authorization": "review", "opens_with_hello": true, "retained_records": 5, "max_deferrals": 6,
             "max_deferrals_each": 7, "semantic_confidence_threshold": 0.25, "state_ref_format": "git_hash",
             "governance_may_declare_unavailable": true, "require_arbiter_strict": true, "mandatory_extensions": ["k"],
-            "transcript_ref": "t", "session_id": "x",
+            "transcript_ref": "t", "session_id": "x", "credential_roles": "limit",
             "coordinator_key": {"public_key": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"},
             "resource_registry": {"mappings": [{"canonical_uri": "u", "aliases": [{"kind": "file_set", "value": "a"}]}]},
             "limits": {"max_bytes": 5000, "max_depth": 9, "max_entries": 8, "max_pattern_bytes": 7,

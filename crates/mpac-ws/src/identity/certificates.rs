@@ -1,0 +1,125 @@
+//! Client certificates that are trusted by their fingerprints (SEC-10).
+
+use mpac_core::Identity;
+use mpac_wire::names::{CredentialType, Role};
+use mpac_wire::{PrincipalId, SessionId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::Shown;
+use super::keys::Keys;
+use crate::listen::tls::fingerprint;
+
+/// A certificate, and whose it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Trusted {
+    /// SHA-256 of the whole certificate, as [`normal`] writes it.
+    pub(crate) fingerprint: String,
+    pub(crate) principal: PrincipalId,
+    /// Where it is good; absent is every session of this server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sessions: Option<Vec<SessionId>>,
+    /// What it grants; absent is whatever the role policy says (ROL-10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) roles: Option<Vec<Role>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) revoked_at: Option<Timestamp>,
+}
+
+impl Trusted {
+    pub(super) fn identity(&self) -> Identity {
+        Identity::Proven {
+            principal: self.principal.clone(),
+            method: CredentialType::MtlsFingerprint,
+            issuer: None,
+            roles: self.roles.clone(),
+            expires_at: self.expires_at,
+        }
+    }
+
+    fn is_good(&self, shown: Shown<'_>, now: Timestamp) -> bool {
+        let here = self.sessions.as_ref().is_none_or(|sessions| sessions.contains(shown.at.session));
+        here && self.is_current(now)
+    }
+
+    /// Neither revoked nor over.
+    pub(super) fn is_current(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| now < at)
+    }
+}
+
+impl Keys {
+    /// The entry of the certificate of this very connection, when the credential names it: a fingerprint is no secret, so
+    /// naming somebody's proves nothing.
+    pub(super) fn trusted(&self, shown: Shown<'_>, now: Timestamp) -> Option<&Trusted> {
+        let seen = fingerprint(shown.at.certificate?);
+        if normal(shown.credential.value.reveal())? != seen {
+            return None;
+        }
+        let of_certificate = |it: &&Trusted| normal(&it.fingerprint).as_ref() == Some(&seen);
+        self.certificates.iter().filter(of_certificate).find(|it| it.is_good(shown, now))
+    }
+}
+
+/// `sha256:` and 64 lower-case digits; case, colons and the prefix may differ in what people write.
+pub(crate) fn normal(text: &str) -> Option<String> {
+    let text = text.trim().to_ascii_lowercase();
+    let digits = text.strip_prefix("sha256:").unwrap_or(&text).replace(':', "");
+    let is_one = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_one.then(|| format!("sha256:{digits}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use mpac_wire::names::PrincipalType;
+    use mpac_wire::{Credential, InstanceId, Secret, Sender};
+    use rustls::pki_types::CertificateDer;
+
+    use super::*;
+    use crate::identity::At;
+
+    #[test]
+    fn a_fingerprint_may_be_spelled_in_every_usual_way() {
+        let digits = "ab".repeat(32);
+        let colons = vec!["AB"; 32].join(":");
+        for text in [&digits, &colons, &format!("sha256:{digits}"), &format!(" SHA256:{colons}\n")] {
+            assert_eq!(normal(text).unwrap(), format!("sha256:{digits}"), "{text}");
+        }
+        for text in ["", "sha256:", &digits[1..], &format!("{digits}ab"), &digits.replace('a', "g")] {
+            assert_eq!(normal(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_the_certificate_of_this_connection_counts() {
+        let [own, other] = [[1; 4], [2; 4]].map(|bytes| CertificateDer::from(bytes.to_vec()));
+        let (session, principal) = (SessionId::new("s").unwrap(), PrincipalId::new("agent:bob").unwrap());
+        let instance = InstanceId::new("i").unwrap();
+        let sender = Sender::new(principal.clone(), PrincipalType::Agent, instance);
+        let trust = |certificate: &CertificateDer<'_>, revoked| Trusted {
+            fingerprint: fingerprint(certificate).to_uppercase(),
+            principal: principal.clone(),
+            sessions: None,
+            roles: None,
+            expires_at: Some(Timestamp::from_micros(10)),
+            revoked_at: revoked,
+        };
+        let look = |keys: &Keys, seen: Option<&CertificateDer<'static>>, named: &CertificateDer<'_>, now| {
+            let secret = Secret::new(&fingerprint(named));
+            let credential = Credential::new(CredentialType::MtlsFingerprint, secret);
+            let at = At { session: &session, certificate: seen };
+            let shown = Shown { at, sender: &sender, credential: &credential };
+            keys.trusted(shown, Timestamp::from_micros(now)).is_some()
+        };
+        let keys = Keys { certificates: vec![trust(&own, None)], ..Keys::default() };
+        assert!(look(&keys, Some(&own), &own, 9));
+        assert!(!look(&keys, None, &own, 9), "no certificate, only its name");
+        assert!(!look(&keys, Some(&other), &own, 9), "somebody else's name");
+        assert!(!look(&keys, Some(&own), &other, 9) && !look(&keys, Some(&other), &other, 9));
+        assert!(!look(&keys, Some(&own), &own, 10), "over");
+        let revoked = Keys { certificates: vec![trust(&own, Some(Timestamp::from_micros(5)))], ..keys };
+        assert!(!look(&revoked, Some(&own), &own, 9));
+    }
+}

@@ -1,0 +1,122 @@
+//! Credentials that another program judges (SEC-13).
+//!
+//! It is started for each one, gets a line of JSON on its standard input and answers with one on its standard output:
+//!
+//! ```text
+//! {"session_id":"s","principal_id":"agent:bob","principal_type":"agent","credential":{"type":"custom","value":"…","issuer":…}}
+//! {"accept":true,"principal_id":"agent:bob","issuer":"…"?,"roles":["contributor"]?,"expires_at":"2026-01-02T03:04:05Z"?}
+//! ```
+//!
+//! Anything else, `{"accept":false}`, an exit code other than 0, and silence for 5 s refuse the credential.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use mpac_core::Identity;
+use mpac_wire::names::{CredentialType, Role};
+use mpac_wire::{PrincipalId, Timestamp};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::Shown;
+
+/// How long it may think.
+const WITHIN: Duration = Duration::from_secs(5);
+/// How many may run at once: strangers start them.
+const AT_ONCE: usize = 8;
+/// Longer answers are no answers.
+const LONGEST: u64 = 64 * 1024;
+
+/// A program that judges credentials.
+#[derive(Debug)]
+pub(super) struct Custom {
+    program: String,
+    arguments: Vec<String>,
+    places: Semaphore,
+}
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    accept: bool,
+    principal_id: Option<PrincipalId>,
+    issuer: Option<String>,
+    roles: Option<Vec<Role>>,
+    expires_at: Option<Timestamp>,
+}
+
+impl Custom {
+    /// The program and its arguments, between white space.
+    pub(super) fn new(command: &str) -> Self {
+        let mut words = command.split_whitespace().map(str::to_owned);
+        let program = words.next().unwrap_or_default();
+        Self { program, arguments: words.collect(), places: Semaphore::new(AT_ONCE) }
+    }
+
+    /// `None` when it does not say that the credential is good.
+    pub(super) async fn identify(&self, shown: Shown<'_>) -> Option<Identity> {
+        let answer = match timeout(WITHIN, self.ask(shown)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(reason)) => {
+                warn!("--credential-command {}: {reason}; the credential is refused", self.program);
+                return None;
+            }
+            Err(_) => {
+                warn!(
+                    "--credential-command {}: no answer within {} s; the credential is refused",
+                    self.program,
+                    WITHIN.as_secs()
+                );
+                return None;
+            }
+        };
+        if !answer.accept {
+            return None;
+        }
+        Some(Identity::Proven {
+            principal: answer.principal_id?,
+            method: CredentialType::Custom,
+            issuer: answer.issuer.map(String::into_boxed_str),
+            roles: answer.roles,
+            expires_at: answer.expires_at,
+        })
+    }
+
+    async fn ask(&self, shown: Shown<'_>) -> Result<Answer, String> {
+        let _place = self.places.acquire().await.map_err(|error| error.to_string())?;
+        let question = json!({
+            "session_id": shown.at.session, "principal_id": shown.sender.principal_id,
+            "principal_type": shown.sender.principal_type, "credential": shown.credential,
+        });
+        let mut child = Command::new(&self.program)
+            .args(&self.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            // Whoever is not waited for any more, because time is up, ends.
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err("it has no input or output".to_owned());
+        };
+        // A program may answer without reading.
+        let _ = stdin.write_all(format!("{question}\n").as_bytes()).await;
+        drop(stdin);
+        let mut text = String::new();
+        stdout
+            .take(LONGEST)
+            .read_to_string(&mut text)
+            .await
+            .map_err(|error| format!("its answer cannot be read: {error}"))?;
+        let status = child.wait().await.map_err(|error| error.to_string())?;
+        if !status.success() {
+            return Err(format!("it ended with {status}"));
+        }
+        serde_json::from_str(text.trim()).map_err(|error| format!("its answer makes no sense: {error}"))
+    }
+}

@@ -1,0 +1,218 @@
+//! The keys in their file: read again when it changes, changed whole or not at all.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::sleep;
+
+use super::keys::Keys;
+use crate::cli::Settings;
+use crate::error::Error;
+use crate::store::{self, place};
+
+/// What the top of the file says to whoever opens it.
+const HEAD: &str = "# The keys that mpac-ws issued: hashes, no secrets. Change it with `mpac-ws token`; it is read again when it changes.\n\n";
+
+/// Between two looks for those who are in by a key: a revoked one is noticed after that.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// A file of keys.
+#[derive(Debug)]
+pub(crate) struct KeyFile {
+    path: PathBuf,
+    /// As last read, and what the file looked like then.
+    last: Mutex<Option<(Looks, Arc<Keys>)>>,
+}
+
+/// Enough to see that a file is another one.
+type Looks = Option<(SystemTime, u64)>;
+
+/// The keys cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeyFileError {
+    #[error("keys {}: {source}", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("keys {}: {reason}", .path.display())]
+    Form { path: PathBuf, reason: String },
+}
+
+/// Where the keys of a server with these settings are.
+///
+/// # Errors
+/// When the system names no place for them.
+pub(crate) fn path(settings: &Settings) -> Result<PathBuf, Error> {
+    match &settings.security.keys {
+        Some(path) => Ok(path.clone()),
+        None => Ok(in_dir(&place::found(
+            settings.data_dir.as_deref(),
+            settings.workspace.as_deref(),
+            settings.port,
+        )?)),
+    }
+}
+
+/// The keys of a server that has its data there.
+pub(crate) fn in_dir(data: &Path) -> PathBuf {
+    data.join("keys.toml")
+}
+
+impl KeyFile {
+    /// At `path`, where there need not be one yet.
+    pub(crate) const fn at(path: PathBuf) -> Self {
+        Self { path, last: Mutex::new(None) }
+    }
+
+    /// What it says now; a file that is not there holds no key.
+    pub(crate) fn read(&self) -> Result<Arc<Keys>, KeyFileError> {
+        let looks = self.looks().map_err(|source| self.io(source))?;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((before, keys)) = &*last
+            && *before == looks
+        {
+            return Ok(Arc::clone(keys));
+        }
+        let keys = Arc::new(self.parse()?);
+        *last = Some((looks, Arc::clone(&keys)));
+        Ok(keys)
+    }
+
+    /// Returns when it looks different from now.
+    pub(super) async fn changed(&self) {
+        let before = self.looks().ok();
+        while self.looks().ok() == before {
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Changes it, alone among all processes that do.
+    ///
+    /// # Errors
+    /// When it cannot be read, locked or written; then it is as it was.
+    pub(crate) fn edit<T>(&self, change: impl FnOnce(&mut Keys) -> T) -> Result<T, KeyFileError> {
+        let failed = |source| self.io(source);
+        let parent = self.path.parent().filter(|dir| !dir.as_os_str().is_empty());
+        if let Some(dir) = parent {
+            // Made like the data directory that it is, when the first key is made before the first start.
+            store::private_dirs().create(dir).map_err(failed)?;
+        }
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.path.with_extension("lock"))
+            .map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        let mut keys = self.parse()?;
+        let before = keys.clone();
+        let outcome = change(&mut keys);
+        if keys != before {
+            self.write(&keys)?;
+        }
+        Ok(outcome)
+    }
+
+    fn write(&self, keys: &Keys) -> Result<(), KeyFileError> {
+        let text = toml::to_string(keys)
+            .map_err(|error| KeyFileError::Form { path: self.path.clone(), reason: error.to_string() })?;
+        let dir =
+            self.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let put = || {
+            // Such files can be read by their owner only.
+            let mut file = tempfile::NamedTempFile::new_in(dir)?;
+            write!(file, "{HEAD}{text}")?;
+            file.as_file().sync_all()?;
+            file.persist(&self.path).map_err(|error| error.error)?;
+            store::media::sync_dir(dir)
+        };
+        put().map_err(|source| self.io(source))
+    }
+
+    fn parse(&self) -> Result<Keys, KeyFileError> {
+        let text = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Keys::default()),
+            Err(source) => return Err(self.io(source)),
+        };
+        toml::from_str(&text).map_err(|error| {
+            let reason = error.message().to_owned();
+            KeyFileError::Form { path: self.path.clone(), reason }
+        })
+    }
+
+    fn looks(&self) -> io::Result<Looks> {
+        match fs::metadata(&self.path) {
+            Ok(found) => Ok(Some((found.modified()?, found.len()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn io(&self, source: io::Error) -> KeyFileError {
+        KeyFileError::Io { path: self.path.clone(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mpac_wire::names::CredentialType;
+    use mpac_wire::{PrincipalId, Timestamp};
+
+    use super::*;
+    use crate::identity::keys::Grant;
+
+    fn issue(file: &KeyFile) -> String {
+        let principal = PrincipalId::new("agent:bob").unwrap();
+        let (sessions, roles, lifetime) = (None, None, None);
+        let grant =
+            Grant { principal, method: CredentialType::ApiKey, sessions, roles, lifetime, invite: false };
+        file.edit(|keys| keys.issue(grant, Timestamp::from_micros(0)).unwrap().0.id).unwrap()
+    }
+
+    fn ids(file: &KeyFile) -> Vec<String> {
+        file.read().unwrap().iter().map(|key| key.id.clone()).collect()
+    }
+
+    #[test]
+    fn a_change_by_one_process_is_seen_by_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let [server, command] = [0, 1].map(|_| KeyFile::at(dir.path().join("keys.toml")));
+        assert!(ids(&server).is_empty(), "no file, no key");
+        let first = issue(&command);
+        assert_eq!(ids(&server), std::slice::from_ref(&first));
+        let second = issue(&command);
+        assert_eq!(ids(&server), [first, second]);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(&server.path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "nobody else may read it");
+        }
+    }
+
+    #[test]
+    fn changes_at_the_same_time_all_count() {
+        let dir = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| issue(&KeyFile::at(dir.path().join("keys.toml"))));
+            }
+        });
+        assert_eq!(ids(&KeyFile::at(dir.path().join("keys.toml"))).len(), 8);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named_and_never_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = KeyFile::at(dir.path().join("keys.toml"));
+        for text in ["[[key]]\nid = 7", "x = 1", "[[key]"] {
+            fs::write(&file.path, text).unwrap();
+            let error = file.read().unwrap_err().to_string();
+            assert!(error.contains("keys.toml") && !error.contains('\n'), "{error}");
+            assert!(file.edit(|keys| keys.revoke("x", Timestamp::from_micros(0))).is_err());
+            assert_eq!(fs::read_to_string(&file.path).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! `mpac-ws token` and `mpac-ws invite`: the keys by which participants prove who they are.
+//!
+//! Both work on the key file of a server, whether it runs or not; a running one reads it again.
+
+use std::io::{self, Write};
+
+use mpac_wire::names::CredentialType;
+use mpac_wire::{PrincipalId, Seconds, Secret, SessionId, Timestamp};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use serde_json::json;
+use thiserror::Error;
+
+use crate::banner;
+use crate::cli::token::{Add, Grants, Invite, Keys as Place, List, Rotate, Token, Trust};
+use crate::clock;
+use crate::error::Error;
+use crate::identity::certificates::{Trusted, normal};
+use crate::identity::key_file::{self, KeyFile, KeyFileError};
+use crate::identity::keys::{Grant, Key};
+use crate::identity::secret::NoRandomness;
+use crate::listen::tls::fingerprint;
+use crate::store::place;
+
+/// A key could not be made or changed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// There is no such key.
+    #[error("there is no key {0}, or it is revoked; `mpac-ws token list` shows all of them")]
+    Unknown(String),
+    /// The certificate is none.
+    #[error("{0}")]
+    Certificate(String),
+    /// The key file cannot be read or written.
+    #[error("{0}")]
+    File(String),
+    /// The system has no randomness.
+    #[error("{0}")]
+    Randomness(String),
+    /// What there is to say cannot be written.
+    #[error("{0}")]
+    Out(#[from] io::Error),
+}
+
+impl From<KeyFileError> for TokenError {
+    fn from(error: KeyFileError) -> Self {
+        Self::File(error.to_string())
+    }
+}
+
+impl From<NoRandomness> for TokenError {
+    fn from(error: NoRandomness) -> Self {
+        Self::Randomness(error.to_string())
+    }
+}
+
+/// Does what was asked, and says so on `out`.
+///
+/// # Errors
+/// When there is no such key, or the file cannot be read or written; then nothing has changed.
+pub fn run(command: &Token, out: &mut impl Write) -> Result<(), Error> {
+    match command {
+        Token::Add(add) => self::add(add, out),
+        Token::Trust(trust) => self::trust(trust, out),
+        Token::List(list) => self::list(list, out),
+        Token::Revoke(one) => revoke(&one.keys, &one.id, out),
+        Token::Rotate(rotate) => self::rotate(rotate, out),
+    }
+}
+
+fn file(place: &Place) -> Result<KeyFile, Error> {
+    let path = match &place.keys {
+        Some(path) => path.clone(),
+        None => key_file::in_dir(&place::found(
+            place.data_dir.as_deref(),
+            place.workspace.as_deref(),
+            place.port,
+        )?),
+    };
+    Ok(KeyFile::at(path))
+}
+
+fn add(add: &Add, out: &mut impl Write) -> Result<(), Error> {
+    let grant = grant(&add.principal, &add.grants, add.method.clone());
+    let (key, secret) = issue(&file(&add.keys)?, Grant { lifetime: add.lifetime.clone(), ..grant })?;
+    told(writeln!(
+        out,
+        "{} {} for {}{}\n\n  {}\n\nIt is shown this once; the server keeps a hash of it.",
+        key.method,
+        key.id,
+        key.principal,
+        key.expires_at.map(|at| format!(", until {at}")).unwrap_or_default(),
+        secret.reveal()
+    ))
+}
+
+fn grant(principal: &PrincipalId, grants: &Grants, method: CredentialType) -> Grant {
+    let sessions = (!grants.session.is_empty()).then(|| grants.session.clone());
+    let roles = Some(grants.role.clone());
+    Grant { principal: principal.clone(), method, sessions, roles, lifetime: None, invite: false }
+}
+
+fn issue(file: &KeyFile, grant: Grant) -> Result<(Key, Secret), TokenError> {
+    Ok(file.edit(|keys| keys.issue(grant, clock::now()))??)
+}
+
+fn trust(trust: &Trust, out: &mut impl Write) -> Result<(), Error> {
+    let fingerprint = match (&trust.certificate, &trust.fingerprint) {
+        (Some(path), _) => {
+            let certificate = CertificateDer::from_pem_file(path)
+                .map_err(|error| TokenError::Certificate(format!("{}: {error}", path.display())))?;
+            fingerprint(&certificate)
+        }
+        (None, given) => given.clone().unwrap_or_default(),
+    };
+    let now = clock::now();
+    let trusted = Trusted {
+        fingerprint: fingerprint.clone(),
+        principal: trust.principal.clone(),
+        sessions: (!trust.grants.session.is_empty()).then(|| trust.grants.session.clone()),
+        roles: Some(trust.grants.role.clone()),
+        expires_at: trust.lifetime.as_ref().map(|lifetime| now.after(lifetime)),
+        revoked_at: None,
+    };
+    file(&trust.keys)?.edit(|keys| keys.trust(trusted)).map_err(TokenError::from)?;
+    told(writeln!(out, "{fingerprint} is {} from now on", trust.principal))
+}
+
+fn list(list: &List, out: &mut impl Write) -> Result<(), Error> {
+    let keys = file(&list.keys)?.read().map_err(TokenError::from)?;
+    let now = clock::now();
+    let mut any = false;
+    for key in keys.iter() {
+        any = true;
+        let taken = key.invite.as_ref().and_then(|invite| invite.taken_by.as_ref());
+        let line = Line {
+            id: &key.id,
+            principal: &key.principal,
+            method: &key.method,
+            sessions: key.sessions.as_deref(),
+            state: state(key.revoked_at, key.expires_at, now),
+            invitation: key.invite.as_ref().map(|_| if taken.is_some() { "taken up" } else { "open" }),
+        };
+        told(line.write(list.json, out))?;
+    }
+    for it in keys.certificates() {
+        any = true;
+        let line = Line {
+            id: &it.fingerprint,
+            principal: &it.principal,
+            method: &CredentialType::MtlsFingerprint,
+            sessions: it.sessions.as_deref(),
+            state: state(it.revoked_at, it.expires_at, now),
+            invitation: None,
+        };
+        told(line.write(list.json, out))?;
+    }
+    if any || list.json {
+        Ok(())
+    } else {
+        told(writeln!(out, "no key yet; `mpac-ws token add PRINCIPAL` makes one"))
+    }
+}
+
+/// What the list says of a key.
+struct Line<'a> {
+    id: &'a str,
+    principal: &'a PrincipalId,
+    method: &'a CredentialType,
+    sessions: Option<&'a [SessionId]>,
+    state: String,
+    invitation: Option<&'a str>,
+}
+
+impl Line<'_> {
+    fn write(&self, json: bool, out: &mut impl Write) -> io::Result<()> {
+        let Self { id, principal, method, sessions, state, invitation } = self;
+        if json {
+            let line = json!({
+                "id": id, "principal": principal, "type": method, "sessions": sessions, "state": state,
+                "invitation": invitation,
+            });
+            return writeln!(out, "{line}");
+        }
+        let sessions = sessions.map_or_else(
+            || "every session".to_owned(),
+            |all| all.iter().map(SessionId::as_str).collect::<Vec<_>>().join(", "),
+        );
+        let invitation = invitation.map(|how| format!(", invitation {how}")).unwrap_or_default();
+        writeln!(out, "{id}  {principal}  {method}  {sessions}  {state}{invitation}")
+    }
+}
+
+fn state(revoked: Option<Timestamp>, expires: Option<Timestamp>, now: Timestamp) -> String {
+    match (revoked, expires) {
+        (Some(at), _) => format!("revoked {at}"),
+        (None, Some(at)) if now >= at => format!("expired {at}"),
+        (None, Some(at)) => format!("good until {at}"),
+        (None, None) => "good".to_owned(),
+    }
+}
+
+fn revoke(place: &Place, id: &str, out: &mut impl Write) -> Result<(), Error> {
+    let now = clock::now();
+    let revoked = file(place)?
+        .edit(|keys| keys.revoke(id, now) || normal(id).is_some_and(|it| keys.distrust(&it, now)))
+        .map_err(TokenError::from)?;
+    if !revoked {
+        return Err(TokenError::Unknown(id.to_owned()).into());
+    }
+    told(writeln!(out, "{id} is revoked"))
+}
+
+fn rotate(rotate: &Rotate, out: &mut impl Write) -> Result<(), Error> {
+    let rotated = file(&rotate.keys)?.edit(|keys| keys.rotate(&rotate.id, &rotate.grace, clock::now()));
+    let secret = rotated
+        .map_err(TokenError::from)?
+        .map_err(TokenError::from)?
+        .ok_or_else(|| TokenError::Unknown(rotate.id.clone()))?;
+    let grace = if rotate.grace == Seconds::whole(0) {
+        "The one before is no good any more.".to_owned()
+    } else {
+        format!("The one before is good for {} s more.", rotate.grace.micros() / 1_000_000)
+    };
+    told(writeln!(
+        out,
+        "{} has a new secret\n\n  {}\n\nIt is shown this once. {grace}",
+        rotate.id,
+        secret.reveal()
+    ))
+}
+
+/// Prints one command with which a colleague joins, once and soon.
+///
+/// # Errors
+/// As [`run`].
+pub fn invite(invite: &Invite, out: &mut impl Write) -> Result<(), Error> {
+    let place = &invite.keys;
+    let dir = place::found(place.data_dir.as_deref(), place.workspace.as_deref(), place.port)?;
+    let pin = CertificateDer::from_pem_file(dir.join("tls").join("cert.pem")).ok().map(|it| fingerprint(&it));
+    let url = match &invite.url {
+        Some(url) => url.clone(),
+        None => banner::outward_url(pin.is_some(), place.port),
+    };
+    let grant = grant(&invite.principal, &invite.grants, CredentialType::ApiKey);
+    let grant = Grant { lifetime: Some(invite.lifetime.clone()), invite: true, ..grant };
+    let (key, secret) = issue(&file(place)?, grant)?;
+    let name = invite.principal.as_str().strip_prefix("agent:").unwrap_or(invite.principal.as_str());
+    let session = match invite.grants.session.as_slice() {
+        [one] => format!(" --session {}", banner::quoted(one.as_str())),
+        _ => String::new(),
+    };
+    let pin = pin.filter(|_| url.starts_with("wss:")).map(|pin| format!(" --pin {pin}")).unwrap_or_default();
+    told(writeln!(
+        out,
+        "For {}, to be told in private:\n\n  MPAC_CREDENTIAL=api_key:{} mpac-agent {}{session} --name {}{pin}\n\n\
+         Whoever is the first to join with it has it; it ends {}. `mpac-ws token revoke {}` ends it sooner.",
+        key.principal,
+        secret.reveal(),
+        banner::quoted(&url),
+        banner::quoted(name),
+        key.expires_at.map(|at| at.to_string()).unwrap_or_default(),
+        key.id
+    ))
+}
+
+fn told(written: io::Result<()>) -> Result<(), Error> {
+    written.map_err(|error| TokenError::Out(error).into())
+}
