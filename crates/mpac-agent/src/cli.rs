@@ -8,7 +8,7 @@ use mpac_wire::{PrincipalId, SessionId};
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 
 use crate::brain::claude::DEFAULT_MODEL;
-use crate::connection::{Header, Route, Target};
+use crate::connection::{Header, Pin, Route, Target};
 use crate::error::AgentError;
 
 const AFTER_HELP: &str = "\
@@ -22,6 +22,8 @@ Examples:
     mpac-agent ws://127.0.0.1:8766 --name Bob
   A session of a multi-session coordinator, through a tunnel that wants a header:
     mpac-agent wss://example.org/session/team-a --name Bob --header 'X-Tunnel: token'
+  A coordinator with keys and a certificate of its own:
+    MPAC_CREDENTIAL=api_key:mpac_... mpac-agent wss://example.org:8766 --name Bob --pin sha256:...
   Without a key, with answers from a file (its keys stand in crates/mpac-agent/src/brain/scripted.rs):
     mpac-agent ws://127.0.0.1:8766 --name Bob --script bob.json --task \"Fix it\"
 
@@ -32,6 +34,7 @@ under way is looked for, and sent again only if it did not arrive; a task goes o
 
 Environment:
   ANTHROPIC_API_KEY   the key for Claude; needed unless --script is given
+  MPAC_CREDENTIAL     what to join with where the session asks for it, as TYPE:VALUE (api_key:mpac_...)
   ANTHROPIC_BASE_URL  another address for the Messages API
   NO_COLOR            set to anything: no colours
   CLICOLOR_FORCE      set to anything but 0: colours even when the output is no terminal
@@ -72,6 +75,12 @@ pub struct Cli {
     /// An extra header of the WebSocket handshake; may be repeated
     #[arg(long = "header", value_parser = parse_header, value_name = "'Name: value'")]
     pub headers: Vec<Header>,
+    /// The coordinator's certificate, by its fingerprint: for one that nobody vouches for
+    #[arg(long, value_parser = parse_pin, value_name = "sha256:HEX")]
+    pub pin: Option<Pin>,
+    /// A file with the credential to join with, as TYPE:VALUE; MPAC_CREDENTIAL is read without it
+    #[arg(long, value_name = "FILE")]
+    pub credential_file: Option<PathBuf>,
     /// Answers from this file instead of Claude; no key is needed
     #[arg(long, value_name = "FILE.json")]
     pub script: Option<PathBuf>,
@@ -110,7 +119,8 @@ impl Cli {
         if self.task.as_ref().is_some_and(|task| task.trim().is_empty()) {
             return Err(usage("--task is empty; say what to do, or leave it out to be asked"));
         }
-        let target = Target::new(&self.url, self.headers.clone())?;
+        let pin = self.pin.as_ref();
+        let target = Target::new(&self.url, self.headers.clone())?.pinned(pin);
         let session = self.session.as_deref().or_else(|| target.session_in_path()).unwrap_or("default");
         let session =
             SessionId::new(session).map_err(|_| usage("--session is empty; leave it out or name one"))?;
@@ -119,11 +129,16 @@ impl Cli {
                 .map_err(|_| usage("--principal-id is empty; leave it out or give one"))?,
             None => PrincipalId::new(format!("agent:{}", self.name)).expect("the text begins with `agent:`"),
         };
-        let also = self.also.iter().map(|url| Target::new(url, self.headers.clone()));
+        let also = self.also.iter().map(|url| Ok(Target::new(url, self.headers.clone())?.pinned(pin)));
         let patience = Duration::from_secs(self.reconnect_for_sec.into());
-        let route = Route::once(target).or(also.collect::<Result<_, _>>()?).with_patience(patience);
+        let route = Route::once(target).or(also.collect::<Result<_, AgentError>>()?).with_patience(patience);
         Ok(Place { route, session, principal })
     }
+}
+
+fn parse_pin(text: &str) -> Result<Pin, String> {
+    Pin::parse(text)
+        .ok_or_else(|| "give the 64 hexadecimal digits of a SHA-256, as the coordinator prints it".to_owned())
 }
 
 fn parse_header(text: &str) -> Result<Header, String> {

@@ -21,6 +21,7 @@ mod breaks;
 mod dial;
 mod keeper;
 mod link;
+mod pin;
 mod pulse;
 mod redial;
 mod rhythm;
@@ -38,6 +39,7 @@ use keeper::Keeper;
 
 pub use dial::{Header, Target};
 pub use link::Link;
+pub use pin::Pin;
 pub use route::Route;
 pub use voice::{Identity, Voice};
 

@@ -19,6 +19,7 @@ pub mod brain;
 pub mod cli;
 pub mod connection;
 pub mod console;
+pub mod credential;
 pub mod decide;
 pub mod diff;
 pub mod error;
@@ -32,6 +33,7 @@ pub mod task;
 pub mod tools;
 pub mod view;
 
+use mpac_wire::Credential;
 use mpac_wire::names::{GoodbyeReason, Role};
 use mpac_wire::payload::session::{Backend, Hello};
 
@@ -67,6 +69,13 @@ pub async fn run(cli: Cli) -> u8 {
 
 async fn start(cli: &Cli) -> Result<u8, AgentError> {
     let place = cli.place()?;
+    let credential = credential::given(cli.credential_file.as_deref())?;
+    if let Some(target) = place.route.targets().find(|target| credential.is_some() && !target.is_private()) {
+        return Err(AgentError::Usage(format!(
+            "{} is not encrypted, and the credential would go there for all to read; use a wss:// address",
+            target.url()
+        )));
+    }
     let (recorder, history) = history::channel();
     let mut brain = brain_of(cli, history)?;
     let voice = Voice::new(Identity { principal: place.principal.clone(), session: place.session.clone() });
@@ -77,7 +86,7 @@ async fn start(cli: &Cli) -> Result<u8, AgentError> {
     };
     let console = mode.console();
     let mut session = Session::new(place.principal.clone(), connection, console);
-    if let Err(error) = session.join(hello(cli, &*brain).into()).await {
+    if let Err(error) = session.join(hello(cli, credential, &*brain).into()).await {
         if session.is_in() {
             session.leave(GoodbyeReason::Error).await;
         }
@@ -122,9 +131,10 @@ fn brain_of(cli: &Cli, history: History) -> Result<Box<dyn Brain>, AgentError> {
     Ok(Box::new(Claude::new(ClaudeConfig::from_env(&cli.model)?, persona)?))
 }
 
-fn hello(cli: &Cli, brain: &dyn Brain) -> Hello {
+fn hello(cli: &Cli, credential: Option<Credential>, brain: &dyn Brain) -> Hello {
     let mut hello = Hello::new(cli.name.clone(), CAPABILITIES.map(str::to_owned).to_vec());
     hello.roles = Some(cli.roles.iter().map(|role| Role::from(role.as_str())).collect());
+    hello.credential = credential;
     hello.backend = brain.model_id().map(|model| Backend::new(model, "anthropic".to_owned()));
     hello
 }

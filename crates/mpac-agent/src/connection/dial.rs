@@ -1,6 +1,9 @@
-//! Opening the socket: `ws://` in the clear, `wss://` over TLS with the system's root certificates.
+//! Opening the socket: `ws://` in the clear, `wss://` over TLS with the system's root certificates, or with the one
+//! certificate of a fingerprint.
 
 use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{SplitSink, SplitStream};
@@ -9,8 +12,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Request};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message as Frame};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
+use super::pin::Pin;
 use crate::arrival::MAX_FRAME_IN;
 use crate::error::AgentError;
 
@@ -30,6 +34,7 @@ pub type Header = (HeaderName, HeaderValue);
 #[derive(Debug, Clone)]
 pub struct Target {
     request: Request<()>,
+    pin: Option<Pin>,
 }
 
 impl Target {
@@ -40,13 +45,37 @@ impl Target {
     pub fn new(url: &str, headers: Vec<Header>) -> Result<Self, AgentError> {
         let usage =
             |why: &str| AgentError::Usage(format!("{url} {why}; give an address like ws://127.0.0.1:8766"));
+        let (url, pin) = match url.split_once('#') {
+            None => (url, None),
+            Some((address, pin)) => {
+                let pin = Pin::parse(pin).ok_or_else(|| usage("has no fingerprint behind its #"))?;
+                (address, Some(pin))
+            }
+        };
         let mut request =
             url.into_client_request().map_err(|error| usage(&format!("is no address ({error})")))?;
         if !matches!(request.uri().scheme_str(), Some("ws" | "wss")) {
             return Err(usage("does not begin with ws:// or wss://"));
         }
         request.headers_mut().extend(headers);
-        Ok(Self { request })
+        Ok(Self { request, pin })
+    }
+
+    /// Takes the certificate of this fingerprint and no other, unless the address names one.
+    #[must_use]
+    pub fn pinned(mut self, pin: Option<&Pin>) -> Self {
+        self.pin = self.pin.or_else(|| pin.cloned());
+        self
+    }
+
+    /// Whether nobody can listen on the way there: TLS, or a way that does not leave this machine.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        let uri = self.request.uri();
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let is_here = host.eq_ignore_ascii_case("localhost")
+            || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
+        uri.scheme_str() == Some("wss") || is_here
     }
 
     /// The address as text.
@@ -74,7 +103,15 @@ pub(super) struct Failed {
 pub(super) async fn dial(target: &Target, limit: Duration) -> Result<Socket, Failed> {
     let config =
         WebSocketConfig::default().max_message_size(Some(MAX_FRAME_IN)).max_frame_size(Some(MAX_FRAME_IN));
-    let open = tokio_tungstenite::connect_async_with_config(target.request.clone(), Some(config), true);
+    let tls = match target.pin.as_ref().map(Pin::client).transpose() {
+        Ok(tls) => tls.map(|client| Connector::Rustls(Arc::new(client))),
+        Err(error) => {
+            let error = AgentError::CannotConnect { url: target.url(), why: error.to_string() };
+            return Err(Failed { error, is_final: true });
+        }
+    };
+    let request = target.request.clone();
+    let open = tokio_tungstenite::connect_async_tls_with_config(request, Some(config), true, tls);
     match tokio::time::timeout(limit, open).await {
         Ok(Ok((socket, _response))) => Ok(socket),
         Ok(Err(error)) => {
@@ -125,6 +162,28 @@ mod tests {
         assert_eq!(session("ws://127.0.0.1:8766"), None);
         assert_eq!(session("ws://127.0.0.1:8766/session/"), None);
         assert_eq!(session("ws://127.0.0.1:8766/other/team-a"), None);
+    }
+
+    #[test]
+    fn what_leaves_this_machine_without_tls_is_not_private() {
+        let is_private = |url: &str| Target::new(url, Vec::new()).unwrap().is_private();
+        for url in ["wss://example.org", "ws://localhost:1", "ws://127.0.0.9", "ws://[::1]:1/session/a"] {
+            assert!(is_private(url), "{url}");
+        }
+        for url in ["ws://example.org", "ws://10.0.0.1", "ws://localhost.example.org", "ws://[2001:db8::1]"] {
+            assert!(!is_private(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_may_stand_behind_the_address() {
+        let pin = format!("sha256:{}", "ab".repeat(32));
+        let target = Target::new(&format!("wss://h:1/session/a#{pin}"), Vec::new()).unwrap();
+        assert_eq!(target.pin, Pin::parse(&pin));
+        assert_eq!(target.session_in_path(), Some("a"));
+        let other = Pin::parse(&"cd".repeat(32));
+        assert_eq!(target.pinned(other.as_ref()).pin, Pin::parse(&pin), "the address has the last word");
+        assert!(Target::new("wss://h:1#sha256:12", Vec::new()).is_err());
     }
 
     #[test]

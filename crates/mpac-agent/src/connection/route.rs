@@ -26,6 +26,11 @@ impl Route {
         Self { targets: vec![target], patience: Duration::ZERO }
     }
 
+    /// All addresses, in the order in which they are tried.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.targets.iter()
+    }
+
     /// The coordinator may listen at these as well: a standby, for instance.
     #[must_use]
     pub fn or(mut self, others: Vec<Target>) -> Self {

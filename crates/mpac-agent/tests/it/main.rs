@@ -26,3 +26,11 @@ mod small_coordinator;
 mod task;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod tls;
+
+/// Names the requirements and decisions a test shows; `cargo xtask requirements` reads it.
+macro_rules! covers {
+    ($($id:literal),+ $(,)?) => {
+        let _: &[&str] = &[$($id),+];
+    };
+}
+pub(crate) use covers;

@@ -1,16 +1,19 @@
 //! `wss://`: the handshake with a real TLS server, and a certificate that nobody vouches for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::StreamExt as _;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use crate::covers;
 use crate::process::start;
 use crate::program::script_file;
 
@@ -62,4 +65,50 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     assert_eq!(code, Some(1), "{output}");
     assert!(output.contains("TLS:") && output.contains("certificate"), "{output}");
     assert_eq!(first.await.unwrap(), None);
+}
+
+/// The fingerprint of the certificate in a file.
+fn fingerprint(file: &Path) -> String {
+    let certificate = CertificateDer::from_pem_file(file).unwrap();
+    Sha256::digest(&certificate).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_pinned_needs_nobody_to_vouch_for_it() {
+    covers!("PAR-21");
+    let (url, file, first) = serving("tls_pinned").await;
+    let script = script_file("tls_pinned", &crate::fake_coordinator::script(""));
+    let pin = format!("--pin=sha256:{}", fingerprint(&file));
+    let environment = [("MPAC_CREDENTIAL", "api_key:hunter2")];
+    let ended =
+        start(&[&url, &pin, "--script", script.to_str().unwrap(), "--task", "mend"], &environment, "");
+    let hello = first.await.unwrap().unwrap();
+    assert_eq!(hello["payload"]["credential"], serde_json::json!({"type": "api_key", "value": "hunter2"}));
+    let (_, output) = ended.await.unwrap();
+    assert!(!output.contains("hunter2"), "{output}");
+}
+
+#[tokio::test]
+async fn another_certificate_than_the_pinned_one_is_refused() {
+    let (url, _, first) = serving("tls_other_pin").await;
+    let script = script_file("tls_other_pin", &crate::fake_coordinator::script(""));
+    let url = format!("{url}#sha256:{}", "0".repeat(64));
+    let ended = start(&[&url, "--script", script.to_str().unwrap(), "--task", "mend"], &[], "");
+    let (code, output) = ended.await.unwrap();
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("--pin") && output.contains("sha256:"), "{output}");
+    assert_eq!(first.await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_credential_leaves_the_machine_inside_tls_only() {
+    covers!("PAR-21");
+    let script = script_file("tls_none", &crate::fake_coordinator::script(""));
+    let environment = [("MPAC_CREDENTIAL", "api_key:hunter2")];
+    for urls in [&["ws://192.0.2.1:1"][..], &["ws://127.0.0.1:1", "--also", "ws://192.0.2.1:1"]] {
+        let rest = ["--script", script.to_str().unwrap(), "--task", "mend"];
+        let (code, output) = start(&[urls, &rest].concat(), &environment, "").await.unwrap();
+        assert_eq!(code, Some(2), "{output}");
+        assert!(output.contains("not encrypted") && !output.contains("hunter2"), "{output}");
+    }
 }
