@@ -5,6 +5,7 @@
 //! | `venv` | the virtual environments with the two released Python versions |
 //! | `case` | who takes part, what they are asked, and what must come of it |
 //! | `cast` | the processes of one case |
+//! | `keys` | what everybody needs where the session is authenticated |
 //! | `snapshots` | sessions that change hands between the implementations |
 //! | `check` | what must be seen on the wire and in the files afterwards |
 //!
@@ -13,6 +14,7 @@
 mod case;
 mod cast;
 mod check;
+mod keys;
 mod snapshots;
 mod venv;
 
@@ -102,6 +104,9 @@ fn all() -> Vec<Case> {
         for shape in [Shape::OneYields, Shape::SameFile, Shape::Disjoint] {
             add('c', Party::Ours, [Party::Python(version), Party::Ours], shape);
         }
+    }
+    for version in VERSIONS {
+        add('d', Party::Ours, [Party::Python(version), Party::Ours], Shape::Disjoint);
     }
     // The newest server refuses the second announce over a file, so there nobody is asked to yield.
     add('b', Party::Python(VERSIONS[0]), [Party::Ours; 2], Shape::OneYields);

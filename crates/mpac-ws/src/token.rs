@@ -3,6 +3,7 @@
 //! Both work on the key file of a server, whether it runs or not; a running one reads it again.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use mpac_wire::names::CredentialType;
 use mpac_wire::{PrincipalId, Seconds, Secret, SessionId, Timestamp};
@@ -14,6 +15,7 @@ use thiserror::Error;
 use crate::banner;
 use crate::cli::token::{Add, Grants, Invite, Keys as Place, List, Rotate, Token, Trust};
 use crate::clock;
+use crate::control::{self, pin};
 use crate::error::Error;
 use crate::identity::certificates::{Trusted, normal};
 use crate::identity::key_file::{self, KeyFile, KeyFileError};
@@ -238,10 +240,13 @@ fn rotate(rotate: &Rotate, out: &mut impl Write) -> Result<(), Error> {
 pub fn invite(invite: &Invite, out: &mut impl Write) -> Result<(), Error> {
     let place = &invite.keys;
     let dir = place::found(place.data_dir.as_deref(), place.workspace.as_deref(), place.port)?;
-    let pin = CertificateDer::from_pem_file(dir.join("tls").join("cert.pem")).ok().map(|it| fingerprint(&it));
+    let (pin, port) = running(&dir).unwrap_or_else(|| {
+        let own = CertificateDer::from_pem_file(dir.join("tls").join("cert.pem"));
+        (own.ok().map(|it| fingerprint(&it)), place.port)
+    });
     let url = match &invite.url {
         Some(url) => url.clone(),
-        None => banner::outward_url(pin.is_some(), place.port),
+        None => banner::outward_url(pin.is_some(), port),
     };
     let grant = grant(&invite.principal, &invite.grants, CredentialType::ApiKey);
     let grant = Grant { lifetime: Some(invite.lifetime.clone()), invite: true, ..grant };
@@ -263,6 +268,14 @@ pub fn invite(invite: &Invite, out: &mut impl Write) -> Result<(), Error> {
         key.expires_at.map(|at| at.to_string()).unwrap_or_default(),
         key.id
     ))
+}
+
+/// The certificate and the port of the server that runs on this data directory, if one does.
+fn running(data: &Path) -> Option<(Option<String>, u16)> {
+    let target = control::of(data).ok()??;
+    let (address, pin) = pin::split(target.url())?;
+    let port = address.rsplit_once(':')?.1.parse().ok()?;
+    Some((pin, port))
 }
 
 fn told(written: io::Result<()>) -> Result<(), Error> {

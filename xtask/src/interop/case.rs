@@ -46,7 +46,7 @@ pub(crate) enum Shape {
 /// Who runs, and what they are asked to do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
-    /// a: Python agents on our server, b: our agents on a Python server, c: one of each on ours.
+    /// a: Python agents on our server, b: our agents on a Python server, c: one of each on ours, d: the same with keys over TLS.
     pub(crate) group: char,
     /// Who made the server.
     pub(crate) server: Party,
@@ -85,6 +85,11 @@ impl Case {
     /// Whether the server refuses an announce over somebody else's files (STALE_INTENT) instead of reporting a conflict.
     pub(crate) fn locks(&self) -> bool {
         self.server == Party::Python("0.2.13")
+    }
+
+    /// Whether everybody needs a key, and TLS.
+    pub(crate) fn is_secured(&self) -> bool {
+        self.group == 'd'
     }
 
     /// Whether the second agent starts once the first one's announce is out. Of ours only the one who came second decides

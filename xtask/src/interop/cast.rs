@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::case::{Case, FILES, NAMES, Party, SOON, Shape};
+use super::keys::{self, Keys};
 use super::{check, venv};
 use crate::peer::{Line, Output, Peer};
 use crate::step::{self, Failure};
@@ -40,14 +41,16 @@ impl Cast {
         let model = Peer::start("model", &mut model(case), None)?;
         let address = ready(&model, "its address", |lines| word_after("ready ", lines))?;
         let (mut server, files) = server(case, &workspace, folder.path());
+        let keys = if case.is_secured() { Some(Keys::make(folder.path())?) } else { None };
         let server = Peer::start("server", &mut server, None)?;
         let url = ready(&server, "its address", url_in)?;
         let mut watching = script(python_of(case), "observer.py");
+        keys.iter().for_each(|keys| keys.give(&mut watching, keys::OBSERVER));
         let observer = Peer::start("observer", watching.args([&url, SESSION]), None)?;
         ready(&observer, "SESSION_INFO", |lines| {
             (check::count(&frames(lines), "SESSION_INFO") > 0).then_some(())
         })?;
-        let agents = agents(case, &url, &address, &observer)?;
+        let agents = agents((case, keys.as_ref()), &url, &address, &observer)?;
         Ok(Self { model, server, observer, agents, files, folder })
     }
 
@@ -112,6 +115,9 @@ fn server(case: &Case, workspace: &Path, folder: &Path) -> (Command, PathBuf) {
         Party::Ours => {
             let mut command = Command::new(step::target().join("debug/mpac-ws"));
             command.args(["--port", "0", "--session", SESSION, "--write-back", "--workspace"]).arg(workspace);
+            if case.is_secured() {
+                command.args(keys::FLAGS).arg("--data-dir").arg(folder.join("data"));
+            }
             (command, workspace.to_path_buf())
         }
         Party::Python(version) => {
@@ -123,10 +129,16 @@ fn server(case: &Case, workspace: &Path, folder: &Path) -> (Command, PathBuf) {
 }
 
 /// Starts both agents and lets them go at the same moment, or the second one once the first one's announce is out.
-fn agents(case: &Case, url: &str, model: &str, observer: &Peer) -> Result<Vec<Peer>, Failure> {
+fn agents(
+    (case, keys): (&Case, Option<&Keys>),
+    url: &str,
+    model: &str,
+    observer: &Peer,
+) -> Result<Vec<Peer>, Failure> {
     let mut peers = Vec::new();
     for (at, name) in NAMES.into_iter().enumerate() {
         let mut command = agent(case, at, url);
+        keys.iter().for_each(|keys| keys.give(&mut command, at));
         command.env("ANTHROPIC_API_KEY", "test").env("ANTHROPIC_BASE_URL", model);
         peers.push(Peer::start(name, &mut command, None)?);
         if case.in_turn() && at == 0 {
@@ -190,7 +202,8 @@ fn word_after(mark: &str, lines: &[Line]) -> Option<String> {
 /// The first WebSocket address that a server prints is the one to connect to.
 pub(crate) fn url_in(lines: &[Line]) -> Option<String> {
     lines.iter().filter(|line| line.output == Output::Out).find_map(|line| {
-        let rest = &line.text[line.text.find("ws://")?..];
+        let begin = line.text.find("wss://").or_else(|| line.text.find("ws://"))?;
+        let rest = &line.text[begin..];
         let end =
             rest.find(|c: char| c.is_whitespace() || matches!(c, '`' | '\'' | '"')).unwrap_or(rest.len());
         Some(rest[..end].to_owned())
