@@ -80,8 +80,11 @@ async fn a_certificate_that_is_pinned_needs_nobody_to_vouch_for_it() {
     let script = script_file("tls_pinned", &crate::fake_coordinator::script(""));
     let pin = format!("--pin=sha256:{}", fingerprint(&file));
     let environment = [("MPAC_CREDENTIAL", "api_key:hunter2")];
-    let ended =
-        start(&[&url, &pin, "--script", script.to_str().unwrap(), "--task", "mend"], &environment, "");
+    let ended = start(
+        &[&url, &pin, "--reconnect-for-sec=0", "--script", script.to_str().unwrap(), "--task", "mend"],
+        &environment,
+        "",
+    );
     let hello = first.await.unwrap().unwrap();
     assert_eq!(hello["payload"]["credential"], serde_json::json!({"type": "api_key", "value": "hunter2"}));
     let (_, output) = ended.await.unwrap();

@@ -161,6 +161,7 @@ esac"#;
     for value in ["rubbish", "fail", "bad"] {
         assert_eq!(said(&host, "/", "agent:bob", custom(value)).await, "CREDENTIAL_REJECTED", "{value}");
     }
-    let host = server(place().path(), &["--credential-command=/no/such/program"]).await;
+    let elsewhere = place();
+    let host = server(elsewhere.path(), &["--credential-command=/no/such/program"]).await;
     assert_eq!(said(&host, "/", "agent:bob", custom("good")).await, "CREDENTIAL_REJECTED");
 }
