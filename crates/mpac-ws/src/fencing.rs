@@ -19,8 +19,9 @@ use crate::store::whole;
 
 /// Who has not heard yet.
 const FILE: &str = "before.json";
-/// Between two tries to reach the one before: at first, and at the most.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// Between two tries to reach the one before: at first, and at the most. One that is started again accepts for so long what
+/// is then lost.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
 
 /// The epochs above which the sessions of a directory have to go on, which is none where nobody else has had them.
 ///
@@ -52,6 +53,11 @@ struct Before {
 pub(crate) fn note(data: &Path, before: &Target) -> io::Result<()> {
     let token = before.token().reveal().to_owned();
     whole::write_json(data, FILE, &Before { server: before.url().to_owned(), token })
+}
+
+/// The sessions were given: nobody has to be told.
+pub(crate) fn forget(data: &Path) -> io::Result<()> {
+    whole::remove(data, FILE)
 }
 
 /// Tells the server that is noted in `data`, if there is one, that its sessions are here, until it has heard, or says that it

@@ -26,11 +26,9 @@ use tracing::{error, info, warn};
 use crate::banner::{self, Served};
 use crate::cli::Settings;
 use crate::control::Published;
-use crate::control::dial::Target;
 use crate::control::serve;
 use crate::control::token::Token;
 use crate::error::Error;
-use crate::fencing;
 use crate::follow::hub::Hub;
 use crate::operator::Door;
 use crate::outbox::{QueueLimits, outbox};
@@ -78,11 +76,7 @@ impl Server {
     /// What is wrong with the directory, the session's configuration or the address, each with its remedy.
     pub async fn bind(settings: Settings) -> Result<Self, Error> {
         let max_frame = settings.max_frame_bytes as usize;
-        let limits = Limits { frame: max_frame, total: settings.max_workspace_bytes };
-        let (workspace, skipped) = match &settings.workspace {
-            Some(dir) => read(dir.clone(), limits).await?,
-            None => (Workspace::default(), Vec::new()),
-        };
+        let (workspace, skipped) = shared(&settings).await?;
         for file in &skipped {
             warn!("not shared: {} ({})", file.path, file.reason);
         }
@@ -123,12 +117,6 @@ impl Server {
             stored: self.registry.data_dir(),
             reachable_as: banner::outward_address(self.address.ip()),
         })
-    }
-
-    /// Has the server told that had the sessions before, until it has heard, and be it after a restart (REC-26).
-    pub(crate) fn fencing(&self, before: &Target) -> Result<(), Error> {
-        let Some(data) = self.registry.data_dir() else { return Ok(()) };
-        fencing::note(data, before).map_err(|source| Error::DataDir { path: data.to_owned(), source })
     }
 
     /// Serves until `stop` completes; then hands over every session that is stored (`handover`, close code 4002), to a standby
@@ -215,6 +203,15 @@ struct Aborted(tokio::task::JoinHandle<()>);
 impl Drop for Aborted {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// The files that a server with these settings shares, and those in the directory that it does not.
+pub(crate) async fn shared(settings: &Settings) -> Result<(Workspace, Vec<Skipped>), Error> {
+    let limits = Limits { frame: settings.max_frame_bytes as usize, total: settings.max_workspace_bytes };
+    match &settings.workspace {
+        Some(dir) => read(dir.clone(), limits).await,
+        None => Ok((Workspace::default(), Vec::new())),
     }
 }
 

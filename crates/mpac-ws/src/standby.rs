@@ -21,10 +21,11 @@ use crate::control::dial::Target;
 use crate::control::token::Token;
 use crate::control::{Answer, Request};
 use crate::error::Error;
+use crate::fencing;
 use crate::follow::Follower;
 use crate::follow::copy::Copy;
 use crate::follow::receive::{Heard, Held, Link, Lost};
-use crate::server::Server;
+use crate::server::{self, Server};
 use crate::session::Template;
 use crate::store::elsewhere::{Elsewhere, Why};
 use crate::store::{Store, place};
@@ -62,6 +63,9 @@ pub async fn run(
     let (data, durability) = place::of(&settings)?.ok_or_else(nowhere)?;
     let token = token(&options.token)?;
     let store = Store::open(&data, durability)?;
+    // What a takeover would stumble over is said now.
+    place::check_archive(&settings, &data)?;
+    server::shared(&settings).await?;
     let failed = |source| Error::DataDir { path: data.clone(), source };
     token.adopted_by(&data).map_err(failed)?;
     let target = Target::new(&options.from, token);
@@ -81,11 +85,18 @@ pub async fn run(
         Following { target, role, data, silence, held: Held::new(copy), template, said: Said::default() };
     let end = following.run(&mut stop, &mut desk).await;
     let end = end.map_err(|reason| Error::Following { from: from.clone(), reason })?;
-    let (target, data) = (following.target, following.data);
-    let copy = following.held.into_inner();
-    let finishing = spawn_blocking(move || copy?.finish()).await;
     let failed =
         |error: &dyn std::fmt::Display| Error::Following { from: from.clone(), reason: error.to_string() };
+    let (target, data) = (following.target, following.data);
+    let copy = following.held.into_inner().map_err(|error| failed(&error))?;
+    // What keeps two servers apart is on the disk before there could be two.
+    let apart = match end {
+        End::Stopped => Ok(()),
+        End::Released => fencing::forget(&data),
+        End::Taken => above(mark, &copy).write(&data).and_then(|()| fencing::note(&data, &target)),
+    };
+    apart.map_err(|source| Error::DataDir { path: data.clone(), source })?;
+    let finishing = spawn_blocking(move || copy.finish()).await;
     finishing.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
     if end == End::Stopped {
         return Ok(None);
@@ -99,10 +110,17 @@ pub async fn run(
         server = Server::bind(settings) => server?,
         () = stop => return Ok(None),
     };
-    if end == End::Taken {
-        server.fencing(&target)?;
-    }
     Ok(Some(server))
+}
+
+/// The mark of a copy whose sessions are taken: their server may come back without having heard of that, and then speaks
+/// under its next epoch. What is taken goes on above that one, so that never two speak under the same (REC-26, REC-27).
+fn above(mut mark: Elsewhere, copy: &Copy) -> Elsewhere {
+    for (core, kept) in copy.replicas().filter_map(|it| it.replay().session()) {
+        let epoch = mark.epochs.entry(kept.config.session_id.to_string()).or_default();
+        *epoch = (*epoch).max(core.epoch().saturating_add(1));
+    }
+    mark
 }
 
 /// The token that was given.
