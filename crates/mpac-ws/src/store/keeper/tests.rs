@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use flate2::read::GzDecoder;
 use tempfile::{TempDir, tempdir};
 
-use super::super::read::Found;
+use super::super::read::{Damage, Found};
 use super::*;
 use crate::store::media::segment;
 use crate::store::reading::Reading;
@@ -162,6 +162,23 @@ fn an_interrupted_deletion_leaves_a_session_that_goes_on() {
 }
 
 #[test]
+fn whoever_reads_meanwhile_hears_of_that_and_not_of_damage() {
+    let mut rig = rig(false);
+    let house = Arc::clone(&rig.work.house);
+    let _in_use = House::uses(&house, &rig.dir);
+    let (dir, work) = (rig.dir.clone(), &mut rig.work);
+    let reading = Reading::open(&dir).unwrap();
+    let read = reading.entries(&mut |found, _| {
+        if found.n == 1 {
+            work.session(&dir, Some(after(91))).unwrap();
+        }
+        Ok(ControlFlow::Continue(()))
+    });
+    assert!(matches!(read, Err(Damage::Deleted)), "{read:?}");
+    assert!(verified(&dir).1.is_some(), "a second look begins behind what is gone");
+}
+
+#[test]
 fn without_a_usable_snapshot_nothing_is_deleted() {
     let mut rig = rig(false);
     let house = Arc::clone(&rig.work.house);
@@ -170,6 +187,18 @@ fn without_a_usable_snapshot_nothing_is_deleted() {
     let refused = rig.work.session(&rig.dir, Some(after(91))).unwrap_err().to_string();
     assert!(refused.contains("nothing is deleted"), "{refused}");
     assert_eq!(verified(&rig.dir), (9, None));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_snapshot_that_went_while_it_was_looked_for_is_no_reason_to_keep_everything() {
+    let mut rig = rig(false);
+    let house = Arc::clone(&rig.work.house);
+    let _in_use = House::uses(&house, &rig.dir);
+    // Listed, and not there when it is read.
+    std::os::unix::fs::symlink("gone", rig.dir.join("snapshot-00000000000000000007")).unwrap();
+    rig.work.session(&rig.dir, Some(after(91))).unwrap();
+    assert!(verified(&rig.dir).1.is_some(), "nothing was deleted");
 }
 
 #[test]
