@@ -189,6 +189,38 @@ async fn a_server_that_is_started_again_after_a_takeover_speaks_under_another_ep
 }
 
 #[tokio::test]
+async fn nobody_goes_on_with_a_copy_that_never_had_everything() {
+    covers!("REC-22");
+    let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
+    let program = Program::start(one.path(), &[]);
+    let (mut alice, _) = program.join("agent:alice").await;
+    commit(&mut alice, "op-1", "a.py", "", "one").await;
+    alice.until("OP_COMMIT").await;
+    let (address, port) = (program.address, format!("--port={}", program.address.port()));
+    program.kill();
+    let lost = async |mut standby: Standby| {
+        let waiting = tokio::task::spawn_blocking(move || {
+            standby.says("trying again");
+            standby
+        });
+        waiting.await.unwrap()
+    };
+    let standby = lost(Standby::start(address, one.path(), two.path(), &[])).await;
+    let asked = ["take-over", "--data-dir", two.path().to_str().unwrap()];
+    let refused = run(&asked);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.contains("never had everything"), "{said}");
+    // As soon as it has everything that is no question any more, also not after a restart.
+    let program = Program::start(one.path(), &[&port]);
+    assert_eq!(caught_up(standby).await.stop(), Some(0));
+    program.kill();
+    let standby = lost(Standby::start(address, one.path(), two.path(), &[])).await;
+    taken_over(two.path()).await;
+    let program = tokio::task::spawn_blocking(move || standby.serves()).await.unwrap();
+    assert_eq!(content(&mut program.join("agent:bob").await.0, "a.py").await, "one");
+}
+
+#[tokio::test]
 async fn what_would_stop_a_takeover_is_said_when_a_standby_starts() {
     covers!("REC-22");
     let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
