@@ -64,8 +64,8 @@ pub async fn run(
         || Error::Control("a standby stores what it follows: leave out --durability none".to_owned());
     let (data, durability) = place::of(&settings)?.ok_or_else(nowhere)?;
     let token = token(&options.token)?;
-    let store = Store::open(&data, durability)?;
-    // What a takeover would stumble over is said now.
+    // What a takeover would stumble over is said now, and the room that it needs is taken.
+    let store = Store::serving(&data, durability, &settings.keeping)?;
     place::check_archive(&settings, &data)?;
     server::shared(&settings).await?;
     let failed = |source| Error::DataDir { path: data.clone(), source };

@@ -138,6 +138,25 @@ fn older_segments_of_a_session_that_lives_go_after_their_time_and_never_before_t
 }
 
 #[test]
+fn what_was_deleted_while_nothing_was_archived_leaves_no_hole_in_the_archive() {
+    let mut rig = rig(true);
+    let house = Arc::clone(&rig.work.house);
+    let _in_use = House::uses(&house, &rig.dir);
+    rig.work.session(&rig.dir, None).unwrap();
+    let archived = rig.archive.path().join("sessions/s/1");
+    for first in 5..=8 {
+        fs::remove_file(archived.join(format!("{}.gz", segment(first)))).unwrap();
+    }
+    let archive = rig.work.archive.take().unwrap();
+    rig.work.session(&rig.dir, Some(after(91))).unwrap();
+    archive.take_all(&rig.dir, house.stopping()).unwrap();
+    assert_eq!(verified(&rig.archive.path().join("sessions/s/1.until-1")), (4, None), "as far as it came");
+    assert_eq!(verified(&archived), verified(&rig.dir));
+    archive.take_all(&rig.dir, house.stopping()).unwrap();
+    assert!(!rig.archive.path().join("sessions/s/1.until-2").exists(), "it goes on where it is");
+}
+
+#[test]
 fn an_interrupted_deletion_leaves_a_session_that_goes_on() {
     let mut rig = rig(false);
     let whole = resumed_in(&rig.dir).unwrap();
