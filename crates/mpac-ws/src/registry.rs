@@ -17,7 +17,7 @@ use tracing::error;
 use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
 use crate::error::{Error as StartError, Unwritten};
-use crate::fencing;
+use crate::fencing::{self, Above};
 use crate::outbox::Outbox;
 use crate::session::{Goes, Inbound, Session, Template, Tenure};
 use crate::socket::{Frame, Link};
@@ -111,7 +111,7 @@ impl Registry {
         }
         let above = match &store {
             Some(store) => fencing::may_start(store.dir(), settings.take_back)?,
-            None => BTreeMap::new(),
+            None => Above::default(),
         };
         let mut registry = Self {
             multi_session: settings.multi_session,
@@ -139,7 +139,7 @@ impl Registry {
     }
 
     /// Goes on with what is stored: with the configured session, and where there are many with all others.
-    fn take_up(&mut self, configured: bool, above: &BTreeMap<String, u64>) -> Result<(), StartError> {
+    fn take_up(&mut self, configured: bool, above: &Above) -> Result<(), StartError> {
         let Some(store) = self.store.clone() else { return Ok(()) };
         let id = session(&self.session)?;
         let own = configured.then(|| store::name(&id));

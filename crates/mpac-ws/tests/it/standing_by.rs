@@ -166,6 +166,10 @@ async fn sessions_are_taken_from_a_server_that_is_gone_and_taken_back_knowingly(
     let (_, info) = program.join("agent:carol").await;
     assert_eq!(info["coordinator_epoch"], 4, "above the one that somebody else had");
     program.kill();
+    let program = Program::start(one.path(), &["--take-back=10"]);
+    let (_, info) = program.join("agent:dave").await;
+    assert_eq!(info["coordinator_epoch"], 11, "as it was told");
+    program.kill();
     drop(Program::start(one.path(), &[]));
 }
 
