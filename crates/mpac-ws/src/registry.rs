@@ -165,8 +165,12 @@ impl Registry {
         let id = goes.id.as_str().to_owned();
         let mut tenure = self.tenure(&id, configured);
         if let Some(places) = &tenure.places {
-            let full =
-                |_| StartError::Session("--max-sessions: more sessions than that are stored".to_owned());
+            let full = |_| {
+                StartError::Session(
+                    "--max-sessions: more sessions than that are stored and go on; allow more, or end some with mpac-ws close"
+                        .to_owned(),
+                )
+            };
             tenure.place = Some(Arc::clone(places).try_acquire_owned().map_err(full)?);
         }
         let entry = Entry::of(self.template.going_on(goes, tenure));
