@@ -86,7 +86,7 @@ fn paused(a: &Site, b: &Site, people: &mut [Person]) -> Result<Peer, Failure> {
     let said = String::from_utf8_lossy(&again.stderr);
     check(again.status.code() == Some(2) && said.contains("standby --from"), format!("it started: {said}"))?;
     let mut witness = Witness::join(&b.url(), "agent:other")?;
-    check(witness.epoch == 2, format!("b speaks under {}", witness.epoch))?;
+    check(witness.epoch == 3, format!("b speaks under {}", witness.epoch))?;
     check(witness.read("lost.txt")?.is_none(), "what the old server accepted is there")?;
     check(witness.read("readme.txt")?.is_some(), "a file that was never committed is missing")?;
     everything_is_there(people, a, b)?;

@@ -78,6 +78,12 @@ pub async fn run(options: &Backup) -> Result<String, Error> {
     }
     drop((link, still));
     let copy = held.into_inner().map_err(|error| failed(&error))?;
+    if let Some((of, reason)) = copy.lacks() {
+        return Err(failed(&format!(
+            "session {of} is damaged there, so the backup is not complete: {reason}; repair it (mpac-ws repair --dry-run says \
+             how), then make the backup again"
+        )));
+    }
     let at = to.clone();
     let completed = spawn_blocking(move || complete(&at, copy)).await;
     let entries = completed.map_err(|error| failed(&error))?.map_err(|source| disk(&to, source))?;

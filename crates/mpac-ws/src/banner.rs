@@ -199,13 +199,13 @@ pub(crate) fn outward_address(listening_on: IpAddr) -> Option<IpAddr> {
 }
 
 /// Whether people on other machines could do what they like.
-pub(crate) fn is_exposed(settings: &Settings, address: SocketAddr) -> bool {
-    !address.ip().is_loopback() && settings.security.security_profile == SecurityProfile::Open
+pub(crate) fn is_exposed(settings: &Settings, at: IpAddr) -> bool {
+    !at.is_loopback() && settings.security.security_profile == SecurityProfile::Open
 }
 
 /// What an operator should know before it is too late.
 pub(crate) fn warning(settings: &Settings, address: SocketAddr) -> Option<String> {
-    is_exposed(settings, address).then(|| {
+    is_exposed(settings, address.ip()).then(|| {
         format!(
             "the session is open and {} can be reached from other machines: anybody who reaches port {} can read and change \
              the shared files. Use it in networks you trust only",

@@ -19,21 +19,43 @@ use crate::store::whole;
 
 /// Who has not heard yet.
 const FILE: &str = "before.json";
-/// Between two tries to reach the one before: at first, and at the most.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// Between two tries to reach the one before: at first, and at the most. One that is started again accepts for so long what
+/// is then lost.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
 
-/// The epochs above which the sessions of a directory have to go on, which is none where nobody else has had them.
+/// Epochs that somebody else has spoken under, or may have.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Above {
+    /// By the id of the session.
+    known: BTreeMap<String, u64>,
+    /// Of every session.
+    least: u64,
+}
+
+impl Above {
+    /// The epoch above which this session has to go on; `None` where nobody else has had it.
+    pub(crate) fn of(&self, id: &str) -> Option<u64> {
+        let epoch = self.known.get(id).copied().unwrap_or_default().max(self.least);
+        (epoch > 0).then_some(epoch)
+    }
+}
+
+/// The epochs above which the sessions of a directory have to go on.
 ///
 /// # Errors
 /// When somebody else has them, and nobody said `--take-back`.
-pub(crate) fn may_start(data: &Path, take_back: Option<u64>) -> Result<BTreeMap<String, u64>, Error> {
+pub(crate) fn may_start(data: &Path, take_back: Option<u64>) -> Result<Above, Error> {
     let failed = |source| Error::DataDir { path: data.to_owned(), source };
-    let Some(mark) = Elsewhere::read(data).map_err(failed)? else { return Ok(BTreeMap::new()) };
-    let Some(least) = take_back else {
-        let (why, server) = (mark.why.to_string(), mark.server);
-        return Err(Error::Elsewhere { path: data.to_owned(), why, server });
-    };
-    Ok(mark.epochs.into_iter().map(|(id, epoch)| (id, epoch.max(least))).collect())
+    let mark = Elsewhere::read(data).map_err(failed)?;
+    match (mark, take_back) {
+        (Some(Elsewhere { why, server, .. }), None) => {
+            Err(Error::Elsewhere { path: data.to_owned(), why: why.to_string(), server })
+        }
+        (mark, least) => Ok(Above {
+            known: mark.map(|mark| mark.epochs).unwrap_or_default(),
+            least: least.unwrap_or_default(),
+        }),
+    }
 }
 
 /// The sessions are here from now on.
@@ -52,6 +74,11 @@ struct Before {
 pub(crate) fn note(data: &Path, before: &Target) -> io::Result<()> {
     let token = before.token().reveal().to_owned();
     whole::write_json(data, FILE, &Before { server: before.url().to_owned(), token })
+}
+
+/// The sessions were given: nobody has to be told.
+pub(crate) fn forget(data: &Path) -> io::Result<()> {
+    whole::remove(data, FILE)
 }
 
 /// Tells the server that is noted in `data`, if there is one, that its sessions are here, until it has heard, or says that it
@@ -109,7 +136,9 @@ mod tests {
     #[test]
     fn sessions_that_are_elsewhere_are_only_taken_back_above_every_epoch_known() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(may_start(dir.path(), None).unwrap(), BTreeMap::new());
+        assert_eq!(may_start(dir.path(), None).unwrap(), Above::default());
+        let above = may_start(dir.path(), Some(7)).unwrap();
+        assert_eq!(above.of("a"), Some(7), "of a restored backup, say, which knows of nobody else");
         let epochs = BTreeMap::from([("a".to_owned(), 3), ("b".to_owned(), 9)]);
         Elsewhere { why: Why::Fenced, server: "ws://there:1".to_owned(), epochs }.write(dir.path()).unwrap();
         let refused = may_start(dir.path(), None).unwrap_err().to_string();
@@ -117,8 +146,9 @@ mod tests {
             assert!(refused.contains(word), "{refused}");
         }
         let above = may_start(dir.path(), Some(5)).unwrap();
-        assert_eq!(above.values().copied().collect::<Vec<_>>(), [5, 9]);
+        assert_eq!(["a", "b", "c"].map(|id| above.of(id)), [Some(5), Some(9), Some(5)]);
+        assert_eq!(may_start(dir.path(), Some(0)).unwrap().of("c"), None);
         started(dir.path()).unwrap();
-        assert_eq!(may_start(dir.path(), None).unwrap(), BTreeMap::new());
+        assert_eq!(may_start(dir.path(), None).unwrap(), Above::default());
     }
 }

@@ -94,6 +94,8 @@ pub(crate) enum Down {
     Anew { of: Place, behind: u64, from: Vec<(String, String)>, backlog: u64 },
     /// Whole records, one behind the other.
     Records { of: Place },
+    /// A session that cannot be sent whole, because of what is wrong with its log there.
+    Damaged { of: Place, reason: String },
     /// All that was durable when this look around began has been sent: so far is each session. Said again and again: where
     /// nothing is said, nobody is there.
     Standing { at: Table },

@@ -19,7 +19,7 @@ use tracing::error;
 use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
 use crate::error::{Error as StartError, Unwritten};
-use crate::fencing;
+use crate::fencing::{self, Above};
 use crate::identity::{At, KeyId, Verifier};
 use crate::outbox::Outbox;
 use crate::session::{Goes, Inbound, Session, Template, Tenure};
@@ -115,7 +115,7 @@ impl Registry {
         }
         let above = match &store {
             Some(store) => fencing::may_start(store.dir(), settings.take_back)?,
-            None => BTreeMap::new(),
+            None => Above::default(),
         };
         let mut registry = Self {
             multi_session: settings.multi_session,
@@ -144,7 +144,7 @@ impl Registry {
     }
 
     /// Goes on with what is stored: with the configured session, and where there are many with all others.
-    fn take_up(&mut self, configured: bool, above: &BTreeMap<String, u64>) -> Result<(), StartError> {
+    fn take_up(&mut self, configured: bool, above: &Above) -> Result<(), StartError> {
         let Some(store) = self.store.clone() else { return Ok(()) };
         let id = session(&self.session)?;
         let own = configured.then(|| store::name(&id));
@@ -170,8 +170,12 @@ impl Registry {
         let id = goes.id.as_str().to_owned();
         let mut tenure = self.tenure(&id, configured);
         if let Some(places) = &tenure.places {
-            let full =
-                |_| StartError::Session("--max-sessions: more sessions than that are stored".to_owned());
+            let full = |_| {
+                StartError::Session(
+                    "--max-sessions: more sessions than that are stored and go on; allow more, or end some with mpac-ws close"
+                        .to_owned(),
+                )
+            };
             tenure.place = Some(Arc::clone(places).try_acquire_owned().map_err(full)?);
         }
         let entry = Entry::of(self.template.going_on(goes, tenure));

@@ -26,11 +26,9 @@ use tracing::{error, info, warn};
 use crate::banner::{self, Served};
 use crate::cli::{Security, Settings};
 use crate::control::Published;
-use crate::control::dial::Target;
 use crate::control::serve;
 use crate::control::token::Token;
 use crate::error::Error;
-use crate::fencing;
 use crate::follow::hub::Hub;
 use crate::listen::doors::Doors;
 use crate::listen::tls::Tls;
@@ -83,11 +81,7 @@ impl Server {
     /// What is wrong with the directory, the session's configuration or the address, each with its remedy.
     pub async fn bind(settings: Settings) -> Result<Self, Error> {
         let max_frame = settings.max_frame_bytes as usize;
-        let limits = Limits { frame: max_frame, total: settings.max_workspace_bytes };
-        let (workspace, skipped) = match &settings.workspace {
-            Some(dir) => read(dir.clone(), limits).await?,
-            None => (Workspace::default(), Vec::new()),
-        };
+        let (workspace, skipped) = shared(&settings).await?;
         for file in &skipped {
             warn!("not shared: {} ({})", file.path, file.reason);
         }
@@ -99,9 +93,7 @@ impl Server {
         let bind = |source| Error::Bind { host: settings.host.clone(), port: settings.port, source };
         let listener = TcpListener::bind((settings.host.as_str(), settings.port)).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        if banner::is_exposed(&settings, address) && !settings.security.insecure_open {
-            return Err(Error::OpenToAll { host: settings.host });
-        }
+        may_listen(&settings, address.ip())?;
         let tls = tls(&settings, address.ip())?;
         // Last, because it starts a task: an error above has nothing to stop.
         let opening = spawn_blocking({
@@ -138,12 +130,6 @@ impl Server {
             pin: self.tls.as_ref().map(Tls::fingerprint),
             reachable_as: banner::outward_address(self.address.ip()),
         })
-    }
-
-    /// Has the server told that had the sessions before, until it has heard, and be it after a restart (REC-26).
-    pub(crate) fn fencing(&self, before: &Target) -> Result<(), Error> {
-        let Some(data) = self.registry.data_dir() else { return Ok(()) };
-        fencing::note(data, before).map_err(|source| Error::DataDir { path: data.to_owned(), source })
     }
 
     /// Serves until `stop` completes; then hands over every session that is stored (`handover`, close code 4002), to a standby
@@ -235,6 +221,14 @@ impl Drop for Aborted {
     }
 }
 
+/// An open session is for this machine, unless somebody says that they know better.
+pub(crate) fn may_listen(settings: &Settings, at: IpAddr) -> Result<(), Error> {
+    if banner::is_exposed(settings, at) && !settings.security.insecure_open {
+        return Err(Error::OpenToAll { host: settings.host.clone() });
+    }
+    Ok(())
+}
+
 /// The address of a server, which carries what its certificate is known by.
 pub(crate) fn url(tls: Option<&Tls>, address: &str) -> String {
     match tls {
@@ -257,6 +251,15 @@ pub(crate) fn tls(settings: &Settings, listens: IpAddr) -> Result<Option<Tls>, E
         _ => return Ok(None),
     };
     Ok(Some(Tls::from_files(files.0, files.1)?))
+}
+
+/// The files that a server with these settings shares, and those in the directory that it does not.
+pub(crate) async fn shared(settings: &Settings) -> Result<(Workspace, Vec<Skipped>), Error> {
+    let limits = Limits { frame: settings.max_frame_bytes as usize, total: settings.max_workspace_bytes };
+    match &settings.workspace {
+        Some(dir) => read(dir.clone(), limits).await,
+        None => Ok((Workspace::default(), Vec::new())),
+    }
 }
 
 /// Loads the workspace beside the runtime, and says how far that is while it takes long.

@@ -4,6 +4,7 @@ mod desk;
 mod silence;
 
 use std::future::Future;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -22,10 +23,12 @@ use crate::control::dial::Target;
 use crate::control::token::Token;
 use crate::control::{Answer, Request};
 use crate::error::Error;
+use crate::fencing;
 use crate::follow::Follower;
 use crate::follow::copy::Copy;
 use crate::follow::receive::{Heard, Held, Link, Lost};
-use crate::server::{Server, tls, url};
+use crate::follow::replica::Failed;
+use crate::server::{self, Server, may_listen, tls, url};
 use crate::session::Template;
 use crate::store::elsewhere::{Elsewhere, Why};
 use crate::store::{Store, place};
@@ -62,33 +65,52 @@ pub async fn run(
         || Error::Control("a standby stores what it follows: leave out --durability none".to_owned());
     let (data, durability) = place::of(&settings)?.ok_or_else(nowhere)?;
     let token = token(&options.token)?;
-    let store = Store::open(&data, durability)?;
+    // What a takeover would stumble over is said now, and the room that it needs is taken.
+    let store = Store::serving(&data, durability, &settings.keeping)?;
+    place::check_archive(&settings, &data)?;
+    server::shared(&settings).await?;
     let failed = |source| Error::DataDir { path: data.clone(), source };
     token.adopted_by(&data).map_err(failed)?;
     let target = Target::new(&options.from, token);
-    let epochs = Elsewhere::read(&data).map_err(failed)?.map(|mark| mark.epochs).unwrap_or_default();
-    let mark = Elsewhere { why: Why::Standby, server: options.from.clone(), epochs };
-    mark.write(&data).map_err(failed)?;
-    let mut desk = Desk::open(&data).await.map_err(failed)?;
+    let mark = marked(&data, &options.from).map_err(failed)?;
+    let mut desk = Desk::open(&data, &mark).await.map_err(failed)?;
     if settings.port != 0 && TcpListener::bind((settings.host.as_str(), settings.port)).await.is_err() {
         warn!("port {} on {} is in use now: it has to be free for a takeover", settings.port, settings.host);
     }
     let copy = open(data.clone()).await?;
+    if let Ok(ip) = settings.host.parse() {
+        may_listen(&settings, ip)?;
+    }
     let own = tls(&settings, settings.host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))?;
     let role =
         Follower::Standby { address: url(own.as_ref(), &format!("{}:{}", settings.host, settings.port)) };
     let silence = Silence::new(options.take_over_after_sec.map(Duration::from_secs));
     let from = options.from.clone();
     let template = Arc::new(Template::new(&settings, Workspace::default())?);
-    let mut following =
-        Following { target, role, data, silence, held: Held::new(copy), template, said: Said::default() };
+    let mut following = Following {
+        target,
+        role,
+        data,
+        mark,
+        silence,
+        held: Held::new(copy),
+        template,
+        said: Said::default(),
+    };
     let end = following.run(&mut stop, &mut desk).await;
     let end = end.map_err(|reason| Error::Following { from: from.clone(), reason })?;
-    let (target, data) = (following.target, following.data);
-    let copy = following.held.into_inner();
-    let finishing = spawn_blocking(move || copy?.finish()).await;
     let failed =
         |error: &dyn std::fmt::Display| Error::Following { from: from.clone(), reason: error.to_string() };
+    let (target, data, mark) = (following.target, following.data, following.mark);
+    let copy = following.held.into_inner().map_err(|error| failed(&error))?;
+    // What keeps two servers apart is on the disk before there could be two.
+    let apart = match end {
+        End::Stopped => Ok(()),
+        End::Released => fencing::forget(&data),
+        End::Taken => above(mark, &copy).write(&data).and_then(|()| fencing::note(&data, &target)),
+    };
+    apart.map_err(|source| Error::DataDir { path: data.clone(), source })?;
+    let finishing = spawn_blocking(move || copy.finish()).await;
     finishing.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
     if end == End::Stopped {
         return Ok(None);
@@ -102,16 +124,34 @@ pub async fn run(
         server = Server::bind(settings) => server?,
         () = stop => return Ok(None),
     };
-    if end == End::Taken {
-        server.fencing(&target)?;
-    }
     Ok(Some(server))
+}
+
+/// Marks a directory as the copy of that server, which is complete if it was before.
+fn marked(data: &Path, from: &str) -> io::Result<Elsewhere> {
+    let before = Elsewhere::read(data)?;
+    let complete = before.as_ref().is_some_and(|mark| mark.why == Why::Standby && mark.server == from);
+    let why = if complete { Why::Standby } else { Why::Partial };
+    let epochs = before.map(|mark| mark.epochs).unwrap_or_default();
+    let mark = Elsewhere { why, server: from.to_owned(), epochs };
+    mark.write(data)?;
+    Ok(mark)
+}
+
+/// The mark of a copy whose sessions are taken: their server may come back without having heard of that, and then speaks
+/// under its next epoch. What is taken goes on above that one, so that never two speak under the same (REC-26, REC-27).
+fn above(mut mark: Elsewhere, copy: &Copy) -> Elsewhere {
+    for (core, kept) in copy.replicas().filter_map(|it| it.replay().session()) {
+        let epoch = mark.epochs.entry(kept.config.session_id.to_string()).or_default();
+        *epoch = (*epoch).max(core.epoch().saturating_add(1));
+    }
+    mark
 }
 
 /// The token that was given.
 pub(crate) fn token(given: &GivenToken) -> Result<Token, Error> {
     if let Some(text) = given.token.as_deref().filter(|text| !text.is_empty()) {
-        return Ok(Token::given(text));
+        return whole("MPAC_CONTROL_TOKEN", text);
     }
     let Some(path) = &given.token_file else {
         return Err(Error::Control(
@@ -121,7 +161,15 @@ pub(crate) fn token(given: &GivenToken) -> Result<Token, Error> {
     };
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::Control(format!("--token-file {}: {error}", path.display())))?;
-    Ok(Token::given(&text))
+    whole(&format!("--token-file {}", path.display()), &text)
+}
+
+fn whole(given: &str, text: &str) -> Result<Token, Error> {
+    let refused = || {
+        let needed = "name a copy of the file control-token in the other server's data directory";
+        Error::Control(format!("{given}: that is too short for a token; {needed}"))
+    };
+    Token::given(text).if_secret().ok_or_else(refused)
 }
 
 /// What is there of a copy, read beside the runtime.
@@ -129,15 +177,14 @@ pub(crate) async fn open(data: PathBuf) -> Result<Copy, Error> {
     let failed = |data: &Path, source| Error::DataDir { path: data.to_owned(), source };
     let at = data.clone();
     let opened = spawn_blocking(move || Copy::open(&at)).await;
-    opened
-        .map_err(|error| failed(&data, std::io::Error::other(error)))?
-        .map_err(|source| failed(&data, source))
+    opened.map_err(|error| failed(&data, io::Error::other(error)))?.map_err(|source| failed(&data, source))
 }
 
 struct Following {
     target: Target,
     role: Follower,
     data: PathBuf,
+    mark: Elsewhere,
     silence: Silence,
     held: Held,
     /// What its sessions would go on with.
@@ -219,11 +266,11 @@ impl Following {
             match link.handle(frame, &mut self.held).await? {
                 Heard::More => self.progress().await,
                 Heard::Server { program, heartbeat_interval } => {
-                    self.silence.fits(&heartbeat_interval).map_err(crate::follow::replica::Failed::Fault)?;
+                    self.silence.fits(&heartbeat_interval).map_err(Failed::Fault)?;
                     info!("following {}, {program}", self.target.url());
                     (self.said.lost, *pause) = (false, PAUSE.0);
                 }
-                Heard::Standing => self.standing(desk).await,
+                Heard::Standing => self.standing(desk).await?,
                 Heard::Ended => info!("the server has stopped, and everything of it is here"),
                 Heard::Released(epochs) => {
                     info!("the server has handed its sessions over: {epochs:?}");
@@ -231,7 +278,7 @@ impl Following {
                 }
                 Heard::Elsewhere(server) => {
                     let reason = format!("its sessions went to {server}; follow that one");
-                    return Err(crate::follow::replica::Failed::Fault(reason).into());
+                    return Err(Failed::Fault(reason).into());
                 }
             }
         }
@@ -255,10 +302,15 @@ impl Following {
         End::Taken
     }
 
-    async fn standing(&mut self, desk: &Desk) {
+    async fn standing(&mut self, desk: &Desk) -> Result<(), Failed> {
+        if self.mark.why == Why::Partial {
+            self.mark.why = Why::Standby;
+            self.mark.write(&self.data)?;
+            desk.is_complete();
+        }
         self.silence.counts();
         if std::mem::replace(&mut self.said.standing, true) {
-            return;
+            return Ok(());
         }
         let template = Arc::clone(&self.template);
         let found = self.held.with(move |copy| Ok((copy.entries(), cannot_go_on(copy, &template)))).await;
@@ -269,6 +321,7 @@ impl Following {
                 error!("{reason}: start this standby with the options of its server, or it cannot take over");
             }
         }
+        Ok(())
     }
 
     async fn progress(&mut self) {

@@ -12,7 +12,11 @@ use crate::cli::audit::Verify;
 use crate::error::Error;
 use crate::store::entry::Entry;
 use crate::store::fork::Origin;
+use crate::store::log::Damage;
 use crate::store::reading::Reading;
+
+/// How often a log is looked at again that a server shortened meanwhile, which it does once an hour at the most.
+const AGAIN: usize = 3;
 
 /// Lives every session through again and says of each, on a line of its own, whether all of it matches (REC-14).
 pub(super) fn verify(options: &Verify, out: &mut dyn Write) -> Result<(), Problem> {
@@ -35,9 +39,26 @@ pub(super) fn verify(options: &Verify, out: &mut dyn Write) -> Result<(), Proble
     if bad == 0 { Ok(()) } else { Err(Error::NotVerified(bad).into()) }
 }
 
+/// Looks again where a server deleted older entries meanwhile.
 fn session(dir: &Path) -> Result<String, String> {
-    let reading = Reading::open(dir).map_err(|damage| damage.to_string())?;
-    let mut replay = reading.replay()?;
+    let mut again = AGAIN;
+    loop {
+        match once(dir) {
+            Err(_) if !dir.exists() => {
+                return Ok(format!(
+                    "gone {}: it was deleted meanwhile, because it is kept no longer",
+                    dir.display()
+                ));
+            }
+            Err(Damage::Deleted) if again > 0 => again -= 1,
+            looked => return looked.map_err(|damage| damage.to_string()),
+        }
+    }
+}
+
+fn once(dir: &Path) -> Result<String, Damage> {
+    let reading = Reading::open(dir)?;
+    let mut replay = reading.replay().map_err(std::io::Error::other)?;
     let mut progress = Progress::new();
     let mut origin: Option<Origin> = None;
     let read = read::entries(&reading, &mut |found, entry| {
@@ -48,7 +69,7 @@ fn session(dir: &Path) -> Result<String, String> {
         replay.follow(entry).map(ControlFlow::Continue)
     });
     progress.clear();
-    let end = read.map_err(|damage| damage.to_string())?;
+    let end = read?;
     let Some((coordinator, kept)) = replay.session() else {
         return Ok(format!("ok   {}: nothing happened in it", dir.display()));
     };

@@ -20,8 +20,9 @@ impl Token {
     /// finds its server again.
     pub(crate) fn of(data: &Path) -> io::Result<Self> {
         match fs::read_to_string(data.join(FILE)) {
-            Ok(text) if text.trim().len() >= 32 => Ok(Self::given(&text)),
-            Ok(_) => Err(io::Error::other(format!("{FILE} is too short to be a secret; remove it"))),
+            Ok(text) => Self::given(&text)
+                .if_secret()
+                .ok_or_else(|| io::Error::other(format!("{FILE} is too short to be a secret; remove it"))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let token = Self(identity::random::<32>()?);
                 whole::write(data, FILE, format!("{}\n", token.0).as_bytes())?;
@@ -42,6 +43,11 @@ impl Token {
     /// One that somebody was given.
     pub(crate) fn given(text: &str) -> Self {
         Self(text.trim().to_owned())
+    }
+
+    /// The same, if nobody can guess it.
+    pub(crate) fn if_secret(self) -> Option<Self> {
+        (self.0.len() >= 32).then_some(self)
     }
 
     pub(crate) fn reveal(&self) -> &str {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mpac_wire::StateRef;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::replica::{Failed, Replica};
 use super::{Has, Place, Table};
@@ -24,6 +24,8 @@ pub(crate) struct Copy {
     data: PathBuf,
     base: Base,
     replicas: BTreeMap<Place, Replica>,
+    /// What cannot come, and why.
+    damaged: BTreeMap<String, String>,
 }
 
 impl Copy {
@@ -32,7 +34,12 @@ impl Copy {
     /// # Errors
     /// When the directory cannot be read or written.
     pub(crate) fn open(data: &Path) -> io::Result<Self> {
-        let mut copy = Self { data: data.to_owned(), base: Base::of(data)?, replicas: BTreeMap::new() };
+        let mut copy = Self {
+            data: data.to_owned(),
+            base: Base::of(data)?,
+            replicas: BTreeMap::new(),
+            damaged: BTreeMap::new(),
+        };
         match fs::remove_dir_all(copy.incoming()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -118,10 +125,24 @@ impl Copy {
 
     /// Puts sessions aside that the server does not have and that go on: they would be begun here by mistake.
     pub(crate) fn only(&mut self, at: &Table) -> Result<(), Failed> {
-        let is_there = |of: &Place| at.contains_key(&of.to_string());
+        let is_there =
+            |of: &Place| at.contains_key(&of.to_string()) || self.damaged.contains_key(&of.to_string());
         let others = self.replicas.iter().filter(|(of, it)| !is_there(of) && !it.is_closed());
         let others: Vec<Place> = others.map(|(of, _)| of.clone()).collect();
         Ok(others.iter().try_for_each(|of| self.put_aside(of))?)
+    }
+
+    /// The server has a session that it cannot send whole; what is here of it stays.
+    pub(crate) fn damaged(&mut self, of: &Place, reason: String) {
+        error!(
+            "session {of} is damaged on its server, and does not come whole: {reason}; repair it there (mpac-ws repair)"
+        );
+        self.damaged.insert(of.to_string(), reason);
+    }
+
+    /// The first of those that are not here whole, and why.
+    pub(crate) fn lacks(&self) -> Option<(&str, &str)> {
+        self.damaged.iter().next().map(|(of, reason)| (of.as_str(), reason.as_str()))
     }
 
     /// Everything that is on the disk, for the server to hear.

@@ -103,6 +103,13 @@ impl Link {
             Down::Anew { of, behind, from, backlog } => {
                 copy.with(move |copy| copy.anew(of, (behind, from), backlog)).await?;
             }
+            Down::Damaged { of, reason } => {
+                let noted = move |copy: &mut Copy| {
+                    copy.damaged(&of, reason);
+                    Ok(())
+                };
+                copy.with(noted).await?;
+            }
             Down::Records { .. } => return Err(strange().into()),
             Down::Standing { at } => {
                 self.compare(&at, copy).await?;

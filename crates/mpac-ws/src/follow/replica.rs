@@ -65,6 +65,7 @@ impl Replica {
         (behind, from): (u64, Vec<(String, String)>),
     ) -> Result<Self, Failed> {
         private_dirs().create(&dir)?;
+        lasts(&dir)?;
         let (mut replay, mut known) = (Replay::default(), 0);
         for (name, text) in &from {
             let is_ours = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
@@ -131,7 +132,7 @@ impl Replica {
         if let Some(above) = home.parent() {
             private_dirs().create(above)?;
             fs::rename(&self.dir, &home)?;
-            sync_dir(above)?;
+            lasts(&home)?;
         }
         self.log.moved(Files::new(home.clone()), Durability::Fsync)?;
         self.dir = home;
@@ -162,4 +163,10 @@ impl Replica {
         }
         (self.saved, self.changed) = (Instant::now(), false);
     }
+}
+
+/// Makes the names last that lead to a session's directory, up to that of the data directory, before its server hears that
+/// anything in it is on the disk.
+fn lasts(dir: &Path) -> io::Result<()> {
+    dir.ancestors().skip(1).take(3).try_for_each(sync_dir)
 }

@@ -52,7 +52,9 @@ type Ended = String;
 pub(crate) async fn run(socket: WebSocket, source: Source) {
     let (sink, stream) = socket.split();
     if let Err(reason) =
-        (Sending { source, sink, stream, tails: BTreeMap::new(), ends: Ends::new() }).run().await
+        (Sending { source, sink, stream, tails: BTreeMap::new(), ends: Ends::new(), is_open: true })
+            .run()
+            .await
     {
         warn!("a follower is let go: {reason}");
     }
@@ -65,6 +67,8 @@ struct Sending {
     tails: BTreeMap<Place, Tail>,
     /// How far each session was sent.
     ends: Ends,
+    /// Whether anything can be said still.
+    is_open: bool,
 }
 
 /// How far each session is.
@@ -78,7 +82,15 @@ impl Sending {
         let mut changes = self.source.durable.changes();
         // The closed ones once; whatever is written to is known without looking for it.
         let data = self.source.data.clone();
-        self.send_all(blocking(move || store::sessions(&data)).await?, &mut has).await?;
+        for dir in blocking(move || store::sessions(&data)).await? {
+            let is_written = self.source.durable.of(&dir).is_some();
+            match self.send_all(vec![dir.clone()], &mut has).await {
+                // Deleted meanwhile, because of its age.
+                Err(_) if !is_written && !dir.exists() => {}
+                Err(reason) if !is_written && self.is_open => self.damaged(&dir, reason).await?,
+                sent => sent?,
+            }
+        }
         let mut said: Option<Instant> = None;
         loop {
             changes.borrow_and_update();
@@ -245,16 +257,25 @@ impl Sending {
         Ok((tail, end))
     }
 
+    /// The others can be followed all the same.
+    async fn damaged(&mut self, dir: &Path, reason: Ended) -> Result<(), Ended> {
+        let Some(of) = Place::of(dir) else { return Ok(()) };
+        warn!("{}: it cannot be followed: {reason}", dir.display());
+        self.say(&Down::Damaged { of, reason }).await
+    }
+
     async fn say(&mut self, down: &Down) -> Result<(), Ended> {
         let text = json(down)?;
         self.send(Message::text(text)).await
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Ended> {
-        match timeout(STUCK, self.sink.send(message)).await {
+        let sent = match timeout(STUCK, self.sink.send(message)).await {
             Ok(sent) => sent.map_err(|error| error.to_string()),
             Err(_) => Err("it takes nothing".to_owned()),
-        }
+        };
+        self.is_open &= sent.is_ok();
+        sent
     }
 
     /// Says goodbye, and waits until the follower has heard everything.

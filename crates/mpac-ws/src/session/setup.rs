@@ -1,6 +1,5 @@
 //! From the server's settings to a session that can run.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::path::Path;
@@ -22,6 +21,7 @@ use crate::cli::Settings;
 use crate::clock;
 use crate::drive;
 use crate::error::Error;
+use crate::fencing::Above;
 use crate::registry::Tenancy;
 use crate::store::base;
 use crate::store::entry::{Entry, Happened, Start, Unusable};
@@ -116,7 +116,7 @@ impl Template {
         &self,
         stored: &Stored,
         store: &Store,
-        above: &BTreeMap<String, u64>,
+        above: &Above,
     ) -> Result<Option<Goes>, Error> {
         let Some((mut log, mut replay)) = stored.resume(store.durability())? else { return Ok(None) };
         let Some((before, kept)) = replay.session() else { return Ok(None) };
@@ -133,7 +133,7 @@ impl Template {
             |reason| Error::NotTakenUp { path: stored.dir.clone(), session: id.to_string(), reason };
         let start = Start::new(&config, seed(), clock::now()).map_err(|error| refused(error.to_string()))?;
         log = log.reporting(store.durable());
-        if let Some(&epoch) = above.get(id.as_str()) {
+        if let Some(epoch) = above.of(id.as_str()) {
             fence(&mut log, &mut replay, epoch)?;
         }
         replay.follow(Entry::TakeUp(start.clone())).map_err(refused)?;

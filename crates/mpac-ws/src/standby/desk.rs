@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::control::serve::{self, Operator};
 use crate::control::token::Token;
 use crate::control::{Answer, Published, Request, Role, Status};
+use crate::store::elsewhere::{Elsewhere, Why};
 
 /// Open until it is dropped.
 #[derive(Debug)]
@@ -33,15 +34,25 @@ struct Clerk {
     token: Token,
     wanted: watch::Sender<bool>,
     state: Arc<Mutex<String>>,
+    /// Why nobody can go on with the copy yet.
+    partial: Arc<Mutex<Option<String>>>,
 }
 
 impl Desk {
     /// Whoever may read the data directory finds it.
-    pub(super) async fn open(data: &Path) -> io::Result<Self> {
+    pub(super) async fn open(data: &Path, mark: &Elsewhere) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let state = Arc::new(Mutex::new("connecting".to_owned()));
-        let clerk = Clerk { token: Token::of(data)?, wanted: watch::Sender::new(false), state };
+        let partial = Arc::new(Mutex::new((mark.why == Why::Partial).then(|| {
+            format!(
+                "this copy never had everything of {}, so what has not come would be lost: wait until it has caught up; if that \
+                 server is gone for good, stop this standby, and start a server with --data-dir {} --take-back from what came",
+                mark.server,
+                data.display()
+            )
+        })));
+        let clerk = Clerk { token: Token::of(data)?, wanted: watch::Sender::new(false), state, partial };
         let published = Published::new(data, format!("ws://{address}"), &clerk.token)?;
         let app = Router::new().fallback(answer).with_state(clerk.clone());
         let serving = tokio::spawn(async move {
@@ -55,6 +66,11 @@ impl Desk {
     pub(super) async fn wanted(&mut self) {
         // The sender is here as well, so it is never gone.
         let _ = self.wanted.wait_for(|wanted| *wanted).await;
+    }
+
+    /// Whoever wants to go on with the copy can.
+    pub(super) fn is_complete(&self) {
+        *self.clerk.partial.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// For those who ask how it is.
@@ -82,6 +98,10 @@ impl Operator for Clerk {
                 Answer::Status(Status { role, program, sessions: Default::default(), followers: vec![state] })
             }
             Request::TakeOver {} => {
+                let partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                if let Some(reason) = partial {
+                    return Answer::Refused { reason };
+                }
                 self.wanted.send_replace(true);
                 Answer::Done { text: "taking over".to_owned() }
             }

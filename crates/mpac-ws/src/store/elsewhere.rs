@@ -28,6 +28,8 @@ pub(crate) struct Elsewhere {
 pub(crate) enum Why {
     /// They were never here: this is a copy that follows the other server.
     Standby,
+    /// The same, and it never had everything: whoever went on with it would lose what has not come.
+    Partial,
     /// This server handed them over.
     HandedOver,
     /// The other server took them over, and said so.
@@ -38,6 +40,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Standby => "it is the copy of a standby of",
+            Self::Partial => "it is the copy of a standby that never had everything of",
             Self::HandedOver => "its sessions were handed over to",
             Self::Fenced => "its sessions were taken over by",
         })

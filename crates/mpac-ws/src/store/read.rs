@@ -24,6 +24,8 @@ pub(crate) enum Damage {
     Entry { segment: u64, offset: usize, n: u64, reason: String },
     #[error("there is no segment {0:020}.log")]
     Missing(u64),
+    #[error("older entries were deleted while it was read, because they are kept no longer: ask again")]
+    Deleted,
     #[error("it ends with entry {n}, and there is a snapshot of what was after entry {snapshot}")]
     Short { n: u64, snapshot: u64 },
 }
@@ -85,6 +87,8 @@ impl<'a> Reader<'a> {
 
     /// Hands every entry after `from` to `visit`. Where it fails, [`end`](Self::end) is as far as all was well.
     pub(super) fn run(&mut self, visit: &mut Visit<'_>) -> Result<(), Damage> {
+        // Before anything is listed: whoever writes to it may begin the next one meanwhile.
+        let head = self.media.head()?;
         let segments = self.segments()?;
         let sizes: Vec<u64> =
             segments.iter().map(|&first| self.media.size(first)).collect::<io::Result<_>>()?;
@@ -105,7 +109,7 @@ impl<'a> Reader<'a> {
             behind += sizes[at];
         }
         let last = self.end.segment;
-        if let Some(head) = self.media.head()?.filter(|&head| last < head) {
+        if let Some(head) = head.filter(|&head| last < head) {
             return Err(Damage::Missing(head));
         }
         match self.from {

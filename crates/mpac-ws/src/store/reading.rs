@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mpac_wire::{SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,7 @@ pub(crate) fn origin(dir: &Path, behind: u64) -> io::Result<Vec<(String, String)
 /// A session in its directory, read and never changed.
 #[derive(Debug)]
 pub(crate) struct Reading {
+    dir: PathBuf,
     files: Files,
     base: Option<(Begins, Saved)>,
 }
@@ -85,13 +86,23 @@ impl Reading {
     /// # Errors
     /// When the directory cannot be read, or its base cannot.
     pub(crate) fn open(dir: &Path) -> Result<Self, Damage> {
-        let files = Files::live(dir.to_owned());
-        let Some(begins) = Begins::read(dir)? else { return Ok(Self { files, base: None }) };
-        let path = snapshot::base(dir, begins.after);
-        let unusable =
-            |reason| io::Error::other(format!("base-{:020}, which it begins behind: {reason}", begins.after));
-        let saved = snapshot::read(&path).map_err(unusable)?;
-        Ok(Self { files, base: Some((begins, saved)) })
+        let mut begins = Begins::read(dir)?;
+        let base = loop {
+            let Some(found) = begins else { break None };
+            match snapshot::read(&snapshot::base(dir, found.after)) {
+                Ok(saved) => break Some((found, saved)),
+                Err(reason) => {
+                    // Older entries may have been deleted between the two.
+                    begins = Begins::read(dir)?;
+                    if begins.as_ref() == Some(&found) {
+                        let n = found.after;
+                        let reason = format!("base-{n:020}, which it begins behind: {reason}");
+                        return Err(io::Error::other(reason).into());
+                    }
+                }
+            }
+        };
+        Ok(Self { dir: dir.to_owned(), files: Files::live(dir.to_owned()), base })
     }
 
     /// Where what is kept begins, if not with the session.
@@ -129,10 +140,16 @@ impl Reading {
     /// Hands every entry to `visit`; gives the number of the last one.
     ///
     /// # Errors
-    /// At the first that is damaged, or that `visit` refuses.
+    /// At the first that is damaged, or that `visit` refuses; [`Damage::Deleted`] when older entries went meanwhile.
     pub(crate) fn entries(&self, visit: &mut Visit<'_>) -> Result<(u64, Option<Torn>), Damage> {
         let mut reader = Reader::new(&self.files, self.base());
-        reader.run(visit)?;
-        Ok((reader.end.n, reader.end.torn))
+        match reader.run(visit) {
+            Err(Damage::Missing(_) | Damage::Io(_)) if !self.is_as_it_was()? => Err(Damage::Deleted),
+            run => run.map(|()| (reader.end.n, reader.end.torn)),
+        }
+    }
+
+    fn is_as_it_was(&self) -> io::Result<bool> {
+        Ok(Begins::read(&self.dir)?.as_ref() == self.begins())
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::media::{Files, Media};
 use super::read::nothing;
-use super::record::{self, HEADER};
+use super::record::{self, HEADER, Unreadable};
 use super::snapshot::Position;
 
 /// Reads the records of one log, from an entry on, in as many pieces as its reader likes.
@@ -84,7 +84,8 @@ impl Tail {
         &self.at
     }
 
-    /// The next records, at most up to entry `limit` and about `enough` bytes; none when there are no more for now.
+    /// The next records, at most up to entry `limit` and about `enough` bytes; none when there are no more for now. Without a
+    /// limit nobody writes to it: what cannot be read is then the end of the log, or damage, and an error.
     pub(crate) fn read(&mut self, limit: Option<u64>, enough: usize) -> io::Result<Records> {
         let mut records = Records::default();
         while records.bytes.len() < enough && limit.is_none_or(|limit| self.at.n < limit) {
@@ -116,14 +117,29 @@ impl Tail {
         }
     }
 
-    fn unreadable(&self, limit: Option<u64>) -> io::Result<Option<Vec<u8>>> {
-        match limit {
-            Some(limit) if self.at.n < limit => {
-                Err(io::Error::other(format!("entry {} of the log cannot be read", self.at.n + 1)))
-            }
-            // The end, as far as it was written.
-            _ => Ok(None),
+    fn unreadable(&mut self, limit: Option<u64>) -> io::Result<Option<Vec<u8>>> {
+        let is_end = match limit {
+            Some(limit) => self.at.n >= limit,
+            None => self.is_end()?,
+        };
+        if is_end {
+            return Ok(None);
         }
+        Err(io::Error::other(format!("entry {} of the log cannot be read", self.at.n + 1)))
+    }
+
+    /// Whether nothing comes behind the last record that was read, or what a crash left half written.
+    fn is_end(&mut self) -> io::Result<bool> {
+        let media = Files::new(self.dir.clone());
+        let (head, last) = (media.head()?, media.segments()?.last().copied());
+        let Some(segment) = self.segment.as_mut().filter(|it| Some(it.first) == last && head <= last) else {
+            return Ok(last.is_none() && head.is_none());
+        };
+        let mut rest = Vec::new();
+        segment.from.take(segment.offset, u64::MAX, &mut rest)?;
+        let offset = usize::try_from(segment.offset).map_err(io::Error::other)?;
+        let nothing = rest.iter().all(|&byte| byte == 0);
+        Ok(nothing || record::judge(&rest, offset, self.at.n + 1) == Unreadable::Torn)
     }
 
     /// Goes on in the segment that begins with this entry, if there is one.

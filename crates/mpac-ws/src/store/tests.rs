@@ -9,7 +9,9 @@ use mpac_wire::{SessionId, Timestamp};
 use super::entry::{Entry, Happened};
 use super::faulty::{Fault, Memory};
 use super::log::{Damage, Log, NotAppended, Torn};
+use super::media::{Files, Media};
 use super::read::Found;
+use super::reading::Reading;
 use super::{Durability, Store, name};
 use crate::error::Error;
 
@@ -67,6 +69,27 @@ fn what_was_appended_is_read_back_and_can_be_added_to() {
     assert_eq!((&entries, torn), (&all, None));
     log.append(&[entry(5, "e")]).unwrap();
     assert_eq!(read(&media).unwrap().0.len(), 5);
+}
+
+#[test]
+fn a_segment_that_begins_while_a_log_is_read_is_not_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let media = Files::new(dir.path().to_owned());
+    let mut log = Log::create(Box::new(media), Durability::Fsync).unwrap().with_segments_of(200);
+    let mut next = 1..;
+    let mut append = |count| {
+        let entries: Vec<Entry> = next.by_ref().take(count).map(|n| entry(n, "a")).collect();
+        log.append(&entries).unwrap();
+    };
+    append(2);
+    let read = Reading::open(dir.path()).unwrap().entries(&mut |found, _| {
+        if found.n == 1 {
+            append(5);
+        }
+        Ok(ControlFlow::Continue(()))
+    });
+    assert!(Files::new(dir.path().to_owned()).head().unwrap() > Some(1), "nothing began meanwhile");
+    assert!(matches!(read, Ok((1.., None))), "{read:?}");
 }
 
 #[test]

@@ -95,6 +95,30 @@ async fn a_stopped_server_can_be_backed_up_too() {
 }
 
 #[tokio::test]
+async fn a_log_that_is_damaged_is_not_taken_for_a_backup_and_what_was_saved_of_it_before_stays() {
+    let (data, other) = (tempdir().unwrap(), tempdir().unwrap());
+    let program = Program::start(data.path(), &[]);
+    let (mut alice, _) = program.join("agent:alice").await;
+    commit(&mut alice, "op-1", "a.py", "", "one").await;
+    alice.until("OP_COMMIT").await;
+    program.kill();
+    let (to, data) = (other.path().join("backup"), data.path());
+    let args = ["--to", to.to_str().unwrap(), "--data-dir", data.to_str().unwrap()];
+    let (code, said) = backup(&args).await;
+    assert!(code == Some(0), "{said}");
+
+    let log = data.join("sessions/default/1/00000000000000000001.log");
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let (code, said) = backup(&args).await;
+    assert!(code == Some(1) && said.contains("default/1 is damaged") && said.contains("repair"), "{said}");
+    let mark = fs::read_to_string(to.join("backup.json")).unwrap();
+    assert!(mark.contains(r#""complete": false"#), "{mark}");
+    assert_eq!(restored(&to, &["a.py"]).await, ["one"]);
+}
+
+#[tokio::test]
 async fn nothing_that_is_no_backup_of_the_same_server_is_written_over() {
     covers!("REC-09");
     let (one, two, other) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());

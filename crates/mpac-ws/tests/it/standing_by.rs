@@ -150,20 +150,93 @@ async fn sessions_are_taken_from_a_server_that_is_gone_and_taken_back_knowingly(
     program.kill();
     let program = tokio::task::spawn_blocking(move || standby.serves()).await.unwrap();
     let (mut bob, info) = program.join("agent:bob").await;
-    assert_eq!(info["coordinator_epoch"], 2);
+    assert_eq!(
+        info["coordinator_epoch"], 3,
+        "above the one that the first server has if it is started again"
+    );
     assert_eq!(content(&mut bob, "a.py").await, "one");
     program.kill();
     // The first one does not know of that, and may start; it is told with the second, or takes above its epoch.
-    let mark = json!({"why": "fenced", "server": "ws://127.0.0.1:1", "epochs": {"default": 2}});
+    let mark = json!({"why": "fenced", "server": "ws://127.0.0.1:1", "epochs": {"default": 3}});
     std::fs::write(one.path().join("elsewhere.json"), mark.to_string()).unwrap();
     let refused = run(&["--port=0", "--data-dir", one.path().to_str().unwrap()]);
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(refused.status.code() == Some(2) && said.contains("--take-back"), "{said}");
     let program = Program::start(one.path(), &["--take-back"]);
     let (_, info) = program.join("agent:carol").await;
-    assert_eq!(info["coordinator_epoch"], 3, "above the one that somebody else had");
+    assert_eq!(info["coordinator_epoch"], 4, "above the one that somebody else had");
+    program.kill();
+    let program = Program::start(one.path(), &["--take-back=10"]);
+    let (_, info) = program.join("agent:dave").await;
+    assert_eq!(info["coordinator_epoch"], 11, "as it was told");
     program.kill();
     drop(Program::start(one.path(), &[]));
+}
+
+#[tokio::test]
+async fn a_server_that_is_started_again_after_a_takeover_speaks_under_another_epoch_and_is_told() {
+    covers!("REC-26", "REC-27");
+    let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
+    let program = Program::start(one.path(), &["--heartbeat-interval-sec=0.2"]);
+    let port = format!("--port={}", program.address.port());
+    let flags = ["--heartbeat-interval-sec=0.2", "--take-over-after-sec=1"];
+    let standby = caught_up(Standby::start(program.address, one.path(), two.path(), &flags)).await;
+    program.kill();
+    let successor = tokio::task::spawn_blocking(move || standby.serves()).await.unwrap();
+    assert!(two.path().join("before.json").exists());
+    // As a supervisor does it, with nobody near who knows of the standby.
+    let back = Program::start(one.path(), &[&port]);
+    let (code, said) = tokio::task::spawn_blocking(move || back.ended()).await.unwrap();
+    assert!(code == Some(1) && said.contains("goes on from its log as epoch 2"), "{said}");
+    assert!(said.contains("taken over by"), "{said}");
+    assert_eq!(successor.join("agent:alice").await.1["coordinator_epoch"], 3);
+}
+
+#[tokio::test]
+async fn nobody_goes_on_with_a_copy_that_never_had_everything() {
+    covers!("REC-22");
+    let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
+    let program = Program::start(one.path(), &[]);
+    let (mut alice, _) = program.join("agent:alice").await;
+    commit(&mut alice, "op-1", "a.py", "", "one").await;
+    alice.until("OP_COMMIT").await;
+    let (address, port) = (program.address, format!("--port={}", program.address.port()));
+    program.kill();
+    let lost = async |mut standby: Standby| {
+        let waiting = tokio::task::spawn_blocking(move || {
+            standby.says("trying again");
+            standby
+        });
+        waiting.await.unwrap()
+    };
+    let standby = lost(Standby::start(address, one.path(), two.path(), &[])).await;
+    let asked = ["take-over", "--data-dir", two.path().to_str().unwrap()];
+    let refused = run(&asked);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.contains("never had everything"), "{said}");
+    // As soon as it has everything that is no question any more, also not after a restart.
+    let program = Program::start(one.path(), &[&port]);
+    assert_eq!(caught_up(standby).await.stop(), Some(0));
+    program.kill();
+    let standby = lost(Standby::start(address, one.path(), two.path(), &[])).await;
+    taken_over(two.path()).await;
+    let program = tokio::task::spawn_blocking(move || standby.serves()).await.unwrap();
+    assert_eq!(content(&mut program.join("agent:bob").await.0, "a.py").await, "one");
+}
+
+#[tokio::test]
+async fn what_would_stop_a_takeover_is_said_when_a_standby_starts() {
+    covers!("REC-22");
+    let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
+    let program = Program::start(one.path(), &[]);
+    for (flag, word) in [("--workspace=/nowhere/at/all", "no such directory"), ("--archive-dir", "inside")] {
+        let flag =
+            if word == "inside" { format!("{flag}={}", two.path().display()) } else { flag.to_owned() };
+        let mut standby = Standby::start(program.address, one.path(), two.path(), &[&flag]);
+        let said = tokio::task::spawn_blocking(move || standby.says("error: ")).await.unwrap();
+        assert!(said.contains(word), "{said}");
+    }
+    assert!(!two.path().join("elsewhere.json").exists(), "it changes nothing");
 }
 
 #[tokio::test]

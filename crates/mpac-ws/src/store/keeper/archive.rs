@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use crate::store::media::{Files, Media, segment, sync_dir};
-use crate::store::reading::BEGINS;
+use crate::store::reading::{BEGINS, Begins};
 use crate::store::repair::REPAIRED;
-use crate::store::{gzip, private_dirs, snapshot};
+use crate::store::{gzip, private_dirs, record, snapshot};
 
 /// Where they go.
 #[derive(Debug)]
@@ -69,11 +69,15 @@ impl Archive {
         // What was archived before a repair is no part of the session as it is now.
         let repaired = |of: &Path| fs::read(of.join(REPAIRED)).ok();
         if into.is_dir() && repaired(dir) != repaired(&into) {
-            fs::rename(&into, before_repair(&into))?;
+            fs::rename(&into, aside(&into, "before-repair"))?;
+        } else if into.is_dir() && is_behind(&into, dir)? {
+            fs::rename(&into, aside(&into, "until"))?;
         }
         if !into.is_dir() {
             private_dirs().create(&into)?;
             into.ancestors().skip(1).take(3).try_for_each(sync_dir)?;
+        }
+        if Files::new(into.clone()).segments()?.is_empty() {
             // What was deleted before there was an archive is not in it.
             copy(&dir.join(BEGINS), &into)?;
             copy(&dir.join(REPAIRED), &into)?;
@@ -99,12 +103,24 @@ impl Archive {
     }
 }
 
+/// Whether what was archived ends before what is kept begins: in between something was deleted that nobody archived, so the
+/// two are not one log.
+fn is_behind(into: &Path, dir: &Path) -> io::Result<bool> {
+    let (Some(begins), files) = (Begins::read(dir)?, Files::new(into.to_owned())) else { return Ok(false) };
+    match files.segments()?.last() {
+        Some(&last) if last <= begins.after => {
+            Ok(record::last(&files.read(last)?).is_none_or(|n| n < begins.after))
+        }
+        _ => Ok(false),
+    }
+}
+
 /// A name that is nobody's yet.
-fn before_repair(into: &Path) -> PathBuf {
+fn aside(into: &Path, why: &str) -> PathBuf {
     let run = into.file_name().unwrap_or_default().to_string_lossy();
     let mut count = 1;
     loop {
-        let name = into.with_file_name(format!("{run}.before-repair-{count}"));
+        let name = into.with_file_name(format!("{run}.{why}-{count}"));
         if !name.exists() {
             return name;
         }

@@ -117,6 +117,9 @@ pub(super) fn segments(
     // Before anything goes, what a restart needs instead has to be usable.
     let mut kept = None;
     for (path, saved) in snapshot::all(dir)? {
+        if saved.is_err() && !path.exists() {
+            continue; // the session has written a newer one meanwhile
+        }
         let unusable = |reason| io::Error::other(format!("{}: {reason}; nothing is deleted", path.display()));
         let (_, session) = saved.and_then(|saved| saved.load()).map_err(unusable)?;
         kept.get_or_insert(session.config);

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use flate2::read::GzDecoder;
 use tempfile::{TempDir, tempdir};
 
-use super::super::read::Found;
+use super::super::read::{Damage, Found};
 use super::*;
 use crate::store::media::segment;
 use crate::store::reading::Reading;
@@ -138,6 +138,25 @@ fn older_segments_of_a_session_that_lives_go_after_their_time_and_never_before_t
 }
 
 #[test]
+fn what_was_deleted_while_nothing_was_archived_leaves_no_hole_in_the_archive() {
+    let mut rig = rig(true);
+    let house = Arc::clone(&rig.work.house);
+    let _in_use = House::uses(&house, &rig.dir);
+    rig.work.session(&rig.dir, None).unwrap();
+    let archived = rig.archive.path().join("sessions/s/1");
+    for first in 5..=8 {
+        fs::remove_file(archived.join(format!("{}.gz", segment(first)))).unwrap();
+    }
+    let archive = rig.work.archive.take().unwrap();
+    rig.work.session(&rig.dir, Some(after(91))).unwrap();
+    archive.take_all(&rig.dir, house.stopping()).unwrap();
+    assert_eq!(verified(&rig.archive.path().join("sessions/s/1.until-1")), (4, None), "as far as it came");
+    assert_eq!(verified(&archived), verified(&rig.dir));
+    archive.take_all(&rig.dir, house.stopping()).unwrap();
+    assert!(!rig.archive.path().join("sessions/s/1.until-2").exists(), "it goes on where it is");
+}
+
+#[test]
 fn an_interrupted_deletion_leaves_a_session_that_goes_on() {
     let mut rig = rig(false);
     let whole = resumed_in(&rig.dir).unwrap();
@@ -162,6 +181,23 @@ fn an_interrupted_deletion_leaves_a_session_that_goes_on() {
 }
 
 #[test]
+fn whoever_reads_meanwhile_hears_of_that_and_not_of_damage() {
+    let mut rig = rig(false);
+    let house = Arc::clone(&rig.work.house);
+    let _in_use = House::uses(&house, &rig.dir);
+    let (dir, work) = (rig.dir.clone(), &mut rig.work);
+    let reading = Reading::open(&dir).unwrap();
+    let read = reading.entries(&mut |found, _| {
+        if found.n == 1 {
+            work.session(&dir, Some(after(91))).unwrap();
+        }
+        Ok(ControlFlow::Continue(()))
+    });
+    assert!(matches!(read, Err(Damage::Deleted)), "{read:?}");
+    assert!(verified(&dir).1.is_some(), "a second look begins behind what is gone");
+}
+
+#[test]
 fn without_a_usable_snapshot_nothing_is_deleted() {
     let mut rig = rig(false);
     let house = Arc::clone(&rig.work.house);
@@ -170,6 +206,18 @@ fn without_a_usable_snapshot_nothing_is_deleted() {
     let refused = rig.work.session(&rig.dir, Some(after(91))).unwrap_err().to_string();
     assert!(refused.contains("nothing is deleted"), "{refused}");
     assert_eq!(verified(&rig.dir), (9, None));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_snapshot_that_went_while_it_was_looked_for_is_no_reason_to_keep_everything() {
+    let mut rig = rig(false);
+    let house = Arc::clone(&rig.work.house);
+    let _in_use = House::uses(&house, &rig.dir);
+    // Listed, and not there when it is read.
+    std::os::unix::fs::symlink("gone", rig.dir.join("snapshot-00000000000000000007")).unwrap();
+    rig.work.session(&rig.dir, Some(after(91))).unwrap();
+    assert!(verified(&rig.dir).1.is_some(), "nothing was deleted");
 }
 
 #[test]

@@ -68,7 +68,8 @@ impl Survey {
 /// # Errors
 /// When the directory cannot be read.
 pub(crate) fn survey(dir: &Path) -> std::io::Result<Option<Survey>> {
-    let files = Files::new(dir.to_owned());
+    // To look at it nobody need stop.
+    let files = Files::live(dir.to_owned());
     let (whole, from_base) = whole(dir, &files)?;
     let start = start(dir, &files)?;
     let starts = start.as_ref().is_some_and(Option::is_none);

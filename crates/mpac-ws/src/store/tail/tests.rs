@@ -66,10 +66,23 @@ fn what_has_to_be_there_and_cannot_be_read_is_an_error() {
     let mut tail = Tail::whole(dir.path());
     assert!(tail.read(Some(3), ENOUGH).is_err());
     let path = dir.path().join(format!("{:020}.log", 1));
-    let mut bytes = std::fs::read(&path).unwrap();
-    bytes[HEADER + 3] ^= 1;
-    std::fs::write(&path, bytes).unwrap();
+    bytes_of(&path, |bytes| bytes[HEADER + 3] ^= 1);
     assert!(Tail::whole(dir.path()).read(Some(2), ENOUGH).is_err());
+    assert!(Tail::whole(dir.path()).read(None, ENOUGH).is_err(), "damage is not the end");
+    bytes_of(&path, |bytes| {
+        bytes[HEADER + 3] ^= 1;
+        let end = bytes.iter().rposition(|&byte| byte != 0).unwrap();
+        bytes.truncate(end - 5);
+    });
+    assert_eq!(Tail::whole(dir.path()).read(None, ENOUGH).unwrap().count, 1, "half a record is");
+    std::fs::remove_file(&path).unwrap();
+    assert!(Tail::whole(dir.path()).read(None, ENOUGH).is_err(), "a segment is missing");
+}
+
+fn bytes_of(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = std::fs::read(path).unwrap();
+    change(&mut bytes);
+    std::fs::write(path, bytes).unwrap();
 }
 
 #[test]
