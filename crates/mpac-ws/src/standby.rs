@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::follow::Follower;
 use crate::follow::copy::Copy;
 use crate::follow::receive::{Heard, Held, Link, Lost};
+use crate::follow::replica::Failed;
 use crate::server::Server;
 use crate::session::Template;
 use crate::store::elsewhere::{Elsewhere, Why};
@@ -63,12 +64,13 @@ pub async fn run(
     let token = token(&options.token)?;
     let store = Store::open(&data, durability)?;
     let failed = |source| Error::DataDir { path: data.clone(), source };
-    token.adopted_by(&data).map_err(failed)?;
+    // What was given becomes the directory's own once the other server has taken it.
+    let door = Token::kept(&data).map_err(failed)?.unwrap_or_else(|| token.clone());
     let target = Target::new(&options.from, token);
     let epochs = Elsewhere::read(&data).map_err(failed)?.map(|mark| mark.epochs).unwrap_or_default();
     let mark = Elsewhere { why: Why::Standby, server: options.from.clone(), epochs };
     mark.write(&data).map_err(failed)?;
-    let mut desk = Desk::open(&data).await.map_err(failed)?;
+    let mut desk = Desk::open(&data, door).await.map_err(failed)?;
     if settings.port != 0 && TcpListener::bind((settings.host.as_str(), settings.port)).await.is_err() {
         warn!("port {} on {} is in use now: it has to be free for a takeover", settings.port, settings.host);
     }
@@ -91,6 +93,9 @@ pub async fn run(
         return Ok(None);
     }
     info!("taking over");
+    if Token::kept(&data).map_err(|error| failed(&error))?.is_none() {
+        target.token().adopted_by(&data).map_err(|error| failed(&error))?;
+    }
     drop((store, desk));
     // The mark goes when the sessions are there: a start that fails can be tried again.
     settings.take_back.get_or_insert(0);
@@ -108,7 +113,7 @@ pub async fn run(
 /// The token that was given.
 pub(crate) fn token(given: &GivenToken) -> Result<Token, Error> {
     if let Some(text) = given.token.as_deref().filter(|text| !text.is_empty()) {
-        return Ok(Token::given(text));
+        return usable("MPAC_CONTROL_TOKEN", text);
     }
     let Some(path) = &given.token_file else {
         return Err(Error::Control(
@@ -118,7 +123,14 @@ pub(crate) fn token(given: &GivenToken) -> Result<Token, Error> {
     };
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::Control(format!("--token-file {}: {error}", path.display())))?;
-    Ok(Token::given(&text))
+    usable(&format!("--token-file {}", path.display()), &text)
+}
+
+/// Nothing that cannot be a token goes to another server, or stays in a directory.
+fn usable(from: &str, text: &str) -> Result<Token, Error> {
+    let token = Token::given(text);
+    let reason = "this is no token; it should be a copy of the file control-token in the other server's data directory";
+    if token.is_secret() { Ok(token) } else { Err(Error::Control(format!("{from}: {reason}"))) }
 }
 
 /// What is there of a copy, read beside the runtime.
@@ -216,7 +228,8 @@ impl Following {
             match link.handle(frame, &mut self.held).await? {
                 Heard::More => self.progress().await,
                 Heard::Server { program, heartbeat_interval } => {
-                    self.silence.fits(&heartbeat_interval).map_err(crate::follow::replica::Failed::Fault)?;
+                    self.target.token().adopted_by(&self.data).map_err(Failed::Disk)?;
+                    self.silence.fits(&heartbeat_interval).map_err(Failed::Fault)?;
                     info!("following {}, {program}", self.target.url());
                     (self.said.lost, *pause) = (false, PAUSE.0);
                 }
@@ -228,7 +241,7 @@ impl Following {
                 }
                 Heard::Elsewhere(server) => {
                     let reason = format!("its sessions went to {server}; follow that one");
-                    return Err(crate::follow::replica::Failed::Fault(reason).into());
+                    return Err(Failed::Fault(reason).into());
                 }
             }
         }

@@ -37,11 +37,11 @@ struct Clerk {
 
 impl Desk {
     /// Whoever may read the data directory finds it.
-    pub(super) async fn open(data: &Path) -> io::Result<Self> {
+    pub(super) async fn open(data: &Path, token: Token) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let state = Arc::new(Mutex::new("connecting".to_owned()));
-        let clerk = Clerk { token: Token::of(data)?, wanted: watch::Sender::new(false), state };
+        let clerk = Clerk { token, wanted: watch::Sender::new(false), state };
         let published = Published::new(data, address, &clerk.token)?;
         let app = Router::new().fallback(answer).with_state(clerk.clone());
         let serving = tokio::spawn(async move {
