@@ -284,6 +284,16 @@ mod tests {
     }
 
     #[test]
+    fn a_mistake_in_a_command_leads_to_the_help_of_that_command() {
+        assert_eq!(
+            load(["mpac-ws", "close"]).unwrap_err().to_string(),
+            "the following required arguments were not provided: --session <ID> (see mpac-ws close --help)"
+        );
+        let error = load(["mpac-ws", "audit", "show", "--fil", "a"]).unwrap_err().to_string();
+        assert!(error.ends_with("(see mpac-ws audit show --help)"), "{error}");
+    }
+
+    #[test]
     fn help_is_not_a_mistake() {
         assert_eq!(load(["mpac-ws", "--help"]).unwrap_err().exit_code(), 0);
     }

@@ -341,8 +341,15 @@ pub(crate) fn one_line(error: &clap::Error) -> String {
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
         .filter(|line| !line.is_empty());
-    let joined = lines.collect::<Vec<_>>().join("; ");
-    format!("{} (see mpac-ws --help)", joined.trim_start_matches("error: "))
+    let joined = lines.collect::<Vec<_>>().join("; ").replace(":; ", ": ");
+    format!("{} (see {} --help)", joined.trim_start_matches("error: "), command_in(&text))
+}
+
+/// The command that clap's usage line is of.
+fn command_in(text: &str) -> String {
+    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage:")).unwrap_or("mpac-ws");
+    let names = usage.split_whitespace().take_while(|word| !word.starts_with(['[', '<', '-']));
+    names.collect::<Vec<_>>().join(" ")
 }
 
 fn hint(meant: Option<&str>) -> String {

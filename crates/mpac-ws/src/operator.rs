@@ -22,6 +22,7 @@ use crate::follow::hub::Hub;
 use crate::follow::send::{self, Source};
 use crate::registry::Registry;
 use crate::store::elsewhere::{Elsewhere, Why};
+use crate::store::identity;
 
 /// Between two looks at the standbys.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -69,6 +70,8 @@ impl Door {
             None => None,
             Some(store) => {
                 let data = store.dir().to_owned();
+                // Named before anybody follows, so that it is never taken for an empty copy of another one.
+                identity::of(&data)?;
                 let source = Source {
                     data: data.clone(),
                     durable: store.durable().clone(),

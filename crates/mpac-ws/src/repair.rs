@@ -16,8 +16,12 @@ use crate::store::{self, Durability, Store, place};
 /// When a server has the directory and it is not only to be tried, a session is not there, or a repair needs a decision or cannot be made.
 pub fn run(options: &Repair, out: &mut impl Write) -> Result<(), Error> {
     let data = place::found(options.data_dir.as_deref(), options.workspace.as_deref(), options.port)?;
-    if !data.join("sessions").is_dir() {
-        return Err(Error::NotRepaired { path: data, reason: "no sessions are stored there".to_owned() });
+    if let Err(source) = std::fs::read_dir(data.join("sessions")) {
+        let reason = match source.kind() {
+            std::io::ErrorKind::NotFound => "no sessions are stored there".to_owned(),
+            _ => format!("it cannot be read: {source}"),
+        };
+        return Err(Error::NotRepaired { path: data, reason });
     }
     // Whoever repairs has it alone, as a server would; to look at a session that did not start the others need not stop.
     let _held = if options.dry_run { None } else { Some(Store::open(&data, Durability::Fsync)?) };

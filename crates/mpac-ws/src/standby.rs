@@ -70,10 +70,11 @@ pub async fn run(
     place::check_archive(&settings, &data)?;
     server::shared(&settings).await?;
     let failed = |source| Error::DataDir { path: data.clone(), source };
-    token.adopted_by(&data).map_err(failed)?;
+    // What was given becomes the directory's own once the other server has taken it.
+    let door = Token::kept(&data).map_err(failed)?.unwrap_or_else(|| token.clone());
     let target = Target::new(&options.from, token);
     let mark = marked(&data, &options.from).map_err(failed)?;
-    let mut desk = Desk::open(&data, &mark).await.map_err(failed)?;
+    let mut desk = Desk::open(&data, &mark, door).await.map_err(failed)?;
     if settings.port != 0 && TcpListener::bind((settings.host.as_str(), settings.port)).await.is_err() {
         warn!("port {} on {} is in use now: it has to be free for a takeover", settings.port, settings.host);
     }
@@ -116,6 +117,9 @@ pub async fn run(
         return Ok(None);
     }
     info!("taking over");
+    if Token::kept(&data).map_err(|error| failed(&error))?.is_none() {
+        target.token().adopted_by(&data).map_err(|error| failed(&error))?;
+    }
     drop((store, desk));
     // The mark goes when the sessions are there: a start that fails can be tried again.
     settings.take_back.get_or_insert(0);
@@ -151,7 +155,7 @@ fn above(mut mark: Elsewhere, copy: &Copy) -> Elsewhere {
 /// The token that was given.
 pub(crate) fn token(given: &GivenToken) -> Result<Token, Error> {
     if let Some(text) = given.token.as_deref().filter(|text| !text.is_empty()) {
-        return whole("MPAC_CONTROL_TOKEN", text);
+        return usable("MPAC_CONTROL_TOKEN", text);
     }
     let Some(path) = &given.token_file else {
         return Err(Error::Control(
@@ -161,15 +165,14 @@ pub(crate) fn token(given: &GivenToken) -> Result<Token, Error> {
     };
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::Control(format!("--token-file {}: {error}", path.display())))?;
-    whole(&format!("--token-file {}", path.display()), &text)
+    usable(&format!("--token-file {}", path.display()), &text)
 }
 
-fn whole(given: &str, text: &str) -> Result<Token, Error> {
-    let refused = || {
-        let needed = "name a copy of the file control-token in the other server's data directory";
-        Error::Control(format!("{given}: that is too short for a token; {needed}"))
-    };
-    Token::given(text).if_secret().ok_or_else(refused)
+/// Nothing that cannot be a token goes to another server, or stays in a directory.
+fn usable(from: &str, text: &str) -> Result<Token, Error> {
+    let token = Token::given(text);
+    let reason = "this is no token; it should be a copy of the file control-token in the other server's data directory";
+    if token.is_secret() { Ok(token) } else { Err(Error::Control(format!("{from}: {reason}"))) }
 }
 
 /// What is there of a copy, read beside the runtime.
@@ -266,6 +269,7 @@ impl Following {
             match link.handle(frame, &mut self.held).await? {
                 Heard::More => self.progress().await,
                 Heard::Server { program, heartbeat_interval } => {
+                    self.target.token().adopted_by(&self.data).map_err(Failed::Disk)?;
                     self.silence.fits(&heartbeat_interval).map_err(Failed::Fault)?;
                     info!("following {}, {program}", self.target.url());
                     (self.said.lost, *pause) = (false, PAUSE.0);

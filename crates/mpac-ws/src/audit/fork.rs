@@ -24,7 +24,7 @@ use crate::store::fork::{Forked, Origin};
 use crate::store::log::Log;
 use crate::store::replay::Replay;
 use crate::store::snapshot::Position;
-use crate::store::{Durability, Store};
+use crate::store::{Durability, Store, identity};
 
 /// Makes the fork, and says how to go on from it.
 pub(super) fn fork(options: &Fork, out: &mut dyn Write) -> Result<(), Problem> {
@@ -99,7 +99,9 @@ fn write(dir: &Path, id: &SessionId, forked: Forked) -> Result<(), Problem> {
     let media = store.begin(id).map_err(failed)?;
     let mut log = Log::create(Box::new(media), Durability::Fsync).map_err(failed)?;
     log.append(&[Entry::Fork(forked)]).map_err(|error| Error::log(error.into()))?;
-    log.finish().map_err(failed)
+    log.finish().map_err(failed)?;
+    // A server of its own: it never becomes a copy of another by mistake.
+    identity::of(dir).map(drop).map_err(failed)
 }
 
 /// Whether a server would go on with it.

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use self::filter::Filter;
+use self::filter::{Filter, Seen};
 use self::item::{Item, Teller};
 use super::access::{self, Shows};
 use super::problem::Problem;
@@ -40,7 +40,15 @@ pub(super) fn show(options: &Show, out: &mut dyn Write) -> Result<(), Problem> {
         writeln!(out, "entries 1 to {} are not here any more: {}", begins.after, harmless(&begins.why))
             .map_err(Problem::Output)?;
     }
-    let mut printer = Printer { options, out, tail: VecDeque::new(), shown: 0, quiet: 0, failed: None };
+    let mut printer = Printer {
+        options,
+        out,
+        tail: VecDeque::new(),
+        shown: 0,
+        quiet: 0,
+        seen: Seen::default(),
+        failed: None,
+    };
     let read = read::entries(&reading, &mut |found, entry| {
         let wanted = filter.has_begun(found.n, item::at(&entry));
         let item = teller.tell(found, entry, wanted);
@@ -63,11 +71,13 @@ struct Printer<'a> {
     shown: usize,
     /// Left out, because nothing came of it.
     quiet: usize,
+    seen: Seen,
     failed: Option<Problem>,
 }
 
 impl Printer<'_> {
     fn take(&mut self, item: &Item, filter: &Filter<'_>) -> ControlFlow<()> {
+        self.seen.take(item, &self.options.filters);
         if !filter.passes(item) {
             return ControlFlow::Continue(());
         }
@@ -120,12 +130,12 @@ impl Printer<'_> {
         if self.options.json {
             return Ok(());
         }
-        let nothing = if self.shown == 0 { "no such entry" } else { "" };
+        let nothing = if self.shown == 0 { self.seen.nothing(&self.options.filters) } else { String::new() };
         let quiet = match self.quiet {
             0 => String::new(),
             n => format!("{n} heartbeats, looks at files and idle timers are left out: --all shows them"),
         };
-        let note = [nothing, &quiet].into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join("; ");
+        let note = [nothing, quiet].into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join("; ");
         if note.is_empty() { Ok(()) } else { writeln!(self.out, "({note})").map_err(Problem::Output) }
     }
 }

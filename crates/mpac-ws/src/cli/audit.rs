@@ -133,7 +133,7 @@ pub struct Show {
 #[non_exhaustive]
 #[command(next_help_heading = "Filters")]
 pub struct Filters {
-    /// What this participant sent, and the end of its connections
+    /// What this participant sent, and the end of its connections. Its id, as in agent:Bob
     #[arg(long, value_name = "ID")]
     pub principal: Option<String>,
     /// What concerns this intent: its own messages, operations under it, conflicts with it, claims on it
@@ -148,8 +148,9 @@ pub struct Filters {
     /// What concerns this file: a path, or a pattern such as 'src/**/*.py'; without a slash it may be in any directory
     #[arg(long, value_name = "PATH")]
     pub file: Option<String>,
-    /// Entries of this type: a message type such as OP_COMMIT, or open, fork, take_up, frame, unreadable, disconnect,
-    /// timeout, vacancy, close, status, rebind, hand_over, fence
+    /// Entries of this type, or that the coordinator answered with it: a message type such as OP_COMMIT or
+    /// PROTOCOL_ERROR, or open, fork, take_up, repaired, frame, unreadable, disconnect, timeout, vacancy, close, status,
+    /// rebind, hand_over, persisted, fence
     #[arg(long = "type", value_name = "TYPE")]
     pub kind: Option<String>,
     /// From here on: an entry's number, a time as in 2026-01-31T12:00:00Z, or how long ago as in 10m, 2h, 1d

@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 use crate::store::{identity, whole};
 
 const FILE: &str = "control-token";
+/// Characters of the shortest text that counts as a secret.
+const SHORTEST: usize = 32;
 
 /// Text of 256 random bits; its `Debug` prints nothing of it.
 #[derive(Clone)]
@@ -19,24 +21,37 @@ impl Token {
     /// The one of a data directory, made on its first use: it stays the same over restarts, so that a standby elsewhere
     /// finds its server again.
     pub(crate) fn of(data: &Path) -> io::Result<Self> {
+        if let Some(token) = Self::kept(data)? {
+            return Ok(token);
+        }
+        let token = Self(identity::random::<32>()?);
+        token.write(data)?;
+        Ok(token)
+    }
+
+    /// The one of a data directory, if it has one.
+    pub(crate) fn kept(data: &Path) -> io::Result<Option<Self>> {
         match fs::read_to_string(data.join(FILE)) {
-            Ok(text) => Self::given(&text)
-                .if_secret()
-                .ok_or_else(|| io::Error::other(format!("{FILE} is too short to be a secret; remove it"))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let token = Self(identity::random::<32>()?);
-                whole::write(data, FILE, format!("{}\n", token.0).as_bytes())?;
-                Ok(token)
-            }
+            Ok(text) => match Self::given(&text) {
+                token if token.is_secret() => Ok(Some(token)),
+                _ => Err(io::Error::other(format!(
+                    "the file {FILE} in it is too short to be a secret; remove that"
+                ))),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Makes this the token of a directory that has none: all copies of a server open to the same one, whichever serves.
+    /// Makes this the token of the directory: all copies of a server open to the same one, whichever serves.
     pub(crate) fn adopted_by(&self, data: &Path) -> io::Result<()> {
-        if data.join(FILE).exists() {
-            return Ok(());
+        match Self::kept(data)? {
+            Some(kept) if kept.is(&self.0) => Ok(()),
+            _ => self.write(data),
         }
+    }
+
+    fn write(&self, data: &Path) -> io::Result<()> {
         whole::write(data, FILE, format!("{}\n", self.0).as_bytes())
     }
 
@@ -45,9 +60,9 @@ impl Token {
         Self(text.trim().to_owned())
     }
 
-    /// The same, if nobody can guess it.
-    pub(crate) fn if_secret(self) -> Option<Self> {
-        (self.0.len() >= 32).then_some(self)
+    /// Whether it is long enough to be a secret.
+    pub(crate) const fn is_secret(&self) -> bool {
+        self.0.len() >= SHORTEST
     }
 
     pub(crate) fn reveal(&self) -> &str {

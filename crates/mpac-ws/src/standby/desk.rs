@@ -40,7 +40,7 @@ struct Clerk {
 
 impl Desk {
     /// Whoever may read the data directory finds it.
-    pub(super) async fn open(data: &Path, mark: &Elsewhere) -> io::Result<Self> {
+    pub(super) async fn open(data: &Path, mark: &Elsewhere, token: Token) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let state = Arc::new(Mutex::new("connecting".to_owned()));
@@ -52,7 +52,7 @@ impl Desk {
                 data.display()
             )
         })));
-        let clerk = Clerk { token: Token::of(data)?, wanted: watch::Sender::new(false), state, partial };
+        let clerk = Clerk { token, wanted: watch::Sender::new(false), state, partial };
         let published = Published::new(data, format!("ws://{address}"), &clerk.token)?;
         let app = Router::new().fallback(answer).with_state(clerk.clone());
         let serving = tokio::spawn(async move {

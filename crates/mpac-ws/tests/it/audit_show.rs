@@ -13,6 +13,7 @@ use crate::audit_rig::{audit, intend, numbers, shown, withdraw, workday};
 use crate::covers;
 use crate::files::commit;
 use crate::program_rig::{Program, run};
+use crate::rig::Client;
 
 /// Whether one of the entries' changes is this one.
 fn changed(entries: &[Value], what: &str, id: &str, to: &str) -> bool {
@@ -83,7 +84,6 @@ async fn every_filter_finds_what_it_names_and_they_can_be_combined() {
         !numbers(&shown(data.path(), &["--until", third, "--since", "1h"])).contains(&(all.len() as u64))
     );
     assert_eq!(numbers(&shown(data.path(), &["--since", "1h"])).len(), all.len());
-    assert_eq!(audit("show", data.path(), &["--principal", "agent:carol"]).ok(), "(no such entry)\n");
     for (flags, complaint) in [
         (["--since", "yesterday"], "give an entry's number, a time such as"),
         (["--file", "a["], "--file \"a[\""),
@@ -137,6 +137,41 @@ async fn contents_are_not_shown_where_that_cannot_be_noted() {
         assert_eq!((refused.code, refused.out.as_str()), (Some(1), ""), "{}", refused.err);
         assert!(refused.err.contains("has to be noted"), "{}", refused.err);
     }
+}
+
+#[tokio::test]
+async fn who_spoke_on_a_connection_of_one_server_did_not_on_that_of_the_next() {
+    let data = tempdir().unwrap();
+    let program = Program::start(data.path(), &[]);
+    drop(program.join("agent:bob").await);
+    program.kill();
+    let program = Program::start(data.path(), &[]);
+    let mut stranger = Client::connect(program.address, "", None).await;
+    stranger.send("{no message").await;
+    stranger.until("PROTOCOL_ERROR").await;
+    program.kill();
+    let unreadable = shown(data.path(), &["--type", "PROTOCOL_ERROR"]);
+    assert_eq!((unreadable.len(), &unreadable[0]["principal"]), (1, &Value::Null), "{unreadable:#?}");
+}
+
+#[tokio::test]
+async fn who_finds_nothing_is_told_what_there_is() {
+    let data = workday().await;
+    let told = |flags: &[&str]| audit("show", data.path(), flags).ok();
+    assert_eq!(
+        told(&["--principal", "Bob"]),
+        "(no such entry: nothing came from \"Bob\", but from agent:alice, agent:bob)\n"
+    );
+    let types = told(&["--type", "OP_COMIT"]);
+    assert!(types.starts_with("(no such entry: nothing is of type \"OP_COMIT\", but "), "{types}");
+    assert!(types.contains("OP_COMMIT") && types.contains("CONFLICT_REPORT"), "{types}");
+    assert_eq!(told(&["--file", "no.py"]), "(no such entry)\n");
+    // What the coordinator answered is found where it did.
+    let reports = told(&["--type", "conflict_report"]);
+    assert!(
+        reports.contains("agent:bob announces i-bob") && reports.contains("reports conflict"),
+        "{reports}"
+    );
 }
 
 #[tokio::test]

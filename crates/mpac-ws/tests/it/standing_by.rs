@@ -276,6 +276,38 @@ async fn what_cannot_be_followed_is_refused() {
     let refused = run(&["--port=0", "--data-dir", three.path().to_str().unwrap()]);
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(refused.status.code() == Some(2) && said.contains("copy of a standby"), "{said}");
+    // A server that nobody has followed yet is no empty directory either, and neither is a fork of one.
+    let four = tempdir().unwrap();
+    Program::start(four.path(), &[]).stop();
+    let four_is = four.path().to_str().unwrap();
+    let forked = four.path().join("fork");
+    let fork =
+        run(&["audit", "fork", "--data-dir", four_is, "--until=1", "--into", forked.to_str().unwrap()]);
+    assert!(fork.status.success(), "{}", String::from_utf8_lossy(&fork.stderr));
+    for data in [four.path(), &forked] {
+        let mut standby = Standby::start(programs[0].address, one.path(), data, &[]);
+        let said = tokio::task::spawn_blocking(move || standby.says("error: ")).await.unwrap();
+        assert!(said.contains("copy of another server"), "{said}");
+        assert!(data.join("sessions/default/1").is_dir() && !data.join("aside").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_not_kept() {
+    let (data, copy, given) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());
+    let program = Program::start(data.path(), &[]);
+    let file = given.path().join("control-token");
+    let of = |dir: &Path| std::fs::read_to_string(dir.join("control-token")).ok();
+    for (wrong, reason) in [("secret\n", "this is no token"), (&"a".repeat(64), "does not take this token")] {
+        std::fs::write(&file, wrong).unwrap();
+        let mut standby = Standby::start(program.address, given.path(), copy.path(), &[]);
+        let said = tokio::task::spawn_blocking(move || standby.says("error: ")).await.unwrap();
+        assert!(said.contains(reason), "{said}");
+        assert_eq!(of(copy.path()), None, "{said}");
+    }
+    let standby = Standby::start(program.address, data.path(), copy.path(), &[]);
+    drop(caught_up(standby).await);
+    assert_eq!(of(copy.path()), of(data.path()), "all copies open to the same one");
 }
 
 #[cfg(unix)]

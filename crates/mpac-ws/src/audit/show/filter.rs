@@ -1,12 +1,15 @@
 //! Which entries somebody wants to see.
 
 use std::collections::BTreeSet;
+use std::iter;
 
 use globset::{GlobBuilder, GlobMatcher};
 use mpac_wire::Timestamp;
+use mpac_wire::names::MessageType;
 
 use super::item::Item;
 use crate::audit::problem::Problem;
+use crate::audit::text::harmless;
 use crate::cli::audit::Filters;
 
 /// Filters that make sense.
@@ -63,8 +66,50 @@ impl<'a> Filter<'a> {
 }
 
 fn is_of_type(item: &Item, asked: &str) -> bool {
-    item.message_type().is_some_and(|it| it.as_str().eq_ignore_ascii_case(asked))
-        || item.kind().eq_ignore_ascii_case(asked)
+    types(item).any(|it| it.eq_ignore_ascii_case(asked))
+}
+
+/// What an entry is and what it came with, and what the coordinator said to it.
+fn types(item: &Item) -> impl Iterator<Item = &str> {
+    let came = item.message_type().map(MessageType::as_str);
+    let sent = item.sent().map(|envelope| envelope.message_type.as_str());
+    iter::once(item.kind()).chain(came).chain(sent)
+}
+
+/// What there was, for whoever asked for something else.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    principals: BTreeSet<String>,
+    types: BTreeSet<String>,
+}
+
+impl Seen {
+    /// Takes note of an entry, as far as it is of use.
+    pub(super) fn take(&mut self, item: &Item, given: &Filters) {
+        if given.principal.is_some() {
+            self.principals.extend(item.principal.clone());
+        }
+        if given.kind.is_some() {
+            self.types.extend(types(item).map(str::to_owned));
+        }
+    }
+
+    /// That nothing was found, and why, where a name was asked for that nothing has.
+    pub(super) fn nothing(&self, given: &Filters) -> String {
+        let strange = |asked: &Option<String>, seen: &BTreeSet<String>| {
+            let asked =
+                asked.as_ref().filter(|asked| !seen.iter().any(|it| it.eq_ignore_ascii_case(asked)))?;
+            let seen: Vec<&str> = seen.iter().map(String::as_str).collect();
+            (!seen.is_empty()).then(|| (asked.clone(), harmless(&seen.join(", "))))
+        };
+        if let Some((asked, seen)) = strange(&given.principal, &self.principals) {
+            return format!("no such entry: nothing came from {asked:?}, but from {seen}");
+        }
+        if let Some((asked, seen)) = strange(&given.kind, &self.types) {
+            return format!("no such entry: nothing is of type {asked:?}, but {seen}");
+        }
+        "no such entry".to_owned()
+    }
 }
 
 impl Files {

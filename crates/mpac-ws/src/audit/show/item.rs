@@ -171,6 +171,10 @@ impl Teller {
             (None, Some(conn)) => self.bound.get(&conn).map(PrincipalId::to_string),
             (None, None) => None,
         };
+        if matches!(item.entry, Entry::Open(_) | Entry::Fork(_) | Entry::TakeUp(_)) {
+            // Another server counts its connections from the first again.
+            self.bound.clear();
+        }
         let mentions = self.mentions(&item);
         item.concerned = self.relations.concerned(&mentions);
         item.what = words::entry(&item, &self.relations);
