@@ -1,6 +1,6 @@
 //! The files of a session as commits left them: what a restart needs beside the coordinator.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 
 use mpac_core::{Notice, Output, SessionConfig};
 use mpac_wire::StateRef;
@@ -22,9 +22,13 @@ pub(crate) struct Kept {
 struct Committed {
     content: String,
     state_ref: StateRef,
-    /// What it was before: whoever has that on disk has not seen the commit.
-    earlier: BTreeSet<StateRef>,
+    /// What it was before, the newest last: whoever has that on disk has not seen the commit.
+    earlier: VecDeque<StateRef>,
 }
+
+/// So many states of a file before the last one are known. A directory that is further behind was not written to for as many
+/// commits; what it holds then counts as somebody's.
+const EARLIER: usize = 256;
 
 /// The shared files of a session that is taken up.
 #[derive(Debug)]
@@ -77,13 +81,16 @@ impl Kept {
         // What is there already is added to: a file may have been committed many thousand times.
         let mut earlier = match self.committed.remove(path) {
             Some(mut before) => {
-                before.earlier.insert(before.state_ref);
+                before.earlier.push_back(before.state_ref);
                 before.earlier
             }
-            None => BTreeSet::new(),
+            None => base.cloned().into_iter().collect(),
         };
-        earlier.extend(base.cloned());
-        earlier.remove(state_ref);
+        // A file that goes back to what it was has been that before, and is it now.
+        earlier.retain(|it| it != state_ref);
+        if earlier.len() > EARLIER {
+            earlier.pop_front();
+        }
         let (content, state_ref) = (content.clone(), state_ref.clone());
         self.committed.insert(path.clone(), Committed { content, state_ref, earlier });
     }
@@ -158,6 +165,18 @@ mod tests {
         assert_eq!(restored(&kept, &[], true), is("2", 1, 0), "removed: it comes back");
         assert_eq!(restored(&kept, &[("a", "x")], true), is("x", 0, 1), "somebody changed it");
         assert_eq!(restored(&kept, &[("a", "x")], false), is("2", 1, 0), "the directory is not written to");
+    }
+
+    #[test]
+    fn what_is_known_of_a_file_does_not_grow_with_its_commits() {
+        let contents: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
+        let commits: Vec<(&str, &str)> = contents.iter().map(|content| ("a", content.as_str())).collect();
+        let kept = kept(&[("a", "base")], &commits);
+        assert_eq!(kept.committed["a"].earlier.len(), EARLIER);
+        let (last, near, far) = ("999".to_owned(), "999".to_owned(), "3".to_owned());
+        assert_eq!(restored(&kept, &[("a", "998")], true), (last, 1, 0), "just not written");
+        assert_eq!(restored(&kept, &[("a", "800")], true), (near, 1, 0));
+        assert_eq!(restored(&kept, &[("a", "3")], true), (far, 0, 1), "too far behind to be known");
     }
 
     #[test]
