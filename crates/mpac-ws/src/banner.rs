@@ -57,7 +57,7 @@ pub(crate) fn banner(served: &Served<'_>) -> String {
     let _ = write!(
         text,
         "\nJoin from this machine, with ANTHROPIC_API_KEY set:\n{}",
-        commands(settings, &here, shown)
+        commands(served, &here, shown)
     );
     let _ = write!(text, "\nJoin from another machine:\n{}", elsewhere(served, &path, shown));
     text.push_str("\nStop with Ctrl-C.\n");
@@ -117,12 +117,21 @@ fn stored_line(served: &Served<'_>) -> String {
 }
 
 /// Our agent and the Python one, for any URL.
-fn commands(settings: &Settings, url: &str, session: &str) -> String {
+fn commands(served: &Served<'_>, url: &str, session: &str) -> String {
+    let settings = served.settings;
     // Our agent takes the session from the path, and knows the default one.
     let flag = match (settings.multi_session, session) {
         (true, _) | (false, DEFAULT_SESSION) => String::new(),
         (false, id) => format!(" --session {}", quoted(id)),
     };
+    let pin = served.pin.as_ref().map(|pin| format!(" --pin {pin}")).unwrap_or_default();
+    if settings.security.security_profile != SecurityProfile::Open {
+        return format!(
+            "  MPAC_CREDENTIAL=api_key:KEY cargo run -p mpac-agent -- {}{flag} --name Bob{pin} --task \"say what to do\"\n  with a \
+             key that `mpac-ws token add Bob` or `mpac-ws invite Bob` prints, given the same --workspace, --data-dir or --port\n",
+            quoted(url)
+        );
+    }
     let code = format!(
         "import asyncio, os; from mpac_protocol.agent import MPACAgent; bob = MPACAgent(\"Bob\", \
          os.environ[\"ANTHROPIC_API_KEY\"]); run = asyncio.new_event_loop().run_until_complete; \
@@ -131,7 +140,7 @@ fn commands(settings: &Settings, url: &str, session: &str) -> String {
         python(session)
     );
     format!(
-        "  cargo run -p mpac-agent -- {}{flag} --name Bob --task \"say what to do\"\n  or, with the Python package (pip \
+        "  cargo run -p mpac-agent -- {}{flag} --name Bob{pin} --task \"say what to do\"\n  or, with the Python package (pip \
          install mpac):\n  python3 -c {}\n",
         quoted(url),
         quoted(&code)
@@ -142,9 +151,15 @@ fn elsewhere(served: &Served<'_>, path: &str, session: &str) -> String {
     let Served { settings, address, .. } = served;
     if address.ip().is_loopback() {
         let port = if settings.port == 0 { String::new() } else { format!(" --port {}", settings.port) };
+        let more = match settings.security.security_profile {
+            SecurityProfile::Open => {
+                " --security-profile authenticated --tls-self-signed,\n  and let people in with `mpac-ws invite NAME`"
+            }
+            _ if served.pin.is_none() => " --tls-self-signed",
+            _ => "",
+        };
         return format!(
-            "  not possible now: only this machine can reach {}. Start the server with --host 0.0.0.0{port}\n  (the same \
-             commands then work with this machine's name or address in the URL)\n",
+            "  not possible now: only this machine can reach {}. Start the server with --host 0.0.0.0{port}{more}\n",
             address.ip()
         );
     }
@@ -154,7 +169,7 @@ fn elsewhere(served: &Served<'_>, path: &str, session: &str) -> String {
         _ => address.to_string(),
     };
     let scheme = if served.pin.is_some() { "wss" } else { "ws" };
-    commands(settings, &format!("{scheme}://{host}{path}"), session)
+    commands(served, &format!("{scheme}://{host}{path}"), session)
 }
 
 /// How other machines reach a server on this port of this one, as far as that can be told.
@@ -289,12 +304,22 @@ mod tests {
 
     #[test]
     fn a_local_server_says_how_to_open_it_up() {
-        assert!(text(&["--port", "9"], "127.0.0.1:9", &[]).contains("--host 0.0.0.0 --port 9\n"));
+        assert!(
+            text(&["--port", "9"], "127.0.0.1:9", &[])
+                .contains("--host 0.0.0.0 --port 9 --security-profile authenticated")
+        );
         assert!(
             text(&[], "192.0.2.7:8766", &[])
                 .contains("another machine:\n  cargo run -p mpac-agent -- ws://192.0.2.7:8766")
         );
         assert!(text(&[], "0.0.0.0:8766", &[]).contains("ws://NAME-OF-THIS-MACHINE:8766"));
+    }
+
+    #[test]
+    fn where_keys_are_needed_the_banner_says_how_to_get_one() {
+        let text = text(&["--security-profile=authenticated"], "192.0.2.7:8766", &[]);
+        assert!(text.contains("MPAC_CREDENTIAL=api_key:KEY") && text.contains("mpac-ws invite"), "{text}");
+        assert!(!text.contains("python3"), "it would be refused: {text}");
     }
 
     #[test]

@@ -29,7 +29,8 @@ Examples:
   mpac-ws                                     an empty workspace on 127.0.0.1:8766
   mpac-ws --workspace ./project               share a directory; commits stay in memory
   mpac-ws --workspace ./project --write-back  also write commits into the directory
-  mpac-ws --host 0.0.0.0 --port 9000          let other machines join
+  mpac-ws --host 0.0.0.0 --security-profile authenticated --tls-self-signed
+                                              let people with a key join from other machines (mpac-ws invite NAME)
   mpac-ws --multi-session                     a session for every /session/<id>
   mpac-ws --config mpac.toml                  take the options from a file
 
