@@ -145,8 +145,8 @@ pub enum Error {
     },
     /// There is no room for the reserve.
     #[error(
-        "data directory {}: {bytes} bytes cannot be set aside for the case that the disk is full: {source}; make room, name \
-         another directory with --data-dir, or a smaller --reserve-bytes", .path.display()
+        "data directory {}: {bytes} bytes cannot be set aside for the case that the disk is full, with a MiB beside them to work \
+         in: {source}; make room, name another directory with --data-dir, or a smaller --reserve-bytes", .path.display()
     )]
     NoReserve {
         /// The directory.

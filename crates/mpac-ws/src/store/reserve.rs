@@ -11,6 +11,12 @@ use tokio::sync::watch;
 
 use super::media::sync_dir;
 
+/// Beside the room that is kept there has to be as much to work in, or a start would end as it begins.
+const WORK: u64 = 1024 * 1024;
+
+/// The name of what is written to see whether there is.
+const PROBE: &str = ".room";
+
 /// A file that says nothing.
 #[derive(Debug)]
 pub(crate) struct Reserve {
@@ -25,6 +31,8 @@ impl Reserve {
     /// When there is no room for it: then there is none for a session either.
     pub(super) fn take(dir: &Path, bytes: u64) -> io::Result<Option<Self>> {
         let path = dir.join("reserve");
+        // What a crash may have left.
+        let _ = fs::remove_file(dir.join(PROBE));
         if bytes == 0 {
             return match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -33,7 +41,7 @@ impl Reserve {
         }
         let there = fs::metadata(&path).map_or(0, |data| data.len());
         if there != bytes {
-            let written = write(&path, bytes);
+            let written = write(&path, bytes).and_then(|()| room(dir));
             if written.is_err() {
                 // Half of it would be in the way of everybody else.
                 let _ = fs::remove_file(&path);
@@ -63,6 +71,14 @@ impl Reserve {
         // The sender is part of this, so it is there.
         let _ = self.released.subscribe().wait_for(|&released| released).await;
     }
+}
+
+/// Whether there is any room left; takes none.
+fn room(dir: &Path) -> io::Result<()> {
+    let probe = dir.join(PROBE);
+    let written = write(&probe, WORK);
+    fs::remove_file(probe)?;
+    written
 }
 
 /// Something without a pattern: holes take no room, and where a disk compresses, zeros take none either.

@@ -8,7 +8,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::covers;
 use crate::files::commit;
-use crate::program_rig::Program;
+use crate::program_rig::{Program, run};
 use crate::storing::{come_back, read, verified};
 
 /// A file system of a size of its own; it is gone with this value.
@@ -72,8 +72,14 @@ async fn a_full_disk_stops_the_server_in_good_order_and_loses_nothing() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("is full") && said.contains("make room and start the server again"), "{said}");
 
-    disk.grows_to("8M");
     assert!(!disk.data().join("reserve").exists(), "it was used");
+    // Room for the reserve and little more: whoever starts it over and over gets nowhere, and no epoch is spent.
+    disk.grows_to("2700k");
+    let data = disk.data();
+    let again = run(&["--port=0", reserve, "--data-dir", data.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert!(!again.status.success() && said.contains("make room"), "{said}");
+    disk.grows_to("8M");
     let program = Program::start(&disk.data(), &[reserve]);
     assert_eq!(disk.data().join("reserve").metadata().unwrap().len(), 524_288, "and is there again");
     let (mut back, info) = come_back(&program, &alice).await;
