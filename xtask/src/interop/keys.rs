@@ -6,8 +6,9 @@ use std::process::Command;
 use super::case::NAMES;
 use crate::step::{self, Failure};
 
-/// What a server is started with.
-pub(crate) const FLAGS: [&str; 3] = ["--tls-self-signed", "--security-profile", "authenticated"];
+/// What a server is started with: in its data directory are keys and a certificate, and no session.
+pub(crate) const FLAGS: [&str; 5] =
+    ["--tls-self-signed", "--security-profile", "authenticated", "--durability", "none"];
 /// The place of the observer's key, behind those of the agents.
 pub(crate) const OBSERVER: usize = NAMES.len();
 
