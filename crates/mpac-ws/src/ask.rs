@@ -1,38 +1,20 @@
 //! Commands that reach a running server through its control door.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use clap::Parser;
 use tokio::time::{Instant, sleep};
 
-use crate::cli::Settings;
-use crate::cli::standby::{TakeOver, Whose};
+use crate::cli::standby::TakeOver;
+use crate::cli::whose::Whose;
 use crate::control::dial::NotReached;
 use crate::control::{self, Answer, Request, Role};
 use crate::error::Error;
-use crate::store::place;
 
 /// For a standby to be a server.
 const START: Duration = Duration::from_secs(120);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// The data directory that is meant.
-///
-/// # Errors
-/// When the system names no place.
-pub(crate) fn data_dir(whose: &Whose) -> Result<PathBuf, Error> {
-    let mut args = vec!["mpac-ws".into(), format!("--port={}", whose.port).into()];
-    for (flag, value) in [("--data-dir", &whose.data_dir), ("--workspace", &whose.workspace)] {
-        if let Some(value) = value {
-            args.extend([flag.into(), value.clone().into_os_string()]);
-        }
-    }
-    let settings = Settings::try_parse_from(args)?;
-    let nothing = || Error::Control("name the data directory with --data-dir".to_owned());
-    Ok(place::of(&settings)?.ok_or_else(nothing)?.0)
-}
 
 /// `mpac-ws take-over`: returns once the standby serves.
 ///
@@ -74,7 +56,7 @@ pub async fn take_over(options: &TakeOver) -> Result<String, Error> {
 /// # Errors
 /// When there is none, or it does not answer.
 pub async fn status(whose: &Whose) -> Result<String, Error> {
-    let data = data_dir(whose)?;
+    let data = whose.found()?;
     let none = || Error::Control(format!("no server is running on {}", data.display()));
     let target = reach(&data)?.ok_or_else(none)?;
     let status = match target.ask(&Request::Status {}).await {

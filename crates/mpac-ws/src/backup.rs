@@ -110,7 +110,7 @@ async fn source(options: &Backup) -> Result<(Target, Option<Still>), Error> {
     if let Some(from) = &options.from {
         return Ok((Target::new(from, token(&options.token)?), None));
     }
-    let data = ask::data_dir(&options.whose)?;
+    let data = options.whose.found()?;
     if let Some(target) = ask::reach(&data)?
         && let Ok(Answer::Status(_)) = target.ask(&Request::Status {}).await
     {

@@ -9,6 +9,7 @@ pub mod repair;
 mod security;
 pub mod standby;
 pub mod token;
+pub mod whose;
 
 use std::path::PathBuf;
 
@@ -21,7 +22,8 @@ use mpac_wire::{InvalidId, Seconds, SessionId};
 use self::backup::Backup;
 use self::close::Close;
 pub use self::security::Security;
-use self::standby::{Rest, TakeOver, Whose};
+use self::standby::{Rest, TakeOver};
+use self::whose::Whose;
 use crate::store::Durability;
 
 const EXAMPLES: &str = "\

@@ -21,7 +21,7 @@ use crate::{ask, clock, fencing};
 /// # Errors
 /// When there is no such session, or it is closed already; then nothing has changed.
 pub async fn run(options: &Close) -> Result<String, Error> {
-    let data = ask::data_dir(&options.whose)?;
+    let data = options.whose.found()?;
     let (session, disposition) = (options.session.clone(), CloseDisposition::from(options.disposition));
     if let Some(target) = ask::reach(&data)? {
         let request = Request::Close { session: session.clone(), disposition: disposition.clone() };

@@ -14,6 +14,8 @@
 //! | [`server`] | the listener, handshakes, `/healthz`, the stop |
 //! | `socket`, `outbox`, `rate` | one connection: what it may send, what waits for it, how fast it may talk |
 //! | `registry`, `session` | from a path to the task that owns a coordinator; carrying its outputs out |
+//! | `listen` | from the port to a connection that speaks HTTP: TLS, how many there may be, how long they may take |
+//! | `identity`, [`token`] | who somebody is by what they show; the keys that this server issues |
 //! | [`store`] | what outlives the process: a log for each session, read back at the start |
 //! | [`audit`], [`repair`] | the logs read again: shown, exported, verified, forked; a damaged one made usable |
 //! | `control`, `operator` | the operator's door: who gets in, and what can be asked of a running server |
@@ -22,7 +24,7 @@
 //! | [`drive`] | the core without any of that, over lines of JSON |
 //! | [`workspace`], `sideband` | the shared files: loading, serving, writing back |
 //! | `signing` | the cryptography of signed messages |
-//! | `banner`, [`error`], `clock` | what is printed at the start; what can go wrong; the one look at the time |
+//! | `banner`, [`error`], `clock`, `hex` | what is printed at the start; what can go wrong; the one look at the time; hashes and randomness as text |
 //!
 //! # Never here
 //!
@@ -51,6 +53,7 @@ mod clock;
 mod control;
 mod fencing;
 mod follow;
+mod hex;
 mod identity;
 mod listen;
 mod operator;

@@ -8,14 +8,14 @@ use mpac_wire::SessionId;
 use crate::cli::repair::{Repair, Way};
 use crate::error::Error;
 use crate::store::repair::{Plan, Survey, rebuild, survey};
-use crate::store::{self, Durability, Store, place};
+use crate::store::{self, Durability, Store};
 
 /// Looks at the sessions of a data directory, and repairs those that are damaged unless that is only to be tried.
 ///
 /// # Errors
 /// When a server has the directory and it is not only to be tried, a session is not there, or a repair needs a decision or cannot be made.
 pub fn run(options: &Repair, out: &mut impl Write) -> Result<(), Error> {
-    let data = place::found(options.data_dir.as_deref(), options.workspace.as_deref(), options.port)?;
+    let data = options.whose.found()?;
     if let Err(source) = std::fs::read_dir(data.join("sessions")) {
         let reason = match source.kind() {
             std::io::ErrorKind::NotFound => "no sessions are stored there".to_owned(),

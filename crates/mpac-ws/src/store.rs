@@ -64,7 +64,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use clap::ValueEnum;
 use mpac_wire::SessionId;
-use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 use self::durable::Durable;
@@ -81,6 +80,7 @@ use self::snapshot::Position;
 use crate::cli::Settings;
 use crate::cli::keeping::Keeping;
 use crate::error::Error;
+use crate::hex;
 
 /// What has to happen to an input before anybody hears what came of it (SRV-13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -383,6 +383,5 @@ pub(crate) fn name(id: &SessionId) -> String {
     if id.len() <= 100 && id.bytes().all(plain) && !id.starts_with("id-") {
         return id.to_owned();
     }
-    let hash = Sha256::digest(id.as_bytes());
-    format!("id-{}", hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>())
+    format!("id-{:.32}", hex::sha256(id))
 }

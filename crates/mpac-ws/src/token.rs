@@ -22,7 +22,6 @@ use crate::identity::key_file::{self, KeyFile, KeyFileError};
 use crate::identity::keys::{Grant, Key};
 use crate::identity::secret::NoRandomness;
 use crate::listen::tls::fingerprint;
-use crate::store::place;
 
 /// A key could not be made or changed.
 #[derive(Debug, Error)]
@@ -74,11 +73,7 @@ pub fn run(command: &Token, out: &mut impl Write) -> Result<(), Error> {
 fn file(place: &Place) -> Result<KeyFile, Error> {
     let path = match &place.keys {
         Some(path) => path.clone(),
-        None => key_file::in_dir(&place::found(
-            place.data_dir.as_deref(),
-            place.workspace.as_deref(),
-            place.port,
-        )?),
+        None => key_file::in_dir(&place.whose.found()?),
     };
     Ok(KeyFile::at(path))
 }
@@ -239,10 +234,10 @@ fn rotate(rotate: &Rotate, out: &mut impl Write) -> Result<(), Error> {
 /// As [`run`].
 pub fn invite(invite: &Invite, out: &mut impl Write) -> Result<(), Error> {
     let place = &invite.keys;
-    let dir = place::found(place.data_dir.as_deref(), place.workspace.as_deref(), place.port)?;
+    let dir = place.whose.found()?;
     let (pin, port) = running(&dir).unwrap_or_else(|| {
         let own = CertificateDer::from_pem_file(dir.join("tls").join("cert.pem"));
-        (own.ok().map(|it| fingerprint(&it)), place.port)
+        (own.ok().map(|it| fingerprint(&it)), place.whose.port)
     });
     let url = match &invite.url {
         Some(url) => url.clone(),

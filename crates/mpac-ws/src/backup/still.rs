@@ -21,7 +21,8 @@ use crate::control::{Answer, Request};
 use crate::error::Error;
 use crate::follow::hub::Hub;
 use crate::follow::send::{self, Source};
-use crate::store::{Durability, Store, base, identity};
+use crate::hex;
+use crate::store::{Durability, Store, base};
 use crate::workspace::Workspace;
 use crate::workspace::load::{Limits, Progress, load};
 
@@ -68,7 +69,7 @@ impl Still {
             hub: Hub::default(),
         };
         // For this one time.
-        let token = Token::given(&identity::random::<32>().map_err(failed)?);
+        let token = Token::given(&hex::random::<32>().map_err(failed)?);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let target = Target::new(&format!("ws://{address}"), token.clone());

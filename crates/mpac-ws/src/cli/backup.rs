@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::standby::{GivenToken, Whose, url};
+use super::standby::{GivenToken, url};
+use super::whose::Whose;
 
 /// From where to where.
 #[derive(Clone, Debug, Args)]

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use mpac_wire::names::CloseDisposition;
 
-use super::standby::Whose;
+use super::whose::Whose;
 
 /// Which session ends, and how.
 #[derive(Clone, Debug, Args)]

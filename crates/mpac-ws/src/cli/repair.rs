@@ -1,24 +1,17 @@
 //! Options of `mpac-ws repair`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
+use super::whose::Whose;
 pub use crate::store::repair::Way;
 
 /// What `repair` is told.
 #[derive(Clone, Debug, Args)]
 #[non_exhaustive]
 pub struct Repair {
-    /// The data directory [default: that of a server with this --workspace, or with this --port]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// The directory that the server shares
-    #[arg(long, value_name = "DIR")]
-    pub workspace: Option<PathBuf>,
-    /// The port of a server that shares none
-    #[arg(long, value_name = "PORT", default_value_t = 8766)]
-    pub port: u16,
+    /// The server that has it.
+    #[command(flatten)]
+    pub whose: Whose,
     /// Look at this session only [default: all that a server would start with]
     #[arg(long, value_name = "ID")]
     pub session: Option<String>,

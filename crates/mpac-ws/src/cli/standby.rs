@@ -84,21 +84,6 @@ impl Standby {
     }
 }
 
-/// Whose server or standby is meant, on this machine.
-#[derive(Clone, Debug, Args)]
-#[non_exhaustive]
-pub struct Whose {
-    /// Its data directory [default: that of the workspace or the port]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// Its workspace, where it has no data directory of its own
-    #[arg(long, value_name = "DIR")]
-    pub workspace: Option<PathBuf>,
-    /// Its port, where it has neither
-    #[arg(long, value_name = "PORT", default_value_t = 8766)]
-    pub port: u16,
-}
-
 /// What `take-over` is told.
 #[derive(Clone, Debug, Args)]
 #[non_exhaustive]

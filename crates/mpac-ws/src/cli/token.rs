@@ -6,6 +6,8 @@ use clap::{Args, Subcommand};
 use mpac_wire::names::{CredentialType, Role};
 use mpac_wire::{InvalidId, PrincipalId, Seconds, SessionId};
 
+use super::whose::Whose;
+
 /// One thing to do.
 #[derive(Clone, Debug, Subcommand)]
 #[non_exhaustive]
@@ -27,17 +29,11 @@ pub enum Token {
 #[non_exhaustive]
 pub struct Keys {
     /// The file with the keys [default: keys.toml in the data directory]
-    #[arg(long, value_name = "FILE.toml", global = true)]
+    #[arg(long, value_name = "FILE.toml")]
     pub keys: Option<PathBuf>,
-    /// The server's data directory [default: that of its workspace, or of its port]
-    #[arg(long, value_name = "DIR", global = true)]
-    pub data_dir: Option<PathBuf>,
-    /// The workspace that the server shares
-    #[arg(long, value_name = "DIR", global = true)]
-    pub workspace: Option<PathBuf>,
-    /// The server's port, where it shares no directory
-    #[arg(long, value_name = "PORT", default_value_t = 8766, global = true)]
-    pub port: u16,
+    /// The server that reads it.
+    #[command(flatten)]
+    pub whose: Whose,
 }
 
 /// What a key lets its owner do.

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::store::{identity, whole};
+use crate::hex;
+use crate::store::whole;
 
 const FILE: &str = "control-token";
 /// Characters of the shortest text that counts as a secret.
@@ -24,7 +25,7 @@ impl Token {
         if let Some(token) = Self::kept(data)? {
             return Ok(token);
         }
-        let token = Self(identity::random::<32>()?);
+        let token = Self(hex::random::<32>()?);
         token.write(data)?;
         Ok(token)
     }

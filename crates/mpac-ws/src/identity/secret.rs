@@ -3,10 +3,10 @@
 use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::rand;
 use mpac_wire::Secret;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+
+use crate::hex;
 
 /// How every secret begins: tools that look for secrets in texts find it by that.
 const PREFIX: &str = "mpac_";
@@ -24,7 +24,7 @@ pub(crate) struct Hash(String);
 
 impl Hash {
     pub(crate) fn of(secret: &str) -> Self {
-        Self(format!("sha256:{}", hex(&Sha256::digest(secret.as_bytes()))))
+        Self(format!("sha256:{}", hex::sha256(secret)))
     }
 
     /// Takes as long whatever the difference is (SEC-11).
@@ -44,7 +44,7 @@ impl fmt::Debug for Hash {
 /// # Errors
 /// When the system has no randomness.
 pub(crate) fn make() -> Result<(String, Secret), NoRandomness> {
-    let id = hex(&random::<ID_BYTES>()?);
+    let id = random::<ID_BYTES>()?;
     let secret = of(&id)?;
     Ok((id, secret))
 }
@@ -54,7 +54,7 @@ pub(crate) fn make() -> Result<(String, Secret), NoRandomness> {
 /// # Errors
 /// As [`make`].
 pub(crate) fn of(id: &str) -> Result<Secret, NoRandomness> {
-    Ok(Secret::new(&format!("{PREFIX}{id}_{}", hex(&random::<SECRET_BYTES>()?))))
+    Ok(Secret::new(&format!("{PREFIX}{id}_{}", random::<SECRET_BYTES>()?)))
 }
 
 /// The name in a secret, if it has our form. It is no secret.
@@ -62,14 +62,8 @@ pub(crate) fn id(secret: &str) -> Option<&str> {
     secret.strip_prefix(PREFIX)?.split_once('_').map(|(id, _)| id)
 }
 
-fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
-    let mut bytes = [0; N];
-    rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
-    Ok(bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn random<const N: usize>() -> Result<String, NoRandomness> {
+    hex::random::<N>().map_err(|_| NoRandomness)
 }
 
 #[cfg(test)]

@@ -16,12 +16,13 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::{info, warn};
+
+use crate::hex;
 
 /// The server's half of TLS.
 #[derive(Clone)]
@@ -99,8 +100,7 @@ impl Tls {
 
 /// The SHA-256 of a certificate, as `sha256:` and hexadecimal digits.
 pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> String {
-    let digits: String = Sha256::digest(certificate).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{digits}")
+    format!("sha256:{}", hex::sha256(certificate))
 }
 
 impl fmt::Debug for Tls {

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::whole;
+use crate::hex;
 
 const FILE: &str = "id.json";
 
@@ -29,14 +30,7 @@ pub(crate) fn of(data: &Path) -> io::Result<String> {
     if let Some(id) = read(data)? {
         return Ok(id);
     }
-    let id = random::<16>()?;
+    let id = hex::random::<16>()?;
     write(data, &id)?;
     Ok(id)
-}
-
-/// That many bytes of the operating system's randomness, in hexadecimal.
-pub(crate) fn random<const N: usize>() -> io::Result<String> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -3,11 +3,10 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::Durability;
 use crate::cli::Settings;
 use crate::error::Error;
+use crate::hex;
 
 /// What a server keeps, and where; `None` when nothing.
 ///
@@ -83,12 +82,11 @@ pub(crate) fn of_server(workspace: Option<&Path>, port: u16) -> Result<PathBuf, 
 fn own(workspace: Option<&Path>, port: u16) -> String {
     let Some(workspace) = workspace else { return format!("port-{port}") };
     let path = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
-    let hash = Sha256::digest(path.as_os_str().as_encoded_bytes());
-    let digits: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digits = hex::sha256(path.as_os_str().as_encoded_bytes());
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
     let name: String =
         path.file_name().unwrap_or_default().to_string_lossy().chars().take(40).map(plain).collect();
-    format!("{name}-{digits}")
+    format!("{name}-{digits:.16}")
 }
 
 /// Whether `dir`, which may not exist yet, would be in `shared`: links are followed as far as there is something.

@@ -7,9 +7,9 @@
 //! was written: what is missing although a later record vouches for it is damage.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::entry::Entry;
+use crate::hex::sha256;
 
 /// Hexadecimal digits of the length and of the checksum, each with a space behind.
 pub(super) const HEADER: usize = 8 + 1 + 64 + 1;
@@ -59,7 +59,7 @@ pub(super) fn write(
     entry: &Entry,
 ) -> Result<String, serde_json::Error> {
     let json = serde_json::to_string(&LineOut { n, settled, prev, entry })?;
-    let sum = checksum(json.as_bytes());
+    let sum = sha256(json.as_bytes());
     buffer.extend_from_slice(format!("{:08x} {sum} {json}\n", json.len()).as_bytes());
     Ok(sum)
 }
@@ -73,7 +73,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<(&str, &str, usize)> {
     let end = HEADER.checked_add(length)?;
     let json = bytes.get(HEADER..end)?;
     let ended = bytes.get(end) == Some(&b'\n') && header.as_bytes()[8] == b' ' && header.ends_with(' ');
-    if !ended || checksum(json) != sum {
+    if !ended || sha256(json) != sum {
         return None;
     }
     Some((std::str::from_utf8(json).ok()?, sum, end + 1))
@@ -142,8 +142,4 @@ fn length(header: &str) -> Option<usize> {
     let length = u32::from_str_radix(digits, 16).ok()?;
     // In one spelling only, so that no flipped bit goes unnoticed.
     if format!("{length:08x}") == digits { length.try_into().ok() } else { None }
-}
-
-fn checksum(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -13,12 +13,12 @@ use mpac_core::Coordinator;
 use mpac_wire::snapshot::Snapshot;
 use mpac_wire::{SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::entry::{Start, Unusable};
 use super::gzip;
 use super::kept::Kept;
 use super::media::sync_dir;
+use crate::hex::sha256;
 
 /// Snapshots that are kept.
 const KEEP: usize = 2;
@@ -72,7 +72,7 @@ impl Saved {
     pub(crate) fn write(&self, dir: &Path, begins: bool) -> Result<(), NotSaved> {
         let json = serde_json::to_string(self)?;
         let mut file = tempfile::Builder::new().prefix(HALF).tempfile_in(dir)?;
-        writeln!(file, "{}\n{json}", checksum(json.as_bytes()))?;
+        writeln!(file, "{}\n{json}", sha256(json.as_bytes()))?;
         file.as_file().sync_all()?;
         let path = dir.join(format!("{SNAPSHOT}{:020}", self.after.n));
         file.persist(&path).map_err(|error| error.error)?;
@@ -141,7 +141,7 @@ pub(super) fn read(path: &Path) -> Result<Saved, String> {
     let text = String::from_utf8(text).map_err(|error| error.to_string())?;
     let (sum, json) = text.split_once('\n').ok_or("it is not whole")?;
     let json = json.strip_suffix('\n').ok_or("it is not whole")?;
-    if sum != checksum(json.as_bytes()) {
+    if sum != sha256(json.as_bytes()) {
         return Err("its checksum does not match".to_owned());
     }
     serde_json::from_str(json).map_err(|error| error.to_string())
@@ -173,10 +173,6 @@ fn named(dir: &Path, prefix: &str) -> io::Result<Vec<(u64, PathBuf)>> {
     found.sort();
     found.dedup();
     Ok(found)
-}
-
-fn checksum(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
