@@ -332,10 +332,10 @@ fn listed(files: &[Unwritten]) -> String {
 
 /// clap writes paragraphs; scripts and people in a hurry read one line.
 pub(crate) fn one_line(error: &clap::Error) -> String {
-    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "it is not said what to do (`mpac-ws audit --help` lists what can be asked)".to_owned();
-    }
     let text = error.render().to_string();
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return format!("it is not said what to do (`{} --help` lists what can be done)", command_in(&text));
+    }
     let lines = text
         .lines()
         .map(str::trim)

@@ -138,6 +138,14 @@ fn an_open_session_is_not_shown_to_other_machines_by_mistake() {
 }
 
 #[test]
+fn a_command_without_its_second_word_names_its_own_help() {
+    for command in ["audit", "token"] {
+        let refused = mistake(&[command]);
+        assert!(refused.contains(&format!("`mpac-ws {command} --help`")), "{refused}");
+    }
+}
+
+#[test]
 fn help_explains_every_group_with_defaults_and_examples() {
     let output = run(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
