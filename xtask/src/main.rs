@@ -12,6 +12,7 @@
 //! | `crash` | a server under load is killed over and over and loses nothing |
 //! | `survive` | two agents at work while their server is killed over and over: both finish |
 //! | `handover` | a standby takes over from a server that is stopped, paused, or told to |
+//! | `bench` | figures beside what they are a ratio of |
 //! | `demo` | two scripted agents on one file, shown live |
 //! | `interop` | unmodified Python agents and servers against ours |
 //!
@@ -20,6 +21,7 @@
 //! Nothing here is async. Only `conformance` links the product's crates, to play its stories in this process; the other
 //! commands see what a user sees.
 
+mod bench;
 mod ci;
 mod conformance;
 mod crash;
@@ -69,6 +71,9 @@ enum Command {
     Handover,
     /// Explore a small world in every order and check what must hold in each state.
     Model(model::Options),
+    /// Measure, each figure beside the one that it is a ratio of.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Show two scripted agents of two people working on the same file.
     Demo,
     /// Run the Python and Node examples of `mpac-ws drive`.
@@ -95,6 +100,7 @@ fn main() -> std::process::ExitCode {
         Command::Survive(options) => survive::run(&options),
         Command::Handover => handover::run(),
         Command::Model(options) => model::run(&options),
+        Command::Bench(bench) => bench::run(&bench),
         Command::Demo => demo::run(),
         Command::Drive => drive::run(),
         Command::Interop { case, jobs } => interop::run(case.as_deref(), jobs),

@@ -1,0 +1,41 @@
+//! `cargo xtask bench`: figures, each beside the figure that it is a ratio of, taken in the same run.
+
+mod signatures;
+
+use clap::Subcommand;
+
+use crate::step::Failure;
+
+/// What is measured.
+#[derive(Subcommand)]
+pub(crate) enum Bench {
+    /// What signatures cost: messages per second of a verified session against an open one.
+    Signatures(signatures::Options),
+}
+
+/// Measures, and prints a table.
+///
+/// # Errors
+/// Something cannot be built or started, or the server does not do what it is measured at.
+pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
+    match bench {
+        Bench::Signatures(options) => signatures::run(options),
+    }
+}
+
+/// The one in the middle.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_no_mean() {
+        assert!((median(vec![9.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
+        assert!(median(Vec::new()).abs() < f64::EPSILON);
+    }
+}
