@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod backup;
+pub mod cert;
 pub mod close;
 pub mod keeping;
 pub mod repair;
@@ -229,6 +230,9 @@ pub enum Command {
     Token(token::Token),
     /// Print one command with which a colleague joins, once and soon
     Invite(token::Invite),
+    /// A small certificate authority: certificates for participants of verified sessions, and for TLS
+    #[command(subcommand)]
+    Cert(cert::Cert),
     /// Look back at stored sessions: who did what, on what basis, and whether the log is what it was
     #[command(subcommand)]
     Audit(Box<audit::Audit>),

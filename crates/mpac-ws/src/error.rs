@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::audit::Problem;
+pub use crate::cert::CertError;
 pub use crate::listen::tls::TlsError;
 use crate::store::journal::Unkept;
 pub use crate::token::TokenError;
@@ -73,6 +74,9 @@ pub enum Error {
     /// A key could not be made or changed.
     #[error("{0}")]
     Token(#[from] TokenError),
+    /// A certificate could not be made or read.
+    #[error("{0}")]
+    Cert(#[from] CertError),
     /// TLS cannot be offered.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),

@@ -16,6 +16,7 @@
 //! | `registry`, `session` | from a path to the task that owns a coordinator; carrying its outputs out |
 //! | `listen` | from the port to a connection that speaks HTTP: TLS, how many there may be, how long they may take |
 //! | `identity`, [`token`] | who somebody is by what they show; the keys that this server issues |
+//! | [`cert`] | a small certificate authority |
 //! | [`store`] | what outlives the process: a log for each session, read back at the start |
 //! | [`audit`], [`repair`] | the logs read again: shown, exported, verified, forked; a damaged one made usable |
 //! | `control`, `operator` | the operator's door: who gets in, and what can be asked of a running server |
@@ -36,6 +37,7 @@
 pub mod ask;
 pub mod audit;
 pub mod backup;
+pub mod cert;
 pub mod cli;
 pub mod close;
 pub mod config;
