@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::audit::Problem;
 pub use crate::cert::CertError;
 pub use crate::listen::tls::TlsError;
+pub use crate::signing::key_file::SigningKeyError;
 use crate::store::journal::Unkept;
 pub use crate::token::TokenError;
 
@@ -77,6 +78,9 @@ pub enum Error {
     /// A certificate could not be made or read.
     #[error("{0}")]
     Cert(#[from] CertError),
+    /// The coordinator's key cannot be had.
+    #[error("signing key {0}")]
+    SigningKey(#[from] SigningKeyError),
     /// TLS cannot be offered.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
