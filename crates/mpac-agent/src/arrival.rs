@@ -8,9 +8,7 @@ use mpac_wire::sideband::{
     FileContent, FileEntry, FileError, FileListResponse, FileUpdated, SessionSummary, SessionSummaryResponse,
     SidebandType,
 };
-use mpac_wire::{
-    Envelope, Fingerprint, Limits, Message, MessageType, PrincipalId, Received, Timestamp,
-};
+use mpac_wire::{Envelope, Fingerprint, Limits, Message, MessageType, PrincipalId, Received, Timestamp};
 use serde::Deserialize;
 
 /// Largest frame taken from a coordinator, in bytes.

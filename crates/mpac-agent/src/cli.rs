@@ -66,6 +66,9 @@ pub struct Program {
     /// Join a session.
     #[command(flatten)]
     pub join: Option<Cli>,
+    /// Signatures, and what is written down. (Clap knows no optional group with another one inside.)
+    #[command(flatten)]
+    pub signatures: Signatures,
     /// What to do instead.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -117,9 +120,6 @@ pub struct Cli {
     /// A file with the credential to join with, as TYPE:VALUE; MPAC_CREDENTIAL is read without it
     #[arg(long, value_name = "FILE")]
     pub credential_file: Option<PathBuf>,
-    /// Signatures, and what is written down.
-    #[command(flatten)]
-    pub security: Signatures,
     /// Answers from this file instead of Claude; no key for it is needed
     #[arg(long, value_name = "FILE.json")]
     pub script: Option<PathBuf>,

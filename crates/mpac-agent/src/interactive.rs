@@ -223,7 +223,9 @@ async fn show_file(session: &mut Session, path: &str) -> Result<(), AgentError> 
 
 async fn rotate_key(session: &mut Session) -> Result<(), AgentError> {
     match session.rotate_key().await {
-        Ok(key) => session.console().say(Style::Dim, &format!("asked the coordinator to take {key} for yours")),
+        Ok(key) => {
+            session.console().say(Style::Dim, &format!("asked the coordinator to take {key} for yours"))
+        }
         Err(error @ AgentError::Lost(_)) => return Err(error),
         Err(error) => session.console().say(Style::Yellow, &error.to_string()),
     }

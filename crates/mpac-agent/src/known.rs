@@ -55,7 +55,8 @@ impl Known {
     /// # Errors
     /// [`AgentError::Usage`] when the file cannot be read, or a line of it is none.
     pub fn key(&self) -> Result<Option<Fingerprint>, AgentError> {
-        let lines = self.lines().map_err(|why| AgentError::Usage(format!("{}: {why}", self.path.display())))?;
+        let lines =
+            self.lines().map_err(|why| AgentError::Usage(format!("{}: {why}", self.path.display())))?;
         let of = |address: &String| lines.iter().find(|(known, _)| known == address).map(|(_, key)| *key);
         Ok(self.addresses.iter().find_map(of))
     }
@@ -84,9 +85,10 @@ impl Known {
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         lines
             .map(|(at, line)| {
-                let read = line.trim().split_once(' ').and_then(|(address, key)| {
-                    Some((address.to_owned(), key.trim().parse().ok()?))
-                });
+                let read = line
+                    .trim()
+                    .split_once(' ')
+                    .and_then(|(address, key)| Some((address.to_owned(), key.trim().parse().ok()?)));
                 read.ok_or_else(|| format!("line {} is not HOST:PORT sha256:HEX; remove it", at + 1))
             })
             .collect()

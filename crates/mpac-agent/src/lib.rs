@@ -60,7 +60,7 @@ use history::History;
 use interactive::Keyboard;
 use naming::Naming;
 use prompt::Persona;
-use security::Equipment;
+use security::{Equipment, Security};
 use session::Session;
 use task::{Outcome, TaskOptions, WAIT_LIMIT, run_task};
 
@@ -72,7 +72,7 @@ const CAPABILITIES: [&str; 5] =
 pub async fn run(asked: Program) -> u8 {
     let done = match (&asked.command, &asked.join) {
         (Some(Command::Key(key)), _) => new_key::run(key, &mut std::io::stdout()).map(|()| 0),
-        (None, Some(cli)) => start(cli).await,
+        (None, Some(cli)) => start(cli, &asked.signatures.options()).await,
         (None, None) => Err(AgentError::Usage("say which coordinator to join; see --help".to_owned())),
     };
     match done {
@@ -85,7 +85,7 @@ pub async fn run(asked: Program) -> u8 {
     }
 }
 
-async fn start(cli: &Cli) -> Result<u8, AgentError> {
+async fn start(cli: &Cli, security: &Security) -> Result<u8, AgentError> {
     let place = cli.place()?;
     let secret = credential::given(cli.credential_file.as_deref())?;
     if let Some(target) = place.route.targets().find(|target| secret.is_some() && !target.is_private()) {
@@ -95,7 +95,7 @@ async fn start(cli: &Cli) -> Result<u8, AgentError> {
         )));
     }
     let addresses = place.route.targets().map(Target::host_and_port).collect();
-    let mut equipment = cli.security.options().open(addresses)?;
+    let mut equipment = security.open(addresses)?;
     let credential = one_of(secret, &equipment)?;
     let (recorder, history) = history::channel();
     let mut brain = brain_of(cli, history)?;

@@ -20,9 +20,11 @@ pub(crate) fn run(asked: &Key, out: &mut impl Write) -> Result<(), AgentError> {
     let told = match asked {
         Key::New(new) => {
             let id = new.principal_id.clone().unwrap_or_else(|| format!("agent:{}", new.name));
-            let principal = PrincipalId::new(id)
-                .map_err(|_| AgentError::Usage("--principal-id is empty; leave it out or give one".to_owned()))?;
-            let path = new.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.key.pem", stem(&principal))));
+            let principal = PrincipalId::new(id).map_err(|_| {
+                AgentError::Usage("--principal-id is empty; leave it out or give one".to_owned())
+            })?;
+            let path =
+                new.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.key.pem", stem(&principal))));
             make(&principal, &path, &new.name)?
         }
         Key::Show(show) => {
@@ -38,9 +40,11 @@ fn make(principal: &PrincipalId, path: &Path, name: &str) -> Result<String, Agen
     let failed = |path: &Path, why: &dyn std::fmt::Display| {
         AgentError::Usage(format!("{}: {why}; name another file with --out", path.display()))
     };
-    let key = Signing::generate()
-        .ok_or_else(|| AgentError::Usage("this system gives no randomness, so no key can be made".to_owned()))?;
-    let made = key.to_pair().and_then(|pair| Ok((request(principal)?.serialize_request(&pair)?.pem()?, pair)));
+    let key = Signing::generate().ok_or_else(|| {
+        AgentError::Usage("this system gives no randomness, so no key can be made".to_owned())
+    })?;
+    let made =
+        key.to_pair().and_then(|pair| Ok((request(principal)?.serialize_request(&pair)?.pem()?, pair)));
     let (request, pair) = made.map_err(|error| failed(path, &error))?;
     let beside = path.with_extension("").with_extension("csr.pem");
     for (path, text) in [(path, &pair.serialize_pem()), (&beside, &request)] {
@@ -67,7 +71,8 @@ fn request(principal: &PrincipalId) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, DnValue::Utf8String(principal.to_string()));
-    let is_uri = principal.as_str().contains(':') && principal.as_str().bytes().all(|byte| byte.is_ascii_graphic());
+    let is_uri =
+        principal.as_str().contains(':') && principal.as_str().bytes().all(|byte| byte.is_ascii_graphic());
     if is_uri {
         params.subject_alt_names = vec![SanType::URI(principal.as_str().try_into()?)];
     }

@@ -22,7 +22,9 @@ pub fn verify(frame: &str, signature: Option<&str>, key: Option<&PublicKey>) -> 
     let Some(key) = key.filter(|key| key.fingerprint() == signature.key) else { return Signed::Wrong };
     let is_good = signature.algorithm == SignatureAlgorithm::Ed25519
         && signed_bytes(frame).is_ok_and(|bytes| {
-            UnparsedPublicKey::new(&ED25519, key.as_bytes()).verify(bytes.as_bytes(), &signature.bytes).is_ok()
+            UnparsedPublicKey::new(&ED25519, key.as_bytes())
+                .verify(bytes.as_bytes(), &signature.bytes)
+                .is_ok()
         });
     if is_good { Signed::by(signature.key) } else { Signed::Wrong }
 }
@@ -126,7 +128,11 @@ mod tests {
         let look = |frame: &str, key| verify(frame, Some(&signature), Some(key));
         assert_eq!(look(&frame, own.public()), Signed::by(own.public().fingerprint()));
         assert_eq!(look(&frame, other.public()), Signed::Wrong);
-        assert_eq!(look(&frame.replace(r#""value":4"#, r#""value":5"#), own.public()), Signed::Wrong, "SEC-24");
+        assert_eq!(
+            look(&frame.replace(r#""value":4"#, r#""value":5"#), own.public()),
+            Signed::Wrong,
+            "SEC-24"
+        );
         assert_eq!(verify(&frame, None, Some(own.public())), Signed::Missing);
         assert_eq!(verify(&frame, Some("ed25519"), Some(own.public())), Signed::Malformed);
         assert!(!format!("{own:?}").contains("pkcs8"), "no secret in what is printed");

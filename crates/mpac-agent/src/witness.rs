@@ -88,7 +88,10 @@ mod tests {
         let chain = r"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for frames in [
             vec![hello("api_key", "hunter2"), "{\n  \"n\": 1.50\n}".to_owned()],
-            vec![hello("x509_chain", chain), r#"{"payload":{"credenti\u0061l":{"value":"hunter2"}}}"#.to_owned()],
+            vec![
+                hello("x509_chain", chain),
+                r#"{"payload":{"credenti\u0061l":{"value":"hunter2"}}}"#.to_owned(),
+            ],
         ] {
             let mut witness = Witness::open(&path).unwrap();
             for frame in frames {

@@ -247,7 +247,9 @@ impl Keeper {
         let envelope = said.map_err(Unsaid::Withheld)?;
         let (id, is_hello) = (envelope.message_id.clone(), envelope.message_type == MessageType::Hello);
         let sealed = self.voice.seal(envelope).map_err(Unsaid::Unsignable);
-        match sealed.and_then(|text| if text.len() > MAX_FRAME_OUT { Err(Unsaid::TooLarge(text.len())) } else { Ok(text) }) {
+        match sealed.and_then(|text| {
+            if text.len() > MAX_FRAME_OUT { Err(Unsaid::TooLarge(text.len())) } else { Ok(text) }
+        }) {
             Ok(text) => self.send(&text),
             Err(why) => {
                 self.voice.unsent(&id);

@@ -21,7 +21,8 @@ pub(super) fn client(
         return Ok(None);
     }
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder =
+        ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let builder = match pin {
         Some(pin) => builder.dangerous().with_custom_certificate_verifier(pin.verifier(&provider)),
         None => builder.with_root_certificates(roots()?),
@@ -29,7 +30,8 @@ pub(super) fn client(
     Ok(Some(match certificate {
         Some(certificate) => {
             // Only a server that asks for one gets it.
-            let shown: Arc<dyn ResolvesClientCert> = Arc::new(SingleCertAndKey::from(Arc::clone(certificate)));
+            let shown: Arc<dyn ResolvesClientCert> =
+                Arc::new(SingleCertAndKey::from(Arc::clone(certificate)));
             builder.with_client_cert_resolver(shown)
         }
         None => builder.with_no_client_auth(),

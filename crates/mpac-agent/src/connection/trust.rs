@@ -87,9 +87,8 @@ impl Keeper {
     /// happened.
     pub(super) fn greets_by_another_key(&mut self, news: &[News]) -> bool {
         let Some((_, said)) = &self.greeting else { return false };
-        let is_about_the_key = |code: &ErrorCode| {
-            matches!(code, ErrorCode::AuthorizationFailed | ErrorCode::CredentialRejected)
-        };
+        let is_about_the_key =
+            |code: &ErrorCode| matches!(code, ErrorCode::AuthorizationFailed | ErrorCode::CredentialRejected);
         let refused = news.iter().any(|item| match item {
             News::Refused { message: Some(id), error, warning: false } => {
                 id == said && is_about_the_key(&error.error_code)

@@ -4,9 +4,9 @@ use mpac_core::IdSource;
 use mpac_core::ProtocolLevel;
 use mpac_core::participant::{Heard, Introduction, News, Participant, Presence, Stamp, Withheld};
 use mpac_wire::names::{PrincipalType, SecurityProfile};
-use mpac_wire::signature::NotCanonical;
 use mpac_wire::payload::session::Hello;
 use mpac_wire::sideband::SessionSummary;
+use mpac_wire::signature::NotCanonical;
 use mpac_wire::{
     Envelope, Fingerprint, InstanceId, IntentId, Message, MessageId, PrincipalId, Seconds, Sender, SessionId,
     StateRef,
@@ -189,9 +189,12 @@ impl Voice {
         if info.security_profile == SecurityProfile::Open {
             return Err(AgentError::NoRotation("nobody verifies signatures in an open session"));
         }
-        let keys = self.keys.as_mut().ok_or(AgentError::NoRotation("this agent has no key; give one with --key"))?;
+        let keys =
+            self.keys.as_mut().ok_or(AgentError::NoRotation("this agent has no key; give one with --key"))?;
         if self.participant.rotating().is_some() {
-            return Err(AgentError::NoRotation("the coordinator has not answered the last time yet; wait a moment"));
+            return Err(AgentError::NoRotation(
+                "the coordinator has not answered the last time yet; wait a moment",
+            ));
         }
         let new = keys.prepare()?;
         let stamp = self.stamp();

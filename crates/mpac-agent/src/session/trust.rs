@@ -39,8 +39,14 @@ impl Session {
                 }
             }
             KeyNews::Changed { key, unkept } => {
-                let unkept = unkept.map_or(String::new(), |why| format!("; that could not be remembered: {why}"));
-                (Style::Yellow, format!("the coordinator signs with another key now, {key}, and its old one says so{unkept}"))
+                let unkept =
+                    unkept.map_or(String::new(), |why| format!("; that could not be remembered: {why}"));
+                (
+                    Style::Yellow,
+                    format!(
+                        "the coordinator signs with another key now, {key}, and its old one says so{unkept}"
+                    ),
+                )
             }
             KeyNews::Rotated { key, old_until, unkept } => {
                 let unkept = unkept.map_or(String::new(), |why| format!("; but {why}"));

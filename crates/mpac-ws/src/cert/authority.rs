@@ -112,7 +112,8 @@ impl Authority {
         let pair = KeyPair::from_pem(&files::read(&key)?)
             .map_err(|error| wrong(&key, format!("its key cannot be read: {error}")))?;
         if read.public_key().subject_public_key.data.as_ref() != pair.der_bytes() {
-            let why = format!("this is not the key of {}; one of the two was replaced", certificate.display());
+            let why =
+                format!("this is not the key of {}; one of the two was replaced", certificate.display());
             return Err(wrong(&key, why));
         }
         let until = read.validity().not_after.to_datetime();

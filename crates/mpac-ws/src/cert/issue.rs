@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use mpac_wire::{Fingerprint, PrincipalId};
 use rcgen::{
-    CertificateParams, CertificateSigningRequestParams, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, PublicKeyData, SanType, SubjectPublicKeyInfo,
+    CertificateParams, CertificateSigningRequestParams, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SubjectPublicKeyInfo,
 };
 use rustls::pki_types::{DnsName, ServerName};
 
@@ -154,10 +154,11 @@ impl Wanted {
 
     fn request(path: &Path) -> Result<Self, CertError> {
         let text = files::read(path)?;
-        let request = CertificateSigningRequestParams::from_pem(&text).map_err(|error| CertError::Request {
-            path: path.to_owned(),
-            why: format!("{error}; give a certificate request as `mpac-agent key new` makes it"),
-        })?;
+        let request =
+            CertificateSigningRequestParams::from_pem(&text).map_err(|error| CertError::Request {
+                path: path.to_owned(),
+                why: format!("{error}; give a certificate request as `mpac-agent key new` makes it"),
+            })?;
         Ok(Self::Request(Box::new(request)))
     }
 
@@ -186,7 +187,9 @@ impl Wanted {
             ))),
             (Some(given), _) => Ok(given.clone()),
             (None, Some(requested)) => PrincipalId::new(requested).map_err(|error| wrong(error.to_string())),
-            (None, None) => Err(wrong("it names nobody; say for whom it is: cert issue PRINCIPAL".to_owned())),
+            (None, None) => {
+                Err(wrong("it names nobody; say for whom it is: cert issue PRINCIPAL".to_owned()))
+            }
         }
     }
 

@@ -138,7 +138,8 @@ fn purposes(extensions: &[&ParsedExtension<'_>]) -> String {
         _ => None,
     });
     let Some(usage) = usage else { return String::new() };
-    let named = [(usage.client_auth, "participants"), (usage.server_auth, "servers"), (usage.any, "anything")];
+    let named =
+        [(usage.client_auth, "participants"), (usage.server_auth, "servers"), (usage.any, "anything")];
     let named: Vec<&str> = named.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
     format!("  used by      {}\n", if named.is_empty() { "nobody here".to_owned() } else { named.join(", ") })
 }

@@ -77,7 +77,10 @@ fn an_authority_issues_what_others_verify() {
     made(other.path(), &["ca"]);
     assert!(!good_for_participants(&anchors(other.path()), &bob), "another authority knows nobody of ours");
     let shown = made(dir, &["show", "agent-bob.pem"]);
-    assert!(shown.contains("for          agent:bob\n") && shown.contains("used by      participants"), "{shown}");
+    assert!(
+        shown.contains("for          agent:bob\n") && shown.contains("used by      participants"),
+        "{shown}"
+    );
     let of_key = |text: &str| text.lines().find(|line| line.contains("Ed25519")).unwrap().to_owned();
     assert_eq!(of_key(&shown), of_key(&made(dir, &["show", "agent-bob.key.pem"])), "they belong together");
 }
