@@ -40,15 +40,15 @@ pub enum Arrival {
     Retrying(Attempt),
     /// The coordinator has let us in again; SESSION_INFO comes next.
     Back(Back),
-    /// Something about signatures that a person should know.
-    Key(KeyNews),
+    /// Something about who is to be believed that a person should know.
+    Trust(TrustNews),
     /// The connection ended for good, and why. Nothing comes after it.
     Ended(String),
 }
 
 /// What a person should know where messages are signed.
 #[derive(Debug, Clone, PartialEq)]
-pub enum KeyNews {
+pub enum TrustNews {
     /// The coordinator signs, by this key (SEC-30).
     Trusted {
         /// The key.
@@ -84,6 +84,13 @@ pub enum KeyNews {
         why: Distrust,
         /// The key that a dropped SESSION_INFO shows.
         shown: Option<String>,
+    },
+    /// The coordinator decided against its own rules (SEC-28).
+    Contradiction {
+        /// What happened.
+        what: String,
+        /// Everybody whom it concerns is told.
+        reported: bool,
     },
     /// The record ends here.
     NotRecorded {

@@ -45,7 +45,7 @@ pub mod view;
 pub mod witness;
 
 use mpac_wire::Credential;
-use mpac_wire::names::{GoodbyeReason, Role};
+use mpac_wire::names::{CredentialType, GoodbyeReason, Role};
 use mpac_wire::payload::session::{Backend, Hello};
 
 use brain::Brain;
@@ -132,6 +132,8 @@ async fn start(cli: &Cli, security: &Security) -> Result<u8, AgentError> {
 /// What HELLO shows: the certificates, or something secret.
 fn one_of(secret: Option<Credential>, equipment: &Equipment) -> Result<Option<Credential>, AgentError> {
     match (secret, &equipment.chain) {
+        // Then TLS shows the certificate, and the credential names it (SEC-10).
+        (Some(named), Some(_)) if named.kind == CredentialType::MtlsFingerprint => Ok(Some(named)),
         (Some(_), Some(_)) => Err(AgentError::Usage(format!(
             "--chain is a credential, and so is {} or --credential-file; give one of them",
             credential::VARIABLE

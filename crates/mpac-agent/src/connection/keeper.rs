@@ -18,7 +18,7 @@ use super::pulse::Pulse;
 use super::rhythm::{HEARTBEAT_DEFAULT, heartbeat_interval, stated_interval, timer};
 use super::route::Route;
 use super::voice::Voice;
-use crate::arrival::{self, Answer, Arrival, KeyNews};
+use crate::arrival::{self, Answer, Arrival, TrustNews};
 use crate::history::Recorder;
 use crate::witness::Direction;
 
@@ -351,7 +351,7 @@ impl Keeper {
 
     fn record(&mut self, direction: Direction, text: &str) {
         if let Some(why) = self.recorder.frame(direction, text) {
-            self.hand_on(Arrival::Key(KeyNews::NotRecorded { why }));
+            self.hand_on(Arrival::Trust(TrustNews::NotRecorded { why }));
         }
     }
 

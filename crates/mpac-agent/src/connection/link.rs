@@ -122,7 +122,7 @@ impl Link {
     }
 
     /// Asks for another key of our own, which is in the key file then and signs as soon as the coordinator says so
-    /// ([`KeyNews::Rotated`](crate::arrival::KeyNews)); until then the one in use does (SEC-32). Tells which.
+    /// ([`TrustNews::Rotated`](crate::arrival::TrustNews)); until then the one in use does (SEC-32). Tells which.
     ///
     /// # Errors
     /// [`AgentError::NoRotation`] and [`AgentError::KeyFile`] without asking, [`AgentError::Away`], [`AgentError::Lost`].

@@ -10,7 +10,7 @@ use mpac_wire::{Envelope, Fingerprint, Message, MessageId, MessageType};
 
 use super::breaks::Break;
 use super::keeper::Keeper;
-use crate::arrival::{Arrival, KeyNews};
+use crate::arrival::{Arrival, TrustNews};
 use crate::error::AgentError;
 
 impl Keeper {
@@ -25,8 +25,8 @@ impl Keeper {
                     None
                 }
                 other => {
-                    if let Some(told) = self.about_keys(envelope, message, other) {
-                        self.hand_on(Arrival::Key(told));
+                    if let Some(told) = self.about_trust(envelope, message, other) {
+                        self.hand_on(Arrival::Trust(told));
                     }
                     None
                 }
@@ -40,27 +40,35 @@ impl Keeper {
         }
     }
 
-    fn about_keys(&mut self, envelope: &Envelope, message: &Message, news: &News) -> Option<KeyNews> {
+    fn about_trust(&mut self, envelope: &Envelope, message: &Message, news: &News) -> Option<TrustNews> {
         match news {
             News::CoordinatorTrusted { key, first_use } => {
                 let kept = self.remember(*key).map(|kept| kept.map_err(|error| error.to_string()));
-                Some(KeyNews::Trusted { key: *key, first_use: *first_use, kept })
+                Some(TrustNews::Trusted { key: *key, first_use: *first_use, kept })
             }
             News::CoordinatorKeyChanged { new, .. } => {
                 let unkept = self.remember(*new).and_then(Result::err).map(|error| error.to_string());
-                Some(KeyNews::Changed { key: *new, unkept })
+                Some(TrustNews::Changed { key: *new, unkept })
             }
             News::KeyRotated { key, old_until } => {
                 let switched = self.voice.keys()?.switch(key);
                 let unkept = switched.err().map(|error| error.to_string());
-                Some(KeyNews::Rotated { key: *key, old_until: *old_until, unkept })
+                Some(TrustNews::Rotated { key: *key, old_until: *old_until, unkept })
             }
             News::Admitted { .. } => {
                 // That it could not be noted costs one HELLO the next time.
                 let _ = self.voice.keys().map(|keys| keys.taken());
                 None
             }
-            News::Distrusted { why, .. } => Some(KeyNews::Dropped {
+            News::Contradiction(found) => {
+                let report = self.voice.report_contradiction(found);
+                let reported = report.is_ok();
+                if let Ok(report) = report {
+                    self.post(report);
+                }
+                Some(TrustNews::Contradiction { what: found.to_string(), reported })
+            }
+            News::Distrusted { why, .. } => Some(TrustNews::Dropped {
                 kind: envelope.message_type.clone(),
                 sender: envelope.sender.principal_id.clone(),
                 why: *why,

@@ -2,14 +2,16 @@
 
 use mpac_core::IdSource;
 use mpac_core::ProtocolLevel;
-use mpac_core::participant::{Heard, Introduction, News, Participant, Presence, Stamp, Withheld};
+use mpac_core::participant::{
+    Contradiction, Heard, Introduction, News, Participant, Presence, Stamp, Withheld,
+};
 use mpac_wire::names::{PrincipalType, SecurityProfile};
 use mpac_wire::payload::session::Hello;
 use mpac_wire::sideband::SessionSummary;
 use mpac_wire::signature::NotCanonical;
 use mpac_wire::{
-    Envelope, Fingerprint, InstanceId, IntentId, Message, MessageId, PrincipalId, Seconds, Sender, SessionId,
-    StateRef,
+    ConflictId, Envelope, Fingerprint, InstanceId, IntentId, Message, MessageId, PrincipalId, Seconds,
+    Sender, SessionId, StateRef,
 };
 
 use crate::clock::now;
@@ -199,6 +201,17 @@ impl Voice {
         let new = keys.prepare()?;
         let stamp = self.stamp();
         Ok((new.fingerprint(), self.participant.rotate_key(stamp, &new)))
+    }
+
+    /// What tells everybody whom it concerns that the coordinator contradicts itself (SEC-28).
+    ///
+    /// # Errors
+    /// The rule that is in the way.
+    pub fn report_contradiction(&mut self, found: &Contradiction) -> Result<Envelope, Withheld> {
+        let id = ConflictId::new(format!("contradiction-{}", self.ids.next_uuid()))
+            .expect("the text begins with `contradiction-`, so it is not empty");
+        let report = self.participant.contradiction_report(id, found);
+        self.say(report.into())
     }
 
     /// The keys.

@@ -4,7 +4,7 @@ use mpac_core::participant::Distrust;
 use mpac_wire::{Fingerprint, MessageType};
 
 use super::Session;
-use crate::arrival::KeyNews;
+use crate::arrival::TrustNews;
 use crate::console::Style;
 use crate::error::AgentError;
 use crate::report::one_line;
@@ -20,9 +20,9 @@ impl Session {
 
     /// # Errors
     /// [`AgentError::Distrusted`] when whoever answers HELLO is not the coordinator.
-    pub(super) fn about_keys(&mut self, news: KeyNews) -> Result<(), AgentError> {
+    pub(super) fn about_trust(&mut self, news: TrustNews) -> Result<(), AgentError> {
         let (style, text) = match news {
-            KeyNews::Trusted { key, first_use, kept } => {
+            TrustNews::Trusted { key, first_use, kept } => {
                 let kept = match kept {
                     None => String::new(),
                     Some(Ok(path)) => format!("; it is remembered in {}", path.display()),
@@ -38,7 +38,7 @@ impl Session {
                     ),
                 }
             }
-            KeyNews::Changed { key, unkept } => {
+            TrustNews::Changed { key, unkept } => {
                 let unkept =
                     unkept.map_or(String::new(), |why| format!("; that could not be remembered: {why}"));
                 (
@@ -48,19 +48,29 @@ impl Session {
                     ),
                 )
             }
-            KeyNews::Rotated { key, old_until, unkept } => {
+            TrustNews::Rotated { key, old_until, unkept } => {
                 let unkept = unkept.map_or(String::new(), |why| format!("; but {why}"));
                 let text = format!("your key is {key} now; the one before is good until {old_until}{unkept}");
                 (Style::Green, text)
             }
-            KeyNews::Dropped { kind, sender, why, shown } => {
+            TrustNews::Dropped { kind, sender, why, shown } => {
                 let text = dropped(&kind, sender.as_str(), why, shown.as_deref());
                 if kind == MessageType::SessionInfo && self.info.is_none() {
                     return Err(AgentError::Distrusted(text));
                 }
                 (Style::Red, text)
             }
-            KeyNews::NotRecorded { why } => (Style::Red, format!("the record ends here: {why}")),
+            TrustNews::Contradiction { what, reported } => {
+                let told = match reported {
+                    true => "everybody whom it concerns is told",
+                    false => "it could not be told to anybody now",
+                };
+                let text = format!(
+                    "the coordinator contradicts itself: {what}; {told}. What it signed is evidence (--record keeps it)"
+                );
+                (Style::Red, text)
+            }
+            TrustNews::NotRecorded { why } => (Style::Red, format!("the record ends here: {why}")),
         };
         self.console.say(style, &one_line(&text));
         Ok(())

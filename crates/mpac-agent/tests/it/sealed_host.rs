@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures::{SinkExt as _, StreamExt as _};
 use mpac_agent::signing::{Signing, verify};
@@ -13,10 +13,12 @@ use mpac_core::{
 };
 use mpac_wire::names::{CredentialType, SecurityProfile};
 use mpac_wire::policy::RolePolicy;
-use mpac_wire::{Envelope, Message, PrincipalId, PublicKey, Received, SessionId, StateRef, Timestamp};
+use mpac_wire::{
+    Envelope, Message, MessageType, PrincipalId, PublicKey, Received, SessionId, StateRef, Timestamp,
+};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
@@ -35,6 +37,8 @@ pub(crate) struct State {
     pub(crate) heard: Vec<(Envelope, Signed)>,
     /// The frames that it sent.
     pub(crate) sent: Vec<String>,
+    /// Changes with each message that came and was answered.
+    pulse: watch::Sender<()>,
 }
 
 /// The running coordinator.
@@ -72,6 +76,7 @@ impl SealedHost {
             next: 0,
             heard: Vec::new(),
             sent: Vec::new(),
+            pulse: watch::Sender::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
@@ -93,6 +98,15 @@ impl SealedHost {
 
     pub(crate) fn now(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    /// Waits until somebody has said this, and the core has answered it.
+    pub(crate) async fn heard(&self, kind: &MessageType) {
+        let mut pulse = self.now().pulse.subscribe();
+        while !self.now().heard.iter().any(|(envelope, _)| envelope.message_type == *kind) {
+            let next = tokio::time::timeout(Duration::from_secs(20), pulse.changed()).await;
+            next.expect("it is said in time").unwrap();
+        }
     }
 
     /// Breaks every connection.
@@ -143,6 +157,7 @@ impl State {
             self.heard.push((envelope, from.signed.clone()));
         }
         self.input(Input::Frame { from, text: text.into() });
+        self.pulse.send_replace(());
     }
 
     /// As a server looks at it: the certificate of a HELLO proves who its owner is, and the key is its own or one that the
