@@ -1,9 +1,10 @@
 //! `--record`: every frame that went either way, as a line of JSON. What two participants hold against a coordinator's log is
 //! what each of them has heard and said (SEC-29): `mpac-ws audit verify --witness` compares.
 //!
-//! A line is `{"at":"2026-11-28T23:05:07.123456Z","direction":"sent","frame":"..."}`: the moment by the agent's clock, `sent` or
-//! `received`, and the frame's text. It is a text in JSON, so that the bytes stay as they were and the line stays one line. Of
-//! credentials that are secrets only the type stays; certificates do, because they show whose signatures these are.
+//! A line is `{"at":"2026-11-28T23:05:07.123456Z","direction":"sent","frame":{...}}`: the moment by the agent's clock, `sent` or
+//! `received`, and the frame as it was, number by number, so that its signature can be verified. Only line breaks between its
+//! members are spaces here, and a frame that is no JSON is a text. Of credentials that are secrets only the type stays; certificates
+//! do, because they show whose signatures these are.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use mpac_wire::Timestamp;
 use mpac_wire::redact::{BLANK, blank_credentials};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::error::AgentError;
 use crate::private_file;
@@ -30,7 +32,7 @@ pub enum Direction {
 struct Line<'a> {
     at: String,
     direction: Direction,
-    frame: &'a str,
+    frame: &'a RawValue,
 }
 
 /// The file with everything that was heard and said.
@@ -66,10 +68,19 @@ impl Witness {
         // A secret is a member called so, however it is spelled.
         let may_have_one = frame.contains("credential") || frame.contains("\\u");
         let blanked = may_have_one.then(|| blank_credentials(frame).unwrap_or_else(|_| BLANK.to_owned()));
-        let line = Line { at: at.to_string(), direction, frame: blanked.as_deref().unwrap_or(frame) };
+        let frame = one_line(blanked.as_deref().unwrap_or(frame))?;
+        let line = Line { at: at.to_string(), direction, frame: &frame };
         let mut text = serde_json::to_string(&line)?;
         text.push('\n');
         self.file.write_all(text.as_bytes())
+    }
+}
+
+/// The JSON on one line: within texts there are no line breaks.
+fn one_line(frame: &str) -> serde_json::Result<Box<RawValue>> {
+    match RawValue::from_string(frame.replace(['\n', '\r'], " ")) {
+        Ok(json) => Ok(json),
+        Err(_) => serde_json::value::to_raw_value(frame),
     }
 }
 
@@ -87,7 +98,7 @@ mod tests {
         };
         let chain = r"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for frames in [
-            vec![hello("api_key", "hunter2"), "{\n  \"n\": 1.50\n}".to_owned()],
+            vec![hello("api_key", "hunter2"), "{\n  \"n\": 1.50\n}".to_owned(), "no\nJSON".to_owned()],
             vec![
                 hello("x509_chain", chain),
                 r#"{"payload":{"credenti\u0061l":{"value":"hunter2"}}}"#.to_owned(),
@@ -101,11 +112,13 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(!text.contains("hunter2"), "{text}");
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines.len(), 4, "the second run went on where the first had ended");
+        assert_eq!(lines.len(), 5, "the second run went on where the first had ended");
         assert_eq!(lines[0]["direction"], "sent");
         assert_eq!(lines[0]["at"], "1970-01-01T00:00:00.000005Z");
-        assert_eq!(lines[1]["frame"], "{\n  \"n\": 1.50\n}");
-        assert_eq!(lines[2]["frame"], hello("x509_chain", chain).as_str());
+        assert!(text.lines().nth(1).unwrap().ends_with(r#""frame":{   "n": 1.50 }}"#), "{text}");
+        assert_eq!(lines[2]["frame"], "no\nJSON");
+        let whole: Value = serde_json::from_str(&hello("x509_chain", chain)).unwrap();
+        assert_eq!(lines[3]["frame"], whole);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;

@@ -168,7 +168,7 @@ impl State {
         let sender = &envelope.sender.principal_id;
         let own = self.certified.iter().find(|(who, key)| who == sender && Some(key.fingerprint()) == named);
         let known = named.as_ref().and_then(|key| self.core.view().key(key));
-        let signed = verify(text, signature, known.or(own.map(|(_, key)| key)));
+        let signed = verify(text, signature, known.or_else(|| own.map(|(_, key)| key)));
         let Ok(Message::Hello(hello)) = envelope.message() else { return (Identity::Unproven, signed) };
         let shows = hello.credential.as_ref().is_some_and(|it| it.kind == CredentialType::X509Chain);
         if !shows || !self.certified.iter().any(|(who, _)| who == sender) {

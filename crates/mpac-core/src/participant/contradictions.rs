@@ -164,7 +164,7 @@ impl Participant {
             Message::OpBatchCommit(batch) => {
                 let contents = batch.file_changes.iter().flat_map(|changes| changes.iter());
                 let targets = batch.operations.iter().map(|entry| entry.target.as_str());
-                for target in contents.map(|(path, _)| path.as_ref()).chain(targets) {
+                for target in contents.map(|(path, _)| path).chain(targets) {
                     left.remove(&normalize(target));
                 }
             }
@@ -178,7 +178,7 @@ impl Participant {
         let known = self.decisions.left.get(&target).cloned();
         let mut has_content = false;
         for (path, _) in commit.file_changes.iter().flat_map(|changes| changes.iter()) {
-            let path = normalize(path.as_ref());
+            let path = normalize(path);
             has_content |= path == target;
             self.decisions.left.remove(&path);
         }
