@@ -8,6 +8,7 @@ pub mod close;
 pub mod keeping;
 pub mod repair;
 mod security;
+pub mod signing_key;
 pub mod standby;
 pub mod token;
 pub mod whose;
@@ -233,6 +234,9 @@ pub enum Command {
     /// A small certificate authority: certificates for participants of verified sessions, and for TLS
     #[command(subcommand)]
     Cert(cert::Cert),
+    /// Show or replace the key that coordinators sign with
+    #[command(subcommand)]
+    SigningKey(signing_key::SigningKey),
     /// Look back at stored sessions: who did what, on what basis, and whether the log is what it was
     #[command(subcommand)]
     Audit(Box<audit::Audit>),
