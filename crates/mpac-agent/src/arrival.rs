@@ -1,12 +1,14 @@
 //! What a frame from the coordinator is.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use mpac_core::participant::Distrust;
 use mpac_wire::sideband::{
     FileContent, FileEntry, FileError, FileListResponse, FileUpdated, SessionSummary, SessionSummaryResponse,
     SidebandType,
 };
-use mpac_wire::{Envelope, Limits, Message, Received};
+use mpac_wire::{Envelope, Fingerprint, Limits, Message, MessageType, PrincipalId, Received, Timestamp};
 use serde::Deserialize;
 
 /// Largest frame taken from a coordinator, in bytes.
@@ -38,8 +40,63 @@ pub enum Arrival {
     Retrying(Attempt),
     /// The coordinator has let us in again; SESSION_INFO comes next.
     Back(Back),
+    /// Something about who is to be believed that a person should know.
+    Trust(TrustNews),
     /// The connection ended for good, and why. Nothing comes after it.
     Ended(String),
+}
+
+/// What a person should know where messages are signed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TrustNews {
+    /// The coordinator signs, by this key (SEC-30).
+    Trusted {
+        /// The key.
+        key: Fingerprint,
+        /// Nobody had told it before: the person should compare it.
+        first_use: bool,
+        /// Where it is remembered for the next time, or why it is not.
+        kept: Option<Result<PathBuf, String>>,
+    },
+    /// The coordinator signs with another key, which the one before has vouched for.
+    Changed {
+        /// The key.
+        key: Fingerprint,
+        /// Why it could not be remembered.
+        unkept: Option<String>,
+    },
+    /// The own key was replaced (SEC-32).
+    Rotated {
+        /// The new one.
+        key: Fingerprint,
+        /// From when on the one before is no good.
+        old_until: Timestamp,
+        /// Why the key file does not say so.
+        unkept: Option<String>,
+    },
+    /// A message was dropped for its signature (SEC-27); of those that follow only SESSION_INFO is told.
+    Dropped {
+        /// Its type.
+        kind: MessageType,
+        /// Who is said to have written it.
+        sender: PrincipalId,
+        /// Why.
+        why: Distrust,
+        /// The key that a dropped SESSION_INFO shows.
+        shown: Option<String>,
+    },
+    /// The coordinator decided against its own rules (SEC-28).
+    Contradiction {
+        /// What happened.
+        what: String,
+        /// Everybody whom it concerns is told.
+        reported: bool,
+    },
+    /// The record ends here.
+    NotRecorded {
+        /// The file, and why.
+        why: String,
+    },
 }
 
 /// An attempt to connect after a break.

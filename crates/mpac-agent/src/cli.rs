@@ -1,15 +1,21 @@
 //! The command line.
 
+pub mod key;
+pub mod security;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use mpac_wire::{PrincipalId, SessionId};
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 
 use crate::brain::claude::DEFAULT_MODEL;
 use crate::connection::{Header, Pin, Route, Target};
 use crate::error::AgentError;
+
+pub use self::key::Key;
+pub use self::security::Signatures;
 
 const AFTER_HELP: &str = "\
 There must be a coordinator to join. This one shares a directory and prints the address to give here:
@@ -24,7 +30,9 @@ Examples:
     mpac-agent wss://example.org/session/team-a --name Bob --header 'X-Tunnel: token'
   A coordinator with keys and a certificate of its own:
     MPAC_CREDENTIAL=api_key:mpac_... mpac-agent wss://example.org:8766 --name Bob --pin sha256:...
-  Without a key, with answers from a file (its keys stand in crates/mpac-agent/src/brain/scripted.rs):
+  A verified session, where everything is signed (mpac-agent key new, and mpac-ws cert issue, make the files):
+    mpac-agent wss://example.org:8766 --name Bob --key agent-Bob.key.pem --chain agent-Bob.pem --pin sha256:...
+  Without a key for Claude, with answers from a file (its keys stand in crates/mpac-agent/src/brain/scripted.rs):
     mpac-agent ws://127.0.0.1:8766 --name Bob --script bob.json --task \"Fix it\"
 
 A connection that breaks is tried again by itself, at once and then up to 30 s apart. What was
@@ -35,6 +43,8 @@ under way is looked for, and sent again only if it did not arrive; a task goes o
 Environment:
   ANTHROPIC_API_KEY   the key for Claude; needed unless --script is given
   MPAC_CREDENTIAL     what to join with where the session asks for it, as TYPE:VALUE (api_key:mpac_...)
+  MPAC_KEY, MPAC_CHAIN, MPAC_COORDINATOR_KEY, MPAC_RECORD
+                      the same as --key, --chain, --coordinator-key, --record
   ANTHROPIC_BASE_URL  another address for the Messages API
   NO_COLOR            set to anything: no colours
   CLICOLOR_FORCE      set to anything but 0: colours even when the output is no terminal
@@ -44,7 +54,36 @@ Exit codes with --task: 0 committed (or nothing had to change), 3 yielded to som
 /// Joins an MPAC session as an agent: plans with Claude, tells the others what it is about to do, learns of
 /// overlaps, and commits files.
 #[derive(Debug, Parser)]
-#[command(name = "mpac-agent", version, after_help = AFTER_HELP)]
+#[command(
+    name = "mpac-agent",
+    version,
+    after_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true
+)]
+pub struct Program {
+    /// Join a session.
+    #[command(flatten)]
+    pub join: Option<Cli>,
+    /// Signatures, and what is written down. (Clap knows no optional group with another one inside.)
+    #[command(flatten)]
+    pub signatures: Signatures,
+    /// What to do instead.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the program does beside joining.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a key to sign messages with, or see one
+    #[command(subcommand)]
+    Key(Key),
+}
+
+/// What joining takes.
+#[derive(Debug, Args)]
 pub struct Cli {
     /// The coordinator: ws://HOST:PORT, or wss://HOST/session/ID
     pub url: String,
@@ -81,7 +120,7 @@ pub struct Cli {
     /// A file with the credential to join with, as TYPE:VALUE; MPAC_CREDENTIAL is read without it
     #[arg(long, value_name = "FILE")]
     pub credential_file: Option<PathBuf>,
-    /// Answers from this file instead of Claude; no key is needed
+    /// Answers from this file instead of Claude; no key for it is needed
     #[arg(long, value_name = "FILE.json")]
     pub script: Option<PathBuf>,
     /// Who the agent is and what it cares for, told to Claude
@@ -157,12 +196,12 @@ mod tests {
 
     fn place(arguments: &[&str]) -> Result<Place, AgentError> {
         let all = ["mpac-agent"].iter().chain(arguments);
-        Cli::try_parse_from(all).unwrap().place()
+        Program::try_parse_from(all).unwrap().join.unwrap().place()
     }
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        Program::command().debug_assert();
     }
 
     #[test]

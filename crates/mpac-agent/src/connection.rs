@@ -13,7 +13,8 @@
 //! |---|---|
 //! | `keeper` | the task, while there is a socket |
 //! | `redial` | the same task, while there is none |
-//! | `dial`, `route`, `breaks` | opening a socket, where, and why one ended |
+//! | `trust` | in both: who is believed, and with which key we sign |
+//! | `dial`, `tls`, `pin`, `route`, `breaks` | opening a socket, where, and why one ended |
 //! | `link`, `voice` | what the work gives; how it is said |
 //! | `pulse`, `rhythm` | whether the coordinator lives, and our own heartbeats |
 
@@ -26,6 +27,8 @@ mod pulse;
 mod redial;
 mod rhythm;
 mod route;
+mod tls;
+mod trust;
 mod voice;
 
 use tokio::sync::mpsc;

@@ -1,7 +1,10 @@
 //! Everything that can end a command of the agent, in words that say what to do.
 
+use std::path::PathBuf;
+
 use mpac_core::participant::Withheld;
 use mpac_wire::StateRef;
+use mpac_wire::signature::NotCanonical;
 use thiserror::Error;
 
 use crate::brain::BrainError;
@@ -124,6 +127,28 @@ pub enum AgentError {
         bytes: usize,
         /// The limit.
         limit: usize,
+    },
+    /// A message cannot be signed.
+    #[error("{what} cannot be signed: {why}; nothing of it was sent")]
+    Unsignable {
+        /// The message.
+        what: String,
+        /// Why not.
+        why: NotCanonical,
+    },
+    /// The coordinator could not be believed (SEC-27, SEC-30).
+    #[error("{0}")]
+    Distrusted(String),
+    /// The own key cannot be replaced.
+    #[error("the key stays as it is: {0}")]
+    NoRotation(&'static str),
+    /// The key file cannot be written.
+    #[error("{}: {why}; the key stays as it is", .path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
     },
     /// A rule of the protocol holds a message back; nothing of it was sent.
     #[error("{what} was held back: {why}")]

@@ -1,10 +1,13 @@
 //! Which kinds of message have been seen from whom since connecting, for [`scripted`](crate::brain::scripted)
-//! brains that wait for somebody else.
+//! brains that wait for somebody else; and every frame, where a [`Witness`] writes them down.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use tokio::sync::watch;
+
+use crate::clock::now;
+use crate::witness::{Direction, Witness};
 
 /// A kind of message from somebody else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,13 +35,16 @@ pub struct History(watch::Receiver<Seen>);
 
 /// The writing end, kept by the connection.
 #[derive(Debug)]
-pub struct Recorder(watch::Sender<Seen>);
+pub struct Recorder {
+    seen: watch::Sender<Seen>,
+    witness: Option<Witness>,
+}
 
 /// An empty history: its writer and its reader.
 #[must_use]
 pub fn channel() -> (Recorder, History) {
     let (sender, receiver) = watch::channel(Seen::new());
-    (Recorder(sender), History(receiver))
+    (Recorder { seen: sender, witness: None }, History(receiver))
 }
 
 impl History {
@@ -55,9 +61,26 @@ impl History {
 }
 
 impl Recorder {
+    /// Has everything written down as well.
+    #[must_use]
+    pub fn with_witness(mut self, witness: Option<Witness>) -> Self {
+        self.witness = witness;
+        self
+    }
+
+    /// A frame went this way. Gives the reason when it cannot be written down: from then on nothing is, so that there is no hole
+    /// in what is.
+    pub fn frame(&mut self, direction: Direction, frame: &str) -> Option<String> {
+        let witness = self.witness.as_mut()?;
+        let error = witness.note(now(), direction, frame).err()?;
+        let why = format!("{}: {error}", witness.path().display());
+        self.witness = None;
+        Some(why)
+    }
+
     /// Notes a message. The caller leaves out its own.
     pub fn record(&self, message_type: &str, from: &str) {
-        self.0.send_if_modified(|seen| seen.insert((message_type.to_owned(), from.to_owned())));
+        self.seen.send_if_modified(|seen| seen.insert((message_type.to_owned(), from.to_owned())));
     }
 }
 

@@ -26,6 +26,7 @@ const HELP: &str = "commands:
   files        what is in the workspace
   view FILE    show one file
   who          who is here and at what
+  rotate-key   sign with a new key from now on (where messages are signed)
   help         this
   quit         leave (also Ctrl-D); Ctrl-C cancels a running task";
 
@@ -75,6 +76,7 @@ pub async fn run(
             Command::Files => show_files(session).await?,
             Command::View(path) => show_file(session, &path).await?,
             Command::Who => show_people(session),
+            Command::RotateKey => rotate_key(session).await?,
             Command::Task(text) => {
                 let work = run_task(session, brain, naming, &options, &text);
                 let outcome = attend(work, keyboard, &mut questions).await;
@@ -215,6 +217,17 @@ async fn show_file(session: &mut Session, path: &str) -> Result<(), AgentError> 
         Err(error @ AgentError::Away { .. }) => console.say(Style::Yellow, &error.to_string()),
         Err(error @ AgentError::Unreadable { .. }) => console.say(Style::Red, &format!("error: {error}")),
         Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+async fn rotate_key(session: &mut Session) -> Result<(), AgentError> {
+    match session.rotate_key().await {
+        Ok(key) => {
+            session.console().say(Style::Dim, &format!("asked the coordinator to take {key} for yours"))
+        }
+        Err(error @ AgentError::Lost(_)) => return Err(error),
+        Err(error) => session.console().say(Style::Yellow, &error.to_string()),
     }
     Ok(())
 }

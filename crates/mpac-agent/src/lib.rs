@@ -4,6 +4,8 @@
 //! | module | holds |
 //! |---|---|
 //! | [`cli`] | the command line |
+//! | [`security`], [`key_file`], [`chain`], [`known`], [`signing`] | where messages are signed: our key, whose it is, and whom we believe |
+//! | [`witness`] | every frame, written down |
 //! | [`connection`], [`arrival`], [`history`] | the socket's tasks, breaks included; what a frame is; what has been seen |
 //! | [`session`], [`view`], [`report`] | questions and their answers, the others, lines about them |
 //! | [`task`] | the workflow from plan to commit |
@@ -16,7 +18,9 @@
 
 pub mod arrival;
 pub mod brain;
+pub mod chain;
 pub mod cli;
+mod clock;
 pub mod connection;
 pub mod console;
 pub mod credential;
@@ -25,29 +29,38 @@ pub mod diff;
 pub mod error;
 pub mod history;
 pub mod interactive;
+pub mod key_file;
+pub mod known;
 pub mod naming;
+mod new_key;
+mod private_file;
 pub mod prompt;
 pub mod report;
+pub mod security;
 pub mod session;
+pub mod signing;
 pub mod task;
 pub mod tools;
 pub mod view;
+pub mod witness;
 
 use mpac_wire::Credential;
-use mpac_wire::names::{GoodbyeReason, Role};
+use mpac_wire::names::{CredentialType, GoodbyeReason, Role};
 use mpac_wire::payload::session::{Backend, Hello};
 
 use brain::Brain;
 use brain::claude::{Claude, ClaudeConfig};
 use brain::scripted::ScriptedBrain;
-use cli::Cli;
-use connection::{Identity, Voice, connect};
+use chain::Chain;
+use cli::{Cli, Command, Program};
+use connection::{Identity, Target, Voice, connect};
 use console::{Console, Style};
 use error::AgentError;
 use history::History;
 use interactive::Keyboard;
 use naming::Naming;
 use prompt::Persona;
+use security::{Equipment, Security};
 use session::Session;
 use task::{Outcome, TaskOptions, WAIT_LIMIT, run_task};
 
@@ -56,8 +69,13 @@ const CAPABILITIES: [&str; 5] =
     ["intent.broadcast", "intent.withdraw", "op.commit", "conflict.ack", "causality.lamport_clock"];
 
 /// Runs the agent and returns its exit code: 0 committed or left, 1 failed, 2 bad usage, 3 yielded.
-pub async fn run(cli: Cli) -> u8 {
-    match start(&cli).await {
+pub async fn run(asked: Program) -> u8 {
+    let done = match (&asked.command, &asked.join) {
+        (Some(Command::Key(key)), _) => new_key::run(key, &mut std::io::stdout()).map(|()| 0),
+        (None, Some(cli)) => start(cli, &asked.signatures.options()).await,
+        (None, None) => Err(AgentError::Usage("say which coordinator to join; see --help".to_owned())),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             // It may quote what others wrote.
@@ -67,19 +85,25 @@ pub async fn run(cli: Cli) -> u8 {
     }
 }
 
-async fn start(cli: &Cli) -> Result<u8, AgentError> {
+async fn start(cli: &Cli, security: &Security) -> Result<u8, AgentError> {
     let place = cli.place()?;
-    let credential = credential::given(cli.credential_file.as_deref())?;
-    if let Some(target) = place.route.targets().find(|target| credential.is_some() && !target.is_private()) {
+    let secret = credential::given(cli.credential_file.as_deref())?;
+    if let Some(target) = place.route.targets().find(|target| secret.is_some() && !target.is_private()) {
         return Err(AgentError::Usage(format!(
             "{} is not encrypted, and the credential would go there for all to read; use a wss:// address",
             target.url()
         )));
     }
+    let addresses = place.route.targets().map(Target::host_and_port).collect();
+    let mut equipment = security.open(addresses)?;
+    let credential = one_of(secret, &equipment)?;
     let (recorder, history) = history::channel();
     let mut brain = brain_of(cli, history)?;
-    let voice = Voice::new(Identity { principal: place.principal.clone(), session: place.session.clone() });
-    let connection = connect(place.route, voice, recorder).await?;
+    let route = place.route.with_certificate(equipment.certificate().as_ref());
+    let recorder = recorder.with_witness(equipment.witness.take());
+    let voice = Voice::new(Identity { principal: place.principal.clone(), session: place.session.clone() })
+        .equipped(&mut equipment);
+    let connection = connect(route, voice, recorder).await?;
     let mode = match &cli.task {
         Some(task) => Mode::Once(task),
         None => Mode::Interactive(Keyboard::open(&cli.name)?),
@@ -102,6 +126,19 @@ async fn start(cli: &Cli) -> Result<u8, AgentError> {
                     .await;
             leave_terminal(session, &mut keyboard, ended).await
         }
+    }
+}
+
+/// What HELLO shows: the certificates, or something secret.
+fn one_of(secret: Option<Credential>, equipment: &Equipment) -> Result<Option<Credential>, AgentError> {
+    match (secret, &equipment.chain) {
+        // Then TLS shows the certificate, and the credential names it (SEC-10).
+        (Some(named), Some(_)) if named.kind == CredentialType::MtlsFingerprint => Ok(Some(named)),
+        (Some(_), Some(_)) => Err(AgentError::Usage(format!(
+            "--chain is a credential, and so is {} or --credential-file; give one of them",
+            credential::VARIABLE
+        ))),
+        (secret, chain) => Ok(secret.or_else(|| chain.as_ref().map(Chain::credential))),
     }
 }
 

@@ -14,6 +14,7 @@ mod away;
 mod exchange;
 mod files;
 mod intent;
+mod trust;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;

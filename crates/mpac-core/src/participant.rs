@@ -23,6 +23,7 @@ mod capabilities;
 mod claims;
 mod compensation;
 mod conflicts;
+mod contradictions;
 mod deferrals;
 mod epochs;
 mod errors;
@@ -69,6 +70,7 @@ pub use build::NewIntent;
 pub use capabilities::CAPABILITIES;
 pub use compensation::{Compensation, Reversal};
 pub use conflicts::KnownConflict;
+pub use contradictions::{Contradiction, ContradictionKind};
 pub use deferrals::{OtherDeferral, holders};
 pub use epochs::Rival;
 pub use fate::{Found, Presence, Then, after_duplicate, divergent, is_duplicate, look_at};
@@ -156,6 +158,7 @@ pub struct Participant {
     link: reconnect::Link,
     authority: epochs::Authority,
     trust: trust::Trust,
+    decisions: contradictions::Decisions,
     /// What the coordinator said at the last HELLO (HEL-16).
     info: Option<SessionInfo>,
     /// The names of things that it gave.
@@ -200,6 +203,7 @@ impl Participant {
             link: reconnect::Link::default(),
             authority: epochs::Authority::default(),
             trust: trust::Trust::default(),
+            decisions: contradictions::Decisions::default(),
             info: None,
             names: Names::default(),
             pulse: silence::Pulse::default(),

@@ -3,10 +3,12 @@
 
 pub mod audit;
 pub mod backup;
+pub mod cert;
 pub mod close;
 pub mod keeping;
 pub mod repair;
 mod security;
+pub mod signing_key;
 pub mod standby;
 pub mod token;
 pub mod whose;
@@ -229,6 +231,12 @@ pub enum Command {
     Token(token::Token),
     /// Print one command with which a colleague joins, once and soon
     Invite(token::Invite),
+    /// A small certificate authority: certificates for participants of verified sessions, and for TLS
+    #[command(subcommand)]
+    Cert(cert::Cert),
+    /// Show or replace the key that coordinators sign with
+    #[command(subcommand)]
+    SigningKey(signing_key::SigningKey),
     /// Look back at stored sessions: who did what, on what basis, and whether the log is what it was
     #[command(subcommand)]
     Audit(Box<audit::Audit>),

@@ -1,5 +1,4 @@
-//! Opening the socket: `ws://` in the clear, `wss://` over TLS with the system's root certificates, or with the one
-//! certificate of a fingerprint.
+//! Opening the socket: `ws://` in the clear, `wss://` over TLS.
 
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -7,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{SplitSink, SplitStream};
+use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Request};
@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
 use super::pin::Pin;
+use super::tls;
 use crate::arrival::MAX_FRAME_IN;
 use crate::error::AgentError;
 
@@ -35,6 +36,8 @@ pub type Header = (HeaderName, HeaderValue);
 pub struct Target {
     request: Request<()>,
     pin: Option<Pin>,
+    /// Shown to a server that asks for one.
+    certificate: Option<Arc<CertifiedKey>>,
 }
 
 impl Target {
@@ -58,7 +61,7 @@ impl Target {
             return Err(usage("does not begin with ws:// or wss://"));
         }
         request.headers_mut().extend(headers);
-        Ok(Self { request, pin })
+        Ok(Self { request, pin, certificate: None })
     }
 
     /// Takes the certificate of this fingerprint and no other, unless the address names one.
@@ -66,6 +69,22 @@ impl Target {
     pub fn pinned(mut self, pin: Option<&Pin>) -> Self {
         self.pin = self.pin.or_else(|| pin.cloned());
         self
+    }
+
+    /// Shows this certificate to a server that asks for one (SEC-10, SEC-12).
+    #[must_use]
+    pub fn with_certificate(mut self, certificate: Option<Arc<CertifiedKey>>) -> Self {
+        self.certificate = certificate;
+        self
+    }
+
+    /// `HOST:PORT`, by which a coordinator is remembered.
+    #[must_use]
+    pub fn host_and_port(&self) -> String {
+        let uri = self.request.uri();
+        let default = if uri.scheme_str() == Some("wss") { 443 } else { 80 };
+        let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+        format!("{host}:{}", uri.port_u16().unwrap_or(default))
     }
 
     /// Whether nobody can listen on the way there: TLS, or a way that does not leave this machine.
@@ -103,7 +122,7 @@ pub(super) struct Failed {
 pub(super) async fn dial(target: &Target, limit: Duration) -> Result<Socket, Failed> {
     let config =
         WebSocketConfig::default().max_message_size(Some(MAX_FRAME_IN)).max_frame_size(Some(MAX_FRAME_IN));
-    let tls = match target.pin.as_ref().map(Pin::client).transpose() {
+    let tls = match tls::client(target.pin.as_ref(), target.certificate.as_ref()) {
         Ok(tls) => tls.map(|client| Connector::Rustls(Arc::new(client))),
         Err(error) => {
             let error = AgentError::CannotConnect { url: target.url(), why: error.to_string() };

@@ -3,9 +3,8 @@
 use futures::{SinkExt as _, StreamExt as _};
 use mpac_core::participant::{Hearing, News};
 use mpac_wire::names::{CoordinatorEvent, HeartbeatStatus};
-use mpac_wire::payload::ProtocolError;
 use mpac_wire::payload::session::{Heartbeat, Hello};
-use mpac_wire::{Envelope, IntentId, Message, MessageId};
+use mpac_wire::{Envelope, IntentId, Message, MessageId, MessageType};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval};
@@ -19,8 +18,9 @@ use super::pulse::Pulse;
 use super::rhythm::{HEARTBEAT_DEFAULT, heartbeat_interval, stated_interval, timer};
 use super::route::Route;
 use super::voice::Voice;
-use crate::arrival::{self, Answer, Arrival};
+use crate::arrival::{self, Answer, Arrival, TrustNews};
 use crate::history::Recorder;
+use crate::witness::Direction;
 
 /// What to do at some time, whatever else happens; a branch of a `select!` that is not taken without a time.
 async fn at(time: Option<Instant>) {
@@ -69,7 +69,9 @@ pub(super) struct Keeper {
     probe: Option<Instant>,
     pub(super) outage: Option<Outage>,
     /// Something that was read makes the connection useless.
-    verdict: Option<Break>,
+    pub(super) verdict: Option<Break>,
+    /// The HELLO that the work gave, by the id that it knows, and by that under which it was said last.
+    pub(super) greeting: Option<(MessageId, MessageId)>,
 }
 
 impl Keeper {
@@ -94,6 +96,7 @@ impl Keeper {
             probe: None,
             outage: None,
             verdict: None,
+            greeting: None,
         }
     }
 
@@ -204,10 +207,10 @@ impl Keeper {
                 // Whoever gave a mention does not wait for its id.
                 let _ = sent.send(self.say(*message, again));
             }
-            Command::Ask(request) => self.send(request.to_json()),
+            Command::Ask(request) => self.send(&request.to_json()),
             Command::ReportBreak => {
                 if let Some(envelope) = self.voice.report_break() {
-                    self.send(envelope.to_json());
+                    self.post(envelope);
                 }
             }
             Command::Presence(intent, tell) => {
@@ -218,7 +221,7 @@ impl Keeper {
                 self.voice.forget_operations(&lost);
                 if let Some(hello) = self.hello.clone() {
                     let envelope = self.voice.hello_again(hello);
-                    self.send(envelope.to_json());
+                    self.post(envelope);
                 }
             }
             Command::Status(status, intent) => {
@@ -227,6 +230,10 @@ impl Keeper {
                 if news && self.pulse.is_some() {
                     self.heartbeat();
                 }
+            }
+            Command::RotateKey(tell) => {
+                // As above.
+                let _ = tell.send(self.rotate_key());
             }
             Command::Close => {}
         }
@@ -238,31 +245,21 @@ impl Keeper {
         }
         let said = if again { self.voice.repeat(message) } else { self.voice.say(message) };
         let envelope = said.map_err(Unsaid::Withheld)?;
-        let text = envelope.to_json();
-        if text.len() > MAX_FRAME_OUT {
-            self.voice.unsent(&envelope.message_id);
-            return Err(Unsaid::TooLarge(text.len()));
-        }
-        self.send(text);
-        Ok(envelope.message_id)
-    }
-
-    /// What the core wants done at once: HELLO again to another coordinator (REC-23), and a word to rivals (REC-25).
-    fn act(&mut self, news: &[News]) {
-        for item in news {
-            let envelope = match item {
-                News::HelloAgain { .. } => self.hello.clone().map(|hello| self.voice.hello_again(hello)),
-                News::Rival(rival) => Some(self.voice.write(rival.to_error().into())),
-                News::Refused { message: Some(id), error, warning: false } => {
-                    self.refused(id, error);
-                    None
-                }
-                _ => None,
-            };
-            if let Some(envelope) = envelope {
-                self.send(envelope.to_json());
+        let (id, is_hello) = (envelope.message_id.clone(), envelope.message_type == MessageType::Hello);
+        let sealed = self.voice.seal(envelope).map_err(Unsaid::Unsignable);
+        match sealed.and_then(|text| {
+            if text.len() > MAX_FRAME_OUT { Err(Unsaid::TooLarge(text.len())) } else { Ok(text) }
+        }) {
+            Ok(text) => self.send(&text),
+            Err(why) => {
+                self.voice.unsent(&id);
+                return Err(why);
             }
         }
+        if is_hello {
+            self.greeting = Some((id.clone(), id.clone()));
+        }
+        Ok(id)
     }
 
     /// The states of files that an answer tells.
@@ -278,13 +275,17 @@ impl Keeper {
 
     /// Reads a frame and hands it on.
     fn take(&mut self, text: &str) {
-        let arrival = arrival::read(text);
+        self.record(Direction::Received, text);
+        let mut arrival = arrival::read(text);
         let mut is_status = false;
-        match &arrival {
+        match &mut arrival {
             Arrival::Message(envelope, message) => {
                 let before = self.voice.epoch();
-                let heard = self.voice.hear(envelope, message);
-                self.act(&heard.news);
+                let heard = self.voice.hear(text, envelope, message);
+                if self.greets_by_another_key(&heard.news) {
+                    return;
+                }
+                self.act(envelope, message, &heard.news);
                 if heard.hearing != Hearing::Fresh {
                     return self.not_ours(envelope, message, heard.hearing);
                 }
@@ -296,6 +297,7 @@ impl Keeper {
                 is_status = envelope.coordinator_epoch.is_some()
                     && matches!(&**message, Message::CoordinatorStatus(it) if it.event == CoordinatorEvent::Heartbeat);
                 self.look_for_welcome(message, before, &heard.news);
+                self.answers_the_greeting(message);
             }
             Arrival::Answer(answer) => self.note_states(answer),
             Arrival::Summary(summary) => {
@@ -325,43 +327,32 @@ impl Keeper {
         }
     }
 
-    /// Somebody answers HELLO whom we may not follow (REC-24): on this way there is nobody for us.
-    fn not_ours(&mut self, envelope: &Envelope, message: &Message, hearing: Hearing) {
-        if self.outage.is_none() || !matches!(message, Message::SessionInfo(_)) {
-            return;
-        }
-        let epoch = envelope.coordinator_epoch.as_ref().map_or(0, |epoch| epoch.get());
-        let why = match hearing {
-            Hearing::Stale => format!(
-                "the coordinator there is of epoch {epoch} and this session was at {} already: it has been replaced, or its data is gone (start the agent again to join it all the same)",
-                self.voice.epoch()
-            ),
-            _ => "the coordinator there is not the one of this session".to_owned(),
-        };
-        self.verdict = Some(Break::Again(why));
-    }
-
-    /// The HELLO after a break is refused: it would be again.
-    fn refused(&mut self, id: &MessageId, error: &ProtocolError) {
-        let hello = self.outage.as_ref().and_then(|outage| outage.hello.as_ref());
-        if hello.is_some_and(|(hello, _)| hello == id) {
-            let why = format!(
-                "the coordinator does not let us in again: {}: {}",
-                error.error_code, error.description
-            );
-            self.verdict = Some(Break::Final(why));
-        }
-    }
-
     fn heartbeat(&mut self) {
         let mut heartbeat = Heartbeat::new(self.status.clone());
         heartbeat.active_intent_id = self.intent.clone();
         let envelope = self.voice.write(heartbeat.into());
-        self.send(envelope.to_json());
+        self.post(envelope);
     }
 
-    pub(super) fn send(&self, text: String) {
+    /// Sends a message that the core wrote by itself.
+    pub(super) fn post(&mut self, envelope: Envelope) {
+        // What the core writes can be signed: it quotes nobody. A message that could not would be missed, and asked for again.
+        if let Ok(text) = self.voice.seal(envelope) {
+            self.send(&text);
+        }
+    }
+
+    fn send(&mut self, text: &str) {
+        if self.frames.is_some() {
+            self.record(Direction::Sent, text);
+        }
         self.send_frame(Frame::text(text));
+    }
+
+    fn record(&mut self, direction: Direction, text: &str) {
+        if let Some(why) = self.recorder.frame(direction, text) {
+            self.hand_on(Arrival::Trust(TrustNews::NotRecorded { why }));
+        }
     }
 
     fn send_frame(&self, frame: Frame) {

@@ -3,7 +3,8 @@
 use mpac_core::participant::{Presence, Withheld};
 use mpac_wire::names::HeartbeatStatus;
 use mpac_wire::sideband::Request;
-use mpac_wire::{IntentId, Message, MessageId};
+use mpac_wire::signature::NotCanonical;
+use mpac_wire::{Fingerprint, IntentId, Message, MessageId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::MAX_FRAME_OUT;
@@ -29,6 +30,8 @@ pub(super) enum Command {
     /// The coordinator has lost these operations, and the person knows.
     Forget(Vec<String>),
     Status(HeartbeatStatus, Option<IntentId>),
+    /// Ask for another key of our own, and tell which, or why not.
+    RotateKey(oneshot::Sender<Result<Fingerprint, AgentError>>),
     Close,
 }
 
@@ -39,13 +42,15 @@ pub(super) enum Unsaid {
     TooLarge(usize),
     /// A rule is in the way.
     Withheld(Withheld),
+    /// It cannot be signed.
+    Unsignable(NotCanonical),
 }
 
 impl Link {
     /// Sends a message and returns the id it went out under.
     ///
     /// # Errors
-    /// [`AgentError::TooLarge`] and [`AgentError::Withheld`] without sending anything, [`AgentError::Away`] while the
+    /// [`AgentError::TooLarge`], [`AgentError::Unsignable`] and [`AgentError::Withheld`] without sending anything, [`AgentError::Away`] while the
     /// connection is broken, [`AgentError::Lost`].
     pub async fn say(&self, message: Message, what: &str) -> Result<MessageId, AgentError> {
         self.speak(message, false, what).await
@@ -70,6 +75,7 @@ impl Link {
             Ok(Err(Unsaid::Withheld(Withheld::NotAdmitted))) => {
                 Err(AgentError::Away { what: what.to_owned() })
             }
+            Ok(Err(Unsaid::Unsignable(why))) => Err(AgentError::Unsignable { what: what.to_owned(), why }),
             Ok(Err(Unsaid::Withheld(why))) => Err(AgentError::Withheld { what: what.to_owned(), why }),
             Err(_) => Err(lost()),
         }
@@ -113,6 +119,17 @@ impl Link {
     /// Sets what heartbeats say from now on, and says it at once (PAR-03, LIV-19).
     pub fn status(&self, status: HeartbeatStatus, intent: Option<IntentId>) {
         let _ = self.give(Command::Status(status, intent));
+    }
+
+    /// Asks for another key of our own, which is in the key file then and signs as soon as the coordinator says so
+    /// ([`TrustNews::Rotated`](crate::arrival::TrustNews)); until then the one in use does (SEC-32). Tells which.
+    ///
+    /// # Errors
+    /// [`AgentError::NoRotation`] and [`AgentError::KeyFile`] without asking, [`AgentError::Away`], [`AgentError::Lost`].
+    pub async fn rotate_key(&self) -> Result<Fingerprint, AgentError> {
+        let (tell, told) = oneshot::channel();
+        self.give(Command::RotateKey(tell))?;
+        told.await.map_err(|_| lost())?
     }
 
     /// Says what was given so far and closes the socket, or stops looking for one.

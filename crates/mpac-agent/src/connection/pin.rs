@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use sha2::{Digest as _, Sha256};
 
 /// The SHA-256 of a certificate, as 64 lower-case hexadecimal digits.
@@ -22,15 +22,9 @@ impl Pin {
         is_one.then_some(Self(digits))
     }
 
-    /// TLS that takes this certificate and no other.
-    pub(super) fn client(&self) -> Result<ClientConfig, Error> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let algorithms = provider.signature_verification_algorithms;
-        Ok(ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Pinned { pin: self.clone(), algorithms }))
-            .with_no_client_auth())
+    /// Takes this certificate and no other.
+    pub(super) fn verifier(&self, provider: &CryptoProvider) -> Arc<dyn ServerCertVerifier> {
+        Arc::new(Pinned { pin: self.clone(), algorithms: provider.signature_verification_algorithms })
     }
 }
 

@@ -107,7 +107,8 @@ impl Keeper {
         if let Some(outage) = &mut self.outage {
             outage.hello = Some((envelope.message_id.clone(), Instant::now() + WELCOME));
         }
-        self.send(envelope.to_json());
+        self.said_hello(&envelope.message_id);
+        self.post(envelope);
     }
 }
 

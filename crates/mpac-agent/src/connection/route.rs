@@ -1,8 +1,10 @@
 //! Where the coordinator may be, and how long it is looked for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mpac_wire::Seconds;
+use rustls::sign::CertifiedKey;
 
 use super::dial::Target;
 use crate::naming::draw;
@@ -29,6 +31,15 @@ impl Route {
     /// All addresses, in the order in which they are tried.
     pub fn targets(&self) -> impl Iterator<Item = &Target> {
         self.targets.iter()
+    }
+
+    /// Shows this certificate to servers that ask for one.
+    #[must_use]
+    pub fn with_certificate(mut self, certificate: Option<&Arc<CertifiedKey>>) -> Self {
+        for target in &mut self.targets {
+            *target = target.clone().with_certificate(certificate.cloned());
+        }
+        self
     }
 
     /// The coordinator may listen at these as well: a standby, for instance.

@@ -1,19 +1,26 @@
 //! How the agent speaks: the core's [`Participant`], with the clock and the ids that it leaves to its host.
 
-use std::time::SystemTime;
-
 use mpac_core::IdSource;
 use mpac_core::ProtocolLevel;
-use mpac_core::participant::{Heard, Introduction, News, Participant, Presence, Stamp, Withheld};
-use mpac_wire::names::PrincipalType;
+use mpac_core::participant::{
+    Contradiction, Heard, Introduction, News, Participant, Presence, Stamp, Withheld,
+};
+use mpac_wire::names::{PrincipalType, SecurityProfile};
 use mpac_wire::payload::session::Hello;
 use mpac_wire::sideband::SessionSummary;
+use mpac_wire::signature::NotCanonical;
 use mpac_wire::{
-    Envelope, InstanceId, IntentId, Message, MessageId, PrincipalId, Seconds, Sender, SessionId, StateRef,
-    Timestamp,
+    ConflictId, Envelope, Fingerprint, InstanceId, IntentId, Message, MessageId, PrincipalId, Seconds,
+    Sender, SessionId, StateRef,
 };
 
+use crate::clock::now;
+use crate::error::AgentError;
+use crate::key_file::KeyFile;
+use crate::known::Known;
 use crate::naming::draw;
+use crate::security::Equipment;
+use crate::signing;
 
 /// Who speaks, and where.
 #[derive(Debug, Clone)]
@@ -29,6 +36,9 @@ pub struct Identity {
 pub struct Voice {
     participant: Participant,
     ids: IdSource,
+    /// What signs; without it nothing is signed.
+    keys: Option<KeyFile>,
+    known: Option<Known>,
 }
 
 impl Voice {
@@ -44,7 +54,18 @@ impl Voice {
         introduction.level = ProtocolLevel::V0_1_15; // a file that is taken is waited for, not fought over
         let mut participant = Participant::new(identity.session, sender, introduction);
         participant.expect_status_once_heard(); // not every Python server sends any
-        Self { participant, ids }
+        Self { participant, ids, keys: None, known: None }
+    }
+
+    /// Signs with these keys, and believes no other coordinator than the one that was seen or named before. The
+    /// witness and the chain are not for here.
+    #[must_use]
+    pub fn equipped(mut self, equipment: &mut Equipment) -> Self {
+        (self.keys, self.known) = (equipment.keys.take(), equipment.known.take());
+        if let Some(key) = equipment.pinned {
+            self.participant.pin_coordinator(key);
+        }
+        self
     }
 
     /// The own principal.
@@ -141,20 +162,70 @@ impl Voice {
         Stamp::new(id, now())
     }
 
-    /// Takes note of what arrived, and tells what it means. What is not fresh comes from a coordinator whose time is over,
-    /// or that is not ours: it has no effect at all (PAR-06).
-    pub fn hear(&mut self, envelope: &Envelope, message: &Message) -> Heard {
-        self.participant.hear_at(now(), envelope, message)
+    /// The frame of a message, signed where there is a key (SEC-23).
+    ///
+    /// # Errors
+    /// When it says something that has no form that could be signed.
+    pub fn seal(&self, mut envelope: Envelope) -> Result<String, NotCanonical> {
+        if let Some(keys) = &self.keys {
+            keys.current().sign(&mut envelope)?;
+        }
+        Ok(envelope.to_json())
+    }
+
+    /// Takes note of what arrived in a frame, and tells what it means. What is not fresh comes from a coordinator whose time is
+    /// over, that is not ours, or from somebody who did not sign it: it has no effect at all (PAR-06, SEC-27).
+    pub fn hear(&mut self, frame: &str, envelope: &Envelope, message: &Message) -> Heard {
+        let key = self.participant.key_for(envelope, message);
+        let signed = signing::verify(frame, envelope.signature.as_deref(), key.as_ref());
+        self.participant.hear_signed(now(), envelope, message, &signed)
+    }
+
+    /// HEARTBEAT that asks for another key of our own, signed by the one in use. The new one is in the key file before (SEC-32).
+    ///
+    /// # Errors
+    /// [`AgentError::NoRotation`], [`AgentError::KeyFile`].
+    pub fn rotate_key(&mut self) -> Result<(Fingerprint, Envelope), AgentError> {
+        let info = self.participant.session_info().filter(|_| self.participant.is_admitted());
+        let info = info.ok_or_else(|| AgentError::Away { what: "another key".to_owned() })?;
+        if info.security_profile == SecurityProfile::Open {
+            return Err(AgentError::NoRotation("nobody verifies signatures in an open session"));
+        }
+        let keys =
+            self.keys.as_mut().ok_or(AgentError::NoRotation("this agent has no key; give one with --key"))?;
+        if self.participant.rotating().is_some() {
+            return Err(AgentError::NoRotation(
+                "the coordinator has not answered the last time yet; wait a moment",
+            ));
+        }
+        let new = keys.prepare()?;
+        let stamp = self.stamp();
+        Ok((new.fingerprint(), self.participant.rotate_key(stamp, &new)))
+    }
+
+    /// What tells everybody whom it concerns that the coordinator contradicts itself (SEC-28).
+    ///
+    /// # Errors
+    /// The rule that is in the way.
+    pub fn report_contradiction(&mut self, found: &Contradiction) -> Result<Envelope, Withheld> {
+        let id = ConflictId::new(format!("contradiction-{}", self.ids.next_uuid()))
+            .expect("the text begins with `contradiction-`, so it is not empty");
+        let report = self.participant.contradiction_report(id, found);
+        self.say(report.into())
+    }
+
+    /// The keys.
+    pub(super) fn keys(&mut self) -> Option<&mut KeyFile> {
+        self.keys.as_mut()
+    }
+
+    /// Where the coordinator's key is remembered.
+    pub(super) const fn known(&self) -> Option<&Known> {
+        self.known.as_ref()
     }
 
     /// A file was read: its state is known now.
     pub fn read(&mut self, path: &str, state: StateRef) {
         self.participant.note_state(path, state);
     }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    // 292,000 years fit; a clock before 1970 says 1970, which only an auditor would notice.
-    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

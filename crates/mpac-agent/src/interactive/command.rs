@@ -8,6 +8,7 @@ pub(super) enum Command {
     /// An empty line.
     Nothing,
     Quit,
+    RotateKey,
     Task(String),
     /// With the first word.
     Unknown(String),
@@ -25,6 +26,7 @@ impl Command {
             ("files" | "ls", "") => Self::Files,
             ("help" | "?", _) => Self::Help,
             ("quit" | "exit", "") => Self::Quit,
+            ("rotate-key", "") => Self::RotateKey,
             ("task", text) if !text.is_empty() => Self::Task(text.to_owned()),
             ("view", path) if !path.is_empty() => Self::View(path.to_owned()),
             ("who", "") => Self::Who,
@@ -47,6 +49,7 @@ mod tests {
             ("task  mend  it", Command::Task("mend  it".to_owned())),
             ("files", Command::Files),
             ("who", Command::Who),
+            ("rotate-key", Command::RotateKey),
         ] {
             assert_eq!(Command::parse(line), command, "{line}");
         }

@@ -60,6 +60,7 @@ impl Session {
             }
             Arrival::Retrying(attempt) => self.retrying(&attempt),
             Arrival::Back(back) => self.came_back(back),
+            Arrival::Trust(news) => self.about_trust(news)?,
             Arrival::Ended(why) => return Err(AgentError::Lost(why)),
         }
         Ok(Step::Passed)

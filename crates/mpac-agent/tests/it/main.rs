@@ -20,7 +20,11 @@ mod process;
 mod program;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod returning;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod sealed_host;
 mod session;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod signed;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod small_coordinator;
 mod task;

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
@@ -16,9 +18,18 @@ use tokio_rustls::TlsAcceptor;
 use crate::covers;
 use crate::process::start;
 use crate::program::script_file;
+use crate::signed::Desk;
 
 /// A server for one connection with a certificate of its own: its address, the certificate's file, and the first frame.
 async fn serving(test: &str) -> (String, PathBuf, tokio::task::JoinHandle<Option<Value>>) {
+    serving_to(test, WebPkiClientVerifier::no_client_auth()).await
+}
+
+/// The same, and it lets in only whom `clients` knows.
+async fn serving_to(
+    test: &str,
+    clients: Arc<dyn ClientCertVerifier>,
+) -> (String, PathBuf, tokio::task::JoinHandle<Option<Value>>) {
     let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.pem"));
     std::fs::write(&file, issued.cert.pem()).unwrap();
@@ -26,7 +37,7 @@ async fn serving(test: &str) -> (String, PathBuf, tokio::task::JoinHandle<Option
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(vec![issued.cert.der().clone()], key)
         .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -114,4 +125,38 @@ async fn a_credential_leaves_the_machine_inside_tls_only() {
         assert_eq!(code, Some(2), "{output}");
         assert!(output.contains("not encrypted") && !output.contains("hunter2"), "{output}");
     }
+}
+
+/// Once with a pinned certificate, once with one that the roots vouch for.
+#[tokio::test]
+async fn a_server_that_asks_for_a_certificate_is_shown_the_one_of_the_chain() {
+    covers!("PAR-21");
+    let desk = Desk::new("mtls");
+    let [key, chain, known] = ["bob.key.pem", "bob.pem", "known"].map(|name| desk.file(name));
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&chain).unwrap()).unwrap();
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+    let script = script_file("mtls", &crate::fake_coordinator::script(""));
+    for pinned in [true, false] {
+        let (url, file, first) = serving_to("mtls", clients.clone()).await;
+        let pin = format!("--pin=sha256:{}", fingerprint(&file));
+        let environment = [("SSL_CERT_FILE", file.to_str().unwrap()), ("MPAC_KEY", key.to_str().unwrap())];
+        let mut arguments = vec![url.as_str(), "--chain", chain.to_str().unwrap()];
+        arguments.extend(["--known-coordinators", known.to_str().unwrap(), "--reconnect-for-sec=0"]);
+        arguments.extend(["--script", script.to_str().unwrap(), "--task", "mend"]);
+        arguments.extend(pinned.then_some(pin.as_str()));
+        let ended = start(&arguments, &environment, "");
+        let hello = first.await.unwrap().expect("TLS lets nobody in without a certificate");
+        assert_eq!(hello["payload"]["credential"]["type"], "x509_chain");
+        let signed = format!("ed25519:{}:", desk.public.fingerprint());
+        assert!(hello["signature"].as_str().unwrap().starts_with(&signed), "{hello}");
+        ended.await.unwrap();
+    }
+    let (url, file, first) = serving_to("mtls_none", clients).await;
+    let pin = format!("--pin=sha256:{}", fingerprint(&file));
+    let arguments =
+        [&url, &pin, "--reconnect-for-sec=0", "--script", script.to_str().unwrap(), "--task", "mend"];
+    let (code, output) = start(&arguments, &[], "").await.unwrap();
+    assert_eq!((code, first.await.unwrap()), (Some(1), None), "{output}");
 }

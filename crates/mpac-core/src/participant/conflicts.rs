@@ -53,6 +53,10 @@ impl Conflicts {
         self.open.iter()
     }
 
+    pub(super) fn open(&self, id: &ConflictId) -> Option<&KnownConflict> {
+        self.open.get(id)
+    }
+
     pub(super) fn settled(&mut self, id: &ConflictId) -> Option<KnownConflict> {
         self.open.remove(id)
     }
@@ -142,6 +146,7 @@ impl Participant {
         }
         let known = read(report);
         let concerns = self.concerns(&known);
+        self.decisions.reopened(&report.conflict_id);
         if !self.conflicts.open.contains(&report.conflict_id) {
             self.conflicts.open.insert(report.conflict_id.clone(), known);
             if concerns {

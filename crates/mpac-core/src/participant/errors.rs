@@ -45,6 +45,9 @@ impl Participant {
         let there = self.is_there_already(id, error);
         let warning = warning || there;
         let before = self.answers.get(id).map(|sent| sent.fate.clone());
+        if !warning {
+            self.watch_refusal(id, &error.error_code);
+        }
         // A warning comes after the echo; Python servers send it in place of one.
         let fate = if warning { Fate::Accepted } else { Fate::Refused(error.error_code.clone()) };
         let Some(sent) = self.answers.settle(id, fate) else { return };

@@ -73,6 +73,7 @@ impl Participant {
         }
         if let Err(why) = self.believe(envelope, message, signed) {
             self.distrust(envelope, message, why);
+            self.decisions.forget();
             return Heard { hearing: Hearing::Untrusted, news: self.take_news() };
         }
         let out_of_reach = self.link.cut_off || self.is_coordinator_silent();
@@ -151,6 +152,7 @@ impl Participant {
             self.answers.settle(&hello, Fate::Accepted);
         }
         self.authority.admitted();
+        self.decisions.forget();
         self.trust_coordinator(info);
         self.names = Names::new(info.resource_registry.as_ref());
         self.info = Some(info.clone());
@@ -235,6 +237,7 @@ impl Participant {
     /// An own message came back: it was accepted (D-132).
     fn hear_echo(&mut self, envelope: &Envelope, message: &Message) {
         let id = &envelope.message_id;
+        self.watch_echo(id, message);
         if self.answers.settle(id, Fate::Accepted).is_some() {
             self.news.push(News::Accepted(id.clone()));
         }

@@ -8,7 +8,7 @@ use mpac_wire::names::{ClaimDecision, RejectReason};
 use mpac_wire::payload::ProtocolError;
 use mpac_wire::{ClaimId, ConflictId, Fingerprint, IntentId, MessageId, OpId, PrincipalId, Timestamp};
 
-use super::{Compensation, Distrust, Rival};
+use super::{Compensation, Contradiction, Distrust, Rival};
 
 /// Something the workflow should know or do. Each comes once, when it becomes true.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,6 +152,9 @@ pub enum News {
         /// Why.
         why: Distrust,
     },
+    /// The coordinator decided against its own rules: tell the user, and report it
+    /// ([`contradiction_report`](super::Participant::contradiction_report), SEC-28).
+    Contradiction(Contradiction),
     /// The session is over: nothing but GOODBYE may be sent (PAR-16).
     Closed,
 }

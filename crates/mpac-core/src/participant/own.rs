@@ -129,6 +129,7 @@ impl Participant {
 
     /// A resolution: what it rejects of ours, and what it sets free.
     pub(super) fn resolved(&mut self, resolution: &Resolution) {
+        self.watch_resolution(resolution);
         let known = self.conflicts.settled(&resolution.conflict_id);
         let about_scopes = known.is_some_and(|it| it.category == ConflictCategory::ScopeOverlap);
         let outcome = resolution.outcome.as_ref();

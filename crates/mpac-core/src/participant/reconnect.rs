@@ -41,6 +41,7 @@ impl Participant {
         self.time_is(now);
         self.link.cut_off |= self.link.inside;
         (self.link.inside, self.link.asked, self.link.back_by) = (false, None, None);
+        self.decisions.forget();
         self.unconfirmed = self.intents.keys().cloned().collect();
         let unknown = self.answers.give_up_all();
         unknown.iter().for_each(|id| self.lost_acknowledgement(id));

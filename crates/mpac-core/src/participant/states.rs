@@ -86,6 +86,7 @@ impl Participant {
 
     /// A commit came by, our own or somebody's.
     pub(super) fn note_commits(&mut self, message: &Message, own: bool) {
+        self.watch_commits(message);
         let one = |it: &mut Self, op: &OpId, target: &str, states: (&StateRef, &StateRef)| {
             if it.states.changed(op, target, states, own) {
                 it.news.push(News::Unverifiable(op.clone()));

@@ -70,6 +70,11 @@ impl Trust {
         self.coordinator.as_ref().map(PublicKey::fingerprint).or(self.pinned)
     }
 
+    /// Whether everything is signed: the session is verified.
+    pub(super) const fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
     /// Whether anybody's word needs a signature.
     const fn is_needed(&self) -> bool {
         self.pinned.is_some() || self.coordinator.is_some()

@@ -16,6 +16,7 @@ mod causality;
 mod claims;
 mod conflicts;
 mod contents;
+mod contradictions;
 mod couplings;
 mod divergence;
 mod duties;

@@ -379,7 +379,11 @@ impl World {
                 // As a program around it does; that the signature fits the text is taken for granted here.
                 let key = participant.key_for(envelope, &message);
                 let signed = key.map_or(Signed::Missing, |key| Signed::by(key.fingerprint()));
+                participant.watch_coordinator();
                 let news = participant.hear_signed(self.now, envelope, &message, &signed).news;
+                // Ours never gives a reason (SEC-28).
+                let contradicts = |it: &News| matches!(it, News::Contradiction(_));
+                assert!(!news.iter().any(contradicts), "{name}: {news:?}");
                 self.news.entry(name.clone()).or_default().extend(news);
             }
             deliveries.push(Delivery {

@@ -161,7 +161,7 @@ fn role(text: &str) -> Result<Role, String> {
     if text.is_empty() { Err("give the name of a role".to_owned()) } else { Ok(Role::from(text)) }
 }
 
-fn principal(text: &str) -> Result<PrincipalId, InvalidId> {
+pub(super) fn principal(text: &str) -> Result<PrincipalId, InvalidId> {
     if text.contains(':') || text.is_empty() {
         PrincipalId::new(text)
     } else {
@@ -182,7 +182,7 @@ fn fingerprint(text: &str) -> Result<String, String> {
 }
 
 /// `45s`, `30m`, `12h`, `90d`.
-fn duration(text: &str) -> Result<Seconds, String> {
+pub(super) fn duration(text: &str) -> Result<Seconds, String> {
     let wrong = || "give a number with a unit, as in 45s, 30m, 12h, 90d".to_owned();
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
     let unit: i64 = match unit {

@@ -6,6 +6,7 @@ mod audit_rig;
 mod audit_show;
 mod backing_up;
 mod binary;
+mod certificates;
 mod closing;
 mod control;
 mod drive_credentials;
