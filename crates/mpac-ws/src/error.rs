@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::audit::Problem;
 pub use crate::listen::tls::TlsError;
+pub use crate::signing::key_file::SigningKeyError;
 use crate::store::journal::Unkept;
 pub use crate::token::TokenError;
 
@@ -73,6 +74,9 @@ pub enum Error {
     /// A key could not be made or changed.
     #[error("{0}")]
     Token(#[from] TokenError),
+    /// The coordinator's key cannot be had.
+    #[error("signing key {0}")]
+    SigningKey(#[from] SigningKeyError),
     /// TLS cannot be offered.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),

@@ -31,6 +31,10 @@ pub struct Security {
           default_missing_value = "true", action = clap::ArgAction::Set, hide_possible_values = true,
           hide_default_value = true, conflicts_with = "tls_cert")]
     pub tls_self_signed: bool,
+    /// The Ed25519 key with which the coordinator signs, unless the session is open: a PKCS#8 PEM file, as
+    /// `openssl genpkey -algorithm ed25519` makes it [default: signing-key.pem in the data directory, made at the first start]
+    #[arg(long, value_name = "FILE.pem")]
+    pub signing_key: Option<PathBuf>,
     /// The file with the keys that `mpac-ws token` made, read again when it changes [default: keys.toml in the data directory]
     #[arg(long, value_name = "FILE.toml")]
     pub keys: Option<PathBuf>,
