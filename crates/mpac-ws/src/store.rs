@@ -38,6 +38,7 @@ pub(crate) mod place;
 pub(crate) mod reading;
 pub(crate) mod repair;
 pub(crate) mod replay;
+pub(crate) mod seal;
 pub(crate) mod snapshot;
 pub(crate) mod tail;
 pub(crate) mod whole;

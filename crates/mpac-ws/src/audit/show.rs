@@ -50,7 +50,7 @@ pub(super) fn show(options: &Show, out: &mut dyn Write) -> Result<(), Problem> {
         failed: None,
     };
     let read = read::entries(&reading, &mut |found, entry| {
-        let wanted = filter.has_begun(found.n, item::at(&entry));
+        let wanted = filter.has_begun(found.n, entry.at());
         let item = teller.tell(found, entry, wanted);
         Ok(if filter.is_over(&item) { ControlFlow::Break(()) } else { printer.take(&item, &filter) })
     });

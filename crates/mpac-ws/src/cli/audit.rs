@@ -149,7 +149,7 @@ pub struct Filters {
     #[arg(long, value_name = "PATH")]
     pub file: Option<String>,
     /// Entries of this type, or that the coordinator answered with it: a message type such as OP_COMMIT or
-    /// PROTOCOL_ERROR, or open, fork, take_up, repaired, frame, unreadable, disconnect, timeout, vacancy, close, status,
+    /// PROTOCOL_ERROR, or open, fork, take_up, repaired, seal, frame, unreadable, disconnect, timeout, vacancy, close, status,
     /// rebind, hand_over, persisted, fence
     #[arg(long = "type", value_name = "TYPE")]
     pub kind: Option<String>,

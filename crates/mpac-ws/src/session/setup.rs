@@ -98,7 +98,7 @@ impl Template {
             None => Journal::Off,
             Some(store) => {
                 let begin = Begin::of(store, id);
-                let journal = Journal::unopened(begin, Entry::Open(start));
+                let journal = Journal::unopened(begin, None, Entry::Open(start));
                 if config.opens_with_hello { journal } else { journal.begun().map_err(Error::log)? }
             }
         };

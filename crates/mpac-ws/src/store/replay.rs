@@ -66,6 +66,10 @@ impl Replay {
                 self.repairs.push(repaired);
                 Ok(Vec::new())
             }
+            Entry::Seal(seal) => match &self.session {
+                Some((_, kept)) if kept.config.session_id == seal.session_id => Ok(Vec::new()),
+                _ => Err(format!("seals the log of session {}", seal.session_id)),
+            },
         }
     }
 

@@ -2,6 +2,7 @@
 
 use mpac_core::Output;
 use mpac_wire::payload::{OpBatchCommit, OpCommit};
+use mpac_wire::signature;
 use mpac_wire::{Envelope, IntentId, Message, MessageType, StateRef};
 
 use super::item::Item;
@@ -42,6 +43,10 @@ pub(super) fn entry(item: &Item, relations: &Relations) -> String {
                 it.lost,
                 harmless(&it.damage)
             );
+        }
+        Entry::Seal(seal) => {
+            let by = seal.key().map_or_else(|| "nobody".to_owned(), |key| signature::short(&key));
+            return format!("the log up to entry {} is sealed by {by}", seal.seq);
         }
         Entry::Input(happened) => happened,
     };
