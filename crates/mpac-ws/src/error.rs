@@ -89,6 +89,18 @@ pub enum Error {
         /// The address given.
         host: String,
     },
+    /// The security profile needs something that was not given.
+    #[error("--security-profile {0}")]
+    Profile(String),
+    /// A verified session that others could listen to.
+    #[error(
+        "--security-profile verified shows the shared files to whoever can listen between here and there: with --host {host} add \
+         --tls-self-signed, or --tls-cert and --tls-key"
+    )]
+    VerifiedInTheClear {
+        /// The address given.
+        host: String,
+    },
     /// The session's further settings cannot be read.
     #[error("--session-config: {0}")]
     SessionConfig(String),

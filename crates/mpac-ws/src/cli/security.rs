@@ -47,6 +47,10 @@ pub struct Security {
     /// The issuer's public keys: a JSON Web Key Set, read again when it changes
     #[arg(long, value_name = "FILE.json", requires = "jwt_issuer")]
     pub jwks: Option<PathBuf>,
+    /// Who says who somebody is: certificates of authorities, whose own are good as x509_chain; a PEM file, read again when it
+    /// changes
+    #[arg(long, value_name = "FILE.pem")]
+    pub trust_anchors: Option<PathBuf>,
     /// A program that judges credentials of type custom: a line of JSON on its input, one on its output, within 5 s
     #[arg(long, value_name = "COMMAND")]
     pub credential_command: Option<String>,

@@ -5,7 +5,8 @@
 //! | `signing-key.pem` in the data directory, or `--signing-key` | the key that counts: PKCS#8 PEM, as `openssl genpkey -algorithm ed25519` makes it |
 //! | `signing-keys/<64 digits>.pem` in the data directory | each that was one, by its fingerprint: the log has signatures by it |
 //!
-//! A key that replaces another is written before anybody hears of it; a session that did not hear is told at the next start.
+//! A key that replaces another is written before anybody hears of it. A session in which it was not told goes on with the one
+//! it has: its participants would believe no other.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,6 +41,12 @@ pub enum SigningKeyError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A standby without the key of its server.
+    #[error(
+        "{} is not there: a standby signs with the key of the server that it follows, so copy the file signing-key.pem of that \
+         server's data directory to it, or name a copy with --signing-key", .0.display()
+    )]
+    NotCopied(PathBuf),
     /// A file that is named after another key than the one in it.
     #[error("{} holds the key {found}; a key is in the file of its own fingerprint", .path.display())]
     Misnamed {
@@ -133,6 +140,15 @@ impl Keys {
         Ok(Some(keys))
     }
 
+    /// Those of `place`, which come from another server and are never made here.
+    ///
+    /// # Errors
+    /// When the current one is not there, one of the files cannot be read or is no such key.
+    pub(crate) fn copied(place: Option<Place>) -> Result<Self, SigningKeyError> {
+        let current = place.as_ref().map(|place| place.current.clone()).unwrap_or_default();
+        place.map(Self::read).transpose()?.flatten().ok_or(SigningKeyError::NotCopied(current))
+    }
+
     fn with(current: Arc<Signing>, place: Option<Place>) -> Self {
         let by_fingerprint = BTreeMap::from([(current.public().fingerprint(), Arc::clone(&current))]);
         Self { current, by_fingerprint, place }
@@ -151,6 +167,16 @@ impl Keys {
     /// All of them, by fingerprint.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Signing>> {
         self.by_fingerprint.values()
+    }
+
+    /// What there is to say about them: a line for each, the current one first. Nothing of it is secret.
+    pub(crate) fn told(&self) -> String {
+        let line = |key: &Signing, what: &str| {
+            format!("{} {what} (public key {})", key.public().fingerprint(), key.public())
+        };
+        let own = self.current.public();
+        let earlier = self.all().filter(|key| key.public() != own).map(|key| line(key, "signed before"));
+        [line(&self.current, "signs")].into_iter().chain(earlier).collect::<Vec<_>>().join("\n")
     }
 
     /// These keys with a new current one, which is on the disk when this returns, as is the one that it replaces.
@@ -331,7 +357,6 @@ mod tests {
         let (dir, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let named = dir.path().join("own.pem");
         let place = Place::of(Some(&named), Some(data.path())).unwrap();
-        assert_eq!(place.current(), named);
         let error = Keys::open(place.clone()).unwrap_err().to_string();
         assert!(error.contains("own.pem") && error.contains("openssl genpkey"), "{error}");
         fs::write(&named, OPENSSL).unwrap();

@@ -1,9 +1,11 @@
 //! The authenticated profile: nobody comes in who cannot prove who they are.
 
 mod keys;
+pub(crate) mod people;
 mod strangers;
 mod tls;
 mod tokens;
+mod verified;
 
 use std::path::Path;
 
