@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod backup;
 pub mod close;
+pub mod evidence;
 pub mod keeping;
 pub mod repair;
 mod security;

@@ -33,6 +33,7 @@ pub(crate) mod input;
 pub(crate) mod journal;
 pub(crate) mod kept;
 pub(crate) mod log;
+pub(crate) mod loose;
 pub(crate) mod media;
 pub(crate) mod place;
 pub(crate) mod reading;

@@ -17,7 +17,7 @@
 //! assert!(Chain::default().follow(&two).is_err());
 //! ```
 
-use alloc::borrow::Cow;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::format;
 use alloc::string::{String, ToString};
 
@@ -142,12 +142,12 @@ impl Chain {
             return Err(broken(format!("has the number {}", written.seq)));
         }
         if written.prev != self.head {
-            return Err(broken("does not name the one before it".to_string()));
+            return Err(broken("does not name the one before it".to_owned()));
         }
         let envelope = canonical(written.envelope.get())
             .map_err(|error: NotCanonical| broken(format!("has no canonical form: {error}")))?;
         if hash(&self.head, seq, &written.received_at, &written.direction, &envelope) != written.hash {
-            return Err(broken("is not what its hash was made of".to_string()));
+            return Err(broken("is not what its hash was made of".to_owned()));
         }
         let direction = match &*written.direction {
             "inbound" => Direction::Inbound,

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Principal, Transcript};
-use crate::credential::Credential;
+use crate::credential::{Credential, is_certificates};
 use crate::envelope::{Envelope, Payload};
 use crate::error::decode;
 use crate::names::{CredentialType, PrincipalType, SecurityProfile};
@@ -66,7 +66,7 @@ fn without_secret(payload: Payload) -> Option<Payload> {
     let mut members: Members = decode(payload.get(), "payload").ok()?;
     let Some(text) = members.extra.get("credential") else { return Some(payload) };
     match serde_json::from_str::<Credential>(text) {
-        Ok(credential) if credential.kind == CredentialType::X509Chain => {}
+        Ok(it) if it.kind == CredentialType::X509Chain && is_certificates(it.value.reveal()) => {}
         Ok(credential) => {
             let kind = Raw::of(&serde_json::json!({ "type": credential.kind.as_str() })).ok()?;
             members.extra.replace("credential", kind);

@@ -68,7 +68,7 @@ impl Journal {
         Self::Unopened { begin, sealer, waiting: vec![first], bytes: 0 }
     }
 
-    /// From here on its log is sealed with this key, if it is sealed at all.
+    /// The log says now that this key takes the place of the one that seals it, if it is sealed at all.
     pub(crate) fn seal_with(&mut self, key: Arc<Signing>) {
         let sealer = match self {
             Self::Off | Self::Failed => None,
@@ -76,7 +76,7 @@ impl Journal {
             Self::On { log, .. } => log.sealer(),
         };
         if let Some(sealer) = sealer {
-            sealer.set_key(key);
+            sealer.switch(key);
         }
     }
 

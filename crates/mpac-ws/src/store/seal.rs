@@ -57,6 +57,8 @@ impl Seal {
 pub(crate) struct Sealer {
     session: SessionId,
     key: Arc<Signing>,
+    /// What takes its place once it has sealed the entry that says so: who trusts the one can trust the other.
+    next: Option<Arc<Signing>>,
     /// Entries since the last seal.
     since: u64,
     /// When the last entry was received that this process wrote, if it has no seal.
@@ -66,12 +68,12 @@ pub(crate) struct Sealer {
 impl Sealer {
     /// Whatever is in the log already, the next entry is followed by a seal.
     pub(crate) const fn new(session: SessionId, key: Arc<Signing>) -> Self {
-        Self { session, key, since: EVERY - 1, behind: None }
+        Self { session, key, next: None, since: EVERY - 1, behind: None }
     }
 
-    /// Goes on with another key.
-    pub(crate) fn set_key(&mut self, key: Arc<Signing>) {
-        self.key = key;
+    /// Goes on with another key, after the next seal.
+    pub(crate) fn switch(&mut self, key: Arc<Signing>) {
+        self.next = Some(key);
     }
 
     /// One more entry, of this time, is written; whether a seal is due.
@@ -89,6 +91,9 @@ impl Sealer {
         let entry = entry.map_err(|error| NotCanonical::Syntax { problem: error.to_string() })?;
         seal.signature = self.key.over(signed_bytes(&entry)?.as_bytes()).to_string();
         self.since = 0;
+        if let Some(next) = self.next.take() {
+            self.key = next;
+        }
         Ok(Some(Entry::Seal(seal)))
     }
 }

@@ -103,9 +103,20 @@ fn a_snapshot_lies_behind_a_seal() {
     append(&mut log, 3);
     assert_eq!(log.position().unwrap().unwrap().after.n, 5);
     assert_eq!(log.position().unwrap().unwrap().after.n, 5);
-    log.sealer().unwrap().set_key(self::key(2));
     append(&mut log, 1);
     assert_eq!(log.position().unwrap().unwrap().after.n, 7);
+}
+
+#[test]
+fn the_old_key_seals_what_the_new_one_is_announced_in() {
+    let (media, first, second) = (Memory::default(), key(1), key(2));
+    let mut log = create(&media, &first);
+    append(&mut log, 2);
+    log.sealer().unwrap().switch(Arc::clone(&second));
+    append(&mut log, 2 * EVERY);
+    let by: Vec<bool> = seals(&media).unwrap().iter().map(|(_, seal)| seal.is_by(&public(&first))).collect();
+    assert_eq!(by, [true, true, false]);
+    assert!(seals(&media).unwrap()[2].1.is_by(&public(&second)));
 }
 
 /// The log written anew with another entry in it, with checksums as they should be.
