@@ -61,6 +61,11 @@ impl<'a> View<'a> {
         self.session.keys.get(key).map(|(_, bound)| &bound.key)
     }
 
+    /// Whose keys are remembered, good ones and those that were replaced: for whoever looks back.
+    pub fn keys(&self) -> impl Iterator<Item = (&'a PrincipalId, &'a PublicKey)> + use<'a> {
+        self.session.keys.iter().map(|(owner, bound)| (owner, &bound.key))
+    }
+
     /// With which key the host has to sign what the coordinator says next (SEC-26).
     pub fn coordinator_key(&self) -> Option<&'a PublicKey> {
         self.session.coordinator_key.as_ref().map(|own| &own.key)
