@@ -2,6 +2,7 @@
 //!
 //! | module | command |
 //! |---|---|
+//! | `attack` | what strangers and members may try against a server, each with the answer that has to come |
 //! | `ci` | all steps in order, or some with `--only` |
 //! | `walls` | what each crate must not depend on |
 //! | `tidy` | file sizes, module pages, forbidden words and paths |
@@ -20,6 +21,7 @@
 //! Nothing here is async. Only `conformance` links the product's crates, to play its stories in this process; the other
 //! commands see what a user sees.
 
+mod attack;
 mod ci;
 mod conformance;
 mod crash;
@@ -53,6 +55,8 @@ enum Command {
         #[arg(long, value_name = "STEP")]
         only: Vec<String>,
     },
+    /// Try what strangers and members may try against a server, and see that each gets the answer it has to get.
+    Attack(attack::Options),
     /// Prove that crates do not depend on what they must not.
     Walls,
     /// Check file sizes, module pages, forbidden words and machine paths.
@@ -87,6 +91,7 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let done = match Cli::parse().command {
         Command::Ci { only } => ci::run(&only),
+        Command::Attack(options) => attack::run(&options),
         Command::Walls => walls::run(),
         Command::Tidy => tidy::run(),
         Command::Requirements(options) => requirements::run(&options),
