@@ -4,17 +4,19 @@ use std::time::Instant;
 
 use crate::step::{self, Failure};
 use crate::{
-    attack, conformance, crash, demo, drive, handover, interop, model, requirements, survive, tidy, walls,
+    attack, conformance, crash, demo, deny, drive, handover, interop, model, requirements, survive, tidy,
+    walls,
 };
 
 type Run = fn() -> Result<(), Failure>;
 
 /// In the order they run: what fails fast comes first.
-const STEPS: [(&str, Run); 16] = [
+const STEPS: [(&str, Run); 17] = [
     ("fmt", fmt),
     ("tidy", tidy::run),
     ("requirements", || requirements::run(&requirements::Options::target())),
     ("walls", walls::run),
+    ("deny", deny::run),
     ("clippy", clippy),
     ("docs", docs),
     ("tests", tests),

@@ -13,6 +13,7 @@
 //! | `crash` | a server under load is killed over and over and loses nothing |
 //! | `survive` | two agents at work while their server is killed over and over: both finish |
 //! | `handover` | a standby takes over from a server that is stopped, paused, or told to |
+//! | `deny` | licences, sources and unwanted crates in the tree of dependencies |
 //! | `demo` | two scripted agents on one file, shown live |
 //! | `interop` | unmodified Python agents and servers against ours |
 //!
@@ -26,6 +27,7 @@ mod ci;
 mod conformance;
 mod crash;
 mod demo;
+mod deny;
 mod drive;
 mod handover;
 mod interop;
@@ -73,6 +75,8 @@ enum Command {
     Handover,
     /// Explore a small world in every order and check what must hold in each state.
     Model(model::Options),
+    /// Check licences, sources and unwanted crates of the tree of dependencies.
+    Deny,
     /// Show two scripted agents of two people working on the same file.
     Demo,
     /// Run the Python and Node examples of `mpac-ws drive`.
@@ -100,6 +104,7 @@ fn main() -> std::process::ExitCode {
         Command::Survive(options) => survive::run(&options),
         Command::Handover => handover::run(),
         Command::Model(options) => model::run(&options),
+        Command::Deny => deny::run(),
         Command::Demo => demo::run(),
         Command::Drive => drive::run(),
         Command::Interop { case, jobs } => interop::run(case.as_deref(), jobs),
