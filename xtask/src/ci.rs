@@ -3,16 +3,20 @@
 use std::time::Instant;
 
 use crate::step::{self, Failure};
-use crate::{conformance, crash, demo, drive, handover, interop, model, requirements, survive, tidy, walls};
+use crate::{
+    attack, conformance, crash, demo, deny, drive, handover, interop, model, requirements, survive, tidy,
+    walls,
+};
 
 type Run = fn() -> Result<(), Failure>;
 
 /// In the order they run: what fails fast comes first.
-const STEPS: [(&str, Run); 15] = [
+const STEPS: [(&str, Run); 17] = [
     ("fmt", fmt),
     ("tidy", tidy::run),
     ("requirements", || requirements::run(&requirements::Options::target())),
     ("walls", walls::run),
+    ("deny", deny::run),
     ("clippy", clippy),
     ("docs", docs),
     ("tests", tests),
@@ -22,6 +26,7 @@ const STEPS: [(&str, Run); 15] = [
     ("crash", || crash::run(&crash::Options::of_ci())),
     ("survive", survive::of_ci),
     ("handover", handover::run),
+    ("attack", || attack::run(&attack::Options::of_ci())),
     ("demo", demo::run),
     ("interop", || interop::run(None, 4)),
 ];

@@ -2,6 +2,7 @@
 //!
 //! | module | command |
 //! |---|---|
+//! | `attack` | what strangers and members may try against a server, each with the answer that has to come |
 //! | `ci` | all steps in order, or some with `--only` |
 //! | `walls` | what each crate must not depend on |
 //! | `tidy` | file sizes, module pages, forbidden words and paths |
@@ -13,6 +14,7 @@
 //! | `survive` | two agents at work while their server is killed over and over: both finish |
 //! | `handover` | a standby takes over from a server that is stopped, paused, or told to |
 //! | `bench` | figures beside what they are a ratio of |
+//! | `deny` | licences, sources and unwanted crates in the tree of dependencies |
 //! | `demo` | two scripted agents on one file, shown live |
 //! | `interop` | unmodified Python agents and servers against ours |
 //!
@@ -21,11 +23,13 @@
 //! Nothing here is async. Only `conformance` links the product's crates, to play its stories in this process; the other
 //! commands see what a user sees.
 
+mod attack;
 mod bench;
 mod ci;
 mod conformance;
 mod crash;
 mod demo;
+mod deny;
 mod drive;
 mod handover;
 mod interop;
@@ -55,6 +59,8 @@ enum Command {
         #[arg(long, value_name = "STEP")]
         only: Vec<String>,
     },
+    /// Try what strangers and members may try against a server, and see that each gets the answer it has to get.
+    Attack(attack::Options),
     /// Prove that crates do not depend on what they must not.
     Walls,
     /// Check file sizes, module pages, forbidden words and machine paths.
@@ -74,6 +80,8 @@ enum Command {
     /// Measure, each figure beside the one that it is a ratio of.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Check licences, sources and unwanted crates of the tree of dependencies.
+    Deny,
     /// Show two scripted agents of two people working on the same file.
     Demo,
     /// Run the Python and Node examples of `mpac-ws drive`.
@@ -92,6 +100,7 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let done = match Cli::parse().command {
         Command::Ci { only } => ci::run(&only),
+        Command::Attack(options) => attack::run(&options),
         Command::Walls => walls::run(),
         Command::Tidy => tidy::run(),
         Command::Requirements(options) => requirements::run(&options),
@@ -101,6 +110,7 @@ fn main() -> std::process::ExitCode {
         Command::Handover => handover::run(),
         Command::Model(options) => model::run(&options),
         Command::Bench(bench) => bench::run(&bench),
+        Command::Deny => deny::run(),
         Command::Demo => demo::run(),
         Command::Drive => drive::run(),
         Command::Interop { case, jobs } => interop::run(case.as_deref(), jobs),

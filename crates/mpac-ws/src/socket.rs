@@ -40,6 +40,8 @@ impl Default for Times {
     }
 }
 
+const TOO_MANY: &str = "too many messages: the rate limit of this server is exceeded";
+
 /// Why nothing more can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lost {
@@ -115,6 +117,11 @@ async fn read(
         let frame = match item {
             Ok(Message::Text(text)) => Frame::Text(text),
             Ok(Message::Binary(bytes)) => Utf8Bytes::try_from(bytes).map_or(Frame::NotText, Frame::Text),
+            // Nobody needs so many; a flood of them costs as much as one of messages.
+            Ok(Message::Ping(_) | Message::Pong(_)) if !rate.take(Instant::now()) => {
+                outbox.close(1008, TOO_MANY);
+                continue;
+            }
             Ok(Message::Pong(_)) => {
                 pong.notify_one();
                 continue;
@@ -129,7 +136,7 @@ async fn read(
         if size > limits.max_frame {
             outbox.close(1009, "the frame is larger than this server's limit");
         } else if !rate.take(Instant::now()) {
-            outbox.close(1008, "too many messages: the rate limit of this server is exceeded");
+            outbox.close(1008, TOO_MANY);
         } else if !link.frame(frame).await {
             outbox.close(1001, "the session is over");
         }

@@ -9,8 +9,8 @@ use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use mpac_wire::names::SignatureAlgorithm;
 use mpac_wire::signature::signed_bytes;
 use mpac_wire::{PublicKey, Signature, Timestamp};
-use rustls_pki_types::PrivatePkcs8KeyDer;
-use rustls_pki_types::pem::PemObject;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 

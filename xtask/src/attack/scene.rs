@@ -1,0 +1,351 @@
+//! A server of its own for each attack, with somebody in it who minds her own business, and a look around afterwards.
+//!
+//! Everything the server may touch lies in one temporary directory: its data and its workspace, where it may write, and
+//! beside them its working, home and temporary directory and somebody else's files, where it may not.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::member::{ACCEPTED, Member, announcement, api_key};
+use super::wire::{Socket, Wire};
+use super::{Done, ensure};
+use crate::interop::url_in;
+use crate::peer::Peer;
+use crate::step::{self, Failure};
+
+/// For a server to start, and to stop.
+const START: Duration = Duration::from_secs(60);
+/// Stands in everything that an attacker says, and in nothing that the bystander may hear.
+pub(super) const PLANTED: &str = "planted";
+/// What lies where nobody may write, or read from a session.
+const ELSEWHERE: &str = "the key to everything";
+/// The shared file.
+pub(super) const SHARED: &str = "a file of everybody\n";
+
+/// What an attack's server is like.
+#[derive(Clone, Copy)]
+pub(super) struct Stage {
+    pub(super) authenticated: bool,
+    pub(super) tls: bool,
+    pub(super) flags: &'static [&'static str],
+    /// Makes files before the start; the path is the server's working directory.
+    pub(super) prepare: fn(&Path) -> Done,
+    /// Whose relays the bystander may hear.
+    pub(super) allowed: &'static [&'static str],
+    /// Whether the workspace may look different afterwards.
+    pub(super) writes: bool,
+    /// Whether there are commits that may be in no file: the server says so when it ends.
+    pub(super) unwritable: bool,
+}
+
+/// Anybody may come in.
+pub(super) const OPEN: Stage = Stage {
+    authenticated: false,
+    tls: false,
+    flags: &[],
+    prepare: |_| Ok(()),
+    allowed: &[],
+    writes: false,
+    unwritable: false,
+};
+/// Nobody comes in without a key.
+pub(super) const AUTHENTICATED: Stage = Stage { authenticated: true, ..OPEN };
+/// Nor in the clear.
+pub(super) const TLS: Stage = Stage { tls: true, ..AUTHENTICATED };
+
+/// A running server, its directories, and the bystander.
+pub(super) struct Scene {
+    root: TempDir,
+    stage: Stage,
+    server: Peer,
+    pub(super) address: SocketAddr,
+    pub(super) url: String,
+    tls: Option<Arc<ClientConfig>>,
+    pub(super) ann: Member,
+    anns_key: String,
+    /// What must not stand in the server's output.
+    secrets: Vec<String>,
+    before: BTreeMap<PathBuf, Vec<u8>>,
+    /// What the servers before this one said.
+    said: String,
+}
+
+/// Where things lie below the scene's root.
+const CWD: &str = "cwd";
+const DATA: &str = "data";
+const SHARE: &str = "share";
+const OTHERS: &str = "others";
+
+impl Scene {
+    /// Starts the server, and lets the bystander in.
+    ///
+    /// # Errors
+    /// It does not start, or she does not come in.
+    pub(super) fn set(stage: &Stage) -> Result<Self, Failure> {
+        let root = tempfile::tempdir().map_err(Failure::io("make a directory"))?;
+        for name in [CWD, "home", "tmp", SHARE, OTHERS] {
+            std::fs::create_dir(root.path().join(name)).map_err(Failure::io("make a directory"))?;
+        }
+        write(&root.path().join(SHARE).join("shared.txt"), SHARED)?;
+        write(&root.path().join(OTHERS).join("secret.txt"), ELSEWHERE)?;
+        (stage.prepare)(&root.path().join(CWD))?;
+        let anns_key = if stage.authenticated { add_key(root.path(), "ann", &[])? } else { String::new() };
+        let before = contents(root.path(), stage)?;
+        let (server, url, address) = start(root.path(), stage, 0)?;
+        let tls =
+            if stage.tls { Some(trusting(&root.path().join(DATA).join("tls/cert.pem"))?) } else { None };
+        let ann = Member::new(open(address, tls.as_ref(), path_in(stage))?, "agent:ann");
+        let secrets = if anns_key.is_empty() { Vec::new() } else { vec![anns_key.clone()] };
+        let mut scene = Self {
+            root,
+            stage: *stage,
+            server,
+            address,
+            url,
+            tls,
+            ann,
+            anns_key,
+            secrets,
+            before,
+            said: String::new(),
+        };
+        scene.seat_ann()?;
+        Ok(scene)
+    }
+
+    fn seat_ann(&mut self) -> Done {
+        let session = session_in(&self.stage);
+        session.clone_into(&mut self.ann.session);
+        let credential = if self.anns_key.is_empty() { Value::Null } else { api_key(&self.anns_key) };
+        let told = self.ann.hello(&credential)?;
+        self.ann.missed.clear();
+        ensure("the bystander's HELLO", &told, "SESSION_INFO")
+    }
+
+    /// Kills the server as a crash would, starts it again on what it stored, and lets the bystander back in.
+    ///
+    /// # Errors
+    /// It does not come back.
+    pub(super) fn crash(&mut self) -> Done {
+        let (server, url, address) = {
+            self.server.signal("KILL")?;
+            self.server.wait_end(START)?;
+            start(self.root.path(), &self.stage, self.address.port())?
+        };
+        self.said.push_str(&output(&self.server));
+        (self.server, self.url, self.address) = (server, url, address);
+        self.ann.socket = self.socket(path_in(&self.stage))?;
+        self.seat_ann()
+    }
+
+    /// A connection over which nothing has been said, not even in TLS.
+    pub(super) fn dial(&self) -> Result<Wire, Failure> {
+        Wire::dial(self.address, self.tls.as_ref())
+    }
+
+    fn socket(&self, path: &str) -> Result<Socket, Failure> {
+        open(self.address, self.tls.as_ref(), path)
+    }
+
+    /// A connection on which nobody has said HELLO.
+    pub(super) fn stranger(&self, who: &str) -> Result<Member, Failure> {
+        self.stranger_in(who, session_in(&self.stage))
+    }
+
+    /// The same, to another session.
+    pub(super) fn stranger_in(&self, who: &str, session: &str) -> Result<Member, Failure> {
+        let mut member = Member::new(self.socket(&format!("/session/{session}"))?, who);
+        session.clone_into(&mut member.session);
+        Ok(member)
+    }
+
+    /// Somebody who is in.
+    pub(super) fn member(&mut self, who: &str) -> Result<Member, Failure> {
+        let name = who.trim_start_matches("agent:").to_owned();
+        let credential = if self.stage.authenticated { api_key(&self.key(&name, &[])?) } else { Value::Null };
+        let mut member = self.stranger(who)?;
+        ensure(&format!("HELLO of {who}"), &member.hello(&credential)?, "SESSION_INFO")?;
+        Ok(member)
+    }
+
+    /// A new key, which nothing that the server writes may repeat.
+    pub(super) fn key(&mut self, name: &str, more: &[&str]) -> Result<String, Failure> {
+        let secret = add_key(self.root.path(), name, more)?;
+        self.secrets.push(secret.clone());
+        Ok(secret)
+    }
+
+    /// Something else that the server may not repeat.
+    pub(super) fn keep_secret(&mut self, secret: &str) {
+        self.secrets.push(secret.to_owned());
+    }
+
+    /// The program on this scene's data, for its other commands.
+    pub(super) fn command(&self, words: &[&str]) -> Command {
+        command(self.root.path(), words)
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// Waits until the server has written this.
+    pub(super) fn wait_for_log(&self, text: &str) -> Done {
+        self.server
+            .wait_for(text, START, |lines| lines.iter().any(|line| line.text.contains(text)).then_some(()))
+    }
+
+    /// What has to be so after every attack: the bystander is still in, works, and has heard nothing; the server stops in good
+    /// order, has no bug to report, and has written nothing where it may not; its log lives through it all again.
+    ///
+    /// # Errors
+    /// What is not so.
+    pub(super) fn leave(mut self) -> Done {
+        self.look_after_ann().map_err(|failure| {
+            Failure::check(format!("the bystander: {failure}\n{}", self.server.tail(8)))
+        })?;
+        self.server.signal("INT")?;
+        // Whoever answers the goodbye does not hold up the stop.
+        self.ann.socket.end()?;
+        let status = self.server.wait_end(START)?;
+        let mut said = self.said.clone() + &output(&self.server);
+        if self.stage.unwritable
+            && !status.success()
+            && said.contains("could not be written into the workspace")
+        {
+            said = said.lines().filter(|line| !line.contains("committed but not written")).collect();
+        } else if !status.success() {
+            return Err(Failure::check(format!("the server ended with {status}\n{}", self.server.tail(20))));
+        }
+        if said.contains("panicked") || said.contains("ERROR") {
+            return Err(Failure::check(format!("the server has a bug to report\n{}", self.server.tail(20))));
+        }
+        for secret in &self.secrets {
+            if said.contains(secret.as_str()) {
+                return Err(Failure::check("a secret stands in the server's output"));
+            }
+        }
+        let after = contents(self.root.path(), &self.stage)?;
+        for (path, content) in &after {
+            if self.before.get(path) != Some(content) {
+                return Err(Failure::check(format!("{} was written", path.display())));
+            }
+        }
+        if let Some(gone) = self.before.keys().find(|path| !after.contains_key(*path)) {
+            return Err(Failure::check(format!("{} is gone", gone.display())));
+        }
+        step::read(&mut self.command(&["audit", "verify"])).map(drop)
+    }
+
+    fn look_after_ann(&mut self) -> Done {
+        let content = self.ann.ask(&json!({"type": "FILE_READ", "path": "shared.txt"}))?;
+        if !self.stage.writes {
+            ensure("the shared file", content["content"].as_str().unwrap_or_default(), SHARED)?;
+        }
+        let said = self.ann.say("INTENT_ANNOUNCE", &announcement("anns-own", "anns-own.txt"))?;
+        ensure("her announcement", &said, ACCEPTED)?;
+        for frame in std::mem::take(&mut self.ann.missed) {
+            let payload = &frame["payload"];
+            let is_status = frame["message_type"] == "COORDINATOR_STATUS"
+                && (payload["event"] == "heartbeat" || payload["event"] == "recovered");
+            let from = frame["sender"]["principal_id"].as_str().or_else(|| frame["updated_by"].as_str());
+            let is_allowed = from.is_some_and(|from| self.stage.allowed.contains(&from));
+            if frame.to_string().contains(PLANTED) || !(is_status || is_allowed) {
+                return Err(Failure::check(format!("she heard {frame}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The session that the scene's people are in.
+fn session_in(stage: &Stage) -> &'static str {
+    if stage.flags.contains(&"--multi-session") { "shop" } else { "default" }
+}
+
+fn path_in(stage: &Stage) -> &'static str {
+    if stage.flags.contains(&"--multi-session") { "/session/shop" } else { "/" }
+}
+
+fn open(address: SocketAddr, tls: Option<&Arc<ClientConfig>>, path: &str) -> Result<Socket, Failure> {
+    Socket::open(Wire::dial(address, tls)?, path, &[]).map(|(socket, _)| socket)
+}
+
+fn command(root: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(step::target().join("debug/mpac-ws"));
+    command.current_dir(root.join(CWD)).args(words).arg("--data-dir").arg(root.join(DATA));
+    command.env("HOME", root.join("home")).env("TMPDIR", root.join("tmp")).env_remove("XDG_STATE_HOME");
+    command
+}
+
+fn start(root: &Path, stage: &Stage, port: u16) -> Result<(Peer, String, SocketAddr), Failure> {
+    let mut command = command(root, &["--port", &port.to_string()]);
+    command.arg("--workspace").arg(root.join(SHARE)).args(stage.flags);
+    if stage.authenticated {
+        command.args(["--security-profile", "authenticated"]);
+    }
+    if stage.tls {
+        command.arg("--tls-self-signed");
+    }
+    let server = Peer::start("server", &mut command, None)?;
+    let url = server.wait_for("its address", START, url_in);
+    let url = url.map_err(|failure| Failure::check(format!("{failure}\n{}", server.tail(20))))?;
+    let address = url.split('/').nth(2).and_then(|address| address.parse().ok());
+    let address = address.ok_or_else(|| Failure::check(format!("no address in {url}")))?;
+    Ok((server, url, address))
+}
+
+fn add_key(root: &Path, name: &str, more: &[&str]) -> Result<String, Failure> {
+    let said = step::read(&mut command(root, &[&["token", "add", name], more].concat()))?;
+    let secret = said.split_whitespace().find(|word| word.starts_with("mpac_"));
+    secret.map(str::to_owned).ok_or_else(|| Failure::check(format!("no key was made: {said}")))
+}
+
+/// A client that trusts this certificate and no other.
+fn trusting(certificate: &Path) -> Result<Arc<ClientConfig>, Failure> {
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::check(format!("{}: {error}", certificate.display()));
+    let mut roots = RootCertStore::empty();
+    let read = CertificateDer::from_pem_file(certificate).map_err(|error| failed(&error))?;
+    roots.add(read).map_err(|error| failed(&error))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| failed(&error))?.with_root_certificates(roots).with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+fn output(server: &Peer) -> String {
+    server.lines().iter().map(|line| format!("{}\n", line.text)).collect()
+}
+
+/// Every file that has to stay as it is.
+fn contents(root: &Path, stage: &Stage) -> Result<BTreeMap<PathBuf, Vec<u8>>, Failure> {
+    let mut found = BTreeMap::new();
+    for path in step::files_below(root)? {
+        if path.starts_with(DATA) || stage.writes && path.starts_with(SHARE) {
+            continue;
+        }
+        let content =
+            std::fs::read(root.join(&path)).map_err(Failure::io(format!("read {}", path.display())))?;
+        found.insert(path, content);
+    }
+    Ok(found)
+}
+
+/// Writes a file of a scene.
+///
+/// # Errors
+/// It cannot be written.
+pub(super) fn write(path: &Path, text: &str) -> Done {
+    std::fs::write(path, text).map_err(Failure::io(format!("write {}", path.display())))
+}
