@@ -1,6 +1,7 @@
 //! How a session is configured, with the defaults of `spec/wire.md` §3.8.
 
 mod grant;
+mod quota;
 
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -14,6 +15,7 @@ use mpac_wire::{InstanceId, Limits, Number, PrincipalId, PublicKey, Seconds, Sen
 use crate::error::ConfigError;
 use crate::signed::is_ed25519;
 pub use grant::{Applicant, CredentialRoles};
+pub use quota::OpenLimits;
 
 /// Bytes of a session id at the most: the coordinator's own ids are made of it.
 pub const MAX_SESSION_ID_BYTES: usize = 200;
@@ -167,6 +169,8 @@ pub struct SessionConfig {
     pub max_deferrals: usize,
     /// How many of them one principal may have: 100.
     pub max_deferrals_each: usize,
+    /// How much else one principal may keep open.
+    pub max_open_each: OpenLimits,
     /// Names of the same thing in several kinds of scope (SCO-14).
     pub resource_registry: Option<ResourceRegistry>,
     /// A semantic match below this confidence is uncertain: a human decides (CON-16).
@@ -213,6 +217,7 @@ impl SessionConfig {
             retained_records: 10_000,
             max_deferrals: 5_000,
             max_deferrals_each: 100,
+            max_open_each: OpenLimits::default(),
             resource_registry: None,
             semantic_confidence_threshold: 0.7,
             governance_may_declare_unavailable: false,

@@ -10,6 +10,7 @@ mod intent;
 mod keys;
 mod operation;
 mod outbox;
+mod quota;
 mod records;
 mod recover;
 mod replay;

@@ -7,7 +7,7 @@ use super::deadlines::Cause;
 use super::gate::{self, Facts};
 use super::outbox::Outbox;
 use super::state::Session;
-use super::{cascade, conflict, governance, intent, operation, session as layer};
+use super::{cascade, conflict, governance, intent, operation, quota, session as layer};
 use crate::input::Command;
 use crate::output::Notice;
 use crate::refusal::Refusal;
@@ -81,6 +81,7 @@ pub(super) fn message(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>
     if is_operation(&message) {
         layer::divergence::check(session, &facts.envelope.sender.principal_id)?;
     }
+    quota::conflicts(session, &facts.envelope.sender.principal_id, &message)?;
     match message {
         Message::Heartbeat(payload) => layer::heartbeat::handle(session, out, facts, payload)?,
         Message::Goodbye(payload) => layer::goodbye::handle(session, out, facts, &payload),

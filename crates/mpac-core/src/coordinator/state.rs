@@ -184,6 +184,8 @@ pub(crate) struct Session {
     /// Derived: conflicts that are not over, by intent and by operation.
     pub(crate) disputes_by_intent: BTreeMap<IntentId, BTreeSet<ConflictId>>,
     pub(crate) disputes_by_op: BTreeMap<OpId, BTreeSet<ConflictId>>,
+    /// Derived: how many conflicts that are not over came from whom.
+    pub(crate) disputes_by_author: BTreeMap<PrincipalId, usize>,
     /// Derived: conflicts whose scope is frozen.
     pub(crate) frozen: BTreeSet<ConflictId>,
     /// Derived: how many conflicts are not over.
@@ -262,6 +264,7 @@ impl Session {
             standing_by_intent: BTreeMap::new(),
             disputes_by_intent: BTreeMap::new(),
             disputes_by_op: BTreeMap::new(),
+            disputes_by_author: BTreeMap::new(),
             frozen: BTreeSet::new(),
             open_conflicts: 0,
             deadlines: Deadlines::default(),

@@ -28,7 +28,6 @@ impl Refusal {
             | Self::ScopeNeeded
             | Self::TooManyObserved { .. }
             | Self::TooManyDeclared { .. }
-            | Self::TooManyDeferrals { .. }
             | Self::ReviewDecision(_)
             | Self::BatchIncomplete { .. }
             | Self::AfterNeeded(_)
@@ -80,6 +79,7 @@ impl Refusal {
             | Self::NotAuthor { .. }
             | Self::NoAuthority(_) => C::AuthorizationFailed,
             Self::Signature(refusal) => refusal.code(),
+            Self::Limit(reached) => reached.code(),
             Self::StaleIntent { .. } => C::StaleIntent,
             Self::CredentialNeeded
             | Self::CredentialIllFormed(_)
@@ -127,7 +127,7 @@ impl Refusal {
             Self::ScopeEntryTooLong { .. } | Self::TooManyObserved { .. } | Self::TooManyDeclared { .. } => {
                 "SRV-10"
             }
-            Self::TooManyDeferrals { .. } => "SES-27",
+            Self::Limit(reached) => reached.requirement(),
             Self::Duplicate { .. } => "D-022",
             Self::DuplicateCommit(_) => "OPS-12",
             Self::UnknownIntent(_) | Self::NotOwner { .. } => "INT-11",
@@ -182,7 +182,7 @@ impl Refusal {
         }
     }
 
-    /// What a program may want to know beyond the code: `extensions.mpac.duplicate` (D-022), `.holders` (LCK-03).
+    /// What a program may want to know beyond the code: `extensions.mpac.duplicate` (D-022), `.holders` (LCK-03), `.limit` (SEC-37).
     pub fn extensions(&self) -> Option<Raw> {
         if let Self::StaleIntent { holders, .. } = self {
             let holders: alloc::vec::Vec<_> = holders
@@ -196,6 +196,9 @@ impl Refusal {
                 })
                 .collect();
             return Raw::of(&serde_json::json!({ "mpac": { "holders": holders } })).ok();
+        }
+        if let Self::Limit(reached) = self {
+            return reached.extensions();
         }
         if let Self::IntentBackoff { retry_after } = self {
             return Raw::of(&BTreeMap::from([("retry_after_sec", retry_after)])).ok(); // BKO-05

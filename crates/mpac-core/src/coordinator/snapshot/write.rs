@@ -317,6 +317,7 @@ fn conflict_record(conflict: &Conflict) -> ConflictRecord {
     record.favoured_intent_id = conflict.freeze.as_ref().and_then(|freeze| freeze.favoured.clone());
     record.resolution_due_at = conflict.timeout_at;
     record.involved_principals = Some(conflict.principals.clone());
+    record.author = conflict.author.clone();
     record.sequence = Some(Integer::new(conflict.sequence));
     record.basis = Some(conflict.basis.clone());
     record.based_on_watermark = Some(conflict.based_on.clone());

@@ -89,6 +89,7 @@ pub(in super::super) fn essence(session: &Session) -> String {
         standing_by_intent: _,
         disputes_by_intent: _,
         disputes_by_op: _,
+        disputes_by_author: _,
         frozen: _,
         deadlines: _,
         open_conflicts: _,
@@ -310,6 +311,7 @@ fn write_conflict(text: &mut String, now: Timestamp, conflict: &Conflict) {
         intents,
         ops,
         principals,
+        author,
         a,
         b,
         part,
@@ -328,7 +330,7 @@ fn write_conflict(text: &mut String, now: Timestamp, conflict: &Conflict) {
     let pending = left(now, *timeout_at);
     say!(
         text,
-        "conflict {category:?} {state:?} {intents:?} {ops:?} {principals:?} {a:?} {b:?} {part:?} {acks:?} \
+        "conflict {category:?} {state:?} {intents:?} {ops:?} {principals:?} {author:?} {a:?} {b:?} {part:?} {acks:?} \
          {escalated:?} {pending:?}"
     );
     if let Some(Freeze { at: _, phase, phase_ends, favoured }) = freeze {

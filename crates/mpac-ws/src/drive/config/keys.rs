@@ -176,6 +176,17 @@ pub(super) const KEYS: [Key; 40] = [
     key("max_deferrals_each", "the same for one principal [100]", |it, at| {
         at.read().map(|count| it.core.max_deferrals_each = count)
     }),
+    key("max_open_intents_each", "intents and claims of one principal that are not over [1000]", |it, at| {
+        at.read().map(|count| it.core.max_open_each.intents = count)
+    }),
+    key("max_open_operations_each", "operations of one principal that wait [5000]", |it, at| {
+        at.read().map(|count| it.core.max_open_each.operations = count)
+    }),
+    key(
+        "max_open_conflicts_each",
+        "conflicts that one principal brought about and that are open [1000]",
+        |it, at| at.read().map(|count| it.core.max_open_each.conflicts = count),
+    ),
     key("resource_registry", "{\"mappings\": [{canonical_uri, aliases: [{kind, value}]}]}", |it, at| {
         it.core.resource_registry = Some(policies::resource_registry(at)?);
         Ok(())
