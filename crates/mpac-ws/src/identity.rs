@@ -81,10 +81,15 @@ impl Verifier {
         Ok(Self { keys: Some(keys), tokens, custom, changes: watch::Sender::default() })
     }
 
+    /// Whether there could be a credential in a frame, and somebody who looks at it. Nearly every frame is let go here; an
+    /// escape may spell the word.
+    pub(crate) fn may_look(&self, text: &str) -> bool {
+        self.keys.is_some() && (text.contains("credential") || text.contains("\\u"))
+    }
+
     /// What is proven by the credential in a frame, if it is a HELLO with one: the core looks nowhere else.
     pub(crate) async fn look(&self, text: &str, at: At<'_>, limits: &Limits) -> Option<Found> {
-        // Nearly every frame is let go here; an escape may spell the word.
-        if self.keys.is_none() || !(text.contains("credential") || text.contains("\\u")) {
+        if !self.may_look(text) {
             return None;
         }
         let Ok(Frame::Message(received)) = Frame::parse(text, limits) else { return None };

@@ -1,27 +1,37 @@
 //! From a path to the task of its session.
 
 mod operate;
+mod tenancy;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use mpac_core::{ConnId, Identity, SessionConfig};
-use mpac_wire::{Limits, SessionId};
+use mpac_wire::received::message_id_of;
+use mpac_wire::{Limits, Seconds, SessionId};
 use rustls::pki_types::CertificateDer;
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tracing::error;
 
+pub(crate) use self::tenancy::Tenancy;
 use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
 use crate::error::{Error as StartError, Unwritten};
 use crate::fencing::{self, Above};
 use crate::identity::{At, KeyId, Verifier};
+use crate::listen::Peer;
+use crate::listen::attempts::Attempts;
+use crate::metrics::Meters;
+use crate::metrics::limit::Limit;
 use crate::outbox::Outbox;
+use crate::rate::Pace;
 use crate::session::{Goes, Inbound, Session, Template, Tenure};
 use crate::socket::{Frame, Link};
 use crate::store::{self, Store, place};
@@ -44,6 +54,8 @@ pub(crate) struct Registry {
     session: String,
     template: Template,
     verifier: Arc<Verifier>,
+    /// Refused credentials, by address.
+    attempts: Arc<Attempts>,
     places: Arc<Semaphore>,
     store: Option<Arc<Store>>,
     /// The names of stored sessions that cannot go on: nobody begins another in their place.
@@ -122,6 +134,7 @@ impl Registry {
             session: settings.session.clone().unwrap_or_else(|| DEFAULT_SESSION.to_owned()),
             template,
             verifier: Arc::new(Verifier::of(settings)?),
+            attempts: Attempts::new(settings.guards.credential_attempts),
             places: Arc::new(Semaphore::new(settings.max_sessions as usize)),
             store,
             refused: BTreeSet::new(),
@@ -184,12 +197,7 @@ impl Registry {
     }
 
     /// Puts a new connection to `path` into its session. Without `--multi-session` every path leads to the one there is.
-    pub(crate) async fn join(
-        &self,
-        path: &str,
-        outbox: Outbox,
-        certificate: Option<CertificateDer<'static>>,
-    ) -> Result<Seat, Refused> {
+    pub(crate) async fn join(&self, path: &str, outbox: Outbox, peer: &Peer) -> Result<Seat, Refused> {
         let id = if self.multi_session { session_id(path).ok_or(Refused::NoSession)? } else { &self.session };
         let conn = ConnId(self.connections.fetch_add(1, Ordering::Relaxed));
         let session = SessionId::new(id).map_err(|_| Refused::NoSession)?;
@@ -206,13 +214,27 @@ impl Registry {
         };
         let limits = self.template.configured().limits.clone();
         let (verifier, by) = (Arc::clone(&self.verifier), Mutex::default());
-        Ok(Seat { conn, inbox, room, session, certificate, limits, verifier, by })
+        let (certificate, from) = (peer.certificate.clone(), peer.from);
+        let attempts = Arc::clone(&self.attempts);
+        Ok(Seat { conn, inbox, room, session, certificate, from, outbox, limits, verifier, attempts, by })
     }
 
     /// Whether this is where the session of that id is reached.
     fn has(&self, id: &str, inbox: &mpsc::Sender<Inbound>) -> bool {
         let sessions = lock(&self.sessions);
         sessions.over.is_some() || sessions.by_id.get(id).is_some_and(|entry| entry.inbox.same_channel(inbox))
+    }
+
+    /// What is counted.
+    pub(crate) const fn meters(&self) -> &Meters {
+        self.template.meters()
+    }
+
+    /// How long somebody at this address has to wait, if they do, for having shown too much that is no good.
+    pub(crate) fn has_to_wait(&self, from: Option<IpAddr>) -> Option<Duration> {
+        let wait = self.attempts.wait(from?, Instant::now())?;
+        self.meters().reached(Limit::CredentialAttempts);
+        Some(wait)
     }
 
     /// What they are opened with.
@@ -303,7 +325,7 @@ impl Registry {
 
     fn tenure(&self, id: &str, configured: bool) -> Tenure {
         let (sessions, conflict) = (Arc::downgrade(&self.sessions), Arc::clone(&self.conflict));
-        let tenancy = Tenancy { id: id.to_owned(), sessions, conflict };
+        let tenancy = Tenancy::new(id.to_owned(), sessions, conflict);
         let places = (!configured).then(|| Arc::clone(&self.places));
         Tenure { places, place: None, tenancy }
     }
@@ -326,47 +348,6 @@ fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
     it.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A session's place in the registry, held by its task.
-#[derive(Debug, Default)]
-pub(crate) struct Tenancy {
-    id: String,
-    /// Weak, because the registry holds the inbox of the task that holds this.
-    sessions: Weak<Mutex<Sessions>>,
-    conflict: Arc<Notify>,
-}
-
-impl Tenancy {
-    /// Gives a seat back, once everything that came from it is worked off.
-    pub(crate) fn left(&self) {
-        let Some(sessions) = self.sessions.upgrade() else { return };
-        if let Some(entry) = lock(&sessions).by_id.get_mut(&self.id) {
-            entry.connections = entry.connections.saturating_sub(1);
-        }
-    }
-
-    /// A participant says that there is another coordinator: somebody has to look (REC-25).
-    pub(crate) fn conflict(&self) {
-        self.conflict.notify_one();
-    }
-
-    /// Leaves the registry, whoever has a seat: a session that nobody has opened must not keep its id from others.
-    pub(crate) fn leave(&self) {
-        let Some(sessions) = self.sessions.upgrade() else { return };
-        lock(&sessions).by_id.remove(&self.id);
-    }
-
-    /// Leaves the registry, unless somebody has a seat; then true, and the next connection to this id begins anew.
-    pub(crate) fn end(&self) -> bool {
-        let Some(sessions) = self.sessions.upgrade() else { return true };
-        let mut sessions = lock(&sessions);
-        let empty = sessions.by_id.get(&self.id).is_some_and(|entry| entry.connections == 0);
-        if empty {
-            sessions.by_id.remove(&self.id);
-        }
-        empty
-    }
-}
-
 /// A connection's place in its session.
 #[derive(Debug)]
 pub(crate) struct Seat {
@@ -375,8 +356,11 @@ pub(crate) struct Seat {
     room: Arc<Semaphore>,
     session: SessionId,
     certificate: Option<CertificateDer<'static>>,
+    from: Option<IpAddr>,
+    outbox: Outbox,
     limits: Limits,
     verifier: Arc<Verifier>,
+    attempts: Arc<Attempts>,
     /// The key or certificate that was shown last and was good.
     by: Mutex<Option<KeyId>>,
 }
@@ -389,10 +373,31 @@ impl Seat {
     async fn identify(&self, text: &str) -> Identity {
         let at = At { session: &self.session, certificate: self.certificate.as_ref() };
         let Some(found) = self.verifier.look(text, at, &self.limits).await else { return Identity::Unproven };
+        if let (Identity::Rejected { .. }, Some(from)) = (&found.identity, self.from) {
+            self.attempts.failed(from, Instant::now());
+        }
         if let Some(by) = found.by {
             *lock(&self.by) = Some(by);
         }
         found.identity
+    }
+
+    fn too_fast(&self, frame: &Frame, wait: Duration) -> Inbound {
+        let refers_to = match frame {
+            Frame::Text(text) => message_id_of(text.as_str()),
+            Frame::NotText => None,
+        };
+        // Rounded up: whoever comes back then comes late enough.
+        let retry_after = Seconds::whole(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1));
+        Inbound::TooFast { conn: self.conn, refers_to, retry_after }
+    }
+
+    /// Whether this could be one more guess, from an address that has to wait. Whoever is in makes none.
+    fn has_to_wait(&self, frame: &Frame) -> bool {
+        let Frame::Text(text) = frame else { return false };
+        self.verifier.may_look(text.as_str())
+            && lock(&self.by).is_none()
+            && self.from.is_some_and(|from| self.attempts.wait(from, Instant::now()).is_some())
     }
 
     /// Returns when what the last HELLO on this connection was let in by is no good any more.
@@ -412,6 +417,15 @@ impl Seat {
 
 impl Link for Seat {
     async fn frame(&self, frame: Frame) -> bool {
+        match self.outbox.pace() {
+            Pace::Fine => {}
+            Pace::TooFast(wait) => return self.tell(self.too_fast(&frame, wait)).await,
+            Pace::Hopeless => {
+                let text = "too many messages, on all connections of this principal together";
+                self.outbox.close_for(Limit::PrincipalRate, text);
+                return true;
+            }
+        }
         let bytes = match &frame {
             Frame::Text(text) => text.len().min(INBOX_BYTES),
             Frame::NotText => 0,
@@ -419,6 +433,11 @@ impl Link for Seat {
         // The semaphore is never closed; a session that is gone shows when it is told.
         let room =
             Arc::clone(&self.room).acquire_many_owned(u32::try_from(bytes).unwrap_or(u32::MAX)).await.ok();
+        if self.has_to_wait(&frame) {
+            let text = "too many refused credentials came from this address; try again later";
+            self.outbox.close_for(Limit::CredentialAttempts, text);
+            return true;
+        }
         let identity = match &frame {
             Frame::Text(text) => self.identify(text.as_str()).await,
             Frame::NotText => Identity::Unproven,

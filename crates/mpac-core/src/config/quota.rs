@@ -13,6 +13,22 @@ pub struct OpenLimits {
     pub conflicts: usize,
 }
 
+/// How large the shared files may become by commits (SEC-37).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkspaceLimits {
+    /// Bytes of all of them together: 268,435,456. A commit that leaves less than there was is accepted all the same.
+    pub max_bytes: u64,
+    /// How many there may be: 100,000.
+    pub max_files: usize,
+}
+
+impl Default for WorkspaceLimits {
+    fn default() -> Self {
+        Self { max_bytes: 256 * 1024 * 1024, max_files: 100_000 }
+    }
+}
+
 impl Default for OpenLimits {
     fn default() -> Self {
         Self { intents: 1_000, operations: 5_000, conflicts: 1_000 }

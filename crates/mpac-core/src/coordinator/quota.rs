@@ -1,4 +1,5 @@
-//! What one principal may keep open at one time: asked before a message changes anything (SEC-37).
+//! What one principal may keep open at one time, and how large the workspace may become: asked before a message changes
+//! anything (SEC-37).
 
 use mpac_wire::{Message, PrincipalId, Seconds};
 
@@ -55,6 +56,28 @@ const fn may_open_a_conflict(message: &Message) -> bool {
             | Message::OpCommit(_)
             | Message::OpSupersede(_)
     )
+}
+
+/// Whether the workspace may become as these new contents make it. What makes it smaller always may.
+pub(super) fn workspace<'a>(
+    session: &Session,
+    contents: impl Iterator<Item = (&'a str, usize)>,
+) -> Result<(), LimitReached> {
+    let limits = &session.config.workspace_limits;
+    let (before, mut bytes) = (session.sizes.total(), session.sizes.total());
+    let mut files = session.files.len();
+    for (path, length) in contents {
+        bytes = bytes.saturating_sub(session.sizes.of(path)).saturating_add(length as u64);
+        files += usize::from(!session.files.contains(path));
+    }
+    let (what, would, max, limit) = if bytes > limits.max_bytes && bytes > before {
+        ("bytes", bytes, limits.max_bytes, "max_workspace_bytes")
+    } else if files > limits.max_files && files > session.files.len() {
+        ("files", files as u64, limits.max_files as u64, "max_workspace_files")
+    } else {
+        return Ok(());
+    };
+    Err(LimitReached::Workspace { what, would, max, limit })
 }
 
 /// Whole seconds, not less: whoever comes back after them comes late enough.

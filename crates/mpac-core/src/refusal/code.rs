@@ -2,8 +2,8 @@
 
 use alloc::collections::BTreeMap;
 
-use mpac_wire::Raw;
 use mpac_wire::names::ErrorCode;
+use mpac_wire::{DecodeError, Raw};
 
 use super::Refusal;
 
@@ -200,6 +200,9 @@ impl Refusal {
         if let Self::Limit(reached) = self {
             return reached.extensions();
         }
+        if let Some(limit) = self.limit() {
+            return Raw::of(&serde_json::json!({ "mpac": { "limit": limit } })).ok();
+        }
         if let Self::IntentBackoff { retry_after } = self {
             return Raw::of(&BTreeMap::from([("retry_after_sec", retry_after)])).ok(); // BKO-05
         }
@@ -209,5 +212,20 @@ impl Refusal {
             _ => return None,
         };
         Raw::of(&serde_json::json!({ "mpac": { "duplicate": { "field": field, "value": value } } })).ok()
+    }
+
+    /// The option whose value was reached or exceeded, where that is why (D-134).
+    pub const fn limit(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Malformed(DecodeError::TooLarge { .. }) => "max_bytes",
+            Self::Malformed(DecodeError::TooDeep { .. }) => "max_depth",
+            Self::Malformed(DecodeError::TooMany { .. }) => "max_entries",
+            Self::ScopeEntryTooLong { .. } => "max_entry_bytes",
+            Self::BatchSize { count, .. } if *count > 0 => "max_batch",
+            Self::TooManyObserved { .. } => "max_observed",
+            Self::TooManyDeclared { .. } => "max_declared",
+            Self::Limit(reached) => reached.option(),
+            _ => return None,
+        })
     }
 }

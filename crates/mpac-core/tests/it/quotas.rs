@@ -172,3 +172,59 @@ fn whoever_has_too_many_conflicts_open_brings_about_no_more() {
     assert_eq!(heard(&told, "alice"), [""; 0], "she has not come back yet");
     assert_eq!(heard(&told, "bob"), ["INTENT_ANNOUNCE"]);
 }
+
+#[test]
+fn the_workspace_grows_no_larger_than_it_may() {
+    covers!("SEC-37");
+    let mut config = crate::world::config(); // a.py with 4 bytes
+    config.workspace_sizes = [("a.py".to_owned(), 4)].into();
+    config.workspace_limits.max_bytes = 10;
+    config.workspace_limits.max_files = 3;
+    let mut world = World::with_people(config, &["alice", "bob"]);
+    let commit =
+        |id: &str, file: &str, before: &str, after: &str| commit_payload(id, None, file, before, after);
+    let refused = world.turned_away("alice", commit("o1", "b", "", "seven b"));
+    assert_eq!(
+        refused.description,
+        "payload.file_changes: the workspace would have 11 bytes, and may have 10 (max_workspace_bytes): nothing of \
+         this is stored"
+    );
+    assert_eq!(extensions(&refused)["mpac"]["limit"], "max_workspace_bytes");
+    assert_eq!(world.files.get("b"), None, "and the host was told nothing");
+    world.say("alice", commit("o2", "b", "", "six by"));
+    assert_eq!(world.files["b"], "six by");
+    // What is replaced makes room; also after a restart, where the host may not know the sizes any more.
+    world.config.workspace_sizes.clear();
+    world.restart(1.0);
+    world.hello("alice");
+    world.turned_away("alice", commit("o3", "b", "six by", "seven b"));
+    world.say("alice", commit("o4", "b", "six by", "five5"));
+    world.say("alice", commit("o5", "c", "", "1"));
+    assert_eq!(world.files["c"], "1");
+    let refused = world.turned_away("alice", commit("o6", "d", "", ""));
+    assert_eq!(extensions(&refused)["mpac"]["limit"], "max_workspace_files");
+    // Where a host allows less than there is, what makes it smaller is welcome.
+    world.config.workspace_limits.max_bytes = 1;
+    world.restart(1.0);
+    world.hello("alice");
+    world.say("alice", commit("o7", "b", "five5", "four"));
+    assert_eq!(world.files["b"], "four");
+}
+
+#[test]
+fn whoever_is_too_fast_is_told_by_the_coordinator_and_others_are_not() {
+    let mut world = world([9, 9, 9]);
+    let (conn, before) = (world.people["alice"].0, world.coordinator.snapshot().intents);
+    let away = |conn| {
+        let (refers_to, retry_after) = (Some("m-9".parse().unwrap()), Seconds::whole(2));
+        mpac_core::Input::Command(mpac_core::Command::TurnAway { conn, refers_to, retry_after })
+    };
+    let told = world.input(away(conn));
+    let refused = error(&told, "alice");
+    assert_eq!(told.len(), 1);
+    assert_eq!(refused.refers_to.as_deref(), Some("m-9"));
+    assert_eq!(extensions(&refused)["retry_after_sec"], 2);
+    assert_eq!(world.coordinator.snapshot().intents, before);
+    let stranger = world.connect("stranger");
+    assert_eq!(world.input(away(stranger)).len(), 0, "nobody is there who could be told");
+}

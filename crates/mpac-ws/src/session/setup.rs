@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use super::Session;
 use super::deliver::Delivery;
+use super::events::Events;
 use super::snapshots::Snapshots;
 use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
@@ -22,6 +23,8 @@ use crate::clock;
 use crate::drive;
 use crate::error::Error;
 use crate::fencing::Above;
+use crate::metrics::Meters;
+use crate::rate::Everybody;
 use crate::registry::Tenancy;
 use crate::store::base;
 use crate::store::entry::{Entry, Happened, Start, Unusable};
@@ -43,6 +46,9 @@ pub(crate) struct Template {
     on_disk: Workspace,
     added: Vec<(String, File)>,
     write_back: bool,
+    meters: Meters,
+    /// Outside open sessions, where a name is proven.
+    paces: Option<Arc<Everybody>>,
 }
 
 impl Template {
@@ -55,7 +61,11 @@ impl Template {
             warn!("role_policy assigns the role arbiter to nobody: no escalated conflict can be settled"); // D-047
         }
         let (on_disk, added) = (workspace.clone(), Vec::new());
-        Ok(Self { config, workspace, on_disk, added, write_back: settings.write_back })
+        let meters = Meters::default();
+        let guards = &settings.guards;
+        let paces = (!config.is_open())
+            .then(|| Everybody::new(guards.principal_rate_per_sec, guards.principal_rate_burst));
+        Ok(Self { config, workspace, on_disk, added, write_back: settings.write_back, meters, paces })
     }
 
     /// With the files that a data directory has and the shared one lacks: it is a copy of another server's.
@@ -67,8 +77,14 @@ impl Template {
         self.added = base::complete(data, &mut self.workspace).map_err(failed)?;
         if !self.added.is_empty() {
             self.config.workspace = Some(self.workspace.refs());
+            self.config.workspace_sizes = self.workspace.sizes();
         }
         Ok(self)
+    }
+
+    /// What sessions count.
+    pub(crate) const fn meters(&self) -> &Meters {
+        &self.meters
     }
 
     /// The shared files as sessions begin with them.
@@ -172,6 +188,7 @@ impl Template {
         config.opens_with_hello = tenure.places.is_some() && tenure.place.is_none();
         if config.workspace.is_some() {
             config.workspace = Some(workspace.refs());
+            config.workspace_sizes = workspace.sizes();
         }
         config
     }
@@ -180,7 +197,10 @@ impl Template {
         // What the directory holds, which after a restart may be less than what was committed.
         let mirror = if self.write_back { Mirror::of(&self.on_disk) } else { None };
         let (max_frame, open) = (config.limits.max_bytes, !config.opens_with_hello);
-        Delivery::new(config.session_id.clone(), workspace, mirror.map(Writer::start), max_frame, open)
+        let events = Events::new(config.session_id.clone());
+        let writer = mirror.map(Writer::start);
+        Delivery::new((events, self.meters.clone()), workspace, writer, max_frame, open)
+            .paced(self.paces.clone())
     }
 }
 
@@ -272,6 +292,8 @@ fn config(settings: &Settings, workspace: &Workspace) -> Result<SessionConfig, E
     config.governance.resolution_timeout_sec = Some(settings.resolution_timeout_sec.clone());
     config.default_intent_ttl_sec = settings.default_intent_ttl_sec.clone();
     config.limits.max_bytes = settings.max_frame_bytes as usize;
+    config.workspace_limits.max_bytes = settings.max_workspace_bytes;
+    config.workspace_limits.max_files = settings.guards.max_workspace_files as usize;
     if let Some(given) = &settings.session_config {
         let (origin, text) = json(given).map_err(Error::SessionConfig)?;
         config = drive::session_config(&text, config)
@@ -284,6 +306,7 @@ fn config(settings: &Settings, workspace: &Workspace) -> Result<SessionConfig, E
     }
     // A directory is a workspace also while it is empty (OCC-17).
     config.workspace = settings.workspace.is_some().then(|| workspace.refs());
+    config.workspace_sizes = workspace.sizes();
     Ok(config)
 }
 

@@ -18,6 +18,7 @@ mod drive_signatures;
 mod files;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod guarding;
 mod handshake;
 mod joining;
 mod limits;

@@ -92,6 +92,8 @@ fn continuation(session: &Session, seq: u64) -> CoordinatorState {
     state.closes_at = session.closes_at;
     state.next_status_at = session.next_status;
     state.workspace_files = Some(session.files.iter().cloned().collect());
+    let sizes = session.sizes.iter().map(|(path, bytes)| (path.clone(), Integer::new(bytes)));
+    state.workspace_file_bytes = Some(sizes.collect());
     state.connections = Some(
         session
             .connections

@@ -44,6 +44,7 @@ pub(in super::super) fn essence(session: &Session) -> String {
         claim_ids,
         refs,
         files,
+        sizes,
         closes_at,
         next_status,
         intents,
@@ -129,7 +130,7 @@ pub(in super::super) fn essence(session: &Session) -> String {
     }
     let taken: BTreeSet<_> = claim_ids.iter().collect();
     say!(text, "taken {taken:?}");
-    say!(text, "refs {refs:?} {files:?}");
+    say!(text, "refs {refs:?} {files:?} {sizes:?}");
     for (owner, bound) in keys.iter() {
         let BoundKey { key: _, fingerprint, from: _, until, certified } = bound;
         say!(text, "key {owner} {fingerprint} {:?} {certified}", left(*now, *until));
