@@ -27,6 +27,7 @@ mod program_rig;
 mod refusals;
 mod repairing;
 mod rig;
+mod secrets;
 mod secured;
 mod sessions;
 mod standing_by;
