@@ -1,6 +1,7 @@
 //! How a session is configured, with the defaults of `spec/wire.md` §3.8.
 
 mod grant;
+mod quota;
 
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -14,6 +15,7 @@ use mpac_wire::{InstanceId, Limits, Number, PrincipalId, PublicKey, Seconds, Sen
 use crate::error::ConfigError;
 use crate::signed::is_ed25519;
 pub use grant::{Applicant, CredentialRoles};
+pub use quota::{OpenLimits, WorkspaceLimits};
 
 /// Bytes of a session id at the most: the coordinator's own ids are made of it.
 pub const MAX_SESSION_ID_BYTES: usize = 200;
@@ -160,6 +162,10 @@ pub struct SessionConfig {
     /// The shared files and their references at the start, by normalised path (OCC-02); absent where the host shares
     /// none. With a workspace, even an empty one, states are named by content (OCC-17).
     pub workspace: Option<BTreeMap<String, StateRef>>,
+    /// Bytes of these files, by the same names; one that is not here counts as empty.
+    pub workspace_sizes: BTreeMap<String, u64>,
+    /// How large commits may make it.
+    pub workspace_limits: WorkspaceLimits,
     /// How many finished records of each kind are kept in memory: 10,000. Older ones are forgotten unless something
     /// alive refers to them: their ids count as unknown then, and as new (SES-27).
     pub retained_records: usize,
@@ -167,6 +173,8 @@ pub struct SessionConfig {
     pub max_deferrals: usize,
     /// How many of them one principal may have: 100.
     pub max_deferrals_each: usize,
+    /// How much else one principal may keep open.
+    pub max_open_each: OpenLimits,
     /// Names of the same thing in several kinds of scope (SCO-14).
     pub resource_registry: Option<ResourceRegistry>,
     /// A semantic match below this confidence is uncertain: a human decides (CON-16).
@@ -210,9 +218,12 @@ impl SessionConfig {
             status_heartbeats: true,
             limits: Limits::default(),
             workspace: None,
+            workspace_sizes: BTreeMap::new(),
+            workspace_limits: WorkspaceLimits::default(),
             retained_records: 10_000,
             max_deferrals: 5_000,
             max_deferrals_each: 100,
+            max_open_each: OpenLimits::default(),
             resource_registry: None,
             semantic_confidence_threshold: 0.7,
             governance_may_declare_unavailable: false,

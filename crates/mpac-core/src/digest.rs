@@ -140,7 +140,7 @@ mod tests {
     use crate::output::HangUpReason;
 
     fn digest(outputs: Vec<Output>) -> String {
-        Step { outputs, next_deadline: None }.digest()
+        Step { outputs, next_deadline: None, received: None }.digest()
     }
 
     fn relay(to: Recipients, text: &str) -> Output {

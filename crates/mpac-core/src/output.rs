@@ -20,6 +20,8 @@ pub struct Step {
     pub outputs: Vec<Output>,
     /// When to hand in [`Input::Timeout`](crate::Input) if nothing happens before.
     pub next_deadline: Option<Timestamp>,
+    /// The type of the message that the record's frame held, accepted or not; for the host to count.
+    pub received: Option<MessageType>,
 }
 
 /// One effect.

@@ -325,6 +325,8 @@ object! {
         opt favoured_intent_id: IntentId,
         /// When it has been pending for too long (GOV-14).
         opt resolution_due_at: Timestamp,
+        /// Who reported it, or whose message led to it.
+        opt author: PrincipalId,
         /// Everybody in it.
         opt involved_principals: Vec<PrincipalId>,
         /// Its place in the order of receipt.

@@ -59,6 +59,7 @@ mod follow;
 mod hex;
 mod identity;
 mod listen;
+mod metrics;
 mod operator;
 mod outbox;
 mod rate;

@@ -40,6 +40,7 @@ mod participant;
 mod precommit;
 mod privacy;
 mod props;
+mod quotas;
 mod recovery;
 mod replay;
 mod restoring;

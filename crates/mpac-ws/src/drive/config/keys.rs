@@ -20,7 +20,7 @@ pub(super) struct Key {
 }
 
 /// In this order they are read: what a policy says as a whole comes before the keys that name one member of it.
-pub(super) const KEYS: [Key; 40] = [
+pub(super) const KEYS: [Key; 45] = [
     key("session_id", "text [default]", |it, at| {
         it.core.session_id = at.read()?;
         it.names_session = true;
@@ -175,6 +175,23 @@ pub(super) const KEYS: [Key; 40] = [
     }),
     key("max_deferrals_each", "the same for one principal [100]", |it, at| {
         at.read().map(|count| it.core.max_deferrals_each = count)
+    }),
+    key("max_open_intents_each", "intents and claims of one principal that are not over [1000]", |it, at| {
+        at.read().map(|count| it.core.max_open_each.intents = count)
+    }),
+    key("max_open_operations_each", "operations of one principal that wait [5000]", |it, at| {
+        at.read().map(|count| it.core.max_open_each.operations = count)
+    }),
+    key(
+        "max_open_conflicts_each",
+        "conflicts that one principal brought about and that are open [1000]",
+        |it, at| at.read().map(|count| it.core.max_open_each.conflicts = count),
+    ),
+    key("max_workspace_bytes", "bytes of shared files, by commits [268435456]", |it, at| {
+        at.read().map(|bytes| it.core.workspace_limits.max_bytes = bytes)
+    }),
+    key("max_workspace_files", "how many there may be [100000]", |it, at| {
+        at.read().map(|count| it.core.workspace_limits.max_files = count)
     }),
     key("resource_registry", "{\"mappings\": [{canonical_uri, aliases: [{kind, value}]}]}", |it, at| {
         it.core.resource_registry = Some(policies::resource_registry(at)?);
