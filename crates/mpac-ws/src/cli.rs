@@ -10,6 +10,7 @@ mod guards;
 pub mod keeping;
 pub mod repair;
 mod security;
+pub mod signer;
 pub mod signing_key;
 pub mod standby;
 pub mod token;
