@@ -1,7 +1,9 @@
 //! The authenticated profile: nobody comes in who cannot prove who they are.
 
+mod certificates;
 mod keys;
 pub(crate) mod people;
+mod rotation;
 mod strangers;
 mod tls;
 mod tokens;
