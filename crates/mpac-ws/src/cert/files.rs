@@ -22,7 +22,7 @@ pub(super) fn write_new(files: &[(&Path, &str)], force: bool) -> Result<(), Cert
 /// Whole or not at all, also when somebody else makes the file at the same moment.
 fn write(path: &Path, text: &str, force: bool) -> Result<(), CertError> {
     let failed = |source| CertError::Write { path: path.to_owned(), source };
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
