@@ -5,6 +5,11 @@
 //! and the agents come back by themselves, find out what had arrived, and go on. At the end each line is in its file,
 //! on disk, exactly once. The seed decides when the server is killed; what the agents have sent by then differs from run to
 //! run.
+//!
+//! With `--verified` everything goes over TLS and is signed, by keys that the server's own authority certified: then nobody may
+//! have had a reason to distrust the coordinator, or to report it (SEC-28).
+
+mod signed;
 
 use std::path::Path;
 use std::process::Command;
@@ -16,6 +21,7 @@ use serde_json::json;
 use crate::peer::{Line, OnLine, Output, Peer};
 use crate::random::Random;
 use crate::step::{self, Failure};
+use signed::Signed;
 
 /// Who works.
 const AGENTS: [&str; 2] = ["Alice", "Bob"];
@@ -44,6 +50,9 @@ pub(crate) struct Options {
     /// At 0.1.13 both work on a file at once and one is rebased; at 0.1.15 one waits until the other is done.
     #[arg(long, default_value = "0.1.13")]
     protocol_level: String,
+    /// Everything is signed.
+    #[arg(long)]
+    verified: bool,
 }
 
 impl Options {
@@ -61,8 +70,10 @@ impl Options {
 /// # Errors
 /// As [`run`].
 pub(crate) fn of_ci() -> Result<(), Failure> {
-    for (protocol_level, kills, seed) in [("0.1.13", 4, 2), ("0.1.15", 3, 3)] {
-        run(&Options { kills, seed, protocol_level: protocol_level.to_owned() })?;
+    for (protocol_level, kills, seed, verified) in
+        [("0.1.13", 4, 2, false), ("0.1.15", 3, 3, false), ("0.1.13", 3, 4, true)]
+    {
+        run(&Options { kills, seed, protocol_level: protocol_level.to_owned(), verified })?;
     }
     Ok(())
 }
@@ -78,9 +89,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let folder = tempfile::tempdir().map_err(Failure::io("make a temporary folder"))?;
     let workspace = folder.path().join("workspace");
     write_workspace(&workspace, options)?;
-    let place = Place { folder: folder.path(), options };
+    let signed = options.verified.then(|| Signed::prepare(folder.path(), &AGENTS)).transpose()?;
+    let place = Place { folder: folder.path(), options, signed };
     let (mut server, url) = place.start_server(None)?;
-    let port = url.trim_start_matches("ws://").trim_end_matches('/').rsplit(':').next().unwrap_or_default();
+    let port = url.trim_end_matches('/').rsplit(':').next().unwrap_or_default();
     let mut agents =
         AGENTS.iter().map(|name| place.start_agent(&url, name)).collect::<Result<Vec<_>, _>>()?;
     for agent in &agents {
@@ -117,16 +129,18 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     };
     let (returns, arrived, again) = (heard("back after"), heard("had arrived"), heard("is sent again"));
     check(&workspace, &agents, options)?;
+    agents.iter().try_for_each(signed::nobody_was_distrusted)?;
     let status = server.interrupt(LIMIT)?;
     if !status.success() {
         return Err(Failure::check(format!("the coordinator ended with {status}\n{}", server.tail(20))));
     }
     place.verify()?;
     step::say(&format!(
-        "survive: {} kills in {:.1} s at {}, the agents came back {returns} times and finished, found {arrived} commits that had arrived and sent {again} again; {} lines, each there once; seed {}",
+        "survive: {} kills in {:.1} s at {}{}, the agents came back {returns} times and finished, found {arrived} commits that had arrived and sent {again} again; {} lines, each there once; seed {}",
         options.kills,
         began.elapsed().as_secs_f64(),
         options.protocol_level,
+        if options.verified { ", everything signed" } else { "" },
         AGENTS.iter().map(|name| options.files_of(name).len()).sum::<usize>(),
         options.seed
     ));
@@ -148,6 +162,7 @@ fn until_it_commits(agent: &Peer, after: Duration) {
 struct Place<'a> {
     folder: &'a Path,
     options: &'a Options,
+    signed: Option<Signed>,
 }
 
 impl Place<'_> {
@@ -162,6 +177,7 @@ impl Place<'_> {
             "--workspace",
         ]);
         command.arg(self.folder.join("workspace")).arg("--data-dir").arg(self.folder.join("data"));
+        self.signed.iter().for_each(|signed| signed.equip_server(&mut command));
         let server = Peer::start("coordinator", &mut command, None)?;
         let url = server.wait_for("its address", START, crate::interop::url_in);
         let url = url.map_err(|failure| Failure::check(format!("{failure}\n{}", server.tail(20))))?;
@@ -183,6 +199,7 @@ impl Place<'_> {
         std::fs::write(&script, text.to_string()).map_err(Failure::io("write a script"))?;
         let mut command = Command::new(step::target().join("debug/mpac-agent"));
         command.args([url, "--name", name, "--task", "sign", "--max-rebase", "9", "--script"]).arg(script);
+        self.signed.iter().for_each(|signed| signed.equip_agent(&mut command, name));
         Peer::start(name, &mut command, Some(shown(name)))
     }
 

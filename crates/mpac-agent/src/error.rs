@@ -80,6 +80,16 @@ pub enum AgentError {
         /// `description`.
         description: String,
     },
+    /// HELLO was refused for who we are, or do not show to be.
+    #[error(
+        "the coordinator refused HELLO: {code}: {description} (a session that verifies who people are wants --key and --chain, or MPAC_CREDENTIAL, of this very --name or --principal-id)"
+    )]
+    NotLetIn {
+        /// `error_code`.
+        code: String,
+        /// `description`.
+        description: String,
+    },
     /// OP_REJECT answered a commit.
     #[error("the commit to {path} was rejected: {reason}")]
     Rejected {
@@ -186,6 +196,10 @@ impl AgentError {
     /// A PROTOCOL_ERROR that answered `what`.
     #[must_use]
     pub fn refused(what: &str, refusal: Refusal) -> Self {
+        if what == "HELLO" && matches!(refusal.code.as_str(), "AUTHORIZATION_FAILED" | "CREDENTIAL_REJECTED")
+        {
+            return Self::NotLetIn { code: refusal.code, description: refusal.description };
+        }
         Self::Refused { what: what.to_owned(), code: refusal.code, description: refusal.description }
     }
 

@@ -132,9 +132,10 @@ fn commands(served: &Served<'_>, url: &str, session: &str) -> String {
     };
     let pin = served.pin.as_ref().map(|pin| format!(" --pin {pin}")).unwrap_or_default();
     if settings.security.security_profile == SecurityProfile::Verified {
+        let signs_with = served.signs_with.map(|key| format!(" --coordinator-key {key}")).unwrap_or_default();
         return format!(
-            "  cargo run -p mpac-agent -- {}{flag} --name Bob{pin} --certificate bob.pem --signing-key bob-key.pem --task \"say what \
-             to do\"\n  with a certificate for agent:Bob that this server trusts, and its Ed25519 key\n",
+            "  cargo run -p mpac-agent -- {}{flag} --name Bob{pin}{signs_with} --key agent-Bob.key.pem --chain agent-Bob.pem --task \
+             \"say what to do\"\n  with an Ed25519 key and a certificate for agent:Bob, as `mpac-ws cert issue Bob` makes them\n",
             quoted(url)
         );
     }

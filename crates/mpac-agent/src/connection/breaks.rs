@@ -22,7 +22,10 @@ impl Break {
             Error::Capacity(_) => Self::Final(error.to_string()),
             // What a process that was killed leaves behind.
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::gone(),
-            Error::Io(io) if io.kind() == ErrorKind::ConnectionReset => Self::gone(),
+            // As TLS puts it.
+            Error::Io(io) if matches!(io.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => {
+                Self::gone()
+            }
             _ => Self::Again(error.to_string()),
         }
     }
@@ -71,8 +74,10 @@ mod tests {
         }
         assert!(matches!(Break::of_close(None), Break::Again(_)));
         assert!(matches!(Break::of_error(&Error::ConnectionClosed), Break::Again(_)));
-        let reset = Error::Io(ErrorKind::ConnectionReset.into());
-        assert_eq!(Break::of_error(&reset), Break::Again("the other end is gone without a word".to_owned()));
+        for kind in [ErrorKind::ConnectionReset, ErrorKind::UnexpectedEof] {
+            let broken = Break::of_error(&Error::Io(kind.into()));
+            assert_eq!(broken, Break::Again("the other end is gone without a word".to_owned()));
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ impl Session {
             TrustNews::Trusted { key, first_use, kept } => {
                 let kept = match kept {
                     None => String::new(),
+                    Some(Ok(_)) if !first_use => String::new(),
                     Some(Ok(path)) => format!("; it is remembered in {}", path.display()),
                     Some(Err(why)) => format!("; it could not be remembered: {why}"),
                 };

@@ -85,7 +85,12 @@ async fn a_refused_hello_says_why() {
     let hello = peer.take("HELLO").await;
     peer.refuse(&hello, "CREDENTIAL_REJECTED", "no credential").await;
     let error = joined.await.unwrap().unwrap_err();
-    assert_eq!(error.to_string(), "the coordinator refused HELLO: CREDENTIAL_REJECTED: no credential");
+    let error = error.to_string();
+    assert!(
+        error.starts_with("the coordinator refused HELLO: CREDENTIAL_REJECTED: no credential"),
+        "{error}"
+    );
+    assert!(error.contains("--chain") && error.contains("MPAC_CREDENTIAL"), "{error}");
 }
 
 #[tokio::test]

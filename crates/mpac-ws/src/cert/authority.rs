@@ -47,7 +47,8 @@ pub(super) fn run(asked: &Ca, out: &mut impl Write) -> Result<(), CertError> {
            private key   {secret}   (keep it to yourself: whoever has it can be anybody)\n\n\
          Next, a certificate for each participant, and the server:\n  \
            mpac-ws cert issue NAME{here}\n  \
-           mpac-ws --security-profile verified --tls-self-signed --trust-anchors {anchor}",
+           mpac-ws --security-profile verified --tls-self-signed --trust-anchors {anchor} \
+         --role-policy '{{\"default_role\":\"contributor\"}}'",
         day = until.date(),
         anchor = anchor.display(),
         secret = secret.display(),
