@@ -1,5 +1,6 @@
 //! The authenticated profile: nobody comes in who cannot prove who they are.
 
+mod evidence;
 mod keys;
 pub(crate) mod people;
 mod strangers;
