@@ -8,6 +8,7 @@ pub mod evidence;
 pub mod keeping;
 pub mod repair;
 mod security;
+pub mod signer;
 pub mod signing_key;
 pub mod standby;
 pub mod token;

@@ -6,21 +6,25 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use mpac_wire::names::CredentialType;
-use mpac_wire::{PrincipalId, Seconds, Secret, SessionId, Timestamp};
-use rustls::pki_types::CertificateDer;
+use mpac_wire::signature::ED25519_KEY_BYTES;
+use mpac_wire::{PrincipalId, PublicKey, Seconds, Secret, SessionId, Timestamp};
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use serde_json::json;
 use thiserror::Error;
 
 use crate::banner;
+use crate::cli::signer as cli;
 use crate::cli::token::{Add, Grants, Invite, Keys as Place, List, Rotate, Token, Trust};
 use crate::clock;
 use crate::control::{self, pin};
 use crate::error::Error;
+use crate::identity::certificate;
 use crate::identity::certificates::{Trusted, normal};
 use crate::identity::key_file::{self, KeyFile, KeyFileError};
 use crate::identity::keys::{Grant, Key};
 use crate::identity::secret::NoRandomness;
+use crate::identity::signers::Signer;
 use crate::listen::tls::fingerprint;
 
 /// A key could not be made or changed.
@@ -64,6 +68,7 @@ pub fn run(command: &Token, out: &mut impl Write) -> Result<(), Error> {
     match command {
         Token::Add(add) => self::add(add, out),
         Token::Trust(trust) => self::trust(trust, out),
+        Token::Signer(signer) => self::signer(signer, out),
         Token::List(list) => self::list(list, out),
         Token::Revoke(one) => revoke(&one.keys, &one.id, out),
         Token::Rotate(rotate) => self::rotate(rotate, out),
@@ -124,6 +129,31 @@ fn trust(trust: &Trust, out: &mut impl Write) -> Result<(), Error> {
     told(writeln!(out, "{fingerprint} is {} from now on", trust.principal))
 }
 
+fn signer(signer: &cli::Signer, out: &mut impl Write) -> Result<(), Error> {
+    let public_key = public_key(&signer.public_key)?;
+    let fingerprint = public_key.fingerprint();
+    let (principal, revoked_at) = (signer.principal.clone(), None);
+    let registered = Signer { public_key, principal, revoked_at };
+    file(&signer.keys)?.edit(|keys| keys.register(registered)).map_err(TokenError::from)?;
+    told(writeln!(out, "{fingerprint} is the key of {} from now on", signer.principal))
+}
+
+/// The key itself, or the one in a file.
+fn public_key(given: &str) -> Result<PublicKey, TokenError> {
+    if let Ok(key) = given.parse::<PublicKey>()
+        && key.as_bytes().len() == ED25519_KEY_BYTES
+    {
+        return Ok(key);
+    }
+    let wrong = |reason: &str| {
+        let expected =
+            "give 32 bytes in base64url without padding, or a PEM file as `openssl pkey -pubout` makes it";
+        TokenError::Certificate(format!("--public-key {given}: {reason}; {expected}"))
+    };
+    let der = SubjectPublicKeyInfoDer::from_pem_file(given).map_err(|error| wrong(&error.to_string()))?;
+    certificate::ed25519_key(&der).ok_or_else(|| wrong("the key in it is none of Ed25519"))
+}
+
 fn list(list: &List, out: &mut impl Write) -> Result<(), Error> {
     let keys = file(&list.keys)?.read().map_err(TokenError::from)?;
     let now = clock::now();
@@ -149,6 +179,18 @@ fn list(list: &List, out: &mut impl Write) -> Result<(), Error> {
             method: &CredentialType::MtlsFingerprint,
             sessions: it.sessions.as_deref(),
             state: state(it.revoked_at, it.expires_at, now),
+            invitation: None,
+        };
+        told(line.write(list.json, out))?;
+    }
+    for it in keys.signers() {
+        any = true;
+        let line = Line {
+            id: &it.public_key.fingerprint().to_string(),
+            principal: &it.principal,
+            method: &CredentialType::from("signing_key"),
+            sessions: None,
+            state: state(it.revoked_at, None, now),
             invitation: None,
         };
         told(line.write(list.json, out))?;
@@ -201,7 +243,10 @@ fn state(revoked: Option<Timestamp>, expires: Option<Timestamp>, now: Timestamp)
 fn revoke(place: &Place, id: &str, out: &mut impl Write) -> Result<(), Error> {
     let now = clock::now();
     let revoked = file(place)?
-        .edit(|keys| keys.revoke(id, now) || normal(id).is_some_and(|it| keys.distrust(&it, now)))
+        .edit(|keys| {
+            keys.revoke(id, now)
+                || normal(id).is_some_and(|it| keys.distrust(&it, now) || keys.retire(&it, now))
+        })
         .map_err(TokenError::from)?;
     if !revoked {
         return Err(TokenError::Unknown(id.to_owned()).into());

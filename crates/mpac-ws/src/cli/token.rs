@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use mpac_wire::names::{CredentialType, Role};
 use mpac_wire::{InvalidId, PrincipalId, Seconds, SessionId};
 
+use super::signer::Signer;
 use super::whose::Whose;
 
 /// One thing to do.
@@ -16,6 +17,8 @@ pub enum Token {
     Add(Add),
     /// Trust a client certificate: whoever has its key is that participant (needs TLS)
     Trust(Trust),
+    /// Register the key with which somebody signs in authenticated sessions. In verified ones only certificates count
+    Signer(Signer),
     /// List all keys and certificates, without their secrets
     List(List),
     /// End a key or a certificate: whoever is in by it is put out within seconds
@@ -161,7 +164,7 @@ fn role(text: &str) -> Result<Role, String> {
     if text.is_empty() { Err("give the name of a role".to_owned()) } else { Ok(Role::from(text)) }
 }
 
-fn principal(text: &str) -> Result<PrincipalId, InvalidId> {
+pub(super) fn principal(text: &str) -> Result<PrincipalId, InvalidId> {
     if text.contains(':') || text.is_empty() {
         PrincipalId::new(text)
     } else {

@@ -43,8 +43,8 @@ const ONLY_HERE: [(&str, &str); 7] = [
     ("session_id", "give --session"),
     ("security_profile", "give --security-profile"),
     ("credentials", "make keys with `mpac-ws token`"),
-    ("coordinator_key", "no server signs yet"),
-    ("keys", "no server verifies signatures yet"),
+    ("coordinator_key", "give --signing-key"),
+    ("keys", "give --trust-anchors, or register keys with `mpac-ws token signer`"),
     ("workspace", "give --workspace"),
     ("opens_with_hello", "give --multi-session"),
 ];

@@ -7,6 +7,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::OID_SIG_ED25519;
 use x509_parser::prelude::FromDer;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 /// Names of one certificate that are looked at: a principal has one, a server that is one too perhaps a few more.
 const MOST_NAMES: usize = 64;
@@ -37,7 +38,7 @@ impl Read {
         // It is good in the whole of its last second.
         let ends = certificate.validity().not_after.timestamp().saturating_add(1).saturating_mul(1_000_000);
         let names = names(&certificate)?.into_iter().filter_map(|name| PrincipalId::new(name).ok()).collect();
-        Some(Self { names, key: key(&certificate), issuer, ends: Timestamp::from_micros(ends) })
+        Some(Self { names, key: key(certificate.public_key()), issuer, ends: Timestamp::from_micros(ends) })
     }
 
     /// Whose it is: of several names the one that was claimed, if that is one of them.
@@ -68,8 +69,13 @@ fn names<'a>(certificate: &'a X509Certificate<'_>) -> Option<Vec<&'a str>> {
     Some(if common.next().is_none() { one.into_iter().collect() } else { Vec::new() })
 }
 
-fn key(certificate: &X509Certificate<'_>) -> Option<PublicKey> {
-    let info = certificate.public_key();
+/// The key in a SubjectPublicKeyInfo, if that is one of Ed25519.
+pub(crate) fn ed25519_key(der: &[u8]) -> Option<PublicKey> {
+    let (rest, info) = SubjectPublicKeyInfo::from_der(der).ok()?;
+    if rest.is_empty() { key(&info) } else { None }
+}
+
+fn key(info: &SubjectPublicKeyInfo<'_>) -> Option<PublicKey> {
     let raw = &info.subject_public_key.data;
     let fits = info.algorithm.algorithm == OID_SIG_ED25519 && raw.len() == ED25519_KEY_BYTES;
     fits.then(|| PublicKey::new(raw))

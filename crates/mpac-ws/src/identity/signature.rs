@@ -1,7 +1,7 @@
 //! Whose key signed a frame, as far as a connection can say (SEC-22, SEC-23).
 
 use mpac_core::{ShownKey, Signed};
-use mpac_wire::{Fingerprint, PrincipalId, PublicKey, Signature};
+use mpac_wire::{PrincipalId, PublicKey, Signature};
 
 use super::keys::Keys;
 use super::proof::Judged;
@@ -24,23 +24,22 @@ impl Ring<'_> {
     pub(super) fn judge(self, frame: &str, signature: Option<&str>) -> Judged {
         let Some(text) = signature else { return Judged::Is(Signed::Missing) };
         let Ok(named) = text.parse::<Signature>() else { return Judged::Is(Signed::Malformed) };
-        let Some((key, shown)) = self.find(&named.key) else { return Judged::ByUnknownKey(text.to_owned()) };
+        let registered = self.registered.and_then(|keys| keys.signer(&named.key));
+        if registered.is_some_and(|it| it.revoked_at.is_some()) {
+            return Judged::Is(Signed::Wrong);
+        }
+        let shown = match (self.shown, registered) {
+            (Some((key, owner)), _) if key.fingerprint() == named.key => Some((key, owner)),
+            (_, registered) => registered.map(|it| (&it.public_key, &it.principal)),
+        };
+        let known = || self.known.get(&named.key);
+        let Some(key) = shown.map(|(key, _)| key.clone()).or_else(known) else {
+            return Judged::ByUnknownKey(text.to_owned());
+        };
+        let shown = shown.map(|(key, owner)| ShownKey::ed25519(owner.clone(), key.clone()));
         Judged::Is(match signing::verify(frame, Some(text), |_| Some(Verifying::Ed25519(key))) {
             Signed::Good { key, .. } => Signed::Good { key, shown },
             other => other,
         })
-    }
-
-    fn find(&self, key: &Fingerprint) -> Option<(PublicKey, Option<ShownKey>)> {
-        if let Some((shown, owner)) = self.shown
-            && shown.fingerprint() == *key
-        {
-            return Some((shown.clone(), Some(ShownKey::ed25519(owner.clone(), shown.clone()))));
-        }
-        if let Some(signer) = self.registered.and_then(|keys| keys.signer(key)) {
-            let shown = ShownKey::ed25519(signer.principal.clone(), signer.public_key.clone());
-            return Some((signer.public_key.clone(), Some(shown)));
-        }
-        self.known.get(key).map(|key| (key, None))
     }
 }

@@ -16,8 +16,25 @@ pub(crate) struct Signer {
 }
 
 impl Keys {
-    /// Who signs with the key of this name.
+    /// What is said of the key of this name.
     pub(super) fn signer(&self, key: &Fingerprint) -> Option<&Signer> {
-        self.signers.iter().find(|it| it.revoked_at.is_none() && it.public_key.fingerprint() == *key)
+        self.signers.iter().find(|it| it.public_key.fingerprint() == *key)
+    }
+
+    /// Whoever is named signs with this key, in place of what was said of it before.
+    pub(crate) fn register(&mut self, signer: Signer) {
+        self.signers.retain(|it| it.public_key != signer.public_key);
+        self.signers.push(signer);
+    }
+
+    /// Whether there was such a key to revoke; nothing that it signs counts from now on.
+    pub(crate) fn retire(&mut self, fingerprint: &str, now: Timestamp) -> bool {
+        let it = self.signers.iter_mut().find(|it| it.public_key.fingerprint().to_string() == fingerprint);
+        it.is_some_and(|it| it.revoked_at.replace(it.revoked_at.unwrap_or(now)).is_none())
+    }
+
+    /// Every key that somebody signs with.
+    pub(crate) fn signers(&self) -> impl Iterator<Item = &Signer> {
+        self.signers.iter()
     }
 }

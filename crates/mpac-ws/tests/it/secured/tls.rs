@@ -23,11 +23,11 @@ fn own_certificate() -> CertifiedKey<KeyPair> {
     rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap()
 }
 
-/// Dials a server whose certificate is that in `trusted`, with a certificate of one's own or without.
-async fn dial(
+/// Dials a server whose certificate is that in `trusted`, with a certificate of one's own (PEM, and its key) or without.
+pub(super) async fn dial(
     address: SocketAddr,
     trusted: &Path,
-    own: Option<&CertifiedKey<KeyPair>>,
+    own: Option<(String, Vec<u8>)>,
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(trusted).unwrap()).unwrap();
@@ -37,9 +37,9 @@ async fn dial(
         .with_root_certificates(roots);
     let config = match own {
         None => config.with_no_client_auth(),
-        Some(own) => {
-            let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
-            config.with_client_auth_cert(vec![own.cert.der().clone()], key).unwrap()
+        Some((certificates, key)) => {
+            let chain = CertificateDer::pem_slice_iter(certificates.as_bytes()).map(Result::unwrap).collect();
+            config.with_client_auth_cert(chain, PrivateKeyDer::try_from(key).unwrap()).unwrap()
         }
     };
     let name = ServerName::try_from("localhost").unwrap();
@@ -90,17 +90,18 @@ async fn a_client_certificate_is_good_on_its_own_connection_only() {
     let host = server(dir.path(), &["--tls-self-signed"]).await;
     let trusted = dir.path().join("tls/cert.pem");
     let (bobs, eves) = (own_certificate(), own_certificate());
+    let shown = |own: &CertifiedKey<KeyPair>| Some((own.cert.pem(), own.signing_key.serialize_der()));
     let file = dir.path().join("bob.pem");
     fs::write(&file, bobs.cert.pem()).unwrap();
     let told = command(dir.path(), &["token", "trust", "bob", &format!("--certificate={}", file.display())]);
     let fingerprint = told.unwrap().split(' ').next().unwrap().to_owned();
     let digits = fingerprint.strip_prefix("sha256:").unwrap();
     for (own, claimed, expected) in [
-        (Some(&bobs), fingerprint.clone(), None),
-        (Some(&bobs), digits.to_uppercase(), None),
-        (Some(&eves), fingerprint.clone(), Some("CREDENTIAL_REJECTED")),
+        (shown(&bobs), fingerprint.clone(), None),
+        (shown(&bobs), digits.to_uppercase(), None),
+        (shown(&eves), fingerprint.clone(), Some("CREDENTIAL_REJECTED")),
         (None, fingerprint.clone(), Some("CREDENTIAL_REJECTED")),
-        (Some(&bobs), "0".repeat(64), Some("CREDENTIAL_REJECTED")),
+        (shown(&bobs), "0".repeat(64), Some("CREDENTIAL_REJECTED")),
     ] {
         let stream = dial(host.address, &trusted, own).await.unwrap();
         let mut client = Client::over(Box::new(stream), host.address, "/").await.counts_anew();

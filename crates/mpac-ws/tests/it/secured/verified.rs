@@ -14,7 +14,7 @@ use crate::rig::{Host, host};
 const ROLES: &str = r#"--role-policy={"default_role":"contributor"}"#;
 
 /// A verified server that trusts `authority`, with its data in `dir`.
-async fn server(dir: &Path, authority: &Authority, flags: &[&str]) -> Host {
+pub(super) async fn server(dir: &Path, authority: &Authority, flags: &[&str]) -> Host {
     let anchors = dir.join("anchors.pem");
     fs::write(&anchors, &authority.pem).unwrap();
     let (anchors, data) = (
@@ -24,12 +24,12 @@ async fn server(dir: &Path, authority: &Authority, flags: &[&str]) -> Host {
     host(&[&["--security-profile=verified", ROLES, &anchors, &data], flags].concat()).await
 }
 
-async fn connected(host: &Host, person: &Person) -> Voice {
+pub(super) async fn connected(host: &Host, person: &Person) -> Voice {
     Voice::of(person, host.connect("/").await.counts_anew())
 }
 
 /// `person`, admitted; and SESSION_INFO.
-async fn joined(host: &Host, person: &Person) -> (Voice, Value) {
+pub(super) async fn joined(host: &Host, person: &Person) -> (Voice, Value) {
     let mut voice = connected(host, person).await;
     let info = voice.hello(person.credential()).await;
     assert_eq!(outcome(&info), "SESSION_INFO", "{info}");
@@ -37,7 +37,7 @@ async fn joined(host: &Host, person: &Person) -> (Voice, Value) {
 }
 
 /// The coordinator's key in a SESSION_INFO.
-fn coordinator(info: &Value) -> PublicKey {
+pub(super) fn coordinator(info: &Value) -> PublicKey {
     let security = &info["payload"]["security_config"];
     let key: PublicKey = security["coordinator_public_key"].as_str().unwrap().parse().unwrap();
     assert_eq!(security["coordinator_key_fingerprint"], key.fingerprint().to_string());
@@ -101,7 +101,7 @@ async fn who_cannot_prove_it_stays_out() {
     let (part, mut whole) = (below.issue("agent:bob"), below.issue("agent:bob"));
     whole.chain += &between;
     let named = |name: &str, person: Person| Person { name: name.to_owned(), ..person };
-    let (rejected, failed, joined) = ("CREDENTIAL_REJECTED", "AUTHORIZATION_FAILED", "SESSION_INFO");
+    let (rejected, failed, admitted) = ("CREDENTIAL_REJECTED", "AUTHORIZATION_FAILED", "SESSION_INFO");
     for (what, person, expected) in [
         ("the certificate of another", named("agent:bob", copy(&eve)), rejected),
         ("her own, in another spelling", named("agent:Eve", copy(&eve)), rejected),
@@ -112,8 +112,8 @@ async fn who_cannot_prove_it_stays_out() {
         ("not good yet", early, rejected),
         ("for servers", of_servers, rejected),
         ("without what is between", part, rejected),
-        ("with what is between", whole, joined),
-        ("himself", copy(&bob), joined),
+        ("with what is between", whole, admitted),
+        ("himself", copy(&bob), admitted),
     ] {
         let mut voice = connected(&host, &person).await;
         let answer = voice.hello(person.credential()).await;
@@ -135,13 +135,13 @@ async fn who_cannot_prove_it_stays_out() {
     let mut unsigned = connected(&host, &zoe).await;
     unsigned.client.who = "agent:zoe".to_owned();
     assert_eq!(outcome(&unsigned.client.hello_with("agent:zoe", zoe.credential()).await), failed);
-    let (mut eves, _) = super::verified::joined(&host, &eve).await;
+    let (mut eves, _) = joined(&host, &eve).await;
     eves.client.send(r#"{"type":"SESSION_SUMMARY"}"#).await;
     let summary = eves.client.until("SESSION_SUMMARY_RESPONSE").await.to_string();
     assert!(summary.contains("agent:bob") && !summary.contains("agent:zoe"), "{summary}");
 }
 
-fn self_signed(name: &str) -> Person {
+pub(super) fn self_signed(name: &str) -> Person {
     let mut params = rcgen::CertificateParams::default();
     params.subject_alt_names = vec![rcgen::SanType::URI(name.try_into().unwrap())];
     let key = key();
