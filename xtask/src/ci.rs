@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use crate::step::{self, Failure};
 use crate::{
-    attack, conformance, crash, demo, deny, drive, handover, interop, model, requirements, survive, tidy,
-    walls,
+    attack, conformance, crash, demo, deny, drive, evidence, handover, interop, model, requirements, survive,
+    tidy, walls,
 };
 
 type Run = fn() -> Result<(), Failure>;
 
 /// In the order they run: what fails fast comes first.
-const STEPS: [(&str, Run); 17] = [
+const STEPS: [(&str, Run); 18] = [
     ("fmt", fmt),
     ("tidy", tidy::run),
     ("requirements", || requirements::run(&requirements::Options::target())),
@@ -23,6 +23,7 @@ const STEPS: [(&str, Run); 17] = [
     ("model", || model::run(&model::Options::default())),
     ("conformance", conformance::of_ci),
     ("drive", drive::run),
+    ("evidence", evidence::run),
     ("crash", || crash::run(&crash::Options::of_ci())),
     ("survive", survive::of_ci),
     ("handover", handover::run),

@@ -10,6 +10,7 @@
 //! | `conformance` | whether a coordinator conforms: stories, wire checks, golden messages |
 //! | `model` | a small world explored in every order |
 //! | `drive` | the examples of `mpac-ws drive` in Python and Node |
+//! | `evidence` | signatures and evidence, by Python programs that share no code with ours |
 //! | `crash` | a server under load is killed over and over and loses nothing |
 //! | `survive` | two agents at work while their server is killed over and over: both finish |
 //! | `handover` | a standby takes over from a server that is stopped, paused, or told to |
@@ -31,6 +32,7 @@ mod crash;
 mod demo;
 mod deny;
 mod drive;
+mod evidence;
 mod handover;
 mod interop;
 mod model;
@@ -86,6 +88,8 @@ enum Command {
     Demo,
     /// Run the Python and Node examples of `mpac-ws drive`.
     Drive,
+    /// Verify signatures and evidence with Python programs that share no code with ours.
+    Evidence,
     /// Prove that unmodified Python agents and servers work with ours.
     Interop {
         /// Run only cases whose name contains this text.
@@ -113,6 +117,7 @@ fn main() -> std::process::ExitCode {
         Command::Deny => deny::run(),
         Command::Demo => demo::run(),
         Command::Drive => drive::run(),
+        Command::Evidence => evidence::run(),
         Command::Interop { case, jobs } => interop::run(case.as_deref(), jobs),
     };
     match done {

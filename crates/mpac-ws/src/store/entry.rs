@@ -32,6 +32,11 @@ pub(crate) enum Entry {
 }
 
 impl Entry {
+    /// Whether the coordinator goes on with another key.
+    pub(crate) const fn is_rotation(&self) -> bool {
+        matches!(self, Self::Input(Happened { input: Stored::RotateKey { .. }, .. }))
+    }
+
     /// When it came, or was made.
     pub(crate) const fn at(&self) -> Timestamp {
         match self {

@@ -208,7 +208,7 @@ impl Log {
         for entry in entries {
             self.put(&mut buffer, &mut settled, entry)?;
             let is_due = match &mut self.sealer {
-                Some(sealer) if !matches!(entry, Entry::Seal(_)) => sealer.count(entry.at()),
+                Some(sealer) if !matches!(entry, Entry::Seal(_)) => sealer.count(entry),
                 _ => false,
             };
             if is_due

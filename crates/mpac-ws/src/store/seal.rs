@@ -4,7 +4,7 @@
 //! signature over the chain's head only the coordinator can make. What a seal covers can be changed by nobody without the key;
 //! what came after the last one can be cut off unseen, and so can everything behind an older seal, by whoever can write to the
 //! data directory, as long as nobody else has a later one. So seals are frequent: after the first entry that a process writes,
-//! then after [`EVERY`] entries at the latest, with each snapshot, and at the end.
+//! then after [`EVERY`] entries at the latest, with each snapshot, with another key, and at the end.
 
 use std::sync::Arc;
 
@@ -57,8 +57,6 @@ impl Seal {
 pub(crate) struct Sealer {
     session: SessionId,
     key: Arc<Signing>,
-    /// What takes its place once it has sealed the entry that says so: who trusts the one can trust the other.
-    next: Option<Arc<Signing>>,
     /// Entries since the last seal.
     since: u64,
     /// When the last entry was received that this process wrote, if it has no seal.
@@ -68,18 +66,19 @@ pub(crate) struct Sealer {
 impl Sealer {
     /// Whatever is in the log already, the next entry is followed by a seal.
     pub(crate) const fn new(session: SessionId, key: Arc<Signing>) -> Self {
-        Self { session, key, next: None, since: EVERY - 1, behind: None }
+        Self { session, key, since: EVERY - 1, behind: None }
     }
 
-    /// Goes on with another key, after the next seal.
+    /// Goes on with another key. The one before has sealed the entry that says so.
     pub(crate) fn switch(&mut self, key: Arc<Signing>) {
-        self.next = Some(key);
+        self.key = key;
     }
 
-    /// One more entry, of this time, is written; whether a seal is due.
-    pub(super) const fn count(&mut self, at: Timestamp) -> bool {
-        (self.since, self.behind) = (self.since + 1, Some(at));
-        self.since >= EVERY
+    /// One more entry is written; whether a seal is due. The one that says that another key takes the place of this one is sealed
+    /// at once: whoever trusts the one can then trust the other.
+    pub(super) fn count(&mut self, entry: &Entry) -> bool {
+        (self.since, self.behind) = (self.since + 1, Some(entry.at()));
+        self.since >= EVERY || entry.is_rotation()
     }
 
     /// The seal behind entry `seq`; `None` where nothing was written that has none.
@@ -91,9 +90,6 @@ impl Sealer {
         let entry = entry.map_err(|error| NotCanonical::Syntax { problem: error.to_string() })?;
         seal.signature = self.key.over(signed_bytes(&entry)?.as_bytes()).to_string();
         self.since = 0;
-        if let Some(next) = self.next.take() {
-            self.key = next;
-        }
         Ok(Some(Entry::Seal(seal)))
     }
 }

@@ -54,7 +54,8 @@ pub(super) fn read(links: &[Box<RawValue>], own: &mut OwnKeys) -> (Vec<Actual>, 
     (all, chain, None)
 }
 
-/// What contradicts. `vouched` is whether a good signature of the coordinator's covers the whole chain.
+/// What contradicts. `vouched` is whether a good signature of the coordinator's covers the whole chain and the whole log: otherwise
+/// somebody else may have changed what the rules start from.
 pub(super) fn contradictions(expected: &[Expected], actual: &[Actual], vouched: bool) -> Vec<Finding> {
     let mut findings = unsigned(expected, actual);
     let differences = compare(
@@ -122,12 +123,12 @@ fn extra(it: &Actual, instead: Option<&Expected>, vouched: bool) -> Option<Findi
         (Direction::Outbound, _) if it.signer.is_none() => return None,
         (Direction::Outbound, Some(expected)) => {
             let problem = format!("the rules give another message at entry {} of the log", expected.log_seq);
-            let finding = Finding::new(Class::AlteredOutput, problem).by_coordinator(true);
+            let finding = Finding::new(Class::AlteredOutput, problem).by_coordinator(vouched);
             finding.at_log(expected.log_seq).proven_by([expected.content.clone()])
         }
         (Direction::Outbound, None) => {
             let problem = "the coordinator signed what does not follow by the rules";
-            Finding::new(Class::OutputNotByRules, problem).by_coordinator(true)
+            Finding::new(Class::OutputNotByRules, problem).by_coordinator(vouched)
         }
     };
     Some(finding.at_message(it.seq).about(&it.message_id).proven_by([it.text.clone()]))

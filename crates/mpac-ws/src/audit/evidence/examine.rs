@@ -53,6 +53,9 @@ pub(super) struct Seals {
     pub(super) good: u64,
     /// The last entry that a good one covers; 0 where there is none.
     pub(super) covered: u64,
+    /// The coordinator's Lamport clock then.
+    #[serde(skip)]
+    pub(super) clock: u64,
 }
 
 /// What is found out along a log.
@@ -149,6 +152,7 @@ impl<'a> Examiner<'a> {
         let key = seal.key().and_then(|key| self.own.trusted(&key).cloned());
         if key.is_some_and(|key| seal.is_by(&Verifying::Ed25519(key))) {
             (self.seals.good, self.seals.covered) = (self.seals.good + 1, seal.seq);
+            self.seals.clock = self.clock();
             self.own.sealed(seal.seq);
         } else {
             let by = seal.key().map_or_else(|| "nobody".to_owned(), |key| short(&key));
@@ -296,6 +300,11 @@ impl<'a> Examiner<'a> {
             format!("; it was written by {program}, and this is {PROGRAM}: verify it with that version")
         };
         Finding::new(Class::WrongDigest, format!("it led to other outputs than the rules give{version}"))
+    }
+
+    /// The coordinator's Lamport clock at the end.
+    pub(super) fn clock(&self) -> u64 {
+        self.replay.session().map_or(0, |(coordinator, _)| coordinator.view().lamport())
     }
 
     /// The program that wrote it.

@@ -37,6 +37,8 @@ pub(super) struct Report {
     pub(super) agreed: Vec<Agreed>,
     /// Messages that witnesses have kept.
     pub(super) witnessed: u64,
+    /// Those of them that the coordinator signed later than all that is here.
+    pub(super) witnessed_later: u64,
     pub(super) findings: Vec<Finding>,
     /// How many of them the coordinator's own signature proves.
     pub(super) coordinator_lied: usize,
@@ -88,6 +90,16 @@ impl Report {
         }
         writeln!(text, "who agreed to what ({})", self.agreed.len())?;
         self.agreed.iter().try_for_each(|it| agreed(text, it))?;
+        if self.witnessed > 0 {
+            writeln!(text, "{} messages that witnesses have kept are looked up", self.witnessed)?;
+        }
+        if self.witnessed_later > 0 {
+            writeln!(
+                text,
+                "{} of them are later than the end of what is here: it was made before, or its end was cut off",
+                self.witnessed_later
+            )?;
+        }
         if !self.findings.is_empty() {
             writeln!(text, "what does not verify ({})", self.findings.len())?;
         }

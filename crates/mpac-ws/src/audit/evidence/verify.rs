@@ -14,7 +14,7 @@ use super::finding::{By, Class, Finding};
 use super::own_keys::OwnKeys;
 use super::report::{OwnKey, Report};
 use super::trust::{Trust, Why};
-use super::witness::Known;
+use super::witness::{Known, Witnessed};
 use crate::audit::access::{self, Shows};
 use crate::audit::lived::open;
 use crate::audit::problem::Problem;
@@ -152,10 +152,15 @@ impl Looked<'_> {
         if examiner.own.is_empty() {
             return Err(Problem::NothingSigned { session: session_id.to_string() });
         }
-        if let Some(actual) = &actual {
+        // What is broken cannot be compared: nobody knows what followed.
+        let is_whole = !before.iter().any(|it| matches!(it.class, Class::BrokenChain | Class::BrokenLog));
+        if let Some(actual) = actual.as_ref().filter(|_| is_whole) {
             before.extend(contradictions(&examiner.expected, actual, has_good_head));
         }
-        let covered = if has_good_head { examiner.n } else { examiner.seals.covered };
+        let (covered, clock) = match has_good_head {
+            true => (examiner.n, examiner.clock()),
+            false => (examiner.seals.covered, examiner.seals.clock),
+        };
         let mut findings = std::mem::take(&mut examiner.findings);
         for finding in &mut findings {
             let is_sealed = finding.log_seq.is_some_and(|n| n <= covered);
@@ -169,11 +174,12 @@ impl Looked<'_> {
             }
         }
         before.append(&mut findings);
-        let known = Known::of(&examiner, actual.as_deref());
-        let mut witnessed = 0;
+        let known = Known::of(&examiner, actual.as_deref(), clock);
+        let mut witnessed = Witnessed::default();
         for path in &options.witness {
-            witnessed += known.compare(path, &examiner, &mut before)?;
+            known.compare(path, &examiner, &mut witnessed)?;
         }
+        before.append(&mut witnessed.findings);
         let by_file = |named| if named { Why::Named } else { Why::Rotated };
         let trusted = examiner.own.all_trusted().map(|(key, named)| (*key, Some(by_file(named))));
         let keys = trusted.chain(examiner.own.strangers().map(|key| (*key, None)));
@@ -197,7 +203,8 @@ impl Looked<'_> {
             seals,
             participants,
             agreed,
-            witnessed,
+            witnessed: witnessed.messages,
+            witnessed_later: witnessed.later,
             coordinator_lied: before.iter().filter(|it| it.by == By::Coordinator).count(),
             verified: before.is_empty(),
             findings: before,

@@ -23,6 +23,21 @@ pub(super) struct Known {
     contents: BTreeSet<(bool, String)>,
     /// The coordinator's by id: content, and the whole where it is signed.
     spoken: BTreeMap<String, (String, Option<String>)>,
+    /// The participants' by id.
+    heard: BTreeSet<String>,
+    /// The coordinator's Lamport clock at the end of what is there, and of what it has vouched for.
+    end: u64,
+    vouched: u64,
+}
+
+/// What witnesses show.
+#[derive(Debug, Default)]
+pub(super) struct Witnessed {
+    /// How many messages they have kept.
+    pub(super) messages: u64,
+    /// How many of the coordinator's are later than the evidence.
+    pub(super) later: u64,
+    pub(super) findings: Vec<Finding>,
 }
 
 /// A line that holds a message in an object of its own: an entry of a chain or of a transcript.
@@ -32,9 +47,10 @@ struct Wrapped {
 }
 
 impl Known {
-    /// Those of a chain; where there is none, those that follow from the log.
-    pub(super) fn of(examiner: &Examiner<'_>, actual: Option<&[Actual]>) -> Self {
-        let mut known = Self::default();
+    /// Those of a chain; where there is none, those that follow from the log. For everything up to the Lamport value `vouched`
+    /// the coordinator has signed that this is all.
+    pub(super) fn of(examiner: &Examiner<'_>, actual: Option<&[Actual]>, vouched: u64) -> Self {
+        let mut known = Self { end: examiner.clock(), vouched, ..Self::default() };
         match actual {
             Some(actual) => actual.iter().for_each(|it| {
                 known.add(it.direction, &it.message_id, &it.content, it.signer.map(|_| it.text.clone()));
@@ -50,10 +66,12 @@ impl Known {
         self.contents.insert((direction == Direction::Outbound, content.to_owned()));
         if direction == Direction::Outbound {
             self.spoken.entry(id.to_owned()).or_insert_with(|| (content.to_owned(), signed));
+        } else {
+            self.heard.insert(id.to_owned());
         }
     }
 
-    /// What a witness has kept in a file: a message a line, or an object whose `envelope` is one. Gives how many it holds.
+    /// What a witness has kept in a file: a message a line, or an object whose `envelope` is one.
     ///
     /// # Errors
     /// When the file or one of its lines cannot be read.
@@ -61,11 +79,10 @@ impl Known {
         &self,
         path: &Path,
         examiner: &Examiner<'_>,
-        findings: &mut Vec<Finding>,
-    ) -> Result<u64, Problem> {
+        witnessed: &mut Witnessed,
+    ) -> Result<(), Problem> {
         let text =
             fs::read_to_string(path).map_err(|source| Problem::File { path: path.to_owned(), source })?;
-        let mut messages = 0;
         for (n, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let wrong = |reason: String| Problem::Witness { path: path.to_owned(), line: n + 1, reason };
             let frame = match serde_json::from_str::<Wrapped>(line) {
@@ -75,23 +92,32 @@ impl Known {
             };
             // What passes on the same connection and is no message.
             let Ok(envelope) = serde_json::from_str::<Envelope>(&frame) else { continue };
-            messages += 1;
-            findings.extend(self.judge(&frame, &envelope, examiner).map(|mut finding| {
+            witnessed.messages += 1;
+            let found = self.judge(&frame, &envelope, examiner, &mut witnessed.later);
+            witnessed.findings.extend(found.map(|mut finding| {
                 finding.problem = format!("{}, line {}: {}", path.display(), n + 1, finding.problem);
                 finding
             }));
         }
-        Ok(messages)
+        Ok(())
     }
 
-    fn judge(&self, frame: &str, envelope: &Envelope, examiner: &Examiner<'_>) -> Option<Finding> {
-        let (session, _, coordinator) = examiner.session()?;
+    fn judge(
+        &self,
+        frame: &str,
+        envelope: &Envelope,
+        examiner: &Examiner<'_>,
+        later: &mut u64,
+    ) -> Option<Finding> {
+        let (session, profile, coordinator) = examiner.session()?;
         if envelope.session_id != session {
             return None;
         }
         let id = envelope.message_id.as_str();
         if envelope.sender.principal_id != coordinator {
-            return self.of_participant(frame, envelope, examiner);
+            // What is not signed need not be passed on as it came.
+            let is_other = profile != "verified" && self.heard.contains(id);
+            return if is_other { None } else { self.of_participant(frame, envelope, examiner) };
         }
         if examiner.own.signer(frame, envelope).is_none() {
             let problem =
@@ -102,19 +128,26 @@ impl Known {
         if self.contents.contains(&(true, content.clone())) {
             return None;
         }
+        let clock = envelope.watermark.as_ref().and_then(|it| it.lamport_value().ok().flatten());
+        let is_vouched = clock.is_some_and(|clock| clock <= self.vouched);
         let finding = match self.spoken.get(id) {
             Some((other, signed)) => {
                 let problem =
                     "the coordinator signed this, and the evidence has another message of the same id";
-                let other = signed.clone().unwrap_or_else(|| other.clone());
-                Finding::new(Class::TwoVersions, problem).proven_by([other])
+                let other_text = signed.clone().unwrap_or_else(|| other.clone());
+                let finding = Finding::new(Class::TwoVersions, problem).proven_by([other_text]);
+                finding.by_coordinator(signed.is_some() || is_vouched)
+            }
+            None if clock.is_some_and(|clock| clock > self.end) => {
+                *later += 1;
+                return None;
             }
             None => {
                 let problem = "the coordinator signed this, and it is not in the evidence";
-                Finding::new(Class::WithheldMessage, problem)
+                Finding::new(Class::WithheldMessage, problem).by_coordinator(is_vouched)
             }
         };
-        Some(finding.by_coordinator(true).about(id).proven_by([frame.to_owned()]))
+        Some(finding.about(id).proven_by([frame.to_owned()]))
     }
 
     /// Only what the coordinator recorded counts, and only its sender can have signed it: that it is missing is told, and

@@ -5,7 +5,7 @@ use std::env;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use mpac_core::{ConnId, Input, Peer, Record};
+use mpac_core::{Command, ConnId, Input, Peer, Record};
 use mpac_wire::PublicKey;
 
 use super::*;
@@ -112,8 +112,12 @@ fn the_old_key_seals_what_the_new_one_is_announced_in() {
     let (media, first, second) = (Memory::default(), key(1), key(2));
     let mut log = create(&media, &first);
     append(&mut log, 2);
+    let input = Input::Command(Command::RotateKey(second.public().clone()));
+    let record = Record::new(3, Timestamp::from_micros(3), input);
+    log.append(&[Entry::Input(Happened::new(&record, String::new()).unwrap())]).unwrap();
+    assert_eq!(numbers(&media), [2, 5], "at once");
     log.sealer().unwrap().switch(Arc::clone(&second));
-    append(&mut log, 2 * EVERY);
+    append(&mut log, EVERY);
     let by: Vec<bool> = seals(&media).unwrap().iter().map(|(_, seal)| seal.is_by(&public(&first))).collect();
     assert_eq!(by, [true, true, false]);
     assert!(seals(&media).unwrap()[2].1.is_by(&public(&second)));

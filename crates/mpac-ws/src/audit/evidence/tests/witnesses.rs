@@ -49,9 +49,20 @@ fn two_versions_that_were_both_signed() {
 
 #[test]
 fn a_word_that_the_evidence_leaves_out() {
-    let word = Forger::word("m-x").envelope.to_string();
-    for found in against(&[word]) {
+    let mut word = Forger::word("m-x").envelope;
+    word["watermark"] = json!({"kind": "lamport_clock", "value": 500});
+    for found in against(&[signed(word.clone(), OWN)]) {
         assert_eq!(found.only(), ("withheld_message", "coordinator"));
+    }
+    // Of one without a time nobody knows whether it was before the end.
+    for found in against(&[Forger::word("m-x").envelope.to_string()]) {
+        assert_eq!(found.only(), ("withheld_message", "unknown"));
+    }
+    // Nobody can have written down what had not been said yet.
+    word["watermark"] = json!({"kind": "lamport_clock", "value": 50_000});
+    for found in against(&[signed(word.clone(), OWN)]) {
+        found.assert_ok();
+        assert_eq!(found.report["witnessed_later"], 1);
     }
 }
 
