@@ -12,6 +12,7 @@
 //! | `drive` | the examples of `mpac-ws drive` in Python and Node |
 //! | `crash` | a server under load is killed over and over and loses nothing |
 //! | `survive` | two agents at work while their server is killed over and over: both finish |
+//! | `fuzz` | the fuzz targets of `fuzz/`, some time each |
 //! | `handover` | a standby takes over from a server that is stopped, paused, or told to |
 //! | `deny` | licences, sources and unwanted crates in the tree of dependencies |
 //! | `demo` | two scripted agents on one file, shown live |
@@ -29,6 +30,7 @@ mod crash;
 mod demo;
 mod deny;
 mod drive;
+mod fuzz;
 mod handover;
 mod interop;
 mod model;
@@ -56,6 +58,9 @@ enum Command {
         /// Run only these steps (may be repeated); an unknown name lists them all.
         #[arg(long, value_name = "STEP")]
         only: Vec<String>,
+        /// Feed each fuzz target for a minute as well, at the end.
+        #[arg(long)]
+        fuzz: bool,
     },
     /// Try what strangers and members may try against a server, and see that each gets the answer it has to get.
     Attack(attack::Options),
@@ -77,6 +82,8 @@ enum Command {
     Model(model::Options),
     /// Check licences, sources and unwanted crates of the tree of dependencies.
     Deny,
+    /// Feed the fuzz targets for some time.
+    Fuzz(fuzz::Options),
     /// Show two scripted agents of two people working on the same file.
     Demo,
     /// Run the Python and Node examples of `mpac-ws drive`.
@@ -94,7 +101,7 @@ enum Command {
 
 fn main() -> std::process::ExitCode {
     let done = match Cli::parse().command {
-        Command::Ci { only } => ci::run(&only),
+        Command::Ci { only, fuzz } => ci::run(&only, fuzz),
         Command::Attack(options) => attack::run(&options),
         Command::Walls => walls::run(),
         Command::Tidy => tidy::run(),
@@ -105,6 +112,7 @@ fn main() -> std::process::ExitCode {
         Command::Handover => handover::run(),
         Command::Model(options) => model::run(&options),
         Command::Deny => deny::run(),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Demo => demo::run(),
         Command::Drive => drive::run(),
         Command::Interop { case, jobs } => interop::run(case.as_deref(), jobs),
