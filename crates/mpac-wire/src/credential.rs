@@ -54,3 +54,59 @@ impl<'de> serde::Deserialize<'de> for Secret {
         deserializer.deserialize_str(crate::open::TextVisitor(Self::new))
     }
 }
+
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+const END: &str = "-----END CERTIFICATE-----";
+
+/// Whether a text is certificates in PEM and nothing else: what a credential of type `x509_chain` is made of (SEC-12).
+///
+/// Everybody may see certificates. Of anything else, a private key among them perhaps, nobody can know.
+pub fn is_certificates(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim_ascii_end).filter(|line| !line.is_empty());
+    let mut any = false;
+    while let Some(line) = lines.next() {
+        let mut inside = lines.by_ref().take_while(|line| *line != END).peekable();
+        let is_whole = line == BEGIN && inside.peek().is_some() && inside.all(is_base64);
+        if !is_whole {
+            return false;
+        }
+        any = true;
+    }
+    any && text.trim_ascii_end().ends_with(END)
+}
+
+fn is_base64(line: &str) -> bool {
+    line.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "-----BEGIN CERTIFICATE-----\nMIIB+/a=\n-----END CERTIFICATE-----\n";
+
+    #[test]
+    fn only_certificates_are_certificates() {
+        let two = alloc::format!("{ONE}\n{}", ONE.replace('\n', "\r\n"));
+        for text in [ONE, ONE.trim_end(), &two] {
+            assert!(is_certificates(text), "{text}");
+        }
+        let key = ONE.replace("CERTIFICATE", "PRIVATE KEY");
+        for text in [
+            "",
+            "\n",
+            "secret",
+            &key,
+            &alloc::format!("{ONE}{key}"),
+            &alloc::format!("{key}{ONE}"),
+            &alloc::format!("{ONE}secret\n"),
+            &alloc::format!("secret\n{ONE}"),
+            &ONE.replace("MIIB", "a secret"),
+            &ONE.replace("-----END CERTIFICATE-----", ""),
+            &ONE.replace("MIIB+/a=\n", ""),
+            &alloc::format!("{ONE}-----BEGIN CERTIFICATE-----\nMIIB"),
+        ] {
+            assert!(!is_certificates(text), "{text}");
+        }
+    }
+}

@@ -11,8 +11,9 @@ use core::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::credential::is_certificates;
 use crate::error::{DecodeError, decode};
-use crate::names::{CloseReason, GoodbyeReason, RejectReason};
+use crate::names::{CloseReason, CredentialType, GoodbyeReason, RejectReason};
 use crate::object::{Key, Raw};
 
 /// What stands in place of a secret or of somebody's words.
@@ -50,7 +51,8 @@ enum What {
 }
 
 /// A frame's text with every credential's secret blanked: what a log may hold (PRV-05). The credential keeps its type,
-/// issuer and time, and stays as well or badly formed as it was, so the frame is judged alike when it is read back.
+/// issuer and time, and stays as well or badly formed as it was, so the frame is judged alike when it is read back. A chain of
+/// certificates is no secret and stays, so that whoever has the log can check what its owner signed (SEC-12, SEC-23).
 ///
 /// Meant for HELLO, and for frames of which nobody knows what they are because they cannot be read as messages.
 ///
@@ -121,9 +123,11 @@ fn blanked(text: &str, depth: usize) -> Result<String, DecodeError> {
         let absent = text == "null";
         return Ok(if absent { "null" } else { "false" }.to_owned());
     };
+    let chain = is_chain(&entries);
     let member = |(key, value): (Cow<'_, str>, &RawValue)| {
         let value = match &*key {
             "type" | "issuer" | "expires_at" => walk(value.get(), What::Credentials, depth)?,
+            "value" if chain => value.get().to_owned(),
             _ => match decode::<Cow<'_, str>>(value.get(), "") {
                 Ok(secret) if secret.is_empty() => quoted(""),
                 Ok(_) => quoted(BLANK),
@@ -134,6 +138,17 @@ fn blanked(text: &str, depth: usize) -> Result<String, DecodeError> {
         Ok(alloc::format!("{}:{value}", quoted(&key)))
     };
     joined('{', entries.into_iter().map(member), '}')
+}
+
+/// Whether the credential is one that everybody may see, beyond doubt.
+fn is_chain(entries: &[(Cow<'_, str>, &RawValue)]) -> bool {
+    let only = |name: &str| {
+        let mut of_name = entries.iter().filter(|(key, _)| key == name);
+        let value = of_name.next().filter(|_| of_name.next().is_none())?.1;
+        decode::<Cow<'_, str>>(value.get(), "").ok()
+    };
+    let named = only("type").is_some_and(|kind| CredentialType::from(&*kind) == CredentialType::X509Chain);
+    named && only("value").is_some_and(|value| is_certificates(&value))
 }
 
 /// A text, or each of a list; anything else may hold more inside.
@@ -215,6 +230,31 @@ mod tests {
         // Of a repeated member, and of one with an escaped name, too.
         let odd = r#"{"payload":{"credential":{"value":"s3"}},"payload":{"\u0063redential":{"value":"s3"}}}"#;
         assert!(!blank_credentials(odd).unwrap().contains("s3"));
+    }
+
+    #[test]
+    fn certificates_are_no_secret_and_what_else_calls_itself_a_chain_may_be_one() {
+        let chain = r"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let hello = |kind: &str, value: &str| {
+            alloc::format!(
+                r#"{{"payload":{{"credential":{{"type":"{kind}","value":"{value}","issuer":"i"}}}}}}"#
+            )
+        };
+        let text = hello("x509_chain", chain);
+        assert_eq!(blank_credentials(&text).unwrap(), text);
+        assert_eq!(without_free_text(&text).unwrap(), text);
+        for (kind, value) in [
+            ("x509_chain", "s3"),
+            ("x509_chain", &alloc::format!("{chain}s3")),
+            ("x509_chain", &chain.replace("CERTIFICATE", "PRIVATE KEY")),
+            ("api_key", chain),
+        ] {
+            assert_eq!(blank_credentials(&hello(kind, value)).unwrap(), hello(kind, BLANK));
+        }
+        let twice = text.replace(r#""value""#, r#""type":"api_key","value""#);
+        assert!(!blank_credentials(&twice).unwrap().contains("AAAA"));
+        let other = text.replace(r#""issuer""#, r#""value":"s3","issuer""#);
+        assert!(!blank_credentials(&other).unwrap().contains("s3"));
     }
 
     #[test]

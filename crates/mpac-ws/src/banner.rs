@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 
 use mpac_core::SessionConfig;
+use mpac_wire::Fingerprint;
 use mpac_wire::names::SecurityProfile;
 
 use crate::cli::Settings;
@@ -28,6 +29,8 @@ pub(crate) struct Served<'a> {
     pub(crate) stored: Option<&'a Path>,
     /// The fingerprint of the server's certificate, if it speaks TLS.
     pub(crate) pin: Option<String>,
+    /// The fingerprint of the key that the coordinator signs with, if it does.
+    pub(crate) signs_with: Option<Fingerprint>,
     /// How other machines see this one, if that can be told.
     pub(crate) reachable_as: Option<IpAddr>,
 }
@@ -50,6 +53,9 @@ pub(crate) fn banner(served: &Served<'_>) -> String {
     }
     if let Some(pin) = &served.pin {
         line("certificate", pin);
+    }
+    if let Some(key) = &served.signs_with {
+        line("signs with", &key.to_string());
     }
     line("session", &session_line(served, shown));
     line("write-back", write_back_line(settings));
@@ -125,6 +131,13 @@ fn commands(served: &Served<'_>, url: &str, session: &str) -> String {
         (false, id) => format!(" --session {}", quoted(id)),
     };
     let pin = served.pin.as_ref().map(|pin| format!(" --pin {pin}")).unwrap_or_default();
+    if settings.security.security_profile == SecurityProfile::Verified {
+        return format!(
+            "  cargo run -p mpac-agent -- {}{flag} --name Bob{pin} --certificate bob.pem --signing-key bob-key.pem --task \"say what \
+             to do\"\n  with a certificate for agent:Bob that this server trusts, and its Ed25519 key\n",
+            quoted(url)
+        );
+    }
     if settings.security.security_profile != SecurityProfile::Open {
         return format!(
             "  MPAC_CREDENTIAL=api_key:KEY cargo run -p mpac-agent -- {}{flag} --name Bob{pin} --task \"say what to do\"\n  with a \
@@ -267,6 +280,7 @@ mod tests {
             address,
             stored: None,
             pin: None,
+            signs_with: None,
             reachable_as: None,
         })
     }

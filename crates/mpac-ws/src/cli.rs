@@ -7,6 +7,7 @@ pub mod close;
 pub mod keeping;
 pub mod repair;
 mod security;
+pub mod signing_key;
 pub mod standby;
 pub mod token;
 pub mod whose;
@@ -229,6 +230,9 @@ pub enum Command {
     Token(token::Token),
     /// Print one command with which a colleague joins, once and soon
     Invite(token::Invite),
+    /// Show or replace the key that coordinators sign with
+    #[command(subcommand)]
+    SigningKey(signing_key::SigningKey),
     /// Look back at stored sessions: who did what, on what basis, and whether the log is what it was
     #[command(subcommand)]
     Audit(Box<audit::Audit>),

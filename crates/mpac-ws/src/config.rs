@@ -14,7 +14,7 @@ use crate::cli::standby::{Rest, Standby};
 use crate::error::{Error, one_line};
 
 /// Keys whose text is a path, or may be one.
-const PATHS: [&str; 9] = [
+const PATHS: [&str; 11] = [
     "workspace",
     "data_dir",
     "archive_dir",
@@ -22,6 +22,8 @@ const PATHS: [&str; 9] = [
     "session_config",
     "tls_cert",
     "tls_key",
+    "signing_key",
+    "trust_anchors",
     "keys",
     "jwks",
 ];

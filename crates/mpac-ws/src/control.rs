@@ -29,6 +29,10 @@ pub(crate) enum Request {
     Status {},
     /// End a session for good (D-040).
     Close { session: String, disposition: CloseDisposition },
+    /// Which keys its coordinators sign with.
+    SigningKey {},
+    /// Sign with a new key from now on (SEC-32).
+    RotateKey {},
     /// Hand all sessions over to the standby of this address, and end (REC-20).
     HandOver { to: String },
     /// Somebody else has the sessions, under these epochs: say nothing more (REC-26).

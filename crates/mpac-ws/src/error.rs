@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::audit::Problem;
 pub use crate::listen::tls::TlsError;
+pub use crate::signing::key_file::SigningKeyError;
 use crate::store::journal::Unkept;
 pub use crate::token::TokenError;
 
@@ -73,6 +74,9 @@ pub enum Error {
     /// A key could not be made or changed.
     #[error("{0}")]
     Token(#[from] TokenError),
+    /// The coordinator's key cannot be had.
+    #[error("signing key {0}")]
+    SigningKey(#[from] SigningKeyError),
     /// TLS cannot be offered.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
@@ -82,6 +86,18 @@ pub enum Error {
          and add --security-profile authenticated --tls-self-signed; or, in a network that you trust, add --insecure-open"
     )]
     OpenToAll {
+        /// The address given.
+        host: String,
+    },
+    /// The security profile needs something that was not given.
+    #[error("--security-profile {0}")]
+    Profile(String),
+    /// A verified session that others could listen to.
+    #[error(
+        "--security-profile verified shows the shared files to whoever can listen between here and there: with --host {host} add \
+         --tls-self-signed, or --tls-cert and --tls-key"
+    )]
+    VerifiedInTheClear {
         /// The address given.
         host: String,
     },

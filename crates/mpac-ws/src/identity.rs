@@ -3,28 +3,41 @@
 //! The core decides who may come in (SEC-06 to SEC-08); what it is told is made here, before a HELLO reaches its session. What
 //! is not configured cannot be verified, and is said to be so (SEC-13).
 
+pub(crate) mod card;
+pub(crate) mod certificate;
 pub(crate) mod certificates;
+pub(crate) mod chain;
 mod custom;
 mod jwt;
 pub(crate) mod key_file;
 pub(crate) mod keys;
+pub(crate) mod proof;
 pub(crate) mod secret;
+mod signature;
+pub(crate) mod signers;
 
 use std::future::pending;
+use std::sync::Arc;
 
 use mpac_core::Identity;
 use mpac_wire::names::{CredentialType, SecurityProfile};
 use mpac_wire::{Credential, Frame, Limits, Message, Sender, SessionId, Timestamp};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
-use tracing::warn;
+use tracing::{debug, warn};
 
+use self::card::Card;
+use self::chain::{Anchors, Chain};
 use self::custom::Custom;
 use self::jwt::Provider;
 use self::key_file::KeyFile;
+use self::keys::Keys;
+use self::proof::Proof;
+use self::signature::Ring;
 use crate::cli::Settings;
 use crate::clock;
 use crate::error::Error;
+use crate::signing::known::Known;
 
 /// Where something is shown.
 #[derive(Clone, Copy, Debug)]
@@ -42,16 +55,27 @@ pub(crate) struct Shown<'a> {
     pub(crate) credential: &'a Credential,
 }
 
-/// The name of a key, or the fingerprint of a certificate.
+/// By what somebody is in that can be no good any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct KeyId(String);
+pub(crate) enum By {
+    /// The name of a key, or the fingerprint of a certificate that is trusted by it.
+    Key(String),
+    /// Certificates that led to a trust anchor.
+    Chain(Chain),
+}
 
 /// What was found out about a credential.
 #[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) identity: Identity,
-    /// By which of the keys that can be revoked.
-    pub(crate) by: Option<KeyId>,
+struct Found {
+    identity: Identity,
+    by: Option<By>,
+}
+
+/// What was found out about a frame.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    pub(crate) proof: Proof,
+    pub(crate) by: Option<By>,
 }
 
 /// Everything that can say whether a credential is good.
@@ -59,7 +83,10 @@ pub(crate) struct Found {
 pub(crate) struct Verifier {
     keys: Option<KeyFile>,
     tokens: Option<Provider>,
+    anchors: Option<Anchors>,
     custom: Option<Custom>,
+    /// Only certificates say whose a key is.
+    certified_only: bool,
     changes: watch::Sender<()>,
 }
 
@@ -77,26 +104,55 @@ impl Verifier {
         let keys = KeyFile::at(key_file::path(settings)?);
         keys.read().map_err(|error| unreadable(&error))?;
         let tokens = Provider::of(security).map_err(|error| unreadable(&error))?;
+        let anchors = security.trust_anchors.clone().map(Anchors::at).transpose();
+        let anchors = anchors.map_err(|error| unreadable(&error))?;
         let custom = security.credential_command.as_deref().map(Custom::new);
-        Ok(Self { keys: Some(keys), tokens, custom, changes: watch::Sender::default() })
+        let certified_only = security.security_profile == SecurityProfile::Verified;
+        Ok(Self {
+            keys: Some(keys),
+            tokens,
+            anchors,
+            custom,
+            certified_only,
+            changes: watch::Sender::default(),
+        })
     }
 
-    /// What is proven by the credential in a frame, if it is a HELLO with one: the core looks nowhere else.
-    pub(crate) async fn look(&self, text: &str, at: At<'_>, limits: &Limits) -> Option<Found> {
-        // Nearly every frame is let go here; an escape may spell the word.
-        if self.keys.is_none() || !(text.contains("credential") || text.contains("\\u")) {
-            return None;
+    /// What is proven by the signature of a frame, and by the credential in it if it is a HELLO with one: the core looks for
+    /// one nowhere else.
+    pub(crate) async fn look(&self, text: &str, at: At<'_>, known: &Known, limits: &Limits) -> Looked {
+        // An escape may spell the words.
+        let words = ["credential", "signature", "\\u"];
+        if self.keys.is_none() || !words.iter().any(|word| text.contains(word)) {
+            return Looked::default();
         }
-        let Ok(Frame::Message(received)) = Frame::parse(text, limits) else { return None };
-        let Ok(Message::Hello(hello)) = received.envelope().message() else { return None };
-        let credential = hello.credential?;
-        let sender = &received.envelope().sender;
-        Some(self.identify(Shown { at, sender, credential: &credential }, clock::now()).await)
+        let Ok(Frame::Message(received)) = Frame::parse(text, limits) else { return Looked::default() };
+        let envelope = received.envelope();
+        let credential = match envelope.message() {
+            Ok(Message::Hello(hello)) => hello.credential,
+            _ => None,
+        };
+        let shown = credential.as_ref().map(|credential| Shown { at, sender: &envelope.sender, credential });
+        let card = shown.and_then(Card::of);
+        let found = match shown {
+            Some(shown) => self.identify(shown, card.as_ref(), clock::now()).await,
+            None => Found { identity: Identity::Unproven, by: None },
+        };
+        let needs_signature = card.as_ref().is_some_and(|card| !card.is_of_connection(at.certificate));
+        let owner = match &found.identity {
+            Identity::Proven { principal, .. } => principal,
+            _ => &envelope.sender.principal_id,
+        };
+        let shown = card.as_ref().and_then(Card::key).map(|key| (key, owner));
+        let table = if self.certified_only { None } else { self.table() };
+        let ring = Ring { shown, registered: table.as_deref(), known };
+        let signature = ring.judge(text, envelope.signature.as_deref());
+        Looked { proof: Proof { identity: found.identity, signature, needs_signature }, by: found.by }
     }
 
     /// What `shown` proves at `now`. Only the credential's owner is proven, never the name that was claimed with it: whether
     /// the two are the same is for the core to see (SEC-08, D-123).
-    async fn identify(&self, shown: Shown<'_>, now: Timestamp) -> Found {
+    async fn identify(&self, shown: Shown<'_>, card: Option<&Card>, now: Timestamp) -> Found {
         let method = shown.credential.kind.clone();
         let rejected = |method| Found { identity: Identity::Rejected { method }, by: None };
         let found = match method {
@@ -107,6 +163,10 @@ impl Verifier {
             CredentialType::BearerToken => match &self.tokens {
                 None => self.by_keys(shown, now),
                 Some(provider) => provider.identify(shown, now).map(|identity| Found { identity, by: None }),
+            },
+            CredentialType::X509Chain => match &self.anchors {
+                None => return Found { identity: Identity::Unproven, by: None },
+                Some(anchors) => card.and_then(|card| self.by_chain(anchors, shown, card, now)),
             },
             CredentialType::Custom => match &self.custom {
                 None => return Found { identity: Identity::Unproven, by: None },
@@ -121,11 +181,50 @@ impl Verifier {
         self.keys.as_ref()?.identify(shown, now)
     }
 
-    /// Tells those who wait for it whenever the keys change. Never returns.
+    /// By certificates that lead to somebody who is trusted; what is said about the first of them among the keys stands over
+    /// that.
+    fn by_chain(&self, anchors: &Anchors, shown: Shown<'_>, card: &Card, now: Timestamp) -> Option<Found> {
+        let chain = card.chain()?;
+        let refused = |why: &dyn std::fmt::Display| debug!("a chain of certificates was refused: {why}");
+        let ends = anchors.judge(chain, card.read(), now).inspect_err(|why| refused(why)).ok()?;
+        let Some(owner) = card.read().owner(&shown.sender.principal_id) else {
+            refused(&"it names nobody");
+            return None;
+        };
+        let keys = self.table()?;
+        let said = keys.said_of(chain.leaf());
+        let good = said.iter().find(|it| it.is_good(shown, now) && it.principal == *owner);
+        if good.is_none() && !said.is_empty() {
+            refused(&"`mpac-ws token` says that it is not good here");
+            return None;
+        }
+        let identity = Identity::Proven {
+            principal: owner.clone(),
+            method: CredentialType::X509Chain,
+            issuer: Some(card.read().issuer.as_str().into()),
+            roles: good.and_then(|it| it.roles.clone()),
+            expires_at: good.and_then(|it| it.expires_at).into_iter().chain([ends]).min(),
+        };
+        Some(Found { identity, by: Some(By::Chain(chain.clone())) })
+    }
+
+    /// The keys, while they can be read.
+    fn table(&self) -> Option<Arc<Keys>> {
+        self.keys.as_ref()?.read().inspect_err(|error| warn!("{error}")).ok()
+    }
+
+    /// Tells those who wait for it whenever the keys or the anchors change. Never returns.
     pub(crate) async fn watch(&self) {
         let Some(keys) = &self.keys else { return pending().await };
+        let anchors = async || match &self.anchors {
+            Some(anchors) => anchors.changed().await,
+            None => pending().await,
+        };
         loop {
-            keys.changed().await;
+            tokio::select! {
+                () = keys.changed() => {}
+                () = anchors() => {}
+            }
             self.changes.send_replace(());
         }
     }
@@ -135,10 +234,22 @@ impl Verifier {
         self.changes.subscribe()
     }
 
-    /// Whether whoever is in by this key may stay.
-    pub(crate) fn is_still_good(&self, by: &KeyId) -> bool {
+    /// Whether whoever is in by this may stay.
+    pub(crate) fn is_still_good(&self, by: &By) -> bool {
         // While the list cannot be read nobody new comes in, and those who are in stay in.
-        self.keys.as_ref().is_some_and(|keys| keys.read().map_or(true, |keys| keys.has(&by.0, clock::now())))
+        let Some(keys) = self.table() else { return self.keys.is_some() };
+        let now = clock::now();
+        match by {
+            By::Key(id) => keys.has(id, now),
+            By::Chain(chain) => {
+                let said = keys.said_of(chain.leaf());
+                let stands = said.is_empty() || said.iter().any(|it| it.is_current(now));
+                let read = certificate::Read::of(chain.leaf());
+                let trusted =
+                    |anchors: &Anchors| read.is_some_and(|read| anchors.judge(chain, &read, now).is_ok());
+                stands && self.anchors.as_ref().is_some_and(trusted)
+            }
+        }
     }
 }
 
@@ -156,7 +267,7 @@ impl KeyFile {
             let trusted = keys.trusted(shown, now)?;
             return Some(Found {
                 identity: trusted.identity(),
-                by: Some(KeyId(trusted.fingerprint.clone())),
+                by: Some(By::Key(trusted.fingerprint.clone())),
             });
         }
         let key = keys.good(shown, now)?;
@@ -174,6 +285,6 @@ impl KeyFile {
                 return None;
             }
         }
-        Some(Found { identity, by: Some(KeyId(key.id.clone())) })
+        Some(Found { identity, by: Some(By::Key(key.id.clone())) })
     }
 }

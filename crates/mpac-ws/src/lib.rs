@@ -19,11 +19,11 @@
 //! | [`store`] | what outlives the process: a log for each session, read back at the start |
 //! | [`audit`], [`repair`] | the logs read again: shown, exported, verified, forked; a damaged one made usable |
 //! | `control`, `operator` | the operator's door: who gets in, and what can be asked of a running server |
-//! | [`ask`], [`close`], [`backup`] | the commands that ask it, or act where no server runs |
+//! | [`ask`], [`close`], [`backup`], [`signing_key`] | the commands that ask it, or act where no server runs |
 //! | `follow`, [`standby`], `fencing` | a server's logs copied while they grow; taking over; never two at once |
 //! | [`drive`] | the core without any of that, over lines of JSON |
 //! | [`workspace`], `sideband` | the shared files: loading, serving, writing back |
-//! | `signing` | the cryptography of signed messages |
+//! | `signing` | the cryptography of signed messages, the coordinator's keys |
 //! | `banner`, [`error`], `clock`, `hex` | what is printed at the start; what can go wrong; the one look at the time; hashes and randomness as text |
 //!
 //! # Never here
@@ -46,6 +46,7 @@ pub mod error;
 pub mod fuzzing;
 pub mod repair;
 pub mod server;
+pub mod signing_key;
 pub mod standby;
 pub mod store;
 pub mod token;

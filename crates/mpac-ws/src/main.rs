@@ -8,7 +8,7 @@ use mpac_ws::cli::standby::Standby;
 use mpac_ws::cli::{Command, Settings};
 use mpac_ws::error::Error;
 use mpac_ws::server::Server;
-use mpac_ws::{ask, audit, backup, close, config, drive, repair, standby, store, token};
+use mpac_ws::{ask, audit, backup, close, config, drive, repair, signing_key, standby, store, token};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
 use tracing_subscriber::EnvFilter;
 
@@ -134,6 +134,7 @@ async fn command(command: &Command) -> Option<Result<String, Error>> {
         Command::Backup(options) => Some(backup::run(options).await),
         Command::Status(whose) => Some(ask::status(whose).await),
         Command::Close(options) => Some(close::run(options).await),
+        Command::SigningKey(asked) => Some(signing_key::run(asked).await),
         _ => None,
     }
 }

@@ -145,6 +145,26 @@ impl Door {
         }
     }
 
+    fn signing_key(&self) -> Answer {
+        match self.registry.ring() {
+            Some(ring) => Answer::Done { text: ring.told() },
+            None => refused("its sessions are open, so nothing is signed".to_owned()),
+        }
+    }
+
+    async fn rotate_key(&self) -> Answer {
+        match self.registry.rotate_key().await {
+            Ok(Some((key, told))) => Answer::Done {
+                text: format!(
+                    "signs with {key} from now on; {} heard of it. Copy the new signing key to every standby, or it cannot take over",
+                    if told == 1 { "1 session has".to_owned() } else { format!("{told} sessions have") }
+                ),
+            },
+            Ok(None) => self.signing_key(),
+            Err(error) => refused(format!("the key stays as it was: {error}")),
+        }
+    }
+
     /// Marks the directory before anything else: from then on no start gets past it.
     async fn fence(&self, stored: &Stored, epochs: BTreeMap<String, u64>, by: String) -> Answer {
         let mark = Elsewhere { why: Why::Fenced, server: by.clone(), epochs: epochs.clone() };
@@ -173,6 +193,8 @@ impl Operator for Door {
         match request {
             Request::Status {} => self.status().await,
             Request::Close { session, disposition } => self.close(&session, disposition).await,
+            Request::SigningKey {} => self.signing_key(),
+            Request::RotateKey {} => self.rotate_key().await,
             Request::HandOver { to } if stored.source.hub.choose(&to) => {
                 self.asked.send_replace(Asked::End);
                 Answer::Done { text: "handing over".to_owned() }

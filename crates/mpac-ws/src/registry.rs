@@ -1,6 +1,7 @@
 //! From a path to the task of its session.
 
 mod operate;
+mod seat;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
@@ -8,22 +9,24 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use mpac_core::{ConnId, Identity, SessionConfig};
-use mpac_wire::{Limits, SessionId};
+use mpac_core::{ConnId, SessionConfig};
+use mpac_wire::{Fingerprint, SessionId};
 use rustls::pki_types::CertificateDer;
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tracing::error;
 
+pub(crate) use self::seat::Seat;
 use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
 use crate::error::{Error as StartError, Unwritten};
 use crate::fencing::{self, Above};
-use crate::identity::{At, KeyId, Verifier};
+use crate::identity::Verifier;
 use crate::outbox::Outbox;
 use crate::session::{Goes, Inbound, Session, Template, Tenure};
-use crate::socket::{Frame, Link};
+use crate::signing::key_file::{self, Keys};
+use crate::signing::known::Known;
 use crate::store::{self, Store, place};
 use crate::workspace::Workspace;
 
@@ -66,6 +69,7 @@ struct Entry {
     inbox: mpsc::Sender<Inbound>,
     /// Bytes that may still wait in the inbox.
     room: Arc<Semaphore>,
+    known: Known,
     task: JoinHandle<Vec<Unwritten>>,
     /// Seats given out whose end the task has not worked off yet.
     connections: usize,
@@ -107,11 +111,20 @@ impl Registry {
     pub(crate) fn open(settings: &Settings, workspace: Workspace) -> Result<Self, StartError> {
         let mut template = Template::new(settings, workspace)?;
         let mut store = None;
-        if let Some((dir, durability)) = place::of(settings)? {
+        let data = place::of(settings)?;
+        let keys = key_file::Place::of(
+            settings.security.signing_key.as_deref(),
+            data.as_ref().map(|(dir, _)| dir.as_path()),
+        );
+        if let Some((dir, durability)) = data {
             let opened = Store::serving(&dir, durability, &settings.keeping)?;
             place::check_archive(settings, &dir)?;
             template = template.completed(&dir)?;
             store = Some(Arc::new(opened));
+        }
+        // Only now: whoever has the directory makes the key in it.
+        if let Some(place) = keys {
+            template = template.signing(|| Keys::open(place))?;
         }
         let above = match &store {
             Some(store) => fencing::may_start(store.dir(), settings.take_back)?,
@@ -193,10 +206,10 @@ impl Registry {
         let id = if self.multi_session { session_id(path).ok_or(Refused::NoSession)? } else { &self.session };
         let conn = ConnId(self.connections.fetch_add(1, Ordering::Relaxed));
         let session = SessionId::new(id).map_err(|_| Refused::NoSession)?;
-        let (inbox, room) = loop {
-            let (inbox, room) = self.take_seat(id)?;
+        let (inbox, room, known) = loop {
+            let (inbox, room, known) = self.take_seat(id)?;
             if inbox.send(Inbound::Joined { conn, outbox: outbox.clone() }).await.is_ok() {
-                break (inbox, room);
+                break (inbox, room, known);
             }
             // A task with a seat given out ends where it fails, at the stop, or because nobody has opened its session: that
             // one has left its place to the next.
@@ -205,8 +218,8 @@ impl Registry {
             }
         };
         let limits = self.template.configured().limits.clone();
-        let (verifier, by) = (Arc::clone(&self.verifier), Mutex::default());
-        Ok(Seat { conn, inbox, room, session, certificate, limits, verifier, by })
+        let verifier = Arc::clone(&self.verifier);
+        Ok(Seat { conn, inbox, room, known, session, certificate, limits, verifier, by: Mutex::default() })
     }
 
     /// Whether this is where the session of that id is reached.
@@ -218,6 +231,11 @@ impl Registry {
     /// What they are opened with.
     pub(crate) const fn configured(&self) -> &SessionConfig {
         self.template.configured()
+    }
+
+    /// The fingerprint of the key that new sessions are signed with, if they are.
+    pub(crate) fn signing_key(&self) -> Option<Fingerprint> {
+        self.template.ring().map(|ring| ring.current().public().fingerprint())
     }
 
     /// Where sessions are stored.
@@ -279,7 +297,7 @@ impl Registry {
         unwritten
     }
 
-    fn take_seat(&self, id: &str) -> Result<(mpsc::Sender<Inbound>, Arc<Semaphore>), Refused> {
+    fn take_seat(&self, id: &str) -> Result<(mpsc::Sender<Inbound>, Arc<Semaphore>, Known), Refused> {
         let mut sessions = lock(&self.sessions);
         if let Some(over) = sessions.over {
             return Err(over);
@@ -293,7 +311,7 @@ impl Registry {
         }
         let entry = sessions.by_id.get_mut(id).ok_or(Refused::NoSession)?;
         entry.connections += 1;
-        Ok((entry.inbox.clone(), Arc::clone(&entry.room)))
+        Ok((entry.inbox.clone(), Arc::clone(&entry.room), entry.known.clone()))
     }
 
     fn start(&self, id: &str, configured: bool) -> Result<Entry, StartError> {
@@ -312,8 +330,9 @@ impl Registry {
 impl Entry {
     fn of(session: Session) -> Self {
         let (inbox, receiver) = mpsc::channel(INBOX);
+        let known = session.known().clone();
         let task = tokio::spawn(session.run(receiver));
-        Self { inbox, room: Arc::new(Semaphore::new(INBOX_BYTES)), task, connections: 0 }
+        Self { inbox, room: Arc::new(Semaphore::new(INBOX_BYTES)), known, task, connections: 0 }
     }
 }
 
@@ -364,70 +383,6 @@ impl Tenancy {
             sessions.by_id.remove(&self.id);
         }
         empty
-    }
-}
-
-/// A connection's place in its session.
-#[derive(Debug)]
-pub(crate) struct Seat {
-    conn: ConnId,
-    inbox: mpsc::Sender<Inbound>,
-    room: Arc<Semaphore>,
-    session: SessionId,
-    certificate: Option<CertificateDer<'static>>,
-    limits: Limits,
-    verifier: Arc<Verifier>,
-    /// The key or certificate that was shown last and was good.
-    by: Mutex<Option<KeyId>>,
-}
-
-impl Seat {
-    async fn tell(&self, inbound: Inbound) -> bool {
-        self.inbox.send(inbound).await.is_ok()
-    }
-
-    async fn identify(&self, text: &str) -> Identity {
-        let at = At { session: &self.session, certificate: self.certificate.as_ref() };
-        let Some(found) = self.verifier.look(text, at, &self.limits).await else { return Identity::Unproven };
-        if let Some(by) = found.by {
-            *lock(&self.by) = Some(by);
-        }
-        found.identity
-    }
-
-    /// Returns when what the last HELLO on this connection was let in by is no good any more.
-    pub(crate) async fn revoked(&self) {
-        let mut changes = self.verifier.changes();
-        loop {
-            let by = lock(&self.by).clone();
-            if by.is_some_and(|by| !self.verifier.is_still_good(&by)) {
-                return;
-            }
-            if changes.changed().await.is_err() {
-                return pending().await;
-            }
-        }
-    }
-}
-
-impl Link for Seat {
-    async fn frame(&self, frame: Frame) -> bool {
-        let bytes = match &frame {
-            Frame::Text(text) => text.len().min(INBOX_BYTES),
-            Frame::NotText => 0,
-        };
-        // The semaphore is never closed; a session that is gone shows when it is told.
-        let room =
-            Arc::clone(&self.room).acquire_many_owned(u32::try_from(bytes).unwrap_or(u32::MAX)).await.ok();
-        let identity = match &frame {
-            Frame::Text(text) => self.identify(text.as_str()).await,
-            Frame::NotText => Identity::Unproven,
-        };
-        self.tell(Inbound::Frame { conn: self.conn, frame, identity, room }).await
-    }
-
-    async fn left(&self) {
-        self.tell(Inbound::Left { conn: self.conn }).await;
     }
 }
 

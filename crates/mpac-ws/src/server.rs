@@ -128,6 +128,7 @@ impl Server {
             address: self.address,
             stored: self.registry.data_dir(),
             pin: self.tls.as_ref().map(Tls::fingerprint),
+            signs_with: self.registry.signing_key(),
             reachable_as: banner::outward_address(self.address.ip()),
         })
     }
@@ -221,10 +222,15 @@ impl Drop for Aborted {
     }
 }
 
-/// An open session is for this machine, unless somebody says that they know better.
+/// An open session is for this machine, unless somebody says that they know better; a verified one is read by nobody between.
 pub(crate) fn may_listen(settings: &Settings, at: IpAddr) -> Result<(), Error> {
     if banner::is_exposed(settings, at) && !settings.security.insecure_open {
         return Err(Error::OpenToAll { host: settings.host.clone() });
+    }
+    let security = &settings.security;
+    let tls = security.tls_cert.is_some() || security.tls_self_signed;
+    if security.security_profile == SecurityProfile::Verified && !at.is_loopback() && !tls {
+        return Err(Error::VerifiedInTheClear { host: settings.host.clone() });
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ mod snapshots;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mpac_core::{Command, ConnId, Coordinator, Identity, Input, Notice, Output, Peer};
+use mpac_core::{Command, ConnId, Coordinator, Input, Notice, Output, Peer};
 use mpac_wire::names::{CloseDisposition, CloseReason, MessageType};
 use mpac_wire::redact::blank_credentials;
 use mpac_wire::{Frame as Parsed, Limits, PrincipalId};
@@ -25,8 +25,10 @@ pub(crate) use self::setup::{Goes, Template, Tenure, seed};
 use self::snapshots::Snapshots;
 use crate::clock;
 use crate::error::Unwritten;
+use crate::identity::proof::Proof;
 use crate::outbox::Outbox;
 use crate::registry::Tenancy;
+use crate::signing::known::Known;
 use crate::socket::Frame;
 use crate::store::journal::{Journal, Unkept};
 use crate::store::kept::Kept;
@@ -41,8 +43,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 pub(crate) enum Inbound {
     /// A connection came; nobody has said HELLO on it yet.
     Joined { conn: ConnId, outbox: Outbox },
-    /// It sent something, which takes up room in the inbox until it is applied; and what was proven by a credential in it.
-    Frame { conn: ConnId, frame: Frame, identity: Identity, room: Option<OwnedSemaphorePermit> },
+    /// It sent something, which takes up room in the inbox until it is applied; and what the connection found proven by it.
+    Frame { conn: ConnId, frame: Frame, proof: Proof, room: Option<OwnedSemaphorePermit> },
     /// It is over.
     Left { conn: ConnId },
     /// The operator wants to know how it is, and before that, perhaps, something done.
@@ -70,6 +72,8 @@ pub(crate) struct Session {
     /// Held from the first accepted HELLO to the close; while it is, the session outlives its connections.
     place: Option<OwnedSemaphorePermit>,
     limits: Limits,
+    /// Keys of participants, for the connections.
+    known: Known,
     tenancy: Tenancy,
     delivery: Delivery,
     journal: Journal,
@@ -85,6 +89,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// The keys that its participants were seen to sign with.
+    pub(crate) const fn known(&self) -> &Known {
+        &self.known
+    }
+
     /// Runs until it is stopped, or until it is not open and nobody is connected to it. Gives the commits that are in no file.
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Inbound>) -> Vec<Unwritten> {
         let mut batch = Vec::with_capacity(BATCH);
@@ -189,8 +198,8 @@ impl Session {
                 self.delivery.joined(conn, outbox);
                 Vec::new()
             }
-            Inbound::Frame { conn, frame, identity, room: _room } if self.delivery.knows(conn) => {
-                self.frame(Peer::new(conn, identity), frame)
+            Inbound::Frame { conn, frame, proof, room: _room } if self.delivery.knows(conn) => {
+                self.frame(conn, frame, proof)
             }
             // Both halves of a closing connection report its end; the core hears of it once.
             Inbound::Left { conn } if self.delivery.left(conn) => {
@@ -225,11 +234,13 @@ impl Session {
         Command::Close { reason, disposition }
     }
 
-    fn frame(&mut self, from: Peer, frame: Frame) -> Vec<Output> {
+    fn frame(&mut self, conn: ConnId, frame: Frame, proof: Proof) -> Vec<Output> {
         let Frame::Text(text) = frame else {
-            return self
-                .apply(Input::Unreadable { from, problem: "the frame is binary and not UTF-8 text".into() });
+            let problem = "the frame is binary and not UTF-8 text".into();
+            return self.apply(Input::Unreadable { from: Peer::unproven(conn), problem });
         };
+        // Over what came, so before anything of it is blanked.
+        let from = proof.complete(conn, text.as_str(), self.core.view(), &self.known);
         let text = match without_credentials(text.as_str(), &self.limits) {
             Ok(text) => text,
             Err(problem) => return self.apply(Input::Unreadable { from, problem: problem.into() }),

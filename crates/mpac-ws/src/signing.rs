@@ -1,5 +1,10 @@
 //! The cryptography of signed messages: Ed25519 and HMAC-SHA-256 over the bytes that `mpac-wire` gives (D-121).
 
+pub(crate) mod key_file;
+pub(crate) mod known;
+pub(crate) mod ring;
+pub(crate) mod signer;
+
 use std::fmt;
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
@@ -78,9 +83,22 @@ impl fmt::Debug for Signing {
 impl Signing {
     /// The key that these 32 bytes stand for (RFC 8032); `None` when there are not 32.
     pub(crate) fn of_seed(seed: &[u8]) -> Option<Self> {
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed).ok()?;
+        Ed25519KeyPair::from_seed_unchecked(seed).ok().map(Self::of_pair)
+    }
+
+    /// The key in a PKCS#8 structure, with the public key beside it or without; `None` when it is none of Ed25519.
+    fn of_pkcs8(der: &[u8]) -> Option<Self> {
+        Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok().map(Self::of_pair)
+    }
+
+    /// The opposite, of the first version: older readers know no other.
+    fn to_pkcs8(&self) -> Option<Vec<u8>> {
+        self.pair.to_pkcs8v1().ok().map(|der| der.as_ref().to_vec())
+    }
+
+    fn of_pair(pair: Ed25519KeyPair) -> Self {
         let public = PublicKey::new(pair.public_key().as_ref());
-        Some(Self { pair, public })
+        Self { pair, public }
     }
 
     pub(crate) const fn public(&self) -> &PublicKey {
@@ -92,10 +110,13 @@ impl Signing {
     /// # Errors
     /// When it has no form that can be signed: it quotes what somebody wrote outside the verified profile.
     pub(crate) fn sign(&self, envelope: &mut Envelope) -> Result<(), NotCanonical> {
-        envelope.sign(|bytes| {
-            let made = self.pair.sign(bytes);
-            Signature::new(SignatureAlgorithm::Ed25519, self.public.fingerprint(), made.as_ref())
-        })
+        envelope.sign(|bytes| self.over(bytes))
+    }
+
+    /// A signature over these bytes.
+    pub(crate) fn over(&self, bytes: &[u8]) -> Signature {
+        let made = self.pair.sign(bytes);
+        Signature::new(SignatureAlgorithm::Ed25519, self.public.fingerprint(), made.as_ref())
     }
 }
 

@@ -30,6 +30,7 @@ use crate::follow::receive::{Heard, Held, Link, Lost};
 use crate::follow::replica::Failed;
 use crate::server::{self, Server, may_listen, tls, url};
 use crate::session::Template;
+use crate::signing::key_file::{self, Keys};
 use crate::store::elsewhere::{Elsewhere, Why};
 use crate::store::{Store, place};
 use crate::workspace::Workspace;
@@ -87,7 +88,9 @@ pub async fn run(
         Follower::Standby { address: url(own.as_ref(), &format!("{}:{}", settings.host, settings.port)) };
     let silence = Silence::new(options.take_over_after_sec.map(Duration::from_secs));
     let from = options.from.clone();
-    let template = Arc::new(Template::new(&settings, Workspace::default())?);
+    let keys = key_file::Place::of(settings.security.signing_key.as_deref(), Some(&data));
+    let template = Template::new(&settings, Workspace::default())?.signing(|| Keys::copied(keys))?;
+    let template = Arc::new(template);
     let mut following = Following {
         target,
         role,

@@ -31,6 +31,10 @@ pub struct Security {
           default_missing_value = "true", action = clap::ArgAction::Set, hide_possible_values = true,
           hide_default_value = true, conflicts_with = "tls_cert")]
     pub tls_self_signed: bool,
+    /// The Ed25519 key with which the coordinator signs, unless the session is open: a PKCS#8 PEM file, as
+    /// `openssl genpkey -algorithm ed25519` makes it [default: signing-key.pem in the data directory, made at the first start]
+    #[arg(long, value_name = "FILE.pem")]
+    pub signing_key: Option<PathBuf>,
     /// The file with the keys that `mpac-ws token` made, read again when it changes [default: keys.toml in the data directory]
     #[arg(long, value_name = "FILE.toml")]
     pub keys: Option<PathBuf>,
@@ -43,6 +47,10 @@ pub struct Security {
     /// The issuer's public keys: a JSON Web Key Set, read again when it changes
     #[arg(long, value_name = "FILE.json", requires = "jwt_issuer")]
     pub jwks: Option<PathBuf>,
+    /// Who says who somebody is: certificates of authorities, whose own are good as x509_chain; a PEM file, read again when it
+    /// changes
+    #[arg(long, value_name = "FILE.pem")]
+    pub trust_anchors: Option<PathBuf>,
     /// A program that judges credentials of type custom: a line of JSON on its input, one on its output, within 5 s
     #[arg(long, value_name = "COMMAND")]
     pub credential_command: Option<String>,

@@ -3,6 +3,7 @@
 use mpac_core::Identity;
 use mpac_wire::names::{CredentialType, Role};
 use mpac_wire::{PrincipalId, SessionId, Timestamp};
+use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use super::Shown;
@@ -39,7 +40,7 @@ impl Trusted {
         }
     }
 
-    fn is_good(&self, shown: Shown<'_>, now: Timestamp) -> bool {
+    pub(super) fn is_good(&self, shown: Shown<'_>, now: Timestamp) -> bool {
         let here = self.sessions.as_ref().is_none_or(|sessions| sessions.contains(shown.at.session));
         here && self.is_current(now)
     }
@@ -51,6 +52,12 @@ impl Trusted {
 }
 
 impl Keys {
+    /// Everything that is said of a certificate.
+    pub(super) fn said_of(&self, certificate: &CertificateDer<'_>) -> Vec<&Trusted> {
+        let seen = Some(fingerprint(certificate));
+        self.certificates.iter().filter(|it| normal(&it.fingerprint) == seen).collect()
+    }
+
     /// The entry of the certificate of this very connection, when the credential names it: a fingerprint is no secret, so
     /// naming somebody's proves nothing.
     pub(super) fn trusted(&self, shown: Shown<'_>, now: Timestamp) -> Option<&Trusted> {

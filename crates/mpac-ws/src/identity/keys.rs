@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Shown;
 use super::certificates::Trusted;
 use super::secret::{self, Hash, NoRandomness};
+use super::signers::Signer;
 
 /// All of them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -17,6 +18,9 @@ pub(crate) struct Keys {
     /// Certificates that are trusted by their fingerprints.
     #[serde(default, rename = "certificate", skip_serializing_if = "Vec::is_empty")]
     pub(super) certificates: Vec<Trusted>,
+    /// Keys that participants sign with.
+    #[serde(default, rename = "signer", skip_serializing_if = "Vec::is_empty")]
+    pub(super) signers: Vec<Signer>,
 }
 
 /// One key. Its secret is not here, only a hash of it.

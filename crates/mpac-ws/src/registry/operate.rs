@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use mpac_core::Command;
+use mpac_wire::Fingerprint;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
 
 use super::{Refused, Registry, lock};
 use crate::error::Unwritten;
 use crate::session::{Inbound, Standing};
+use crate::signing::key_file::SigningKeyError;
+use crate::signing::ring::Ring;
 
 impl Registry {
     /// Completes when a participant has reported another coordinator.
@@ -32,6 +36,27 @@ impl Registry {
         let inbox = self.inboxes().remove(id)?;
         let before = ask(&inbox, None).await?;
         Some((before, ask(&inbox, Some(command)).await?))
+    }
+
+    /// The keys that sessions are signed with; `None` where they are not.
+    pub(crate) const fn ring(&self) -> Option<&Ring> {
+        self.template.ring()
+    }
+
+    /// Makes a new key and has every session go on with it: each tells its participants, signed with the one before (SEC-32).
+    /// Gives the new one and how many sessions have it; `None` where nothing is signed.
+    ///
+    /// # Errors
+    /// When the key cannot be made or written; then nothing has changed.
+    pub(crate) async fn rotate_key(&self) -> Result<Option<(Fingerprint, usize)>, SigningKeyError> {
+        let Some(ring) = self.ring().cloned() else { return Ok(None) };
+        let made = spawn_blocking(move || ring.rotate()).await;
+        let key = made.map_err(|error| SigningKeyError::Make(error.to_string()))??.public().clone();
+        let mut told = 0;
+        for inbox in self.inboxes().values() {
+            told += usize::from(ask(inbox, Some(Command::RotateKey(key.clone()))).await.is_some());
+        }
+        Ok(Some((key.fingerprint(), told)))
     }
 
     /// Silences every session, because somebody else has them under these epochs (REC-26). Later connections are told so.

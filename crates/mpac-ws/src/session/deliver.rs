@@ -1,5 +1,7 @@
 //! Carrying outputs out: to whom each frame goes, and what it does to the shared files.
 
+mod voice;
+
 use std::collections::BTreeMap;
 
 use axum::extract::ws::Utf8Bytes;
@@ -8,6 +10,7 @@ use mpac_wire::sideband::Request;
 use mpac_wire::{PrincipalId, SessionId};
 use tracing::error;
 
+pub(super) use self::voice::Voice;
 use super::events::Events;
 use crate::error::Unwritten;
 use crate::outbox::Outbox;
@@ -28,6 +31,7 @@ pub(super) struct Delivery {
     /// Before it is opened, a session has no files for anybody (D-031).
     open: bool,
     events: Events,
+    voice: Voice,
 }
 
 impl Delivery {
@@ -37,9 +41,10 @@ impl Delivery {
         writer: Option<Writer>,
         max_frame: usize,
         open: bool,
+        voice: Voice,
     ) -> Self {
         let (connections, bound) = Default::default();
-        Self { connections, bound, workspace, writer, max_frame, open, events: Events::new(session) }
+        Self { connections, bound, workspace, writer, max_frame, open, events: Events::new(session), voice }
     }
 
     pub(super) fn joined(&mut self, conn: ConnId, outbox: Outbox) {
@@ -61,7 +66,11 @@ impl Delivery {
                 self.events.relayed(&message_type, &text);
                 self.send(&to, &Utf8Bytes::from(&*text));
             }
-            Output::Send { to, envelope } => {
+            Output::Send { to, mut envelope } => {
+                if let Err(unsigned) = self.voice.sign(&mut envelope) {
+                    self.events.unsigned(&unsigned);
+                    return self.dismiss(&to);
+                }
                 let hearer = match &to {
                     Recipients::All => "everybody",
                     Recipients::Only(_) => "those concerned",
@@ -102,6 +111,15 @@ impl Delivery {
         }
     }
 
+    /// Hangs up on those who would have heard something that must not be said unsigned: they come again, and are told anew.
+    fn dismiss(&self, to: &Recipients) {
+        for conn in self.heard_by(to) {
+            if let Some(outbox) = self.connections.get(&conn) {
+                outbox.close(1011, "internal fault: a message of the coordinator could not be signed");
+            }
+        }
+    }
+
     /// Puts commits into the directory that never reached it.
     pub(super) fn write(&self, files: Vec<(String, File)>) {
         if let Some(writer) = &self.writer {
@@ -126,19 +144,22 @@ impl Delivery {
             // Python clients would close the connection over it (SRV-18).
             return error!("a frame of {} bytes was not sent: more than --max-frame-bytes", frame.len());
         }
-        let push = |conn: &ConnId| {
-            if let Some(outbox) = self.connections.get(conn) {
+        for conn in self.heard_by(to) {
+            if let Some(outbox) = self.connections.get(&conn) {
                 outbox.push(frame.clone());
             }
-        };
+        }
+    }
+
+    /// The connections of those who hear something.
+    fn heard_by(&self, to: &Recipients) -> Vec<ConnId> {
         match to {
-            Recipients::All => self.bound.keys().for_each(push),
-            Recipients::Conn(conn) => push(conn),
-            Recipients::Only(principals) => self
-                .bound
-                .iter()
-                .filter(|(_, principal)| principals.binary_search(principal).is_ok())
-                .for_each(|(conn, _)| push(conn)),
+            Recipients::All => self.bound.keys().copied().collect(),
+            Recipients::Conn(conn) => vec![*conn],
+            Recipients::Only(principals) => {
+                let heard = |principal: &PrincipalId| principals.binary_search(principal).is_ok();
+                self.bound.iter().filter(|(_, it)| heard(it)).map(|(conn, _)| *conn).collect()
+            }
         }
     }
 
@@ -174,8 +195,10 @@ impl Delivery {
             Notice::Remark(remark) => self.events.remarked(&remark.to_string()),
             // The server looks whether one of its standbys has the session.
             Notice::CoordinatorConflict { reported_by } => self.events.other_coordinator(&reported_by),
-            // No session of this server has a key yet.
-            Notice::CoordinatorKey { .. } => {}
+            Notice::CoordinatorKey { key } => {
+                self.events.signs_with(&key);
+                self.voice.switch(key);
+            }
             Notice::Closed { reason } => self.events.closed(reason.as_str()),
         }
     }
@@ -195,9 +218,12 @@ impl Drop for Delivery {
 mod tests {
     use super::*;
     use crate::outbox::{Next, QueueLimits, outbox};
+    use crate::signing::key_file::Keys;
+    use crate::signing::ring::Ring;
+    use crate::signing::signer::Signer;
 
     fn delivery() -> Delivery {
-        Delivery::new(SessionId::new("s").unwrap(), Workspace::default(), None, 50, true)
+        Delivery::new(SessionId::new("s").unwrap(), Workspace::default(), None, 50, true, Voice::default())
     }
 
     fn connection(delivery: &mut Delivery, conn: u64, principal: Option<&str>) -> crate::outbox::Queue {
@@ -258,6 +284,34 @@ mod tests {
         delivery.send(&Recipients::All, &"x".repeat(50).into());
         delivery.finish().await;
         assert_eq!(got(&queue).await, (1, 1001));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_signed_is_not_said_where_all_is_signed() {
+        let keys = || Ring::new(Keys::fresh().unwrap());
+        let own = keys();
+        let good = own.current().public().fingerprint();
+        // As whoever does not sign may write it: two members of one name are two messages in one.
+        let (fit, unfit) = (r#"{"x":1}"#, r#"{"x":1,"x":2}"#);
+        for (ring, always, payload, expected) in [
+            (&own, true, fit, (1, 1001)),
+            (&own, true, unfit, (0, 1011)),
+            (&own, false, unfit, (1, 1001)),
+            (&keys(), true, fit, (0, 1011)),
+            (&keys(), false, fit, (1, 1001)),
+        ] {
+            let mut delivery = delivery();
+            delivery.max_frame = 10_000;
+            delivery.voice = Voice::new(Some(Signer::new(ring.clone(), good)), always);
+            let queue = connection(&mut delivery, 1, Some("a"));
+            let text = format!(
+                r#"{{"protocol":"MPAC","version":"0.1.13","message_type":"X","message_id":"m","session_id":"s","sender":{{"principal_id":"c","principal_type":"service","sender_instance_id":"i"}},"ts":"2026-01-01T00:00:00Z","payload":{payload}}}"#
+            );
+            let envelope = serde_json::from_str(&text).unwrap();
+            delivery.carry_out(Output::Send { to: Recipients::All, envelope });
+            delivery.finish().await;
+            assert_eq!(got(&queue).await, expected, "{always} {payload}");
+        }
     }
 
     #[tokio::test]

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use mpac_wire::names::MessageType;
-use mpac_wire::{Envelope, Limits, Message, PrincipalId, Received, Scope, SessionId};
+use mpac_wire::{Envelope, Fingerprint, Limits, Message, PrincipalId, Received, Scope, SessionId};
 use tracing::{Level, enabled, error, info, warn};
 
+use crate::signing::signer::Unsigned;
 use crate::store::journal::Unkept;
 
 /// Characters of a text by somebody else that are shown.
@@ -47,6 +48,16 @@ impl Events {
              make room, and start the server again",
             shown(self.session.as_str())
         );
+    }
+
+    /// A message that nobody hears, and those it was for are hung up on.
+    pub(super) fn unsigned(&self, why: &Unsigned) {
+        error!("[{}] a message could not be signed and was not sent: {why}", shown(self.session.as_str()));
+    }
+
+    /// The coordinator goes on with another key (SEC-32).
+    pub(super) fn signs_with(&self, key: &Fingerprint) {
+        self.line(&format!("the coordinator signs with {key} from now on"));
     }
 
     /// A participant hears a second coordinator (REC-25).

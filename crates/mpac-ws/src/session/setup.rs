@@ -1,20 +1,22 @@
 //! From the server's settings to a session that can run.
 
+mod requirements;
+
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::path::Path;
 use std::sync::Arc;
 
 use mpac_core::config::CredentialRoles;
-use mpac_core::{Command, ConfigError, Coordinator, Input, SessionConfig};
+use mpac_core::{Command, Coordinator, Input, SessionConfig};
 use mpac_wire::names::SecurityProfile;
 use mpac_wire::policy::RolePolicy;
-use mpac_wire::{Integer, SessionId};
+use mpac_wire::{Integer, PublicKey, SessionId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{info, warn};
 
 use super::Session;
-use super::deliver::Delivery;
+use super::deliver::{Delivery, Voice};
 use super::snapshots::Snapshots;
 use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
@@ -23,6 +25,10 @@ use crate::drive;
 use crate::error::Error;
 use crate::fencing::Above;
 use crate::registry::Tenancy;
+use crate::signing::key_file::{Keys, SigningKeyError};
+use crate::signing::known::Known;
+use crate::signing::ring::Ring;
+use crate::signing::signer::Signer;
 use crate::store::base;
 use crate::store::entry::{Entry, Happened, Start, Unusable};
 use crate::store::journal::{Begin, Journal};
@@ -43,19 +49,46 @@ pub(crate) struct Template {
     on_disk: Workspace,
     added: Vec<(String, File)>,
     write_back: bool,
+    /// What its coordinators sign with; open ones sign nothing.
+    ring: Option<Ring>,
 }
 
 impl Template {
+    /// Its sessions are signed with a key of their own, until [`Template::signing`] says otherwise.
+    ///
     /// # Errors
     /// When the core refuses the configuration, or the role policy cannot be read.
     pub(crate) fn new(settings: &Settings, workspace: Workspace) -> Result<Self, Error> {
-        let config = config(settings, &workspace)?;
+        let mut config = config(settings, &workspace)?;
+        let is_open = config.security_profile == SecurityProfile::Open;
+        let ring = if is_open { None } else { Some(Ring::new(Keys::fresh()?)) };
+        config.coordinator_key = ring.as_ref().map(|ring| ring.current().public().clone());
+        requirements::met(settings, &config)?;
         config.validate().map_err(|error| Error::Session(error.to_string()))?;
         if config.lacks_arbiter() {
             warn!("role_policy assigns the role arbiter to nobody: no escalated conflict can be settled"); // D-047
         }
         let (on_disk, added) = (workspace.clone(), Vec::new());
-        Ok(Self { config, workspace, on_disk, added, write_back: settings.write_back })
+        Ok(Self { config, workspace, on_disk, added, write_back: settings.write_back, ring })
+    }
+
+    /// With these keys, where its sessions are signed.
+    ///
+    /// # Errors
+    /// Those of `keys`, which is asked only then.
+    pub(crate) fn signing(
+        mut self,
+        keys: impl FnOnce() -> Result<Keys, SigningKeyError>,
+    ) -> Result<Self, Error> {
+        if self.ring.is_some() {
+            self.ring = Some(Ring::new(keys()?));
+        }
+        Ok(self)
+    }
+
+    /// What its coordinators sign with, if they do.
+    pub(crate) const fn ring(&self) -> Option<&Ring> {
+        self.ring.as_ref()
     }
 
     /// With the files that a data directory has and the shared one lacks: it is a copy of another server's.
@@ -102,7 +135,7 @@ impl Template {
                 if config.opens_with_hello { journal } else { journal.begun().map_err(Error::log)? }
             }
         };
-        let delivery = self.delivery(&config, self.workspace.clone());
+        let delivery = self.delivery(&core, &config, self.workspace.clone());
         delivery.write(self.added.clone());
         Ok(assembled(core, Kept::new(config), tenure, delivery, journal))
     }
@@ -131,6 +164,7 @@ impl Template {
         let config = self.config(id.clone(), &Tenure::default(), &files.workspace);
         let refused =
             |reason| Error::NotTakenUp { path: stored.dir.clone(), session: id.to_string(), reason };
+        self.can_sign(before).map_err(refused)?;
         let start = Start::new(&config, seed(), clock::now()).map_err(|error| refused(error.to_string()))?;
         log = log.reporting(store.durable());
         if let Some(epoch) = above.of(id.as_str()) {
@@ -143,8 +177,22 @@ impl Template {
         Ok(Some(Goes { id, core, kept, log, files }))
     }
 
+    /// Whether the key is here that a session says it goes on with: participants believe no other.
+    fn can_sign(&self, core: &Coordinator) -> Result<(), String> {
+        let (Some(key), Some(ring)) = (core.view().coordinator_key(), &self.ring) else { return Ok(()) };
+        let (wanted, have) = (key.fingerprint(), ring.current().public().fingerprint());
+        match ring.get(&wanted) {
+            Some(_) => Ok(()),
+            None => Err(format!(
+                "its coordinator signs with the key {wanted}, and this server has {have}: put the file signing-key.pem of the \
+                 server that had the session into the data directory, or name it with --signing-key"
+            )),
+        }
+    }
+
     /// Whether a session that somebody else has could go on here: the reason where it could not.
     pub(crate) fn could_go_on(&self, core: &Coordinator, kept: &Kept) -> Result<(), String> {
+        self.can_sign(core)?;
         let id = kept.config.session_id.clone();
         let files = kept.files(&self.workspace, false);
         let config = self.config(id, &Tenure::default(), &files.workspace);
@@ -161,7 +209,7 @@ impl Template {
                 files.unwritten.push((path.clone(), file.clone()));
             }
         }
-        let delivery = self.delivery(&kept.config, files.workspace);
+        let delivery = self.delivery(&core, &kept.config, files.workspace);
         delivery.write(files.unwritten);
         assembled(core, kept, tenure, delivery, Journal::on(log))
     }
@@ -170,17 +218,21 @@ impl Template {
         let mut config = self.config.clone();
         config.session_id = id;
         config.opens_with_hello = tenure.places.is_some() && tenure.place.is_none();
+        config.coordinator_key = self.ring.as_ref().map(|ring| ring.current().public().clone());
         if config.workspace.is_some() {
             config.workspace = Some(workspace.refs());
         }
         config
     }
 
-    fn delivery(&self, config: &SessionConfig, workspace: Workspace) -> Delivery {
+    fn delivery(&self, core: &Coordinator, config: &SessionConfig, workspace: Workspace) -> Delivery {
         // What the directory holds, which after a restart may be less than what was committed.
         let mirror = if self.write_back { Mirror::of(&self.on_disk) } else { None };
         let (max_frame, open) = (config.limits.max_bytes, !config.opens_with_hello);
-        Delivery::new(config.session_id.clone(), workspace, mirror.map(Writer::start), max_frame, open)
+        let key = core.view().coordinator_key().map(PublicKey::fingerprint);
+        let signer = self.ring.clone().zip(key).map(|(ring, key)| Signer::new(ring, key));
+        let voice = Voice::new(signer, config.security_profile == SecurityProfile::Verified);
+        Delivery::new(config.session_id.clone(), workspace, mirror.map(Writer::start), max_frame, open, voice)
     }
 }
 
@@ -189,13 +241,14 @@ fn assembled(core: Coordinator, kept: Kept, tenure: Tenure, delivery: Delivery, 
     let config = &kept.config;
     let snapshots = Snapshots::new(config.session_id.clone(), &config.heartbeat_interval());
     let (coordinator, limits) = (config.coordinator_id(), config.limits.clone());
-    let (closing, asked, unkept) = (false, Vec::new(), None);
+    let (closing, asked, unkept, known) = (false, Vec::new(), None, Known::default());
     Session {
         core,
         coordinator,
         places,
         place,
         limits,
+        known,
         tenancy,
         delivery,
         journal,
@@ -251,12 +304,6 @@ fn config(settings: &Settings, workspace: &Workspace) -> Result<SessionConfig, E
     let id = settings.session.as_deref().unwrap_or(DEFAULT_SESSION);
     let id = SessionId::new(id).map_err(|error| Error::Session(format!("--session: {error}")))?;
     let mut config = SessionConfig::new(id);
-    // Keys of participants come with the sockets that read signatures; there are none yet.
-    if settings.security.security_profile == SecurityProfile::Verified {
-        let value = settings.security.security_profile.as_str().to_owned();
-        let error = ConfigError::Unsupported { option: "security_profile", value };
-        return Err(Error::Session(error.to_string()));
-    }
     config.level = settings.protocol_level;
     config.security_profile = settings.security.security_profile.clone();
     // A key says what it grants, and the role policy has its say where there is one (ROL-10).

@@ -34,10 +34,7 @@ fn session(media: &Memory) -> (mpsc::Sender<Inbound>, Queue, tokio::task::JoinHa
 
 async fn say(inbox: &mpsc::Sender<Inbound>, text: &'static str) {
     let frame = Frame::Text(text.into());
-    inbox
-        .send(Inbound::Frame { conn: ConnId(1), frame, identity: Identity::Unproven, room: None })
-        .await
-        .unwrap();
+    inbox.send(Inbound::Frame { conn: ConnId(1), frame, proof: Proof::default(), room: None }).await.unwrap();
 }
 
 /// How many frames came before the connection was closed, and with which code.

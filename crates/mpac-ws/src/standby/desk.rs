@@ -105,7 +105,12 @@ impl Operator for Clerk {
                 self.wanted.send_replace(true);
                 Answer::Done { text: "taking over".to_owned() }
             }
-            Request::Close { .. } | Request::HandOver { .. } | Request::Silent {} | Request::Fence { .. } => {
+            Request::Close { .. }
+            | Request::HandOver { .. }
+            | Request::Silent {}
+            | Request::SigningKey {}
+            | Request::RotateKey {}
+            | Request::Fence { .. } => {
                 Answer::Refused { reason: "this is a standby: its sessions are another server's".to_owned() }
             }
         }

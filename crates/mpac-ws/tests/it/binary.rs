@@ -127,8 +127,17 @@ fn a_file_for_the_session_may_begin_with_a_byte_order_mark_and_its_mistakes_are_
 #[test]
 fn a_profile_that_cannot_be_kept_is_refused_at_the_start() {
     let flags = ["--security-profile", "verified", "--port", "0"];
-    assert!(mistake(&flags).contains("security_profile"));
-    assert!(mistake(&[&flags[..], &["--multi-session"]].concat()).contains("security_profile"));
+    for more in [&[][..], &["--multi-session"]] {
+        let refused = mistake(&[&flags[..], more].concat());
+        assert!(refused.contains("--trust-anchors") && refused.contains("token trust"), "{refused}");
+    }
+    let unread = mistake(&[&flags[..], &["--trust-anchors", "none.pem", "--role-policy", "{}"]].concat());
+    assert!(unread.contains("none.pem") && unread.contains("PEM"), "{unread}");
+    let powerless = mistake(&[&flags[..], &["--trust-anchors", "none.pem"]].concat());
+    assert!(powerless.contains("--role-policy"), "{powerless}");
+    let policy = ["--trust-anchors", "none.pem", "--role-policy", "{}", "--host", "0.0.0.0"];
+    let heard = mistake(&[&flags[..], &policy].concat());
+    assert!(heard.contains("--tls-self-signed"), "{heard}");
 }
 
 #[test]

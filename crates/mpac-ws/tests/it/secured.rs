@@ -1,9 +1,13 @@
 //! The authenticated profile: nobody comes in who cannot prove who they are.
 
+mod certificates;
 mod keys;
+pub(crate) mod people;
+mod rotation;
 mod strangers;
 mod tls;
 mod tokens;
+mod verified;
 
 use std::path::Path;
 

@@ -18,7 +18,7 @@ async fn content(client: &mut Client, path: &str) -> serde_json::Value {
 }
 
 /// Off the runtime: it waits for lines of another process.
-async fn caught_up(mut standby: Standby) -> Standby {
+pub(crate) async fn caught_up(mut standby: Standby) -> Standby {
     tokio::task::spawn_blocking(move || {
         standby.says("caught up");
         standby
@@ -27,7 +27,7 @@ async fn caught_up(mut standby: Standby) -> Standby {
     .unwrap()
 }
 
-async fn taken_over(data: &Path) {
+pub(crate) async fn taken_over(data: &Path) {
     let data = data.display().to_string();
     let output = tokio::task::spawn_blocking(move || run(&["take-over", "--data-dir", &data])).await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
