@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use crate::step::{self, Failure};
 use crate::{
-    attack, conformance, crash, demo, deny, drive, evidence, handover, interop, model, requirements, survive,
-    tidy, walls,
+    attack, conformance, crash, demo, deny, drive, evidence, fuzz, handover, interop, model, requirements,
+    survive, tidy, walls,
 };
 
 type Run = fn() -> Result<(), Failure>;
@@ -32,11 +32,11 @@ const STEPS: [(&str, Run); 18] = [
     ("interop", || interop::run(None, 4)),
 ];
 
-/// Runs all steps, or only the named ones, and stops at the first that fails.
+/// Runs all steps, or only the named ones, the fuzz targets too where that is asked for, and stops at the first that fails.
 ///
 /// # Errors
 /// An unknown step name, or the failure of the step that failed.
-pub(crate) fn run(only: &[String]) -> Result<(), Failure> {
+pub(crate) fn run(only: &[String], fuzz: bool) -> Result<(), Failure> {
     let names: Vec<&str> = STEPS.iter().map(|(name, _)| *name).collect();
     if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
         return Err(Failure::check(format!(
@@ -46,8 +46,9 @@ pub(crate) fn run(only: &[String]) -> Result<(), Failure> {
     }
     let began = Instant::now();
     let mut times = Vec::new();
-    for (name, step) in STEPS {
-        if !only.is_empty() && !only.iter().any(|wanted| wanted == name) {
+    let more: Option<(&str, Run)> = fuzz.then_some(("fuzz", || fuzz::run(&fuzz::Options::of_ci())));
+    for (name, step) in STEPS.into_iter().chain(more) {
+        if !only.is_empty() && name != "fuzz" && !only.iter().any(|wanted| wanted == name) {
             continue;
         }
         println!("\n==== {name}");

@@ -13,6 +13,7 @@
 //! | `evidence` | signatures and evidence, by Python programs that share no code with ours |
 //! | `crash` | a server under load is killed over and over and loses nothing |
 //! | `survive` | two agents at work while their server is killed over and over: both finish |
+//! | `fuzz` | the fuzz targets of `fuzz/`, some time each |
 //! | `handover` | a standby takes over from a server that is stopped, paused, or told to |
 //! | `bench` | figures beside what they are a ratio of |
 //! | `deny` | licences, sources and unwanted crates in the tree of dependencies |
@@ -33,6 +34,7 @@ mod demo;
 mod deny;
 mod drive;
 mod evidence;
+mod fuzz;
 mod handover;
 mod interop;
 mod model;
@@ -60,6 +62,9 @@ enum Command {
         /// Run only these steps (may be repeated); an unknown name lists them all.
         #[arg(long, value_name = "STEP")]
         only: Vec<String>,
+        /// Feed each fuzz target for a minute as well, at the end.
+        #[arg(long)]
+        fuzz: bool,
     },
     /// Try what strangers and members may try against a server, and see that each gets the answer it has to get.
     Attack(attack::Options),
@@ -84,6 +89,8 @@ enum Command {
     Bench(bench::Bench),
     /// Check licences, sources and unwanted crates of the tree of dependencies.
     Deny,
+    /// Feed the fuzz targets for some time.
+    Fuzz(fuzz::Options),
     /// Show two scripted agents of two people working on the same file.
     Demo,
     /// Run the Python and Node examples of `mpac-ws drive`.
@@ -103,7 +110,7 @@ enum Command {
 
 fn main() -> std::process::ExitCode {
     let done = match Cli::parse().command {
-        Command::Ci { only } => ci::run(&only),
+        Command::Ci { only, fuzz } => ci::run(&only, fuzz),
         Command::Attack(options) => attack::run(&options),
         Command::Walls => walls::run(),
         Command::Tidy => tidy::run(),
@@ -115,6 +122,7 @@ fn main() -> std::process::ExitCode {
         Command::Model(options) => model::run(&options),
         Command::Bench(bench) => bench::run(&bench),
         Command::Deny => deny::run(),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Demo => demo::run(),
         Command::Drive => drive::run(),
         Command::Evidence => evidence::run(),

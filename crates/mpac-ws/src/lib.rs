@@ -43,6 +43,9 @@ pub mod close;
 pub mod config;
 pub mod drive;
 pub mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod repair;
 pub mod server;
 pub mod signing_key;

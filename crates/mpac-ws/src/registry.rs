@@ -378,7 +378,7 @@ fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The text between `/session/` and the next slash, as it is in the URL (`spec/wire.md` §1.1); the query is not in `path`.
-fn session_id(path: &str) -> Option<&str> {
+pub(crate) fn session_id(path: &str) -> Option<&str> {
     path.strip_prefix("/session/")?.split('/').next().filter(|id| !id.is_empty())
 }
 

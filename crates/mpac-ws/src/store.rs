@@ -50,10 +50,10 @@ mod keeper;
 mod leftovers;
 mod progress;
 pub(crate) mod read;
-mod record;
+pub(crate) mod record;
 mod reserve;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod faulty;
 #[cfg(test)]
 mod tests;

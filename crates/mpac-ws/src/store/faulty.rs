@@ -23,6 +23,7 @@ pub(crate) struct State {
 }
 
 /// What goes wrong from now on.
+#[cfg_attr(not(test), expect(dead_code, reason = "only tests make something go wrong"))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
     /// So many bytes are still written, then there is no space left.

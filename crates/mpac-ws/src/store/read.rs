@@ -11,7 +11,7 @@ use super::record::{self, Line, Unreadable};
 use super::snapshot::Position;
 
 /// What the first record names as the one before.
-pub(super) fn nothing() -> String {
+pub(crate) fn nothing() -> String {
     "0".repeat(64)
 }
 

@@ -108,7 +108,7 @@ pub(super) fn scan(bytes: &[u8]) -> impl Iterator<Item = (usize, &str, &str)> {
 }
 
 /// The number of the last record in `bytes` that can be read.
-pub(super) fn last(bytes: &[u8]) -> Option<u64> {
+pub(crate) fn last(bytes: &[u8]) -> Option<u64> {
     let (_, json, _) = scan(bytes).last()?;
     serde_json::from_str::<Line>(json).ok().map(|line| line.n)
 }

@@ -1,0 +1,31 @@
+//! Any frame: it is read or refused, what is read is written back as it was read, and no credential stays in it.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mpac_wire::redact::{BLANK, blank_credentials, without_contents, without_free_text};
+use mpac_wire::{Frame, Limits, Message, Received};
+
+fuzz_target!(|text: &str| {
+    let limits = Limits::default();
+    if let (Ok(blanked), Ok(_)) = (blank_credentials(text), without_free_text(text)) {
+        without_contents(text).expect("what can be blanked can be blanked");
+        let again = blank_credentials(&blanked).expect("a blanked text is one");
+        assert_eq!(blanked, again, "blanking has an end");
+    }
+    let Ok(Frame::Message(received)) = Frame::parse(text, &limits) else { return };
+    let json = received.envelope().to_json();
+    let again = Received::parse(json.as_str(), &limits).expect("an envelope that was written can be read");
+    assert_eq!(received.envelope(), again.envelope());
+    assert_eq!(json, again.envelope().to_json());
+    if let Ok(Message::Hello(hello)) = received.envelope().message()
+        && let Some(credential) = hello.credential
+    {
+        let secret = credential.value.reveal();
+        let blanked = blank_credentials(text).expect("a HELLO is JSON");
+        let read = Received::parse(blanked.as_str(), &limits).expect("a blanked HELLO is one");
+        let Ok(Message::Hello(read)) = read.envelope().message() else { panic!("a HELLO stays one") };
+        let kept = read.credential.expect("it keeps its credential's type");
+        assert!(kept.value.reveal() == BLANK || secret.is_empty(), "the secret is gone");
+        assert_eq!(kept.kind, credential.kind);
+    }
+});

@@ -1,0 +1,23 @@
+//! Any payload of any type, behind a good envelope: it is read or refused, and what is read is written back as it was read.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mpac_wire::{Limits, MessageType, Received};
+
+fuzz_target!(|bytes: &[u8]| {
+    // The first byte says of which type.
+    let Some((which, payload)) = bytes.split_first() else { return };
+    let Ok(payload) = std::str::from_utf8(payload) else { return };
+    let types = MessageType::LISTED;
+    let kind = types[usize::from(*which) % types.len()].as_str();
+    let text = format!(
+        r#"{{"protocol":"MPAC","version":"0.1.13","message_type":"{kind}","message_id":"m","session_id":"s","sender":{{"principal_id":"a","principal_type":"agent","sender_instance_id":"i"}},"ts":"2026-01-02T03:04:05Z","payload":{payload}}}"#
+    );
+    let Ok(received) = Received::parse(text, &Limits::default()) else { return };
+    let Ok(message) = received.envelope().message() else { return };
+    let written = message.to_payload();
+    let mut envelope = received.envelope().clone();
+    envelope.payload = written;
+    let again = envelope.message().expect("what was written can be read");
+    assert_eq!(message, again);
+});
