@@ -1,5 +1,7 @@
 //! The command line.
 
+mod thinking;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use crate::brain::claude::DEFAULT_MODEL;
 use crate::connection::{Header, Pin, Route, Target};
 use crate::error::AgentError;
+
+pub use thinking::Thinking;
 
 const AFTER_HELP: &str = "\
 There must be a coordinator to join. This one shares a directory and prints the address to give here:
@@ -24,6 +28,10 @@ Examples:
     mpac-agent wss://example.org/session/team-a --name Bob --header 'X-Tunnel: token'
   A coordinator with keys and a certificate of its own:
     MPAC_CREDENTIAL=api_key:mpac_... mpac-agent wss://example.org:8766 --name Bob --pin sha256:...
+  See what it would do, for at most half a dollar:
+    mpac-agent ws://127.0.0.1:8766 --name Bob --task \"Fix it\" --dry-run --budget-usd 0.50
+  Without a key, with answers from a program (fixtures/brain/README.md) such as a tool that you have a subscription for:
+    mpac-agent ws://127.0.0.1:8766 --name Bob --brain-command \"python3 fixtures/brain/prompt_tool.py claude -p\"
   Without a key, with answers from a file (its keys stand in crates/mpac-agent/src/brain/scripted.rs):
     mpac-agent ws://127.0.0.1:8766 --name Bob --script bob.json --task \"Fix it\"
 
@@ -33,13 +41,15 @@ under way is looked for, and sent again only if it did not arrive; a task goes o
     mpac-agent ws://primary.example:8766 --also ws://standby.example:8766 --name Bob
 
 Environment:
-  ANTHROPIC_API_KEY   the key for Claude; needed unless --script is given
+  ANTHROPIC_API_KEY   the key for Claude; needed unless --brain-command or --script is given
   MPAC_CREDENTIAL     what to join with where the session asks for it, as TYPE:VALUE (api_key:mpac_...)
   ANTHROPIC_BASE_URL  another address for the Messages API
   NO_COLOR            set to anything: no colours
   CLICOLOR_FORCE      set to anything but 0: colours even when the output is no terminal
 
-Exit codes with --task: 0 committed (or nothing had to change), 3 yielded to somebody else, 1 failed, 2 bad usage.";
+A dry run joins the session, so the others see that the agent is there; it announces no intent and sends no commit.
+
+Exit codes with --task: 0 committed (or nothing had to change, or a dry run), 3 yielded to somebody else, 1 failed, 2 bad usage.";
 
 /// Joins an MPAC session as an agent: plans with Claude, tells the others what it is about to do, learns of
 /// overlaps, and commits files.
@@ -93,6 +103,9 @@ pub struct Cli {
     /// Interactive: commit without asking (with --task it never asks)
     #[arg(long)]
     pub yes: bool,
+    /// Who thinks, and how much of it.
+    #[command(flatten)]
+    pub thinking: Thinking,
 }
 
 /// What the command line says, checked.

@@ -8,7 +8,7 @@
 //! | [`session`], [`view`], [`report`] | questions and their answers, the others, lines about them |
 //! | [`task`] | the workflow from plan to commit |
 //! | [`decide`] | the judgement in it, pure |
-//! | [`brain`], [`prompt`], [`tools`] | who thinks: Claude or a script; what it is asked and how it answers |
+//! | [`brain`], [`prompt`], [`tools`] | who thinks: Claude, a program of your own, or a script; what it is asked and how it answers |
 //! | [`interactive`], [`console`], [`diff`] | the terminal |
 //!
 //! The agent holds no rule of the coordinator's: what it may do is for the coordinator to say, and the agent
@@ -38,18 +38,14 @@ use mpac_wire::names::{GoodbyeReason, Role};
 use mpac_wire::payload::session::{Backend, Hello};
 
 use brain::Brain;
-use brain::claude::{Claude, ClaudeConfig};
-use brain::scripted::ScriptedBrain;
 use cli::Cli;
 use connection::{Identity, Voice, connect};
 use console::{Console, Style};
 use error::AgentError;
-use history::History;
 use interactive::Keyboard;
 use naming::Naming;
-use prompt::Persona;
 use session::Session;
-use task::{Outcome, TaskOptions, WAIT_LIMIT, run_task};
+use task::{Outcome, TaskOptions, run_task};
 
 /// What the agent can do, for HELLO. No more than it does.
 const CAPABILITIES: [&str; 5] =
@@ -77,7 +73,7 @@ async fn start(cli: &Cli) -> Result<u8, AgentError> {
         )));
     }
     let (recorder, history) = history::channel();
-    let mut brain = brain_of(cli, history)?;
+    let mut brain = cli.brain(history)?;
     let voice = Voice::new(Identity { principal: place.principal.clone(), session: place.session.clone() });
     let connection = connect(place.route, voice, recorder).await?;
     let mode = match &cli.task {
@@ -93,7 +89,7 @@ async fn start(cli: &Cli) -> Result<u8, AgentError> {
         return Err(error);
     }
     let mut naming = Naming::new(&cli.name);
-    let options = TaskOptions { max_rebase: cli.max_rebase, approver: None, wait_limit: WAIT_LIMIT };
+    let options = cli.task_options();
     match mode {
         Mode::Once(task) => one_task(session, &mut *brain, &mut naming, &options, task).await,
         Mode::Interactive(mut keyboard) => {
@@ -118,17 +114,6 @@ impl Mode<'_> {
             Self::Interactive(keyboard) => keyboard.console(),
         }
     }
-}
-
-fn brain_of(cli: &Cli, history: History) -> Result<Box<dyn Brain>, AgentError> {
-    if let Some(path) = &cli.script {
-        return match ScriptedBrain::load(path, history) {
-            Ok(brain) => Ok(Box::new(brain)),
-            Err(error) => Err(AgentError::Usage(error.to_string())),
-        };
-    }
-    let persona = Persona { name: cli.name.clone(), about: cli.about.clone() };
-    Ok(Box::new(Claude::new(ClaudeConfig::from_env(&cli.model)?, persona)?))
 }
 
 fn hello(cli: &Cli, credential: Option<Credential>, brain: &dyn Brain) -> Hello {
@@ -163,7 +148,7 @@ async fn one_task(
     let reason = if outcome.is_ok() { GoodbyeReason::from("completed") } else { GoodbyeReason::Error };
     session.leave(reason).await;
     Ok(match outcome? {
-        Outcome::Committed(_) | Outcome::Unchanged => 0,
+        Outcome::Committed(_) | Outcome::Unchanged | Outcome::Shown(_) => 0,
         Outcome::Declined => 1,
         Outcome::Yielded => 3,
     })

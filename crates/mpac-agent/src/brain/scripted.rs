@@ -32,6 +32,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 
+use super::edits::replace_once;
 use super::{
     Brain, BrainError, Choice, ConflictAsk, Decision, Note, Notes, Plan, PlanAsk, WriteAsk, Written,
 };
@@ -179,11 +180,10 @@ fn apply(text: &str, edit: &Edit) -> Result<String, String> {
     if edit.find.is_empty() {
         return Ok(format!("{text}{}", edit.replace));
     }
-    match text.matches(edit.find.as_str()).count() {
-        1 => Ok(text.replacen(edit.find.as_str(), &edit.replace, 1)),
-        0 => Err(format!("the file does not contain {:?}", edit.find)),
-        count => Err(format!("the file contains {:?} {count} times; make `find` longer", edit.find)),
-    }
+    replace_once(text, &edit.find, &edit.replace).map_err(|count| match count {
+        0 => format!("the file does not contain {:?}", edit.find),
+        count => format!("the file contains {:?} {count} times; make `find` longer", edit.find),
+    })
 }
 
 impl Brain for ScriptedBrain {
@@ -258,6 +258,7 @@ mod tests {
             path: "a".to_owned(),
             content: content.to_owned(),
             rebased: false,
+            whole: false,
             fault: None,
         }
     }
