@@ -13,6 +13,7 @@ pub(crate) struct Asked {
     pub(crate) body: Value,
 }
 
+#[derive(Clone)]
 pub(crate) struct FakeApi {
     pub(crate) url: String,
     asked: Arc<Mutex<Vec<Asked>>>,

@@ -2,6 +2,10 @@
 
 mod answers;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod at_work;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod bad_answers;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod breaks;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod claude;
@@ -18,6 +22,7 @@ mod interactive;
 mod process;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod program;
+mod recorded;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod returning;
 mod session;
