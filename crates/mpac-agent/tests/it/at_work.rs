@@ -1,8 +1,9 @@
-//! Claude at work on a task, with recorded answers on one side and the test's coordinator on the other.
+//! A brain at work on a task, and the test's coordinator; Claude with recorded answers.
 
 use std::path::Path;
 use std::time::Duration;
 
+use mpac_agent::brain::Brain;
 use mpac_agent::brain::claude::{Claude, ClaudeConfig, DEFAULT_MODEL};
 use mpac_agent::brain::retry::Backoff;
 use mpac_agent::error::AgentError;
@@ -48,18 +49,8 @@ impl AtWork {
             Backoff { attempts: 2, first: Duration::from_millis(1), longest: Duration::from_secs(1) };
         let mut options = TaskOptions::default();
         change(&mut config, &mut options);
-        let lines = Lines::default();
-        let (mut session, _, mut peer) = connected("agent:Bob", &lines).await;
-        let mut claude = Claude::new(config, Persona { name: "Bob".to_owned(), about: None }).unwrap();
-        let outcome = tokio::spawn(async move {
-            session.join(hello()).await?;
-            let outcome =
-                run_task(&mut session, &mut claude, &mut Naming::new("Bob"), &options, "mend").await;
-            session.leave("completed".into()).await;
-            outcome
-        });
-        peer.take("HELLO").await;
-        peer.welcome().await;
+        let claude = Claude::new(config, Persona { name: "Bob".to_owned(), about: None }).unwrap();
+        let (peer, lines, outcome) = joined(claude, options).await;
         Self { peer, lines, api, outcome }
     }
 
@@ -77,6 +68,25 @@ impl AtWork {
         while peer.next().await.is_some() {}
         (outcome.await.unwrap(), peer.said, api.asked().len())
     }
+}
+
+/// An agent that has joined and works on a task with this brain; the other end after SESSION_INFO.
+pub(crate) async fn joined(
+    mut brain: impl Brain + 'static,
+    options: TaskOptions,
+) -> (Peer, Lines, JoinHandle<Result<Outcome, AgentError>>) {
+    let lines = Lines::default();
+    let (mut session, _, mut peer) = connected("agent:Bob", &lines).await;
+    let outcome = tokio::spawn(async move {
+        session.join(hello()).await?;
+        let outcome =
+            run_task(&mut session, &mut brain, &mut Naming::new("Bob"), &options, "mend a.py").await;
+        session.leave("completed".into()).await;
+        outcome
+    });
+    peer.take("HELLO").await;
+    peer.welcome().await;
+    (peer, lines, outcome)
 }
 
 /// How often a message of this type is among what was said.

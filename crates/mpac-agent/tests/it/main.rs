@@ -9,6 +9,8 @@ mod bad_answers;
 mod breaks;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod claude;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod command;
 mod conflicts;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod expiry;
