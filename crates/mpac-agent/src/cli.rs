@@ -30,8 +30,8 @@ Examples:
     MPAC_CREDENTIAL=api_key:mpac_... mpac-agent wss://example.org:8766 --name Bob --pin sha256:...
   See what it would do, for at most half a dollar:
     mpac-agent ws://127.0.0.1:8766 --name Bob --task \"Fix it\" --dry-run --budget-usd 0.50
-  Without a key, with answers from a program (fixtures/brain/README.md) such as a tool that you have a subscription for:
-    mpac-agent ws://127.0.0.1:8766 --name Bob --brain-command \"python3 fixtures/brain/prompt_tool.py claude -p\"
+  Without a key, with answers from a program of your own (fixtures/brain/README.md tells how):
+    mpac-agent ws://127.0.0.1:8766 --name Bob --brain-command \"python3 brain.py\"
   Without a key, with answers from a file (its keys stand in crates/mpac-agent/src/brain/scripted.rs):
     mpac-agent ws://127.0.0.1:8766 --name Bob --script bob.json --task \"Fix it\"
 

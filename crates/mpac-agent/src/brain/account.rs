@@ -20,13 +20,15 @@ pub(super) struct Account {
     prices_of: String,
     budget: Budget,
     spent: Spent,
+    /// There was a call of which nothing is known.
+    unsaid: bool,
 }
 
 impl Account {
     /// For a model by its price, where the table has it.
     pub(super) fn new(prices: &Prices, model: Option<&str>, budget: Budget) -> Self {
         let price = model.and_then(|model| prices.of(model));
-        Self { price, prices_of: prices.as_of.clone(), budget, spent: Spent::default() }
+        Self { price, prices_of: prices.as_of.clone(), budget, spent: Spent::default(), unsaid: false }
     }
 
     /// Whether a budget in money means anything: the price is known.
@@ -37,6 +39,10 @@ impl Account {
     /// # Errors
     /// [`BrainError::OverBudget`] when no further call may be made.
     pub(super) fn check(&self) -> Result<(), BrainError> {
+        if self.unsaid && self.budget != Budget::default() {
+            let why = "the last answer did not say what it used, so nobody can tell how much is left";
+            return Err(BrainError::OverBudget(why.to_owned()));
+        }
         let tokens = self.spent.usage.total();
         if let Some(limit) = self.budget.tokens.filter(|limit| tokens >= *limit) {
             return Err(BrainError::OverBudget(format!("{tokens} of {limit} tokens are used")));
@@ -52,6 +58,11 @@ impl Account {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// Takes a call in that did not say what it used.
+    pub(super) fn add_unsaid(&mut self) {
+        self.unsaid = true;
     }
 
     /// Takes a call in, with its cost where somebody else says it.
@@ -105,6 +116,16 @@ mod tests {
         account.check().unwrap();
         account.add(usage(1), None);
         assert!(account.check().is_err());
+    }
+
+    #[test]
+    fn a_call_that_says_nothing_of_its_use_is_the_last_one_under_a_budget() {
+        let mut limited = account("unknown", None, Some(100));
+        limited.add_unsaid();
+        assert!(limited.check().unwrap_err().to_string().contains("did not say what it used"));
+        let mut free = account("unknown", None, None);
+        free.add_unsaid();
+        free.check().unwrap();
     }
 
     #[test]

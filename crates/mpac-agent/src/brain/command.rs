@@ -25,7 +25,8 @@
 //! | `{"id": N, "say": "text"}` | a line for people, any number of them before the answer |
 //!
 //! An answer or error may carry `"usage"`: `input_tokens`, `output_tokens`, `cache_creation_input_tokens`,
-//! `cache_read_input_tokens`, `cost_usd`, each optional. It is shown after the task, and counts against the budget.
+//! `cache_read_input_tokens`, `cost_usd`, each optional. It is shown after the task, and counts against the budget; where
+//! there is a budget, an answer without it is the last one.
 //!
 //! # The program
 //!
@@ -148,8 +149,11 @@ impl CommandBrain {
         let text = format!("{question}\n");
         let asked = tokio::time::timeout(self.answer_limit, self.exchange(&text, notes));
         let (running, line) = asked.await.map_err(|_| BrainError::TooSlow(self.answer_limit.as_secs()))??;
-        if let Some(SaidUsage { tokens, cost_usd }) = line.usage {
-            notes.say(Note::Used(self.account.add(tokens, cost_usd.and_then(Cost::dollars))));
+        match line.usage {
+            Some(SaidUsage { tokens, cost_usd }) => {
+                notes.say(Note::Used(self.account.add(tokens, cost_usd.and_then(Cost::dollars))));
+            }
+            None => self.account.add_unsaid(),
         }
         match (line.answer, line.error) {
             (_, Some(error)) => Err(self.error(format!("gave up: {error}"))),

@@ -34,7 +34,7 @@ pub struct Thinking {
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "script")]
     pub budget_tokens: Option<u64>,
     /// Prices of models, in the form of crates/mpac-agent/src/brain/prices.json, instead of those
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, value_name = "FILE.json", conflicts_with_all = ["script", "brain_command"])]
     pub prices: Option<PathBuf>,
     /// Longest time for one answer
     #[arg(long, value_name = "SECONDS", default_value_t = 1_800, value_parser = clap::value_parser!(u32).range(1..))]

@@ -3,6 +3,7 @@
 use super::Worker;
 use super::think::think;
 use crate::brain::{BrainError, Plan, WriteAsk, Written};
+use crate::connection::MAX_FRAME_OUT;
 use crate::console::Style;
 use crate::diff::{self, LiveDiff};
 use crate::error::AgentError;
@@ -55,6 +56,9 @@ impl Worker<'_> {
             return Ok(Drafted::Unchanged);
         }
         self.show_diff(path, &base, &written, live);
+        if !self.options.dry_run {
+            check_size(path, &written)?;
+        }
         if let Some(approver) = self.options.approver.as_ref().filter(|_| !self.options.dry_run)
             && !self.session.meanwhile(approver.approves()).await?
         {
@@ -96,4 +100,19 @@ impl Worker<'_> {
             ask.fault = Some(why);
         }
     }
+}
+
+/// A text that no commit can carry is refused before anything of the plan is committed.
+fn check_size(path: &str, written: &Written) -> Result<(), AgentError> {
+    // Each quote, backslash and control character takes more room in the frame than in the file.
+    let longer = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
+        0..=0x1f => 5,
+        _ => 0,
+    };
+    let bytes = written.content.bytes().map(longer).sum::<usize>() + written.content.len();
+    if bytes <= MAX_FRAME_OUT {
+        return Ok(());
+    }
+    Err(AgentError::TooLarge { what: format!("the commit to {path}"), bytes, limit: MAX_FRAME_OUT })
 }

@@ -13,8 +13,8 @@ use crate::error::AgentError;
 use crate::report::{bytes, one_line};
 use crate::session::Session;
 
-/// What is shown in place of a text that is still coming.
-const SHOWN_CHARS: usize = 60;
+/// So much of the end of a text that is still coming is shown, so that the line fits a terminal.
+const SHOWN_CHARS: usize = 40;
 
 /// Hears what the brain says during one task.
 #[derive(Debug)]

@@ -42,7 +42,14 @@ impl AtWork {
         responses: Vec<String>,
         change: impl FnOnce(&mut ClaudeConfig, &mut TaskOptions),
     ) -> Self {
-        let api = FakeApi::answering(responses).await;
+        Self::start_on(FakeApi::answering(responses).await, change).await
+    }
+
+    /// On an API of the test's own making.
+    pub(crate) async fn start_on(
+        api: FakeApi,
+        change: impl FnOnce(&mut ClaudeConfig, &mut TaskOptions),
+    ) -> Self {
         let mut config = ClaudeConfig::new(Secret::new("sk-test"), DEFAULT_MODEL);
         config.base_url = api.url.clone();
         config.backoff =

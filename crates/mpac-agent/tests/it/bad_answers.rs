@@ -162,6 +162,21 @@ async fn a_bad_answer_for_the_second_file_leaves_the_first_alone() {
 }
 
 #[tokio::test]
+async fn a_second_file_that_grew_too_large_leaves_the_first_alone() {
+    let plan =
+        stream(&tool_events("plan_task", &json!({"objective": "o", "files": ["a.py", "b.py"]}), "tool_use"));
+    let large = stream(&tool_events("write_file", &json!({"content": "\n".repeat(1 << 20)}), "tool_use"));
+    let mut work = AtWork::start(vec![plan, recorded("file"), large], |_, _| {}).await;
+    work.peer.answer_list(&["a.py", "b.py"]).await;
+    let intent = work.peer.accept_announce(|_| vec![]).await;
+    work.peer.answer_read("a.py", "old\n").await;
+    work.peer.answer_read("b.py", "old\n").await;
+    let (error, said) = failed(work, 3, "too large").await;
+    assert!(error.contains("the commit to b.py makes a frame of"), "{error}");
+    withdrawn(&said, &intent, "too large");
+}
+
+#[tokio::test]
 async fn an_answer_that_takes_too_long_ends_the_task() {
     let mut work = AtWork::start(vec![recorded("plan")], |config, options| {
         config.backoff.attempts = 100;

@@ -97,6 +97,43 @@ async fn an_overloaded_api_is_asked_again_after_the_pause_it_names() {
 }
 
 #[tokio::test]
+async fn a_pause_may_be_named_by_its_end() {
+    let answers = vec![error(429, "retry-after: Wed, 21 Oct 2015 07:28:00 GMT\r\n"), planned()];
+    let api = FakeApi::answering(answers).await;
+    let (notes, mut heard) = Notes::channel();
+    assert!(claude(&api.url).plan(plan_ask(None), &notes).await.is_ok());
+    assert!(matches!(heard.recv().await, Some(Note::Retrying { wait: Duration::ZERO, .. })), "it has passed");
+}
+
+#[tokio::test]
+async fn the_text_is_told_while_the_answer_is_still_coming() {
+    let whole =
+        stream(&tool_events("write_file", &json!({"content": "one\ntwo\nthree and more"}), "tool_use"));
+    let half = whole.rfind("event: content_block_delta").unwrap();
+    let (api, go_on) = FakeApi::holding_the_last(Vec::new(), whole, half).await;
+    let mut claude = claude(&api.url);
+    let (notes, mut heard) = Notes::channel();
+    let written = {
+        let mut writing = claude.write_file(write_ask(), &notes);
+        let text = async {
+            loop {
+                if let Some(Note::Text(text)) = heard.recv().await {
+                    return text;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            written = &mut writing => panic!("{written:?}"),
+            text = text => assert_eq!(text, "one\ntw"),
+        }
+        go_on.send(()).unwrap();
+        writing.await
+    };
+    assert_eq!(written.unwrap().content, "one\ntwo\nthree and more");
+}
+
+#[tokio::test]
 async fn patience_has_an_end() {
     let api = FakeApi::answering(vec![error(500, ""), error(503, ""), error(529, "")]).await;
     let failed = claude(&api.url).plan(plan_ask(None), &Notes::unread()).await.unwrap_err();

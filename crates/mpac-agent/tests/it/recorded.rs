@@ -6,6 +6,7 @@ use mpac_agent::task::Outcome;
 use serde_json::{Value, json};
 
 use crate::at_work::{AtWork, count, long_file, recorded};
+use crate::fake_api::{FakeApi, stream, tool_events};
 
 #[tokio::test]
 async fn a_large_file_is_changed_by_edits_and_the_diff_is_shown_once() {
@@ -128,4 +129,22 @@ async fn the_cost_of_an_unknown_model_is_unknown() {
         "{}",
         lines.text()
     );
+}
+
+#[tokio::test]
+async fn a_hunk_is_shown_before_the_answer_is_complete() {
+    let old: String = (1..=60).map(|number| format!("{number}\n")).collect();
+    let new = old.replacen("5\n", "five\n", 1);
+    let whole = stream(&tool_events("write_file", &json!({"content": new}), "tool_use"));
+    let half = whole.rfind("event: content_block_delta").unwrap();
+    let (api, go_on) = FakeApi::holding_the_last(vec![recorded("plan")], whole, half).await;
+    let mut work = AtWork::start_on(api, |_, _| {}).await;
+    let intent = work.reading(&old).await;
+    work.lines.wait_for("-5\n+five\n 6\n 7\n 8\n").await;
+    go_on.send(()).unwrap();
+    work.peer.accept_commit(&new).await;
+    work.peer.accept_withdraw(&intent).await;
+    let lines = work.lines.clone();
+    work.end().await.0.unwrap();
+    assert_eq!(lines.text().matches("+five").count(), 1, "{}", lines.text());
 }
