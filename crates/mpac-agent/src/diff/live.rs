@@ -1,10 +1,11 @@
 //! A diff that is shown while the new text is still being written.
 //!
 //! Text: lines that are as before are passed over; a hunk is settled, and shown, when enough lines after it are as before
-//! again. What is settled stays, so the hunks together are a diff of the whole, if not always the shortest one.
+//! again. What is settled stays, so the hunks together are a diff of the whole, if not always the shortest one. Of a new
+//! file each line is shown at once.
 //! Edits: each is shown as it comes, against the text that the ones before it have left.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline, group_diff_ops};
 
@@ -14,8 +15,10 @@ use crate::console::{Palette, Style};
 
 /// So many lines as before settle what came before them: with fewer the contexts of two hunks would meet.
 const SETTLING_LINES: usize = 2 * CONTEXT_LINES + 1;
-/// A changed part is looked at each time it has grown by so many lines.
+/// A changed part is looked at each time it has grown by so many lines, and by a quarter: so the looks at a large one stay few.
 const LOOK_EVERY: usize = 4;
+/// The longest look while more is to come.
+const LOOK_LIMIT: Duration = Duration::from_millis(50);
 /// So much of the old text beyond what was written is searched for where the new text goes on.
 const LOOK_AHEAD: usize = 200;
 
@@ -117,8 +120,12 @@ impl LiveDiff {
         let mut shown = Vec::new();
         loop {
             self.pass_over_equal();
+            if self.base.is_empty() {
+                shown.extend(self.all_new(complete));
+                return shown;
+            }
             let written = self.lines_written(complete).len();
-            if !complete && written < self.looked_at + LOOK_EVERY {
+            if !complete && written < self.looked_at + LOOK_EVERY.max(self.looked_at / 4) {
                 return shown;
             }
             self.looked_at = written;
@@ -137,6 +144,19 @@ impl LiveDiff {
         }
     }
 
+    /// The next lines of a new file, without the numbers of a hunk, which nobody knows yet.
+    fn all_new(&mut self, complete: bool) -> Vec<String> {
+        let lines: Vec<String> = self.lines_written(complete).into_iter().map(str::to_owned).collect();
+        let mut shown = Vec::new();
+        if !lines.is_empty() && !self.headed {
+            shown.extend(heading(&self.path, true, self.palette));
+            self.headed = true;
+        }
+        self.new.move_on(Place { lines: lines.len(), bytes: lines.iter().map(String::len).sum() });
+        shown.extend(lines.iter().flat_map(|line| written('+', line, self.palette)));
+        shown
+    }
+
     /// What can be settled of the unsettled lines; all of it when the text is complete.
     fn settle(&self, complete: bool) -> Option<Settled> {
         let before = self.lines_before();
@@ -148,7 +168,7 @@ impl LiveDiff {
         let seen = if complete { usize::MAX } else { written.len() + LOOK_AHEAD };
         let old = with_before(&rest.take(seen).collect::<Vec<_>>());
         let new = with_before(&written);
-        let deadline = Some(Instant::now() + DEADLINE);
+        let deadline = Some(Instant::now() + if complete { DEADLINE } else { LOOK_LIMIT });
         let mut ops = capture_diff_slices_deadline(Algorithm::Myers, &old, &new, deadline);
         if !complete {
             let settles = |op: &DiffOp| matches!(op, DiffOp::Equal { len, .. } if *len >= SETTLING_LINES);
@@ -215,14 +235,8 @@ fn hunk(
     let olds = range(first.old_range().start, last.old_range().end, start.0);
     let news = range(first.new_range().start, last.new_range().end, start.1);
     let mut lines = vec![palette.paint(Style::Cyan, &format!("@@ -{olds} +{news} @@"))];
-    let mut add = |sign, texts: &[String]| {
-        for text in texts {
-            lines.push(changed(sign, text, palette));
-            if !text.ends_with('\n') {
-                lines.push(NO_END.to_owned());
-            }
-        }
-    };
+    let mut add =
+        |sign, texts: &[String]| lines.extend(texts.iter().flat_map(|text| written(sign, text, palette)));
     for op in ops {
         let (olds, news) = (&old[op.old_range()], &new[op.new_range()]);
         if let DiffOp::Equal { .. } = op {
@@ -233,6 +247,12 @@ fn hunk(
         }
     }
     lines
+}
+
+/// One line of the diff, and the remark behind a last line without an end.
+fn written(sign: char, line: &str, palette: Palette) -> impl Iterator<Item = String> {
+    let remark = (!line.ends_with('\n')).then(|| NO_END.to_owned());
+    std::iter::once(changed(sign, line, palette)).chain(remark)
 }
 
 #[cfg(test)]
@@ -332,11 +352,25 @@ mod tests {
     #[test]
     fn a_new_file_is_shown_whole_and_an_unchanged_one_not_at_all() {
         let (lines, _) = shown("", "a\nb\n", 1);
-        assert_eq!(lines, ["--- /dev/null", "+++ b/n", "@@ -0,0 +1,2 @@", "+a", "+b"]);
+        assert_eq!(lines, ["--- /dev/null", "+++ b/n", "+a", "+b"]);
+        let mut live = LiveDiff::new("n", "", Palette::PLAIN);
+        assert_eq!(live.push("a\nb")[2..], ["+a"]);
+        assert_eq!(live.finish(), ["+b", "\\ no newline at end of file"]);
+        assert!(live.leads_to("a\nb"));
         assert_eq!(shown("a\n", "a\n", 1), (vec![], false));
         let (lines, leads) = shown("a\n", "a", 1);
         assert_eq!(lines[2..], ["@@ -1 +1 @@", "-a", "+a", "\\ no newline at end of file"]);
         assert!(leads);
+    }
+
+    #[test]
+    fn a_large_file_that_is_written_anew_takes_no_long_looks() {
+        let base = text((0..3_000).map(|number| format!("old {number}")));
+        let after = text((0..3_000).map(|number| format!("new {}", number % 1_000)));
+        let began = Instant::now();
+        let (lines, leads) = shown(&base, &after, 40);
+        assert!(leads && lines.len() > 6_000);
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     }
 
     #[test]
