@@ -81,6 +81,24 @@ async fn the_example_completes_a_task_as_a_program() {
 }
 
 #[tokio::test]
+async fn the_credential_of_the_agent_is_not_the_programs() {
+    let (url, accept) = listening().await;
+    let each =
+        "reply = {'error': 'seen: ' + ' '.join(name for name in os.environ if name.startswith('MPAC_'))}";
+    let command = python("environment", each);
+    let environment = [("MPAC_OF_A_TEST", "secret")];
+    let ended = start(&[&url, "--task", "mend", "--brain-command", &command], &environment, "");
+    let mut peer = accept.await.unwrap();
+    peer.take("HELLO").await;
+    peer.welcome().await;
+    peer.answer_list(&["a.py"]).await;
+    peer.take("GOODBYE").await;
+    let (code, output) = ended.await.unwrap();
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("gave up: seen: \n"), "{output}");
+}
+
+#[tokio::test]
 async fn any_tool_that_prints_an_answer_will_do() {
     let tool = "import json, sys\nprompt = sys.stdin.read()\nif 'FILES IN THE WORKSPACE' in prompt:\n    \
                 print('Here is {my} plan:', json.dumps({'objective': 'mend', 'files': ['a.py']}), 'Good luck!')\nelse:\n    \
@@ -171,12 +189,12 @@ async fn an_answer_that_takes_too_long_ends_the_task_and_the_program() {
 #[tokio::test]
 async fn what_the_program_says_is_shown_and_its_usage_counts() {
     let each = "print('looking\\x1b[2J', file=sys.stderr, flush=True)\n\
-                print(json.dumps({'id': asked['id'], 'say': 'hm, ' + os.environ.get('MPAC_CREDENTIAL', 'no secret')}))\n\
+                print(json.dumps({'id': asked['id'], 'say': 'hm'}))\n\
                 reply['usage'] = {'input_tokens': 900, 'output_tokens': 100, 'cost_usd': 0.6}";
     let budget = |config: &mut CommandConfig| config.budget.cost = Cost::dollars(0.5);
     let (error, lines, said) = failing(brain(&python("says", each), budget)).await;
     assert!(error.contains("the budget is used up") && error.contains("$0.60 of $0.50 are spent"), "{error}");
-    assert!(lines.contains("looking^[[2J") && lines.contains("hm, no secret"), "{lines}");
+    assert!(lines.contains("looking^[[2J") && lines.contains("  hm\n"), "{lines}");
     assert!(lines.contains("used: 1 call, 900 tokens in, 100 out; $0.60\n"), "{lines}");
     assert_eq!((count(&said, "INTENT_ANNOUNCE"), count(&said, "OP_COMMIT")), (1, 0));
 }

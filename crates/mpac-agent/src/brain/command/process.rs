@@ -11,7 +11,6 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 
 use crate::brain::{Note, Notes};
-use crate::credential;
 
 /// An answer longer than this is none; a commit could not carry it anyway.
 const MAX_LINE_BYTES: u64 = 4 << 20;
@@ -50,7 +49,13 @@ impl Running {
     pub(super) fn start(words: &[String]) -> Result<Self, String> {
         let [program, arguments @ ..] = words else { return Err("is empty".to_owned()) };
         let mut command = Command::new(program);
-        command.args(arguments).env_remove(credential::VARIABLE).kill_on_drop(true);
+        command.args(arguments).kill_on_drop(true);
+        // What the agent proves itself with is not the program's.
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("MPAC_")) {
+                command.env_remove(name);
+            }
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A group of its own, so that Ctrl-C is ours to handle and nothing it started outlives it.
         #[cfg(unix)]
