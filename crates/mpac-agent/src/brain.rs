@@ -110,10 +110,21 @@ pub struct WriteAsk {
     pub content: String,
     /// Somebody changed the file since the last attempt, so the work starts again from `content`.
     pub rebased: bool,
+    /// What the task has changed in other files so far, so that this one fits.
+    pub written: Vec<OtherFile>,
     /// The complete text is wanted: edits did not apply, twice.
     pub whole: bool,
     /// Why the previous answer to the same question was no file; `None` the first time.
     pub fault: Option<String>,
+}
+
+/// A change that the same task makes to another file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherFile {
+    /// Which.
+    pub path: String,
+    /// The change as a unified diff; the beginning of a long one.
+    pub diff: String,
 }
 
 /// The answer to [`Brain::write_file`].

@@ -149,14 +149,18 @@ pub fn write_question(ask: &WriteAsk, form: Form) -> Question {
         Form::Whole => "Return the complete updated file.",
         Form::Edits => "Return the edits that update the file.",
     };
-    let asked = format!("\n\n{wanted}\n\nTASK: {}\nOBJECTIVE: {}{rebased}", ask.task, ask.plan.objective);
+    let mut asked = format!("\n\n{wanted}\n\nTASK: {}\nOBJECTIVE: {}{rebased}", ask.task, ask.plan.objective);
+    if !ask.written.is_empty() {
+        asked.push_str("\n\nTHE SAME TASK CHANGES OTHER FILES LIKE THIS, AND THIS ONE HAS TO FIT:");
+        asked.extend(ask.written.iter().map(|other| format!("\n{}", other.diff)));
+    }
     Question { shared, asked }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::brain::{FileEntry, Plan};
+    use crate::brain::{FileEntry, OtherFile, Plan};
 
     fn plan() -> Plan {
         Plan { objective: "mend".to_owned(), files: vec!["a.py".to_owned()], new_files: vec![] }
@@ -203,6 +207,7 @@ mod tests {
             path: "a.py".to_owned(),
             content: content.to_owned(),
             rebased,
+            written: vec![OtherFile { path: "b.py".to_owned(), diff: "--- a/b.py\n+b".to_owned() }],
             whole: false,
             fault: None,
         };
@@ -210,6 +215,7 @@ mod tests {
         assert_eq!(question.shared, format!("FILE: a.py\n\nCURRENT CONTENT:\n{content}"));
         assert!(question.asked.starts_with("\n\nReturn the complete updated file.\n"));
         assert!(!question.asked.contains("Somebody else changed"));
+        assert!(question.asked.ends_with("HAS TO FIT:\n--- a/b.py\n+b"), "{}", question.asked);
         let again = write_question(&ask(true), Form::Edits);
         assert!(again.asked.contains("Somebody else changed this file") && again.asked.contains("the edits"));
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use mpac_wire::{IntentId, PrincipalId};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::brain::{Brain, BrainError, FileEntry, Notes, Plan, PlanAsk};
+use crate::brain::{Brain, BrainError, FileEntry, Notes, OtherFile, Plan, PlanAsk};
 use crate::console::Style;
 use crate::decide::check_plan;
 use crate::error::AgentError;
@@ -107,6 +107,8 @@ struct Worker<'a> {
     task: String,
     notes: Notes,
     ear: Ear,
+    /// What was written so far, one entry a file.
+    written: Vec<OtherFile>,
 }
 
 /// Runs one task. If it breaks off, its intent is withdrawn.
@@ -123,7 +125,8 @@ pub async fn run_task(
     let (notes, heard) = Notes::channel();
     session.begin_task();
     let ear = Ear::new(heard, options.listener.clone());
-    let mut worker = Worker { session, brain, naming, options, task: task.to_owned(), notes, ear };
+    let task = task.to_owned();
+    let mut worker = Worker { session, brain, naming, options, task, notes, ear, written: Vec::new() };
     let outcome = match options.time_limit {
         None => worker.run().await,
         Some(limit) => {

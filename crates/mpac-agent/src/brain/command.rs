@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `plan` | `files`: `[{"path", "size"}]`, the size in characters |
 //! | `decide_conflict` | `plan`; `category`, `severity`, `description` of the report; `other`: `{"principal", "objective", "files"}` |
-//! | `write_file` | `plan`; `path`; `content`, the text there is; `rebased`: somebody else changed it since the last question; `whole`: edits did not apply, so the whole text is wanted |
+//! | `write_file` | `plan`; `path`; `content`, the text there is; `rebased`: somebody else changed it since the last question; `written`: `[{"path", "diff"}]`, what the task changes in other files; `whole`: edits did not apply, so the whole text is wanted |
 //!
 //! `plan` is `{"objective", "files", "new_files"}`.
 //!
@@ -261,9 +261,11 @@ impl Brain for CommandBrain {
             edits: Option<Box<RawValue>>,
         }
         async move {
+            let written: Vec<Value> =
+                ask.written.iter().map(|other| json!({"path": other.path, "diff": other.diff})).collect();
             let question = json!({
                 "ask": "write_file", "task": ask.task, "plan": plan_of(&ask.plan), "path": ask.path,
-                "content": ask.content, "rebased": ask.rebased, "whole": ask.whole, "fault": ask.fault,
+                "content": ask.content, "rebased": ask.rebased, "whole": ask.whole, "written": written, "fault": ask.fault,
             });
             let answer = self.ask(question, notes).await?;
             let edits = serde_json::from_str::<Kind>(&answer).is_ok_and(|kind| kind.edits.is_some());

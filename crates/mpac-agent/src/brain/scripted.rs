@@ -258,6 +258,7 @@ mod tests {
             path: "a".to_owned(),
             content: content.to_owned(),
             rebased: false,
+            written: vec![],
             whole: false,
             fault: None,
         }

@@ -2,12 +2,15 @@
 
 use super::Worker;
 use super::think::think;
-use crate::brain::{BrainError, Plan, WriteAsk, Written};
+use crate::brain::{BrainError, OtherFile, Plan, WriteAsk, Written};
 use crate::connection::MAX_FRAME_OUT;
-use crate::console::Style;
+use crate::console::{Palette, Style};
 use crate::diff::{self, LiveDiff};
 use crate::error::AgentError;
 use crate::session::FileState;
+
+/// So much of a change is told when other files are written.
+const MAX_DIFF_BYTES: usize = 16 << 10;
 
 /// A text that may be committed.
 #[derive(Debug)]
@@ -44,6 +47,7 @@ impl Worker<'_> {
             path: path.to_owned(),
             content: base.content.clone(),
             rebased,
+            written: self.written.iter().filter(|other| other.path != path).cloned().collect(),
             whole: false,
             fault: None,
         };
@@ -59,12 +63,24 @@ impl Worker<'_> {
         if !self.options.dry_run {
             check_size(path, &written)?;
         }
+        self.remember(path, &base, &written);
         if let Some(approver) = self.options.approver.as_ref().filter(|_| !self.options.dry_run)
             && !self.session.meanwhile(approver.approves()).await?
         {
             return Ok(Drafted::Declined);
         }
         Ok(Drafted::Ready(Draft { path: path.to_owned(), base, written }))
+    }
+
+    /// For the files that are written after this one.
+    fn remember(&mut self, path: &str, base: &FileState, written: &Written) {
+        let mut diff = diff::unified(path, &base.content, &written.content, Palette::PLAIN).join("\n");
+        if let Some((at, _)) = diff.char_indices().find(|(at, _)| *at >= MAX_DIFF_BYTES) {
+            diff.truncate(at);
+            diff.push_str("\n... (and more)");
+        }
+        self.written.retain(|other| other.path != path);
+        self.written.push(OtherFile { path: path.to_owned(), diff });
     }
 
     /// What was not shown while it was written.

@@ -154,8 +154,13 @@ async fn a_bad_answer_for_the_second_file_leaves_the_first_alone() {
     let intent = work.peer.accept_announce(|_| vec![]).await;
     work.peer.answer_read("a.py", "old\n").await;
     work.peer.answer_read("b.py", "old\n").await;
-    let lines = work.lines.clone();
+    let (lines, asked) = (work.lines.clone(), work.api.clone());
     let (error, said) = failed(work, 3, "second file").await;
+    let second = asked.asked()[2].body["messages"][0]["content"][1]["text"].clone();
+    assert!(
+        second.as_str().unwrap().ends_with("--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-old\n+new"),
+        "{second}"
+    );
     assert_eq!(error, "the model declined to answer");
     assert!(lines.text().contains("+++ b/a.py"), "the first was written: {}", lines.text());
     withdrawn(&said, &intent, "second file");

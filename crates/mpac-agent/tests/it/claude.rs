@@ -44,6 +44,7 @@ fn write_ask() -> WriteAsk {
         path: "a.py".to_owned(),
         content: "old\n".to_owned(),
         rebased: false,
+        written: vec![],
         whole: false,
         fault: None,
     }

@@ -253,7 +253,7 @@ async fn the_question_has_every_key_that_is_documented() {
         json!({"mpac_brain": 1, "id": 1, "ask": "plan", "agent": agent, "task": "mend a.py", "fault": null,
             "files": [{"path": "a.py", "size": 3}]}),
         json!({"mpac_brain": 1, "id": 2, "ask": "write_file", "agent": agent, "task": "mend a.py", "fault": null,
-            "plan": plan, "path": "a.py", "content": "old\n", "rebased": false, "whole": false}),
+            "plan": plan, "path": "a.py", "content": "old\n", "rebased": false, "whole": false, "written": []}),
     ];
     assert_eq!(questions, expected);
 }
