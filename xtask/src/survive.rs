@@ -25,14 +25,14 @@ use signed::Signed;
 
 /// Who works.
 const AGENTS: [&str; 2] = ["Alice", "Bob"];
-/// What a model would take for an answer, in milliseconds: little, so that something is under way at most kills.
+/// How long an agent waits before each commit, in milliseconds: little, so that something is under way at most kills.
 const PACE_MS: u64 = 60;
 /// A server lives this long, in milliseconds, at least and at most: from before anybody is back to well into the work.
 const LIFE: (u64, u64) = (20, 400);
-/// How long after a model's answer every other kill comes, in milliseconds: while a commit is on its way, or about then.
+/// How long after that wait every other kill comes, in milliseconds: while a commit is on its way, or about then.
 const COMMIT: (u64, u64) = (0, 16);
-/// How long the next text of an agent at work takes, coming back included.
-const TEXT: Duration = Duration::from_millis(600);
+/// How long the next commit of an agent at work takes, coming back included.
+const NEXT: Duration = Duration::from_millis(600);
 /// For a server to replay its log and listen.
 const START: Duration = Duration::from_secs(60);
 /// For the agents to finish once the server stays.
@@ -147,12 +147,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits for the agent's next text, and then until it may be on its way. One that is waiting for the other has none for
-/// long: then any moment will do.
+/// Waits until the agent has committed, and then until its next commit may be on its way. One that is waiting for the other
+/// commits nothing for long: then any moment will do.
 fn until_it_commits(agent: &Peer, after: Duration) {
-    let texts = |lines: &[Line]| lines.iter().filter(|line| line.text.starts_with("writing ")).count();
-    let before = texts(&agent.lines());
-    let next = agent.wait_for("another text", TEXT, |lines| (texts(lines) > before).then_some(()));
+    let commits = |lines: &[Line]| lines.iter().filter(|line| line.text.starts_with("committed ")).count();
+    let before = commits(&agent.lines());
+    let next = agent.wait_for("another commit", NEXT, |lines| (commits(lines) > before).then_some(()));
     if next.is_ok() {
         std::thread::sleep(Duration::from_millis(PACE_MS) + after);
     }
@@ -194,7 +194,7 @@ impl Place<'_> {
             .collect();
         let files: Vec<&String> = edits.keys().collect();
         let text = json!({
-            "plan": {"objective": format!("{name} signs"), "files": files}, "edits": edits, "pace_ms": PACE_MS,
+            "plan": {"objective": format!("{name} signs"), "files": files}, "edits": edits, "commit_pace_ms": PACE_MS,
         });
         std::fs::write(&script, text.to_string()).map_err(Failure::io("write a script"))?;
         let mut command = Command::new(step::target().join("debug/mpac-agent"));

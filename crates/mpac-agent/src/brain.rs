@@ -1,21 +1,29 @@
 //! The judgement behind the agent: what to change, whether to step back, and the new text of a file.
 //!
-//! [`Brain`] is a trait so that the workflow of `task.rs` is the same with Claude ([`claude`]) and with
-//! a script ([`scripted`]). Whatever a brain answers is input to be checked like any peer's: plans go
+//! [`Brain`] is a trait so that the workflow of `task.rs` is the same with Claude ([`claude`]), with a program of
+//! your own ([`command`]) and with a script ([`scripted`]). Whatever a brain answers is input to be checked like any peer's: plans go
 //! through [`decide::check_plan`](crate::decide::check_plan). Of a file's content only the form is checked
 //! ([`tools::read_written`](crate::tools::read_written)); whether it is good is for the person to see in the diff.
 
+mod account;
 pub mod claude;
+pub mod command;
+pub mod edits;
+mod error;
+mod notes;
+mod partial;
+pub mod prices;
 mod repair;
 pub mod retry;
 pub mod scripted;
 mod stream;
+pub mod usage;
 
-use std::time::Duration;
+pub use account::Budget;
+pub use error::BrainError;
+pub use notes::{Note, Notes};
 
 use futures::future::BoxFuture;
-use thiserror::Error;
-use tokio::sync::mpsc;
 
 /// One file of the shared workspace, as FILE_LIST names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +75,8 @@ pub struct ConflictAsk {
     pub other_files: Vec<String>,
     /// The report's own words, when it has any (Python coordinators send none).
     pub description: Option<String>,
+    /// Why the previous answer was no decision; `None` the first time.
+    pub fault: Option<String>,
 }
 
 /// Go on, or step back?
@@ -100,8 +110,21 @@ pub struct WriteAsk {
     pub content: String,
     /// Somebody changed the file since the last attempt, so the work starts again from `content`.
     pub rebased: bool,
+    /// What the task has changed in other files so far, so that this one fits.
+    pub written: Vec<OtherFile>,
+    /// The complete text is wanted: edits did not apply, twice.
+    pub whole: bool,
     /// Why the previous answer to the same question was no file; `None` the first time.
     pub fault: Option<String>,
+}
+
+/// A change that the same task makes to another file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherFile {
+    /// Which.
+    pub path: String,
+    /// The change as a unified diff; the beginning of a long one.
+    pub diff: String,
 }
 
 /// The answer to [`Brain::write_file`].
@@ -114,6 +137,64 @@ pub struct Written {
 }
 
 /// A thinker. Each method gets a [`Notes`] to say what it is doing meanwhile.
+///
+/// An answer that cannot be used is asked for once more, with what was wrong in the question's `fault`; an answer that is
+/// an error ends the task, and its intent is withdrawn. A question may be given up at any time (Ctrl-C, a time limit): then its
+/// future is dropped.
+///
+/// A brain without a model, which puts a licence above every Python file that the task names:
+///
+/// ```
+/// use futures::FutureExt as _;
+/// use futures::future::{BoxFuture, ready};
+/// use mpac_agent::brain::{
+///     Brain, BrainError, Choice, ConflictAsk, Decision, Note, Notes, Plan, PlanAsk, WriteAsk, Written,
+/// };
+///
+/// struct Licensor;
+///
+/// impl Brain for Licensor {
+///     fn plan<'a>(&'a mut self, ask: PlanAsk, notes: &'a Notes) -> BoxFuture<'a, Result<Plan, BrainError>> {
+///         notes.say(Note::Said(format!("{} files to look at", ask.files.len())));
+///         let python = |path: &String| path.ends_with(".py") && ask.task.contains(path.as_str());
+///         let files: Vec<String> = ask.files.into_iter().map(|file| file.path).filter(python).collect();
+///         let objective = format!("Put the licence above {}", files.join(", "));
+///         // A plan without files goes back as a fault, and an error ends the task.
+///         let plan = match ask.fault {
+///             None => Ok(Plan { objective, files, new_files: Vec::new() }),
+///             Some(fault) => Err(BrainError::Unusable(fault)),
+///         };
+///         ready(plan).boxed()
+///     }
+///
+///     fn decide_conflict<'a>(
+///         &'a mut self,
+///         ask: ConflictAsk,
+///         _notes: &'a Notes,
+///     ) -> BoxFuture<'a, Result<Decision, BrainError>> {
+///         let reason = format!("a comment is in nobody's way, {}", ask.other);
+///         ready(Ok(Decision { choice: Choice::Proceed, reason })).boxed()
+///     }
+///
+///     fn write_file<'a>(
+///         &'a mut self,
+///         ask: WriteAsk,
+///         _notes: &'a Notes,
+///     ) -> BoxFuture<'a, Result<Written, BrainError>> {
+///         let content = format!("# SPDX-License-Identifier: Apache-2.0\n{}", ask.content);
+///         ready(Ok(Written { content, summary: Some("add the licence".to_owned()) })).boxed()
+///     }
+///
+///     fn model_id(&self) -> Option<String> {
+///         None
+///     }
+/// }
+///
+/// # let files = vec![mpac_agent::brain::FileEntry { path: "a.py".to_owned(), size: 3 }];
+/// let ask = PlanAsk { task: "license a.py".to_owned(), files, fault: None };
+/// let plan = Licensor.plan(ask, &Notes::unread()).now_or_never().unwrap().unwrap();
+/// assert_eq!(plan.files, ["a.py"]);
+/// ```
 pub trait Brain: Send {
     /// Which files to change for the task.
     fn plan<'a>(&'a mut self, ask: PlanAsk, notes: &'a Notes) -> BoxFuture<'a, Result<Plan, BrainError>>;
@@ -135,106 +216,4 @@ pub trait Brain: Send {
     }
     /// `provider/model` for HELLO's `backend`, when there is a model.
     fn model_id(&self) -> Option<String>;
-}
-
-/// Something a brain says while it works.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
-    /// Bytes of the answer received so far.
-    Received(usize),
-    /// A request failed and is tried again after `wait`.
-    Retrying {
-        /// The failure.
-        why: String,
-        /// The pause before the next attempt.
-        wait: Duration,
-    },
-    /// A script waits for somebody else.
-    WaitingFor(String),
-}
-
-/// Where a brain puts its [`Note`]s. Nobody has to read them.
-#[derive(Debug, Clone)]
-pub struct Notes(mpsc::UnboundedSender<Note>);
-
-impl Notes {
-    /// A writer and the reader of what it writes.
-    #[must_use]
-    pub fn channel() -> (Self, mpsc::UnboundedReceiver<Note>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
-    }
-
-    /// Notes that nobody reads.
-    #[must_use]
-    pub fn unread() -> Self {
-        Self::channel().0
-    }
-
-    pub(crate) fn say(&self, note: Note) {
-        // A closed reader is somebody who does not want to know.
-        let _ = self.0.send(note);
-    }
-}
-
-/// Why a brain has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum BrainError {
-    /// No key for the Messages API.
-    #[error(
-        "ANTHROPIC_API_KEY is not set: export it to let Claude work, or use --script FILE.json to work without a model"
-    )]
-    NoKey,
-    /// `ANTHROPIC_BASE_URL` is no address.
-    #[error("ANTHROPIC_BASE_URL is `{0}`, which is no http:// or https:// address; correct it or unset it")]
-    BadAddress(String),
-    /// The Messages API could not be reached.
-    #[error("cannot reach the Messages API at {url}: {why}; check the network and ANTHROPIC_BASE_URL")]
-    Unreachable {
-        /// The address that was tried.
-        url: String,
-        /// The failing step.
-        why: String,
-    },
-    /// The Messages API refused the request.
-    #[error("the Messages API answered {status}: {message}")]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// The API's own words.
-        message: String,
-    },
-    /// The Messages API sent us elsewhere.
-    #[error(
-        "the Messages API answered {status}, a redirect to {to}; it is not followed, because the key would go along: set ANTHROPIC_BASE_URL to the address that answers itself"
-    )]
-    Redirected {
-        /// HTTP status.
-        status: u16,
-        /// Where to.
-        to: String,
-    },
-    /// The answer went on and on.
-    #[error("the model's answer was not complete after {0} s; try again, or split the task")]
-    TooSlow(u64),
-    /// The answer broke off or makes no sense.
-    #[error("the model's answer is not usable: {0}")]
-    Unusable(String),
-    /// The answer was cut at the token limit; a truncated file is never committed.
-    #[error(
-        "the model's answer was cut off at {0} tokens, so it is incomplete and thrown away: split the task or the file"
-    )]
-    CutOff(u32),
-    /// The model declined.
-    #[error("the model declined to answer")]
-    Declined,
-    /// The script cannot be read or does not fit what happened.
-    #[error("script {file}: {why}")]
-    Script {
-        /// The script's file.
-        file: String,
-        /// What is wrong, naming the key.
-        why: String,
-    },
 }

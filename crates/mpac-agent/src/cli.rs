@@ -2,6 +2,7 @@
 
 pub mod key;
 pub mod security;
+mod thinking;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::error::AgentError;
 
 pub use self::key::Key;
 pub use self::security::Signatures;
+pub use self::thinking::Thinking;
 
 const AFTER_HELP: &str = "\
 There must be a coordinator to join. This one shares a directory and prints the address to give here:
@@ -32,7 +34,11 @@ Examples:
     MPAC_CREDENTIAL=api_key:mpac_... mpac-agent wss://example.org:8766 --name Bob --pin sha256:...
   A verified session, where everything is signed (mpac-agent key new, and mpac-ws cert issue, make the files):
     mpac-agent wss://example.org:8766 --name Bob --key agent-Bob.key.pem --chain agent-Bob.pem --pin sha256:...
-  Without a key for Claude, with answers from a file (its keys stand in crates/mpac-agent/src/brain/scripted.rs):
+  See what it would do, for at most half a dollar:
+    mpac-agent ws://127.0.0.1:8766 --name Bob --task \"Fix it\" --dry-run --budget-usd 0.50
+  Without a key, with answers from a program of your own (fixtures/brain/README.md tells how):
+    mpac-agent ws://127.0.0.1:8766 --name Bob --brain-command \"python3 brain.py\"
+  Without a key, with answers from a file (its keys stand in crates/mpac-agent/src/brain/scripted.rs):
     mpac-agent ws://127.0.0.1:8766 --name Bob --script bob.json --task \"Fix it\"
 
 A connection that breaks is tried again by itself, at once and then up to 30 s apart. What was
@@ -41,7 +47,7 @@ under way is looked for, and sent again only if it did not arrive; a task goes o
     mpac-agent ws://primary.example:8766 --also ws://standby.example:8766 --name Bob
 
 Environment:
-  ANTHROPIC_API_KEY   the key for Claude; needed unless --script is given
+  ANTHROPIC_API_KEY   the key for Claude; needed unless --brain-command or --script is given
   MPAC_CREDENTIAL     what to join with where the session asks for it, as TYPE:VALUE (api_key:mpac_...)
   MPAC_KEY, MPAC_CHAIN, MPAC_COORDINATOR_KEY, MPAC_RECORD
                       the same as --key, --chain, --coordinator-key, --record
@@ -49,7 +55,9 @@ Environment:
   NO_COLOR            set to anything: no colours
   CLICOLOR_FORCE      set to anything but 0: colours even when the output is no terminal
 
-Exit codes with --task: 0 committed (or nothing had to change), 3 yielded to somebody else, 1 failed, 2 bad usage.";
+A dry run joins the session, so the others see that the agent is there; it announces no intent and sends no commit.
+
+Exit codes with --task: 0 committed (or nothing had to change, or a dry run), 3 yielded to somebody else, 1 failed, 2 bad usage.";
 
 /// Joins an MPAC session as an agent: plans with Claude, tells the others what it is about to do, learns of
 /// overlaps, and commits files.
@@ -66,7 +74,10 @@ pub struct Program {
     /// Join a session.
     #[command(flatten)]
     pub join: Option<Cli>,
-    /// Signatures, and what is written down. (Clap knows no optional group with another one inside.)
+    /// Who thinks, and how much. (Clap knows no optional group with another one inside.)
+    #[command(flatten)]
+    pub thinking: Thinking,
+    /// Signatures, and what is written down.
     #[command(flatten)]
     pub signatures: Signatures,
     /// What to do instead.

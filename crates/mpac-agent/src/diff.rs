@@ -1,14 +1,19 @@
 //! Unified diffs of what will be committed.
 
+mod live;
+
 use std::time::Duration;
 
 use similar::{ChangeTag, TextDiff};
 
 use crate::console::{Palette, Style};
 
+pub use live::LiveDiff;
+
 /// After this long the diff gets coarser instead of slower.
 const DEADLINE: Duration = Duration::from_millis(500);
 const CONTEXT_LINES: usize = 3;
+const NO_END: &str = "\\ no newline at end of file";
 
 /// The diff from `before` to `after`, a line per string, without line ends. Empty when nothing changes.
 #[must_use]
@@ -17,29 +22,36 @@ pub fn unified(path: &str, before: &str, after: &str, palette: Palette) -> Vec<S
         return Vec::new();
     }
     let diff = TextDiff::configure().timeout(DEADLINE).diff_lines(before, after);
-    let path = printable(path).replace('\n', "^J");
-    let old = if before.is_empty() { "/dev/null".to_owned() } else { format!("a/{path}") };
-    let mut lines = vec![
-        palette.paint(Style::Bold, &format!("--- {old}")),
-        palette.paint(Style::Bold, &format!("+++ b/{path}")),
-    ];
+    let mut lines = Vec::from(heading(path, before.is_empty(), palette));
     for hunk in diff.unified_diff().context_radius(CONTEXT_LINES).iter_hunks() {
         lines.push(palette.paint(Style::Cyan, &hunk.header().to_string()));
         for change in hunk.iter_changes() {
-            let (sign, style) = match change.tag() {
-                ChangeTag::Delete => ("-", Style::Red),
-                ChangeTag::Insert => ("+", Style::Green),
-                ChangeTag::Equal => (" ", Style::Plain),
+            let sign = match change.tag() {
+                ChangeTag::Delete => '-',
+                ChangeTag::Insert => '+',
+                ChangeTag::Equal => ' ',
             };
-            // A changed line end shows as ^M; other controls of a file must not reach the terminal.
-            let text = printable(change.value().trim_end_matches('\n'));
-            lines.push(palette.paint(style, &format!("{sign}{text}")));
-            if change.missing_newline() {
-                lines.push("\\ no newline at end of file".to_owned());
-            }
+            lines.push(changed(sign, change.value(), palette));
+            lines.extend(change.missing_newline().then(|| NO_END.to_owned()));
         }
     }
     lines
+}
+
+fn heading(path: &str, new: bool, palette: Palette) -> [String; 2] {
+    let path = printable(path).replace('\n', "^J");
+    let old = if new { "/dev/null".to_owned() } else { format!("a/{path}") };
+    [format!("--- {old}"), format!("+++ b/{path}")].map(|line| palette.paint(Style::Bold, &line))
+}
+
+fn changed(sign: char, line: &str, palette: Palette) -> String {
+    let style = match sign {
+        '-' => Style::Red,
+        '+' => Style::Green,
+        _ => Style::Plain,
+    };
+    // A changed line end shows as ^M; other controls of a file must not reach the terminal.
+    palette.paint(style, &format!("{sign}{}", printable(line.trim_end_matches('\n'))))
 }
 
 /// The text with control characters made visible (`^[`), save for tabs and line feeds.

@@ -128,6 +128,14 @@ pub enum AgentError {
         /// How long another text was waited for.
         seconds: u64,
     },
+    /// The task took longer than it may.
+    #[error(
+        "the task was not done after {seconds} s and is given up; what was committed stays. Split it, or raise --task-limit-sec"
+    )]
+    TaskTooLong {
+        /// The limit.
+        seconds: u64,
+    },
     /// The frame is larger than a coordinator takes.
     #[error("{what} makes a frame of {bytes} bytes and coordinators take at most {limit}: split the file")]
     TooLarge {
@@ -207,7 +215,8 @@ impl AgentError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Brain(BrainError::NoKey | BrainError::BadAddress(_)) => 2,
+            Self::Usage(_)
+            | Self::Brain(BrainError::NoKey | BrainError::BadAddress(_) | BrainError::NoPrice(_)) => 2,
             _ => 1,
         }
     }

@@ -10,7 +10,7 @@
 //! | [`session`], [`view`], [`report`] | questions and their answers, the others, lines about them |
 //! | [`task`] | the workflow from plan to commit |
 //! | [`decide`] | the judgement in it, pure |
-//! | [`brain`], [`prompt`], [`tools`] | who thinks: Claude or a script; what it is asked and how it answers |
+//! | [`brain`], [`prompt`], [`tools`] | who thinks: Claude, a program of your own, or a script; what it is asked and how it answers |
 //! | [`interactive`], [`console`], [`diff`] | the terminal |
 //!
 //! The agent holds no rule of the coordinator's: what it may do is for the coordinator to say, and the agent
@@ -49,20 +49,16 @@ use mpac_wire::names::{CredentialType, GoodbyeReason, Role};
 use mpac_wire::payload::session::{Backend, Hello};
 
 use brain::Brain;
-use brain::claude::{Claude, ClaudeConfig};
-use brain::scripted::ScriptedBrain;
 use chain::Chain;
-use cli::{Cli, Command, Program};
+use cli::{Cli, Command, Program, Thinking};
 use connection::{Identity, Target, Voice, connect};
 use console::{Console, Style};
 use error::AgentError;
-use history::History;
 use interactive::Keyboard;
 use naming::Naming;
-use prompt::Persona;
 use security::{Equipment, Security};
 use session::Session;
-use task::{Outcome, TaskOptions, WAIT_LIMIT, run_task};
+use task::{Outcome, TaskOptions, run_task};
 
 /// What the agent can do, for HELLO. No more than it does.
 const CAPABILITIES: [&str; 5] =
@@ -72,7 +68,7 @@ const CAPABILITIES: [&str; 5] =
 pub async fn run(asked: Program) -> u8 {
     let done = match (&asked.command, &asked.join) {
         (Some(Command::Key(key)), _) => new_key::run(key, &mut std::io::stdout()).map(|()| 0),
-        (None, Some(cli)) => start(cli, &asked.signatures.options()).await,
+        (None, Some(cli)) => start(cli, &asked.thinking, &asked.signatures.options()).await,
         (None, None) => Err(AgentError::Usage("say which coordinator to join; see --help".to_owned())),
     };
     match done {
@@ -85,7 +81,7 @@ pub async fn run(asked: Program) -> u8 {
     }
 }
 
-async fn start(cli: &Cli, security: &Security) -> Result<u8, AgentError> {
+async fn start(cli: &Cli, thinking: &Thinking, security: &Security) -> Result<u8, AgentError> {
     let place = cli.place()?;
     let secret = credential::given(cli.credential_file.as_deref())?;
     if let Some(target) = place.route.targets().find(|target| secret.is_some() && !target.is_private()) {
@@ -98,7 +94,7 @@ async fn start(cli: &Cli, security: &Security) -> Result<u8, AgentError> {
     let mut equipment = security.open(addresses)?;
     let credential = one_of(secret, &equipment)?;
     let (recorder, history) = history::channel();
-    let mut brain = brain_of(cli, history)?;
+    let mut brain = thinking.brain(cli, history)?;
     let route = place.route.with_certificate(equipment.certificate().as_ref());
     let recorder = recorder.with_witness(equipment.witness.take());
     let voice = Voice::new(Identity { principal: place.principal.clone(), session: place.session.clone() })
@@ -117,7 +113,7 @@ async fn start(cli: &Cli, security: &Security) -> Result<u8, AgentError> {
         return Err(error);
     }
     let mut naming = Naming::new(&cli.name);
-    let options = TaskOptions { max_rebase: cli.max_rebase, approver: None, wait_limit: WAIT_LIMIT };
+    let options = thinking.task_options(cli);
     match mode {
         Mode::Once(task) => one_task(session, &mut *brain, &mut naming, &options, task).await,
         Mode::Interactive(mut keyboard) => {
@@ -157,17 +153,6 @@ impl Mode<'_> {
     }
 }
 
-fn brain_of(cli: &Cli, history: History) -> Result<Box<dyn Brain>, AgentError> {
-    if let Some(path) = &cli.script {
-        return match ScriptedBrain::load(path, history) {
-            Ok(brain) => Ok(Box::new(brain)),
-            Err(error) => Err(AgentError::Usage(error.to_string())),
-        };
-    }
-    let persona = Persona { name: cli.name.clone(), about: cli.about.clone() };
-    Ok(Box::new(Claude::new(ClaudeConfig::from_env(&cli.model)?, persona)?))
-}
-
 fn hello(cli: &Cli, credential: Option<Credential>, brain: &dyn Brain) -> Hello {
     let mut hello = Hello::new(cli.name.clone(), CAPABILITIES.map(str::to_owned).to_vec());
     hello.roles = Some(cli.roles.iter().map(|role| Role::from(role.as_str())).collect());
@@ -200,7 +185,7 @@ async fn one_task(
     let reason = if outcome.is_ok() { GoodbyeReason::from("completed") } else { GoodbyeReason::Error };
     session.leave(reason).await;
     Ok(match outcome? {
-        Outcome::Committed(_) | Outcome::Unchanged => 0,
+        Outcome::Committed(_) | Outcome::Unchanged | Outcome::Shown(_) => 0,
         Outcome::Declined => 1,
         Outcome::Yielded => 3,
     })

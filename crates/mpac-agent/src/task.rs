@@ -1,10 +1,14 @@
 //! One task from plan to commit.
 //!
-//! list files → plan → announce → settle conflicts → per file: read, write, commit, again on a stale
-//! reference → withdraw. Every arrow waits for an answer or for somebody's message, never for a fixed time. A connection
+//! list files → plan → announce → settle conflicts → per file: read, write → per file: commit, again on a stale
+//! reference → withdraw. All files are written before the first is committed, so an answer that cannot be used leaves
+//! nothing behind. Every arrow waits for an answer or for somebody's message, never for a fixed time. A connection
 //! that breaks at any of them comes back by itself ([`Session`]), and the work goes on where it stood.
 
+mod draft;
+mod dry;
 mod settle;
+mod think;
 mod write;
 
 use std::collections::BTreeSet;
@@ -13,17 +17,18 @@ use std::time::Duration;
 use mpac_wire::{IntentId, PrincipalId};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::brain::{Brain, BrainError, FileEntry, Note, Notes, Plan, PlanAsk};
+use crate::brain::{Brain, BrainError, FileEntry, Notes, OtherFile, Plan, PlanAsk};
 use crate::console::Style;
 use crate::decide::check_plan;
 use crate::error::AgentError;
 use crate::naming::Naming;
-use crate::report::{self, bytes, count};
+use crate::report::{self, count};
 use crate::session::{OwnIntent, Session};
 
 use crate::view::{COMPLETED, YIELDED};
 
 use settle::{Freed, Settled};
+use think::{Ear, think};
 
 /// How long somebody we yielded to, or who holds our files, is waited for.
 pub const WAIT_LIMIT: Duration = Duration::from_secs(300);
@@ -39,6 +44,8 @@ pub enum Outcome {
     Yielded,
     /// The person looked at the diff and said no.
     Declined,
+    /// These files would have been committed ([`TaskOptions::dry_run`]).
+    Shown(Vec<String>),
 }
 
 /// Asks the person whether what was just shown may be committed.
@@ -69,6 +76,26 @@ pub struct TaskOptions {
     pub approver: Option<Approver>,
     /// How long others are waited for; see [`WAIT_LIMIT`].
     pub wait_limit: Duration,
+    /// How long the whole task may take, waiting included; `None` for as long as it takes.
+    pub time_limit: Option<Duration>,
+    /// Plan, write and show the diffs, but announce nothing and commit nothing.
+    pub dry_run: bool,
+    /// Who else hears what the brain says, tokens and costs included.
+    pub listener: Option<Notes>,
+}
+
+impl Default for TaskOptions {
+    /// Commits without asking, and redoes a file twice.
+    fn default() -> Self {
+        Self {
+            max_rebase: 2,
+            approver: None,
+            wait_limit: WAIT_LIMIT,
+            time_limit: None,
+            dry_run: false,
+            listener: None,
+        }
+    }
 }
 
 /// A task at work.
@@ -79,7 +106,9 @@ struct Worker<'a> {
     options: &'a TaskOptions,
     task: String,
     notes: Notes,
-    heard: mpsc::UnboundedReceiver<Note>,
+    ear: Ear,
+    /// What was written so far, one entry a file.
+    written: Vec<OtherFile>,
 }
 
 /// Runs one task. If it breaks off, its intent is withdrawn.
@@ -95,8 +124,19 @@ pub async fn run_task(
 ) -> Result<Outcome, AgentError> {
     let (notes, heard) = Notes::channel();
     session.begin_task();
-    let mut worker = Worker { session, brain, naming, options, task: task.to_owned(), notes, heard };
-    let outcome = worker.run().await;
+    let ear = Ear::new(heard, options.listener.clone());
+    let task = task.to_owned();
+    let mut worker = Worker { session, brain, naming, options, task, notes, ear, written: Vec::new() };
+    let outcome = match options.time_limit {
+        None => worker.run().await,
+        Some(limit) => {
+            let late = |_| Err(AgentError::TaskTooLong { seconds: limit.as_secs() });
+            tokio::time::timeout(limit, worker.run()).await.unwrap_or_else(late)
+        }
+    };
+    if let Some(used) = worker.ear.spent(worker.session).map(|spent| format!("used: {spent}")) {
+        worker.say(Style::Dim, &used);
+    }
     if outcome.is_err() {
         session.abandon("task_failed");
     }
@@ -108,6 +148,9 @@ impl Worker<'_> {
     async fn run(&mut self) -> Result<Outcome, AgentError> {
         self.session.require_post_commit()?;
         let plan = self.plan().await?;
+        if self.options.dry_run {
+            return self.show_only(&plan).await;
+        }
         let mut settled_with = BTreeSet::new();
         let mut rounds = 0;
         loop {
@@ -167,7 +210,7 @@ impl Worker<'_> {
         let mut ask = PlanAsk { task: self.task.clone(), files, fault: None };
         loop {
             let answer =
-                think(self.session, &mut self.heard, "planning", self.brain.plan(ask.clone(), &self.notes))
+                think(self.session, &mut self.ear, "planning", self.brain.plan(ask.clone(), &self.notes))
                     .await?;
             let fault = match answer.map(|plan| check_plan(plan, &existing)) {
                 Ok(Ok(plan)) => return Ok(self.show(plan)),
@@ -226,41 +269,11 @@ impl Worker<'_> {
             }
             Outcome::Unchanged => self.say(Style::Green, "done: nothing had to change"),
             Outcome::Declined => self.say(Style::Yellow, "stopped: the change was not approved"),
+            Outcome::Shown(files) => {
+                let text = format!("dry run: {} would be committed; nothing was", report::files(files));
+                self.say(Style::Green, &text);
+            }
             Outcome::Yielded => {}
-        }
-    }
-}
-
-/// Lets the brain think while everything that arrives is taken in.
-async fn think<T>(
-    session: &mut Session,
-    heard: &mut mpsc::UnboundedReceiver<Note>,
-    what: &str,
-    thought: impl Future<Output = T>,
-) -> Result<T, AgentError> {
-    let mut thought = std::pin::pin!(thought);
-    loop {
-        let next = async {
-            tokio::select! {
-                biased;
-                note = heard.recv() => Err(note),
-                done = &mut thought => Ok(done),
-            }
-        };
-        match session.meanwhile(next).await? {
-            Ok(done) => return Ok(done),
-            Err(Some(Note::Received(size))) => {
-                session.console().progress(&format!("  {what}: {} so far", bytes(size)));
-            }
-            Err(Some(Note::Retrying { why, wait })) => {
-                let text = format!("{why}; trying again in {:.1} s", wait.as_secs_f32());
-                session.console().say(Style::Yellow, &text);
-            }
-            Err(Some(Note::WaitingFor(event))) => {
-                session.console().say(Style::Dim, &format!("waiting for {event}"));
-            }
-            // The notes' other end is held by whoever called.
-            Err(None) => {}
         }
     }
 }

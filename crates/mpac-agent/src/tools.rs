@@ -1,19 +1,22 @@
-//! The three tools that give a model's answers their structure, and the readers of what it fills in.
+//! The tools that give a model's answers their structure, and the readers of what it fills in.
 //!
 //! | Tool | Input |
 //! |---|---|
 //! | `plan_task` | `{"objective": string, "files": [string], "new_files"?: [string]}` |
 //! | `decide_conflict` | `{"decision": "proceed" \| "yield", "reason": string}` |
 //! | `write_file` | `{"content": string, "summary"?: string}` |
+//! | `edit_file` | `{"edits": [{"search": string, "replace": string}], "summary"?: string}` |
 //!
-//! Every request offers exactly one tool and asks for it by `tool_choice`. A server that answers with
+//! Every request offers one tool and asks for it by `tool_choice`; about a large file it offers the last two, and the model
+//! must use one of them. A server that answers with
 //! plain text instead is understood too: JSON with the same keys for the first two, for the third the file in one
 //! fenced block with nothing around it. Bare text is never taken for a file: it may be an excuse.
 
-use serde::Deserialize;
+mod read;
+
 use serde_json::{Value, json};
 
-use crate::brain::{BrainError, Choice, Decision, Plan, Written};
+pub use read::{read_decision, read_plan, read_written};
 
 /// Which tool a request offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub enum Tool {
     DecideConflict,
     /// `write_file`
     WriteFile,
+    /// `edit_file`
+    EditFile,
 }
 
 impl Tool {
@@ -34,6 +39,7 @@ impl Tool {
             Self::PlanTask => "plan_task",
             Self::DecideConflict => "decide_conflict",
             Self::WriteFile => "write_file",
+            Self::EditFile => "edit_file",
         }
     }
 
@@ -44,14 +50,57 @@ impl Tool {
             Self::PlanTask => ("Say what you are going to do and which files you will write.", plan_schema()),
             Self::DecideConflict => ("Say whether you go on or step back.", conflict_schema()),
             Self::WriteFile => ("Hand in the complete new text of the file.", write_schema()),
+            Self::EditFile => {
+                ("Hand in the changes to the file, each by the text that it replaces.", edit_schema())
+            }
         };
         json!({"name": self.name(), "description": description, "input_schema": schema})
     }
 
-    /// The choice that makes the model use this tool, once.
+    /// The field of its input that people may read while it is still being written.
     #[must_use]
-    pub fn choice(self) -> Value {
-        json!({"type": "tool", "name": self.name(), "disable_parallel_tool_use": true})
+    pub fn told_field(self) -> &'static str {
+        match self {
+            Self::PlanTask => "objective",
+            Self::DecideConflict => "reason",
+            // Edits are told one by one.
+            Self::WriteFile | Self::EditFile => "content",
+        }
+    }
+}
+
+/// The tools of one request, and which of them the model has to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// This one.
+    Only(Tool),
+    /// `write_file` or `edit_file`, as the model sees fit.
+    WriteOrEdit,
+    /// Both are there, because the conversation shows the use of one, and the model has to use `write_file`.
+    WriteAfterEdit,
+}
+
+impl Offer {
+    /// The `tools` and the `tool_choice` of the request. The model has to use one tool, once.
+    #[must_use]
+    pub fn request(self) -> (Value, Value) {
+        let both = || json!([Tool::WriteFile.definition(), Tool::EditFile.definition()]);
+        let only =
+            |tool: Tool| json!({"type": "tool", "name": tool.name(), "disable_parallel_tool_use": true});
+        match self {
+            Self::Only(tool) => (json!([tool.definition()]), only(tool)),
+            Self::WriteOrEdit => (both(), json!({"type": "any", "disable_parallel_tool_use": true})),
+            Self::WriteAfterEdit => (both(), only(Tool::WriteFile)),
+        }
+    }
+
+    /// As [`Tool::told_field`].
+    #[must_use]
+    pub fn told_field(self) -> &'static str {
+        match self {
+            Self::Only(tool) => tool.told_field(),
+            Self::WriteOrEdit | Self::WriteAfterEdit => Tool::WriteFile.told_field(),
+        }
     }
 }
 
@@ -89,6 +138,25 @@ fn write_schema() -> Value {
     })
 }
 
+fn edit_schema() -> Value {
+    let edit = json!({
+        "type": "object",
+        "properties": {
+            "search": {"type": "string", "description": "Text of the file, copied exactly, that is there only once."},
+            "replace": {"type": "string", "description": "What takes its place."}
+        },
+        "required": ["search", "replace"]
+    });
+    json!({
+        "type": "object",
+        "properties": {
+            "edits": {"type": "array", "items": edit, "description": "In the order in which they are applied."},
+            "summary": {"type": "string", "description": "What you changed, in at most ten words."}
+        },
+        "required": ["edits"]
+    })
+}
+
 /// A model's whole answer: the tool it used, or else the text it wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
@@ -103,204 +171,9 @@ pub enum Reply {
     Text(String),
 }
 
-#[derive(Deserialize)]
-struct PlanInput {
-    objective: String,
-    files: Vec<String>,
-    #[serde(default)]
-    new_files: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct DecisionInput {
-    decision: String,
-    #[serde(default)]
-    reason: String,
-}
-
-#[derive(Deserialize)]
-struct WriteInput {
-    content: String,
-    #[serde(default)]
-    summary: Option<String>,
-}
-
-/// Reads the answer to a `plan_task` request.
-///
-/// # Errors
-/// [`BrainError::Unusable`] naming what is missing.
-pub fn read_plan(reply: &Reply) -> Result<Plan, BrainError> {
-    let input: PlanInput = read_object(Tool::PlanTask, reply)?;
-    Ok(Plan { objective: input.objective, files: input.files, new_files: input.new_files })
-}
-
-/// Reads the answer to a `decide_conflict` request.
-///
-/// # Errors
-/// [`BrainError::Unusable`] for anything but `proceed` and `yield`.
-pub fn read_decision(reply: &Reply) -> Result<Decision, BrainError> {
-    let input: DecisionInput = read_object(Tool::DecideConflict, reply)?;
-    let choice = match input.decision.as_str() {
-        "proceed" => Choice::Proceed,
-        "yield" => Choice::Yield,
-        other => {
-            return Err(BrainError::Unusable(format!("decision `{other}` is neither `proceed` nor `yield`")));
-        }
-    };
-    Ok(Decision { choice, reason: input.reason })
-}
-
-/// Reads the answer to a `write_file` request.
-///
-/// # Errors
-/// [`BrainError::Unusable`] for anything but the tool or one fenced block.
-pub fn read_written(reply: &Reply) -> Result<Written, BrainError> {
-    match reply {
-        Reply::Tool { .. } => {
-            let input: WriteInput = read_object(Tool::WriteFile, reply)?;
-            Ok(Written { content: input.content, summary: input.summary })
-        }
-        Reply::Text(text) => match fenced(text) {
-            Some(content) => Ok(Written { content: content.to_owned(), summary: None }),
-            None => Err(BrainError::Unusable(
-                "neither write_file nor one fenced block with nothing around it".to_owned(),
-            )),
-        },
-    }
-}
-
-fn read_object<T: for<'de> Deserialize<'de>>(tool: Tool, reply: &Reply) -> Result<T, BrainError> {
-    let text = match reply {
-        Reply::Tool { name, input } if name == tool.name() => input.as_str(),
-        Reply::Tool { name, .. } => {
-            return Err(BrainError::Unusable(format!(
-                "it used the tool `{name}` instead of `{}`",
-                tool.name()
-            )));
-        }
-        Reply::Text(text) => braces(text)
-            .ok_or_else(|| BrainError::Unusable(format!("neither `{}` nor a JSON object", tool.name())))?,
-    };
-    serde_json::from_str(text).map_err(|error| BrainError::Unusable(format!("{}: {error}", tool.name())))
-}
-
-/// From the first `{` to the last `}`.
-fn braces(text: &str) -> Option<&str> {
-    let (start, end) = (text.find('{')?, text.rfind('}')?);
-    text.get(start..=end)
-}
-
-/// The text inside one fence that encloses the whole answer, white space aside.
-///
-/// As in Markdown, the first line of at least as many backticks ends the block, so a file with fences of its own needs
-/// a longer one around it; a block that ends earlier leaves something outside and is none.
-fn fenced(text: &str) -> Option<&str> {
-    let text = text.trim();
-    let ticks = text.len() - text.trim_start_matches('`').len();
-    let (language, block) = text.split_once('\n')?;
-    if ticks < 3 || language[ticks..].contains('`') {
-        return None;
-    }
-    let mut at = 0;
-    for line in block.split_inclusive('\n') {
-        let mark = line.trim();
-        if mark.len() >= ticks && mark.bytes().all(|byte| byte == b'`') {
-            return (at + line.len() == block.len()).then(|| &block[..at]);
-        }
-        at += line.len();
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tool(tool: Tool, input: &str) -> Reply {
-        Reply::Tool { name: tool.name().to_owned(), input: input.to_owned() }
-    }
-
-    #[test]
-    fn a_plan_without_new_files_creates_none() {
-        let plan = read_plan(&tool(Tool::PlanTask, r#"{"objective":"fix it","files":["a.py"]}"#)).unwrap();
-        assert_eq!(
-            plan,
-            Plan { objective: "fix it".to_owned(), files: vec!["a.py".to_owned()], new_files: vec![] }
-        );
-    }
-
-    #[test]
-    fn a_plan_written_as_text_is_read_from_its_braces() {
-        let reply =
-            Reply::Text("Sure:\n{\"intent_id\":\"i\",\"objective\":\"o\",\"files\":[\"a\"]}\n".to_owned());
-        assert_eq!(read_plan(&reply).unwrap().files, ["a"]);
-    }
-
-    #[test]
-    fn a_missing_key_is_named() {
-        let error = read_plan(&tool(Tool::PlanTask, r#"{"files":[]}"#)).unwrap_err();
-        assert!(error.to_string().contains("objective"), "{error}");
-    }
-
-    #[test]
-    fn the_wrong_tool_is_refused_by_name() {
-        let error = read_plan(&tool(Tool::WriteFile, r#"{"content":""}"#)).unwrap_err();
-        assert!(error.to_string().contains("`write_file` instead of `plan_task`"), "{error}");
-    }
-
-    #[test]
-    fn a_decision_is_proceed_or_yield_and_nothing_else() {
-        let read = |word: &str| {
-            read_decision(&tool(
-                Tool::DecideConflict,
-                &format!(r#"{{"decision":"{word}","reason":"because"}}"#),
-            ))
-        };
-        assert_eq!(read("yield").unwrap().choice, Choice::Yield);
-        assert_eq!(read("proceed").unwrap().choice, Choice::Proceed);
-        assert!(read("maybe").is_err());
-    }
-
-    fn written(text: &str) -> Result<String, BrainError> {
-        read_written(&Reply::Text(text.to_owned())).map(|written| written.content)
-    }
-
-    #[test]
-    fn one_fenced_block_instead_of_write_file_is_the_file() {
-        assert_eq!(written("```python\nx = 1\n```").unwrap(), "x = 1\n");
-        assert_eq!(written("\n```\nx = 1\n\n```  \n").unwrap(), "x = 1\n\n");
-        assert_eq!(written("````md\n# Title\n```sh\nls\n```\n````").unwrap(), "# Title\n```sh\nls\n```\n");
-        assert_eq!(written("```\na ``` b\n```").unwrap(), "a ``` b\n");
-    }
-
-    #[test]
-    fn prose_is_never_a_file() {
-        for text in [
-            "I'm sorry, I can't see the file.",
-            "Here is the file:\n```python\nx = 1\n```\nHope that helps!",
-            "Here is the file:\n```python\nx = 1\n```",
-            "```python\nx = 1\n```\nHope that helps!",
-            "```\nx = 1\n```\nand\n```\ny = 2\n```",
-            "```md\n# Title\n```sh\nls\n```\n```",
-            "```python\nx = 1",
-            "```x = 1```",
-            "x = 1\n",
-            "  \n",
-            "```",
-        ] {
-            assert!(written(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_empty_content_is_an_empty_file() {
-        assert_eq!(read_written(&tool(Tool::WriteFile, r#"{"content":""}"#)).unwrap().content, "");
-    }
-
-    #[test]
-    fn input_that_is_not_json_is_unusable() {
-        assert!(read_written(&tool(Tool::WriteFile, r#"{"content":"x"#)).is_err());
-    }
 
     #[test]
     fn each_tool_requires_what_its_reader_requires() {
@@ -308,5 +181,27 @@ mod tests {
         assert_eq!(required(Tool::PlanTask), json!(["objective", "files"]));
         assert_eq!(required(Tool::DecideConflict), json!(["decision", "reason"]));
         assert_eq!(required(Tool::WriteFile), json!(["content"]));
+        assert_eq!(required(Tool::EditFile), json!(["edits"]));
+    }
+
+    #[test]
+    fn an_offer_makes_the_model_use_one_of_its_tools() {
+        let named = |offer: Offer| {
+            let (tools, choice) = offer.request();
+            let names: Vec<String> = tools
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|tool| tool["name"].as_str().unwrap().to_owned())
+                .collect();
+            (names.join(" "), choice["type"].clone(), choice["name"].clone())
+        };
+        assert_eq!(
+            named(Offer::Only(Tool::PlanTask)),
+            ("plan_task".to_owned(), json!("tool"), json!("plan_task"))
+        );
+        let both = "write_file edit_file".to_owned();
+        assert_eq!(named(Offer::WriteOrEdit), (both.clone(), json!("any"), Value::Null));
+        assert_eq!(named(Offer::WriteAfterEdit), (both, json!("tool"), json!("write_file")));
     }
 }

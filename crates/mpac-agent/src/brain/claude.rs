@@ -1,37 +1,41 @@
 //! Claude behind the [`Brain`] trait: a thin client of the Messages API.
 //!
-//! `POST {base}/v1/messages` with `x-api-key` and `anthropic-version`, streamed. Each question offers one
-//! tool (`tools.rs`). 429 and 5xx are repeated with a growing, jittered pause (`retry.rs`), other
-//! refusals never.
+//! `POST {base}/v1/messages` with `x-api-key` and `anthropic-version`, streamed. Each question offers tools
+//! (`tools.rs`) and makes the model use one. 429 and 5xx are repeated with a growing, jittered pause (`retry.rs`), other
+//! refusals never. Of a large file the model writes edits and not the whole.
+//!
+//! The system text and the file that a question is about are marked with `cache_control`, so that a question that is
+//! asked again, because its answer could not be used, costs a tenth of what it did.
 
-use futures::future::BoxFuture;
-use futures::{FutureExt as _, StreamExt as _};
-use mpac_wire::Secret;
-use reqwest::header::HeaderValue;
-use serde::Deserialize;
-use serde_json::{Value, json};
-use sse_stream::SseStream;
+mod api;
+
 use std::time::Duration;
 
-use super::repair::messages;
-use super::retry::{Backoff, is_passing, retry_after};
-use super::stream::{Answer, ApiError, StreamFault};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use mpac_wire::Secret;
+use serde_json::{Value, json};
+
+use super::account::{Account, Budget};
+use super::prices::Prices;
+use super::repair::{kept, messages};
+use super::retry::{self, Backoff, Jitter};
+use super::usage::Usage;
 use super::{Brain, BrainError, ConflictAsk, Decision, Note, Notes, Plan, PlanAsk, WriteAsk, Written};
-use crate::naming::draw;
-use crate::prompt::{self, Persona};
-use crate::tools::{self, Reply, Tool};
+use crate::prompt::{self, Form, Persona};
+use crate::tools::{self, Offer, Reply, Tool};
+
+use api::{Api, Failure, Request};
 
 /// Where requests go when `ANTHROPIC_BASE_URL` is not set.
 pub const DEFAULT_BASE_URL: &str = "https://api.anthropic.com";
 /// The model when `--model` is not given.
 pub const DEFAULT_MODEL: &str = "claude-sonnet-4-6";
-
-const API_VERSION: &str = "2023-06-01";
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// Longest silence inside an answer. A working stream sends pings.
-const SILENCE_LIMIT: Duration = Duration::from_secs(120);
 /// Longest time for one whole answer. The longest that models write take less than 20 minutes.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(30 * 60);
+/// A file of so many bytes is changed by edits: to write a thousand tokens anew takes a quarter of a minute.
+pub const EDIT_FROM_BYTES: usize = 4_096;
+
 const PLAN_TOKENS: u32 = 4_096;
 const CONFLICT_TOKENS: u32 = 1_024;
 /// The most that current models write in one answer.
@@ -39,6 +43,7 @@ const MOST_TOKENS: u32 = 64_000;
 
 /// What a [`Claude`] needs to know.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ClaudeConfig {
     /// The API key.
     pub key: Secret,
@@ -48,50 +53,61 @@ pub struct ClaudeConfig {
     pub model: String,
     /// Pauses between attempts.
     pub backoff: Backoff,
+    /// The chance in them.
+    pub jitter: Jitter,
     /// How long one answer may take from the request to its end; pings do not prolong it.
     pub answer_limit: Duration,
+    /// What all answers together may use up.
+    pub budget: Budget,
+    /// What tokens cost.
+    pub prices: Prices,
 }
 
 impl ClaudeConfig {
+    /// Defaults for everything but these.
+    #[must_use]
+    pub fn new(key: Secret, model: &str) -> Self {
+        Self {
+            key,
+            base_url: DEFAULT_BASE_URL.to_owned(),
+            model: model.to_owned(),
+            backoff: Backoff::default(),
+            jitter: retry::random,
+            answer_limit: ANSWER_LIMIT,
+            budget: Budget::default(),
+            prices: Prices::built_in(),
+        }
+    }
+
     /// Key and address from `ANTHROPIC_API_KEY` and `ANTHROPIC_BASE_URL`.
     ///
     /// # Errors
     /// [`BrainError::NoKey`].
     pub fn from_env(model: &str) -> Result<Self, BrainError> {
         let read = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        Ok(Self {
-            key: Secret::new(read("ANTHROPIC_API_KEY").ok_or(BrainError::NoKey)?.trim()),
-            base_url: read("ANTHROPIC_BASE_URL").unwrap_or_else(|| DEFAULT_BASE_URL.to_owned()),
-            model: model.to_owned(),
-            backoff: Backoff::default(),
-            answer_limit: ANSWER_LIMIT,
-        })
+        let key = Secret::new(read("ANTHROPIC_API_KEY").ok_or(BrainError::NoKey)?.trim());
+        let mut config = Self::new(key, model);
+        if let Some(base_url) = read("ANTHROPIC_BASE_URL") {
+            config.base_url = base_url;
+        }
+        Ok(config)
     }
 }
 
 /// The client.
 #[derive(Debug)]
 pub struct Claude {
-    http: reqwest::Client,
-    url: String,
-    key: HeaderValue,
+    api: Api,
     model: String,
     persona: Persona,
     backoff: Backoff,
+    jitter: Jitter,
     answer_limit: Duration,
-    /// The last plan and file as the model gave them, so that it can be asked to correct them.
+    account: Account,
+    /// The last answers as the model gave them, so that it can be asked to correct them.
     last_plan: Option<Reply>,
+    last_decision: Option<Reply>,
     last_file: Option<Reply>,
-}
-
-/// One attempt's failure.
-enum Failure {
-    /// May pass: worth another attempt, after the pause the server asked for.
-    Passing {
-        error: BrainError,
-        asked: Option<Duration>,
-    },
-    Final(BrainError),
 }
 
 impl Claude {
@@ -99,170 +115,64 @@ impl Claude {
     ///
     /// # Errors
     /// [`BrainError::BadAddress`]; [`BrainError::Refused`] (status 401) for a key that cannot stand in a header;
-    /// [`BrainError::Unreachable`] when TLS cannot be set up.
+    /// [`BrainError::Unreachable`] when TLS cannot be set up; [`BrainError::NoPrice`] for a budget in money and a model
+    /// that the table does not have.
     pub fn new(config: ClaudeConfig, persona: Persona) -> Result<Self, BrainError> {
-        if !is_web_address(&config.base_url) {
-            return Err(BrainError::BadAddress(config.base_url));
+        let account = Account::new(&config.prices, Some(&config.model), config.budget);
+        if config.budget.cost.is_some() && !account.knows_its_price() {
+            return Err(BrainError::NoPrice(config.model));
         }
-        let url = format!("{}/v1/messages", config.base_url.trim_end_matches('/'));
-        let mut key = HeaderValue::from_str(config.key.reveal()).map_err(|_| BrainError::Refused {
-            status: 401,
-            message: "ANTHROPIC_API_KEY has characters no key has; check for quotes or line breaks"
-                .to_owned(),
-        })?;
-        key.set_sensitive(true);
-        let mut http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_LIMIT)
-            .read_timeout(SILENCE_LIMIT)
-            // Our own header with the key would go to whatever address a redirect names.
-            .redirect(reqwest::redirect::Policy::none());
-        if is_loopback(&url) {
-            // A stand-in on this machine is never behind the proxy that the environment names.
-            http = http.no_proxy();
-        }
-        let http = http
-            .build()
-            .map_err(|error| BrainError::Unreachable { url: url.clone(), why: reasons(&error) })?;
         Ok(Self {
-            http,
-            url,
-            key,
+            api: Api::new(&config.key, &config.base_url)?,
             model: config.model,
             persona,
             backoff: config.backoff,
+            jitter: config.jitter,
             answer_limit: config.answer_limit,
+            account,
             last_plan: None,
+            last_decision: None,
             last_file: None,
         })
     }
 
     async fn ask(
-        &self,
-        tool: Tool,
-        system: String,
+        &mut self,
+        offer: Offer,
+        system: &str,
         messages: Vec<Value>,
         max_tokens: u32,
         notes: &Notes,
     ) -> Result<Reply, BrainError> {
+        let (tools, tool_choice) = offer.request();
         let body = json!({
-            "model": self.model, "max_tokens": max_tokens, "stream": true, "system": system,
-            "messages": messages, "tools": [tool.definition()], "tool_choice": tool.choice(),
+            "model": self.model, "max_tokens": max_tokens, "stream": true, "system": [kept(system)],
+            "messages": messages, "tools": tools, "tool_choice": tool_choice,
         });
+        let request = Request { body, max_tokens, told: offer.told_field() };
         let mut failed = 0;
         loop {
-            let attempt = self.attempt(&body, max_tokens, notes);
-            let (error, asked) = match tokio::time::timeout(self.answer_limit, attempt).await {
+            self.account.check()?;
+            let mut usage = Usage::default();
+            let attempt = self.api.attempt(&request, &mut usage, notes);
+            let ended = tokio::time::timeout(self.answer_limit, attempt).await;
+            if usage != Usage::default() {
+                notes.say(Note::Used(self.account.add(usage, None)));
+            }
+            let (error, asked) = match ended {
                 Ok(Ok(reply)) => return Ok(reply),
                 Ok(Err(Failure::Final(error))) => return Err(error),
                 Ok(Err(Failure::Passing { error, asked })) => (error, asked),
                 Err(_) => return Err(BrainError::TooSlow(self.answer_limit.as_secs())),
             };
             failed += 1;
-            let Some(wait) = self.backoff.pause(failed, asked, draw().to_le_bytes()[0]) else {
+            let Some(wait) = self.backoff.pause(failed, asked, (self.jitter)()) else {
                 return Err(error);
             };
             notes.say(Note::Retrying { why: error.to_string(), wait });
             tokio::time::sleep(wait).await;
         }
     }
-
-    async fn attempt(&self, body: &Value, max_tokens: u32, notes: &Notes) -> Result<Reply, Failure> {
-        let request = self
-            .http
-            .post(&self.url)
-            .header("x-api-key", self.key.clone())
-            .header("anthropic-version", API_VERSION)
-            .json(body);
-        let unreachable = |error: &reqwest::Error| Failure::Passing {
-            error: BrainError::Unreachable { url: self.url.clone(), why: reasons(error) },
-            asked: None,
-        };
-        let response = request.send().await.map_err(|error| unreachable(&error))?;
-        if response.status().is_redirection() {
-            return Err(Failure::Final(redirect(&response)));
-        }
-        if !response.status().is_success() {
-            return Err(refusal(response).await);
-        }
-        let mut events = std::pin::pin!(SseStream::from_bytes_stream(response.bytes_stream()));
-        let mut answer = Answer::default();
-        while !answer.stopped() {
-            let data = match events.next().await {
-                Some(Ok(event)) => event.data.unwrap_or_default(),
-                Some(Err(sse_stream::Error::Body(error))) => return Err(broke_off(&error.to_string())),
-                Some(Err(error)) => {
-                    return Err(Failure::Final(BrainError::Unusable(format!("event stream: {error}"))));
-                }
-                None => break,
-            };
-            if !data.is_empty() {
-                answer.take(&data).map_err(Failure::from)?;
-                notes.say(Note::Received(answer.received()));
-            }
-        }
-        answer.finish(max_tokens).map_err(Failure::from)
-    }
-}
-
-impl From<StreamFault> for Failure {
-    fn from(fault: StreamFault) -> Self {
-        match fault {
-            StreamFault::Passing(why) => broke_off(&why),
-            StreamFault::Final(error) => Self::Final(error),
-        }
-    }
-}
-
-fn broke_off(why: &str) -> Failure {
-    Failure::Passing { error: BrainError::Unusable(why.to_owned()), asked: None }
-}
-
-fn redirect(response: &reqwest::Response) -> BrainError {
-    let to = response.headers().get("location").and_then(|to| to.to_str().ok());
-    BrainError::Redirected {
-        status: response.status().as_u16(),
-        to: to.unwrap_or("an address it does not name").to_owned(),
-    }
-}
-
-async fn refusal(response: reqwest::Response) -> Failure {
-    #[derive(Deserialize)]
-    struct Body {
-        error: ApiError,
-    }
-    let status = response.status().as_u16();
-    let asked = response.headers().get("retry-after").and_then(|value| retry_after(value.to_str().ok()?));
-    let text = response.text().await.unwrap_or_default();
-    let message = match serde_json::from_str::<Body>(&text) {
-        Ok(body) => format!("{} ({})", body.error.message, body.error.kind),
-        Err(_) => text.chars().take(200).collect(),
-    };
-    let error = BrainError::Refused { status, message };
-    if is_passing(status) { Failure::Passing { error, asked } } else { Failure::Final(error) }
-}
-
-/// The error and what is behind it: reqwest's own text names the step only.
-fn reasons(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}
-
-fn is_web_address(url: &str) -> bool {
-    reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-}
-
-fn is_loopback(url: &str) -> bool {
-    reqwest::Url::parse(url)
-        .ok()
-        .and_then(|url| {
-            url.host_str().map(|host| host == "localhost" || host == "[::1]" || host.starts_with("127."))
-        })
-        .unwrap_or(false)
 }
 
 /// Room for the whole file, its growth, and the escapes of JSON.
@@ -274,9 +184,10 @@ impl Brain for Claude {
     fn plan<'a>(&'a mut self, ask: PlanAsk, notes: &'a Notes) -> BoxFuture<'a, Result<Plan, BrainError>> {
         async move {
             let repair = ask.fault.as_deref().map(prompt::plan_repair);
-            let messages = messages(&prompt::plan_question(&ask), self.last_plan.as_ref(), repair);
-            self.last_plan = None;
-            let reply = self.ask(Tool::PlanTask, self.persona.plan(), messages, PLAN_TOKENS, notes).await?;
+            // Only what this question is answered with may be shown at its repair.
+            let messages = messages(&prompt::plan_question(&ask), self.last_plan.take().as_ref(), repair);
+            let system = self.persona.plan();
+            let reply = self.ask(Offer::Only(Tool::PlanTask), &system, messages, PLAN_TOKENS, notes).await?;
             let plan = tools::read_plan(&reply);
             self.last_plan = Some(reply);
             plan
@@ -290,11 +201,15 @@ impl Brain for Claude {
         notes: &'a Notes,
     ) -> BoxFuture<'a, Result<Decision, BrainError>> {
         async move {
-            let messages = messages(&prompt::conflict_question(&ask), None, None);
+            let repair = ask.fault.as_deref().map(prompt::conflict_repair);
+            let messages =
+                messages(&prompt::conflict_question(&ask), self.last_decision.take().as_ref(), repair);
             let system = self.persona.conflict();
-            tools::read_decision(
-                &self.ask(Tool::DecideConflict, system, messages, CONFLICT_TOKENS, notes).await?,
-            )
+            let offer = Offer::Only(Tool::DecideConflict);
+            let reply = self.ask(offer, &system, messages, CONFLICT_TOKENS, notes).await?;
+            let decision = tools::read_decision(&reply);
+            self.last_decision = Some(reply);
+            decision
         }
         .boxed()
     }
@@ -305,13 +220,19 @@ impl Brain for Claude {
         notes: &'a Notes,
     ) -> BoxFuture<'a, Result<Written, BrainError>> {
         async move {
-            let repair = ask.fault.as_deref().map(prompt::write_repair);
-            let messages = messages(&prompt::write_question(&ask), self.last_file.as_ref(), repair);
-            // Only what this question is answered with may be shown at its repair.
-            self.last_file = None;
-            let tokens = write_tokens(&ask.content);
-            let reply = self.ask(Tool::WriteFile, self.persona.write(), messages, tokens, notes).await?;
-            let written = tools::read_written(&reply);
+            let large = ask.content.len() >= EDIT_FROM_BYTES;
+            let form = if large { Form::Edits } else { Form::Whole };
+            let (offer, repair_form) = match (large, ask.whole) {
+                (false, _) => (Offer::Only(Tool::WriteFile), Form::Whole),
+                (true, false) => (Offer::WriteOrEdit, Form::Edits),
+                (true, true) => (Offer::WriteAfterEdit, Form::Whole),
+            };
+            let repair = ask.fault.as_deref().map(|fault| prompt::write_repair(fault, repair_form));
+            let question = prompt::write_question(&ask, form);
+            let messages = messages(&question, self.last_file.take().as_ref(), repair);
+            let system = self.persona.write(form);
+            let reply = self.ask(offer, &system, messages, write_tokens(&ask.content), notes).await?;
+            let written = tools::read_written(&reply, &ask.content);
             self.last_file = Some(reply);
             written
         }
@@ -335,13 +256,8 @@ mod tests {
     }
 
     fn claude(key: &str, base_url: &str) -> Result<Claude, BrainError> {
-        let config = ClaudeConfig {
-            key: Secret::new(key),
-            base_url: base_url.to_owned(),
-            model: DEFAULT_MODEL.to_owned(),
-            backoff: Backoff::default(),
-            answer_limit: ANSWER_LIMIT,
-        };
+        let mut config = ClaudeConfig::new(Secret::new(key), DEFAULT_MODEL);
+        config.base_url = base_url.to_owned();
         assert!(!format!("{config:?}").contains("hidden"));
         Claude::new(config, Persona { name: "Bob".to_owned(), about: None })
     }
@@ -368,8 +284,10 @@ mod tests {
     }
 
     #[test]
-    fn only_this_machine_is_loopback() {
-        assert!(is_loopback("http://127.0.0.1:9/v1/messages") && is_loopback("http://localhost/"));
-        assert!(!is_loopback("https://api.anthropic.com/v1/messages") && !is_loopback("not a url"));
+    fn a_budget_in_money_needs_a_price() {
+        let mut config = ClaudeConfig::new(Secret::new("sk"), "model-of-tomorrow");
+        config.budget.cost = Some(crate::brain::usage::Cost::nano_dollars(1));
+        let error = Claude::new(config, Persona { name: "Bob".to_owned(), about: None }).unwrap_err();
+        assert!(error.to_string().contains("--budget-tokens"), "{error}");
     }
 }

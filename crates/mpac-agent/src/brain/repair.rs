@@ -2,11 +2,15 @@
 
 use serde_json::{Value, json};
 
+use crate::prompt::Question;
 use crate::tools::Reply;
 
 /// The `messages` of a request. With `last` and `repair` the model sees its own unusable answer again.
-pub(super) fn messages(question: &str, last: Option<&Reply>, repair: Option<String>) -> Vec<Value> {
-    let question = json!({"role": "user", "content": question});
+pub(super) fn messages(question: &Question, last: Option<&Reply>, repair: Option<String>) -> Vec<Value> {
+    let asked = json!({"type": "text", "text": question.asked});
+    // The API refuses an empty block.
+    let blocks = if question.shared.is_empty() { vec![asked] } else { vec![kept(&question.shared), asked] };
+    let question = json!({"role": "user", "content": blocks});
     let (Some(last), Some(repair)) = (last, repair) else { return vec![question] };
     let input: Option<Value> = match last {
         Reply::Tool { input, .. } => serde_json::from_str(input).ok().filter(Value::is_object),
@@ -28,4 +32,9 @@ pub(super) fn messages(question: &str, last: Option<&Reply>, repair: Option<Stri
         json!({"role": "assistant", "content": answered}),
         json!({"role": "user", "content": asked_again}),
     ]
+}
+
+/// A block of text up to whose end the API may keep the request for the next one.
+pub(super) fn kept(text: &str) -> Value {
+    json!({"type": "text", "text": text, "cache_control": {"type": "ephemeral"}})
 }

@@ -1,6 +1,17 @@
 //! When a request to the Messages API is repeated, and after how long.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use crate::naming::draw;
+
+/// Where the chance in a pause comes from: 0 to 255, another one at each call. Tests give their own.
+pub type Jitter = fn() -> u8;
+
+/// A real one.
+#[must_use]
+pub fn random() -> u8 {
+    draw().to_le_bytes()[0]
+}
 
 /// The pauses between attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +55,17 @@ pub fn is_passing(status: u16) -> bool {
     status == 429 || (500..600).contains(&status)
 }
 
-/// Reads a `retry-after` header given in seconds. A date is not read: our own pause serves then.
+/// Reads a `retry-after` header: seconds, or the date at which to come again. A date that has passed is no pause at all.
 #[must_use]
-pub fn retry_after(header: &str) -> Option<Duration> {
-    let seconds: f64 = header.trim().parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok()
+pub fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
+    let header = header.trim();
+    match header.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => {
+            let date = httpdate::parse_http_date(header).ok()?;
+            Some(date.duration_since(now).unwrap_or_default())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -84,11 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds() {
-        assert_eq!(retry_after(" 2 "), Some(S * 2));
-        assert_eq!(retry_after("0.5"), Some(S / 2));
-        for odd in ["", "-1", "NaN", "inf", "Wed, 21 Oct 2026 07:28:00 GMT"] {
-            assert_eq!(retry_after(odd), None, "{odd}");
+    fn retry_after_is_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Wed, 21 Oct 2026 07:28:00 GMT").unwrap();
+        assert_eq!(retry_after(" 2 ", now), Some(S * 2));
+        assert_eq!(retry_after("0.5", now), Some(S / 2));
+        assert_eq!(retry_after("Wed, 21 Oct 2026 07:28:30 GMT", now), Some(S * 30));
+        assert_eq!(retry_after("Wed, 21 Oct 2026 07:27:00 GMT", now), Some(Duration::ZERO), "it has passed");
+        for odd in ["", "-1", "NaN", "inf", "soon", "Wed, 99 Oct 2026 07:28:00 GMT"] {
+            assert_eq!(retry_after(odd, now), None, "{odd}");
         }
     }
 }

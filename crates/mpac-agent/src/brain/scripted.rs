@@ -21,6 +21,7 @@
 //! | `edits` | per file a list of `find` and `replace`, applied in order to the *current* content, so a rebase applies them again to the new one. `find` must occur exactly once; an empty `find` appends `replace` to the end (that is how a new file gets its text) |
 //! | `wait_for` | before an answer (`plan`, `decide`, `write`) or before what was written is committed (`commit`) wait until a message of type `event` from somebody else (`from`, when given) has been seen since connecting. No clock: it waits for the event |
 //! | `pace_ms` | pause before each answer, in milliseconds, only so that people can follow; default 0 |
+//! | `commit_pace_ms` | the same before each commit |
 //!
 //! An unknown key is an error that names it.
 
@@ -32,6 +33,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 
+use super::edits::replace_once;
 use super::{
     Brain, BrainError, Choice, ConflictAsk, Decision, Note, Notes, Plan, PlanAsk, WriteAsk, Written,
 };
@@ -55,6 +57,8 @@ struct Script {
     wait_for: Vec<WaitFor>,
     #[serde(default)]
     pace_ms: u64,
+    #[serde(default)]
+    commit_pace_ms: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -157,8 +161,9 @@ impl ScriptedBrain {
     /// [`await_others`](Self::await_others), then the pace.
     async fn hold(&mut self, moment: Moment, notes: &Notes) -> Result<(), BrainError> {
         self.await_others(moment, notes).await?;
+        let pace = if moment == Moment::Commit { self.script.commit_pace_ms } else { self.script.pace_ms };
         // Not a wait for anything: it only gives people time to read.
-        tokio::time::sleep(Duration::from_millis(self.script.pace_ms)).await;
+        tokio::time::sleep(Duration::from_millis(pace)).await;
         Ok(())
     }
 
@@ -179,11 +184,10 @@ fn apply(text: &str, edit: &Edit) -> Result<String, String> {
     if edit.find.is_empty() {
         return Ok(format!("{text}{}", edit.replace));
     }
-    match text.matches(edit.find.as_str()).count() {
-        1 => Ok(text.replacen(edit.find.as_str(), &edit.replace, 1)),
-        0 => Err(format!("the file does not contain {:?}", edit.find)),
-        count => Err(format!("the file contains {:?} {count} times; make `find` longer", edit.find)),
-    }
+    replace_once(text, &edit.find, &edit.replace).map_err(|count| match count {
+        0 => format!("the file does not contain {:?}", edit.find),
+        count => format!("the file contains {:?} {count} times; make `find` longer", edit.find),
+    })
 }
 
 impl Brain for ScriptedBrain {
@@ -230,7 +234,7 @@ impl Brain for ScriptedBrain {
     }
 
     fn before_commit<'a>(&'a mut self, notes: &'a Notes) -> BoxFuture<'a, Result<(), BrainError>> {
-        self.await_others(Moment::Commit, notes).boxed()
+        self.hold(Moment::Commit, notes).boxed()
     }
 
     fn model_id(&self) -> Option<String> {
@@ -258,6 +262,8 @@ mod tests {
             path: "a".to_owned(),
             content: content.to_owned(),
             rebased: false,
+            written: vec![],
+            whole: false,
             fault: None,
         }
     }

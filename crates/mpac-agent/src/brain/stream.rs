@@ -6,6 +6,8 @@
 use serde::Deserialize;
 
 use super::BrainError;
+use super::partial::{Partial, Piece};
+use super::usage::Usage;
 use crate::tools::Reply;
 
 /// An answer longer than this many bytes is thrown away; a commit could not carry it anyway.
@@ -14,6 +16,9 @@ const MAX_ANSWER_BYTES: usize = 4 << 20;
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum StreamEvent {
+    MessageStart {
+        message: MessageStart,
+    },
     ContentBlockStart {
         content_block: Block,
     },
@@ -22,12 +27,14 @@ enum StreamEvent {
     },
     MessageDelta {
         delta: MessageDelta,
+        #[serde(default)]
+        usage: Option<Usage>,
     },
     MessageStop,
     Error {
         error: ApiError,
     },
-    /// `message_start`, `content_block_stop`, `ping`, and kinds that come later.
+    /// `content_block_stop`, `ping`, and kinds that come later.
     #[serde(other)]
     Other,
 }
@@ -51,6 +58,12 @@ enum Delta {
     InputJson { partial_json: String },
     #[serde(other)]
     Other,
+}
+
+#[derive(Debug, Deserialize)]
+struct MessageStart {
+    #[serde(default)]
+    usage: Option<Usage>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,20 +91,36 @@ pub(super) enum StreamFault {
 }
 
 /// The answer so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Answer {
     text: String,
     tool: Option<(String, String)>,
+    partial: Partial,
+    usage: Usage,
     stop_reason: Option<String>,
     stopped: bool,
 }
 
 impl Answer {
-    /// Takes the `data` of one event.
-    pub(super) fn take(&mut self, data: &str) -> Result<(), StreamFault> {
+    /// An answer that has not begun. The field `told` of the tool's input is told as it comes.
+    pub(super) fn new(told: &'static str) -> Self {
+        Self {
+            text: String::new(),
+            tool: None,
+            partial: Partial::new(told),
+            usage: Usage::default(),
+            stop_reason: None,
+            stopped: false,
+        }
+    }
+
+    /// Takes the `data` of one event, and says what of it people may see.
+    pub(super) fn take(&mut self, data: &str) -> Result<Vec<Piece>, StreamFault> {
         let event: StreamEvent = serde_json::from_str(data)
-            .map_err(|error| StreamFault::Final(BrainError::Unusable(format!("stream event: {error}"))))?;
+            .map_err(|error| StreamFault::Final(BrainError::Broken(format!("stream event: {error}"))))?;
+        let mut pieces = Vec::new();
         match event {
+            StreamEvent::MessageStart { message } => self.count(message.usage),
             StreamEvent::ContentBlockStart { content_block: Block::ToolUse { name } } => {
                 // One tool is offered and one use asked for; a second block would be a second opinion.
                 self.tool.get_or_insert_with(|| (name, String::new()));
@@ -99,11 +128,13 @@ impl Answer {
             StreamEvent::ContentBlockDelta { delta: Delta::Text { text } } => self.text.push_str(&text),
             StreamEvent::ContentBlockDelta { delta: Delta::InputJson { partial_json } } => {
                 let (_, input) = self.tool.as_mut().ok_or_else(|| {
-                    StreamFault::Final(BrainError::Unusable("tool input before the tool".to_owned()))
+                    StreamFault::Final(BrainError::Broken("tool input before the tool".to_owned()))
                 })?;
                 input.push_str(&partial_json);
+                pieces = self.partial.push(&partial_json);
             }
-            StreamEvent::MessageDelta { delta } => {
+            StreamEvent::MessageDelta { delta, usage } => {
+                self.count(usage);
                 self.stop_reason = delta.stop_reason.or_else(|| self.stop_reason.take());
             }
             StreamEvent::MessageStop => self.stopped = true,
@@ -114,9 +145,26 @@ impl Answer {
         }
         if self.received() > MAX_ANSWER_BYTES {
             let why = format!("longer than {MAX_ANSWER_BYTES} bytes");
-            return Err(StreamFault::Final(BrainError::Unusable(why)));
+            return Err(StreamFault::Final(BrainError::Broken(why)));
         }
-        Ok(())
+        Ok(pieces)
+    }
+
+    /// The counts are totals so far; an event may leave out those that it does not change.
+    fn count(&mut self, usage: Option<Usage>) {
+        let Some(said) = usage else { return };
+        let known = self.usage;
+        self.usage = Usage {
+            input: known.input.max(said.input),
+            output: known.output.max(said.output),
+            cache_write: known.cache_write.max(said.cache_write),
+            cache_read: known.cache_read.max(said.cache_read),
+        };
+    }
+
+    /// What the answer has used up, as far as the API has said.
+    pub(super) fn usage(&self) -> Usage {
+        self.usage
     }
 
     /// Is the answer complete?
@@ -140,7 +188,7 @@ impl Answer {
             Some("refusal") => return Err(StreamFault::Final(BrainError::Declined)),
             other => {
                 let why = format!("it stopped for the reason {}", other.unwrap_or("(none)"));
-                return Err(StreamFault::Final(BrainError::Unusable(why)));
+                return Err(StreamFault::Final(BrainError::Broken(why)));
             }
         }
         Ok(match self.tool {
@@ -154,7 +202,7 @@ fn in_stream(error: ApiError) -> StreamFault {
     let text = format!("{}: {}", error.kind, error.message);
     match error.kind.as_str() {
         "overloaded_error" | "rate_limit_error" | "api_error" | "timeout_error" => StreamFault::Passing(text),
-        _ => StreamFault::Final(BrainError::Unusable(text)),
+        _ => StreamFault::Final(BrainError::Broken(text)),
     }
 }
 
@@ -165,8 +213,8 @@ mod tests {
     const STOP: &str = r#"{"type":"message_stop"}"#;
 
     fn read(events: &[&str]) -> Result<Reply, StreamFault> {
-        let mut answer = Answer::default();
-        events.iter().try_for_each(|event| answer.take(event))?;
+        let mut answer = Answer::new("content");
+        events.iter().try_for_each(|event| answer.take(event).map(|_| ()))?;
         answer.finish(100)
     }
 
@@ -190,6 +238,24 @@ mod tests {
         ]);
         let (name, input) = ("write_file".to_owned(), r#"{"content":"x"}"#.to_owned());
         assert_eq!(reply, Ok(Reply::Tool { name, input }));
+    }
+
+    #[test]
+    fn tokens_are_counted_from_the_first_event_to_the_last_that_tells() {
+        let mut answer = Answer::new("content");
+        answer.take(r#"{"type":"message_start","message":{"id":"m","usage":{"input_tokens":9,"cache_read_input_tokens":80,"output_tokens":1}}}"#).unwrap();
+        assert_eq!(answer.usage(), Usage { input: 9, output: 1, cache_write: 0, cache_read: 80 });
+        answer.take(&stop("tool_use")).unwrap();
+        assert_eq!(answer.usage(), Usage { input: 9, output: 3, cache_write: 0, cache_read: 80 });
+    }
+
+    #[test]
+    fn what_people_may_see_comes_with_the_event_that_brings_it() {
+        let mut answer = Answer::new("content");
+        let start = r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"write_file","input":{}}}"#;
+        assert_eq!(answer.take(start).unwrap(), []);
+        let delta = r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{\"content\":\"one"}}"#;
+        assert_eq!(answer.take(delta).unwrap(), [Piece::Text("one".to_owned())]);
     }
 
     #[test]

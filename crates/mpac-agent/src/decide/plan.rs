@@ -7,6 +7,8 @@ use thiserror::Error;
 use crate::brain::Plan;
 
 const MAX_PATH_BYTES: usize = 1_024;
+/// Directories of version control. A file in there may be run by the next command of a person (a hook, a filter).
+const METADATA: [&str; 3] = [".git", ".hg", ".svn"];
 
 /// Why a plan is refused. The text also goes back to the model, once, so that it can correct itself.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -26,6 +28,11 @@ pub enum PlanFault {
         "`{0}` cannot be created: paths are relative, with `/` between plain names, without `..`, `\\`, `:` or control characters"
     )]
     Unsafe(String),
+    /// A path for a new file inside the data of version control.
+    #[error(
+        "`{0}` cannot be created: it belongs to version control, and a file there may be run without anybody looking"
+    )]
+    Metadata(String),
 }
 
 /// Checks a plan against the files there are: `./` is cut off, repeats go, and a new file that exists is an
@@ -44,6 +51,7 @@ pub fn check_plan(plan: Plan, existing: &BTreeSet<String>) -> Result<Plan, PlanF
         let path = path.strip_prefix("./").unwrap_or(path);
         let list = match (existing.contains(path), new) {
             (true, _) => &mut checked.files,
+            (false, true) if is_metadata(path) => return Err(PlanFault::Metadata(path.to_owned())),
             (false, true) if is_safe(path) => &mut checked.new_files,
             (false, true) => return Err(PlanFault::Unsafe(path.to_owned())),
             (false, false) => return Err(PlanFault::Unknown(path.to_owned())),
@@ -62,6 +70,11 @@ fn is_safe(path: &str) -> bool {
     let plain = |name: &str| !matches!(name, "" | "." | "..");
     let harmless = |letter: char| !letter.is_control() && !matches!(letter, '\\' | ':');
     path.len() <= MAX_PATH_BYTES && path.split('/').all(plain) && path.chars().all(harmless)
+}
+
+fn is_metadata(path: &str) -> bool {
+    // Without case: on some file systems `.GIT` is `.git`.
+    path.split('/').any(|name| METADATA.iter().any(|known| known.eq_ignore_ascii_case(name)))
 }
 
 #[cfg(test)]
@@ -103,6 +116,14 @@ mod tests {
         }
         let long = "x".repeat(MAX_PATH_BYTES + 1);
         assert_eq!(check(&[], &[&long]), Err(PlanFault::Unsafe(long.clone())));
+    }
+
+    #[test]
+    fn nothing_is_created_where_version_control_keeps_its_own() {
+        for path in [".git/hooks/post-commit", "sub/.GIT/config", ".hg/hgrc", "./.svn/x"] {
+            assert!(matches!(check(&[], &[path]), Err(PlanFault::Metadata(_))), "{path}");
+        }
+        assert!(check(&[], &[".github/workflows/x.yml", ".gitignore", "git/x"]).is_ok());
     }
 
     #[test]

@@ -10,8 +10,9 @@ use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::{IntentId, PrincipalId};
 use tokio::time::Instant;
 
-use super::{Rival, Worker, think};
-use crate::brain::{Choice, ConflictAsk, Plan};
+use super::think::think;
+use super::{Rival, Worker};
+use crate::brain::{BrainError, Choice, ConflictAsk, Decision, Plan};
 use crate::console::Style;
 use crate::decide::{End, Holder, Sign, StepBack, Verdict};
 use crate::error::AgentError;
@@ -96,15 +97,31 @@ impl Worker<'_> {
             other_objective: theirs.as_ref().and_then(|intent| intent.objective.clone()),
             other_files: theirs.map(|intent| intent.files).unwrap_or_default(),
             description: report.description.clone(),
+            fault: None,
         };
-        let thought = self.brain.decide_conflict(ask, &self.notes);
-        let decision = think(self.session, &mut self.heard, "deciding", thought).await??;
+        let decision = self.decision(ask).await?;
         let word = match decision.choice {
             Choice::Proceed => "proceed",
             Choice::Yield => "yield",
         };
         self.say(Style::Yellow, &format!("decision: {word} ({})", decision.reason));
         Ok(decision.choice)
+    }
+
+    /// The brain's decision; one round of repair for an answer that is none.
+    async fn decision(&mut self, mut ask: ConflictAsk) -> Result<Decision, AgentError> {
+        loop {
+            let thought = self.brain.decide_conflict(ask.clone(), &self.notes);
+            match think(self.session, &mut self.ear, "deciding", thought).await? {
+                Ok(decision) => return Ok(decision),
+                Err(BrainError::Unusable(why)) if ask.fault.is_none() => {
+                    let text = format!("the answer is no decision ({why}); asking for another");
+                    self.say(Style::Yellow, &text);
+                    ask.fault = Some(why);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Withdraws for the rivals and waits until it shows who goes on: `Some` when it is up to us again.

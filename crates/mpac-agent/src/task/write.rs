@@ -1,14 +1,15 @@
-//! Writing and committing the files of a plan, one after the other.
+//! Committing what was written, one file after the other.
 
 use mpac_wire::StateRef;
 use mpac_wire::names::OpKind;
 use mpac_wire::payload::operation::{FileChange, OpCommit};
 
-use super::{Outcome, Worker, think};
-use crate::brain::{BrainError, Plan, WriteAsk, Written};
+use super::draft::{Draft, Drafted};
+use super::think::think;
+use super::{Outcome, Worker};
+use crate::brain::{Plan, Written};
 use crate::console::Style;
 use crate::decide::{CommitVerdict, Heard, judge_commit};
-use crate::diff;
 use crate::error::AgentError;
 use crate::session::{FileState, Sending, Sent};
 
@@ -29,11 +30,22 @@ enum Attempt {
 }
 
 impl Worker<'_> {
+    /// Writes every file of the plan, and commits them when all are written.
     pub(super) async fn write_all(&mut self, plan: &Plan) -> Result<Outcome, AgentError> {
-        let mut committed = Vec::new();
+        let mut drafts = Vec::new();
         for path in plan.files.iter().chain(&plan.new_files) {
-            match self.write_one(plan, path).await? {
-                Fate::Committed => committed.push(path.clone()),
+            let base = self.session.read_file(path).await?.unwrap_or_else(FileState::absent);
+            match self.draft(plan, path, base, false).await? {
+                Drafted::Ready(draft) => drafts.push(draft),
+                Drafted::Unchanged => {}
+                Drafted::Declined => return Ok(Outcome::Declined),
+            }
+        }
+        let mut committed = Vec::new();
+        for draft in drafts {
+            let path = draft.path.clone();
+            match self.commit(plan, draft).await? {
+                Fate::Committed => committed.push(path),
                 Fate::Unchanged => {}
                 Fate::Declined if committed.is_empty() => return Ok(Outcome::Declined),
                 Fate::Left if committed.is_empty() => return Ok(Outcome::Yielded),
@@ -43,69 +55,28 @@ impl Worker<'_> {
         Ok(if committed.is_empty() { Outcome::Unchanged } else { Outcome::Committed(committed) })
     }
 
-    async fn write_one(&mut self, plan: &Plan, path: &str) -> Result<Fate, AgentError> {
-        let mut base = self.session.read_file(path).await?.unwrap_or_else(FileState::absent);
-        for redone in 0..=self.options.max_rebase {
-            self.say(Style::Bold, &format!("writing {path} on top of {}", base.state_ref));
-            let ask = WriteAsk {
-                task: self.task.clone(),
-                plan: plan.clone(),
-                path: path.to_owned(),
-                content: base.content.clone(),
-                rebased: redone > 0,
-                fault: None,
-            };
-            let written = self.think_of(ask).await?;
-            match self.attempt(plan, path, &base, written).await? {
-                Attempt::Over(fate) => return Ok(fate),
-                Attempt::Stale(now) => base = now,
-            }
-            if redone < self.options.max_rebase {
-                let text = format!("stale: {path} is at {} by now; rebasing", base.state_ref);
-                self.say(Style::Yellow, &text);
-            }
-        }
-        let attempts = self.options.max_rebase + 1;
-        Err(AgentError::AlwaysStale { path: path.to_owned(), attempts, current: base.state_ref })
-    }
-
-    /// The brain's text; one round of repair for an answer that is none.
-    async fn think_of(&mut self, mut ask: WriteAsk) -> Result<Written, AgentError> {
+    /// Commits one file; when somebody was faster it is written again on top of theirs.
+    async fn commit(&mut self, plan: &Plan, mut draft: Draft) -> Result<Fate, AgentError> {
+        let mut redone = 0;
         loop {
-            let thought = self.brain.write_file(ask.clone(), &self.notes);
-            match think(self.session, &mut self.heard, "writing", thought).await? {
-                Ok(written) => return Ok(written),
-                Err(BrainError::Unusable(why)) if ask.fault.is_none() => {
-                    let text = format!("the answer is no file ({why}); asking for another");
-                    self.say(Style::Yellow, &text);
-                    ask.fault = Some(why);
-                }
-                Err(error) => return Err(error.into()),
+            let held = self.brain.before_commit(&self.notes);
+            think(self.session, &mut self.ear, "committing", held).await??;
+            let Draft { path, base, written } = draft;
+            let base = match self.send(plan, &path, &base, written).await? {
+                Attempt::Over(fate) => return Ok(fate),
+                Attempt::Stale(now) => now,
+            };
+            if redone == self.options.max_rebase {
+                return Err(AgentError::AlwaysStale { path, attempts: redone + 1, current: base.state_ref });
             }
+            redone += 1;
+            self.say(Style::Yellow, &format!("stale: {path} is at {} by now; rebasing", base.state_ref));
+            draft = match self.draft(plan, &path, base, true).await? {
+                Drafted::Ready(draft) => draft,
+                Drafted::Unchanged => return Ok(Fate::Unchanged),
+                Drafted::Declined => return Ok(Fate::Declined),
+            };
         }
-    }
-
-    async fn attempt(
-        &mut self,
-        plan: &Plan,
-        path: &str,
-        base: &FileState,
-        written: Written,
-    ) -> Result<Attempt, AgentError> {
-        if written.content == base.content {
-            self.say(Style::Plain, &format!("{path} already is as it should be"));
-            return Ok(Attempt::Over(Fate::Unchanged));
-        }
-        let lines = diff::unified(path, &base.content, &written.content, self.session.console().palette());
-        self.session.console().block(&lines);
-        if let Some(approver) = &self.options.approver
-            && !self.session.meanwhile(approver.approves()).await?
-        {
-            return Ok(Attempt::Over(Fate::Declined));
-        }
-        let held = self.brain.before_commit(&self.notes);
-        think(self.session, &mut self.heard, "committing", held).await??;
-        self.send(plan, path, base, written).await
     }
 
     /// Commits what was written, whatever the connection does meanwhile.

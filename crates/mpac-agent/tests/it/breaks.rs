@@ -32,7 +32,8 @@ async fn run(url: &str, lines: &Lines) -> Result<Outcome, AgentError> {
     let mut session = Session::new(me, connection, lines.console());
     session.join(hello()).await?;
     let mut brain = ScriptedBrain::parse("test".to_owned(), SCRIPT, history)?;
-    let options = TaskOptions { max_rebase: 3, approver: None, wait_limit: Duration::from_secs(20) };
+    let options =
+        TaskOptions { max_rebase: 3, wait_limit: Duration::from_secs(20), ..TaskOptions::default() };
     let mut naming = Naming::new("Bob");
     let outcome = run_task(&mut session, &mut brain, &mut naming, &options, "mend").await;
     session.leave("completed".into()).await;

@@ -19,14 +19,12 @@ fn claude(url: &str) -> Claude {
 }
 
 fn claude_waiting(url: &str, answer_limit: Duration) -> Claude {
-    let backoff = Backoff { attempts: 3, first: Duration::from_millis(1), longest: Duration::from_secs(1) };
-    let config = ClaudeConfig {
-        key: Secret::new("sk-test"),
-        base_url: format!("{url}/"),
-        model: "model-1".to_owned(),
-        backoff,
-        answer_limit,
-    };
+    let mut config = ClaudeConfig::new(Secret::new("sk-test"), "model-1");
+    config.base_url = format!("{url}/");
+    config.backoff =
+        Backoff { attempts: 3, first: Duration::from_millis(4), longest: Duration::from_secs(1) };
+    config.jitter = || 255;
+    config.answer_limit = answer_limit;
     Claude::new(config, Persona { name: "Bob".to_owned(), about: None }).unwrap()
 }
 
@@ -46,6 +44,8 @@ fn write_ask() -> WriteAsk {
         path: "a.py".to_owned(),
         content: "old\n".to_owned(),
         rebased: false,
+        written: vec![],
+        whole: false,
         fault: None,
     }
 }
@@ -65,7 +65,7 @@ async fn a_plan_is_asked_for_by_its_tool() {
     assert_eq!((&asked.body["model"], &asked.body["stream"]), (&json!("model-1"), &json!(true)));
     assert_eq!(asked.body["tool_choice"]["name"], "plan_task");
     assert_eq!(asked.body["tools"][0]["name"], "plan_task");
-    assert!(asked.body["system"].as_str().unwrap().starts_with("You are Bob,"));
+    assert!(asked.body["system"][0]["text"].as_str().unwrap().starts_with("You are Bob,"));
 }
 
 #[tokio::test]
@@ -91,8 +91,47 @@ async fn an_overloaded_api_is_asked_again_after_the_pause_it_names() {
     let (notes, mut heard) = Notes::channel();
     assert!(claude(&api.url).plan(plan_ask(None), &notes).await.is_ok());
     assert_eq!(api.asked().len(), 3);
-    assert!(matches!(heard.recv().await, Some(Note::Retrying { .. })));
+    // The whole of the pause, as the chance of these tests has it.
+    let first = Duration::from_millis(4);
+    assert!(matches!(heard.recv().await, Some(Note::Retrying { wait, .. }) if wait == first));
     assert!(matches!(heard.recv().await, Some(Note::Retrying { wait: Duration::ZERO, .. })));
+}
+
+#[tokio::test]
+async fn a_pause_may_be_named_by_its_end() {
+    let answers = vec![error(429, "retry-after: Wed, 21 Oct 2015 07:28:00 GMT\r\n"), planned()];
+    let api = FakeApi::answering(answers).await;
+    let (notes, mut heard) = Notes::channel();
+    assert!(claude(&api.url).plan(plan_ask(None), &notes).await.is_ok());
+    assert!(matches!(heard.recv().await, Some(Note::Retrying { wait: Duration::ZERO, .. })), "it has passed");
+}
+
+#[tokio::test]
+async fn the_text_is_told_while_the_answer_is_still_coming() {
+    let whole =
+        stream(&tool_events("write_file", &json!({"content": "one\ntwo\nthree and more"}), "tool_use"));
+    let half = whole.rfind("event: content_block_delta").unwrap();
+    let (api, go_on) = FakeApi::holding_the_last(Vec::new(), whole, half).await;
+    let mut claude = claude(&api.url);
+    let (notes, mut heard) = Notes::channel();
+    let written = {
+        let mut writing = claude.write_file(write_ask(), &notes);
+        let text = async {
+            loop {
+                if let Some(Note::Text(text)) = heard.recv().await {
+                    return text;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            written = &mut writing => panic!("{written:?}"),
+            text = text => assert_eq!(text, "one\ntw"),
+        }
+        go_on.send(()).unwrap();
+        writing.await
+    };
+    assert_eq!(written.unwrap().content, "one\ntwo\nthree and more");
 }
 
 #[tokio::test]
@@ -201,6 +240,7 @@ async fn a_decision_comes_with_its_reason() {
         other_objective: None,
         other_files: vec![],
         description: None,
+        fault: None,
     };
     let decision = claude(&api.url).decide_conflict(ask, &Notes::unread()).await.unwrap();
     assert_eq!((decision.choice, decision.reason.as_str()), (Choice::Yield, "same work"));
@@ -211,7 +251,7 @@ async fn a_malformed_stream_is_an_error_and_not_asked_again() {
     for body in ["data: {not json}\n\n", "no colon here\n\n", "data: [1]\n\n", "event: a\nevent: b\n\n"] {
         let api = FakeApi::answering(vec![raw_stream(body), planned()]).await;
         let failed = claude(&api.url).plan(plan_ask(None), &Notes::unread()).await.unwrap_err();
-        assert!(matches!(failed, BrainError::Unusable(_)), "{body}: {failed}");
+        assert!(matches!(failed, BrainError::Broken(_)), "{body}: {failed}");
         assert_eq!(api.asked().len(), 1, "{body}");
     }
 }

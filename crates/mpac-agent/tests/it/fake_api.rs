@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 
 /// One request: its head in lower case, and its body.
 #[derive(Clone, Debug)]
@@ -13,6 +14,7 @@ pub(crate) struct Asked {
     pub(crate) body: Value,
 }
 
+#[derive(Clone)]
 pub(crate) struct FakeApi {
     pub(crate) url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -27,9 +29,7 @@ impl FakeApi {
         let kept = Arc::clone(&asked);
         tokio::spawn(async move {
             for answer in answers {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let request = read(&mut stream).await;
-                kept.lock().unwrap().push(request);
+                let mut stream = answer_one(&listener, &kept).await;
                 stream.write_all(answer.as_bytes()).await.unwrap();
                 stream.shutdown().await.unwrap();
             }
@@ -54,9 +54,41 @@ impl FakeApi {
         url
     }
 
+    /// As `answering`, and then one more request with the first part of a response, whose rest comes when the test says so.
+    pub(crate) async fn holding_the_last(
+        answers: Vec<String>,
+        last: String,
+        at: usize,
+    ) -> (Self, oneshot::Sender<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (go_on, wait) = oneshot::channel();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&asked);
+        tokio::spawn(async move {
+            for answer in answers {
+                answer_one(&listener, &kept).await.write_all(answer.as_bytes()).await.unwrap();
+            }
+            let mut stream = answer_one(&listener, &kept).await;
+            stream.write_all(&last.as_bytes()[..at]).await.unwrap();
+            wait.await.unwrap();
+            stream.write_all(&last.as_bytes()[at..]).await.unwrap();
+            stream.shutdown().await.unwrap();
+        });
+        (Self { url, asked }, go_on)
+    }
+
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
+}
+
+/// The next request is kept; what is written to its stream answers it.
+async fn answer_one(listener: &TcpListener, kept: &Mutex<Vec<Asked>>) -> TcpStream {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let request = read(&mut stream).await;
+    kept.lock().unwrap().push(request);
+    stream
 }
 
 async fn read(stream: &mut TcpStream) -> Asked {

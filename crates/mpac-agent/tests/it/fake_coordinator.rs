@@ -121,7 +121,7 @@ impl Work {
         let outcome = tokio::spawn(async move {
             session.join(hello()).await?;
             let mut brain = ScriptedBrain::parse("test".to_owned(), &script, history)?;
-            let options = TaskOptions { max_rebase: 2, approver: None, wait_limit };
+            let options = TaskOptions { wait_limit, ..TaskOptions::default() };
             let mut naming = Naming::new("Bob");
             let outcome = run_task(&mut session, &mut brain, &mut naming, &options, "mend").await;
             session.leave("completed".into()).await;

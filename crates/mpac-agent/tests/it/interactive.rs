@@ -8,7 +8,7 @@ use mpac_agent::history::History;
 use mpac_agent::interactive::{self, Keyboard, Typed};
 use mpac_agent::naming::Naming;
 use mpac_agent::session::Session;
-use mpac_agent::task::{TaskOptions, WAIT_LIMIT};
+use mpac_agent::task::TaskOptions;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -48,7 +48,7 @@ impl Played {
             let mut keyboard = Keyboard::played(wanted, typed, move |line| shown.add(&line), true);
             session.join(hello()).await?;
             let mut brain = ScriptedBrain::parse("test".to_owned(), &script(""), history)?;
-            let options = TaskOptions { max_rebase: 2, approver: None, wait_limit: WAIT_LIMIT };
+            let options = TaskOptions::default();
             let mut naming = Naming::new("Bob");
             let ended =
                 interactive::run(&mut session, &mut brain, &mut naming, options, &mut keyboard, true).await;

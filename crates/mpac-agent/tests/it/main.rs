@@ -2,9 +2,15 @@
 
 mod answers;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod at_work;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod bad_answers;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod breaks;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod claude;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod command;
 mod conflicts;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod expiry;
@@ -18,6 +24,7 @@ mod interactive;
 mod process;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod program;
+mod recorded;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod returning;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]

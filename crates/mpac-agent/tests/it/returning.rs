@@ -8,7 +8,7 @@ use mpac_agent::error::AgentError;
 use mpac_agent::history;
 use mpac_agent::naming::Naming;
 use mpac_agent::session::Session;
-use mpac_agent::task::{Outcome, TaskOptions, WAIT_LIMIT, run_task};
+use mpac_agent::task::{Outcome, TaskOptions, run_task};
 use mpac_wire::{PrincipalId, SessionId};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -45,7 +45,7 @@ fn at_work_on(
         let mut session = Session::new(me, connect(route, voice, recorder).await?, lines.console());
         session.join(hello()).await?;
         let mut brain = ScriptedBrain::parse("test".to_owned(), &script, history)?;
-        let options = TaskOptions { max_rebase: 2, approver: None, wait_limit: WAIT_LIMIT };
+        let options = TaskOptions::default();
         let outcome = run_task(&mut session, &mut brain, &mut Naming::new("Bob"), &options, "mend").await;
         session.leave("completed".into()).await;
         outcome

@@ -12,7 +12,7 @@ use mpac_agent::naming::Naming;
 use mpac_agent::security::Security;
 use mpac_agent::session::Session;
 use mpac_agent::signing::{Signing, verify};
-use mpac_agent::task::{Outcome, TaskOptions, WAIT_LIMIT, run_task};
+use mpac_agent::task::{Outcome, TaskOptions, run_task};
 use mpac_core::Signed;
 use mpac_wire::payload::session::Hello;
 use mpac_wire::{Fingerprint, MessageType, PrincipalId, PublicKey, SessionId};
@@ -86,7 +86,7 @@ async fn joined(
 /// A whole task of a joined agent.
 async fn work(session: &mut Session, history: history::History, text: &str) -> Result<Outcome, AgentError> {
     let mut brain = ScriptedBrain::parse("test".to_owned(), text, history)?;
-    let options = TaskOptions { max_rebase: 2, approver: None, wait_limit: WAIT_LIMIT };
+    let options = TaskOptions::default();
     run_task(session, &mut brain, &mut Naming::new("Bob"), &options, "mend").await
 }
 

@@ -1,7 +1,7 @@
 //! A task alone in its session: from plan to commit, and what can go wrong on the way.
 
 use mpac_agent::error::AgentError;
-use mpac_agent::task::{Outcome, WAIT_LIMIT};
+use mpac_agent::task::Outcome;
 use mpac_wire::StateRef;
 use serde_json::json;
 
@@ -178,7 +178,7 @@ async fn a_pre_commit_session_is_told_apart_before_anything_is_announced() {
         session.join(crate::fake_coordinator::hello()).await?;
         let mut brain =
             mpac_agent::brain::scripted::ScriptedBrain::parse("t".to_owned(), &script(""), history)?;
-        let options = mpac_agent::task::TaskOptions { max_rebase: 0, approver: None, wait_limit: WAIT_LIMIT };
+        let options = mpac_agent::task::TaskOptions::default();
         let mut naming = mpac_agent::naming::Naming::new("Bob");
         mpac_agent::task::run_task(&mut session, &mut brain, &mut naming, &options, "t").await
     });

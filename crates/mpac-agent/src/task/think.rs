@@ -1,0 +1,125 @@
+//! Waiting for the brain, and showing what it says meanwhile.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::brain::usage::Spent;
+use crate::brain::{Note, Notes};
+use crate::console::Style;
+use crate::diff::LiveDiff;
+use crate::error::AgentError;
+use crate::report::{bytes, one_line};
+use crate::session::Session;
+
+/// So much of the end of a text that is still coming is shown, so that the line fits a terminal.
+const SHOWN_CHARS: usize = 40;
+
+/// Hears what the brain says during one task.
+#[derive(Debug)]
+pub(super) struct Ear {
+    heard: mpsc::UnboundedReceiver<Note>,
+    listener: Option<Notes>,
+    spent: Spent,
+    /// The end of the text that is coming, and its length in bytes.
+    tail: String,
+    size: usize,
+    /// The file that is being written.
+    pub(super) live: Option<LiveDiff>,
+}
+
+impl Ear {
+    pub(super) fn new(heard: mpsc::UnboundedReceiver<Note>, listener: Option<Notes>) -> Self {
+        Self { heard, listener, spent: Spent::default(), tail: String::new(), size: 0, live: None }
+    }
+
+    /// What the task has used up, when anything was counted. What is still to be told is shown before.
+    pub(super) fn spent(&mut self, session: &mut Session) -> Option<&Spent> {
+        self.catch_up(session, "");
+        (self.spent.calls > 0).then_some(&self.spent)
+    }
+
+    fn catch_up(&mut self, session: &mut Session, what: &str) {
+        while let Ok(note) = self.heard.try_recv() {
+            self.take(session, what, note);
+        }
+    }
+
+    fn take(&mut self, session: &mut Session, what: &str, note: Note) {
+        if let Some(listener) = &self.listener {
+            listener.say(note.clone());
+        }
+        let console = session.console();
+        match note {
+            Note::Began => {
+                self.tail.clear();
+                self.size = 0;
+                if let Some(live) = &mut self.live {
+                    live.restart();
+                }
+            }
+            Note::Received(size) => {
+                self.size = size;
+                console.progress(&self.progress(what));
+            }
+            Note::Text(text) => match &mut self.live {
+                Some(live) => console.block(&live.push(&text)),
+                None => {
+                    self.tail.push_str(&text);
+                    console.progress(&self.progress(what));
+                }
+            },
+            Note::Edit(edit) => {
+                let lines = self.live.as_mut().map(|live| live.edit(&edit));
+                console.block(&lines.unwrap_or_default());
+            }
+            Note::Said(text) => console.say(Style::Dim, &format!("  {}", one_line(&text))),
+            Note::Used(spent) => self.spent += &spent,
+            Note::Retrying { why, wait } => console.say(Style::Yellow, &again(&why, wait)),
+            Note::WaitingFor(event) => console.say(Style::Dim, &format!("waiting for {event}")),
+        }
+    }
+
+    fn progress(&self, what: &str) -> String {
+        let mut line = format!("  {what}: {} so far", bytes(self.size));
+        if !self.tail.is_empty() {
+            let tail = one_line(&self.tail);
+            let skip = tail.chars().count().saturating_sub(SHOWN_CHARS);
+            line.push_str(": ");
+            line.extend(tail.chars().skip(skip));
+        }
+        line
+    }
+}
+
+fn again(why: &str, wait: Duration) -> String {
+    format!("{why}; trying again in {:.1} s", wait.as_secs_f32())
+}
+
+/// Lets the brain think while everything that arrives is taken in.
+pub(super) async fn think<T>(
+    session: &mut Session,
+    ear: &mut Ear,
+    what: &str,
+    thought: impl Future<Output = T>,
+) -> Result<T, AgentError> {
+    let mut thought = std::pin::pin!(thought);
+    loop {
+        let next = async {
+            tokio::select! {
+                biased;
+                note = ear.heard.recv() => Err(note),
+                done = &mut thought => Ok(done),
+            }
+        };
+        match session.meanwhile(next).await? {
+            Ok(done) => {
+                ear.catch_up(session, what);
+                return Ok(done);
+            }
+            // The notes' other end is held by whoever called, so there is always one.
+            Err(note) => note.into_iter().for_each(|note| ear.take(session, what, note)),
+        }
+    }
+}
