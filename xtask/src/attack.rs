@@ -12,6 +12,7 @@
 //! | `downgrade` | weaker profiles, TLS, sessions, versions |
 //! | `agents` | a server that is not the one the agent was sent to |
 //! | `tokens` | JSON Web Tokens and keys |
+//! | `verified` | signatures, certificates, and the keys behind them |
 //! | `paths` | ways out of the workspace |
 //! | `slow` | connections that take their time |
 //! | `frames` | the WebSocket protocol, broken |
@@ -29,10 +30,13 @@ mod jwt;
 mod member;
 mod names;
 mod paths;
+mod people;
 mod replay;
 mod scene;
+mod server;
 mod slow;
 mod tokens;
+mod verified;
 mod wire;
 
 use std::sync::Mutex;
@@ -88,6 +92,7 @@ const FAMILIES: &[Family] = &[
     ("downgrade", downgrade::ATTACKS),
     ("agents", agents::ATTACKS),
     ("tokens", tokens::ATTACKS),
+    ("verified", verified::ATTACKS),
     ("paths", paths::ATTACKS),
     ("slow", slow::ATTACKS),
     ("frames", frames::ATTACKS),

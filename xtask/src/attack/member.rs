@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mpac_wire::Timestamp;
 use serde_json::{Value, json};
 
+use super::people::Person;
 use super::wire::{Heard, Socket};
 use crate::step::Failure;
 
@@ -22,6 +23,8 @@ pub(super) struct Member {
     pub(super) lamport: u64,
     /// What came while something else was awaited, since it was last looked at.
     pub(super) missed: Vec<Value>,
+    /// Whoever signs what is said here.
+    pub(super) person: Option<Person>,
 }
 
 impl Member {
@@ -33,6 +36,7 @@ impl Member {
             instance: format!("{who}:1"),
             lamport: 0,
             missed: Vec::new(),
+            person: None,
         }
     }
 
@@ -75,12 +79,28 @@ impl Member {
         }
     }
 
-    /// What the server makes of an envelope: [`ACCEPTED`], SESSION_INFO, or the code of its refusal.
+    /// What the server makes of an envelope, signed where somebody signs and nobody has: [`ACCEPTED`], SESSION_INFO, or the code of its refusal.
     ///
     /// # Errors
     /// No answer.
     pub(super) fn told(&mut self, envelope: &Value) -> Result<String, Failure> {
-        self.send(&envelope.to_string())?;
+        let text = match &self.person {
+            Some(person) if envelope["signature"].is_null() => {
+                let mut signed = envelope.clone();
+                signed["signature"] = person.signature(envelope)?.into();
+                signed.to_string()
+            }
+            _ => envelope.to_string(),
+        };
+        self.told_of(&text, envelope)
+    }
+
+    /// The same for a text that need not be what the envelope says.
+    ///
+    /// # Errors
+    /// No answer.
+    pub(super) fn told_of(&mut self, text: &str, envelope: &Value) -> Result<String, Failure> {
+        self.send(text)?;
         let (id, is_hello) = (envelope["message_id"].clone(), envelope["message_type"] == "HELLO");
         let answer = self.until(|frame| {
             frame["payload"]["refers_to"] == id && frame["message_type"] == "PROTOCOL_ERROR"

@@ -8,23 +8,21 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::member::{ACCEPTED, Member, announcement, api_key};
+use super::people::{self, Authority, Person};
+use super::server::{
+    CWD, DATA, OTHERS, SHARE, START, add_key, command, contents, open, output, start, trusting,
+};
 use super::wire::{Socket, Wire};
 use super::{Done, ensure};
-use crate::interop::url_in;
 use crate::peer::Peer;
 use crate::step::{self, Failure};
 
-/// For a server to start, and to stop.
-const START: Duration = Duration::from_secs(60);
 /// Stands in everything that an attacker says, and in nothing that the bystander may hear.
 pub(super) const PLANTED: &str = "planted";
 /// What lies where nobody may write, or read from a session.
@@ -32,10 +30,18 @@ const ELSEWHERE: &str = "the key to everything";
 /// The shared file.
 pub(super) const SHARED: &str = "a file of everybody\n";
 
+/// How a session is protected.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Profile {
+    Open,
+    Authenticated,
+    Verified,
+}
+
 /// What an attack's server is like.
 #[derive(Clone, Copy)]
 pub(super) struct Stage {
-    pub(super) authenticated: bool,
+    pub(super) profile: Profile,
     pub(super) tls: bool,
     pub(super) flags: &'static [&'static str],
     /// Makes files before the start; the path is the server's working directory.
@@ -50,7 +56,7 @@ pub(super) struct Stage {
 
 /// Anybody may come in.
 pub(super) const OPEN: Stage = Stage {
-    authenticated: false,
+    profile: Profile::Open,
     tls: false,
     flags: &[],
     prepare: |_| Ok(()),
@@ -59,7 +65,10 @@ pub(super) const OPEN: Stage = Stage {
     unwritable: false,
 };
 /// Nobody comes in without a key.
-pub(super) const AUTHENTICATED: Stage = Stage { authenticated: true, ..OPEN };
+pub(super) const AUTHENTICATED: Stage = Stage { profile: Profile::Authenticated, ..OPEN };
+/// Nor without a certificate, and everything is signed.
+pub(super) const VERIFIED: Stage =
+    Stage { profile: Profile::Verified, prepare: people::write_authority, ..OPEN };
 /// Nor in the clear.
 pub(super) const TLS: Stage = Stage { tls: true, ..AUTHENTICATED };
 
@@ -72,19 +81,14 @@ pub(super) struct Scene {
     pub(super) url: String,
     tls: Option<Arc<ClientConfig>>,
     pub(super) ann: Member,
-    anns_key: String,
+    /// The bystander's credential.
+    anns: Value,
     /// What must not stand in the server's output.
     secrets: Vec<String>,
     before: BTreeMap<PathBuf, Vec<u8>>,
     /// What the servers before this one said.
     said: String,
 }
-
-/// Where things lie below the scene's root.
-const CWD: &str = "cwd";
-const DATA: &str = "data";
-const SHARE: &str = "share";
-const OTHERS: &str = "others";
 
 impl Scene {
     /// Starts the server, and lets the bystander in.
@@ -99,13 +103,25 @@ impl Scene {
         write(&root.path().join(SHARE).join("shared.txt"), SHARED)?;
         write(&root.path().join(OTHERS).join("secret.txt"), ELSEWHERE)?;
         (stage.prepare)(&root.path().join(CWD))?;
-        let anns_key = if stage.authenticated { add_key(root.path(), "ann", &[])? } else { String::new() };
+        let (mut secrets, mut anns, mut person) = (Vec::new(), Value::Null, None);
+        match stage.profile {
+            Profile::Open => {}
+            Profile::Authenticated => {
+                secrets.push(add_key(root.path(), "ann", &[])?);
+                anns = api_key(&secrets[0]);
+            }
+            Profile::Verified => {
+                let own = Authority::of(&root.path().join(CWD))?.issue("agent:ann")?;
+                anns = own.credential();
+                person = Some(own);
+            }
+        }
         let before = contents(root.path(), stage)?;
         let (server, url, address) = start(root.path(), stage, 0)?;
         let tls =
             if stage.tls { Some(trusting(&root.path().join(DATA).join("tls/cert.pem"))?) } else { None };
-        let ann = Member::new(open(address, tls.as_ref(), path_in(stage))?, "agent:ann");
-        let secrets = if anns_key.is_empty() { Vec::new() } else { vec![anns_key.clone()] };
+        let mut ann = Member::new(open(address, tls.as_ref(), path_in(stage))?, "agent:ann");
+        ann.person = person;
         let mut scene = Self {
             root,
             stage: *stage,
@@ -114,7 +130,7 @@ impl Scene {
             url,
             tls,
             ann,
-            anns_key,
+            anns,
             secrets,
             before,
             said: String::new(),
@@ -126,8 +142,7 @@ impl Scene {
     fn seat_ann(&mut self) -> Done {
         let session = session_in(&self.stage);
         session.clone_into(&mut self.ann.session);
-        let credential = if self.anns_key.is_empty() { Value::Null } else { api_key(&self.anns_key) };
-        let told = self.ann.hello(&credential)?;
+        let told = self.ann.hello(&self.anns)?;
         self.ann.missed.clear();
         ensure("the bystander's HELLO", &told, "SESSION_INFO")
     }
@@ -171,11 +186,24 @@ impl Scene {
 
     /// Somebody who is in.
     pub(super) fn member(&mut self, who: &str) -> Result<Member, Failure> {
-        let name = who.trim_start_matches("agent:").to_owned();
-        let credential = if self.stage.authenticated { api_key(&self.key(&name, &[])?) } else { Value::Null };
         let mut member = self.stranger(who)?;
+        let credential = match self.stage.profile {
+            Profile::Open => Value::Null,
+            Profile::Authenticated => api_key(&self.key(who.trim_start_matches("agent:"), &[])?),
+            Profile::Verified => {
+                let person = self.issue(who)?;
+                let credential = person.credential();
+                member.person = Some(person);
+                credential
+            }
+        };
         ensure(&format!("HELLO of {who}"), &member.hello(&credential)?, "SESSION_INFO")?;
         Ok(member)
+    }
+
+    /// Somebody with a certificate that the server trusts.
+    pub(super) fn issue(&self, who: &str) -> Result<Person, Failure> {
+        Authority::of(&self.path(CWD))?.issue(who)
     }
 
     /// A new key, which nothing that the server writes may repeat.
@@ -275,71 +303,6 @@ fn session_in(stage: &Stage) -> &'static str {
 
 fn path_in(stage: &Stage) -> &'static str {
     if stage.flags.contains(&"--multi-session") { "/session/shop" } else { "/" }
-}
-
-fn open(address: SocketAddr, tls: Option<&Arc<ClientConfig>>, path: &str) -> Result<Socket, Failure> {
-    Socket::open(Wire::dial(address, tls)?, path, &[]).map(|(socket, _)| socket)
-}
-
-fn command(root: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(step::target().join("debug/mpac-ws"));
-    command.current_dir(root.join(CWD)).args(words).arg("--data-dir").arg(root.join(DATA));
-    command.env("HOME", root.join("home")).env("TMPDIR", root.join("tmp")).env_remove("XDG_STATE_HOME");
-    command
-}
-
-fn start(root: &Path, stage: &Stage, port: u16) -> Result<(Peer, String, SocketAddr), Failure> {
-    let mut command = command(root, &["--port", &port.to_string()]);
-    command.arg("--workspace").arg(root.join(SHARE)).args(stage.flags);
-    if stage.authenticated {
-        command.args(["--security-profile", "authenticated"]);
-    }
-    if stage.tls {
-        command.arg("--tls-self-signed");
-    }
-    let server = Peer::start("server", &mut command, None)?;
-    let url = server.wait_for("its address", START, url_in);
-    let url = url.map_err(|failure| Failure::check(format!("{failure}\n{}", server.tail(20))))?;
-    let address = url.split('/').nth(2).and_then(|address| address.parse().ok());
-    let address = address.ok_or_else(|| Failure::check(format!("no address in {url}")))?;
-    Ok((server, url, address))
-}
-
-fn add_key(root: &Path, name: &str, more: &[&str]) -> Result<String, Failure> {
-    let said = step::read(&mut command(root, &[&["token", "add", name], more].concat()))?;
-    let secret = said.split_whitespace().find(|word| word.starts_with("mpac_"));
-    secret.map(str::to_owned).ok_or_else(|| Failure::check(format!("no key was made: {said}")))
-}
-
-/// A client that trusts this certificate and no other.
-fn trusting(certificate: &Path) -> Result<Arc<ClientConfig>, Failure> {
-    let failed =
-        |error: &dyn std::fmt::Display| Failure::check(format!("{}: {error}", certificate.display()));
-    let mut roots = RootCertStore::empty();
-    let read = CertificateDer::from_pem_file(certificate).map_err(|error| failed(&error))?;
-    roots.add(read).map_err(|error| failed(&error))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| failed(&error))?.with_root_certificates(roots).with_no_client_auth();
-    Ok(Arc::new(config))
-}
-
-fn output(server: &Peer) -> String {
-    server.lines().iter().map(|line| format!("{}\n", line.text)).collect()
-}
-
-/// Every file that has to stay as it is.
-fn contents(root: &Path, stage: &Stage) -> Result<BTreeMap<PathBuf, Vec<u8>>, Failure> {
-    let mut found = BTreeMap::new();
-    for path in step::files_below(root)? {
-        if path.starts_with(DATA) || stage.writes && path.starts_with(SHARE) {
-            continue;
-        }
-        let content =
-            std::fs::read(root.join(&path)).map_err(Failure::io(format!("read {}", path.display())))?;
-        found.insert(path, content);
-    }
-    Ok(found)
 }
 
 /// Writes a file of a scene.
