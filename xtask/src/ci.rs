@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use crate::step::{self, Failure};
-use crate::{conformance, crash, demo, drive, evidence, handover, interop, model, requirements, survive, tidy, walls};
+use crate::{
+    conformance, crash, demo, drive, evidence, handover, interop, model, requirements, survive, tidy, walls,
+};
 
 type Run = fn() -> Result<(), Failure>;
 

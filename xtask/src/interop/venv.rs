@@ -57,6 +57,7 @@ fn install(name: &str, package: &str, pins: &Path) -> Result<PathBuf, Failure> {
     step::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     let args = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint"];
     step::run(Command::new(&python).args(args).arg(pins).arg(package))?;
-    std::fs::write(folder.join(MARK), wanted).map_err(Failure::io("mark the virtual environment as finished"))?;
+    std::fs::write(folder.join(MARK), wanted)
+        .map_err(Failure::io("mark the virtual environment as finished"))?;
     Ok(python)
 }
