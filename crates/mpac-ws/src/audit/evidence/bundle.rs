@@ -129,7 +129,7 @@ pub(super) fn of(which: &Which, named: Option<&Path>, now: Timestamp) -> Result<
     let reading = open(&which.dir)?;
     let before = reading.replay().map_err(unusable)?;
     let mut gathered = Gathered::along(&before, signing_keys(which, named)?);
-    let (mut book, mut log, mut failed) = (KeyBook::default(), Vec::new(), None);
+    let (mut book, mut log, mut failed) = (KeyBook::before(&before), Vec::new(), None);
     let mut end = Position { n: 0, sum: String::new() };
     let (replay, _) = follow(&reading, &which.dir, None, &mut |lived| {
         failed = failed.take().or_else(|| gathered.take(lived).err());

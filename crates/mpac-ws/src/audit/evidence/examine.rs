@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use mpac_core::{Notice, Output};
+use mpac_wire::payload::ParticipantKeys;
 use mpac_wire::signature::{short, signed_bytes};
 use mpac_wire::transcript::Direction;
 use mpac_wire::transcript::chain::in_chain;
@@ -102,17 +103,18 @@ impl<'a> Examiner<'a> {
     fn inherit(&mut self) {
         let Some((coordinator, _)) = self.replay.session() else { return };
         let view = coordinator.view();
-        for (who, key) in view.keys() {
-            let because = self.trust.owner(who, key, None, view.now());
+        for told in view.keys() {
+            let (who, key, fingerprint) = (told.principal_id, told.public_key, told.fingerprint);
+            let because = self.trust.owner(&who, &key, None, view.now());
             if let Err(reason) = &because {
-                let key = short(&key.fingerprint());
+                let key = short(&fingerprint);
                 let problem = format!("it joined before the first entry that is there, with {key}: {reason}");
                 let mut finding = Finding::new(Class::UntrustedIdentity, problem);
                 finding.principal_id = Some(who.clone());
                 self.findings.push(finding);
             }
-            self.believed.insert((who.clone(), key.fingerprint()), because.ok());
-            self.keys.insert(key.fingerprint(), key.clone());
+            self.believed.insert((who, fingerprint), because.ok());
+            self.keys.insert(fingerprint, key);
         }
     }
 
@@ -209,7 +211,8 @@ impl<'a> Examiner<'a> {
         if envelope.message_type == MessageType::Hello && is_member {
             self.identify(n, entry, text, envelope, signer.as_ref());
         }
-        if let Some(before) = &signer {
+        // Everybody is told of a key that takes the place of another.
+        if let Some(before) = signer.as_ref().filter(|_| outputs.iter().any(tells_keys)) {
             self.rotated(who, before);
         }
         if binds(&envelope.message_type) {
@@ -259,10 +262,10 @@ impl<'a> Examiner<'a> {
     fn rotated(&mut self, who: &PrincipalId, before: &PublicKey) {
         let Some(because) = self.believed.get(&(who.clone(), before.fingerprint())).copied() else { return };
         let Some((coordinator, _)) = self.replay.session() else { return };
-        for (_, key) in coordinator.view().keys().filter(|(owner, _)| *owner == who) {
-            let place = (who.clone(), key.fingerprint());
+        for told in coordinator.view().keys().filter(|told| told.principal_id == *who) {
+            let place = (told.principal_id, told.fingerprint);
             self.believed.entry(place).or_insert_with(|| because.map(|_| Why::Rotated));
-            self.keys.entry(key.fingerprint()).or_insert_with(|| key.clone());
+            self.keys.entry(told.fingerprint).or_insert(told.public_key);
         }
     }
 
@@ -348,6 +351,10 @@ impl<'a> Examiner<'a> {
         });
         (believed.collect(), self.agreements.into_made())
     }
+}
+
+fn tells_keys(output: &Output) -> bool {
+    matches!(output, Output::Send { envelope, .. } if envelope.message_type.as_str() == ParticipantKeys::TYPE)
 }
 
 /// The participant's message that an entry holds, if it does.

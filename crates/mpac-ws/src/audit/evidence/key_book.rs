@@ -9,6 +9,7 @@ use mpac_wire::{Fingerprint, Message, PrincipalId, PublicKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::lived::Lived;
+use crate::store::replay::Replay;
 
 /// A key, and since when the coordinator spoke with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,13 +22,20 @@ pub(super) struct OwnKey {
 }
 
 /// What is known along a log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct KeyBook {
     own: Vec<OwnKey>,
     told: BTreeMap<(PrincipalId, Fingerprint), ParticipantKey>,
 }
 
 impl KeyBook {
+    /// As it is before the first entry that `replay` follows.
+    pub(super) fn before(replay: &Replay) -> Self {
+        let keys = replay.session().into_iter().flat_map(|(coordinator, _)| coordinator.view().keys());
+        let told = keys.map(|key| ((key.principal_id.clone(), key.fingerprint), key)).collect();
+        Self { own: Vec::new(), told }
+    }
+
     /// Takes note of an entry.
     pub(super) fn note(&mut self, lived: &Lived<'_>) {
         let Some((coordinator, kept)) = lived.replay.session() else { return };

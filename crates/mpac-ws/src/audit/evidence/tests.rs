@@ -15,6 +15,7 @@ mod world;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::Parser;
 use mpac_wire::Timestamp;
@@ -176,6 +177,65 @@ fn an_honest_session_verifies_as_a_bundle_and_as_a_log() {
         };
         assert_eq!((because(OWN), because(OWN_2)), ("named".into(), "rotated".into()));
     }
+}
+
+#[test]
+fn what_is_not_kept_any_more_is_said_and_nobody_is_taken_at_their_word() {
+    let world = World::without_its_beginning();
+    let which = world.which();
+    let ended = world.end();
+    let (bundle, desk) = (bundled(&which), Desk::new());
+    for found in [desk.bundle(&bundle), desk.log(ended.data.path(), &[])] {
+        // No certificate of theirs is there.
+        let classes: Vec<&str> = found.findings().iter().map(|it| it.0).collect();
+        assert_eq!(classes, ["untrusted_identity"; 2], "{:#}", found.report);
+        assert_eq!((&found.report["first"], &found.report["begins"]), (&json!(6), &json!("kept no longer")));
+    }
+    let named = |n: u8| json!([public(n).fingerprint().to_string()]);
+    let keys =
+        json!({"coordinator": named(OWN), "principals": {"agent:alice": named(1), "agent:bob": named(2)}});
+    fs::write(desk.path("keys.json"), keys.to_string()).unwrap();
+    for found in [desk.bundle(&bundle), desk.log(ended.data.path(), &[])] {
+        found.assert_ok();
+        assert_eq!(found.agreed(), [("agent:alice", "OP_COMMIT")]);
+    }
+    if let Some(dir) = std::env::var_os("MPAC_EVIDENCE_DIR") {
+        let dir = PathBuf::from(dir);
+        fs::write(dir.join("bundle.json"), bundle).unwrap();
+        fs::write(dir.join("keys.json"), keys.to_string()).unwrap();
+    }
+}
+
+/// With `MPAC_EVIDENCE_ENTRIES=100000` the log is that long, and `-- --nocapture` shows how long it takes.
+#[test]
+fn a_long_session_verifies_in_reasonable_time() {
+    let entries: u64 = std::env::var("MPAC_EVIDENCE_ENTRIES").map_or(300, |text| text.parse().unwrap());
+    let world = World::busy(entries);
+    let which = world.which();
+    let ended = world.end();
+    let desk = Desk::new();
+    let time = |what: &str, began: Instant, bytes: usize| {
+        let took = began.elapsed().as_secs_f64();
+        println!(
+            "{what}: {entries} entries, {bytes} bytes: {took:.1} s, {:.0} entries/s",
+            entries as f64 / took
+        );
+    };
+    let began = Instant::now();
+    let bundle = bundled(&which);
+    time("bundle made", began, bundle.len());
+    let began = Instant::now();
+    let found = desk.bundle(&bundle);
+    time("bundle verified", began, bundle.len());
+    found.assert_ok();
+    let began = Instant::now();
+    desk.log(ended.data.path(), &[]).assert_ok();
+    time("log verified", began, 0);
+    let third = found.agreed().len() as u64 * 3;
+    assert!(
+        third + 100 > entries * 60 / 65,
+        "one in three agrees to something, and each is accepted: {third}"
+    );
 }
 
 /// `UPDATE_FIXTURES=1` rewrites what the independent verifier is tried on.

@@ -16,6 +16,7 @@ use crate::store::log::{Damage, Log};
 use crate::store::media::{Files, Media};
 use crate::store::read::Found;
 use crate::store::record;
+use crate::store::tail::Tail;
 
 fn key(n: u8) -> Arc<Signing> {
     Arc::new(Signing::of_seed(&[n; 32]).unwrap())
@@ -175,6 +176,17 @@ fn a_seal_that_a_crash_cut_short_is_made_again() {
     let (log, _) = Log::resume(Box::new(torn.clone()), Durability::Fsync, None, &mut visit).unwrap();
     append(&mut log.sealed_by(Some(sealer(&key))), 1);
     assert_eq!(numbers(&torn), [3]);
+}
+
+#[test]
+fn a_copy_has_the_seals_of_what_it_is_a_copy_of() {
+    let (dir, copy, key) = (tempfile::tempdir().unwrap(), Memory::default(), key(1));
+    let log = Log::create(Box::new(Files::new(dir.path().to_owned())), Durability::Os).unwrap();
+    append(&mut log.sealed_by(Some(sealer(&key))), 3);
+    let records = Tail::from_the_first(dir.path()).unwrap().read(None, 1 << 20).unwrap();
+    let mut log = Log::create(Box::new(copy.clone()), Durability::Fsync).unwrap();
+    log.take(&records.bytes, &mut |_| Ok(())).unwrap();
+    assert!(seals(&copy).unwrap()[0].1.is_by(&public(&key)));
 }
 
 #[test]

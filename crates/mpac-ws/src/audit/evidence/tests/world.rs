@@ -25,9 +25,11 @@ use crate::audit::which::Which;
 use crate::signing::{self, Signing, Verifying};
 use crate::store::Durability;
 use crate::store::entry::{Entry, Happened, Start};
+use crate::store::kept::Kept;
 use crate::store::log::Log;
 use crate::store::media::Files;
 use crate::store::seal::Sealer;
+use crate::store::snapshot::Saved;
 
 /// Seeds of keys: the coordinator's, its next one, the authority's.
 pub(super) const OWN: u8 = 200;
@@ -94,6 +96,7 @@ fn principal(name: &str) -> PrincipalId {
 /// A session that is written down.
 pub(super) struct World {
     pub(super) data: TempDir,
+    config: SessionConfig,
     core: Coordinator,
     log: Log,
     now: Timestamp,
@@ -129,7 +132,7 @@ impl World {
         let log = Log::create(Box::new(Files::new(dir)), Durability::Os).unwrap();
         let mut log = log.sealed_by(Some(Sealer::new(id, signing(OWN))));
         log.append(&[Entry::Open(start)]).unwrap();
-        Self { data, core, log, now, lamport: 0, heard: Vec::new(), lie: None, key: OWN }
+        Self { data, config, core, log, now, lamport: 0, heard: Vec::new(), lie: None, key: OWN }
     }
 
     /// Where it is.
@@ -294,6 +297,64 @@ impl World {
         world.commit(("agent:bob", 3), "op-2", "eins\n", "zwei\n");
         // Too late, and refused.
         world.commit(("agent:alice", 1), "op-3", "", "drei\n");
+        world
+    }
+
+    /// A session of which only what came after the two had joined is kept.
+    pub(super) fn without_its_beginning() -> Self {
+        let mut world = Self::new();
+        // A segment for each record.
+        world.log = world.log.with_segments_of(1);
+        world.join("agent:alice", 1);
+        world.join("agent:bob", 2);
+        let mark = world.log.position().unwrap().unwrap();
+        assert!(mark.begins);
+        let (after, dir) = (mark.after.n, world.dir());
+        let kept = Kept::new(world.config.clone());
+        Saved::new(mark.after, &world.core, &kept).unwrap().write(&dir, true).unwrap();
+        for first in 1..=after {
+            let segment = dir.join(format!("{first:020}.log"));
+            if segment.exists() {
+                fs::remove_file(segment).unwrap();
+            }
+        }
+        let begins = json!({"after": after, "at": BEGIN, "why": "kept no longer"});
+        fs::write(dir.join("begins"), format!("{begins}\n")).unwrap();
+        world.announce(("agent:alice", 1), "i-agent:alice");
+        world.commit(("agent:alice", 1), "op-1", "", "eins\n");
+        world
+    }
+
+    /// Two people at work, each on a file of their own, until so many entries are written.
+    pub(super) fn busy(entries: u64) -> Self {
+        let mut world = Self::new();
+        let people = [("agent:alice", 1), ("agent:bob", 2)];
+        people.iter().for_each(|(name, n)| drop(world.join(name, *n)));
+        let mut contents = [String::new(), String::new()];
+        let mut round = 0;
+        while world.log.end().n < entries {
+            for (at, who) in people.into_iter().enumerate() {
+                let (intent, target) = (format!("i-{at}-{round}"), format!("src/{at}.py"));
+                let scope = json!({"kind": "file_set", "resources": [target]});
+                world.say(
+                    who,
+                    "INTENT_ANNOUNCE",
+                    json!({"intent_id": intent, "objective": "work", "scope": scope}),
+                );
+                let after = format!("# {round}\n{}", "x = 1\n".repeat(50));
+                let (before, state_ref) = (StateRef::of(&contents[at]), StateRef::of(&after));
+                let commit = json!({
+                    "op_id": format!("op-{at}-{round}"), "intent_id": intent, "target": target, "op_kind": "replace",
+                    "state_ref_before": before.as_str(), "state_ref_after": state_ref.as_str(),
+                    "file_changes": {target: {"content": after, "state_ref_before": before.as_str()}},
+                });
+                world.say(who, "OP_COMMIT", commit);
+                contents[at] = after;
+                world.say(who, "INTENT_WITHDRAW", json!({"intent_id": intent, "reason": "done"}));
+            }
+            round += 1;
+            world.heard.clear();
+        }
         world
     }
 
