@@ -93,6 +93,11 @@ async fn start(cli: &Cli, thinking: &Thinking, security: &Security) -> Result<u8
     let addresses = place.route.targets().map(Target::host_and_port).collect();
     let mut equipment = security.open(addresses)?;
     let credential = one_of(secret, &equipment)?;
+    if let Some(chain) = &equipment.chain
+        && let Some(warning) = chain.check(&place.principal, clock::now())?
+    {
+        eprintln!("warning: {}", diff::printable(&warning));
+    }
     let (recorder, history) = history::channel();
     let mut brain = thinking.brain(cli, history)?;
     let route = place.route.with_certificate(equipment.certificate().as_ref());

@@ -35,7 +35,9 @@ impl Desk {
         std::fs::create_dir_all(&dir).unwrap();
         let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
         std::fs::write(dir.join("bob.key.pem"), pair.serialize_pem()).unwrap();
-        let certificate = rcgen::CertificateParams::default().self_signed(&pair).unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        params.subject_alt_names = vec![rcgen::SanType::URI("agent:Bob".try_into().unwrap())];
+        let certificate = params.self_signed(&pair).unwrap();
         std::fs::write(dir.join("bob.pem"), certificate.pem()).unwrap();
         let public = KeyFile::open(&dir.join("bob.key.pem")).unwrap().current().public().clone();
         Self { dir, public }
