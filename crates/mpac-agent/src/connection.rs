@@ -15,12 +15,15 @@
 //! | `redial` | the same task, while there is none |
 //! | `dial`, `route`, `breaks` | opening a socket, where, and why one ended |
 //! | `link`, `voice` | what the work gives; how it is said |
+//! | `lane`, `look` | several who share one connection; what the core knows, read without asking anybody |
 //! | `pulse`, `rhythm` | whether the coordinator lives, and our own heartbeats |
 
 mod breaks;
 mod dial;
 mod keeper;
+pub(crate) mod lane;
 mod link;
+mod look;
 mod pin;
 mod pulse;
 mod redial;

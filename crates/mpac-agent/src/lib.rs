@@ -3,6 +3,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`agent`] | a participant as a value, to be embedded: verbs, events, the view |
 //! | [`cli`] | the command line |
 //! | [`connection`], [`arrival`], [`history`] | the socket's tasks, breaks included; what a frame is; what has been seen |
 //! | [`session`], [`view`], [`report`] | questions and their answers, the others, lines about them |
@@ -14,6 +15,7 @@
 //! The agent holds no rule of the coordinator's: what it may do is for the coordinator to say, and the agent
 //! reads the answer.
 
+pub mod agent;
 pub mod arrival;
 pub mod brain;
 pub mod cli;

@@ -14,6 +14,7 @@ mod away;
 mod exchange;
 mod files;
 mod intent;
+mod parts;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -43,11 +44,12 @@ use files::Base;
 pub use files::FileState;
 pub(crate) use files::{Sending, Sent};
 pub(crate) use intent::OwnIntent;
+pub(crate) use parts::Parts;
 
 /// How long an answer may take (PAR-12).
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How long leaving may take.
-const LEAVE_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const LEAVE_LIMIT: Duration = Duration::from_secs(5);
 /// How this agent names the state of a file ([`StateRef::of`](mpac_wire::StateRef::of)).
 const STATE_REF_FORMAT: &str = "sha256";
 

@@ -71,6 +71,7 @@ pub use compensation::{Compensation, Reversal};
 pub use conflicts::KnownConflict;
 pub use deferrals::{OtherDeferral, holders};
 pub use epochs::Rival;
+pub use errors::is_warning;
 pub use fate::{Found, Presence, Then, after_duplicate, divergent, is_duplicate, look_at};
 pub use hear::{Heard, Hearing};
 pub use news::{Holder, News, Over};

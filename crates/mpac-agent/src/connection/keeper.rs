@@ -228,6 +228,7 @@ impl Keeper {
                     self.heartbeat();
                 }
             }
+            Command::Look(look) => look.at(self.voice.participant()),
             Command::Close => {}
         }
     }

@@ -7,6 +7,7 @@ use mpac_wire::{IntentId, Message, MessageId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::MAX_FRAME_OUT;
+use super::look::Look;
 use crate::error::AgentError;
 
 /// The writing end: messages and requests go out in the order of the calls.
@@ -29,6 +30,7 @@ pub(super) enum Command {
     /// The coordinator has lost these operations, and the person knows.
     Forget(Vec<String>),
     Status(HeartbeatStatus, Option<IntentId>),
+    Look(Look),
     Close,
 }
 
@@ -120,11 +122,11 @@ impl Link {
         let _ = self.give(Command::Close);
     }
 
-    fn give(&self, command: Command) -> Result<(), AgentError> {
+    pub(super) fn give(&self, command: Command) -> Result<(), AgentError> {
         self.0.send(command).map_err(|_| lost())
     }
 }
 
-fn lost() -> AgentError {
+pub(super) fn lost() -> AgentError {
     AgentError::Lost("it is closed".to_owned())
 }
