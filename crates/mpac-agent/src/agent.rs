@@ -62,6 +62,7 @@ mod telling;
 mod verbs;
 mod view;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -102,6 +103,8 @@ struct Shared {
     naming: Mutex<Naming>,
     answer_limit: Duration,
     history: History,
+    /// The server told how the session stands without being asked for a summary, as servers of this project do.
+    tells: AtomicBool,
 }
 
 impl Agent {
@@ -142,6 +145,19 @@ impl Agent {
     #[must_use]
     pub fn history(&self) -> History {
         self.0.history.clone()
+    }
+
+    /// Python servers record batches and superseding commits and lose their texts, after which nobody can commit to those
+    /// files any more.
+    ///
+    /// # Errors
+    /// [`AgentError::Unsupported`] where the server has not shown that it is another one.
+    fn keeps_texts_of(&self, what: &str) -> Result<(), AgentError> {
+        if self.0.tells.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let why = "servers of mpac 0.1 and 0.2 record it and lose the texts, after which nobody can commit to these files, and this server has not shown that it is another one; commit the files one by one";
+        Err(AgentError::Unsupported { what: what.to_owned(), why: why.to_owned() })
     }
 
     /// A fresh id of this kind (PAR-24).

@@ -1,5 +1,6 @@
 //! Joining a session.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -154,6 +155,7 @@ impl Agent {
             naming: Mutex::new(Naming::new(&options.name)),
             answer_limit: options.answer_limit,
             history,
+            tells: AtomicBool::new(false),
         };
         let agent = Self(Arc::new(shared));
         agent.look_around(options.asks_summary).await?;

@@ -31,7 +31,7 @@ pub struct TurnedDown {
 /// The same for `--json`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Shown<'a> {
-    error: &'a str,
+    what: &'a str,
     code: &'a str,
     why: &'a str,
     rule: &'a str,
@@ -115,7 +115,7 @@ impl TurnedDown {
             ShownHolder { intent_id: it.intent.as_str(), principal_id: it.principal.as_str() }
         };
         Shown {
-            error: &self.what,
+            what: &self.what,
             code: &self.code,
             why: &self.why,
             rule: self.rule,

@@ -21,7 +21,7 @@ pub(super) struct Lane {
 
 impl Hub {
     /// Hands on what is no answer: everybody with a lane hears it.
-    pub(super) fn share(&mut self, arrival: &Arrival) {
+    pub(super) fn share(&self, arrival: &Arrival) {
         for lane in self.lanes.values() {
             // Its holder may be on its way out.
             let _ = lane.hears.send(arrival.clone());

@@ -1,5 +1,7 @@
 //! The files of the workspace, and how the session stands, asked of the coordinator.
 
+use std::sync::atomic::Ordering;
+
 use mpac_wire::sideband::{FileEntry, Request, SessionSummary};
 
 use crate::agent::hub::{Outcome, Said, ask_for_summary};
@@ -52,7 +54,12 @@ impl Agent {
 
     /// Right after joining: what was before.
     pub(in crate::agent) async fn look_around(&self, by_request: bool) -> Result<(), AgentError> {
-        self.summary(by_request).await.map(drop)
+        let tells = self.summary(false).await?.is_some();
+        self.0.tells.store(tells, Ordering::Relaxed);
+        if by_request && !tells {
+            self.summary(true).await?;
+        }
+        Ok(())
     }
 
     async fn ask(&self, request: Request, what: &str) -> Result<Answer, AgentError> {

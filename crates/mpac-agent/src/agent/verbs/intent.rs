@@ -80,6 +80,8 @@ pub struct Update {
 pub struct Claim {
     /// Which.
     pub intent: IntentId,
+    /// Whose it is; `None`: as was heard.
+    pub owner: Option<PrincipalId>,
     /// What for; `None`: as its owner said.
     pub objective: Option<String>,
     /// What of it; `None`: all of it (CLM-03).
@@ -94,7 +96,8 @@ impl Claim {
     /// All of that intent.
     #[must_use]
     pub fn of(intent: IntentId) -> Self {
-        Self { intent, objective: None, scope: None, justification: None, patience: CLAIM_PATIENCE }
+        let (owner, objective, scope, justification) = (None, None, None, None);
+        Self { intent, owner, objective, scope, justification, patience: CLAIM_PATIENCE }
     }
 }
 
@@ -250,7 +253,8 @@ impl Agent {
         let what = format!("the claim on {}", claim.intent);
         let view = self.view().await?;
         let known = view.intents.iter().find(|it| it.intent_id == claim.intent);
-        let owner = known.map(|it| it.principal_id.clone()).ok_or_else(|| unknown(&claim.intent))?;
+        let owner = claim.owner.clone().or_else(|| Some(known?.principal_id.clone()));
+        let owner = owner.ok_or_else(|| unknown(&claim.intent))?;
         let scope =
             claim.scope.clone().or_else(|| known?.scope.clone()).ok_or_else(|| unknown(&claim.intent))?;
         let objective = claim.objective.clone().or_else(|| known?.objective.clone());
@@ -382,6 +386,6 @@ fn message_of(announce: &Announce, intent: &IntentId) -> Message {
 
 fn unknown(intent: &IntentId) -> AgentError {
     AgentError::Usage(format!(
-        "intent {intent} has not been heard of, so its owner and scope are not known; look at who is at work (`who`), on a server that tells"
+        "intent {intent} has not been heard of, so its owner and files have to be given"
     ))
 }

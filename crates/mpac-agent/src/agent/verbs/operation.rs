@@ -301,7 +301,8 @@ impl Agent {
     ///
     /// # Errors
     /// [`AgentError::TurnedDown`]: INVALID_REFERENCE for an operation that is not committed or not ours to replace; else as
-    /// [`commit`](Self::commit), and [`AgentError::Unsettled`] after a break that leaves it open.
+    /// [`commit`](Self::commit), [`AgentError::Unsupported`] on a server that may lose the text, as Python servers do, and
+    /// [`AgentError::Unsettled`] after a break that leaves it open.
     pub async fn supersede(
         &self,
         replaces: &OpId,
@@ -309,6 +310,7 @@ impl Agent {
         edit: Edit,
         reason: Option<&str>,
     ) -> Result<Committed, AgentError> {
+        self.keeps_texts_of("a commit in place of another")?;
         let what = format!("the commit to {} in place of {replaces}", edit.path);
         let op = self.op_id(&edit.path);
         let mut message = OpSupersede::new(op.clone(), replaces.clone(), edit.path.clone());

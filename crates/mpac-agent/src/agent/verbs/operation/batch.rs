@@ -54,6 +54,7 @@ impl Agent {
     /// # Errors
     /// [`AgentError::TurnedDown`] for one that is all or nothing, with the reason of each entry that was not good, such as
     /// STALE_STATE_REF; nothing is applied then (BAT-05). [`AgentError::Usage`] for a batch without files or with one twice,
+    /// [`AgentError::Unsupported`] on a server that may lose the texts, as Python servers do,
     /// [`AgentError::PreCommit`] in a session that authorises first, [`AgentError::TooLarge`], [`AgentError::Withheld`] before
     /// anything is sent, [`AgentError::Unsettled`] after a break that leaves it open, [`AgentError::Ignored`],
     /// [`AgentError::NoAnswer`], [`AgentError::Lost`], [`AgentError::SessionClosed`].
@@ -62,6 +63,7 @@ impl Agent {
         if batch.edits.is_empty() || !batch.edits.iter().all(|edit| paths.insert(edit.path.as_str())) {
             return Err(AgentError::Usage("a batch changes one file or more, each once".to_owned()));
         }
+        self.keeps_texts_of("a batch commit")?;
         if self.is_pre_commit().await? {
             return Err(AgentError::PreCommit);
         }
