@@ -8,7 +8,7 @@ use mpac_agent::agent::{Agent, Announce, Batch, BatchOutcome, ConnectOptions, Ed
 use mpac_agent::error::AgentError;
 
 /// Puts `to` in place of `from` in these files, in one commit; `None` when there is nothing to do.
-pub async fn rename(
+pub(crate) async fn rename(
     agent: &Agent,
     (from, to): (&str, &str),
     files: &[String],

@@ -9,7 +9,7 @@ use mpac_agent::error::AgentError;
 use mpac_agent::session::FileState;
 
 /// Hands the work on `path` from Ann to Ben; what Ben committed.
-pub async fn hand_over(url: &str, path: &str) -> Result<Committed, AgentError> {
+pub(crate) async fn hand_over(url: &str, path: &str) -> Result<Committed, AgentError> {
     let (ann, _) = Agent::connect(ConnectOptions::new(url, "Ann")).await?;
     let (ben, mut events) = Agent::connect(ConnectOptions::new(url, "Ben")).await?;
 

@@ -9,7 +9,7 @@ use mpac_agent::error::AgentError;
 use mpac_wire::names::AckType;
 
 /// Keeps an eye on `files` until the session ends or `acks` conflicts were acknowledged; how many were.
-pub async fn watch(url: &str, files: &[String], acks: usize) -> Result<usize, AgentError> {
+pub(crate) async fn watch(url: &str, files: &[String], acks: usize) -> Result<usize, AgentError> {
     let (agent, mut events) = Agent::connect(ConnectOptions::new(url, "Watcher")).await?;
     let announced = agent.announce(Announce::files("keeps an eye on them", files)).await?;
     let mut acknowledged = 0;

@@ -4,7 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`agent`] | a participant as a value, to be embedded: verbs, events, the view |
-//! | [`cli`] | the command line |
+//! | [`cli`], [`verb`] | the command line, and its verbs on top of that |
 //! | [`connection`], [`arrival`], [`history`] | the socket's tasks, breaks included; what a frame is; what has been seen |
 //! | [`session`], [`view`], [`report`] | questions and their answers, the others, lines about them |
 //! | [`task`] | the workflow from plan to commit |
@@ -33,6 +33,7 @@ pub mod report;
 pub mod session;
 pub mod task;
 pub mod tools;
+pub mod verb;
 pub mod view;
 
 use mpac_wire::Credential;
@@ -42,7 +43,8 @@ use mpac_wire::payload::session::{Backend, Hello};
 use brain::Brain;
 use brain::claude::{Claude, ClaudeConfig};
 use brain::scripted::ScriptedBrain;
-use cli::Cli;
+use clap::CommandFactory as _;
+use cli::{Cli, Command, Program};
 use connection::{Identity, Voice, connect};
 use console::{Console, Style};
 use error::AgentError;
@@ -58,8 +60,19 @@ const CAPABILITIES: [&str; 5] =
     ["intent.broadcast", "intent.withdraw", "op.commit", "conflict.ack", "causality.lamport_clock"];
 
 /// Runs the agent and returns its exit code: 0 committed or left, 1 failed, 2 bad usage, 3 yielded.
-pub async fn run(cli: Cli) -> u8 {
-    match start(&cli).await {
+///
+/// A verb's exit code is that of [`cli::exit`].
+pub async fn run(asked: Program) -> u8 {
+    let done = match (&asked.command, &asked.join) {
+        (Some(Command::Verb(verb)), _) => return verb::run(verb, verb::standard()).await,
+        (Some(Command::Completions(it)), _) => {
+            clap_complete::generate(it.shell, &mut Program::command(), "mpac-agent", &mut std::io::stdout());
+            return 0;
+        }
+        (None, Some(cli)) => start(cli).await,
+        (None, None) => Err(AgentError::Usage("say which coordinator to join; see --help".to_owned())),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             // It may quote what others wrote.

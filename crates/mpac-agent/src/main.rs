@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let cli = mpac_agent::cli::Cli::parse();
+    let cli = mpac_agent::cli::Program::parse();
     // One provider for the socket and for HTTP. A second one installed elsewhere would make this fail.
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         eprintln!("error: another TLS provider is installed already; this build is broken");

@@ -2,8 +2,10 @@
 
 mod breaking;
 mod dropping;
+mod ending;
 mod examples;
 mod lanes;
+mod program;
 mod refusals;
 mod verbs;
 
@@ -14,6 +16,7 @@ use mpac_agent::agent::{Agent, Announce, ConnectOptions, Event, Events};
 use mpac_ws::cli::Settings;
 use mpac_ws::server::Server;
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 /// Long enough for a busy machine; a test that needs it has failed.
@@ -23,9 +26,10 @@ pub(super) async fn patiently<F: Future>(what: F) -> F::Output {
     timeout(PATIENCE, what).await.expect("it took too long")
 }
 
-/// A running server over a directory with `a.py` and `b.py`. It ends with its test's runtime.
+/// A running server over a directory with `a.py` and `b.py`. It ends with its test's.
 pub(super) struct Host {
     pub(super) url: String,
+    stop: oneshot::Sender<()>,
     _dir: TempDir,
 }
 
@@ -40,8 +44,9 @@ impl Host {
             Settings::try_parse_from([&["mpac-ws", "--port=0", "--workspace", &shared], flags].concat());
         let server = Server::bind(settings.unwrap()).await.unwrap();
         let url = format!("ws://{}", server.address());
-        tokio::spawn(server.run(std::future::pending()));
-        Self { url, _dir: dir }
+        let (stop, stopped) = oneshot::channel();
+        tokio::spawn(server.run(async { stopped.await.unwrap_or(()) }));
+        Self { url, stop, _dir: dir }
     }
 
     /// A session in which owners may do everything.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser as _;
-use mpac_agent::cli::Cli;
+use mpac_agent::cli::Program;
 use serde_json::json;
 
 use crate::fake_coordinator::{info, listening, report, script};
@@ -15,9 +15,9 @@ pub(crate) fn script_file(test: &str, text: &str) -> PathBuf {
     path
 }
 
-fn cli(url: &str, more: &[&str]) -> Cli {
+fn cli(url: &str, more: &[&str]) -> Program {
     let fixed = ["mpac-agent", url, "--name", "Bob", "--session", "s", "--task", "mend"];
-    Cli::try_parse_from(fixed.iter().chain(more)).unwrap()
+    Program::try_parse_from(fixed.iter().chain(more)).unwrap()
 }
 
 #[tokio::test]

@@ -5,16 +5,21 @@ use std::time::Duration;
 use mpac_agent::agent::{Agent, Announce, Committed, ConnectOptions, Edit};
 use mpac_agent::error::AgentError;
 
+use super::dropping::polled;
 use super::patiently;
 use crate::covers;
 use crate::small_coordinator::{Manner, Small};
 
-/// Announces, commits and withdraws, whatever the connection does.
-async fn work(url: &str) -> Result<Committed, AgentError> {
+fn options(url: &str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url, "Bob");
     options.session = Some("s".to_owned());
     options.patience = Duration::from_secs(20);
-    let (agent, _) = Agent::connect(options).await?;
+    options
+}
+
+/// Announces, commits and withdraws, whatever the connection does.
+async fn work(url: &str) -> Result<Committed, AgentError> {
+    let (agent, _) = Agent::connect(options(url)).await?;
     let intent = agent.announce(Announce::files("mend it", ["a.py"])).await?.intent;
     let base = agent.read_file("a.py").await?.unwrap();
     let committed = agent.commit(Some(&intent), Edit::of("a.py", &base, "new\n")).await?;
@@ -53,4 +58,31 @@ fn small_broke_before_joining(hellos: &[serde_json::Value], done: &Result<Commit
 async fn each_verb_is_done_once_whenever_the_connection_breaks() {
     covers!("PAR-05", "PAR-12", "PAR-22");
     at_each_step(Manner::default()).await;
+}
+
+/// An announce that was dropped while the connection broke: it is withdrawn when the connection is back.
+#[tokio::test]
+async fn what_was_dropped_in_a_break_is_withdrawn_after_it() {
+    covers!("PAR-22");
+    for step in 2.. {
+        let small = Small::start(Manner::default(), vec![step]).await;
+        let Ok((agent, _)) = patiently(Agent::connect(options(&small.url))).await else { continue };
+        for polls in [1, 2] {
+            let announce = Announce::files("mend it", ["a.py"]);
+            let announced = polled(agent.announce(announce), polls).await;
+            if let Some(announced) = announced {
+                patiently(agent.withdraw(&announced.unwrap().intent, None)).await.unwrap();
+            }
+        }
+        // It waits for the connection, and comes after what its return has led to.
+        patiently(agent.read_file("a.py")).await.unwrap();
+        patiently(agent.read_file("a.py")).await.unwrap();
+        let state = small.state.lock().unwrap();
+        assert!(state.live.is_empty(), "step {step}: {:?}", state.live);
+        drop(state);
+        if small.broken() == 0 {
+            assert!(step > 6, "it broke nowhere");
+            return;
+        }
+    }
 }

@@ -25,7 +25,7 @@ use crate::fake_coordinator::script;
 const MOST_POLLS: usize = 200;
 
 /// Polls it so many times and drops it; what it gave, if it was done by then.
-async fn polled<F: Future>(future: F, times: usize) -> Option<F::Output> {
+pub(super) async fn polled<F: Future>(future: F, times: usize) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut left = times;
     patiently(poll_fn(|context| {
@@ -91,7 +91,7 @@ async fn an_update_or_a_withdrawal_happens_or_does_not() {
         let mut update = Update::default();
         update.objective = Some("another".to_owned());
         let done = polled(agent.update_intent(&intent, update), polls).await.is_some();
-        assert_eq!(own_intents(&agent).await, [intent.clone()]);
+        assert_eq!(own_intents(&agent).await, std::slice::from_ref(&intent));
         agent.withdraw(&intent, None).await.unwrap();
         done
     })
@@ -210,7 +210,7 @@ async fn superseding_proposing_and_acknowledging_happen_or_do_not() {
     .await;
     at_each_point(async |polls| {
         let done = polled(agent.propose(Proposal::of(Some(&intent), "a.py")), polls).await.is_some();
-        assert_eq!(own_intents(&agent).await, [intent.clone()]);
+        assert_eq!(own_intents(&agent).await, std::slice::from_ref(&intent));
         done
     })
     .await;

@@ -68,10 +68,7 @@ async fn who_comes_later_knows_what_was_before() {
     let (ben, _) = host.join("Ben").await;
     let view = ben.view().await.unwrap();
     assert!(view.is_complete);
-    assert_eq!(
-        view.intents_of(ann.me()).map(|it| it.intent_id.clone()).collect::<Vec<_>>(),
-        [intent.clone()]
-    );
+    assert_eq!(view.intents_of(ann.me()).map(|it| &it.intent_id).collect::<Vec<_>>(), [&intent]);
     assert!(view.people.iter().any(|it| it.display_name.as_deref() == Some("Ann")), "{view:?}");
     let way = ben.in_the_way(&Scope::files(["./a.py"])).await.unwrap();
     assert_eq!((&way[0].intent, &way[0].principal), (&intent, ann.me()));
