@@ -78,6 +78,8 @@ pub(super) struct Hub {
     place: watch::Sender<Place>,
     /// The connection came back, and the session has not been looked at.
     back: Option<Back>,
+    /// Own intents were announced again since, and that has not been answered.
+    announced_again: bool,
 }
 
 /// What handles need of the task.
@@ -114,6 +116,7 @@ pub(super) fn start(parts: Parts) -> Doors {
         events,
         place,
         back: None,
+        announced_again: false,
     };
     tokio::spawn(hub.run());
     doors
@@ -310,10 +313,8 @@ impl Hub {
     /// After a break: how the session stands. It counts as looked at when the barrier behind the question is answered.
     fn look_around(&mut self) {
         self.parts.link.report_break();
-        let barrier = Request::FileRead { path: Some(BARRIER.to_owned()) };
-        if self.parts.link.ask(barrier.clone()).is_ok() {
-            self.desk.ask(&barrier, Asker::Hub);
-        }
+        self.announced_again = false;
+        self.ask_barrier();
     }
 
     async fn answered(&mut self, answer: Answer) {
@@ -323,14 +324,31 @@ impl Hub {
                     let _ = lane.hears.send(Arrival::Answer(answer));
                 }
             }
-            Some((Asker::Hub, _)) => {
-                let Some(back) = self.back.take() else { return };
-                self.own.withdraw_abandoned(&self.parts.link).await;
-                self.look_at_own(false).await;
-                self.place.send_replace(Place::Here);
-                self.tell(Event::ConnectionBack { after_sec: back.after.as_secs_f64() });
-            }
+            Some((Asker::Hub, _)) => self.looked_around().await,
             Some((Asker::Exchange, _)) | None => {}
+        }
+    }
+
+    /// The session has been looked at. Where the server does not tell which intents it has, the own ones are announced again
+    /// under their ids, so that they cannot be there twice (PAR-22); those of a lane are its own to look after.
+    async fn looked_around(&mut self) {
+        self.own.withdraw_abandoned(&self.parts.link).await;
+        let of_lanes = self.lanes.values().flat_map(|lane| &lane.intents).cloned().collect();
+        if !self.announced_again && self.own.announce_unknown(&self.parts.link, of_lanes).await {
+            self.announced_again = true;
+            return self.ask_barrier();
+        }
+        self.announced_again = false;
+        let Some(back) = self.back.take() else { return };
+        self.look_at_own(false).await;
+        self.place.send_replace(Place::Here);
+        self.tell(Event::ConnectionBack { after_sec: back.after.as_secs_f64() });
+    }
+
+    fn ask_barrier(&mut self) {
+        let barrier = Request::FileRead { path: Some(BARRIER.to_owned()) };
+        if self.parts.link.ask(barrier.clone()).is_ok() {
+            self.desk.ask(&barrier, Asker::Hub);
         }
     }
 

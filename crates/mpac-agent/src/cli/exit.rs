@@ -53,6 +53,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_page_about_verbs_says_the_same() {
+        let page = include_str!("../../VERBS.md");
+        for line in TABLE.lines().skip(1) {
+            let (code, means) = line.trim().split_once("  ").unwrap();
+            assert!(page.contains(&format!("| {code} | {means} |")), "{line}");
+        }
+    }
+
+    #[test]
     fn each_code_has_its_line() {
         let lost = AgentError::Lost("x".to_owned());
         let unsettled = AgentError::Unsettled { what: "x".to_owned() };

@@ -65,6 +65,25 @@ impl Own {
         self.withdraw_abandoned(link).await;
     }
 
+    /// Announces those again of which nothing tells whether they are still there; whether there are any. Under the same id
+    /// each: a coordinator that has it says so.
+    pub(super) async fn announce_unknown(&self, link: &Link, but: BTreeSet<IntentId>) -> bool {
+        let unknown = link.look(|participant| {
+            let own = participant.intents().iter();
+            let unknown = own.filter(|(id, _)| participant.presence(id) == Presence::Unknown);
+            unknown.map(|(_, own)| own.announced.clone()).collect::<Vec<_>>()
+        });
+        let mut announced = false;
+        for announce in unknown.await.unwrap_or_default() {
+            if but.contains(&announce.intent_id) || self.abandoned.contains_key(&announce.intent_id) {
+                continue;
+            }
+            // One that may not be announced now stays unknown, and the next commit under it says so.
+            announced |= link.repeat(announce.into(), "the announce").await.is_ok();
+        }
+        announced
+    }
+
     fn is_claimed(&self, intent: &IntentId) -> bool {
         self.claims.values().any(|claimed| claimed == intent)
     }

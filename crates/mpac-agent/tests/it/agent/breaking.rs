@@ -60,6 +60,12 @@ async fn each_verb_is_done_once_whenever_the_connection_breaks() {
     at_each_step(Manner::default()).await;
 }
 
+#[tokio::test]
+async fn the_same_holds_for_a_server_that_tells_nothing_of_what_it_has() {
+    covers!("PAR-13");
+    at_each_step(Manner { simple: true, ..Manner::default() }).await;
+}
+
 /// An announce that was dropped while the connection broke: it is withdrawn when the connection is back.
 #[tokio::test]
 async fn what_was_dropped_in_a_break_is_withdrawn_after_it() {

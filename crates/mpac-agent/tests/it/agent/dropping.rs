@@ -8,12 +8,13 @@ use std::pin::pin;
 use std::task::Poll;
 
 use mpac_agent::agent::{
-    Agent, Announce, Batch, Claim, ConnectOptions, Edit, Event, Leaving, Proposal, Update, Work,
+    Agent, Announce, Batch, Claim, ConnectOptions, Defer, Edit, Event, Leaving, Proposal, Report, Update,
+    Verdict, Work,
 };
 use mpac_agent::brain::scripted::ScriptedBrain;
 use mpac_agent::console::{Console, Palette};
 use mpac_agent::task::{Outcome, TaskOptions, WAIT_LIMIT};
-use mpac_wire::names::AckType;
+use mpac_wire::names::{AckType, Decision};
 use mpac_wire::sideband::SessionSummary;
 use mpac_wire::{IntentId, StateRef};
 
@@ -223,6 +224,44 @@ async fn superseding_proposing_and_acknowledging_happen_or_do_not() {
     at_each_point(async |polls| {
         let done = polled(agent.ack_conflict(&conflict, AckType::Seen), polls).await.is_some();
         assert_eq!(summary(&agent).await.open_conflicts.len(), 1);
+        done
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_said_about_conflicts_counts_or_does_not() {
+    let host = Host::governed(&["--protocol-level=0.1.14"]).await;
+    let ((agent, _), (ben, _)) = (host.join_as("Ann", "owner").await, host.join_as("Ben", "owner").await);
+    let intents = [agent.announce(on_a()).await.unwrap().intent, ben.announce(on_a()).await.unwrap().intent];
+    let open = async || summary(&agent).await.open_conflicts.into_iter().map(|it| it.conflict_id);
+    at_each_point(async |polls| {
+        let before = open().await.count();
+        let report = Report::of("they undo each other", intents.clone());
+        let done = polled(agent.report_conflict(report), polls).await.is_some();
+        let now = open().await.count();
+        assert!(now == before + 1 || (!done && now == before), "{before} {now}");
+        done
+    })
+    .await;
+    at_each_point(async |polls| {
+        let conflict = open().await.next().unwrap();
+        let escalated = polled(agent.escalate_conflict(&conflict, ben.me(), "r"), polls).await.is_some();
+        assert!(open().await.any(|it| it == conflict));
+        escalated
+    })
+    .await;
+    at_each_point(async |polls| {
+        let conflict = agent.report_conflict(Report::of("again", intents.clone())).await.unwrap();
+        let verdict = Verdict::of(Decision::Dismissed);
+        let done = polled(agent.resolve_conflict(&conflict, verdict), polls).await.is_some();
+        assert!(!done || open().await.all(|it| it != conflict));
+        done
+    })
+    .await;
+    at_each_point(async |polls| {
+        let done = polled(agent.defer(Defer::files(["a.py"])), polls).await.is_some();
+        assert_eq!(own_intents(&agent).await, std::slice::from_ref(&intents[0]), "a deferral is no intent");
         done
     })
     .await;

@@ -3,10 +3,12 @@
 use mpac_agent::agent::{Announce, Edit, Event, Work};
 use mpac_agent::brain::scripted::ScriptedBrain;
 use mpac_agent::console::{Console, Palette};
+use mpac_agent::interactive::{Keyboard, Typed};
 use mpac_agent::task::{Outcome, TaskOptions, WAIT_LIMIT};
+use tokio::sync::mpsc;
 
 use super::{Host, heard, patiently};
-use crate::fake_coordinator::script;
+use crate::fake_coordinator::{Lines, script};
 
 #[tokio::test]
 async fn many_callers_use_one_agent_at_once() {
@@ -95,4 +97,29 @@ async fn who_reads_events_too_late_is_told_how_many_are_lost() {
     })
     .await;
     assert_eq!(ben.view().await.unwrap().intents.len(), 1);
+}
+
+#[tokio::test]
+async fn a_terminal_works_beside_everything_else_and_leaves_the_agent_in_the_session() {
+    let host = Host::start(&[]).await;
+    let (ann, mut events) = host.join("Ann").await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), script("")).unwrap();
+    let mut brain = ScriptedBrain::load(file.path(), ann.history()).unwrap();
+    let options = TaskOptions { max_rebase: 2, approver: None, wait_limit: WAIT_LIMIT };
+    let (wanted, _asked) = std::sync::mpsc::channel();
+    let (typing, typed) = mpsc::unbounded_channel();
+    let lines = Lines::default();
+    let shown = lines.clone();
+    let mut keyboard = Keyboard::played(wanted, typed, move |line| shown.add(&line), true);
+    let person = async {
+        typing.send(Typed::Line("task mend it".to_owned())).unwrap();
+        lines.wait_for("done: a.py committed").await;
+        typing.send(Typed::Line("quit".to_owned())).unwrap();
+    };
+    let (ended, ()) =
+        tokio::join!(patiently(ann.run_interactive(&mut brain, options, &mut keyboard, false)), person);
+    ended.unwrap();
+    heard(&mut events, |event| matches!(event, Event::Committed { .. }).then_some(())).await;
+    assert_eq!(ann.read_file("a.py").await.unwrap().unwrap().content, "new\n", "it is still there");
 }
