@@ -1,13 +1,17 @@
 //! The command line.
 
+pub mod connection;
+pub mod exit;
 pub mod key;
 pub mod security;
 mod thinking;
+pub mod verb;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use mpac_wire::{PrincipalId, SessionId};
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 
@@ -18,6 +22,7 @@ use crate::error::AgentError;
 pub use self::key::Key;
 pub use self::security::Signatures;
 pub use self::thinking::Thinking;
+pub use self::verb::Verb;
 
 const AFTER_HELP: &str = "\
 There must be a coordinator to join. This one shares a directory and prints the address to give here:
@@ -38,6 +43,10 @@ Examples:
     mpac-agent ws://127.0.0.1:8766 --name Bob --task \"Fix it\" --dry-run --budget-usd 0.50
   Without a key, with answers from a program of your own (fixtures/brain/README.md tells how):
     mpac-agent ws://127.0.0.1:8766 --name Bob --brain-command \"python3 brain.py\"
+  One thing, and leave: who is at work, a commit, a conflict acknowledged (--help of each verb tells more)
+    export MPAC_URL=ws://127.0.0.1:8766 MPAC_NAME=Bob
+    mpac-agent who
+    mpac-agent commit money.py --from fixed.py -m \"round half to even\" --json
   Without a key, with answers from a file (its keys stand in crates/mpac-agent/src/brain/scripted.rs):
     mpac-agent ws://127.0.0.1:8766 --name Bob --script bob.json --task \"Fix it\"
 
@@ -47,6 +56,8 @@ under way is looked for, and sent again only if it did not arrive; a task goes o
     mpac-agent ws://primary.example:8766 --also ws://standby.example:8766 --name Bob
 
 Environment:
+  MPAC_URL, MPAC_NAME, MPAC_SESSION, MPAC_PRINCIPAL_ID, MPAC_PIN, MPAC_CREDENTIAL_FILE
+                      of verbs: the same as --url, --name, --session, --principal-id, --pin, --credential-file
   ANTHROPIC_API_KEY   the key for Claude; needed unless --brain-command or --script is given
   MPAC_CREDENTIAL     what to join with where the session asks for it, as TYPE:VALUE (api_key:mpac_...)
   MPAC_KEY, MPAC_CHAIN, MPAC_COORDINATOR_KEY, MPAC_RECORD
@@ -57,7 +68,7 @@ Environment:
 
 A dry run joins the session, so the others see that the agent is there; it announces no intent and sends no commit.
 
-Exit codes with --task: 0 committed (or nothing had to change, or a dry run), 3 yielded to somebody else, 1 failed, 2 bad usage.";
+Exit codes of verbs stand in their --help. With --task: 0 committed (or nothing had to change, or a dry run), 3 yielded to somebody else, 1 failed, 2 bad usage.";
 
 /// Joins an MPAC session as an agent: plans with Claude, tells the others what it is about to do, learns of
 /// overlaps, and commits files.
@@ -85,13 +96,32 @@ pub struct Program {
     pub command: Option<Command>,
 }
 
-/// What the program does beside joining.
+/// What the program does beside joining with a task or a terminal.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// One thing done in a session.
+    #[command(flatten)]
+    Verb(Box<Verb>),
     /// Make a key to sign messages with, or see one
     #[command(subcommand)]
     Key(Key),
+    /// Print what makes your shell complete this program's verbs and options
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(Completions),
 }
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// bash, zsh, fish, elvish or powershell
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+const COMPLETIONS_HELP: &str = "\
+  bash  mpac-agent completions bash > ~/.local/share/bash-completion/completions/mpac-agent
+  zsh   mpac-agent completions zsh > \"${fpath[1]}/_mpac-agent\"
+  fish  mpac-agent completions fish > ~/.config/fish/completions/mpac-agent.fish";
 
 /// What joining takes.
 #[derive(Debug, Args)]
@@ -186,12 +216,12 @@ impl Cli {
     }
 }
 
-fn parse_pin(text: &str) -> Result<Pin, String> {
+pub(crate) fn parse_pin(text: &str) -> Result<Pin, String> {
     Pin::parse(text)
         .ok_or_else(|| "give the 64 hexadecimal digits of a SHA-256, as the coordinator prints it".to_owned())
 }
 
-fn parse_header(text: &str) -> Result<Header, String> {
+pub(crate) fn parse_header(text: &str) -> Result<Header, String> {
     let (name, value) = text.split_once(':').ok_or("write it as 'Name: value'")?;
     let name =
         HeaderName::try_from(name.trim()).map_err(|_| format!("`{}` is no header name", name.trim()))?;
@@ -213,6 +243,20 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Program::command().debug_assert();
+    }
+
+    #[test]
+    fn a_verb_is_no_address_and_an_address_no_verb() {
+        let parse = |arguments: &[&str]| Program::try_parse_from(["mpac-agent"].iter().chain(arguments));
+        let verb = parse(&["who", "--url", "ws://h:1"]).unwrap();
+        assert!(verb.join.is_none());
+        assert!(matches!(verb.command, Some(Command::Verb(verb)) if matches!(*verb, Verb::Who(_))));
+        let task = parse(&["ws://h:1", "--name", "Bob", "--task", "who"]).unwrap();
+        assert!(task.join.is_some() && task.command.is_none());
+        for wrong in [&["ws://h:1", "--name", "Bob", "who"][..], &["--name", "Bob"], &[], &["commit", "a.py"]]
+        {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

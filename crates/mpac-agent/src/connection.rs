@@ -16,12 +16,15 @@
 //! | `trust` | in both: who is believed, and with which key we sign |
 //! | `dial`, `tls`, `pin`, `route`, `breaks` | opening a socket, where, and why one ended |
 //! | `link`, `voice` | what the work gives; how it is said |
+//! | `lane`, `look` | several who share one connection; what the core knows, read without asking anybody |
 //! | `pulse`, `rhythm` | whether the coordinator lives, and our own heartbeats |
 
 mod breaks;
 mod dial;
 mod keeper;
+pub(crate) mod lane;
 mod link;
+mod look;
 mod pin;
 mod pulse;
 mod redial;

@@ -7,8 +7,10 @@ use mpac_wire::StateRef;
 use mpac_wire::signature::NotCanonical;
 use thiserror::Error;
 
+use crate::agent::refusal::TurnedDown;
 use crate::brain::BrainError;
 use crate::decide::{PlanFault, Refusal};
+use crate::session::FileState;
 
 /// Why the agent stopped.
 #[derive(Debug, Error)]
@@ -89,6 +91,43 @@ pub enum AgentError {
         code: String,
         /// `description`.
         description: String,
+    },
+    /// The coordinator turned a verb of the [`Agent`](crate::agent::Agent) down, and nothing has changed by it.
+    #[error("{0}")]
+    TurnedDown(Box<TurnedDown>),
+    /// Somebody was faster: the file is another one than the change was based on (OCC-13).
+    #[error(
+        "{path} has moved on and is at {} now; put the change on top of that and commit again", current.state_ref
+    )]
+    Stale {
+        /// The file.
+        path: String,
+        /// How it is now.
+        current: Box<FileState>,
+    },
+    /// The connection broke before the answer came, and what can be read does not tell what became of it (PAR-12).
+    #[error(
+        "the connection broke after {what} was sent, and whether it took effect cannot be told; look at the session before you repeat it"
+    )]
+    Unsettled {
+        /// What was said.
+        what: String,
+    },
+    /// The session or its server does not have this.
+    #[error("{what} is not to be had here: {why}")]
+    Unsupported {
+        /// What was wanted.
+        what: String,
+        /// Why, and what to do instead.
+        why: String,
+    },
+    /// Something was waited for in vain; nothing of it goes on.
+    #[error("waited {seconds} s for {what} in vain; it was given up")]
+    GaveUp {
+        /// What.
+        what: String,
+        /// The limit.
+        seconds: u64,
     },
     /// OP_REJECT answered a commit.
     #[error("the commit to {path} was rejected: {reason}")]

@@ -3,7 +3,8 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`cli`] | the command line |
+//! | [`agent`] | a participant as a value, to be embedded: verbs, events, the view |
+//! | [`cli`], [`verb`] | the command line, and its verbs on top of that |
 //! | [`security`], [`key_file`], [`chain`], [`known`], [`signing`] | where messages are signed: our key, whose it is, and whom we believe |
 //! | [`witness`] | every frame, written down |
 //! | [`connection`], [`arrival`], [`history`] | the socket's tasks, breaks included; what a frame is; what has been seen |
@@ -16,6 +17,7 @@
 //! The agent holds no rule of the coordinator's: what it may do is for the coordinator to say, and the agent
 //! reads the answer.
 
+pub mod agent;
 pub mod arrival;
 pub mod brain;
 pub mod chain;
@@ -41,22 +43,23 @@ pub mod session;
 pub mod signing;
 pub mod task;
 pub mod tools;
+pub mod verb;
 pub mod view;
 pub mod witness;
 
 use mpac_wire::Credential;
-use mpac_wire::names::{CredentialType, GoodbyeReason, Role};
+use mpac_wire::names::{GoodbyeReason, Role};
 use mpac_wire::payload::session::{Backend, Hello};
 
 use brain::Brain;
-use chain::Chain;
+use clap::CommandFactory as _;
 use cli::{Cli, Command, Program, Thinking};
-use connection::{Identity, Target, Voice, connect};
+use connection::Identity;
 use console::{Console, Style};
 use error::AgentError;
 use interactive::Keyboard;
 use naming::Naming;
-use security::{Equipment, Security};
+use security::{Connected, Security};
 use session::Session;
 use task::{Outcome, TaskOptions, run_task};
 
@@ -65,9 +68,16 @@ const CAPABILITIES: [&str; 5] =
     ["intent.broadcast", "intent.withdraw", "op.commit", "conflict.ack", "causality.lamport_clock"];
 
 /// Runs the agent and returns its exit code: 0 committed or left, 1 failed, 2 bad usage, 3 yielded.
+///
+/// A verb's exit code is that of [`cli::exit`].
 pub async fn run(asked: Program) -> u8 {
     let done = match (&asked.command, &asked.join) {
+        (Some(Command::Verb(verb)), _) => return verb::run(verb, verb::standard()).await,
         (Some(Command::Key(key)), _) => new_key::run(key, &mut std::io::stdout()).map(|()| 0),
+        (Some(Command::Completions(it)), _) => {
+            clap_complete::generate(it.shell, &mut Program::command(), "mpac-agent", &mut std::io::stdout());
+            return 0;
+        }
         (None, Some(cli)) => start(cli, &asked.thinking, &asked.signatures.options()).await,
         (None, None) => Err(AgentError::Usage("say which coordinator to join; see --help".to_owned())),
     };
@@ -84,27 +94,14 @@ pub async fn run(asked: Program) -> u8 {
 async fn start(cli: &Cli, thinking: &Thinking, security: &Security) -> Result<u8, AgentError> {
     let place = cli.place()?;
     let secret = credential::given(cli.credential_file.as_deref())?;
-    if let Some(target) = place.route.targets().find(|target| secret.is_some() && !target.is_private()) {
-        return Err(AgentError::Usage(format!(
-            "{} is not encrypted, and the credential would go there for all to read; use a wss:// address",
-            target.url()
-        )));
-    }
-    let addresses = place.route.targets().map(Target::host_and_port).collect();
-    let mut equipment = security.open(addresses)?;
-    let credential = one_of(secret, &equipment)?;
-    if let Some(chain) = &equipment.chain
-        && let Some(warning) = chain.check(&place.principal, clock::now())?
-    {
-        eprintln!("warning: {}", diff::printable(&warning));
-    }
     let (recorder, history) = history::channel();
     let mut brain = thinking.brain(cli, history)?;
-    let route = place.route.with_certificate(equipment.certificate().as_ref());
-    let recorder = recorder.with_witness(equipment.witness.take());
-    let voice = Voice::new(Identity { principal: place.principal.clone(), session: place.session.clone() })
-        .equipped(&mut equipment);
-    let connection = connect(route, voice, recorder).await?;
+    let identity = Identity { principal: place.principal.clone(), session: place.session.clone() };
+    let Connected { connection, credential, warning } =
+        security.connect(place.route, identity, secret, recorder).await?;
+    if let Some(warning) = warning {
+        eprintln!("warning: {}", diff::printable(&warning));
+    }
     let mode = match &cli.task {
         Some(task) => Mode::Once(task),
         None => Mode::Interactive(Keyboard::open(&cli.name)?),
@@ -127,19 +124,6 @@ async fn start(cli: &Cli, thinking: &Thinking, security: &Security) -> Result<u8
                     .await;
             leave_terminal(session, &mut keyboard, ended).await
         }
-    }
-}
-
-/// What HELLO shows: the certificates, or something secret.
-fn one_of(secret: Option<Credential>, equipment: &Equipment) -> Result<Option<Credential>, AgentError> {
-    match (secret, &equipment.chain) {
-        // Then TLS shows the certificate, and the credential names it (SEC-10).
-        (Some(named), Some(_)) if named.kind == CredentialType::MtlsFingerprint => Ok(Some(named)),
-        (Some(_), Some(_)) => Err(AgentError::Usage(format!(
-            "--chain is a credential, and so is {} or --credential-file; give one of them",
-            credential::VARIABLE
-        ))),
-        (secret, chain) => Ok(secret.or_else(|| chain.as_ref().map(Chain::credential))),
     }
 }
 

@@ -37,6 +37,11 @@ impl Naming {
         OpId::new(text).expect("the text begins with `op-`, so it is not empty")
     }
 
+    /// `<kind>-<name>-<words>-<6 hex>`, for ids of other kinds.
+    pub fn id(&mut self, kind: &str, about: &str) -> String {
+        self.next(kind, about)
+    }
+
     fn next(&mut self, kind: &str, about: &str) -> String {
         self.counter = self.counter.wrapping_add(1);
         format!("{kind}-{}-{}-{:06x}", self.name, slug(about), self.counter & 0x00ff_ffff)

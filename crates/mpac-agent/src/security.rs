@@ -18,11 +18,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mpac_wire::Fingerprint;
+use mpac_wire::names::CredentialType;
+use mpac_wire::{Credential, Fingerprint};
 use rustls::sign::CertifiedKey;
 
 use crate::chain::Chain;
+use crate::clock;
+use crate::connection::{Connection, Identity, Route, Target, Voice, connect};
+use crate::credential;
 use crate::error::AgentError;
+use crate::history::Recorder;
 use crate::key_file::KeyFile;
 use crate::known::{self, Known};
 use crate::witness::Witness;
@@ -65,7 +70,44 @@ impl Equipment {
     }
 }
 
+/// A connection on which everything is signed that has to be.
+pub(crate) struct Connected {
+    pub(crate) connection: Connection,
+    /// What HELLO shows.
+    pub(crate) credential: Option<Credential>,
+    /// What whoever joins should know first.
+    pub(crate) warning: Option<String>,
+}
+
 impl Security {
+    /// Connects, with what the files have. `secret` is shown to an encrypted or local address only (PAR-21).
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open) and of [`connect`]; [`AgentError::Usage`] for a secret that everybody could read, and for
+    /// certificates of somebody else.
+    pub(crate) async fn connect(
+        &self,
+        route: Route,
+        identity: Identity,
+        secret: Option<Credential>,
+        recorder: Recorder,
+    ) -> Result<Connected, AgentError> {
+        if let Some(target) = route.targets().find(|target| secret.is_some() && !target.is_private()) {
+            return Err(AgentError::Usage(format!(
+                "{} is not encrypted, and the credential would go there for all to read; use a wss:// address",
+                target.url()
+            )));
+        }
+        let mut equipment = self.open(route.targets().map(Target::host_and_port).collect())?;
+        let credential = one_of(secret, &equipment)?;
+        let check = |chain: &Chain| chain.check(&identity.principal, clock::now());
+        let warning = equipment.chain.as_ref().map(check).transpose()?.flatten();
+        let route = route.with_certificate(equipment.certificate().as_ref());
+        let recorder = recorder.with_witness(equipment.witness.take());
+        let voice = Voice::new(identity).equipped(&mut equipment);
+        Ok(Connected { connection: connect(route, voice, recorder).await?, credential, warning })
+    }
+
     /// Reads the files. `addresses` are those of the coordinator, as `HOST:PORT`.
     ///
     /// # Errors
@@ -88,5 +130,18 @@ impl Security {
         };
         let witness = self.record.as_deref().map(Witness::open).transpose()?;
         Ok(Equipment { keys, chain, pinned, known, witness })
+    }
+}
+
+/// What HELLO shows: the certificates, or something secret.
+fn one_of(secret: Option<Credential>, equipment: &Equipment) -> Result<Option<Credential>, AgentError> {
+    match (secret, &equipment.chain) {
+        // Then TLS shows the certificate, and the credential names it (SEC-10).
+        (Some(named), Some(_)) if named.kind == CredentialType::MtlsFingerprint => Ok(Some(named)),
+        (Some(_), Some(_)) => Err(AgentError::Usage(format!(
+            "--chain is a credential, and so is {} or --credential-file; give one of them",
+            credential::VARIABLE
+        ))),
+        (secret, chain) => Ok(secret.or_else(|| chain.as_ref().map(Chain::credential))),
     }
 }

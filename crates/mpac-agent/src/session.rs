@@ -14,6 +14,7 @@ mod away;
 mod exchange;
 mod files;
 mod intent;
+mod parts;
 mod trust;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -41,14 +42,17 @@ use away::Place;
 use exchange::{Asked, Subject, Watched, within};
 use files::Base;
 
+pub(crate) use trust::Trust;
+
 pub use files::FileState;
 pub(crate) use files::{Sending, Sent};
 pub(crate) use intent::OwnIntent;
+pub(crate) use parts::Parts;
 
 /// How long an answer may take (PAR-12).
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How long leaving may take.
-const LEAVE_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const LEAVE_LIMIT: Duration = Duration::from_secs(5);
 /// How this agent names the state of a file ([`StateRef::of`](mpac_wire::StateRef::of)).
 const STATE_REF_FORMAT: &str = "sha256";
 
@@ -93,6 +97,8 @@ pub struct Session {
     orphans: BTreeMap<IntentId, String>,
     /// Who holds the files of the own intent that was refused.
     taken: Option<Vec<Holder>>,
+    /// What was found out about signatures before somebody listened.
+    trust: Vec<Trust>,
 }
 
 impl Session {
@@ -124,6 +130,7 @@ impl Session {
             summary: None,
             orphans: BTreeMap::new(),
             taken: None,
+            trust: Vec::new(),
         }
     }
 

@@ -235,6 +235,7 @@ impl Keeper {
                 // As above.
                 let _ = tell.send(self.rotate_key());
             }
+            Command::Look(look) => look.at(self.voice.participant()),
             Command::Close => {}
         }
     }

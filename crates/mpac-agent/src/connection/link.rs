@@ -8,6 +8,7 @@ use mpac_wire::{Fingerprint, IntentId, Message, MessageId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::MAX_FRAME_OUT;
+use super::look::Look;
 use crate::error::AgentError;
 
 /// The writing end: messages and requests go out in the order of the calls.
@@ -32,6 +33,7 @@ pub(super) enum Command {
     Status(HeartbeatStatus, Option<IntentId>),
     /// Ask for another key of our own, and tell which, or why not.
     RotateKey(oneshot::Sender<Result<Fingerprint, AgentError>>),
+    Look(Look),
     Close,
 }
 
@@ -137,11 +139,11 @@ impl Link {
         let _ = self.give(Command::Close);
     }
 
-    fn give(&self, command: Command) -> Result<(), AgentError> {
+    pub(super) fn give(&self, command: Command) -> Result<(), AgentError> {
         self.0.send(command).map_err(|_| lost())
     }
 }
 
-fn lost() -> AgentError {
+pub(super) fn lost() -> AgentError {
     AgentError::Lost("it is closed".to_owned())
 }

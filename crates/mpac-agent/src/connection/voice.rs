@@ -74,6 +74,11 @@ impl Voice {
         &self.participant.sender().principal_id
     }
 
+    /// What is known, to be looked at.
+    pub(super) fn participant(&self) -> &Participant {
+        &self.participant
+    }
+
     /// The envelope around a message that may always be said, with a new id, the time, and the next Lamport value.
     pub fn write(&mut self, message: Message) -> Envelope {
         let stamp = self.stamp();

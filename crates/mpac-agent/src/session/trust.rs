@@ -9,20 +9,19 @@ use crate::console::Style;
 use crate::error::AgentError;
 use crate::report::one_line;
 
-impl Session {
-    /// Asks for another key of our own; what comes of it is told when the coordinator has answered.
-    ///
-    /// # Errors
-    /// As [`Link::rotate_key`](crate::connection::Link::rotate_key).
-    pub async fn rotate_key(&mut self) -> Result<Fingerprint, AgentError> {
-        self.link.rotate_key().await
-    }
+/// What was found out about signatures, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trust {
+    pub(crate) description: String,
+    /// It is a reason to worry, or to look.
+    pub(crate) alarming: bool,
+}
 
-    /// # Errors
-    /// [`AgentError::Distrusted`] when whoever answers HELLO is not the coordinator.
-    pub(super) fn about_trust(&mut self, news: TrustNews) -> Result<(), AgentError> {
-        let (style, text) = match news {
-            TrustNews::Trusted { key, first_use, kept } => {
+impl TrustNews {
+    /// In words, and in which colour.
+    pub(crate) fn told(&self) -> (Style, String) {
+        match self {
+            Self::Trusted { key, first_use, kept } => {
                 let kept = match kept {
                     None => String::new(),
                     Some(Ok(_)) if !first_use => String::new(),
@@ -39,9 +38,10 @@ impl Session {
                     ),
                 }
             }
-            TrustNews::Changed { key, unkept } => {
-                let unkept =
-                    unkept.map_or(String::new(), |why| format!("; that could not be remembered: {why}"));
+            Self::Changed { key, unkept } => {
+                let unkept = unkept
+                    .as_ref()
+                    .map_or(String::new(), |why| format!("; that could not be remembered: {why}"));
                 (
                     Style::Yellow,
                     format!(
@@ -49,19 +49,16 @@ impl Session {
                     ),
                 )
             }
-            TrustNews::Rotated { key, old_until, unkept } => {
-                let unkept = unkept.map_or(String::new(), |why| format!("; but {why}"));
+            Self::Rotated { key, old_until, unkept } => {
+                let unkept = unkept.as_ref().map_or(String::new(), |why| format!("; but {why}"));
                 let text = format!("your key is {key} now; the one before is good until {old_until}{unkept}");
                 (Style::Green, text)
             }
-            TrustNews::Dropped { kind, sender, why, shown } => {
-                let text = dropped(&kind, sender.as_str(), why, shown.as_deref());
-                if kind == MessageType::SessionInfo && self.info.is_none() {
-                    return Err(AgentError::Distrusted(text));
-                }
+            Self::Dropped { kind, sender, why, shown } => {
+                let text = dropped(kind, sender.as_str(), *why, shown.as_deref());
                 (Style::Red, text)
             }
-            TrustNews::Contradiction { what, reported } => {
+            Self::Contradiction { what, reported } => {
                 let told = match reported {
                     true => "everybody whom it concerns is told",
                     false => "it could not be told to anybody now",
@@ -71,8 +68,38 @@ impl Session {
                 );
                 (Style::Red, text)
             }
-            TrustNews::NotRecorded { why } => (Style::Red, format!("the record ends here: {why}")),
-        };
+            Self::NotRecorded { why } => (Style::Red, format!("the record ends here: {why}")),
+        }
+    }
+
+    /// The same for a program.
+    pub(crate) fn trust(&self) -> Trust {
+        let (style, description) = self.told();
+        Trust { description, alarming: matches!(style, Style::Yellow | Style::Red) }
+    }
+}
+
+impl Session {
+    /// Asks for another key of our own; what comes of it is told when the coordinator has answered.
+    ///
+    /// # Errors
+    /// As [`Link::rotate_key`](crate::connection::Link::rotate_key).
+    pub async fn rotate_key(&mut self) -> Result<Fingerprint, AgentError> {
+        self.link.rotate_key().await
+    }
+
+    /// # Errors
+    /// [`AgentError::Distrusted`] when whoever answers HELLO is not the coordinator.
+    pub(super) fn about_trust(&mut self, news: TrustNews) -> Result<(), AgentError> {
+        let (style, text) = news.told();
+        if let TrustNews::Dropped { kind: MessageType::SessionInfo, .. } = news
+            && self.info.is_none()
+        {
+            return Err(AgentError::Distrusted(text));
+        }
+        if self.info.is_none() {
+            self.trust.push(news.trust());
+        }
         self.console.say(style, &one_line(&text));
         Ok(())
     }

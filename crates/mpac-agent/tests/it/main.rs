@@ -1,5 +1,7 @@
 //! The agent against a coordinator's socket and a Messages API that the tests speak for themselves, on loopback.
 
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod agent;
 mod answers;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod at_work;

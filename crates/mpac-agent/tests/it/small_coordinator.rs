@@ -169,7 +169,11 @@ impl State {
                 vec![json!({"type": "FILE_LIST_RESPONSE", "files": files.collect::<Vec<_>>()})]
             }
             "FILE_READ" => {
-                let text = &self.files[frame["path"].as_str().unwrap()];
+                let Some(text) = self.files.get(frame["path"].as_str().unwrap()) else {
+                    return vec![
+                        json!({"type": "FILE_ERROR", "path": frame["path"], "error": "File not found"}),
+                    ];
+                };
                 let state_ref = StateRef::of(text);
                 vec![
                     json!({"type": "FILE_CONTENT", "path": frame["path"], "content": text, "state_ref": state_ref.as_str()}),

@@ -105,8 +105,9 @@ const fn is_answer(code: &ErrorCode) -> bool {
     )
 }
 
-/// Whether the message was accepted all the same (D-119).
-fn is_warning(error: &ProtocolError) -> bool {
+/// Whether the message that an error answers was accepted all the same (D-119).
+#[must_use]
+pub fn is_warning(error: &ProtocolError) -> bool {
     let extensions = error.extensions.as_ref().and_then(|raw| raw.read::<serde_json::Value>().ok());
     let accepted = extensions.as_ref().and_then(|it| it.get("mpac")?.get("accepted")?.as_bool());
     accepted == Some(true) || error.description.starts_with("Warning:")

@@ -1,0 +1,160 @@
+//! What happens in the session, as it happens.
+//!
+//! An [`Event`] is a plain value and serialises as one line of JSON whose `event` names its kind; that is the schema of
+//! `mpac-agent watch --json`.
+
+use mpac_wire::names::{AckType, ConflictCategory, Severity};
+use mpac_wire::{BatchId, ClaimId, ConflictId, DeferralId, IntentId, OpId, PrincipalId, StateRef};
+use serde::Serialize;
+use tokio::sync::broadcast;
+
+/// Something that happened. Own doings are told as well: `principal_id` says whose it was.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the fields are the wire's, and their names say what they are")]
+pub enum Event {
+    /// Somebody was heard of for the first time; a HELLO itself is passed on to nobody.
+    Joined { principal_id: PrincipalId },
+    /// GOODBYE, or the coordinator counts it as gone.
+    Left { principal_id: PrincipalId, reason: String },
+    /// INTENT_ANNOUNCE.
+    Announced { intent_id: IntentId, principal_id: PrincipalId, objective: String, files: Vec<String> },
+    /// INTENT_UPDATE: what is given is new.
+    Updated {
+        intent_id: IntentId,
+        principal_id: PrincipalId,
+        objective: Option<String>,
+        files: Option<Vec<String>>,
+    },
+    /// The coordinator says that an intent is suspended, or usable again.
+    Standing { intent_id: IntentId, suspended: bool },
+    /// INTENT_WITHDRAW, the coordinator's own included: then `principal_id` is the coordinator.
+    Withdrawn { intent_id: IntentId, principal_id: PrincipalId, reason: Option<String> },
+    /// An own intent is over, and not by its withdrawal: nothing can be committed under it any more.
+    OwnIntentEnded { intent_id: IntentId, how: Ended },
+    /// INTENT_DEFERRED: somebody stepped back.
+    Deferred {
+        deferral_id: Option<DeferralId>,
+        principal_id: Option<PrincipalId>,
+        files: Vec<String>,
+        reason: Option<String>,
+        expires_at: Option<String>,
+    },
+    /// A deferral is over, because what was waited for has ended (`resolved`) or by its time (`expired`).
+    DeferralEnded { deferral_id: Option<DeferralId>, status: String, reason: Option<String> },
+    /// INTENT_CLAIM: somebody would go on with a suspended intent.
+    Claimed { claim_id: ClaimId, intent_id: IntentId, principal_id: PrincipalId },
+    /// INTENT_CLAIM_STATUS.
+    ClaimDecided {
+        claim_id: ClaimId,
+        intent_id: IntentId,
+        new_intent_id: Option<IntentId>,
+        decision: String,
+        reason: Option<String>,
+    },
+    /// OP_PROPOSE.
+    Proposed {
+        op_id: OpId,
+        principal_id: PrincipalId,
+        path: String,
+        intent_id: Option<IntentId>,
+        summary: Option<String>,
+    },
+    /// An operation may be carried out now (pre-commit sessions).
+    Authorised { op_id: OpId, by: Option<PrincipalId> },
+    /// A file was committed: OP_COMMIT, or one entry of OP_BATCH_COMMIT.
+    Committed {
+        op_id: OpId,
+        principal_id: PrincipalId,
+        path: String,
+        intent_id: Option<IntentId>,
+        batch_id: Option<BatchId>,
+        state_ref_before: StateRef,
+        state_ref_after: StateRef,
+        summary: Option<String>,
+    },
+    /// OP_SUPERSEDE: one commit took the place of another.
+    Superseded { op_id: OpId, supersedes_op_id: OpId, principal_id: PrincipalId, path: String },
+    /// OP_REJECT: of an operation, or of a batch by its id.
+    Rejected { op_id: OpId, reason: String },
+    /// A file has another text now.
+    FileUpdated { path: String, state_ref: StateRef, updated_by: PrincipalId },
+    /// CONFLICT_REPORT.
+    Conflict {
+        conflict_id: ConflictId,
+        category: ConflictCategory,
+        severity: Severity,
+        principals: Vec<PrincipalId>,
+        intents: Vec<IntentId>,
+        description: Option<String>,
+    },
+    /// CONFLICT_ACK.
+    Acknowledged { conflict_id: ConflictId, principal_id: PrincipalId, ack_type: AckType },
+    /// CONFLICT_ESCALATE.
+    Escalated { conflict_id: ConflictId, principal_id: PrincipalId, escalate_to: PrincipalId, reason: String },
+    /// RESOLUTION: of a conflict, or of a claim or a proposal under their ids.
+    Resolved {
+        conflict_id: ConflictId,
+        principal_id: PrincipalId,
+        decision: String,
+        rationale: Option<String>,
+        rejected: Vec<String>,
+    },
+    /// A PROTOCOL_ERROR that answers nothing of ours.
+    Warning { code: String, description: String },
+    /// Something about signatures: by which key the coordinator signs, what was dropped, a key that was replaced. `alarming`:
+    /// somebody should look (SEC-27, SEC-30).
+    Trust { description: String, alarming: bool },
+    /// The connection broke. What was said and not answered is of unknown fate until [`ConnectionBack`](Self::ConnectionBack).
+    ConnectionLost { why: String, retrying_for_sec: u64 },
+    /// We are in the session again, and the view is up to date.
+    ConnectionBack { after_sec: f64 },
+    /// The coordinator gives no sign of life: commits are held back.
+    CoordinatorSilent { for_sec: u64 },
+    /// It is heard of again.
+    CoordinatorBack,
+    /// SESSION_CLOSE. Nothing comes after it.
+    SessionClosed { reason: String },
+    /// The connection ended for good. Nothing comes after it.
+    Disconnected { why: String },
+    /// So many events were lost, because they were not taken in time. The [view](super::Agent::view) has all that counts.
+    Lagged { lost: u64 },
+}
+
+/// How an own intent ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Ended {
+    /// Its time is over (INT-05).
+    Expired,
+    /// The coordinator ended it, after a resolution for instance, another of ours took its place, or it was claimed.
+    Otherwise,
+}
+
+/// The events since it was made, in order. [`Event::Lagged`] stands in for what was not taken in time.
+#[derive(Debug)]
+pub struct Events(pub(super) broadcast::Receiver<Event>);
+
+impl Events {
+    /// The next one; `None` after the last. Safe to be dropped while it waits: nothing is lost by that.
+    pub async fn next(&mut self) -> Option<Event> {
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(lost)) => Some(Event::Lagged { lost }),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+
+    /// The next one for which `wanted` gives something; `None` after the last event.
+    ///
+    /// `Lagged` is offered to `wanted` as well: who cannot do without what was lost has to look at the view then.
+    pub async fn find<T>(&mut self, mut wanted: impl FnMut(Event) -> Option<T>) -> Option<T> {
+        loop {
+            if let Some(found) = wanted(self.next().await?) {
+                return Some(found);
+            }
+        }
+    }
+}

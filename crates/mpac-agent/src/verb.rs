@@ -1,0 +1,124 @@
+//! Verbs of the command line: each joins, does one thing, tells what came of it, and leaves.
+//!
+//! Who leaves here leaves its intents to their time (`expire`): the verb that made one for itself has withdrawn it, and those
+//! that others of this name have made are not its to end (BYE-04). What ends with its process all the same (a proposal, a
+//! claim, a deferral; BYE-07, BYE-10) is waited for.
+
+mod acting;
+mod looking;
+mod out;
+mod settling;
+mod watching;
+
+use mpac_wire::names::GoodbyeReason;
+
+use crate::agent::{Agent, Events, Leaving};
+use crate::cli::connection::Joining;
+use crate::cli::exit;
+use crate::cli::verb::Verb;
+use crate::error::AgentError;
+
+use out::Out;
+
+pub use out::{Lines, standard};
+
+/// Runs a verb and returns its exit code ([`exit`]). Results go to `lines`, for people or as lines of JSON.
+pub async fn run(verb: &Verb, lines: Lines) -> u8 {
+    let joining = joining(verb);
+    let mut out = Out::new(lines, joining.json, name(verb));
+    match begun(verb, joining, &mut out).await {
+        Ok(()) => 0,
+        Err(error) => {
+            out.failed(&error);
+            exit::code(&error)
+        }
+    }
+}
+
+async fn begun(verb: &Verb, joining: &Joining, out: &mut Out) -> Result<(), AgentError> {
+    let sources = acting::read_sources(verb)?;
+    let looks =
+        matches!(verb, Verb::Watch(_) | Verb::Who(_) | Verb::Conflicts(_) | Verb::Files(_) | Verb::Cat(_));
+    let (agent, events) = Agent::connect(joining.options(looks)?).await?;
+    let done = carried_out(verb, &agent, events, sources, out).await;
+    let mut leaving = Leaving::leaving_intents();
+    if done.is_err() {
+        leaving.reason = GoodbyeReason::Error;
+    }
+    // What was asked for is done, or has failed for a better reason.
+    let _ = agent.leave(leaving).await;
+    done
+}
+
+async fn carried_out(
+    verb: &Verb,
+    agent: &Agent,
+    events: Events,
+    sources: Vec<String>,
+    out: &mut Out,
+) -> Result<(), AgentError> {
+    match verb {
+        Verb::Announce(it) => acting::announce(agent, events, it, out).await,
+        Verb::Update(it) => acting::update(agent, it, out).await,
+        Verb::Withdraw(it) => acting::withdraw(agent, it, out).await,
+        Verb::Claim(it) => settling::claim(agent, it, out).await,
+        Verb::Defer(it) => settling::defer(agent, events, it, out).await,
+        Verb::Propose(it) => acting::commit(agent, it, sources, true, out).await,
+        Verb::Commit(it) => acting::commit(agent, it, sources, false, out).await,
+        Verb::Batch(it) => acting::batch(agent, it, sources, out).await,
+        Verb::Supersede(it) => acting::supersede(agent, it, sources, out).await,
+        Verb::Ack(it) => settling::ack(agent, it, out).await,
+        Verb::Escalate(it) => settling::escalate(agent, it, out).await,
+        Verb::Resolve(it) => settling::resolve(agent, it, out).await,
+        Verb::Report(it) => settling::report(agent, it, out).await,
+        Verb::Watch(it) => watching::watch(events, it, out).await,
+        Verb::Who(_) => looking::who(agent, out).await,
+        Verb::Conflicts(_) => looking::conflicts(agent, out).await,
+        Verb::Files(_) => looking::files(agent, out).await,
+        Verb::Cat(it) => looking::cat(agent, it, out).await,
+    }
+}
+
+fn joining(verb: &Verb) -> &Joining {
+    match verb {
+        Verb::Announce(it) => &it.joining,
+        Verb::Update(it) => &it.joining,
+        Verb::Withdraw(it) => &it.joining,
+        Verb::Claim(it) => &it.joining,
+        Verb::Defer(it) => &it.joining,
+        Verb::Propose(it) | Verb::Commit(it) => &it.joining,
+        Verb::Batch(it) => &it.joining,
+        Verb::Supersede(it) => &it.joining,
+        Verb::Ack(it) => &it.joining,
+        Verb::Escalate(it) => &it.joining,
+        Verb::Resolve(it) => &it.joining,
+        Verb::Report(it) => &it.joining,
+        Verb::Watch(it) => &it.joining,
+        Verb::Who(it) | Verb::Conflicts(it) | Verb::Files(it) => &it.joining,
+        Verb::Cat(it) => &it.joining,
+    }
+}
+
+/// What a line of JSON says it is the result of.
+fn name(verb: &Verb) -> &'static str {
+    match verb {
+        Verb::Announce(_) => "announce",
+        Verb::Update(_) => "update",
+        Verb::Withdraw(_) => "withdraw",
+        Verb::Claim(_) => "claim",
+        Verb::Defer(_) => "defer",
+        Verb::Propose(_) => "propose",
+        Verb::Commit(_) => "commit",
+        Verb::Batch(_) => "batch",
+        Verb::Supersede(_) => "supersede",
+        Verb::Ack(_) => "ack",
+        Verb::Escalate(_) => "escalate",
+        Verb::Resolve(_) => "resolve",
+        Verb::Report(_) => "report",
+        Verb::Watch(_) => "watch",
+        Verb::Who(_) => "who",
+        Verb::Conflicts(_) => "conflicts",
+        Verb::Files(_) => "files",
+        Verb::Cat(_) => "cat",
+    }
+}

@@ -1,0 +1,130 @@
+//! What a verb tells: lines for people, or one JSON object a line. `VERBS.md` lists their members.
+
+use std::io::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use crate::agent::{Event, Events};
+use crate::cli::exit;
+use crate::diff::printable;
+use crate::error::AgentError;
+
+/// Takes whole lines: `true` for what is a result, `false` for what is said about it.
+pub type Lines = Box<dyn FnMut(bool, &str) + Send>;
+
+/// Standard output for results, standard error for the rest.
+#[must_use]
+pub fn standard() -> Lines {
+    Box::new(|result, line| {
+        // A closed pipe is a reader who has seen enough.
+        let _ = match result {
+            true => writeln!(std::io::stdout().lock(), "{line}"),
+            false => writeln!(std::io::stderr().lock(), "{line}"),
+        };
+    })
+}
+
+/// Where it goes.
+pub(super) struct Out {
+    lines: Lines,
+    json: bool,
+    verb: &'static str,
+}
+
+impl Out {
+    pub(super) fn new(lines: Lines, json: bool, verb: &'static str) -> Self {
+        Self { lines, json, verb }
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// The result: `text` for people (control characters are shown, not obeyed), or the members of `value`.
+    pub(super) fn done(&mut self, text: &str, value: Value) {
+        if !self.json {
+            text.lines().for_each(|line| (self.lines)(true, &printable(line)));
+            return;
+        }
+        let mut object = Map::new();
+        object.insert("ok".to_owned(), json!(true));
+        object.insert("verb".to_owned(), json!(self.verb));
+        if let Value::Object(members) = value {
+            object.extend(members);
+        }
+        (self.lines)(true, &Value::Object(object).to_string());
+    }
+
+    /// A file's text as it is; only without `--json`.
+    pub(super) fn raw(&mut self, text: &str) {
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        (self.lines)(true, text);
+    }
+
+    /// Something that a person may want to know beside the result.
+    pub(super) fn note(&mut self, text: &str) {
+        if !self.json {
+            (self.lines)(false, &printable(text));
+        }
+    }
+
+    /// An event: a line of its own with `--json`, and a sentence without.
+    pub(super) fn event(&mut self, event: &Event, text: &str) {
+        match serde_json::to_string(event) {
+            Ok(line) if self.json => (self.lines)(true, &line),
+            _ => (self.lines)(true, &printable(text)),
+        }
+    }
+
+    pub(super) fn failed(&mut self, error: &AgentError) {
+        if !self.json {
+            (self.lines)(false, &printable(&format!("error: {error}")));
+            return;
+        }
+        let mut object = json!({
+            "ok": false, "verb": self.verb, "exit_code": exit::code(error), "message": error.to_string(),
+        });
+        let members = match error {
+            AgentError::TurnedDown(refusal) => serde_json::to_value(refusal.shown()).unwrap_or_default(),
+            AgentError::Stale { path, current } => {
+                json!({"code": "STALE_STATE_REF", "path": path, "state_ref": current.state_ref})
+            }
+            AgentError::Refused { code, .. } => json!({ "code": code }),
+            _ => json!({}),
+        };
+        if let (Value::Object(object), Value::Object(members)) = (&mut object, members) {
+            object.extend(members);
+        }
+        (self.lines)(true, &object.to_string());
+    }
+}
+
+/// Shows what happens until `end`, or until the events end.
+pub(super) async fn follow(
+    events: &mut Events,
+    end: impl Future<Output = ()>,
+    mut show: impl FnMut(Event) -> bool,
+) {
+    let mut end = std::pin::pin!(end);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut end => return,
+            event = events.next() => match event {
+                Some(event) => {
+                    if !show(event) {
+                        return;
+                    }
+                }
+                None => return,
+            },
+        }
+    }
+}
+
+/// Ctrl-C; a program that cannot be interrupted waits for ever.
+pub(super) async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,94 @@
+//! Verbs over a connection that breaks at each step in turn: done once, or said to be undecided, and nothing is left over.
+
+use std::time::Duration;
+
+use mpac_agent::agent::{Agent, Announce, Committed, ConnectOptions, Edit};
+use mpac_agent::error::AgentError;
+
+use super::dropping::polled;
+use super::patiently;
+use crate::covers;
+use crate::small_coordinator::{Manner, Small};
+
+fn options(url: &str) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url, "Bob");
+    options.session = Some("s".to_owned());
+    options.patience = Duration::from_secs(20);
+    options
+}
+
+/// Announces, commits and withdraws, whatever the connection does.
+async fn work(url: &str) -> Result<Committed, AgentError> {
+    let (agent, _) = Agent::connect(options(url)).await?;
+    let intent = agent.announce(Announce::files("mend it", ["a.py"])).await?.intent;
+    let base = agent.read_file("a.py").await?.unwrap();
+    let committed = agent.commit(Some(&intent), Edit::of("a.py", &base, "new\n")).await?;
+    agent.withdraw(&intent, Some("task_completed")).await?;
+    agent.leave(Default::default()).await?;
+    Ok(committed)
+}
+
+async fn at_each_step(manner: Manner) {
+    for step in 0.. {
+        let small = Small::start(manner, vec![step]).await;
+        let done = patiently(work(&small.url)).await;
+        let state = small.state.lock().unwrap();
+        if small_broke_before_joining(&state.hellos, &done) {
+            continue;
+        }
+        let committed = done.unwrap_or_else(|error| panic!("step {step}: {error}"));
+        assert_eq!(committed.path, "a.py", "step {step}");
+        assert_eq!(state.files["a.py"], "new\n", "step {step}");
+        assert_eq!(state.applied, ["a.py"], "step {step}: applied once");
+        assert!(state.live.is_empty(), "step {step}: {:?}", state.live);
+        drop(state);
+        if small.broken() == 0 {
+            assert!(step > 10, "it broke nowhere");
+            return;
+        }
+    }
+}
+
+/// Who has not been let in yet has nothing to come back to.
+fn small_broke_before_joining(hellos: &[serde_json::Value], done: &Result<Committed, AgentError>) -> bool {
+    hellos.len() <= 1 && matches!(done, Err(AgentError::Lost(_)))
+}
+
+#[tokio::test]
+async fn each_verb_is_done_once_whenever_the_connection_breaks() {
+    covers!("PAR-05", "PAR-12", "PAR-22");
+    at_each_step(Manner::default()).await;
+}
+
+#[tokio::test]
+async fn the_same_holds_for_a_server_that_tells_nothing_of_what_it_has() {
+    covers!("PAR-13");
+    at_each_step(Manner { simple: true, ..Manner::default() }).await;
+}
+
+/// An announce that was dropped while the connection broke: it is withdrawn when the connection is back.
+#[tokio::test]
+async fn what_was_dropped_in_a_break_is_withdrawn_after_it() {
+    covers!("PAR-22");
+    for step in 2.. {
+        let small = Small::start(Manner::default(), vec![step]).await;
+        let Ok((agent, _)) = patiently(Agent::connect(options(&small.url))).await else { continue };
+        for polls in [1, 2] {
+            let announce = Announce::files("mend it", ["a.py"]);
+            let announced = polled(agent.announce(announce), polls).await;
+            if let Some(announced) = announced {
+                patiently(agent.withdraw(&announced.unwrap().intent, None)).await.unwrap();
+            }
+        }
+        // It waits for the connection, and comes after what its return has led to.
+        patiently(agent.read_file("a.py")).await.unwrap();
+        patiently(agent.read_file("a.py")).await.unwrap();
+        let state = small.state.lock().unwrap();
+        assert!(state.live.is_empty(), "step {step}: {:?}", state.live);
+        drop(state);
+        if small.broken() == 0 {
+            assert!(step > 6, "it broke nowhere");
+            return;
+        }
+    }
+}
