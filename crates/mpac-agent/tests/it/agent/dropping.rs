@@ -13,7 +13,7 @@ use mpac_agent::agent::{
 };
 use mpac_agent::brain::scripted::ScriptedBrain;
 use mpac_agent::console::{Console, Palette};
-use mpac_agent::task::{Outcome, TaskOptions, WAIT_LIMIT};
+use mpac_agent::task::{Outcome, TaskOptions};
 use mpac_wire::names::{AckType, Decision};
 use mpac_wire::sideband::SessionSummary;
 use mpac_wire::{IntentId, StateRef};
@@ -295,7 +295,7 @@ async fn a_task_leaves_whole_files_and_no_intent() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), script("").replace(r#""find":"old""#, r#""find":"""#)).unwrap();
         let mut brain = ScriptedBrain::load(file.path(), agent.history()).unwrap();
-        let options = TaskOptions { max_rebase: 2, approver: None, wait_limit: WAIT_LIMIT };
+        let options = TaskOptions::default();
         let console = Console::lines_to(Palette::PLAIN, Box::new(|_| {}));
         let before = text(&agent, "a.py").await;
         let done = polled(agent.run_task(&mut brain, &options, "mend it", console), polls).await;
