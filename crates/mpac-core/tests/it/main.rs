@@ -55,6 +55,7 @@ mod takeover;
 mod trust;
 mod verified;
 mod verified_props;
+mod visibility;
 mod waiting;
 mod world;
 

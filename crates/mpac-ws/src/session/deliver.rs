@@ -213,9 +213,9 @@ impl Delivery {
                     self.events.left(&principal, self.bound.len());
                 }
             }
-            Notice::FileUpdated { path, content, state_ref, updated_by } => {
+            Notice::FileUpdated { to, path, content, state_ref, updated_by } => {
                 let file = File { content: content.into(), state_ref };
-                self.send(&Recipients::All, &sideband::file_updated(&path, &file, &updated_by), None);
+                self.send(&to, &sideband::file_updated(&path, &file, &updated_by), None);
                 if let Some(writer) = &self.writer {
                     writer.put(&path, file.clone());
                 }

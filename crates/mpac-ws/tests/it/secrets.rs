@@ -52,7 +52,7 @@ impl Life {
     }
 
     /// A server that tells all it knows.
-    fn serve(&mut self, n: usize) -> Serving {
+    fn serve(&self, n: usize) -> Serving {
         let [stdout, stderr] = ["stdout", "stderr"].map(|name| self.path(&format!("{name}-{n}")));
         let child = Command::new(env!("CARGO_BIN_EXE_mpac-ws"))
             .args(["--port=0", "--security-profile=authenticated", "--log=trace", "--write-back"])

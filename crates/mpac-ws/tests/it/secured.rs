@@ -1,6 +1,7 @@
 //! The authenticated profile: nobody comes in who cannot prove who they are.
 
 mod keys;
+mod sight;
 mod strangers;
 mod tls;
 mod tokens;

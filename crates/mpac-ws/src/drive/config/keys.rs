@@ -20,7 +20,7 @@ pub(super) struct Key {
 }
 
 /// In this order they are read: what a policy says as a whole comes before the keys that name one member of it.
-pub(super) const KEYS: [Key; 45] = [
+pub(super) const KEYS: [Key; 46] = [
     key("session_id", "text [default]", |it, at| {
         it.core.session_id = at.read()?;
         it.names_session = true;
@@ -216,6 +216,14 @@ pub(super) const KEYS: [Key; 45] = [
         "require_arbiter_strict",
         "true: no governance session without an arbiter in role_policy [false]",
         |it, at| at.read().map(|strict| it.core.require_arbiter_strict = strict),
+    ),
+    key(
+        "visibility",
+        "{role: everything, no_contents, no_words or coordination}; not in the open profile [everything]",
+        |it, at| {
+            it.core.visibility = policies::visibility(at)?;
+            Ok(())
+        },
     ),
     key("mandatory_extensions", "list of keys that every HELLO must carry [none]", |it, at| {
         at.read().map(|keys| it.core.mandatory_extensions = keys)
