@@ -20,7 +20,7 @@ pub(super) struct Key {
 }
 
 /// In this order they are read: what a policy says as a whole comes before the keys that name one member of it.
-pub(super) const KEYS: [Key; 46] = [
+pub(super) const KEYS: [Key; 47] = [
     key("session_id", "text [default]", |it, at| {
         it.core.session_id = at.read()?;
         it.names_session = true;
@@ -186,6 +186,11 @@ pub(super) const KEYS: [Key; 46] = [
         "max_open_conflicts_each",
         "conflicts that one principal brought about and that are open [1000]",
         |it, at| at.read().map(|count| it.core.max_open_each.conflicts = count),
+    ),
+    key(
+        "max_recent_messages_each",
+        "messages of one principal in two replay windows, not in the open profile [100000]",
+        |it, at| at.read().map(|count| it.core.max_open_each.recent_messages = count),
     ),
     key("max_workspace_bytes", "bytes of shared files, by commits [268435456]", |it, at| {
         at.read().map(|bytes| it.core.workspace_limits.max_bytes = bytes)
