@@ -34,6 +34,7 @@ pub(crate) mod journal;
 pub(crate) mod kept;
 pub(crate) mod log;
 pub(crate) mod media;
+pub(crate) mod meter;
 pub(crate) mod place;
 pub(crate) mod reading;
 pub(crate) mod repair;

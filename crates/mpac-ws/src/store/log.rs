@@ -4,6 +4,7 @@ pub(crate) mod raw;
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use thiserror::Error;
 
@@ -181,7 +182,11 @@ impl Log {
             }
             (self.n, self.sum) = (n, sum);
         }
-        Ok(self.flush(&buffer)?)
+        self.flush(&buffer)?;
+        if let Some((durable, _)) = &self.durable {
+            durable.meter().written(entries.len(), buffer.len());
+        }
+        Ok(())
     }
 
     /// Ends the segment, and begins the next.
@@ -203,9 +208,18 @@ impl Log {
         }
         self.end += buffer.len() as u64;
         match self.durability {
-            Durability::Fsync => self.media.sync(),
+            Durability::Fsync => self.sync(),
             Durability::Os | Durability::None => Ok(()),
         }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let begun = Instant::now();
+        self.media.sync()?;
+        if let Some((durable, _)) = &self.durable {
+            durable.meter().synced(begun.elapsed());
+        }
+        Ok(())
     }
 
     fn write(&mut self, buffer: &[u8], ahead: bool) -> io::Result<()> {

@@ -4,6 +4,7 @@ mod certificates;
 mod keys;
 pub(crate) mod people;
 mod rotation;
+mod sight;
 mod strangers;
 mod tls;
 mod tokens;

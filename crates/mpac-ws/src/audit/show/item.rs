@@ -58,6 +58,7 @@ impl Item {
                 Stored::Persisted { .. } => "persisted",
                 Stored::Fence { .. } => "fence",
                 Stored::RotateKey { .. } => "rotate_key",
+                Stored::TurnAway { .. } => "turn_away",
             },
         }
     }
@@ -73,6 +74,7 @@ impl Item {
             Stored::Frame { conn, .. }
             | Stored::Unreadable { conn, .. }
             | Stored::Disconnect { conn }
+            | Stored::TurnAway { conn, .. }
             | Stored::Rebind { conn, .. } => Some(*conn),
             _ => None,
         }
