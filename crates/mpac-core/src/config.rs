@@ -2,6 +2,7 @@
 
 mod grant;
 mod quota;
+mod visibility;
 
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -16,6 +17,7 @@ use crate::error::ConfigError;
 use crate::signed::is_ed25519;
 pub use grant::{Applicant, CredentialRoles};
 pub use quota::{OpenLimits, WorkspaceLimits};
+pub use visibility::{Sight, Visibility};
 
 /// Bytes of a session id at the most: the coordinator's own ids are made of it.
 pub const MAX_SESSION_ID_BYTES: usize = 200;
@@ -183,6 +185,8 @@ pub struct SessionConfig {
     pub governance_may_declare_unavailable: bool,
     /// Whether a governance session must have an arbiter in its role policy to open at all (GOV-11, D-047).
     pub require_arbiter_strict: bool,
+    /// Who sees less than everything; nobody (PRV-02).
+    pub visibility: Visibility,
     /// Extensions that every HELLO must carry, by key (EXT-02).
     pub mandatory_extensions: Vec<String>,
     /// Where the host will put the transcript, for SESSION_CLOSE (SES-22).
@@ -228,6 +232,7 @@ impl SessionConfig {
             semantic_confidence_threshold: 0.7,
             governance_may_declare_unavailable: false,
             require_arbiter_strict: false,
+            visibility: Visibility::default(),
             mandatory_extensions: Vec::new(),
             transcript_ref: None,
         }
@@ -286,6 +291,9 @@ impl SessionConfig {
         }
         if self.require_arbiter_strict && self.is_governed() && !self.names_an_arbiter() {
             return Err(ConfigError::NoArbiter);
+        }
+        if self.is_open() && self.visibility.is_limited() {
+            return Err(ConfigError::VisibleToAll);
         }
         if self.workspace.is_some() && self.state_ref_format != "sha256" {
             return Err(ConfigError::StateRefFormat(self.state_ref_format.clone()));

@@ -19,6 +19,7 @@ mod session;
 mod snapshot;
 mod state;
 mod view;
+mod visibility;
 
 use mpac_wire::Timestamp;
 use mpac_wire::snapshot::Snapshot;
@@ -126,7 +127,8 @@ impl Coordinator {
         operation::authorise::settle(&mut self.session, &mut out);
         session::lifecycle::settle(&mut self.session);
         retention::settle(&mut self.session);
-        Ok(Step { outputs: out.outputs, next_deadline: self.next_deadline(), received: out.received })
+        let outputs = visibility::applied(&self.session, out.outputs);
+        Ok(Step { outputs, next_deadline: self.next_deadline(), received: out.received })
     }
 
     /// [`stamp`](Self::stamp) and [`apply`](Self::apply) in one, for hosts that keep no log.

@@ -101,8 +101,11 @@ impl Hash {
                 self.text("unbound");
                 self.number(conn.0);
             }
-            Notice::FileUpdated { path, content, state_ref, updated_by } => {
+            Notice::FileUpdated { to, path, content, state_ref, updated_by } => {
                 self.text("file");
+                if *to != Recipients::All {
+                    self.to(to);
+                }
                 [path, content, state_ref.as_str(), updated_by.as_str()]
                     .into_iter()
                     .for_each(|it| self.text(it));

@@ -139,6 +139,7 @@ fn blanked(text: &str) -> Result<String, DecodeError> {
     let chain = is_chain(&entries);
     let member = |(key, value): (Cow<'_, str>, &RawValue)| {
         let value = match decode::<Cow<'_, str>>(value.get(), "") {
+            Ok(_) if chain && key == "value" => value.get().to_owned(),
             Ok(text) if text.is_empty() || is_no_secret(&key, &text) => value.get().to_owned(),
             Ok(_) if chain && key == "value" => value.get().to_owned(),
             Ok(_) => quoted(BLANK),

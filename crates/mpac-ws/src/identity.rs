@@ -127,9 +127,8 @@ impl Verifier {
     /// What is proven by the signature of a frame, and by the credential in it if it is a HELLO with one: the core looks for
     /// one nowhere else.
     pub(crate) async fn look(&self, text: &str, at: At<'_>, known: &Known, limits: &Limits) -> Looked {
-        // An escape may spell the words.
-        let words = ["credential", "signature", "\\u"];
-        if self.keys.is_none() || !words.iter().any(|word| text.contains(word)) {
+        let is_signed = self.keys.is_some() && text.contains("signature");
+        if !is_signed && !self.may_look(text) {
             return Looked::default();
         }
         let Ok(Frame::Message(received)) = Frame::parse(text, limits) else { return Looked::default() };
@@ -201,6 +200,10 @@ impl Verifier {
             return None;
         };
         let keys = self.table()?;
+        if chain.certificates().iter().any(|it| keys.is_barred(it)) {
+            refused(&"one of them is revoked");
+            return None;
+        }
         let said = keys.said_of(chain.leaf());
         let good = said.iter().find(|it| it.is_good(shown, now) && it.principal == *owner);
         if good.is_none() && !said.is_empty() {
@@ -253,6 +256,7 @@ impl Verifier {
             By::Chain(chain) => {
                 let said = keys.said_of(chain.leaf());
                 let stands = said.is_empty() || said.iter().any(|it| it.is_current(now));
+                let stands = stands && !chain.certificates().iter().any(|it| keys.is_barred(it));
                 let read = certificate::Read::of(chain.leaf());
                 let trusted =
                     |anchors: &Anchors| read.is_some_and(|read| anchors.judge(chain, &read, now).is_ok());

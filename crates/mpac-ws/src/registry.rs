@@ -223,22 +223,19 @@ impl Registry {
             }
         };
         let limits = self.template.configured().limits.clone();
-        let (verifier, by) = (Arc::clone(&self.verifier), Mutex::default());
-        let (certificate, from) = (peer.certificate.clone(), peer.from);
-        let attempts = Arc::clone(&self.attempts);
         Ok(Seat {
             conn,
             inbox,
             room,
             known,
             session,
-            certificate,
-            from,
+            certificate: peer.certificate.clone(),
+            from: peer.from,
             outbox,
             limits,
-            verifier,
-            attempts,
-            by,
+            verifier: Arc::clone(&self.verifier),
+            attempts: Arc::clone(&self.attempts),
+            by: Mutex::default(),
         })
     }
 

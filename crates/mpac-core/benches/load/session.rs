@@ -27,6 +27,7 @@ pub(crate) fn config() -> SessionConfig {
     // What is measured is how many there can be.
     let open = &mut config.max_open_each;
     (open.intents, open.operations, open.conflicts) = (usize::MAX, usize::MAX, usize::MAX);
+    open.recent_messages = usize::MAX;
     config
 }
 

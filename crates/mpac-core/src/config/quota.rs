@@ -11,6 +11,9 @@ pub struct OpenLimits {
     /// Conflicts that it reported, or that its own messages led to: 1,000. One message may lead to several, so that a
     /// few more than that can be open.
     pub conflicts: usize,
+    /// Messages within two replay windows, outside the open profile: 100,000. Their ids are remembered that long, and this
+    /// bounds how many those are; never more than twice as many of one principal (D-124).
+    pub recent_messages: usize,
 }
 
 /// How large the shared files may become by commits (SEC-37).
@@ -31,6 +34,6 @@ impl Default for WorkspaceLimits {
 
 impl Default for OpenLimits {
     fn default() -> Self {
-        Self { intents: 1_000, operations: 5_000, conflicts: 1_000 }
+        Self { intents: 1_000, operations: 5_000, conflicts: 1_000, recent_messages: 100_000 }
     }
 }

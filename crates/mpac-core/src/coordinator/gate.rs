@@ -231,7 +231,7 @@ pub(super) fn count_as_received(session: &mut Session, out: &mut Outbox, facts: 
     frontier.lamport = facts.lamport.or(frontier.lamport);
     if !session.config.is_open() {
         let window = &session.config.replay_window_sec;
-        session.seen_ids.insert(&facts.envelope.message_id, session.now, window);
+        session.seen_ids.insert(&facts.envelope.message_id, &sender.principal_id, session.now, window);
     }
     session.seen(&sender.principal_id, &facts.envelope.message_id);
     // After the close nothing comes back to life (BYE-09).

@@ -81,7 +81,7 @@ pub(super) fn workspace<'a>(
 }
 
 /// Whole seconds, not less: whoever comes back after them comes late enough.
-fn whole(wait: &Seconds) -> Seconds {
+pub(super) fn whole(wait: &Seconds) -> Seconds {
     Seconds::whole(
         u32::try_from(wait.micros().max(0).saturating_add(999_999) / 1_000_000).unwrap_or(u32::MAX).max(1),
     )

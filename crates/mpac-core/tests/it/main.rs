@@ -56,6 +56,7 @@ mod takeover;
 mod trust;
 mod verified;
 mod verified_props;
+mod visibility;
 mod waiting;
 mod world;
 

@@ -26,7 +26,7 @@ pub(crate) enum Limit {
 
 impl Limit {
     /// Every one, so that its counter is there before it is first reached.
-    pub(super) const ALL: [Self; 29] = [
+    pub(super) const ALL: [Self; 30] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::CredentialAttempts,
@@ -47,6 +47,7 @@ impl Limit {
         Self::Core("max_open_intents_each"),
         Self::Core("max_open_operations_each"),
         Self::Core("max_open_conflicts_each"),
+        Self::Core("max_recent_messages_each"),
         Self::Core("max_deferrals"),
         Self::Core("max_deferrals_each"),
         Self::Core("max_bytes"),

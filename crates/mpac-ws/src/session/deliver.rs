@@ -51,11 +51,10 @@ impl Delivery {
         writer: Option<Writer>,
         max_frame: usize,
         open: bool,
-        voice: Voice,
     ) -> Self {
         let (connections, bound) = Default::default();
+        let voice = Voice::default();
         let _running = meters.session();
-        let paces = None;
         Self {
             connections,
             bound,
@@ -64,9 +63,9 @@ impl Delivery {
             max_frame,
             open,
             events,
-            voice,
             meters,
-            paces,
+            paces: None,
+            voice,
             _running,
         }
     }
@@ -75,6 +74,13 @@ impl Delivery {
     #[must_use]
     pub(super) fn paced(mut self, paces: Option<Arc<Everybody>>) -> Self {
         self.paces = paces;
+        self
+    }
+
+    /// What the coordinator says is signed by this.
+    #[must_use]
+    pub(super) fn signed(mut self, voice: Voice) -> Self {
+        self.voice = voice;
         self
     }
 
@@ -248,9 +254,9 @@ impl Delivery {
                     self.events.left(&principal, self.bound.len());
                 }
             }
-            Notice::FileUpdated { path, content, state_ref, updated_by } => {
+            Notice::FileUpdated { to, path, content, state_ref, updated_by } => {
                 let file = File { content: content.into(), state_ref };
-                self.send(&Recipients::All, &sideband::file_updated(&path, &file, &updated_by), None);
+                self.send(&to, &sideband::file_updated(&path, &file, &updated_by), None);
                 if let Some(writer) = &self.writer {
                     writer.put(&path, file.clone());
                 }
@@ -301,7 +307,7 @@ mod tests {
 
     fn delivery() -> Delivery {
         let events = Events::new(SessionId::new("s").unwrap());
-        Delivery::new((events, Meters::default()), Workspace::default(), None, 50, true, Voice::default())
+        Delivery::new((events, Meters::default()), Workspace::default(), None, 50, true)
     }
 
     fn connection(delivery: &mut Delivery, conn: u64, principal: Option<&str>) -> crate::outbox::Queue {

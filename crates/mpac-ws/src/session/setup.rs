@@ -80,8 +80,7 @@ impl Template {
         let guards = &settings.guards;
         let paces = (!config.is_open())
             .then(|| Everybody::new(guards.principal_rate_per_sec, guards.principal_rate_burst));
-        let write_back = settings.write_back;
-        Ok(Self { config, workspace, on_disk, added, write_back, ring, meters, paces })
+        Ok(Self { config, workspace, on_disk, added, write_back: settings.write_back, meters, paces, ring })
     }
 
     /// With these keys, where its sessions are signed.
@@ -259,8 +258,9 @@ impl Template {
         let voice = Voice::new(signer, config.security_profile == SecurityProfile::Verified);
         let events = Events::new(config.session_id.clone());
         let writer = mirror.map(Writer::start);
-        Delivery::new((events, self.meters.clone()), workspace, writer, max_frame, open, voice)
+        Delivery::new((events, self.meters.clone()), workspace, writer, max_frame, open)
             .paced(self.paces.clone())
+            .signed(voice)
     }
 }
 

@@ -13,7 +13,7 @@ use super::super::outbox::Outbox;
 use super::super::quota;
 use super::super::state::Session;
 use super::current;
-use crate::output::Notice;
+use crate::output::{Notice, Recipients};
 use crate::refusal::Refusal;
 use crate::scope::{is_safe, normalize};
 
@@ -115,7 +115,13 @@ impl Upload {
             session.files.insert(path.clone());
             session.sizes.set(path.clone(), content.len() as u64);
             session.set_ref(path.clone(), state_ref.clone());
-            out.notice(Notice::FileUpdated { path, content, state_ref, updated_by: by.clone() });
+            out.notice(Notice::FileUpdated {
+                to: Recipients::All,
+                path,
+                content,
+                state_ref,
+                updated_by: by.clone(),
+            });
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Key {
 }
 
 /// In this order they are read: what a policy says as a whole comes before the keys that name one member of it.
-pub(super) const KEYS: [Key; 45] = [
+pub(super) const KEYS: [Key; 47] = [
     key("session_id", "text [default]", |it, at| {
         it.core.session_id = at.read()?;
         it.names_session = true;
@@ -187,6 +187,11 @@ pub(super) const KEYS: [Key; 45] = [
         "conflicts that one principal brought about and that are open [1000]",
         |it, at| at.read().map(|count| it.core.max_open_each.conflicts = count),
     ),
+    key(
+        "max_recent_messages_each",
+        "messages of one principal in two replay windows, not in the open profile [100000]",
+        |it, at| at.read().map(|count| it.core.max_open_each.recent_messages = count),
+    ),
     key("max_workspace_bytes", "bytes of shared files, by commits [268435456]", |it, at| {
         at.read().map(|bytes| it.core.workspace_limits.max_bytes = bytes)
     }),
@@ -216,6 +221,14 @@ pub(super) const KEYS: [Key; 45] = [
         "require_arbiter_strict",
         "true: no governance session without an arbiter in role_policy [false]",
         |it, at| at.read().map(|strict| it.core.require_arbiter_strict = strict),
+    ),
+    key(
+        "visibility",
+        "{role: everything, no_contents, no_words or coordination}; not in the open profile [everything]",
+        |it, at| {
+            it.core.visibility = policies::visibility(at)?;
+            Ok(())
+        },
     ),
     key("mandatory_extensions", "list of keys that every HELLO must carry [none]", |it, at| {
         at.read().map(|keys| it.core.mandatory_extensions = keys)
