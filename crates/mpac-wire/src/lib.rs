@@ -47,7 +47,8 @@ pub mod object;
 pub mod open;
 
 pub mod canonical;
-pub mod credential;
+pub mod content;
+mod credential;
 pub mod envelope;
 pub mod error;
 pub mod id;
@@ -69,6 +70,7 @@ pub mod time;
 pub mod transcript;
 pub mod watermark;
 
+pub use content::{Content, Unseen};
 pub use credential::{Credential, Secret};
 pub use envelope::{Envelope, Payload, Sender};
 pub use error::DecodeError;
