@@ -25,7 +25,7 @@
 //! | [`message`], [`payload`] | the 22 message types and their payloads |
 //! | [`names`], [`open`] | every enumerated string, open to values we do not know |
 //! | [`id`], [`time`], [`number`], [`state_ref`] | scalars, each keeping the spelling it came in |
-//! | [`scope`], [`watermark`], [`policy`], [`credential`] | the shared objects |
+//! | [`scope`], [`watermark`], [`policy`], [`credential`], [`content`] | the shared objects |
 //! | [`canonical`], [`signature`] | the one form of a JSON text that is signed (RFC 8785), and how signatures are written |
 //! | [`sideband`], [`snapshot`], [`transcript`] | what is not MPAC on the same socket; the stored forms |
 //! | [`layout`] | white space between tokens |
@@ -48,7 +48,7 @@ pub mod open;
 
 pub mod canonical;
 pub mod content;
-mod credential;
+pub mod credential;
 pub mod envelope;
 pub mod error;
 pub mod id;
