@@ -106,7 +106,7 @@ impl Hash {
                 if *to != Recipients::All {
                     self.to(to);
                 }
-                [path, content, state_ref.as_str(), updated_by.as_str()]
+                [path.as_str(), content, state_ref.as_str(), updated_by.as_str()]
                     .into_iter()
                     .for_each(|it| self.text(it));
             }

@@ -3,11 +3,12 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
 use mpac_wire::names::{
     CloseDisposition, CloseReason, CoordinatorEvent, CredentialType, PrincipalType, Role,
 };
-use mpac_wire::{InstanceId, MessageId, PrincipalId, PublicKey, Seconds, Timestamp};
+use mpac_wire::{InstanceId, MessageId, PrincipalId, PublicKey, Seconds, Timestamp, Unseen};
 
 use crate::signed::Signed;
 
@@ -74,8 +75,8 @@ pub enum Identity {
     },
 }
 
-/// One thing that happens to a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One thing that happens to a session. Its `Debug` shows no texts.
+#[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a new input must be thought about by every host and every log")]
 pub enum Input {
     /// A frame came, protocol or sideband.
@@ -101,6 +102,22 @@ pub enum Input {
     Command(Command),
     /// Time passed: whatever is due at the record's time fires.
     Timeout,
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frame { from, text } => {
+                f.debug_struct("Frame").field("from", from).field("text", &Unseen(text)).finish()
+            }
+            Self::Unreadable { from, problem } => {
+                f.debug_struct("Unreadable").field("from", from).field("problem", problem).finish()
+            }
+            Self::Disconnect { conn } => f.debug_struct("Disconnect").field("conn", conn).finish(),
+            Self::Command(command) => command.fmt(f),
+            Self::Timeout => f.write_str("Timeout"),
+        }
+    }
 }
 
 /// What only the host or a local administrator may say (SRV-15).

@@ -3,10 +3,11 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
 use mpac_wire::names::CloseReason;
 use mpac_wire::sideband::Request;
-use mpac_wire::{Envelope, Fingerprint, MessageType, PrincipalId, StateRef, Timestamp};
+use mpac_wire::{Content, Envelope, Fingerprint, MessageType, PrincipalId, StateRef, Timestamp, Unseen};
 
 use crate::input::ConnId;
 use crate::remark::Remark;
@@ -24,8 +25,8 @@ pub struct Step {
     pub received: Option<MessageType>,
 }
 
-/// One effect.
-#[derive(Clone, Debug, PartialEq)]
+/// One effect. Its `Debug` shows no texts.
+#[derive(Clone, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "an output that a host does not know would be lost in silence")]
 #[expect(clippy::large_enum_variant, reason = "outputs live for one step")]
 pub enum Output {
@@ -70,6 +71,33 @@ pub enum Output {
     },
     /// Something the host keeps track of.
     Notice(Notice),
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Relay { to, text, message_type, sender } => f
+                .debug_struct("Relay")
+                .field("to", to)
+                .field("text", &Unseen(text))
+                .field("message_type", message_type)
+                .field("sender", sender)
+                .finish(),
+            Self::Send { to, envelope } => {
+                f.debug_struct("Send").field("to", to).field("envelope", envelope).finish()
+            }
+            Self::Workspace { conn, request } => {
+                f.debug_struct("Workspace").field("conn", conn).field("request", request).finish()
+            }
+            Self::Answer { conn, text } => {
+                f.debug_struct("Answer").field("conn", conn).field("text", &Unseen(text)).finish()
+            }
+            Self::HangUp { conn, reason } => {
+                f.debug_struct("HangUp").field("conn", conn).field("reason", reason).finish()
+            }
+            Self::Notice(notice) => notice.fmt(f),
+        }
+    }
 }
 
 /// Who receives.
@@ -147,7 +175,7 @@ pub enum Notice {
         /// Normalised, safe (D-092).
         path: String,
         /// The whole content.
-        content: String,
+        content: Content,
         /// Its reference.
         state_ref: StateRef,
         /// Who committed it.

@@ -1,6 +1,6 @@
 //! Why a text could not be read, and where.
 
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::string::{String, ToString};
 
 use serde::Deserialize;
@@ -85,7 +85,22 @@ pub(crate) fn decode<'de, T: Deserialize<'de>>(text: &'de str, place: &str) -> R
         };
         // The parser's position is of the part it was given, not of the frame: the path says more.
         let problem = problem.rfind(" at line ").map_or(problem.as_str(), |end| &problem[..end]);
+        let problem = without_what_was_found(problem);
         let path = if path.is_empty() { String::from("envelope") } else { path };
         DecodeError::shape(path, problem)
     })
+}
+
+/// The parser quotes a text that stands where something else should. What stands in the wrong place may be anything: a
+/// content, a secret (PRV-03, PRV-05).
+fn without_what_was_found(problem: &str) -> Cow<'_, str> {
+    for kind in ["invalid type: string ", "invalid value: string "] {
+        if let Some(rest) = problem.strip_prefix(kind)
+            && rest.starts_with('"')
+            && let Some(end) = rest.rfind("\", expected ")
+        {
+            return alloc::format!("{}{}", kind.trim_end(), &rest[end + 1..]).into();
+        }
+    }
+    problem.into()
 }

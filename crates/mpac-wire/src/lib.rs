@@ -25,7 +25,7 @@
 //! | [`message`], [`payload`] | the 22 message types and their payloads |
 //! | [`names`], [`open`] | every enumerated string, open to values we do not know |
 //! | [`id`], [`time`], [`number`], [`state_ref`] | scalars, each keeping the spelling it came in |
-//! | [`scope`], [`watermark`], [`policy`], [`credential`] | the shared objects |
+//! | [`scope`], [`watermark`], [`policy`], [`credential`], [`content`] | the shared objects |
 //! | [`canonical`], [`signature`] | the one form of a JSON text that is signed (RFC 8785), and how signatures are written |
 //! | [`sideband`], [`snapshot`], [`transcript`] | what is not MPAC on the same socket; the stored forms |
 //! | [`layout`] | white space between tokens |
@@ -47,6 +47,7 @@ pub mod object;
 pub mod open;
 
 pub mod canonical;
+pub mod content;
 pub mod credential;
 pub mod envelope;
 pub mod error;
@@ -69,6 +70,7 @@ pub mod time;
 pub mod transcript;
 pub mod watermark;
 
+pub use content::{Content, Unseen};
 pub use credential::{Credential, Secret};
 pub use envelope::{Envelope, Payload, Sender};
 pub use error::DecodeError;

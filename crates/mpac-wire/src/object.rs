@@ -15,6 +15,8 @@ use serde::de::{Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
+use crate::content::Unseen;
+
 /// Any JSON value, kept as the text it came in.
 #[derive(Clone)]
 pub struct Raw(Box<RawValue>);
@@ -42,9 +44,10 @@ impl Raw {
     }
 }
 
+/// A value that nobody has read may hold anything: a content, a secret.
 impl fmt::Debug for Raw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.get())
+        Unseen(self.get()).fmt(f)
     }
 }
 

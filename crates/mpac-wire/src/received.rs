@@ -7,6 +7,7 @@ use core::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::content::Unseen;
 use crate::envelope::{Envelope, Payload};
 use crate::error::{DecodeError, decode};
 use crate::id::MessageId;
@@ -15,10 +16,17 @@ use crate::object::{Extra, Key, Raw};
 use crate::sideband::Request;
 
 /// A message as it came. Relays and logs use the text, rules the envelope.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Received {
     text: Arc<str>,
     envelope: Envelope,
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { text, envelope } = self;
+        f.debug_struct("Received").field("text", &Unseen(text)).field("envelope", envelope).finish()
+    }
 }
 
 impl Received {

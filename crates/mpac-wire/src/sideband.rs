@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::content::Content;
 use crate::error::{DecodeError, decode};
 use crate::id::{ConflictId, IntentId, PrincipalId, SessionId};
 use crate::names::{ConflictCategory, ConflictState, HeartbeatStatus, IntentState, Role, Severity};
@@ -120,7 +121,7 @@ object! {
         /// As asked.
         req path: String,
         /// The whole of it.
-        req content: String,
+        req content: Content,
         /// Its reference.
         req state_ref: StateRef,
     }

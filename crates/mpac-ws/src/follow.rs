@@ -20,7 +20,7 @@ pub(crate) mod send;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use mpac_wire::StateRef;
+use mpac_wire::{Content, StateRef};
 use serde::{Deserialize, Serialize};
 
 use crate::store::snapshot::Position;
@@ -86,7 +86,7 @@ pub(crate) enum Down {
     /// The follower speaks of another server, or in another way.
     Refused { reason: String },
     /// A content of a shared file that the follower lacks.
-    Content { content: String },
+    Content { content: Content },
     /// The shared files, all of whose contents the follower has now.
     Files { names: BTreeMap<String, StateRef> },
     /// A session of which the follower has nothing, or something else: its first record here is the one after `behind`,

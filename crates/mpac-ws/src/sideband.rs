@@ -7,7 +7,7 @@ use mpac_wire::sideband::{
     FileContent, FileEntry, FileError, FileListResponse, FileUpdated, Request, SessionSummaryResponse,
     SidebandType, to_json,
 };
-use mpac_wire::{Integer, PrincipalId};
+use mpac_wire::{Content, Integer, PrincipalId};
 
 use crate::workspace::{File, Workspace};
 
@@ -45,7 +45,7 @@ pub(crate) fn file_content(path: &str, file: &File) -> String {
     to_json(&FileContent::new(
         SidebandType::FileContent,
         path.to_owned(),
-        (*file.content).to_owned(),
+        Content::from(&*file.content),
         file.state_ref.clone(),
     ))
 }

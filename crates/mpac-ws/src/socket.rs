@@ -4,11 +4,13 @@
 //! over: reading, writing, and watching that the peer still answers pings (SRV-16).
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::pending;
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::{Message, Utf8Bytes};
 use futures::{Sink, SinkExt, Stream, StreamExt};
+use mpac_wire::Unseen;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout, timeout_at};
 
@@ -59,11 +61,20 @@ pub(crate) enum Lost {
 }
 
 /// What a frame holds.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(crate) enum Frame {
     Text(Utf8Bytes),
     /// Binary that is not UTF-8: malformed, but no reason to hang up (D-025).
     NotText,
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => Unseen(text).fmt(f),
+            Self::NotText => f.write_str("NotText"),
+        }
+    }
 }
 
 /// The session's side of a connection.

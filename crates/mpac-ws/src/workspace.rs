@@ -8,10 +8,11 @@ pub(crate) mod write_back;
 pub(crate) mod writer;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mpac_wire::StateRef;
+use mpac_wire::{StateRef, Unseen};
 
 /// Files by their shared name, which sorts them in code-point order as FILE_LIST wants them.
 #[derive(Clone, Debug, Default)]
@@ -20,14 +21,21 @@ pub struct Workspace {
     files: BTreeMap<String, File>,
 }
 
-/// One shared file.
-#[derive(Clone, Debug)]
+/// One shared file. Its `Debug` shows nothing of the content.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct File {
     /// The text, byte for byte (D-092).
     pub content: Arc<str>,
     /// The reference to it (OCC-01).
     pub state_ref: StateRef,
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { content, state_ref } = self;
+        f.debug_struct("File").field("content", &Unseen(content)).field("state_ref", state_ref).finish()
+    }
 }
 
 impl File {

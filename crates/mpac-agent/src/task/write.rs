@@ -145,7 +145,7 @@ impl Worker<'_> {
         let mut commit = OpCommit::new(op, path.to_owned(), OpKind::Replace, before.clone(), after.clone());
         commit.summary = written.summary.clone().filter(|summary| !summary.is_empty());
         commit.file_changes =
-            Some([(path, FileChange::new(written.content.clone(), before))].into_iter().collect());
+            Some([(path, FileChange::new(written.content.as_str().into(), before))].into_iter().collect());
         commit
     }
 }

@@ -128,3 +128,42 @@ async fn without_a_line_to_approve_it_nothing_is_committed() {
     let output = piped("piped_no", &[], "task mend\n", false).await;
     assert!(output.contains("nobody can say yes"), "{output}");
 }
+
+#[tokio::test]
+async fn a_credential_is_said_once_to_the_server_and_to_nobody_else() {
+    const SECRET: &str = "PLANTED7SECRET";
+    let shown = format!("api_key:{SECRET}");
+    let environment = [("MPAC_CREDENTIAL", shown.as_str())];
+    let path = script_file("planted", &script(""));
+    let arguments = ["--task", "mend", "--script", path.to_str().unwrap()];
+    // Taken, and refused.
+    for welcome in [true, false] {
+        let (url, accept) = listening().await;
+        let ended = start(&[&[url.as_str()], &arguments[..]].concat(), &environment, "");
+        let mut peer = accept.await.unwrap();
+        let hello = peer.take("HELLO").await;
+        assert_eq!(hello["payload"]["credential"]["value"], SECRET);
+        let code = if welcome {
+            peer.welcome().await;
+            peer.serve_task(true).await;
+            0
+        } else {
+            peer.refuse(&hello, "CREDENTIAL_REJECTED", "it is no good").await;
+            assert!(peer.next().await.is_none());
+            1
+        };
+        let (ended, output) = ended.await.unwrap();
+        assert_eq!(ended, Some(code), "{output}");
+        assert!(!output.contains(SECRET) && (welcome || output.contains("it is no good")), "{output}");
+    }
+    // Nobody there to take it, and nothing that could be shown.
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    for value in [shown.clone(), SECRET.to_owned(), format!("apikey:{SECRET}")] {
+        let all = [&[url.as_str(), "--reconnect-for-sec=0"], &arguments[..]].concat();
+        let (code, output) = start(&all, &[("MPAC_CREDENTIAL", &value)], "").await.unwrap();
+        assert_ne!(code, Some(0));
+        assert!(!output.contains(SECRET) && !output.is_empty(), "{output}");
+    }
+}

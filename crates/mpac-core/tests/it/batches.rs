@@ -20,7 +20,7 @@ fn batch(
 ) -> OpBatchCommit {
     let mut batch = OpBatchCommit::new(id.parse().unwrap(), atomicity, entries);
     let change = |(path, before, after): &(&str, &str, &str)| {
-        ((*path).to_owned(), FileChange::new((*after).to_owned(), StateRef::of(before)))
+        ((*path).to_owned(), FileChange::new((*after).into(), StateRef::of(before)))
     };
     batch.file_changes = (!files.is_empty()).then(|| files.iter().map(change).collect());
     batch
@@ -142,7 +142,7 @@ fn an_author_replaces_what_it_committed() {
         let mut message = OpSupersede::new(op(new), op(old), "./a.py".to_owned());
         message.state_ref_after = Some(StateRef::of(after));
         message.file_changes =
-            Some([("a.py", FileChange::new(after.to_owned(), StateRef::of("two\n")))].into_iter().collect());
+            Some([("a.py", FileChange::new(after.into(), StateRef::of("two\n")))].into_iter().collect());
         message
     };
     assert_eq!(

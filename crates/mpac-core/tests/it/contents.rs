@@ -11,7 +11,7 @@ use crate::covers;
 use crate::world::{Delivery, World, commit_payload, error, heard, intent, op};
 
 fn new_files(paths: &[&str]) -> FileChanges {
-    let change = |path: &&str| ((*path).to_owned(), FileChange::new("new\n".to_owned(), StateRef::of("")));
+    let change = |path: &&str| ((*path).to_owned(), FileChange::new("new\n".into(), StateRef::of("")));
     paths.iter().map(change).collect()
 }
 
@@ -119,7 +119,7 @@ fn target_and_paths_beside_it_make_one_report() {
     };
     let entries = vec![entry("p1", "free"), entry("p2", "idle")];
     let mut batch = OpBatchCommit::new("b".parse().unwrap(), Atomicity::AllOrNothing, entries);
-    let change = |before: &str, after: &str| FileChange::new(after.to_owned(), StateRef::of(before));
+    let change = |before: &str, after: &str| FileChange::new(after.into(), StateRef::of(before));
     let files =
         [("free", change("", "new\n")), ("idle", change("", "new\n")), ("held", change("new\n", "newer\n"))];
     batch.file_changes = Some(files.into_iter().collect());

@@ -360,13 +360,13 @@ fn contents_do_not_reach_a_frozen_file_beside_their_target() {
     world.wait(301.0);
     let mut commit = commit_payload("o", None, "free", "", "n");
     let both = [
-        ("free", FileChange::new("n".to_owned(), StateRef::of(""))),
-        ("./x", FileChange::new("m".to_owned(), StateRef::of(""))),
+        ("free", FileChange::new("n".into(), StateRef::of(""))),
+        ("./x", FileChange::new("m".into(), StateRef::of(""))),
     ];
     commit.file_changes = Some(both.into_iter().collect());
     assert_eq!(error(&world.say("alice", commit.clone()), "alice").error_code, ErrorCode::ScopeFrozen);
     assert_eq!(world.files.len(), 0);
-    let free = [("free", FileChange::new("n".to_owned(), StateRef::of("")))];
+    let free = [("free", FileChange::new("n".into(), StateRef::of("")))];
     commit.file_changes = Some(free.into_iter().collect());
     assert_eq!(lines(&world.say("alice", commit)), ["OP_COMMIT"]);
 }

@@ -50,7 +50,7 @@ fn of_two_commits_from_one_base_one_succeeds() {
 fn contents_are_applied_together_or_not_at_all() {
     covers!("OCC-05", "OCC-06", "OCC-08", "D-091", "D-092", "D-026", "ERR-05");
     let mut world = World::of(&["alice"]);
-    let change = |content: &str, before: &str| FileChange::new(content.to_owned(), StateRef::of(before));
+    let change = |content: &str, before: &str| FileChange::new(content.into(), StateRef::of(before));
     let cases: Vec<(Vec<(&str, FileChange)>, ErrorCode)> = vec![
         // The second file is stale.
         (

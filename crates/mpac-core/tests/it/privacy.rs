@@ -1,6 +1,6 @@
 //! What must not be seen, kept or handed on.
 
-use mpac_core::Input;
+use mpac_core::{Input, Output};
 use mpac_wire::redact::{BLANK, blank_credentials, without_free_text};
 
 use crate::authenticated::{SECRET, config, court, join, proven};
@@ -18,7 +18,14 @@ fn a_credential_goes_nowhere() {
     join(&mut world, "bob");
     let stored = serde_json::to_string(&world.coordinator.snapshot()).unwrap();
     assert!(stored.contains(r#""identity_method":"api_key""#) && !stored.contains(SECRET), "{stored}");
-    let said = format!("{:?}", world.steps);
+    let outputs = world.steps.iter().flat_map(|step| &step.outputs);
+    let said: String = outputs
+        .map(|output| match output {
+            Output::Relay { text, .. } | Output::Answer { text, .. } => text.to_string(),
+            Output::Send { envelope, .. } => envelope.to_json(),
+            other => format!("{other:?}"),
+        })
+        .collect();
     assert!(said.contains("INTENT_ANNOUNCE") && !said.contains(SECRET));
     assert!(!format!("{:?}", world.coordinator).contains(SECRET));
 }
@@ -51,4 +58,34 @@ fn an_export_without_words_is_still_an_export() {
     assert_eq!(read.intents.as_ref().unwrap()[0].objective.as_deref(), Some(BLANK));
     assert_eq!(read.conflicts.as_ref().unwrap()[0].description.as_deref(), Some(BLANK));
     assert_eq!(read.target_state_refs, snapshot.target_state_refs);
+}
+
+#[test]
+fn nothing_that_can_be_printed_shows_what_is_in_a_file() {
+    covers!("PRV-03");
+    const CONTENT: &str = "what is in the file\n";
+    let mut world = World::of(&["alice"]);
+    let commit = crate::world::commit_payload("o", None, "a.py", "one\n", CONTENT);
+    world.say("alice", commit.clone());
+    assert_eq!(world.files["a.py"], CONTENT, "it was stored");
+    let text = mpac_wire::Payload::of(&commit);
+    let received = mpac_wire::Received::parse(
+        match &world.log.last().unwrap().input {
+            Input::Frame { text, .. } => text.clone(),
+            other => panic!("{other:?}"),
+        },
+        &mpac_wire::Limits::default(),
+    );
+    let printed = format!(
+        "{:?} {:?} {:?} {:?} {:?} {:?}",
+        world.steps, world.log, world.coordinator, commit, text, received
+    );
+    assert!(printed.contains("a.py") && printed.contains("bytes]"));
+    assert!(!printed.contains("what is in"), "{printed}");
+    // Nor does an answer quote what stands where a content should not.
+    let odd =
+        received.unwrap().text().replace(r#""file_changes":{"#, r#""file_changes":"what is in it","x":{"#);
+    let conn = world.people["alice"].0;
+    let refused = crate::world::error(&world.frame(conn, &odd.replace("\"m", "\"n")), "alice");
+    assert!(!refused.description.contains("what is in"), "{}", refused.description);
 }

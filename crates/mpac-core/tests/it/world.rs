@@ -110,7 +110,7 @@ pub(crate) fn commit_payload(
         OpCommit::new(op(id), target.to_owned(), OpKind::Replace, StateRef::of(before), StateRef::of(after));
     commit.intent_id = under.map(intent);
     commit.file_changes =
-        Some([(target, FileChange::new(after.to_owned(), StateRef::of(before)))].into_iter().collect());
+        Some([(target, FileChange::new(after.into(), StateRef::of(before)))].into_iter().collect());
     commit
 }
 
@@ -343,7 +343,7 @@ impl World {
                 Output::HangUp { conn, reason } => self.hung_up.push((conn, reason.code())),
                 Output::Notice(Notice::FileUpdated { path, content, state_ref, .. }) => {
                     assert_eq!(StateRef::of(&content), state_ref);
-                    self.files.insert(path, content);
+                    self.files.insert(path, content.into());
                 }
                 Output::Notice(Notice::Bound { conn, principal }) => {
                     assert!(self.bound.insert(conn, principal.to_string()).is_none(), "bound twice");

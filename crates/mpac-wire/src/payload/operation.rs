@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::content::Content;
 use crate::id::{BatchId, IntentId, MessageId, OpId};
 use crate::names::{Atomicity, OpKind, RejectReason};
 use crate::object::{Ordered, Raw};
@@ -59,7 +60,7 @@ object! {
     /// The new content of one file.
     pub struct FileChange {
         /// The whole content.
-        req content: String,
+        req content: Content,
         /// What it replaces (OCC-03).
         req state_ref_before: StateRef,
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::extract::ws::{Message, WebSocket};
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
-use mpac_wire::Seconds;
+use mpac_wire::{Content, Seconds};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
@@ -173,7 +173,7 @@ impl Sending {
         let mut sent = has.clone();
         for (_, file) in workspace.files() {
             if sent.insert(base::key(&file.state_ref)) {
-                self.say(&Down::Content { content: file.content.to_string() }).await?;
+                self.say(&Down::Content { content: Content::from(&*file.content) }).await?;
             }
         }
         self.say(&Down::Files { names: workspace.refs() }).await

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use mpac_core::{Notice, Output, SessionConfig};
-use mpac_wire::StateRef;
+use mpac_wire::{Content, StateRef};
 use serde::{Deserialize, Serialize};
 
 use crate::workspace::{File, Workspace};
@@ -20,7 +20,7 @@ pub(crate) struct Kept {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Committed {
-    content: String,
+    content: Content,
     state_ref: StateRef,
     /// What it was before, the newest last: whoever has that on disk has not seen the commit.
     earlier: VecDeque<StateRef>,
@@ -61,7 +61,7 @@ impl Kept {
 
     /// Every file that was committed: its name, its content, its reference.
     pub(crate) fn contents(&self) -> impl Iterator<Item = (&str, &str, &StateRef)> {
-        self.committed.iter().map(|(path, it)| (path.as_str(), it.content.as_str(), &it.state_ref))
+        self.committed.iter().map(|(path, it)| (path.as_str(), &*it.content, &it.state_ref))
     }
 
     /// What was committed, as JSON.
@@ -106,7 +106,7 @@ impl Kept {
                 restored.changed.push(path.clone());
                 continue;
             }
-            let file = File { content: content.as_str().into(), state_ref: state_ref.clone() };
+            let file = File { content: (**content).into(), state_ref: state_ref.clone() };
             if there != Some(state_ref) {
                 restored.unwritten.push((path.clone(), file.clone()));
             }
@@ -128,7 +128,7 @@ mod tests {
             kept.hear(&Output::Notice(Notice::FileUpdated {
                 to: mpac_core::Recipients::All,
                 path: (*path).to_owned(),
-                content: (*content).to_owned(),
+                content: (*content).into(),
                 state_ref: StateRef::of(content),
                 updated_by: PrincipalId::new("p").unwrap(),
             }));

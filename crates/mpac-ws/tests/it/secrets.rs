@@ -220,9 +220,18 @@ async fn work(address: SocketAddr, key: &str, state: &str) {
         bob.say("OP_COMMIT", commit).await;
         bob.until(answer).await;
     }
-    for content in [json!({"x": CONTENT}), json!([CONTENT]), json!(7)] {
-        let commit =
-            json!({"op_id": "bad", "target": "cart.py", "file_changes": {"cart.py": {"content": content}}});
+    let empty = StateRef::of("");
+    for changes in [
+        json!({"cart.py": {"content": {"x": CONTENT}}}),
+        json!({"cart.py": {"content": [CONTENT]}}),
+        json!({"cart.py": CONTENT}),
+        json!([CONTENT]),
+        json!(CONTENT),
+    ] {
+        let commit = json!({
+            "op_id": "bad", "target": "cart.py", "op_kind": "replace", "state_ref_before": empty.as_str(),
+            "state_ref_after": empty.as_str(), "file_changes": changes,
+        });
         bob.say("OP_COMMIT", commit).await;
         bob.until("PROTOCOL_ERROR").await;
     }

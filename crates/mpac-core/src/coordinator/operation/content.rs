@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::payload::FileChanges;
-use mpac_wire::{IntentId, PrincipalId, StateRef};
+use mpac_wire::{Content, IntentId, PrincipalId, StateRef};
 
 use super::super::governance::frozen;
 use super::super::outbox::Outbox;
@@ -27,7 +27,7 @@ pub(super) fn may_come(session: &Session, changes: Option<&FileChanges>) -> Resu
 
 /// Contents that have passed every check.
 #[derive(Default)]
-pub(super) struct Upload(Vec<(String, String, StateRef)>);
+pub(super) struct Upload(Vec<(String, Content, StateRef)>);
 
 impl Upload {
     /// Checks all entries; one that fails refuses the message.

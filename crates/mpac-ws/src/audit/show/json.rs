@@ -149,7 +149,7 @@ fn noticed(notice: &Notice, contents: bool) -> Value {
             let mut file =
                 json!({"kind": "file", "path": path, "state_ref": state_ref, "updated_by": updated_by});
             if contents {
-                file["content"] = content.as_str().into();
+                file["content"] = (**content).into();
             }
             file
         }
