@@ -289,7 +289,7 @@ impl Scene {
                     payload["event"] == "heartbeat" || payload["event"] == "recovered"
                 }
                 // Of those who were let in, the bystander and the coordinator first of all.
-                Some("PARTICIPANT_KEYS") => self.stage.profile == Profile::Verified,
+                Some("PARTICIPANT_KEYS") => self.stage.profile != Profile::Open,
                 _ => false,
             };
             let from = frame["sender"]["principal_id"].as_str().or_else(|| frame["updated_by"].as_str());
