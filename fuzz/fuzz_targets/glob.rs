@@ -45,7 +45,8 @@ fn segments(pattern: &[&str], path: &[&str]) -> bool {
         None => path.is_empty(),
         Some((&"**", rest)) => (0..=path.len()).any(|taken| segments(rest, &path[taken..])),
         Some((first, rest)) => path.split_first().is_some_and(|(segment, others)| {
-            let (first, segment): (Vec<char>, Vec<char>) = (first.chars().collect(), segment.chars().collect());
+            let (first, segment): (Vec<char>, Vec<char>) =
+                (first.chars().collect(), segment.chars().collect());
             characters(&first, &segment) && segments(rest, others)
         }),
     }
@@ -55,8 +56,8 @@ fn characters(pattern: &[char], text: &[char]) -> bool {
     match pattern.split_first() {
         None => text.is_empty(),
         Some(('*', rest)) => (0..=text.len()).any(|taken| characters(rest, &text[taken..])),
-        Some((first, rest)) => text
-            .split_first()
-            .is_some_and(|(character, others)| (*first == '?' || first == character) && characters(rest, others)),
+        Some((first, rest)) => text.split_first().is_some_and(|(character, others)| {
+            (*first == '?' || first == character) && characters(rest, others)
+        }),
     }
 }

@@ -284,8 +284,14 @@ impl Scene {
         ensure("her announcement", &said, ACCEPTED)?;
         for frame in std::mem::take(&mut self.ann.missed) {
             let payload = &frame["payload"];
-            let is_status = frame["message_type"] == "COORDINATOR_STATUS"
-                && (payload["event"] == "heartbeat" || payload["event"] == "recovered");
+            let is_status = match frame["message_type"].as_str() {
+                Some("COORDINATOR_STATUS") => {
+                    payload["event"] == "heartbeat" || payload["event"] == "recovered"
+                }
+                // Of those who were let in, the bystander and the coordinator first of all.
+                Some("PARTICIPANT_KEYS") => self.stage.profile != Profile::Open,
+                _ => false,
+            };
             let from = frame["sender"]["principal_id"].as_str().or_else(|| frame["updated_by"].as_str());
             let is_allowed = from.is_some_and(|from| self.stage.allowed.contains(&from));
             if frame.to_string().contains(PLANTED) || !(is_status || is_allowed) {
