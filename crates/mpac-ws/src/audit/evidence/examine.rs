@@ -7,7 +7,7 @@ use mpac_wire::payload::ParticipantKeys;
 use mpac_wire::signature::{short, signed_bytes};
 use mpac_wire::transcript::Direction;
 use mpac_wire::transcript::chain::in_chain;
-use mpac_wire::{Envelope, Fingerprint, MessageType, PrincipalId, PublicKey, SessionId};
+use mpac_wire::{Envelope, Fingerprint, MessageType, PrincipalId, PublicKey, SessionId, Timestamp};
 use serde::Serialize;
 
 use super::agreed::{Agreed, Agreements, binds};
@@ -54,9 +54,9 @@ pub(super) struct Seals {
     pub(super) good: u64,
     /// The last entry that a good one covers; 0 where there is none.
     pub(super) covered: u64,
-    /// The coordinator's Lamport clock then.
+    /// When that came.
     #[serde(skip)]
-    pub(super) clock: u64,
+    pub(super) at: Option<Timestamp>,
 }
 
 /// What is found out along a log.
@@ -75,6 +75,8 @@ pub(super) struct Examiner<'a> {
     pub(super) findings: Vec<Finding>,
     /// The last entry.
     pub(super) n: u64,
+    /// When the first one came, and the last.
+    pub(super) between: Option<(Timestamp, Timestamp)>,
 }
 
 impl<'a> Examiner<'a> {
@@ -93,6 +95,7 @@ impl<'a> Examiner<'a> {
             seals: Seals::default(),
             findings: Vec::new(),
             n: 0,
+            between: None,
         };
         examiner.learn_own();
         examiner.inherit();
@@ -124,6 +127,8 @@ impl<'a> Examiner<'a> {
     /// When it cannot stand there at all: nothing after it can be judged.
     pub(super) fn entry(&mut self, n: u64, entry: &Entry) -> Result<(), String> {
         self.n = n;
+        let at = entry.at();
+        self.between = Some((self.between.map_or(at, |(first, _)| first), at));
         if let Entry::Seal(seal) = entry {
             self.seal(n, seal);
         }
@@ -154,7 +159,7 @@ impl<'a> Examiner<'a> {
         let key = seal.key().and_then(|key| self.own.trusted(&key).cloned());
         if key.is_some_and(|key| seal.is_by(&Verifying::Ed25519(key))) {
             (self.seals.good, self.seals.covered) = (self.seals.good + 1, seal.seq);
-            self.seals.clock = self.clock();
+            self.seals.at = Some(seal.at);
             self.own.sealed(seal.seq);
         } else {
             let by = seal.key().map_or_else(|| "nobody".to_owned(), |key| short(&key));
@@ -303,11 +308,6 @@ impl<'a> Examiner<'a> {
             format!("; it was written by {program}, and this is {PROGRAM}: verify it with that version")
         };
         Finding::new(Class::WrongDigest, format!("it led to other outputs than the rules give{version}"))
-    }
-
-    /// The coordinator's Lamport clock at the end.
-    pub(super) fn clock(&self) -> u64 {
-        self.replay.session().map_or(0, |(coordinator, _)| coordinator.view().lamport())
     }
 
     /// The program that wrote it.

@@ -37,8 +37,8 @@ pub(super) struct Report {
     pub(super) agreed: Vec<Agreed>,
     /// Messages that witnesses have kept.
     pub(super) witnessed: u64,
-    /// Those of them that the coordinator signed later than all that is here.
-    pub(super) witnessed_later: u64,
+    /// Those of them that the coordinator signed before or after all that is here.
+    pub(super) witnessed_outside: u64,
     pub(super) findings: Vec<Finding>,
     /// How many of them the coordinator's own signature proves.
     pub(super) coordinator_lied: usize,
@@ -93,11 +93,12 @@ impl Report {
         if self.witnessed > 0 {
             writeln!(text, "{} messages that witnesses have kept are looked up", self.witnessed)?;
         }
-        if self.witnessed_later > 0 {
+        if self.witnessed_outside > 0 {
             writeln!(
                 text,
-                "{} of them are later than the end of what is here: it was made before, or its end was cut off",
-                self.witnessed_later
+                "{} of them are earlier or later than all that is here, and are not in it: of another session of this name, \
+                 said since this was made, or cut off",
+                self.witnessed_outside
             )?;
         }
         if !self.findings.is_empty() {
