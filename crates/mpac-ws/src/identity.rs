@@ -20,7 +20,7 @@ use std::future::pending;
 use std::sync::Arc;
 
 use mpac_core::Identity;
-use mpac_wire::names::{CredentialType, SecurityProfile};
+use mpac_wire::names::{CredentialType, MessageType, SecurityProfile};
 use mpac_wire::{Credential, Frame, Limits, Message, Sender, SessionId, Timestamp};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
@@ -128,8 +128,11 @@ impl Verifier {
         }
         let Ok(Frame::Message(received)) = Frame::parse(text, limits) else { return Looked::default() };
         let envelope = received.envelope();
-        let credential = match envelope.message() {
-            Ok(Message::Hello(hello)) => hello.credential,
+        let credential = match envelope.message_type {
+            MessageType::Hello => envelope.message().ok().and_then(|message| match message {
+                Message::Hello(hello) => hello.credential,
+                _ => None,
+            }),
             _ => None,
         };
         let shown = credential.as_ref().map(|credential| Shown { at, sender: &envelope.sender, credential });

@@ -1,6 +1,7 @@
 //! `mpac-ws standby`: follows a server, and goes on with its sessions when that one ends (REC-21, REC-22).
 
 mod desk;
+mod keys;
 mod silence;
 
 use std::future::Future;
@@ -204,6 +205,8 @@ struct Said {
     standing: bool,
     lost: bool,
     progress: Option<Instant>,
+    /// Which keys are not here.
+    keys: Vec<String>,
 }
 
 impl Following {
@@ -316,6 +319,7 @@ impl Following {
             desk.is_complete();
         }
         self.silence.counts();
+        self.lacks_keys().await;
         if std::mem::replace(&mut self.said.standing, true) {
             return Ok(());
         }

@@ -185,7 +185,7 @@ impl Template {
     }
 
     /// Whether the key is here that a session says it goes on with: participants believe no other.
-    fn can_sign(&self, core: &Coordinator) -> Result<(), String> {
+    pub(crate) fn can_sign(&self, core: &Coordinator) -> Result<(), String> {
         let (Some(key), Some(ring)) = (core.view().coordinator_key(), &self.ring) else { return Ok(()) };
         let (wanted, have) = (key.fingerprint(), ring.current().public().fingerprint());
         match ring.get(&wanted) {

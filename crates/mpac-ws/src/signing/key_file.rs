@@ -154,6 +154,11 @@ impl Keys {
         Self { current, by_fingerprint, place }
     }
 
+    /// Where they are, if they are in files.
+    pub(crate) const fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
     /// The one that new sessions begin with.
     pub(crate) const fn current(&self) -> &Arc<Signing> {
         &self.current

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mpac_wire::Fingerprint;
+use tracing::warn;
 
 use super::Signing;
 use super::key_file::{Keys, SigningKeyError};
@@ -35,6 +36,16 @@ impl Ring {
         let mut keys = self.lock();
         *keys = keys.rotated()?;
         Ok(Arc::clone(keys.current()))
+    }
+
+    /// Reads them again, where they are in files: somebody may have put others there. What cannot be read changes nothing.
+    pub(crate) fn reload(&self) {
+        let mut keys = self.lock();
+        match keys.place().cloned().map(Keys::read) {
+            Some(Ok(Some(read))) => *keys = read,
+            Some(Err(error)) => warn!("signing key {error}"),
+            Some(Ok(None)) | None => {}
+        }
     }
 
     /// What there is to say about them: a line for each, the current one first.

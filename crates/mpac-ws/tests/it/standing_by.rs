@@ -17,10 +17,14 @@ async fn content(client: &mut Client, path: &str) -> serde_json::Value {
     client.until("FILE_CONTENT").await["content"].clone()
 }
 
+pub(crate) async fn caught_up(standby: Standby) -> Standby {
+    saying(standby, "caught up").await
+}
+
 /// Off the runtime: it waits for lines of another process.
-pub(crate) async fn caught_up(mut standby: Standby) -> Standby {
+pub(crate) async fn saying(mut standby: Standby, line: &'static str) -> Standby {
     tokio::task::spawn_blocking(move || {
-        standby.says("caught up");
+        standby.says(line);
         standby
     })
     .await

@@ -6,10 +6,10 @@ use serde_json::json;
 
 use super::people::{Authority, Voice, is_signed_by, key, outcome, public, signed};
 use super::tls::dial;
-use super::verified::{connected, coordinator, joined, server};
+use super::verified::{connected, coordinator, joined, self_signed, server};
 use super::{api_key, command, place, secret};
 use crate::covers;
-use crate::rig::Client;
+use crate::rig::{Client, host};
 
 #[tokio::test]
 async fn whoever_is_in_by_an_authority_that_is_not_trusted_any_more_is_put_out() {
@@ -132,4 +132,43 @@ async fn who_signs_in_an_authenticated_session_is_held_to_it() {
     let text = signed(status(&mut bob), &bobs_key);
     bob.send(text).await;
     assert_eq!(outcome(&bob.until("PROTOCOL_ERROR").await), "AUTHORIZATION_FAILED", "revoked");
+}
+
+#[tokio::test]
+async fn a_certificate_in_tls_is_enough_for_a_verified_session_if_its_key_signs() {
+    covers!("SEC-10", "SEC-23", "SEC-39");
+    let dir = place();
+    let bob = self_signed("agent:bob");
+    let file = dir.path().join("bob.pem");
+    fs::write(&file, &bob.chain).unwrap();
+    let trust = ["token", "trust", "bob", &format!("--certificate={}", file.display())];
+    let fingerprint = command(dir.path(), &trust).unwrap().split(' ').next().unwrap().to_owned();
+    let data = format!("--data-dir={}", dir.path().display());
+    let host = host(&["--security-profile=verified", "--tls-self-signed", &data]).await;
+    let trusted = dir.path().join("tls/cert.pem");
+    let shown = json!({"type": "mtls_fingerprint", "value": fingerprint});
+    for (shows, signs, expected) in [
+        (true, Some(&bob.key), "SESSION_INFO"),
+        (true, None, "AUTHORIZATION_FAILED"),
+        (true, Some(&key()), "AUTHORIZATION_FAILED"),
+        (false, Some(&bob.key), "CREDENTIAL_REJECTED"),
+    ] {
+        let certificate = shows.then(|| (bob.chain.clone(), bob.key.serialize_der()));
+        let stream = dial(host.address, &trusted, certificate).await.unwrap();
+        let client = Client::over(Box::new(stream), host.address, "/").await.counts_anew();
+        let mut voice = Voice::of(&bob, client);
+        let answer = match signs {
+            Some(key) => {
+                voice.key = rcgen::KeyPair::try_from(key.serialize_der()).unwrap();
+                voice.hello(shown.clone()).await
+            }
+            None => voice.client.hello_with("agent:bob", shown.clone()).await,
+        };
+        assert_eq!(outcome(&answer), expected, "{shows}: {answer}");
+        if expected == "SESSION_INFO" {
+            voice.announce("i", "a.py").await;
+            voice.client.until("INTENT_ANNOUNCE").await;
+        }
+        voice.client.hang_up().await;
+    }
 }

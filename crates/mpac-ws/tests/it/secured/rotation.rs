@@ -15,6 +15,7 @@ use super::verified::{connected, coordinator, joined, server};
 use crate::covers;
 use crate::program_rig::{Program, Standby, run};
 use crate::rig::{Client, patiently};
+use crate::standing_by::{caught_up, saying, taken_over};
 
 /// `mpac-ws signing-key WORD` for the server that has its data in `dir`.
 async fn asked(dir: &Path, word: &str) -> Result<String, Error> {
@@ -98,7 +99,7 @@ async fn both_sides_replace_their_keys() {
 
 #[tokio::test]
 async fn what_is_changed_repeated_or_signed_by_another_changes_nothing() {
-    covers!("SEC-20", "SEC-23", "SEC-24", "SEC-33");
+    covers!("SEC-17", "SEC-20", "SEC-23", "SEC-24");
     let dir = place();
     let authority = Authority::new("authority");
     let (ann, bob) = (authority.issue("agent:ann"), authority.issue("agent:bob"));
@@ -176,16 +177,25 @@ async fn a_standby_needs_the_key_of_its_server() {
             .unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("copy the file signing-key.pem"), "{said}");
-    let own_file = one.join("signing-key.pem");
-    let copied = format!("--signing-key={}", own_file.display());
-    let flags = [&flags[..], &[&copied]].concat();
-    let standby = Standby::start(program.address, one, two, &flags);
-    let standby = super::super::standing_by::caught_up(standby).await;
-    super::super::standing_by::taken_over(two).await;
+    // A copy of the key, which is rotated while the standby follows: it says so, and hears of the new one.
+    let copied = two.join("copied.pem");
+    std::fs::copy(one.join("signing-key.pem"), &copied).unwrap();
+    let named = format!("--signing-key={}", copied.display());
+    let flags = [&flags[..], &[&named]].concat();
+    let standby = Standby::start(program.address, one, &two.join("data"), &flags);
+    let standby = caught_up(standby).await;
+    let data = format!("--data-dir={}", one.display());
+    let rotated = tokio::task::spawn_blocking(move || run(&["signing-key", "rotate", &data])).await.unwrap();
+    assert!(rotated.status.success(), "{}", String::from_utf8_lossy(&rotated.stderr));
+    let standby = saying(standby, "could not go on: its coordinator signs with the key").await;
+    std::fs::copy(one.join("signing-key.pem"), &copied).unwrap();
+    let standby = saying(standby, "the keys of all sessions are here").await;
+    let new = news(&mut bobs, &own).await["public_key"].as_str().unwrap().parse().unwrap();
+    taken_over(&two.join("data")).await;
     tokio::task::spawn_blocking(move || program.ended()).await.unwrap();
     let program = tokio::task::spawn_blocking(move || standby.serves()).await.unwrap();
     let mut bobs = Voice::of(&bob, program.connect("/").await.counts_anew());
     let info = bobs.hello(bob.credential()).await;
     assert_eq!(info["coordinator_epoch"], 2);
-    assert!(coordinator(&info) == own && is_signed_by(&info, &own));
+    assert!(coordinator(&info) == new && is_signed_by(&info, &new));
 }
