@@ -13,9 +13,11 @@ use serde::Serialize;
 use super::agreed::{Agreed, Agreements, binds};
 use super::certified::{Judged, Wrong};
 use super::finding::{Class, Finding};
+use super::membership::Memberships;
 use super::own_keys::OwnKeys;
 use super::trust::{Trust, Why};
 use crate::PROGRAM;
+use crate::audit::accepted::accepted;
 use crate::audit::show::told;
 use crate::audit::voice::{Said, Voice};
 use crate::signing::Verifying;
@@ -70,6 +72,7 @@ pub(super) struct Examiner<'a> {
     keys: BTreeMap<Fingerprint, PublicKey>,
     believed: BTreeMap<(PrincipalId, Fingerprint), Option<Why>>,
     pub(super) expected: Vec<Expected>,
+    memberships: Memberships,
     agreements: Agreements,
     pub(super) seals: Seals,
     pub(super) findings: Vec<Finding>,
@@ -91,6 +94,7 @@ impl<'a> Examiner<'a> {
             keys: BTreeMap::new(),
             believed: BTreeMap::new(),
             expected: Vec::new(),
+            memberships: Memberships::default(),
             agreements: Agreements::default(),
             seals: Seals::default(),
             findings: Vec::new(),
@@ -216,6 +220,11 @@ impl<'a> Examiner<'a> {
         if envelope.message_type == MessageType::Hello && is_member {
             self.identify(n, entry, text, envelope, signer.as_ref());
         }
+        let counts = accepted(Some(&envelope.message_type), outputs);
+        if counts && let Some(until) = self.memberships.heard(who, entry.at()) {
+            let problem = format!("it counts, and the certificate of its sender was over at {until}");
+            self.findings.push(self.about(Class::UntrustedIdentity, &problem, n, envelope));
+        }
         // Everybody is told of a key that takes the place of another.
         if let Some(before) = signer.as_ref().filter(|_| outputs.iter().any(tells_keys)) {
             self.rotated(who, before);
@@ -232,7 +241,7 @@ impl<'a> Examiner<'a> {
                 message_id: envelope.message_id.to_string(),
                 what: told(envelope),
                 key,
-                verified: because.is_some(),
+                verified: because.is_some() && !self.memberships.is_over(who),
             };
             self.agreements.note(agreed, outputs);
         }
@@ -249,11 +258,12 @@ impl<'a> Examiner<'a> {
     ) {
         let who = envelope.sender.principal_id.clone();
         let (Some(key), Some(said)) = (signer, verdict(entry)) else { return };
+        let judged = Judged { text, envelope, said: &said };
+        self.memberships.joined(&who, judged.until(self.trust, entry.at()));
         let place = (who, key.fingerprint());
         if self.believed.get(&place).is_some_and(Option::is_some) {
             return;
         }
-        let judged = Judged { text, envelope, said: &said };
         let because = judged.owner(self.trust, key, entry.at());
         if let Err(reason) = &because {
             let problem =
