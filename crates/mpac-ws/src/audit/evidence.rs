@@ -8,6 +8,7 @@
 //! | `own_keys` | which keys are the coordinator's
 //! | `trust` | what an auditor trusts: `--keys` |
 //! | `examine` | the log's entries: seals, signatures, what follows from them by the rules |
+//! | `membership` | until when somebody may speak
 //! | `certified` | whether a key is that of whom a HELLO says |
 //! | `compare` | what was said against what should have been |
 //! | `contradict` | the chain of messages against the rules |
@@ -27,6 +28,7 @@ mod examine;
 mod finding;
 mod head;
 mod key_book;
+mod membership;
 mod own_keys;
 mod report;
 mod trust;

@@ -81,6 +81,11 @@ impl Judged<'_> {
         }
     }
 
+    /// Until when this HELLO lets its sender in, by its certificate.
+    pub(super) fn until(&self, trust: &Trust, at: Timestamp) -> Option<Timestamp> {
+        trust.until(&self.envelope.sender.principal_id, &shown(self.envelope)?, at)
+    }
+
     /// Whether a key that this HELLO brought is that of its sender.
     ///
     /// # Errors

@@ -7,15 +7,17 @@ use mpac_wire::payload::ParticipantKeys;
 use mpac_wire::signature::{short, signed_bytes};
 use mpac_wire::transcript::Direction;
 use mpac_wire::transcript::chain::in_chain;
-use mpac_wire::{Envelope, Fingerprint, MessageType, PrincipalId, PublicKey, SessionId};
+use mpac_wire::{Envelope, Fingerprint, MessageType, PrincipalId, PublicKey, SessionId, Timestamp};
 use serde::Serialize;
 
 use super::agreed::{Agreed, Agreements, binds};
 use super::certified::{Judged, Wrong};
 use super::finding::{Class, Finding};
+use super::membership::Memberships;
 use super::own_keys::OwnKeys;
 use super::trust::{Trust, Why};
 use crate::PROGRAM;
+use crate::audit::accepted::accepted;
 use crate::audit::show::told;
 use crate::audit::voice::{Said, Voice};
 use crate::signing::Verifying;
@@ -54,9 +56,9 @@ pub(super) struct Seals {
     pub(super) good: u64,
     /// The last entry that a good one covers; 0 where there is none.
     pub(super) covered: u64,
-    /// The coordinator's Lamport clock then.
+    /// When that came.
     #[serde(skip)]
-    pub(super) clock: u64,
+    pub(super) at: Option<Timestamp>,
 }
 
 /// What is found out along a log.
@@ -70,11 +72,14 @@ pub(super) struct Examiner<'a> {
     keys: BTreeMap<Fingerprint, PublicKey>,
     believed: BTreeMap<(PrincipalId, Fingerprint), Option<Why>>,
     pub(super) expected: Vec<Expected>,
+    memberships: Memberships,
     agreements: Agreements,
     pub(super) seals: Seals,
     pub(super) findings: Vec<Finding>,
     /// The last entry.
     pub(super) n: u64,
+    /// When the first one came, and the last.
+    pub(super) between: Option<(Timestamp, Timestamp)>,
 }
 
 impl<'a> Examiner<'a> {
@@ -89,10 +94,12 @@ impl<'a> Examiner<'a> {
             keys: BTreeMap::new(),
             believed: BTreeMap::new(),
             expected: Vec::new(),
+            memberships: Memberships::default(),
             agreements: Agreements::default(),
             seals: Seals::default(),
             findings: Vec::new(),
             n: 0,
+            between: None,
         };
         examiner.learn_own();
         examiner.inherit();
@@ -124,6 +131,8 @@ impl<'a> Examiner<'a> {
     /// When it cannot stand there at all: nothing after it can be judged.
     pub(super) fn entry(&mut self, n: u64, entry: &Entry) -> Result<(), String> {
         self.n = n;
+        let at = entry.at();
+        self.between = Some((self.between.map_or(at, |(first, _)| first), at));
         if let Entry::Seal(seal) = entry {
             self.seal(n, seal);
         }
@@ -154,7 +163,7 @@ impl<'a> Examiner<'a> {
         let key = seal.key().and_then(|key| self.own.trusted(&key).cloned());
         if key.is_some_and(|key| seal.is_by(&Verifying::Ed25519(key))) {
             (self.seals.good, self.seals.covered) = (self.seals.good + 1, seal.seq);
-            self.seals.clock = self.clock();
+            self.seals.at = Some(seal.at);
             self.own.sealed(seal.seq);
         } else {
             let by = seal.key().map_or_else(|| "nobody".to_owned(), |key| short(&key));
@@ -211,6 +220,11 @@ impl<'a> Examiner<'a> {
         if envelope.message_type == MessageType::Hello && is_member {
             self.identify(n, entry, text, envelope, signer.as_ref());
         }
+        let counts = accepted(Some(&envelope.message_type), outputs);
+        if counts && let Some(until) = self.memberships.heard(who, entry.at()) {
+            let problem = format!("it counts, and the certificate of its sender was over at {until}");
+            self.findings.push(self.about(Class::UntrustedIdentity, &problem, n, envelope));
+        }
         // Everybody is told of a key that takes the place of another.
         if let Some(before) = signer.as_ref().filter(|_| outputs.iter().any(tells_keys)) {
             self.rotated(who, before);
@@ -227,7 +241,7 @@ impl<'a> Examiner<'a> {
                 message_id: envelope.message_id.to_string(),
                 what: told(envelope),
                 key,
-                verified: because.is_some(),
+                verified: because.is_some() && !self.memberships.is_over(who),
             };
             self.agreements.note(agreed, outputs);
         }
@@ -244,11 +258,12 @@ impl<'a> Examiner<'a> {
     ) {
         let who = envelope.sender.principal_id.clone();
         let (Some(key), Some(said)) = (signer, verdict(entry)) else { return };
+        let judged = Judged { text, envelope, said: &said };
+        self.memberships.joined(&who, judged.until(self.trust, entry.at()));
         let place = (who, key.fingerprint());
         if self.believed.get(&place).is_some_and(Option::is_some) {
             return;
         }
-        let judged = Judged { text, envelope, said: &said };
         let because = judged.owner(self.trust, key, entry.at());
         if let Err(reason) = &because {
             let problem =
@@ -303,11 +318,6 @@ impl<'a> Examiner<'a> {
             format!("; it was written by {program}, and this is {PROGRAM}: verify it with that version")
         };
         Finding::new(Class::WrongDigest, format!("it led to other outputs than the rules give{version}"))
-    }
-
-    /// The coordinator's Lamport clock at the end.
-    pub(super) fn clock(&self) -> u64 {
-        self.replay.session().map_or(0, |(coordinator, _)| coordinator.view().lamport())
     }
 
     /// The program that wrote it.

@@ -37,8 +37,8 @@ pub(super) struct Report {
     pub(super) agreed: Vec<Agreed>,
     /// Messages that witnesses have kept.
     pub(super) witnessed: u64,
-    /// Those of them that the coordinator signed later than all that is here.
-    pub(super) witnessed_later: u64,
+    /// Those of them that the coordinator signed before or after all that is here.
+    pub(super) witnessed_outside: u64,
     pub(super) findings: Vec<Finding>,
     /// How many of them the coordinator's own signature proves.
     pub(super) coordinator_lied: usize,
@@ -93,11 +93,12 @@ impl Report {
         if self.witnessed > 0 {
             writeln!(text, "{} messages that witnesses have kept are looked up", self.witnessed)?;
         }
-        if self.witnessed_later > 0 {
+        if self.witnessed_outside > 0 {
             writeln!(
                 text,
-                "{} of them are later than the end of what is here: it was made before, or its end was cut off",
-                self.witnessed_later
+                "{} of them are earlier or later than all that is here, and are not in it: of another session of this name, \
+                 said since this was made, or cut off",
+                self.witnessed_outside
             )?;
         }
         if !self.findings.is_empty() {
@@ -122,10 +123,17 @@ impl Report {
     }
 
     fn verdict(&self) -> String {
+        // Outside verified sessions a message need not be signed, and then it is the coordinator's word that somebody sent it.
+        let unproven = match self.agreed.iter().filter(|it| !it.verified).count() {
+            0 => String::new(),
+            count => format!("; that {count} of those agreed is the coordinator's word alone"),
+        };
+        let said = match self.messages {
+            Some(_) => "the coordinator said what follows by the rules",
+            None => "the log is what follows by the rules",
+        };
         match (self.findings.len(), self.coordinator_lied) {
-            (0, _) => {
-                "ok: everything verifies, and the coordinator said what follows by the rules".to_owned()
-            }
+            (0, _) => format!("ok: everything that is signed verifies, and {said}{unproven}"),
             (all, 0) => {
                 format!("BAD: {all} things do not verify; that it is the coordinator's doing is not proven")
             }

@@ -135,18 +135,38 @@ impl Trust {
         if self.anchors.is_empty() {
             return Err("the keys file neither names the key nor has trust anchors".to_owned());
         }
+        let (certified, _) = self.certified(principal, shown, at)?;
+        if certified.as_ref() != Some(key) {
+            return Err("its certificate is of another key".to_owned());
+        }
+        Ok(Why::Certified)
+    }
+
+    /// Until when a principal may speak by the certificates that it showed at this time; `None` where they do not count, because
+    /// the file names its keys, or prove nothing.
+    pub(super) fn until(&self, principal: &PrincipalId, shown: &str, at: Timestamp) -> Option<Timestamp> {
+        if self.principals.contains_key(principal) {
+            return None;
+        }
+        self.certified(principal, shown, at).ok().map(|(_, until)| until)
+    }
+
+    /// The key that certificates vouch for, and until when.
+    fn certified(
+        &self,
+        principal: &PrincipalId,
+        shown: &str,
+        at: Timestamp,
+    ) -> Result<(Option<PublicKey>, Timestamp), String> {
         let chain = Chain::parse(shown).map_err(|error| format!("its certificate: {error}"))?;
         let leaf = Read::of(chain.leaf()).ok_or("its certificate cannot be read")?;
         if leaf.owner(principal) != Some(principal) {
             return Err("its certificate is somebody else's".to_owned());
         }
-        if leaf.key.as_ref() != Some(key) {
-            return Err("its certificate is of another key".to_owned());
-        }
         let mut reasons = Vec::new();
         for anchors in &self.anchors {
             match anchors.judge(&chain, &leaf, at) {
-                Ok(_) => return Ok(Why::Certified),
+                Ok(until) => return Ok((leaf.key, until)),
                 Err(reason) => reasons.push(reason.to_string()),
             }
         }

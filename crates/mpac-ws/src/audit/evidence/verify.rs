@@ -157,9 +157,9 @@ impl Looked<'_> {
         if let Some(actual) = actual.as_ref().filter(|_| is_whole) {
             before.extend(contradictions(&examiner.expected, actual, has_good_head));
         }
-        let (covered, clock) = match has_good_head {
-            true => (examiner.n, examiner.clock()),
-            false => (examiner.seals.covered, examiner.seals.clock),
+        let (covered, vouched) = match has_good_head {
+            true => (examiner.n, examiner.between.map(|(_, last)| last)),
+            false => (examiner.seals.covered, examiner.seals.at),
         };
         let mut findings = std::mem::take(&mut examiner.findings);
         for finding in &mut findings {
@@ -174,7 +174,7 @@ impl Looked<'_> {
             }
         }
         before.append(&mut findings);
-        let known = Known::of(&examiner, actual.as_deref(), clock);
+        let known = Known::of(&examiner, actual.as_deref(), vouched);
         let mut witnessed = Witnessed::default();
         for path in &options.witness {
             known.compare(path, &examiner, &mut witnessed)?;
@@ -204,7 +204,7 @@ impl Looked<'_> {
             participants,
             agreed,
             witnessed: witnessed.messages,
-            witnessed_later: witnessed.later,
+            witnessed_outside: witnessed.outside,
             coordinator_lied: before.iter().filter(|it| it.by == By::Coordinator).count(),
             verified: before.is_empty(),
             findings: before,

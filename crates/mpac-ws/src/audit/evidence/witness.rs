@@ -8,7 +8,7 @@ use std::path::Path;
 use mpac_wire::signature::signed_bytes;
 use mpac_wire::transcript::Direction;
 use mpac_wire::transcript::chain::in_chain;
-use mpac_wire::{Envelope, Raw};
+use mpac_wire::{Envelope, Raw, Timestamp};
 use serde::Deserialize;
 
 use super::contradict::Actual;
@@ -25,9 +25,10 @@ pub(super) struct Known {
     spoken: BTreeMap<String, (String, Option<String>)>,
     /// The participants' by id.
     heard: BTreeSet<String>,
-    /// The coordinator's Lamport clock at the end of what is there, and of what it has vouched for.
-    end: u64,
-    vouched: u64,
+    /// When the first and the last entry of what is there came.
+    between: Option<(Timestamp, Timestamp)>,
+    /// For what was before that the coordinator has signed that this is all.
+    vouched: Option<Timestamp>,
 }
 
 /// What witnesses show.
@@ -35,8 +36,8 @@ pub(super) struct Known {
 pub(super) struct Witnessed {
     /// How many messages they have kept.
     pub(super) messages: u64,
-    /// How many of the coordinator's are later than the evidence.
-    pub(super) later: u64,
+    /// How many of the coordinator's are earlier or later than the evidence.
+    pub(super) outside: u64,
     pub(super) findings: Vec<Finding>,
 }
 
@@ -47,10 +48,10 @@ struct Wrapped {
 }
 
 impl Known {
-    /// Those of a chain; where there is none, those that follow from the log. For everything up to the Lamport value `vouched`
-    /// the coordinator has signed that this is all.
-    pub(super) fn of(examiner: &Examiner<'_>, actual: Option<&[Actual]>, vouched: u64) -> Self {
-        let mut known = Self { end: examiner.clock(), vouched, ..Self::default() };
+    /// Those of a chain; where there is none, those that follow from the log. For everything before `vouched` the coordinator
+    /// has signed that this is all.
+    pub(super) fn of(examiner: &Examiner<'_>, actual: Option<&[Actual]>, vouched: Option<Timestamp>) -> Self {
+        let mut known = Self { between: examiner.between, vouched, ..Self::default() };
         match actual {
             Some(actual) => actual.iter().for_each(|it| {
                 known.add(it.direction, &it.message_id, &it.content, it.signer.map(|_| it.text.clone()));
@@ -93,7 +94,7 @@ impl Known {
             // What passes on the same connection and is no message.
             let Ok(envelope) = serde_json::from_str::<Envelope>(&frame) else { continue };
             witnessed.messages += 1;
-            let found = self.judge(&frame, &envelope, examiner, &mut witnessed.later);
+            let found = self.judge(&frame, &envelope, examiner, &mut witnessed.outside);
             witnessed.findings.extend(found.map(|mut finding| {
                 finding.problem = format!("{}, line {}: {}", path.display(), n + 1, finding.problem);
                 finding
@@ -107,7 +108,7 @@ impl Known {
         frame: &str,
         envelope: &Envelope,
         examiner: &Examiner<'_>,
-        later: &mut u64,
+        outside: &mut u64,
     ) -> Option<Finding> {
         let (session, profile, coordinator) = examiner.session()?;
         if envelope.session_id != session {
@@ -128,8 +129,10 @@ impl Known {
         if self.contents.contains(&(true, content.clone())) {
             return None;
         }
-        let clock = envelope.watermark.as_ref().and_then(|it| it.lamport_value().ok().flatten());
-        let is_vouched = clock.is_some_and(|clock| clock <= self.vouched);
+        // The coordinator's own word on when it said this. What has the time of the last entry may belong to the next.
+        let at = envelope.ts.at();
+        let is_vouched = self.vouched.is_some_and(|vouched| at < vouched);
+        let is_outside = self.between.is_none_or(|(first, last)| at < first || at > last);
         let finding = match self.spoken.get(id) {
             Some((other, signed)) => {
                 let problem =
@@ -138,8 +141,9 @@ impl Known {
                 let finding = Finding::new(Class::TwoVersions, problem).proven_by([other_text]);
                 finding.by_coordinator(signed.is_some() || is_vouched)
             }
-            None if clock.is_some_and(|clock| clock > self.end) => {
-                *later += 1;
+            // An earlier session of this name, or one that nobody opened, left no trace here, and a later word cannot have.
+            None if is_outside => {
+                *outside += 1;
                 return None;
             }
             None => {

@@ -4,7 +4,7 @@ use mpac_core::Signed;
 use serde_json::json;
 
 use super::forge::{Forger, Message};
-use super::world::{World, public, signed};
+use super::world::{World, certificate_until, public, signed};
 use super::{Desk, bundled, forger};
 
 /// What was found in the bundle of a coordinator that says these things.
@@ -145,6 +145,29 @@ fn somebody_whom_nothing_that_is_trusted_vouches_for() {
     });
     std::fs::write(desk.path("keys.json"), keys.to_string()).unwrap();
     desk.bundle(&bundled(&which)).assert_ok();
+}
+
+#[test]
+fn somebody_whose_certificate_is_over() {
+    let mut world = World::new();
+    let until = time::OffsetDateTime::from_unix_timestamp(1_767_323_050).unwrap();
+    assert_eq!(until.to_string(), "2026-01-02 3:04:10.0 +00:00:00");
+    // The host says nothing of an end.
+    world.join_with("agent:alice", 1, &certificate_until("agent:alice", 1, until));
+    world.announce(("agent:alice", 1), "i-agent:alice");
+    world.commit(("agent:alice", 1), "op-1", "", "eins\n");
+    for n in 0..3 {
+        world.commit(("agent:alice", 1), &format!("op-{}", n + 2), "eins\n", "eins\n");
+    }
+    let which = world.which();
+    let ended = world.end();
+    let desk = Desk::new();
+    for found in [desk.bundle(&bundled(&which)), desk.log(ended.data.path(), &[])] {
+        assert_eq!(found.only(), ("untrusted_identity", "unknown"), "told once");
+        let verified: Vec<bool> =
+            found.report["agreed"].as_array().unwrap().iter().map(|it| it["verified"] == true).collect();
+        assert_eq!((verified.first(), verified.last()), (Some(&true), Some(&false)), "{:#}", found.report);
+    }
 }
 
 #[test]

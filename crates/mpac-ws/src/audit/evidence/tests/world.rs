@@ -76,7 +76,13 @@ pub(super) fn anchor() -> String {
 
 /// The certificate of `name` for key `n`.
 fn certificate(name: &str, n: u8) -> String {
+    certificate_until(name, n, rcgen::date_time_ymd(2125, 1, 1))
+}
+
+/// The same that is over at this time.
+pub(super) fn certificate_until(name: &str, n: u8, until: time::OffsetDateTime) -> String {
     let mut params = params(n, name);
+    params.not_after = until;
     params.subject_alt_names = vec![SanType::URI(Ia5String::try_from(name).unwrap())];
     let issuer = Issuer::new(authority(), pair(AUTHORITY));
     params.signed_by(&pair(n), &issuer).unwrap().pem().replace("\r\n", "\n")
