@@ -195,6 +195,10 @@ impl Verifier {
             return None;
         };
         let keys = self.table()?;
+        if chain.certificates().iter().any(|it| keys.is_barred(it)) {
+            refused(&"one of them is revoked");
+            return None;
+        }
         let said = keys.said_of(chain.leaf());
         let good = said.iter().find(|it| it.is_good(shown, now) && it.principal == *owner);
         if good.is_none() && !said.is_empty() {
@@ -247,6 +251,7 @@ impl Verifier {
             By::Chain(chain) => {
                 let said = keys.said_of(chain.leaf());
                 let stands = said.is_empty() || said.iter().any(|it| it.is_current(now));
+                let stands = stands && !chain.certificates().iter().any(|it| keys.is_barred(it));
                 let read = certificate::Read::of(chain.leaf());
                 let trusted =
                     |anchors: &Anchors| read.is_some_and(|read| anchors.judge(chain, &read, now).is_ok());

@@ -40,7 +40,8 @@ async fn show(show: &Show) -> Result<String, Error> {
     let file = place.current().to_owned();
     Keys::read(place)?.map(|keys| keys.told()).ok_or_else(|| {
         Error::Control(format!(
-            "{} is not there: a server makes one at its first start with --security-profile authenticated or verified",
+            "{} is not there: a server makes one at its first start with --security-profile authenticated or verified; where it \
+             was started with --signing-key, say that here too",
             file.display()
         ))
     })

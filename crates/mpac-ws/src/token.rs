@@ -2,15 +2,16 @@
 //!
 //! Both work on the key file of a server, whether it runs or not; a running one reads it again.
 
+mod list;
+
 use std::io::{self, Write};
 use std::path::Path;
 
 use mpac_wire::names::CredentialType;
 use mpac_wire::signature::ED25519_KEY_BYTES;
-use mpac_wire::{PrincipalId, PublicKey, Seconds, Secret, SessionId, Timestamp};
+use mpac_wire::{PrincipalId, PublicKey, Seconds, Secret};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
-use serde_json::json;
 use thiserror::Error;
 
 use crate::banner;
@@ -22,7 +23,7 @@ use crate::error::Error;
 use crate::identity::certificate;
 use crate::identity::certificates::{Trusted, normal};
 use crate::identity::key_file::{self, KeyFile, KeyFileError};
-use crate::identity::keys::{Grant, Key};
+use crate::identity::keys::{Grant, Key, Keys};
 use crate::identity::secret::NoRandomness;
 use crate::identity::signers::Signer;
 use crate::listen::tls::fingerprint;
@@ -156,102 +157,36 @@ fn public_key(given: &str) -> Result<PublicKey, TokenError> {
 
 fn list(list: &List, out: &mut impl Write) -> Result<(), Error> {
     let keys = file(&list.keys)?.read().map_err(TokenError::from)?;
-    let now = clock::now();
-    let mut any = false;
-    for key in keys.iter() {
-        any = true;
-        let taken = key.invite.as_ref().and_then(|invite| invite.taken_by.as_ref());
-        let line = Line {
-            id: &key.id,
-            principal: &key.principal,
-            method: &key.method,
-            sessions: key.sessions.as_deref(),
-            state: state(key.revoked_at, key.expires_at, now),
-            invitation: key.invite.as_ref().map(|_| if taken.is_some() { "taken up" } else { "open" }),
-        };
+    let lines = list::of(&keys, clock::now());
+    for line in &lines {
         told(line.write(list.json, out))?;
     }
-    for it in keys.certificates() {
-        any = true;
-        let line = Line {
-            id: &it.fingerprint,
-            principal: &it.principal,
-            method: &CredentialType::MtlsFingerprint,
-            sessions: it.sessions.as_deref(),
-            state: state(it.revoked_at, it.expires_at, now),
-            invitation: None,
-        };
-        told(line.write(list.json, out))?;
-    }
-    for it in keys.signers() {
-        any = true;
-        let line = Line {
-            id: &it.public_key.fingerprint().to_string(),
-            principal: &it.principal,
-            method: &CredentialType::from("signing_key"),
-            sessions: None,
-            state: state(it.revoked_at, None, now),
-            invitation: None,
-        };
-        told(line.write(list.json, out))?;
-    }
-    if any || list.json {
+    if !lines.is_empty() || list.json {
         Ok(())
     } else {
         told(writeln!(out, "no key yet; `mpac-ws token add PRINCIPAL` makes one"))
     }
 }
 
-/// What the list says of a key.
-struct Line<'a> {
-    id: &'a str,
-    principal: &'a PrincipalId,
-    method: &'a CredentialType,
-    sessions: Option<&'a [SessionId]>,
-    state: String,
-    invitation: Option<&'a str>,
-}
-
-impl Line<'_> {
-    fn write(&self, json: bool, out: &mut impl Write) -> io::Result<()> {
-        let Self { id, principal, method, sessions, state, invitation } = self;
-        if json {
-            let line = json!({
-                "id": id, "principal": principal, "type": method, "sessions": sessions, "state": state,
-                "invitation": invitation,
-            });
-            return writeln!(out, "{line}");
-        }
-        let sessions = sessions.map_or_else(
-            || "every session".to_owned(),
-            |all| all.iter().map(SessionId::as_str).collect::<Vec<_>>().join(", "),
-        );
-        let invitation = invitation.map(|how| format!(", invitation {how}")).unwrap_or_default();
-        writeln!(out, "{id}  {principal}  {method}  {sessions}  {state}{invitation}")
-    }
-}
-
-fn state(revoked: Option<Timestamp>, expires: Option<Timestamp>, now: Timestamp) -> String {
-    match (revoked, expires) {
-        (Some(at), _) => format!("revoked {at}"),
-        (None, Some(at)) if now >= at => format!("expired {at}"),
-        (None, Some(at)) => format!("good until {at}"),
-        (None, None) => "good".to_owned(),
-    }
-}
-
 fn revoke(place: &Place, id: &str, out: &mut impl Write) -> Result<(), Error> {
     let now = clock::now();
-    let revoked = file(place)?
-        .edit(|keys| {
-            keys.revoke(id, now)
-                || normal(id).is_some_and(|it| keys.distrust(&it, now) || keys.retire(&it, now))
-        })
-        .map_err(TokenError::from)?;
-    if !revoked {
-        return Err(TokenError::Unknown(id.to_owned()).into());
+    let revoke = |keys: &mut Keys| {
+        let Some(fingerprint) = normal(id) else { return keys.revoke(id, now).then_some("is revoked") };
+        if keys.distrust(&fingerprint, now) || keys.retire(&fingerprint, now) {
+            return Some("is revoked");
+        }
+        let said = keys.certificates().any(|it| it.fingerprint == fingerprint)
+            || keys.signers().any(|it| it.public_key.fingerprint().to_string() == fingerprint);
+        if said {
+            return None; // it was revoked before
+        }
+        keys.bar(fingerprint, now);
+        Some("was not known here; no chain with a certificate of this fingerprint is good from now on")
+    };
+    match file(place)?.edit(revoke).map_err(TokenError::from)? {
+        Some(outcome) => told(writeln!(out, "{id} {outcome}")),
+        None => Err(TokenError::Unknown(id.to_owned()).into()),
     }
-    told(writeln!(out, "{id} is revoked"))
 }
 
 fn rotate(rotate: &Rotate, out: &mut impl Write) -> Result<(), Error> {

@@ -29,6 +29,14 @@ pub(crate) struct Trusted {
     pub(crate) revoked_at: Option<Timestamp>,
 }
 
+/// A certificate that is no good here, whoever issued it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Barred {
+    pub(crate) fingerprint: String,
+    pub(crate) revoked_at: Timestamp,
+}
+
 impl Trusted {
     pub(super) fn identity(&self) -> Identity {
         Identity::Proven {
@@ -52,6 +60,23 @@ impl Trusted {
 }
 
 impl Keys {
+    /// Bars a certificate of which nothing was said, an authority's too: nothing below it is good from now on.
+    pub(crate) fn bar(&mut self, fingerprint: String, now: Timestamp) {
+        if self.barred.iter().all(|it| it.fingerprint != fingerprint) {
+            self.barred.push(Barred { fingerprint, revoked_at: now });
+        }
+    }
+
+    /// Every certificate that is barred.
+    pub(crate) fn barred(&self) -> impl Iterator<Item = &Barred> {
+        self.barred.iter()
+    }
+
+    pub(super) fn is_barred(&self, certificate: &CertificateDer<'_>) -> bool {
+        let seen = Some(fingerprint(certificate));
+        self.barred.iter().any(|it| normal(&it.fingerprint) == seen)
+    }
+
     /// Everything that is said of a certificate.
     pub(super) fn said_of(&self, certificate: &CertificateDer<'_>) -> Vec<&Trusted> {
         let seen = Some(fingerprint(certificate));

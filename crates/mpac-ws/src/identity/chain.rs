@@ -69,6 +69,11 @@ impl Chain {
         &self.0[0]
     }
 
+    /// All of them.
+    pub(crate) fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.0
+    }
+
     /// The first moment at which one of its certificates is over that is not yet: what is over already was not needed.
     fn ends(&self, leaf: &Read, now: Timestamp) -> Timestamp {
         let above = self.0.iter().skip(1).filter_map(|der| Read::of(der)).map(|it| it.ends);

@@ -5,7 +5,7 @@ use mpac_wire::{InstanceId, PrincipalId, Seconds, Secret, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Shown;
-use super::certificates::Trusted;
+use super::certificates::{Barred, Trusted};
 use super::secret::{self, Hash, NoRandomness};
 use super::signers::Signer;
 
@@ -18,6 +18,9 @@ pub(crate) struct Keys {
     /// Certificates that are trusted by their fingerprints.
     #[serde(default, rename = "certificate", skip_serializing_if = "Vec::is_empty")]
     pub(super) certificates: Vec<Trusted>,
+    /// Certificates that are no good, whoever issued them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) barred: Vec<Barred>,
     /// Keys that participants sign with.
     #[serde(default, rename = "signer", skip_serializing_if = "Vec::is_empty")]
     pub(super) signers: Vec<Signer>,

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rustls::pki_types::pem::PemObject;
 use serde_json::json;
 
 use super::people::{Authority, Voice, is_signed_by, key, outcome, public, signed};
@@ -58,6 +59,38 @@ async fn what_is_said_of_a_single_certificate_stands_over_its_chain() {
     assert_eq!(bobs.client.close_code().await, 1008);
     let answer = connected(&host, &bob).await.hello(bob.credential()).await;
     assert_eq!(outcome(&answer), "CREDENTIAL_REJECTED");
+}
+
+#[tokio::test]
+async fn a_certificate_is_revoked_by_its_fingerprint_and_an_authority_with_all_below_it() {
+    let dir = place();
+    let authority = Authority::new("authority");
+    let (below, between) = authority.below("below");
+    let (ann, mut bob, mut zoe) =
+        (authority.issue("agent:ann"), below.issue("agent:bob"), below.issue("agent:zoe"));
+    for person in [&mut bob, &mut zoe] {
+        person.chain += &between;
+    }
+    let host = server(dir.path(), &authority, &[]).await;
+    let (mut anns, _) = joined(&host, &ann).await;
+    let (mut bobs, _) = joined(&host, &bob).await;
+    let data = dir.path().join("data");
+    let fingerprint = |pem: &str| {
+        let digest = aws_lc_rs::digest::digest(
+            &aws_lc_rs::digest::SHA256,
+            &rustls::pki_types::CertificateDer::from_pem_slice(pem.as_bytes()).unwrap(),
+        );
+        digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+    };
+    let told = command(&data, &["token", "revoke", &fingerprint(&between)]).unwrap();
+    assert!(told.contains("not known here"), "{told}");
+    assert_eq!(bobs.client.close_code().await, 1008);
+    let answer = connected(&host, &zoe).await.hello(zoe.credential()).await;
+    assert_eq!(outcome(&answer), "CREDENTIAL_REJECTED");
+    anns.client.is_alive().await;
+    command(&data, &["token", "revoke", &fingerprint(&ann.chain)]).unwrap();
+    assert_eq!(anns.client.close_code().await, 1008);
+    assert_eq!(command(&data, &["token", "list"]).unwrap().matches("x509_chain").count(), 2);
 }
 
 #[tokio::test]

@@ -99,7 +99,7 @@ async fn both_sides_replace_their_keys() {
 
 #[tokio::test]
 async fn what_is_changed_repeated_or_signed_by_another_changes_nothing() {
-    covers!("SEC-20", "SEC-23", "SEC-24", "SEC-33");
+    covers!("SEC-17", "SEC-20", "SEC-23", "SEC-24");
     let dir = place();
     let authority = Authority::new("authority");
     let (ann, bob) = (authority.issue("agent:ann"), authority.issue("agent:bob"));
