@@ -3,12 +3,14 @@
 use std::time::Instant;
 
 use crate::step::{self, Failure};
-use crate::{conformance, crash, demo, drive, handover, interop, model, requirements, survive, tidy, walls};
+use crate::{
+    conformance, crash, demo, drive, evidence, handover, interop, model, requirements, survive, tidy, walls,
+};
 
 type Run = fn() -> Result<(), Failure>;
 
 /// In the order they run: what fails fast comes first.
-const STEPS: [(&str, Run); 15] = [
+const STEPS: [(&str, Run); 16] = [
     ("fmt", fmt),
     ("tidy", tidy::run),
     ("requirements", || requirements::run(&requirements::Options::target())),
@@ -19,6 +21,7 @@ const STEPS: [(&str, Run); 15] = [
     ("model", || model::run(&model::Options::default())),
     ("conformance", conformance::of_ci),
     ("drive", drive::run),
+    ("evidence", evidence::run),
     ("crash", || crash::run(&crash::Options::of_ci())),
     ("survive", survive::of_ci),
     ("handover", handover::run),

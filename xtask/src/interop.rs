@@ -16,7 +16,7 @@ mod cast;
 mod check;
 mod keys;
 mod snapshots;
-mod venv;
+pub(crate) mod venv;
 
 use std::sync::Mutex;
 use std::sync::PoisonError;

@@ -9,6 +9,7 @@
 //! | `conformance` | whether a coordinator conforms: stories, wire checks, golden messages |
 //! | `model` | a small world explored in every order |
 //! | `drive` | the examples of `mpac-ws drive` in Python and Node |
+//! | `evidence` | signatures and evidence, by Python programs that share no code with ours |
 //! | `crash` | a server under load is killed over and over and loses nothing |
 //! | `survive` | two agents at work while their server is killed over and over: both finish |
 //! | `handover` | a standby takes over from a server that is stopped, paused, or told to |
@@ -25,6 +26,7 @@ mod conformance;
 mod crash;
 mod demo;
 mod drive;
+mod evidence;
 mod handover;
 mod interop;
 mod model;
@@ -73,6 +75,8 @@ enum Command {
     Demo,
     /// Run the Python and Node examples of `mpac-ws drive`.
     Drive,
+    /// Verify signatures and evidence with Python programs that share no code with ours.
+    Evidence,
     /// Prove that unmodified Python agents and servers work with ours.
     Interop {
         /// Run only cases whose name contains this text.
@@ -97,6 +101,7 @@ fn main() -> std::process::ExitCode {
         Command::Model(options) => model::run(&options),
         Command::Demo => demo::run(),
         Command::Drive => drive::run(),
+        Command::Evidence => evidence::run(),
         Command::Interop { case, jobs } => interop::run(case.as_deref(), jobs),
     };
     match done {

@@ -1,5 +1,6 @@
 //! Transcripts: the specification's form, and the one the Python server writes (`spec/wire.md` §11).
 
+pub mod chain;
 mod export;
 mod import;
 
@@ -13,6 +14,7 @@ use crate::number::Number;
 use crate::object::Raw;
 use crate::snapshot::Snapshot;
 use crate::time::ClaimedTime;
+pub use chain::{BrokenLink, Chain, Direction, Link};
 pub use export::Crossed;
 pub use import::Imported;
 

@@ -3,9 +3,12 @@
 //! Everything here begins in `read`, which hands out the entries of a log, and most of it goes on in `lived`, which lives
 //! them through again. Nothing is changed but the access record (`access`, PRV-04).
 
+mod accepted;
 mod access;
+mod evidence;
 mod export;
 mod fork;
+mod gather;
 mod lived;
 mod problem;
 mod progress;
@@ -15,6 +18,7 @@ mod show;
 mod text;
 mod verify;
 mod view;
+mod voice;
 pub mod when;
 mod which;
 
@@ -32,9 +36,13 @@ use crate::error::Error;
 pub fn run(asked: &Audit, out: &mut dyn Write) -> Result<(), Error> {
     let mut out = BufWriter::new(out);
     let answered = match asked {
+        Audit::Verify(options) if options.against.keys.is_some() => {
+            evidence::verify::verify(&options.place, &options.against, &mut out)
+        }
         Audit::Verify(options) => verify::verify(options, &mut out),
         Audit::Show(options) => show::show(options, &mut out),
         Audit::Export(options) => export::export(options, &mut out),
+        Audit::Bundle(options) => evidence::bundle::bundle(options, &mut out),
         Audit::Replay(options) => replay::replay(options, &mut out),
         Audit::Fork(options) => fork::fork(options, &mut out),
     };

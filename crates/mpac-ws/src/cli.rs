@@ -5,6 +5,7 @@ pub mod audit;
 pub mod backup;
 pub mod cert;
 pub mod close;
+pub mod evidence;
 pub mod keeping;
 pub mod repair;
 mod security;

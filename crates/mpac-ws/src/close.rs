@@ -1,8 +1,9 @@
 //! `mpac-ws close`: ends a session for good (D-040), of a server that runs or of one that does not.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use mpac_core::{Command, Input};
+use mpac_core::{Command, Coordinator, Input};
 use mpac_wire::SessionId;
 use mpac_wire::names::{CloseDisposition, CloseReason};
 use tokio::task::spawn_blocking;
@@ -11,8 +12,10 @@ use crate::cli::close::Close;
 use crate::control::dial::NotReached;
 use crate::control::{Answer, Request};
 use crate::error::Error;
+use crate::signing::key_file::{Keys, Place};
 use crate::store::entry::{Entry, Happened, Start};
 use crate::store::replay::Replay;
+use crate::store::seal::Sealer;
 use crate::store::{Durability, Store, name};
 use crate::{ask, clock, fencing};
 
@@ -51,11 +54,12 @@ fn stored(data: &Path, session: &str, disposition: &CloseDisposition) -> Result<
     let id = SessionId::new(session).map_err(|error| Error::Control(format!("--session: {error}")))?;
     let all = store.stored().map_err(|source| Error::DataDir { path: data.to_owned(), source })?;
     let found = all.into_iter().find(|it| it.name() == Some(name(&id).as_str())).ok_or_else(none)?;
-    let (mut log, mut replay) = found.resume(store.durability())?.ok_or_else(none)?;
+    let (log, mut replay) = found.resume(store.durability())?.ok_or_else(none)?;
     let (before, kept) = replay.session().ok_or_else(none)?;
     if before.view().is_closed() {
         return Err(Error::Control(format!("session {session} is closed already")));
     }
+    let mut log = log.sealed_by(sealer(data, before, id)?);
     let wrong = |reason: &dyn std::fmt::Display| Error::Session(reason.to_string());
     let start =
         Start::new(&kept.config, crate::session::seed(), clock::now()).map_err(|error| wrong(&error))?;
@@ -66,6 +70,16 @@ fn stored(data: &Path, session: &str, disposition: &CloseDisposition) -> Result<
     log.append(&[taken, closed]).map_err(|error| Error::log(error.into()))?;
     log.finish().map_err(|source| Error::DataDir { path: data.to_owned(), source })?;
     Ok(format!("session {session} is closed; the next start begins a new one"))
+}
+
+/// Who seals the end of the log, where the coordinator's key lies beside it.
+fn sealer(data: &Path, core: &Coordinator, id: SessionId) -> Result<Option<Sealer>, Error> {
+    let (Some(own), Some(place)) = (core.view().coordinator_key(), Place::of(None, Some(data))) else {
+        return Ok(None);
+    };
+    let keys = Keys::read(place)?;
+    let key = keys.as_ref().and_then(|keys| keys.get(&own.fingerprint()));
+    Ok(key.map(|key| Sealer::new(id, Arc::clone(key))))
 }
 
 fn closing(replay: &Replay, disposition: &CloseDisposition) -> Result<Entry, Error> {

@@ -159,7 +159,11 @@ impl Session {
             return false;
         }
         for output in outputs {
+            let other_key = matches!(output, Output::Notice(Notice::CoordinatorKey { .. }));
             self.delivery.carry_out(output);
+            if let Some(key) = self.delivery.signing().filter(|_| other_key) {
+                self.journal.seal_with(key);
+            }
         }
         true
     }

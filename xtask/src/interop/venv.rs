@@ -1,6 +1,6 @@
-//! Virtual environments below `target/interop`, one a Python version, installed once.
+//! Virtual environments below `target/interop`, each installed once: one a Python version of the peers, and one for signatures.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::step::{self, Failure};
@@ -10,31 +10,54 @@ const MARK: &str = "installed.txt";
 
 /// The interpreter of the environment for this version of the `mpac` package.
 pub(crate) fn python(version: &str) -> PathBuf {
-    folder(version).join("bin/python")
+    interpreter(&folder(&format!("mpac-{version}")))
 }
 
-fn folder(version: &str) -> PathBuf {
-    step::target().join("interop").join(format!("mpac-{version}"))
+fn interpreter(folder: &Path) -> PathBuf {
+    folder.join("bin/python")
 }
 
-/// Makes the environment, unless it is there with the same pinned libraries.
+fn folder(name: &str) -> PathBuf {
+    step::target().join("interop").join(name)
+}
+
+/// Makes the environment for this version of the `mpac` package.
+///
+/// # Errors
+/// As for [`install`].
+pub(crate) fn ensure(version: &str) -> Result<(), Failure> {
+    let pins = step::root().join("fixtures/interop/constraints.txt");
+    install(&format!("mpac-{version}"), &format!("mpac=={version}"), &pins).map(drop)
+}
+
+/// Makes the environment in which Python signs and verifies; gives its interpreter.
+///
+/// # Errors
+/// As for [`install`].
+pub(crate) fn of_signatures() -> Result<PathBuf, Failure> {
+    install("signatures", "cryptography", &step::root().join("fixtures/signatures/constraints.txt"))
+}
+
+/// Makes the environment of this name with a package, unless it is there with the same pinned libraries.
 ///
 /// # Errors
 /// There is no usable Python 3 with `venv`, or the package cannot be installed.
-pub(crate) fn ensure(version: &str) -> Result<(), Failure> {
-    let folder = folder(version);
-    let pins = step::root().join("fixtures/interop/constraints.txt");
-    let wanted = format!("mpac=={version}\n{}", step::text(&pins)?);
+fn install(name: &str, package: &str, pins: &Path) -> Result<PathBuf, Failure> {
+    let folder = folder(name);
+    let python = interpreter(&folder);
+    let wanted = format!("{package}\n{}", step::text(pins)?);
     if std::fs::read_to_string(folder.join(MARK)).is_ok_and(|found| found == wanted) {
-        println!("mpac {version}: already installed");
-        return Ok(());
+        println!("{name}: already installed");
+        return Ok(python);
     }
-    println!("mpac {version}: installing into a new virtual environment");
+    println!("{name}: installing into a new virtual environment");
     if folder.exists() {
         std::fs::remove_dir_all(&folder).map_err(Failure::io("remove an unfinished virtual environment"))?;
     }
     step::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint"];
-    step::run(Command::new(python(version)).args(install).arg(&pins).arg(format!("mpac=={version}")))?;
-    std::fs::write(folder.join(MARK), wanted).map_err(Failure::io("mark the virtual environment as finished"))
+    let args = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint"];
+    step::run(Command::new(&python).args(args).arg(pins).arg(package))?;
+    std::fs::write(folder.join(MARK), wanted)
+        .map_err(Failure::io("mark the virtual environment as finished"))?;
+    Ok(python)
 }

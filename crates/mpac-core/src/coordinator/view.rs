@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use mpac_wire::payload::ParticipantKey;
 use mpac_wire::sideband::{SessionSummary, SummaryConflict, SummaryIntent, SummaryParticipant};
 use mpac_wire::{
     ConflictId, Fingerprint, Integer, IntentId, OpId, PrincipalId, PublicKey, StateRef, Timestamp,
@@ -59,6 +60,11 @@ impl<'a> View<'a> {
     /// whose it must be, is not the host's question.
     pub fn key(&self, key: &Fingerprint) -> Option<&'a PublicKey> {
         self.session.keys.get(key).map(|(_, bound)| &bound.key)
+    }
+
+    /// Whose keys are remembered, good ones and those that were replaced: for whoever looks back.
+    pub fn keys(&self) -> impl Iterator<Item = ParticipantKey> + use<'a> {
+        self.session.keys.iter().map(|(owner, bound)| bound.told(owner))
     }
 
     /// With which key the host has to sign what the coordinator says next (SEC-26).

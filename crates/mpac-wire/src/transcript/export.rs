@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 
 use super::{Principal, Transcript};
-use crate::credential::Credential;
+use crate::credential::{Credential, is_certificates};
 use crate::envelope::{Envelope, Payload};
 use crate::error::decode;
-use crate::names::{PrincipalType, SecurityProfile};
+use crate::names::{CredentialType, PrincipalType, SecurityProfile};
 use crate::object::Raw;
 use crate::received::Members;
 use crate::snapshot::{ParticipantRecord, Snapshot};
@@ -60,11 +60,13 @@ fn place(crossed: Crossed<'_>) -> Option<(u64, Envelope)> {
     Some((own.unwrap_or(crossed.clock), envelope))
 }
 
-/// A credential is replaced by its type; what cannot be read as one goes altogether.
+/// A credential is replaced by its type; what cannot be read as one goes altogether. A chain of certificates is no secret, and
+/// the signature of its HELLO covers it: it stays (SEC-29).
 fn without_secret(payload: Payload) -> Option<Payload> {
     let mut members: Members = decode(payload.get(), "payload").ok()?;
     let Some(text) = members.extra.get("credential") else { return Some(payload) };
     match serde_json::from_str::<Credential>(text) {
+        Ok(it) if it.kind == CredentialType::X509Chain && is_certificates(it.value.reveal()) => {}
         Ok(credential) => {
             let kind = Raw::of(&serde_json::json!({ "type": credential.kind.as_str() })).ok()?;
             members.extra.replace("credential", kind);

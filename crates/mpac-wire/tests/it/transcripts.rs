@@ -97,6 +97,20 @@ fn no_secret_gets_into_a_transcript() {
 }
 
 #[test]
+fn a_chain_of_certificates_is_no_secret_and_stays_for_the_signature() {
+    covers!("SEC-29");
+    let payload = r#"{"credential":{"type":"x509_chain","value":"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"},"capabilities":[1.50]}"#;
+    let transcript = exported(&[(frame("m", "p", "", payload), 1)]);
+    assert_eq!(transcript.messages[0].payload.get(), payload);
+    let other = payload.replace("MIIB", "hunter2, a secret");
+    let transcript = exported(&[(frame("m", "p", "", &other), 1)]);
+    assert!(!transcript.messages[0].payload.get().contains("hunter2"));
+    let twice = r#"{"credential":{"type":"api_key","value":"hunter2"},"credential":{"type":"x509_chain","value":"MIIB"}}"#;
+    let transcript = exported(&[(frame("m", "p", "", twice), 1)]);
+    assert!(!transcript.messages[0].payload.get().contains("hunter2"));
+}
+
+#[test]
 fn both_forms_are_read() {
     covers!("SRV-17", "D-034");
     let ours = exported(&[(frame("m1", "p", &lamport(1), r#"{"x":[1.50]}"#), 1)]);

@@ -1,27 +1,30 @@
 //! `audit export`: the transcript of a session (SES-20, D-034), and the hash chain beside it.
 //!
-//! The chain is a file of its own because the transcript of an open session has exactly the seven members of the
-//! specification, and nothing else; `log_chain` belongs to verified sessions (D-034, D-130).
+//! The chain of the log is a file of its own because the transcript of an open session has exactly the seven members of the
+//! specification, and nothing else. That of a verified one has `log_chain` too, the chain of its messages (D-034, D-130).
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use mpac_core::Output;
+use mpac_wire::names::SecurityProfile;
 use mpac_wire::redact::without_free_text;
-use mpac_wire::transcript::{Crossed, Transcript};
+use mpac_wire::transcript::Transcript;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use super::access::{self, Shows};
-use super::lived::{Lived, live};
+use super::gather::{Gathered, signing_keys};
+use super::lived::{follow, open};
 use super::problem::Problem;
 use super::which;
 use crate::cli::audit::Export;
 use crate::clock;
-use crate::store::entry::Entry;
-use crate::store::input::Stored;
 use crate::store::log::Found;
+
+/// Said where what is left of a verified session cannot be verified.
+const UNVERIFIABLE: &str = "note: signatures cover what --redact leaves out, so the messages cannot be verified by them any more, \
+and there is no log_chain; `mpac-ws audit bundle` makes what can be verified";
 
 /// One line of the chain.
 #[derive(Serialize)]
@@ -43,22 +46,36 @@ pub(super) fn export(options: &Export, out: &mut dyn Write) -> Result<(), Proble
     let mut chain = options.chain.as_deref().map(New::file).transpose()?;
     let target = options.output.as_deref().map(New::file).transpose()?;
 
-    let mut messages: Vec<(String, u64)> = Vec::new();
+    let reading = open(&which.dir)?;
+    let unusable = |reason: String| Problem::Log { path: which.dir.clone(), reason };
+    let before = reading.replay().map_err(unusable)?;
+    let mut gathered = Gathered::along(&before, signing_keys(&which, options.signing_key.as_deref())?);
     let mut failed = None;
-    let (replay, _) = live(&which.dir, None, &mut |lived| {
-        crossed(lived, &mut messages);
+    let (replay, _) = follow(&reading, &which.dir, None, &mut |lived| {
+        failed = failed.take().or_else(|| gathered.take(lived).err().map(io::Error::from));
         if let Some(chain) = &mut chain {
             failed = failed.take().or_else(|| chain.link(lived.found, options.redact).err());
         }
     })?;
-    if let (Some(source), Some(path)) = (failed, &options.chain) {
-        return Err(Problem::Dir { path: path.clone(), source });
+    if let Some(source) = failed {
+        return Err(Problem::Dir {
+            path: options.chain.clone().unwrap_or_else(|| which.dir.clone()),
+            source,
+        });
     }
-    let Some((coordinator, _)) = replay.session() else {
-        return Err(Problem::Log { path: which.dir, reason: "nothing happened in it".to_owned() });
+    let Some((coordinator, kept)) = replay.session() else {
+        return Err(unusable("nothing happened in it".to_owned()));
     };
-    let crossed = messages.iter().map(|(text, clock)| Crossed { text, clock: *clock });
-    let transcript = Transcript::export(coordinator.snapshot(), clock::now(), crossed);
+    let mut transcript = Transcript::export(coordinator.snapshot(), clock::now(), gathered.messages());
+    if kept.config.security_profile == SecurityProfile::Verified {
+        if options.redact {
+            // Whoever closed stderr does not want to know.
+            let _ = writeln!(io::stderr(), "{UNVERIFIABLE}");
+        } else {
+            gathered.is_signed(&which, options.signing_key.as_deref())?;
+            transcript.log_chain = Some(gathered.links);
+        }
+    }
     let unwritten = |error| Problem::Output(io::Error::other(error));
     let mut text = serde_json::to_string(&transcript).map_err(unwritten)?;
     if options.redact {
@@ -78,29 +95,14 @@ pub(super) fn export(options: &Export, out: &mut dyn Write) -> Result<(), Proble
     }
 }
 
-/// The messages of one entry in either direction: what came, and what the coordinator said. A relay is what came.
-fn crossed(lived: &Lived<'_>, messages: &mut Vec<(String, u64)>) {
-    let Some((coordinator, _)) = lived.replay.session() else { return };
-    let clock = coordinator.view().lamport();
-    if let Entry::Input(happened) = lived.entry
-        && let Stored::Frame { text, .. } = happened.input()
-    {
-        messages.push((text.clone(), clock));
-    }
-    messages.extend(lived.outputs.iter().filter_map(|output| match output {
-        Output::Send { envelope, .. } => Some((envelope.to_json(), clock)),
-        _ => None,
-    }));
-}
-
 /// A file that is there as a whole, and was not there before, or not at all.
-struct New {
+pub(super) struct New {
     path: PathBuf,
     file: BufWriter<NamedTempFile>,
 }
 
 impl New {
-    fn file(path: &Path) -> Result<Self, Problem> {
+    pub(super) fn file(path: &Path) -> Result<Self, Problem> {
         if fs::symlink_metadata(path).is_ok() {
             return Err(Problem::Occupied(path.to_owned()));
         }
@@ -117,11 +119,11 @@ impl New {
         writeln!(self.file, "{line}")
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Problem> {
         self.file.write_all(bytes).map_err(|source| dir_problem(&self.path, source))
     }
 
-    fn keep(self) -> Result<(), Problem> {
+    pub(super) fn keep(self) -> Result<(), Problem> {
         let failed = |source| dir_problem(&self.path, source);
         let file = self.file.into_inner().map_err(|error| failed(error.into_error()))?;
         let kept: File = file.persist_noclobber(&self.path).map_err(|error| failed(error.error))?;

@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::progress::Progress;
 use super::read::{self, End};
 use crate::store::entry::Entry;
-use crate::store::log::Found;
+use crate::store::log::{Damage, Found};
 use crate::store::reading::Reading;
 use crate::store::replay::Replay;
 
@@ -32,11 +32,32 @@ pub(super) fn live(
     until: Option<u64>,
     visit: &mut dyn FnMut(&Lived<'_>),
 ) -> Result<(Replay, End), Problem> {
+    follow(&open(dir)?, dir, until, visit)
+}
+
+/// The log in `dir`, to be read.
+///
+/// # Errors
+/// When what it begins behind cannot be.
+pub(super) fn open(dir: &Path) -> Result<Reading, Problem> {
+    let unusable = |damage: Damage| Problem::Log { path: dir.to_owned(), reason: damage.to_string() };
+    Reading::open(dir).map_err(unusable)
+}
+
+/// The same as [`live`], of a log that is open.
+///
+/// # Errors
+/// As there.
+pub(super) fn follow(
+    reading: &Reading,
+    dir: &Path,
+    until: Option<u64>,
+    visit: &mut dyn FnMut(&Lived<'_>),
+) -> Result<(Replay, End), Problem> {
     let unusable = |reason: String| Problem::Log { path: dir.to_owned(), reason };
-    let reading = Reading::open(dir).map_err(|damage| unusable(damage.to_string()))?;
     let mut replay = reading.replay().map_err(unusable)?;
     let mut progress = Progress::new();
-    let end = read::entries(&reading, &mut |found, entry| {
+    let end = read::entries(reading, &mut |found, entry| {
         progress.count(found);
         let outputs = replay.outputs(entry.clone())?;
         visit(&Lived { found, entry: &entry, outputs: &outputs, replay: &replay });

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use mpac_wire::Fingerprint;
 use thiserror::Error;
 
 use crate::error::Error as Other;
@@ -111,6 +112,68 @@ pub enum Problem {
     /// A session cannot be gone on from.
     #[error("{0}")]
     NoFork(String),
+    /// A file that was named cannot be read.
+    #[error("{}: {source}", .path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The coordinator's messages cannot be signed again.
+    #[error(
+        "the coordinator signed with the key {key}, which is neither in {} nor among those that it replaced; name the file that \
+         has it with --signing-key, or leave the chain of messages out with --redact", .path.display()
+    )]
+    NoSigningKey {
+        /// Which key.
+        key: Fingerprint,
+        /// Where the current one was looked for.
+        path: PathBuf,
+    },
+    /// There is nothing to verify.
+    #[error(
+        "session {session:?} has a coordinator without a key: in the open profile nothing is signed, and nothing can be proven"
+    )]
+    NothingSigned {
+        /// The session.
+        session: String,
+    },
+    /// Nothing could be followed at all.
+    #[error("not even the first entry can be followed: {0}")]
+    NothingFollowed(String),
+    /// The file of what an auditor trusts.
+    #[error(
+        "{}: {reason}; it should be like {{\"coordinator\": [\"sha256:...\"], \"principals\": {{\"agent:alice\": [\"sha256:...\"]}}, \
+         \"trust_anchors\": [\"ca.pem\"]}}", .path.display()
+    )]
+    Trust {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file is no bundle.
+    #[error("{}: this is no evidence that `mpac-ws audit bundle` wrote: {reason}", .path.display())]
+    NoBundle {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A witness's record cannot be read.
+    #[error("{}, line {line}: {reason}; each line is a message, as JSON, or an object whose `envelope` is one", .path.display())]
+    Witness {
+        /// The file.
+        path: PathBuf,
+        /// Which line.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What was looked at is not what it should be.
+    #[error("{0} things do not verify")]
+    Contradicted(usize),
     /// The answer cannot be written.
     #[error("the answer cannot be written: {0}")]
     Output(#[source] io::Error),
@@ -124,7 +187,12 @@ impl Problem {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Log { .. } | Self::Lost { .. } | Self::Output(_) | Self::Unnoted { .. } => 1,
+            Self::Log { .. }
+            | Self::Lost { .. }
+            | Self::Output(_)
+            | Self::Unnoted { .. }
+            | Self::NothingFollowed(_)
+            | Self::Contradicted(_) => 1,
             _ => 2,
         }
     }

@@ -45,7 +45,7 @@ pub(super) fn session(dir: &Path) -> Option<SessionId> {
         id = match entry {
             Entry::Open(start) | Entry::TakeUp(start) => start.config().ok().map(|config| config.session_id),
             Entry::Fork(forked) => forked.session().ok(),
-            Entry::Input(_) | Entry::Repaired(_) => None,
+            Entry::Input(_) | Entry::Repaired(_) | Entry::Seal(_) => None,
         };
         Ok(ControlFlow::Break(()))
     });

@@ -13,8 +13,11 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
+use mpac_wire::Envelope;
+
 use self::filter::{Filter, Seen};
 use self::item::{Item, Teller};
+use self::relations::Relations;
 use super::access::{self, Shows};
 use super::problem::Problem;
 use super::text::harmless;
@@ -25,6 +28,11 @@ use crate::store::reading::Reading;
 
 #[cfg(test)]
 mod tests;
+
+/// What an accepted message says, in plain words that follow the name of its sender.
+pub(super) fn told(envelope: &Envelope) -> String {
+    words::message(envelope, true, &Relations::default())
+}
 
 /// Shows the entries that pass the filters.
 pub(super) fn show(options: &Show, out: &mut dyn Write) -> Result<(), Problem> {
@@ -50,7 +58,7 @@ pub(super) fn show(options: &Show, out: &mut dyn Write) -> Result<(), Problem> {
         failed: None,
     };
     let read = read::entries(&reading, &mut |found, entry| {
-        let wanted = filter.has_begun(found.n, item::at(&entry));
+        let wanted = filter.has_begun(found.n, entry.at());
         let item = teller.tell(found, entry, wanted);
         Ok(if filter.is_over(&item) { ControlFlow::Break(()) } else { printer.take(&item, &filter) })
     });

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::evidence::{Against, BUNDLE, Bundle, KEYS};
 use crate::audit::when::Bound;
 
 const FILTERS: &str = "\
@@ -22,6 +23,7 @@ pub enum Audit {
     /// Changes nothing. Exits with 1 and names the first entry that does not match, if there is one. Where it is not said
     /// which session, all of them are looked at, and where it is not said where, all data directories in the place where
     /// this system keeps such data
+    #[command(after_help = KEYS)]
     Verify(Verify),
     /// Tell what happened in a session, entry by entry
     #[command(after_help = FILTERS, after_long_help = FILTERS, long_about = SHOW)]
@@ -29,6 +31,9 @@ pub enum Audit {
     /// Write the transcript of a session: the object that the specification describes
     #[command(long_about = EXPORT)]
     Export(Export),
+    /// Write everything that proves what happened in a session into one file, for an auditor
+    #[command(long_about = BUNDLE)]
+    Bundle(Bundle),
     /// Show a session as it stood after an entry, or write its files as they stood
     #[command(long_about = REPLAY)]
     Replay(Replay),
@@ -51,8 +56,11 @@ const EXPORT: &str = "\
 Write the transcript of a session: the JSON object that the specification describes, with every message in either direction \
 by Lamport value, refused ones and the coordinator's own included, and the session as it stands at the end.
 
-The hash chain of the log is written to a file of its own (--chain), one line of JSON an entry: the transcript of an open \
-session has exactly the seven members of the specification (D-034). There are no credentials in either (PRV-05).
+The transcript of a verified session has the member `log_chain` as well: all of its messages as a hash chain, with every \
+signature (D-130). The coordinator's messages are signed again for that, so its signing key is needed.
+
+The hash chain of the log is written to a file of its own (--chain), one line of JSON an entry: the transcript of another \
+session has exactly the seven members of the specification (D-034). There are no credentials in either but certificates (PRV-05).
 
 Changes nothing but DATA/access.log, which gets a line of JSON that says who exported: time, operating-system user, command, \
 session (PRV-04).";
@@ -101,6 +109,9 @@ pub struct Verify {
     /// Which sessions, or where.
     #[command(flatten)]
     pub place: Place,
+    /// With whose keys.
+    #[command(flatten)]
+    pub against: Against,
 }
 
 /// What `audit show` is told.
@@ -149,7 +160,7 @@ pub struct Filters {
     #[arg(long, value_name = "PATH")]
     pub file: Option<String>,
     /// Entries of this type, or that the coordinator answered with it: a message type such as OP_COMMIT or
-    /// PROTOCOL_ERROR, or open, fork, take_up, repaired, frame, unreadable, disconnect, timeout, vacancy, close, status,
+    /// PROTOCOL_ERROR, or open, fork, take_up, repaired, seal, frame, unreadable, disconnect, timeout, vacancy, close, status,
     /// rebind, hand_over, persisted, fence
     #[arg(long = "type", value_name = "TYPE")]
     pub kind: Option<String>,
@@ -175,7 +186,7 @@ pub struct Export {
     #[command(flatten)]
     pub place: Place,
     /// Leave out what people wrote: objectives, assumptions, rationales, descriptions and the like, and the contents of
-    /// files (PRV-03)
+    /// files (PRV-03). Signatures cover them, so what is left cannot be verified: a verified session then has no `log_chain`
     #[arg(long)]
     pub redact: bool,
     /// Write the transcript to this new file [default: standard output]
@@ -185,6 +196,10 @@ pub struct Export {
     /// the checksum is of, which --redact leaves out
     #[arg(long, value_name = "FILE")]
     pub chain: Option<PathBuf>,
+    /// The coordinator's signing key, where the server was given one with this flag [default: signing-key.pem in the data
+    /// directory, and those that it replaced]
+    #[arg(long, value_name = "FILE.pem")]
+    pub signing_key: Option<PathBuf>,
 }
 
 /// What `audit replay` is told.

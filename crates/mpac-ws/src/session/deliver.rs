@@ -3,6 +3,7 @@
 mod voice;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use mpac_core::{ConnId, Notice, Output, Recipients};
@@ -15,6 +16,7 @@ use super::events::Events;
 use crate::error::Unwritten;
 use crate::outbox::Outbox;
 use crate::sideband;
+use crate::signing::Signing;
 use crate::store::journal::Unkept;
 use crate::workspace::writer::Writer;
 use crate::workspace::{File, Workspace};
@@ -58,6 +60,11 @@ impl Delivery {
     /// Whether it was still there.
     pub(super) fn left(&mut self, conn: ConnId) -> bool {
         self.connections.remove(&conn).is_some()
+    }
+
+    /// With which key the coordinator speaks now.
+    pub(super) fn signing(&self) -> Option<Arc<Signing>> {
+        self.voice.signing()
     }
 
     pub(super) fn carry_out(&mut self, output: Output) {

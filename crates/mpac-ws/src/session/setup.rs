@@ -35,6 +35,7 @@ use crate::store::journal::{Begin, Journal};
 use crate::store::kept::{Kept, Restored};
 use crate::store::log::Log;
 use crate::store::replay::Replay;
+use crate::store::seal::Sealer;
 use crate::store::{Store, Stored};
 use crate::workspace::write_back::Mirror;
 use crate::workspace::writer::Writer;
@@ -131,7 +132,7 @@ impl Template {
             None => Journal::Off,
             Some(store) => {
                 let begin = Begin::of(store, id);
-                let journal = Journal::unopened(begin, Entry::Open(start));
+                let journal = Journal::unopened(begin, self.sealer(&core, &config), Entry::Open(start));
                 if config.opens_with_hello { journal } else { journal.begun().map_err(Error::log)? }
             }
         };
@@ -166,7 +167,7 @@ impl Template {
             |reason| Error::NotTakenUp { path: stored.dir.clone(), session: id.to_string(), reason };
         self.can_sign(before).map_err(refused)?;
         let start = Start::new(&config, seed(), clock::now()).map_err(|error| refused(error.to_string()))?;
-        log = log.reporting(store.durable());
+        log = log.reporting(store.durable()).sealed_by(self.sealer(before, &config));
         if let Some(epoch) = above.of(id.as_str()) {
             fence(&mut log, &mut replay, epoch)?;
         }
@@ -175,6 +176,12 @@ impl Template {
         log.append(&[Entry::TakeUp(start)]).map_err(|error| Error::log(error.into()))?;
         info!("[{id}] goes on from its log as epoch {}", core.epoch());
         Ok(Some(Goes { id, core, kept, log, files }))
+    }
+
+    /// Who seals the log of a session: its coordinator, where it has a key.
+    fn sealer(&self, core: &Coordinator, config: &SessionConfig) -> Option<Sealer> {
+        let key = self.ring.as_ref()?.get(&core.view().coordinator_key()?.fingerprint())?;
+        Some(Sealer::new(config.session_id.clone(), key))
     }
 
     /// Whether the key is here that a session says it goes on with: participants believe no other.

@@ -39,6 +39,11 @@ impl Signer {
         *self = Self::new(self.ring.clone(), key);
     }
 
+    /// The key, if it is there.
+    pub(crate) fn signing(&self) -> Option<Arc<Signing>> {
+        self.signing.clone()
+    }
+
     /// # Errors
     /// When the key is not there, or the message has no form that can be signed. Then it has no signature.
     pub(crate) fn sign(&self, envelope: &mut Envelope) -> Result<(), Unsigned> {

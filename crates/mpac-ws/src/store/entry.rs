@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::fork::Forked;
 use super::input::Stored;
+use super::seal::Seal;
 use crate::PROGRAM;
 use crate::drive::stored;
 
@@ -26,6 +27,26 @@ pub(crate) enum Entry {
     Input(Happened),
     /// The log was damaged, and somebody decided how to go on. Changes nothing in the session.
     Repaired(Repaired),
+    /// The coordinator signs how the log stands. Changes nothing in the session.
+    Seal(Seal),
+}
+
+impl Entry {
+    /// Whether the coordinator goes on with another key.
+    pub(crate) const fn is_rotation(&self) -> bool {
+        matches!(self, Self::Input(Happened { input: Stored::RotateKey { .. }, .. }))
+    }
+
+    /// When it came, or was made.
+    pub(crate) const fn at(&self) -> Timestamp {
+        match self {
+            Self::Open(start) | Self::TakeUp(start) => start.at(),
+            Self::Fork(forked) => forked.at(),
+            Self::Input(happened) => happened.received_at(),
+            Self::Repaired(repaired) => repaired.at,
+            Self::Seal(seal) => seal.at,
+        }
+    }
 }
 
 /// What became of a damaged log.

@@ -133,6 +133,14 @@ impl Stored {
         })
     }
 
+    /// What was found out about the signature of a frame.
+    pub(crate) fn signed(&self) -> Option<Signed> {
+        match self {
+            Self::Frame { signed, .. } => Some(found(signed.clone())),
+            _ => None,
+        }
+    }
+
     pub(super) fn into_input(self) -> Input {
         let command = match self {
             Self::Frame { conn, identity, signed, text } => {

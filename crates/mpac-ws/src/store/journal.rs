@@ -9,6 +9,8 @@ use tokio::task::spawn_blocking;
 use super::Store;
 use super::entry::{Entry, Happened, Unusable};
 use super::log::{Log, Mark, NotAppended};
+use super::seal::Sealer;
+use crate::signing::Signing;
 
 /// Bytes of frames that a session which nobody has opened keeps in memory at the most.
 const UNOPENED_BYTES: usize = 4 * 1024 * 1024;
@@ -19,7 +21,7 @@ pub(crate) enum Journal {
     /// Not at all.
     Off,
     /// Nobody has opened it: what happens is written once somebody does, so that strangers cannot fill the disk (D-031).
-    Unopened { begin: Begin, waiting: Vec<Entry>, bytes: usize },
+    Unopened { begin: Begin, sealer: Option<Sealer>, waiting: Vec<Entry>, bytes: usize },
     /// In a log; entries wait for the end of the batch that they belong to.
     On { log: Box<Log>, waiting: Vec<Entry> },
     /// The log has failed.
@@ -61,15 +63,27 @@ pub(crate) enum Unkept {
 }
 
 impl Journal {
-    /// A session that nobody has opened, with its first entry.
-    pub(crate) fn unopened(begin: Begin, first: Entry) -> Self {
-        Self::Unopened { begin, waiting: vec![first], bytes: 0 }
+    /// A session that nobody has opened, with its first entry, and who seals its log.
+    pub(crate) fn unopened(begin: Begin, sealer: Option<Sealer>, first: Entry) -> Self {
+        Self::Unopened { begin, sealer, waiting: vec![first], bytes: 0 }
+    }
+
+    /// The log says now that this key takes the place of the one that seals it, if it is sealed at all.
+    pub(crate) fn seal_with(&mut self, key: Arc<Signing>) {
+        let sealer = match self {
+            Self::Off | Self::Failed => None,
+            Self::Unopened { sealer, .. } => sealer.as_mut(),
+            Self::On { log, .. } => log.sealer(),
+        };
+        if let Some(sealer) = sealer {
+            sealer.switch(key);
+        }
     }
 
     /// Begins the log of a session that is open from the start. Blocks.
     pub(crate) fn begun(self) -> Result<Self, Unkept> {
-        let Self::Unopened { begin, waiting, .. } = self else { return Ok(self) };
-        let mut log = (begin.0)().map_err(NotAppended::from)?;
+        let Self::Unopened { begin, sealer, waiting, .. } = self else { return Ok(self) };
+        let mut log = (begin.0)().map_err(NotAppended::from)?.sealed_by(sealer);
         log.append(&waiting)?;
         Ok(Self::on(log))
     }
@@ -143,8 +157,9 @@ impl Journal {
             Self::On { log, waiting } if !waiting.is_empty() => {
                 *self = written(move || Ok(*log), waiting).await?;
             }
-            Self::Unopened { begin, waiting, .. } if open => {
-                *self = written(move || Ok((begin.0)().map_err(NotAppended::from)?), waiting).await?;
+            Self::Unopened { begin, sealer, waiting, .. } if open => {
+                let begin = move || Ok((begin.0)().map_err(NotAppended::from)?.sealed_by(sealer));
+                *self = written(begin, waiting).await?;
             }
             as_before => *self = as_before,
         }

@@ -5,6 +5,7 @@ pub(crate) mod raw;
 use std::io;
 use std::path::PathBuf;
 
+use mpac_wire::signature::NotCanonical;
 use thiserror::Error;
 
 use super::Durability;
@@ -14,6 +15,7 @@ use super::media::{Beside, Media, is_full};
 pub(crate) use super::read::{Damage, Found, Torn};
 use super::read::{Reader, Visit, nothing};
 use super::record;
+use super::seal::Sealer;
 use super::snapshot::Position;
 
 /// Bytes of a segment: with so many it is full, and ends with the next snapshot; with twice as many it ends anyway.
@@ -38,6 +40,8 @@ pub(crate) struct Log {
     failed: bool,
     /// Who else wants to know how far it is on the disk, and under which name.
     durable: Option<(Durable, PathBuf)>,
+    /// Who signs how it stands, if anybody does.
+    sealer: Option<Sealer>,
 }
 
 /// A place that a snapshot can be taken at.
@@ -56,6 +60,8 @@ pub(crate) enum NotAppended {
     Io(#[from] io::Error),
     #[error("an entry has no JSON form: {0}")]
     Form(#[from] serde_json::Error),
+    #[error("how it stands cannot be signed: {0}")]
+    Unsealed(#[from] NotCanonical),
     #[error("an earlier write has failed")]
     Failed,
 }
@@ -64,8 +70,30 @@ impl Log {
     /// A new one, on media without segments.
     pub(crate) fn create(mut media: Box<dyn Media>, durability: Durability) -> io::Result<Self> {
         media.begin(1)?;
-        let (n, end, allocated, failed, durable) = (0, 0, 0, false, None);
-        Ok(Self { media, durability, full: SEGMENT, n, sum: nothing(), end, allocated, failed, durable })
+        Ok(Self::at(media, durability, (0, nothing()), (0, 0)))
+    }
+
+    /// Behind the record of this number and checksum, this far into its segment.
+    fn at(
+        media: Box<dyn Media>,
+        durability: Durability,
+        (n, sum): (u64, String),
+        (end, allocated): (u64, u64),
+    ) -> Self {
+        let (failed, durable, sealer) = (false, None, None);
+        Self { media, durability, full: SEGMENT, n, sum, end, allocated, failed, durable, sealer }
+    }
+
+    /// Signs how it stands, from now on.
+    #[must_use]
+    pub(crate) fn sealed_by(mut self, sealer: Option<Sealer>) -> Self {
+        self.sealer = sealer;
+        self
+    }
+
+    /// Who does.
+    pub(crate) const fn sealer(&mut self) -> Option<&mut Sealer> {
+        self.sealer.as_mut()
     }
 
     /// Tells `durable` how far it is on the disk, from now on.
@@ -104,11 +132,8 @@ impl Log {
             media.cut(allocated)?;
             media.sync()?;
         }
-        let (n, sum, torn, end) = (end.n, end.sum, end.torn, end.offset as u64);
-        Ok((
-            Self { media, durability, full: SEGMENT, n, sum, end, allocated, failed: false, durable: None },
-            torn,
-        ))
+        let log = Self::at(media, durability, (end.n, end.sum), (end.offset as u64, allocated));
+        Ok((log, end.torn))
     }
 
     /// Adds entries; when it returns they are as durable as was asked for. After an error nothing can be added any more:
@@ -137,15 +162,16 @@ impl Log {
     }
 
     /// Where it is, with everything up to there on the disk: a snapshot is not to be ahead of its log. A full segment ends
-    /// there. `None` where no snapshot can lie beside it.
+    /// there, after a seal. `None` where no snapshot can lie beside it.
     pub(crate) fn position(&mut self) -> Result<Option<Mark>, NotAppended> {
         if self.failed {
             return Err(NotAppended::Failed);
         }
         let Some(beside) = self.media.beside() else { return Ok(None) };
+        self.seal()?;
         self.failed = true;
         if self.is_full() {
-            self.seal()?;
+            self.end_segment()?;
         } else if self.durability != Durability::Fsync {
             self.media.sync()?;
         }
@@ -159,33 +185,60 @@ impl Log {
         if self.failed {
             return Ok(());
         }
+        self.seal().map_err(io::Error::other)?;
         self.media.cut(self.end)?;
         self.media.sync()
     }
 
+    /// Adds a seal, where anything has none.
+    fn seal(&mut self) -> Result<(), NotAppended> {
+        let seal = match &mut self.sealer {
+            Some(sealer) => sealer.seal(self.n, &self.sum)?,
+            None => None,
+        };
+        match seal {
+            Some(seal) => self.append(&[seal]),
+            None => Ok(()),
+        }
+    }
+
     fn add(&mut self, entries: &[Entry]) -> Result<(), NotAppended> {
-        let mut settled = self.n;
-        let mut buffer = Vec::new();
+        let (mut buffer, mut settled) = (Vec::new(), self.n);
         for entry in entries {
-            let begin = buffer.len();
-            let n = self.n + 1;
-            let mut sum = record::write(&mut buffer, (n, settled, &self.sum), entry)?;
-            if self.end + buffer.len() as u64 > 2 * self.full && self.end + begin as u64 > 0 {
-                // The record goes into the next segment, and says that what is before it is on the disk.
-                buffer.truncate(begin);
-                self.flush(&buffer)?;
-                self.seal()?;
-                settled = self.n;
-                buffer.clear();
-                sum = record::write(&mut buffer, (n, settled, &self.sum), entry)?;
+            self.put(&mut buffer, &mut settled, entry)?;
+            let is_due = match &mut self.sealer {
+                Some(sealer) if !matches!(entry, Entry::Seal(_)) => sealer.count(entry),
+                _ => false,
+            };
+            if is_due
+                && let Some(sealer) = &mut self.sealer
+                && let Some(seal) = sealer.seal(self.n, &self.sum)?
+            {
+                self.put(&mut buffer, &mut settled, &seal)?;
             }
-            (self.n, self.sum) = (n, sum);
         }
         Ok(self.flush(&buffer)?)
     }
 
+    /// Puts the record of `entry` behind those in `buffer`. Up to `settled` everything is on the disk.
+    fn put(&mut self, buffer: &mut Vec<u8>, settled: &mut u64, entry: &Entry) -> Result<(), NotAppended> {
+        let (begin, n) = (buffer.len(), self.n + 1);
+        let mut sum = record::write(buffer, (n, *settled, &self.sum), entry)?;
+        if self.end + buffer.len() as u64 > 2 * self.full && self.end + begin as u64 > 0 {
+            // The record goes into the next segment, and says that what is before it is on the disk.
+            buffer.truncate(begin);
+            self.flush(buffer)?;
+            self.end_segment()?;
+            *settled = self.n;
+            buffer.clear();
+            sum = record::write(buffer, (n, *settled, &self.sum), entry)?;
+        }
+        (self.n, self.sum) = (n, sum);
+        Ok(())
+    }
+
     /// Ends the segment, and begins the next.
-    fn seal(&mut self) -> io::Result<()> {
+    fn end_segment(&mut self) -> io::Result<()> {
         self.media.cut(self.end)?;
         self.media.sync()?;
         self.media.begin(self.n + 1)?;

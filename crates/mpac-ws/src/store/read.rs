@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
             let line: Line = serde_json::from_str(json)
                 .map_err(|error| damage(format!("cannot be understood: {error}")))?;
             let follows = end.sum.is_empty() || line.prev == end.sum;
-            if line.n != n || !follows || line.settled >= n {
+            if line.n != n || !follows || line.settled >= n || !line.is_where_it_says() {
                 return Err(damage("does not follow from the one before: the chain is broken".to_owned()));
             }
             let flow = match self.from {

@@ -74,6 +74,15 @@ pub(crate) fn origin(dir: &Path, behind: u64) -> io::Result<Vec<(String, String)
     Ok(vec![(name, text), (BEGINS.to_owned(), format!("{line}\n"))])
 }
 
+/// A replay from the base of this text, and the place in the log behind which it begins.
+///
+/// # Errors
+/// Why it cannot be used.
+pub(crate) fn from_text(base: &str) -> Result<(Replay, Position), String> {
+    let saved = snapshot::parse(base)?;
+    Ok((Replay::from(saved.load()?, saved.program()), saved.after().clone()))
+}
+
 /// A session in its directory, read and never changed.
 #[derive(Debug)]
 pub(crate) struct Reading {
@@ -113,6 +122,16 @@ impl Reading {
     /// The same as a place in the log.
     pub(crate) fn base(&self) -> Option<&Position> {
         self.base.as_ref().map(|(_, saved)| saved.after())
+    }
+
+    /// The same as it is written, for [`from_text`].
+    ///
+    /// # Errors
+    /// When it cannot be read any more.
+    pub(crate) fn base_text(&self) -> io::Result<Option<String>> {
+        let Some((begins, _)) = &self.base else { return Ok(None) };
+        let text = gzip::read(&snapshot::base(&self.dir, begins.after))?;
+        String::from_utf8(text).map(Some).map_err(io::Error::other)
     }
 
     /// Whether there is nothing yet.

@@ -29,6 +29,16 @@ pub(super) struct Line {
     pub(super) entry: Entry,
 }
 
+impl Line {
+    /// A seal names the place that it stands at.
+    pub(super) fn is_where_it_says(&self) -> bool {
+        match &self.entry {
+            Entry::Seal(seal) => self.n.checked_sub(1).is_some_and(|before| seal.is_of(before, &self.prev)),
+            _ => true,
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct LineOut<'a> {
     n: u64,

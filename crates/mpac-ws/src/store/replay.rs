@@ -34,38 +34,53 @@ impl Replay {
     /// # Errors
     /// As for [`follow`](Self::follow).
     pub(crate) fn outputs(&mut self, entry: Entry) -> Result<Vec<Output>, String> {
+        match self.live(entry)? {
+            (outputs, true) => Ok(outputs),
+            (_, false) => Err(self.otherwise()),
+        }
+    }
+
+    /// Follows one entry whatever the log says that it led to: tells what it leads to by the rules, and whether the log says
+    /// the same.
+    ///
+    /// # Errors
+    /// When it cannot stand there at all.
+    pub(crate) fn live(&mut self, entry: Entry) -> Result<(Vec<Output>, bool), String> {
+        let nothing = (Vec::new(), true);
         match entry {
             Entry::Open(start) if self.session.is_none() => {
                 let coordinator = start.open().map_err(|error| error.to_string())?;
                 self.begin(&start, coordinator)?;
-                Ok(Vec::new())
+                Ok(nothing)
             }
             Entry::Fork(forked) if self.session.is_none() => {
                 self.session = Some(forked.load()?);
                 forked.program().clone_into(&mut self.program);
-                Ok(Vec::new())
+                Ok(nothing)
             }
             Entry::Open(_) | Entry::Fork(_) => Err("opens a session that is open".to_owned()),
             Entry::TakeUp(start) => {
                 let (before, _) = self.session.as_ref().ok_or("takes up a session that never began")?;
                 let coordinator = start.take_up(before).map_err(|error| error.to_string())?;
                 self.begin(&start, coordinator)?;
-                Ok(Vec::new())
+                Ok(nothing)
             }
             Entry::Input(happened) => {
                 let (coordinator, kept) = self.session.as_mut().ok_or("comes before the session begins")?;
                 let (record, expected) = happened.into_parts();
                 let step = coordinator.apply(&record).map_err(|error| error.to_string())?;
-                if step.digest() != expected {
-                    return Err(self.otherwise());
-                }
                 step.outputs.iter().for_each(|output| kept.hear(output));
-                Ok(step.outputs)
+                let is_as_logged = step.digest() == expected;
+                Ok((step.outputs, is_as_logged))
             }
             Entry::Repaired(repaired) => {
                 self.repairs.push(repaired);
-                Ok(Vec::new())
+                Ok(nothing)
             }
+            Entry::Seal(seal) => match &self.session {
+                Some((_, kept)) if kept.config.session_id == seal.session_id => Ok(nothing),
+                _ => Err(format!("seals the log of session {}", seal.session_id)),
+            },
         }
     }
 
@@ -85,6 +100,11 @@ impl Replay {
     /// What became of the log where it was damaged, as far as it was followed.
     pub(crate) fn repairs(&self) -> &[Repaired] {
         &self.repairs
+    }
+
+    /// The program that wrote what was followed last.
+    pub(crate) fn program(&self) -> &str {
+        &self.program
     }
 
     /// The session as the last entry left it.

@@ -138,7 +138,11 @@ pub(crate) fn all(dir: &Path) -> io::Result<Vec<(PathBuf, Result<Saved, String>)
 /// One of those that are listed.
 pub(super) fn read(path: &Path) -> Result<Saved, String> {
     let text = gzip::read(path).map_err(|error| error.to_string())?;
-    let text = String::from_utf8(text).map_err(|error| error.to_string())?;
+    parse(&String::from_utf8(text).map_err(|error| error.to_string())?)
+}
+
+/// The one that a text is.
+pub(super) fn parse(text: &str) -> Result<Saved, String> {
     let (sum, json) = text.split_once('\n').ok_or("it is not whole")?;
     let json = json.strip_suffix('\n').ok_or("it is not whole")?;
     if sum != sha256(json.as_bytes()) {

@@ -1,6 +1,7 @@
 //! The authenticated profile: nobody comes in who cannot prove who they are.
 
 mod certificates;
+mod evidence;
 mod keys;
 pub(crate) mod people;
 mod rotation;

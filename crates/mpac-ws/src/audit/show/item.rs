@@ -45,6 +45,7 @@ impl Item {
             Entry::Fork(_) => "fork",
             Entry::TakeUp(_) => "take_up",
             Entry::Repaired(_) => "repaired",
+            Entry::Seal(_) => "seal",
             Entry::Input(happened) => match happened.input() {
                 Stored::Frame { .. } => "frame",
                 Stored::Unreadable { .. } => "unreadable",
@@ -100,7 +101,7 @@ impl Item {
     /// Heartbeats, looks at files, timers: as long as nothing came of them that people would look for.
     pub(super) fn is_quiet(&self) -> bool {
         let routine = match (self.kind(), self.message_type()) {
-            (_, Some(MessageType::Heartbeat)) | ("timeout" | "vacancy" | "persisted", _) => true,
+            (_, Some(MessageType::Heartbeat)) | ("timeout" | "vacancy" | "persisted" | "seal", _) => true,
             ("frame", None) => !self.what.starts_with(words::UNREADABLE),
             _ => false,
         };
@@ -156,7 +157,7 @@ impl Teller {
             n: found.n,
             segment: found.segment,
             checksum: found.sum.to_owned(),
-            at: at(&entry),
+            at: entry.at(),
             entry,
             envelope: None,
             principal: None,
@@ -243,15 +244,5 @@ impl Teller {
             set.insert(change.id.clone());
         }
         all
-    }
-}
-
-/// When an entry was made.
-pub(super) const fn at(entry: &Entry) -> Timestamp {
-    match entry {
-        Entry::Open(start) | Entry::TakeUp(start) => start.at(),
-        Entry::Fork(forked) => forked.at(),
-        Entry::Input(happened) => happened.received_at(),
-        Entry::Repaired(repaired) => repaired.at,
     }
 }

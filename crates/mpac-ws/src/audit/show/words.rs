@@ -1,11 +1,12 @@
 //! What somebody did, in plain words that follow the name of whoever did it.
 
-use mpac_core::Output;
 use mpac_wire::payload::{OpBatchCommit, OpCommit};
-use mpac_wire::{Envelope, IntentId, Message, MessageType, StateRef};
+use mpac_wire::signature;
+use mpac_wire::{Envelope, IntentId, Message, StateRef};
 
 use super::item::Item;
 use super::relations::Relations;
+use crate::audit::accepted::accepted;
 use crate::audit::text::{covered, harmless};
 use crate::store::entry::Entry;
 use crate::store::input::Stored;
@@ -43,6 +44,10 @@ pub(super) fn entry(item: &Item, relations: &Relations) -> String {
                 harmless(&it.damage)
             );
         }
+        Entry::Seal(seal) => {
+            let by = seal.key().map_or_else(|| "nobody".to_owned(), |key| signature::short(&key));
+            return format!("the log up to entry {} is sealed by {by}", seal.seq);
+        }
         Entry::Input(happened) => happened,
     };
     match happened.input() {
@@ -69,23 +74,9 @@ pub(super) fn entry(item: &Item, relations: &Relations) -> String {
     }
 }
 
-/// Whether a message was passed on, or did what it says: nobody is told that it is refused.
+/// Whether a message was passed on, or did what it says, as far as that is known.
 fn was_accepted(item: &Item) -> bool {
-    let Some(outputs) = &item.outputs else { return true };
-    let asked = item.message_type();
-    let passed_on = |output: &Output| match output {
-        Output::Relay { message_type, .. } => Some(message_type) == asked,
-        Output::Notice(mpac_core::Notice::FileUpdated { .. }) => true,
-        _ => false,
-    };
-    let refused = item.sent().any(|it| it.message_type == MessageType::ProtocolError);
-    match asked {
-        // They count only once they are passed on; until then somebody may have to authorise them.
-        Some(MessageType::OpCommit | MessageType::OpBatchCommit | MessageType::OpSupersede) => {
-            outputs.iter().any(passed_on)
-        }
-        _ => !refused || outputs.iter().any(passed_on),
-    }
+    item.outputs.as_ref().is_none_or(|outputs| accepted(item.message_type(), outputs))
 }
 
 /// What somebody says with a message; `done` is whether it was accepted.

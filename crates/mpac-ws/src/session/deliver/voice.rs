@@ -1,8 +1,11 @@
 //! How the coordinator of a session speaks: signed where it has a key.
 
+use std::sync::Arc;
+
 use mpac_wire::{Envelope, Fingerprint};
 use tracing::warn;
 
+use crate::signing::Signing;
 use crate::signing::signer::{Signer, Unsigned};
 
 /// Signs what the coordinator says.
@@ -35,6 +38,11 @@ impl Voice {
             }
             Ok(()) => Ok(()),
         }
+    }
+
+    /// With which key, where that is done here.
+    pub(super) fn signing(&self) -> Option<Arc<Signing>> {
+        self.signer.as_ref()?.signing()
     }
 
     /// From here on with this key.

@@ -53,7 +53,7 @@ impl Log {
             let line: Line = serde_json::from_str(json).map_err(|error| NotTaken::Form(n, error))?;
             // Whoever begins behind a snapshot has no record to compare the first one's with.
             let follows = line.prev == self.sum || self.sum.is_empty();
-            if line.n != n || !follows || line.settled >= n {
+            if line.n != n || !follows || line.settled >= n || !line.is_where_it_says() {
                 return Err(NotTaken::Chain(n));
             }
             let settled = line.settled;
@@ -81,7 +81,7 @@ impl Log {
         }
         self.flush(buffer)?;
         buffer.clear();
-        self.seal()
+        self.end_segment()
     }
 
     /// A new log whose first record is the one after `n`, on media without segments.
@@ -94,8 +94,7 @@ impl Log {
             return Self::create(media, durability);
         }
         media.begin(n + 1)?;
-        let (sum, end, allocated, failed, durable) = (String::new(), 0, 0, false, None);
-        Ok(Self { media, durability, full: super::SEGMENT, n, sum, end, allocated, failed, durable })
+        Ok(Self::at(media, durability, (n, String::new()), (0, 0)))
     }
 
     /// Goes on in another directory, where its files are now.

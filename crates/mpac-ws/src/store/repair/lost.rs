@@ -71,7 +71,7 @@ impl Lost {
                 return;
             }
             Entry::Input(happened) => happened.input(),
-            Entry::Open(_) | Entry::Fork(_) | Entry::Repaired(_) => return,
+            Entry::Open(_) | Entry::Fork(_) | Entry::Repaired(_) | Entry::Seal(_) => return,
         };
         let Stored::Frame { text, .. } = input else { return };
         let Ok(frame) = serde_json::from_str::<Value>(text) else { return };

@@ -1,0 +1,99 @@
+//! What a participant has kept shows what the evidence leaves out.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::forge::Forger;
+use super::world::{OWN, signed};
+use super::{Desk, Found, day};
+
+/// What a witness with these lines shows: against a bundle, and against the log alone.
+fn against(lines: &[String]) -> [Found; 2] {
+    let (bundle, ended) = day();
+    let desk = Desk::new();
+    let path = desk.path("kept.jsonl");
+    fs::write(&path, lines.join("\n")).unwrap();
+    let witness = ["--witness", path.to_str().unwrap()];
+    [desk.bundle_and(&bundle, &witness), desk.log(ended.data.path(), &witness)]
+}
+
+fn heard() -> Vec<String> {
+    day().1.heard
+}
+
+#[test]
+fn whoever_kept_what_was_said_agrees() {
+    let mut lines = heard();
+    // Also what passes on the same connection, in another layout, and as an entry of another record.
+    lines.push(r#"{"type":"FILE_LIST_RESPONSE","files":[]}"#.to_owned());
+    let first: Value = serde_json::from_str(&lines[0]).unwrap();
+    lines.push(json!({"direction": "in", "envelope": first}).to_string());
+    for found in against(&lines) {
+        found.assert_ok();
+        assert_eq!(found.report["witnessed"], lines.len() - 1);
+    }
+}
+
+#[test]
+fn two_versions_that_were_both_signed() {
+    let lines = heard();
+    let report = lines.iter().find(|it| it.contains("CONFLICT_REPORT")).unwrap();
+    let mut other: Value = serde_json::from_str(report).unwrap();
+    other["payload"]["severity"] = json!("low");
+    for found in against(&[signed(other, OWN)]) {
+        assert_eq!(found.only(), ("two_versions", "coordinator"));
+        assert_eq!(found.report["findings"][0]["proof"].as_array().unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn a_word_that_the_evidence_leaves_out() {
+    for found in against(&[Forger::word("m-x").envelope.to_string()]) {
+        assert_eq!(found.only(), ("withheld_message", "coordinator"));
+    }
+    let mut word = Forger::word("m-x").envelope;
+    // Of another session of the same name, or said since.
+    for ts in ["2026-01-02T03:04:04Z", "2026-01-02T05:00:00Z"] {
+        word["ts"] = json!(ts);
+        for found in against(&[signed(word.clone(), OWN)]) {
+            found.assert_ok();
+            assert_eq!(found.report["witnessed_outside"], 1);
+        }
+    }
+}
+
+#[test]
+fn what_anybody_may_have_written_proves_nothing() {
+    let mut word = Forger::word("m-x").envelope;
+    word["ts"] = json!("2026-01-02T03:04:10Z");
+    let mut other = json!({
+        "protocol": "MPAC", "version": "0.1.13", "message_type": "HEARTBEAT", "message_id": "m-y", "session_id": "default",
+        "ts": "2026-01-02T03:04:10Z", "payload": {"status": "idle"},
+        "sender": {"principal_id": "agent:alice", "principal_type": "agent", "sender_instance_id": "agent:alice:1"},
+    });
+    for line in [word.to_string(), other.to_string(), signed(other.clone(), 2)] {
+        for found in against(&[line]) {
+            assert_eq!(found.only(), ("useless_witness", "unknown"));
+        }
+    }
+    // What she did sign, and was never recorded.
+    for found in against(&[signed(other.clone(), 1)]) {
+        assert_eq!(found.only(), ("unseen_participant_message", "unknown"));
+    }
+    other["session_id"] = json!("another");
+    for found in against(&[other.to_string()]) {
+        found.assert_ok();
+    }
+}
+
+#[test]
+fn a_line_that_cannot_be_read_is_named() {
+    let (bundle, _) = day();
+    let desk = Desk::new();
+    let (path, kept) = (desk.path("bundle.json"), desk.path("kept.jsonl"));
+    fs::write(&path, bundle).unwrap();
+    fs::write(&kept, "\n{\"a\": \n").unwrap();
+    let refused = desk.refused(&["--bundle", path.to_str().unwrap(), "--witness", kept.to_str().unwrap()]);
+    assert!(refused.contains("kept.jsonl, line 2: EOF"), "{refused}");
+}
