@@ -61,11 +61,13 @@ fn once(dir: &Path) -> Result<String, Damage> {
     let mut replay = reading.replay().map_err(std::io::Error::other)?;
     let mut progress = Progress::new();
     let mut origin: Option<Origin> = None;
+    let mut seals = 0;
     let read = read::entries(&reading, &mut |found, entry| {
         progress.count(found);
         if let Entry::Fork(forked) = &entry {
             origin = Some(forked.origin().clone());
         }
+        seals += u64::from(matches!(entry, Entry::Seal(_)));
         replay.follow(entry).map(ControlFlow::Continue)
     });
     progress.clear();
@@ -75,6 +77,9 @@ fn once(dir: &Path) -> Result<String, Damage> {
     };
     let state = if coordinator.view().is_closed() { ", closed" } else { "" };
     let mut more = String::new();
+    if seals > 0 {
+        more.push_str(&format!("; {seals} seals, whose signatures --keys verifies"));
+    }
     if end.torn {
         more.push_str("; its end is half written");
     }

@@ -46,7 +46,7 @@ const SHOW: &str = "\
 Tell what happened in a session, entry by entry, also while a server writes to its log.
 
 The session is lived through again, so that every entry can be shown with what came of it. In the lines for people, \
-heartbeats, looks at files and timers that led to nothing are counted and left out unless --all or --type asks for them; \
+heartbeats, looks at files, seals and timers that led to nothing are counted and left out unless --all or --type asks for them; \
 --json leaves nothing out. Contents of files are left out unless --contents asks for them.
 
 Changes nothing but DATA/access.log, which gets a line of JSON that says who looked: time, operating-system user, command, \
@@ -134,7 +134,7 @@ pub struct Show {
     /// Also the contents of files
     #[arg(long, help_heading = "Form")]
     pub contents: bool,
-    /// Also heartbeats, looks at files, and timers that led to nothing, in the lines for people
+    /// Also heartbeats, looks at files, seals, and timers that led to nothing, in the lines for people
     #[arg(long, help_heading = "Form", conflicts_with = "json")]
     pub all: bool,
 }

@@ -123,10 +123,17 @@ impl Report {
     }
 
     fn verdict(&self) -> String {
+        // Outside verified sessions a message need not be signed, and then it is the coordinator's word that somebody sent it.
+        let unproven = match self.agreed.iter().filter(|it| !it.verified).count() {
+            0 => String::new(),
+            count => format!("; that {count} of those agreed is the coordinator's word alone"),
+        };
+        let said = match self.messages {
+            Some(_) => "the coordinator said what follows by the rules",
+            None => "the log is what follows by the rules",
+        };
         match (self.findings.len(), self.coordinator_lied) {
-            (0, _) => {
-                "ok: everything verifies, and the coordinator said what follows by the rules".to_owned()
-            }
+            (0, _) => format!("ok: everything that is signed verifies, and {said}{unproven}"),
             (all, 0) => {
                 format!("BAD: {all} things do not verify; that it is the coordinator's doing is not proven")
             }

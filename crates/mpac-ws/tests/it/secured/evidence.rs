@@ -154,12 +154,13 @@ async fn a_session_proves_who_agreed_to_what() {
         "agent:bob commits a.py (op-2",
         "leads to a trust anchor",
         "took its place",
-        "ok: everything verifies",
+        "ok: everything that is signed verifies, and the coordinator said",
     ] {
         assert!(lines.contains(&part.replace("took", "takes")), "{part}: {lines}");
     }
     // Without keys it verifies as every log does.
-    assert!(audit("verify", &data, &[]).ok().starts_with("ok "));
+    let plain = audit("verify", &data, &[]).ok();
+    assert!(plain.starts_with("ok ") && plain.contains("seals, whose signatures --keys verifies"), "{plain}");
     // What somebody cut off shows by what Ann has kept: it was signed, and is not there.
     let text = fs::read_to_string(&bundle).unwrap();
     let mut short: Value = serde_json::from_str(&text).unwrap();
@@ -247,8 +248,8 @@ async fn an_authenticated_session_is_sealed_too() {
     let mut bob = program.connect("/").await;
     let info = bob.hello_with("agent:bob", json!({"type": "api_key", "value": secret})).await;
     assert_eq!(outcome(&info), "SESSION_INFO", "{info}");
-    bob.announce("i-1", "a.py").await;
-    bob.until("INTENT_ANNOUNCE").await;
+    crate::files::commit(&mut bob, "op-1", "a.py", "", "one").await;
+    bob.until("OP_COMMIT").await;
     program.stop();
     let seals = crate::audit_rig::shown(data.path(), &["--type", "seal"]);
     assert!(seals.len() >= 2, "{seals:?}");
@@ -259,4 +260,11 @@ async fn an_authenticated_session_is_sealed_too() {
     let (said, report) = verify(keys.to_str().unwrap(), &["--data-dir", data.path().to_str().unwrap()]);
     assert_eq!(said.code, Some(0), "{} {report:#}", said.err);
     assert_eq!(report["seals"]["good"], seals.len());
+    assert_eq!(agreed(&report), ["agent:bob OP_COMMIT false"], "he has not signed it");
+    let to = data.path().join("bundle.json");
+    audit("bundle", data.path(), &["--output", to.to_str().unwrap()]).ok();
+    let lines = run(&["audit", "verify", "--keys", keys.to_str().unwrap(), "--bundle", to.to_str().unwrap()]);
+    let lines = String::from_utf8(lines.stdout).unwrap();
+    assert!(lines.contains("NOT SIGNED") && lines.contains("the coordinator's word alone"), "{lines}");
+    assert!(!fs::read_to_string(&to).unwrap().contains(&secret), "the key is nowhere");
 }
