@@ -162,7 +162,7 @@ pub enum Problem {
         reason: String,
     },
     /// A witness's record cannot be read.
-    #[error("{}, line {line}: {reason}; each line is a message, as JSON, or an object whose `envelope` is one", .path.display())]
+    #[error("{}, line {line}: {reason}; each line is a message, as JSON, or an object whose `envelope` or `frame` is one", .path.display())]
     Witness {
         /// The file.
         path: PathBuf,

@@ -41,9 +41,10 @@ pub(super) struct Witnessed {
     pub(super) findings: Vec<Finding>,
 }
 
-/// A line that holds a message in an object of its own: an entry of a chain or of a transcript.
+/// A line that holds a message in an object of its own: an entry of a chain or of a transcript, or of what an agent records.
 #[derive(Deserialize)]
 struct Wrapped {
+    #[serde(alias = "frame")]
     envelope: Raw,
 }
 
@@ -72,7 +73,7 @@ impl Known {
         }
     }
 
-    /// What a witness has kept in a file: a message a line, or an object whose `envelope` is one.
+    /// What a witness has kept in a file: a message a line, or an object whose `envelope` or `frame` is one.
     ///
     /// # Errors
     /// When the file or one of its lines cannot be read.
