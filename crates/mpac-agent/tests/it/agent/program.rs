@@ -238,6 +238,8 @@ async fn bad_usage_and_a_missing_coordinator_have_codes_of_their_own() {
     let host = Host::start(&[]).await;
     assert_eq!(told(&host, "Bob", &["commit", "a.py", "--from", "/nowhere/x"]).await.0, Some(2));
     assert_eq!(told(&host, " ", &["withdraw", "i"]).await.0, Some(2));
+    assert_eq!(told(&host, "", &["withdraw", "i"]).await.0, Some(2));
+    assert_eq!(told(&host, "", &["who"]).await.0, Some(0), "who only looks needs no name");
     assert_eq!(run(&host, "Bob", &["ack", "c", "--as", "perhaps"]).await.0, Some(2));
     assert_eq!(told(&host, "Bob", &["update", "i"]).await.0, Some(2));
     assert_eq!(told(&host, "Bob", &["withdraw", "i"]).await.0, Some(4));
