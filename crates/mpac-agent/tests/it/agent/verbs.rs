@@ -7,7 +7,7 @@ use mpac_agent::error::AgentError;
 use mpac_wire::names::{AckType, ConflictState, Decision};
 use mpac_wire::{Scope, StateRef};
 
-use super::{Host, heard, on_a, patiently};
+use super::{Host, heard, on_a, patiently, unasked};
 use crate::covers;
 
 #[tokio::test]
@@ -293,12 +293,7 @@ async fn every_verb_may_be_spawned_on_any_thread() {
     may(events.next());
     let brain: Option<&mut dyn mpac_agent::brain::Brain> = None;
     if let Some(brain) = brain {
-        let options = mpac_agent::task::TaskOptions {
-            max_rebase: 0,
-            approver: None,
-            wait_limit: mpac_agent::task::WAIT_LIMIT,
-        };
-        may(ann.run_task(brain, &options, "", mpac_agent::console::Console::stdout()));
+        may(ann.run_task(brain, &unasked(), "", mpac_agent::console::Console::stdout()));
     }
     assert!(ann.view().await.unwrap().intents.is_empty());
 }
