@@ -4,9 +4,8 @@
 //! cargo run -p mpac-agent --example hand_over -- ws://127.0.0.1:8766 money.py
 //! ```
 
-use mpac_agent::agent::{Agent, Announce, Claim, Committed, ConnectOptions, Edit, Event, Leaving};
+use mpac_agent::agent::{Agent, Announce, Claim, Committed, ConnectOptions, Edit, Event, FileState, Leaving};
 use mpac_agent::error::AgentError;
-use mpac_agent::session::FileState;
 
 /// Hands the work on `path` from Ann to Ben; what Ben committed.
 pub(crate) async fn hand_over(url: &str, path: &str) -> Result<Committed, AgentError> {

@@ -77,6 +77,7 @@ use crate::naming::Naming;
 
 use hub::{BARRIER, Order, Outcome, Place, Reply, Said};
 
+pub use crate::session::FileState;
 pub use connect::ConnectOptions;
 pub use event::{Ended, Event, Events};
 pub use mpac_core::participant::Holder;

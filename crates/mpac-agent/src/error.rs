@@ -129,6 +129,9 @@ pub enum AgentError {
         /// The limit.
         seconds: u64,
     },
+    /// Ctrl-C. What was committed stays.
+    #[error("interrupted; what was committed before stays, and intents made for this are withdrawn")]
+    Interrupted,
     /// OP_REJECT answered a commit.
     #[error("the commit to {path} was rejected: {reason}")]
     Rejected {

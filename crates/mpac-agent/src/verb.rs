@@ -10,6 +10,9 @@ mod out;
 mod settling;
 mod watching;
 
+use std::collections::BTreeSet;
+
+use mpac_wire::IntentId;
 use mpac_wire::names::GoodbyeReason;
 
 use crate::agent::{Agent, Events, Leaving};
@@ -40,7 +43,19 @@ async fn begun(verb: &Verb, joining: &Joining, out: &mut Out) -> Result<(), Agen
     let looks =
         matches!(verb, Verb::Watch(_) | Verb::Who(_) | Verb::Conflicts(_) | Verb::Files(_) | Verb::Cat(_));
     let (agent, events) = Agent::connect(joining.options(looks)?).await?;
-    let done = carried_out(verb, &agent, events, sources, out).await;
+    // These end that way by themselves.
+    let ends_so = matches!(verb, Verb::Watch(_)) || matches!(verb, Verb::Announce(it) if it.hold);
+    let before = own_intents(&agent).await;
+    let done = tokio::select! {
+        done = carried_out(verb, &agent, events, sources, out) => done,
+        () = out::interrupted(), if !ends_so => Err(AgentError::Interrupted),
+    };
+    if matches!(done, Err(AgentError::Interrupted)) {
+        for intent in own_intents(&agent).await.difference(&before) {
+            // If that fails, their time ends them.
+            let _ = agent.withdraw(intent, Some("cancelled")).await;
+        }
+    }
     let mut leaving = Leaving::leaving_intents();
     if done.is_err() {
         leaving.reason = GoodbyeReason::Error;
@@ -48,6 +63,12 @@ async fn begun(verb: &Verb, joining: &Joining, out: &mut Out) -> Result<(), Agen
     // What was asked for is done, or has failed for a better reason.
     let _ = agent.leave(leaving).await;
     done
+}
+
+/// The live intents of this name; none after the end of the session.
+async fn own_intents(agent: &Agent) -> BTreeSet<IntentId> {
+    let known = agent.view().await.map(|view| view.intents).unwrap_or_default();
+    known.into_iter().filter(|intent| intent.own).map(|intent| intent.intent_id).collect()
 }
 
 async fn carried_out(

@@ -158,3 +158,45 @@ impl Events {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    /// `OwnIntentEnded` is `own_intent_ended`.
+    fn snake(name: &str) -> String {
+        let mut snake = String::new();
+        for letter in name.chars() {
+            if letter.is_ascii_uppercase() && !snake.is_empty() {
+                snake.push('_');
+            }
+            snake.push(letter.to_ascii_lowercase());
+        }
+        snake
+    }
+
+    #[test]
+    fn the_page_about_verbs_lists_every_event_with_its_members() {
+        let (page, source) = (include_str!("../../VERBS.md"), include_str!("event.rs"));
+        let variants = source.split_once("pub enum Event {").unwrap().1.split_once("\n}\n").unwrap().0;
+        let code: String =
+            variants.lines().filter(|line| !line.trim().starts_with("///")).collect::<Vec<_>>().join(" ");
+        let mut rest = code.trim();
+        let mut seen = 0;
+        while !rest.is_empty() {
+            let end = rest.find(['{', ',']).unwrap_or(rest.len());
+            let name = rest[..end].trim();
+            let (members, left) = match rest[end..].strip_prefix('{') {
+                Some(inside) => inside.split_once('}').unwrap(),
+                None => ("", &rest[end..]),
+            };
+            let names =
+                members.split(',').filter_map(|member| member.split_once(':')).map(|(name, _)| name.trim());
+            let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+            let names = if names.is_empty() { "-".to_owned() } else { names.join(", ") };
+            let row = format!("| `{}` | {names} |", snake(name));
+            assert!(page.contains(&row), "{row}");
+            seen += 1;
+            rest = left.trim_start_matches([',', ' ']);
+        }
+        assert!(seen >= 29, "{seen}");
+    }
+}

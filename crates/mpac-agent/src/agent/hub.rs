@@ -272,6 +272,7 @@ impl Hub {
             }
             Arrival::Broken { why, patience } => {
                 self.place.send_replace(Place::Away);
+                self.back = None;
                 self.desk.broken();
                 self.tell(Event::ConnectionLost { why: why.clone(), retrying_for_sec: patience.as_secs() });
             }

@@ -67,13 +67,14 @@ impl Joining {
     /// [`AgentError::Usage`].
     pub fn options(&self, looks: bool) -> Result<ConnectOptions, AgentError> {
         let usage = |text: &str| AgentError::Usage(text.to_owned());
-        let url = self.url.as_deref().ok_or_else(|| {
+        // A variable that is set to nothing says nothing.
+        let url = self.url.as_deref().filter(|url| !url.is_empty()).ok_or_else(|| {
             usage("say where the coordinator is, with --url or MPAC_URL, as in --url ws://127.0.0.1:8766")
         })?;
         let guest = || format!("guest-{:06x}", draw() & 0x00ff_ffff);
         let credential = credential::given(self.credential_file.as_deref())?;
         let proves = credential.is_some() || self.signatures.chain.is_some();
-        let name = match &self.name {
+        let name = match self.name.as_ref().filter(|name| !name.is_empty()) {
             // A name can be in a session once, and whoever looks should not keep its own work out. A key may be good for
             // the name alone.
             Some(name) if looks && !proves && self.principal_id.is_none() => {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use mpac_agent::agent::{Agent, Announce, ConnectOptions, Event, Events};
+use mpac_agent::task::TaskOptions;
 use mpac_ws::cli::Settings;
 use mpac_ws::server::Server;
 use tempfile::TempDir;
@@ -75,4 +76,9 @@ pub(super) async fn heard<T>(events: &mut Events, wanted: impl FnMut(Event) -> O
 /// Work on `a.py`.
 pub(super) fn on_a() -> Announce {
     Announce::files("mend it", ["a.py"])
+}
+
+/// A task that commits without asking.
+pub(super) fn unasked() -> TaskOptions {
+    TaskOptions::default()
 }

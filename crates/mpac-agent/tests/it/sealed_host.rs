@@ -218,11 +218,11 @@ impl State {
             Output::Notice(Notice::Unbound { conn }) => {
                 self.bound.remove(&conn.0);
             }
-            Output::Notice(Notice::FileUpdated { path, content, state_ref, updated_by }) => {
+            Output::Notice(Notice::FileUpdated { to, path, content, state_ref, updated_by }) => {
                 let news = json!({"type": "FILE_UPDATED", "path": path, "state_ref": state_ref.as_str(),
                     "updated_by": updated_by.as_str()});
-                self.files.insert(path, content);
-                self.deliver(&Recipients::All, &news.to_string());
+                self.files.insert(path, content.into());
+                self.deliver(&to, &news.to_string());
             }
             Output::Notice(_) => {}
         }

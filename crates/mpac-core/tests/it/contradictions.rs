@@ -228,7 +228,7 @@ fn perform(world: &mut World, n: usize, act: &Act) {
     let before = before.unwrap_or_else(|| StateRef::of(&text(0)));
     let mut commit = commit_payload(&format!("o-{n}"), None, target, "", &text(act.after));
     commit.state_ref_before = before.clone();
-    let change = |content: u8, before: StateRef| FileChange::new(text(content), before);
+    let change = |content: u8, before: StateRef| FileChange::new(text(content).into(), before);
     let beside = TARGETS[(act.target + 1) % 3];
     let beside_is = world.coordinator.view().state_ref(beside.trim_start_matches("./")).cloned();
     let beside_is = beside_is.unwrap_or_else(|| StateRef::of(&text(0)));

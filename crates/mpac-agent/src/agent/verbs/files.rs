@@ -80,7 +80,9 @@ pub(super) fn read(path: &str) -> Request {
 
 pub(super) fn file_state(path: &str, answer: Answer) -> Result<Option<FileState>, AgentError> {
     match answer {
-        Answer::Content(file) => Ok(Some(FileState { content: file.content, state_ref: file.state_ref })),
+        Answer::Content(file) => {
+            Ok(Some(FileState { content: file.content.into(), state_ref: file.state_ref }))
+        }
         Answer::Error(error) if error.error == "File not found" => Ok(None),
         other => Err(unreadable(path, other)),
     }

@@ -5,7 +5,7 @@ mod batch;
 use mpac_core::participant::{Presence, Then, after_duplicate, is_duplicate, look_at};
 use mpac_wire::names::{ExecutionModel, OpKind};
 use mpac_wire::payload::operation::{FileChange, OpCommit, OpPropose, OpSupersede};
-use mpac_wire::{IntentId, OpId, StateRef};
+use mpac_wire::{Content, IntentId, OpId, StateRef};
 
 use super::files::{file_state, read};
 use crate::agent::event::{Event, Events};
@@ -25,7 +25,7 @@ pub struct Edit {
     /// The state that the new text is based on; [`FileState::absent`]'s for a new file.
     pub before: StateRef,
     /// All of the new text.
-    pub content: String,
+    pub content: Content,
     /// For people.
     pub summary: Option<String>,
     /// What kind of change the others are told of; the whole text is sent in any case.
@@ -35,13 +35,13 @@ pub struct Edit {
 impl Edit {
     /// `content` in place of what was read.
     #[must_use]
-    pub fn of(path: &str, base: &FileState, content: impl Into<String>) -> Self {
+    pub fn of(path: &str, base: &FileState, content: impl Into<Content>) -> Self {
         Self::on(path, base.state_ref.clone(), content)
     }
 
     /// `content` in place of what has this reference.
     #[must_use]
-    pub fn on(path: &str, before: StateRef, content: impl Into<String>) -> Self {
+    pub fn on(path: &str, before: StateRef, content: impl Into<Content>) -> Self {
         let (path, content) = (path.to_owned(), content.into());
         Self { path, before, content, summary: None, op_kind: OpKind::Replace }
     }

@@ -66,6 +66,32 @@ async fn the_same_holds_for_a_server_that_tells_nothing_of_what_it_has() {
     at_each_step(Manner { simple: true, ..Manner::default() }).await;
 }
 
+/// Who finds a coordinator that knows nothing any more works under an intent that is there, or not at all.
+#[tokio::test]
+async fn nothing_is_half_done_with_a_coordinator_that_forgets() {
+    covers!("PAR-22");
+    let manner = Manner { forgets: true, ..Manner::default() };
+    for step in 0.. {
+        let small = Small::start(manner, vec![step]).await;
+        let done = patiently(work(&small.url)).await;
+        let state = small.state.lock().unwrap();
+        let text = state.files["a.py"].as_str();
+        match done {
+            Ok(_) => assert_eq!((text, state.applied.len()), ("new\n", 1), "step {step}"),
+            Err(error) => {
+                let refused = matches!(error, AgentError::Withheld { .. } | AgentError::TurnedDown(_));
+                assert!(refused || state.hellos.len() <= 1, "step {step}: {error}");
+                // The commit may have been there before its intent was forgotten, and is whole.
+                assert!(text == "old\n" || text == "new\n", "step {step}: {text}");
+            }
+        }
+        drop(state);
+        if small.broken() == 0 {
+            return;
+        }
+    }
+}
+
 /// An announce that was dropped while the connection broke: it is withdrawn when the connection is back.
 #[tokio::test]
 async fn what_was_dropped_in_a_break_is_withdrawn_after_it() {

@@ -13,12 +13,12 @@ use mpac_agent::agent::{
 };
 use mpac_agent::brain::scripted::ScriptedBrain;
 use mpac_agent::console::{Console, Palette};
-use mpac_agent::task::{Outcome, TaskOptions};
+use mpac_agent::task::Outcome;
 use mpac_wire::names::{AckType, Decision};
 use mpac_wire::sideband::SessionSummary;
 use mpac_wire::{IntentId, StateRef};
 
-use super::{Host, heard, on_a, patiently};
+use super::{Host, heard, on_a, patiently, unasked};
 use crate::covers;
 use crate::fake_coordinator::script;
 
@@ -295,7 +295,7 @@ async fn a_task_leaves_whole_files_and_no_intent() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), script("").replace(r#""find":"old""#, r#""find":"""#)).unwrap();
         let mut brain = ScriptedBrain::load(file.path(), agent.history()).unwrap();
-        let options = TaskOptions::default();
+        let options = unasked();
         let console = Console::lines_to(Palette::PLAIN, Box::new(|_| {}));
         let before = text(&agent, "a.py").await;
         let done = polled(agent.run_task(&mut brain, &options, "mend it", console), polls).await;

@@ -4,10 +4,10 @@ use mpac_agent::agent::{Announce, Edit, Event, Work};
 use mpac_agent::brain::scripted::ScriptedBrain;
 use mpac_agent::console::{Console, Palette};
 use mpac_agent::interactive::{Keyboard, Typed};
-use mpac_agent::task::{Outcome, TaskOptions};
+use mpac_agent::task::Outcome;
 use tokio::sync::mpsc;
 
-use super::{Host, heard, patiently};
+use super::{Host, heard, patiently, unasked};
 use crate::fake_coordinator::{Lines, script};
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn verbs_go_on_beside_a_task() {
     let waits = r#","wait_for":[{"before":"write","event":"OP_COMMIT","from":"agent:Ben"}]"#;
     std::fs::write(file.path(), script(waits)).unwrap();
     let mut brain = ScriptedBrain::load(file.path(), ann.history()).unwrap();
-    let options = TaskOptions::default();
+    let options = unasked();
     let console = Console::lines_to(Palette::PLAIN, Box::new(|_| {}));
     let task = patiently(ann.run_task(&mut brain, &options, "mend it", console));
     let beside = async {
@@ -106,7 +106,7 @@ async fn a_terminal_works_beside_everything_else_and_leaves_the_agent_in_the_ses
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), script("")).unwrap();
     let mut brain = ScriptedBrain::load(file.path(), ann.history()).unwrap();
-    let options = TaskOptions::default();
+    let options = unasked();
     let (wanted, _asked) = std::sync::mpsc::channel();
     let (typing, typed) = mpsc::unbounded_channel();
     let lines = Lines::default();

@@ -168,6 +168,30 @@ async fn who_holds_an_intent_shows_what_happens_and_hands_it_over_at_ctrl_c() {
 }
 
 #[tokio::test]
+async fn a_verb_that_is_broken_off_leaves_nothing_behind() {
+    let review = r#"{"operation_authorization": "review"}"#;
+    let host = Host::governed(&["--execution-model=pre_commit", "--session-config", review]).await;
+    let (ann, mut events) = host.join_as("Ann", "owner").await;
+    let (_file, path) = local("new\n");
+    let mut proposing =
+        command(&host.url, "Bob", &["propose", "a.py", "--from", &path, "--role", "owner"]).spawn().unwrap();
+    let proposed = heard(&mut events, |event| match event {
+        Event::Proposed { intent_id, .. } => intent_id,
+        _ => None,
+    });
+    let intent = proposed.await;
+    let pid = proposing.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    heard(&mut events, |event| {
+        matches!(event, Event::Withdrawn { intent_id, .. } if intent_id == intent).then_some(())
+    })
+    .await;
+    let done = tokio::task::spawn_blocking(move || proposing.wait().unwrap());
+    assert_eq!(patiently(done).await.unwrap().code(), Some(1));
+    assert_eq!(ann.read_file("a.py").await.unwrap().unwrap().content, "old\n");
+}
+
+#[tokio::test]
 async fn who_steps_back_waits_until_the_files_are_free() {
     covers!("DEF-04");
     let host = Host::start(&["--protocol-level=0.1.15"]).await;
@@ -214,6 +238,8 @@ async fn bad_usage_and_a_missing_coordinator_have_codes_of_their_own() {
     let host = Host::start(&[]).await;
     assert_eq!(told(&host, "Bob", &["commit", "a.py", "--from", "/nowhere/x"]).await.0, Some(2));
     assert_eq!(told(&host, " ", &["withdraw", "i"]).await.0, Some(2));
+    assert_eq!(told(&host, "", &["withdraw", "i"]).await.0, Some(2));
+    assert_eq!(told(&host, "", &["who"]).await.0, Some(0), "who only looks needs no name");
     assert_eq!(run(&host, "Bob", &["ack", "c", "--as", "perhaps"]).await.0, Some(2));
     assert_eq!(told(&host, "Bob", &["update", "i"]).await.0, Some(2));
     assert_eq!(told(&host, "Bob", &["withdraw", "i"]).await.0, Some(4));

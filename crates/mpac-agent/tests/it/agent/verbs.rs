@@ -1,14 +1,13 @@
 //! Each verb does what it says, and the others hear of it.
 
 use mpac_agent::agent::{
-    Announce, Batch, Claim, Defer, Edit, Event, Leaving, Proposal, Report, Update, Verdict,
+    Announce, Batch, Claim, Defer, Edit, Event, FileState, Leaving, Proposal, Report, Update, Verdict,
 };
 use mpac_agent::error::AgentError;
-use mpac_agent::session::FileState;
 use mpac_wire::names::{AckType, ConflictState, Decision};
 use mpac_wire::{Scope, StateRef};
 
-use super::{Host, heard, on_a, patiently};
+use super::{Host, heard, on_a, patiently, unasked};
 use crate::covers;
 
 #[tokio::test]
@@ -263,4 +262,38 @@ async fn a_new_file_is_based_on_nothing() {
     let intent = ann.announce(Announce::files("new", ["c/d.py"])).await.unwrap().intent;
     ann.commit(Some(&intent), Edit::of("c/d.py", &FileState::absent(), "new\n")).await.unwrap();
     assert_eq!(ann.read_file("c/d.py").await.unwrap().unwrap().content, "new\n");
+}
+
+/// What is dropped before it is polled does nothing, so an agent that has nothing to do will do.
+#[tokio::test]
+async fn every_verb_may_be_spawned_on_any_thread() {
+    fn may<T: Send>(_: T) {}
+    let host = Host::start(&[]).await;
+    let (ann, mut events) = host.join("Ann").await;
+    let (intent, op, conflict) = ("i".parse().unwrap(), "o".parse().unwrap(), "c".parse().unwrap());
+    let edit = || Edit::on("a.py", StateRef::of(""), "");
+    may(mpac_agent::agent::Agent::connect(mpac_agent::agent::ConnectOptions::new("", "")));
+    may(ann.announce(on_a()));
+    may(ann.update_intent(&intent, Update::default()));
+    may(ann.withdraw(&intent, None));
+    may(ann.claim_intent(Claim::of(intent.clone())));
+    may(ann.defer(Defer::files(["a.py"])));
+    may(ann.propose(Proposal::of(None, "a.py")));
+    may(ann.authorisation(&op));
+    may(ann.commit(None, edit()));
+    may(ann.propose_and_commit(None, edit()));
+    may(ann.batch_commit(Batch::all_or_nothing(None, [edit()])));
+    may(ann.supersede(&op, None, edit(), None));
+    may(ann.ack_conflict(&conflict, AckType::Seen));
+    may(ann.escalate_conflict(&conflict, ann.me(), ""));
+    may(ann.resolve_conflict(&conflict, Verdict::of(Decision::Dismissed)));
+    may(ann.report_conflict(Report::of("", [])));
+    may((ann.list_files(), ann.read_file(""), ann.summary(false), ann.view()));
+    may(ann.leave(Leaving::default()));
+    may(events.next());
+    let brain: Option<&mut dyn mpac_agent::brain::Brain> = None;
+    if let Some(brain) = brain {
+        may(ann.run_task(brain, &unasked(), "", mpac_agent::console::Console::stdout()));
+    }
+    assert!(ann.view().await.unwrap().intents.is_empty());
 }
