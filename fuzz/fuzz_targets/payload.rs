@@ -17,7 +17,8 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(message) = received.envelope().message() else { return };
     let written = message.to_payload();
     let mut envelope = received.envelope().clone();
-    envelope.payload = written;
+    envelope.payload = written.clone();
     let again = envelope.message().expect("what was written can be read");
-    assert_eq!(message, again);
+    // Of a member that came twice the last one counts, so only from here on everything has its place.
+    assert_eq!(written.get(), again.to_payload().get());
 });
