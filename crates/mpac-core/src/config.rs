@@ -1,6 +1,8 @@
 //! How a session is configured, with the defaults of `spec/wire.md` §3.8.
 
 mod grant;
+mod quota;
+mod visibility;
 
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -14,6 +16,8 @@ use mpac_wire::{InstanceId, Limits, Number, PrincipalId, PublicKey, Seconds, Sen
 use crate::error::ConfigError;
 use crate::signed::is_ed25519;
 pub use grant::{Applicant, CredentialRoles};
+pub use quota::{OpenLimits, WorkspaceLimits};
+pub use visibility::{Sight, Visibility};
 
 /// Bytes of a session id at the most: the coordinator's own ids are made of it.
 pub const MAX_SESSION_ID_BYTES: usize = 200;
@@ -160,6 +164,10 @@ pub struct SessionConfig {
     /// The shared files and their references at the start, by normalised path (OCC-02); absent where the host shares
     /// none. With a workspace, even an empty one, states are named by content (OCC-17).
     pub workspace: Option<BTreeMap<String, StateRef>>,
+    /// Bytes of these files, by the same names; one that is not here counts as empty.
+    pub workspace_sizes: BTreeMap<String, u64>,
+    /// How large commits may make it.
+    pub workspace_limits: WorkspaceLimits,
     /// How many finished records of each kind are kept in memory: 10,000. Older ones are forgotten unless something
     /// alive refers to them: their ids count as unknown then, and as new (SES-27).
     pub retained_records: usize,
@@ -167,6 +175,8 @@ pub struct SessionConfig {
     pub max_deferrals: usize,
     /// How many of them one principal may have: 100.
     pub max_deferrals_each: usize,
+    /// How much else one principal may keep open.
+    pub max_open_each: OpenLimits,
     /// Names of the same thing in several kinds of scope (SCO-14).
     pub resource_registry: Option<ResourceRegistry>,
     /// A semantic match below this confidence is uncertain: a human decides (CON-16).
@@ -175,6 +185,8 @@ pub struct SessionConfig {
     pub governance_may_declare_unavailable: bool,
     /// Whether a governance session must have an arbiter in its role policy to open at all (GOV-11, D-047).
     pub require_arbiter_strict: bool,
+    /// Who sees less than everything; nobody (PRV-02).
+    pub visibility: Visibility,
     /// Extensions that every HELLO must carry, by key (EXT-02).
     pub mandatory_extensions: Vec<String>,
     /// Where the host will put the transcript, for SESSION_CLOSE (SES-22).
@@ -210,13 +222,17 @@ impl SessionConfig {
             status_heartbeats: true,
             limits: Limits::default(),
             workspace: None,
+            workspace_sizes: BTreeMap::new(),
+            workspace_limits: WorkspaceLimits::default(),
             retained_records: 10_000,
             max_deferrals: 5_000,
             max_deferrals_each: 100,
+            max_open_each: OpenLimits::default(),
             resource_registry: None,
             semantic_confidence_threshold: 0.7,
             governance_may_declare_unavailable: false,
             require_arbiter_strict: false,
+            visibility: Visibility::default(),
             mandatory_extensions: Vec::new(),
             transcript_ref: None,
         }
@@ -275,6 +291,9 @@ impl SessionConfig {
         }
         if self.require_arbiter_strict && self.is_governed() && !self.names_an_arbiter() {
             return Err(ConfigError::NoArbiter);
+        }
+        if self.is_open() && self.visibility.is_limited() {
+            return Err(ConfigError::VisibleToAll);
         }
         if self.workspace.is_some() && self.state_ref_format != "sha256" {
             return Err(ConfigError::StateRefFormat(self.state_ref_format.clone()));

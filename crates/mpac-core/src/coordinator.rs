@@ -10,6 +10,7 @@ mod intent;
 mod keys;
 mod operation;
 mod outbox;
+mod quota;
 mod records;
 mod recover;
 mod replay;
@@ -18,6 +19,7 @@ mod session;
 mod snapshot;
 mod state;
 mod view;
+mod visibility;
 
 use mpac_wire::Timestamp;
 use mpac_wire::snapshot::Snapshot;
@@ -109,7 +111,7 @@ impl Coordinator {
             if let Input::Command(crate::Command::Fence { epoch }) = &record.input {
                 session::handover::fence(&mut self.session, &mut out, *epoch);
             }
-            return Ok(Step { outputs: out.0, next_deadline: None }); // not another word (REC-26)
+            return Ok(Step { outputs: out.outputs, next_deadline: None, received: None }); // not another word (REC-26)
         }
         dispatch::timers(&mut self.session, &mut out, record.at);
         match &record.input {
@@ -125,7 +127,8 @@ impl Coordinator {
         operation::authorise::settle(&mut self.session, &mut out);
         session::lifecycle::settle(&mut self.session);
         retention::settle(&mut self.session);
-        Ok(Step { outputs: out.0, next_deadline: self.next_deadline() })
+        let outputs = visibility::applied(&self.session, out.outputs);
+        Ok(Step { outputs, next_deadline: self.next_deadline(), received: out.received })
     }
 
     /// [`stamp`](Self::stamp) and [`apply`](Self::apply) in one, for hosts that keep no log.

@@ -101,8 +101,11 @@ impl Hash {
                 self.text("unbound");
                 self.number(conn.0);
             }
-            Notice::FileUpdated { path, content, state_ref, updated_by } => {
+            Notice::FileUpdated { to, path, content, state_ref, updated_by } => {
                 self.text("file");
+                if *to != Recipients::All {
+                    self.to(to);
+                }
                 [path, content, state_ref.as_str(), updated_by.as_str()]
                     .into_iter()
                     .for_each(|it| self.text(it));
@@ -140,7 +143,7 @@ mod tests {
     use crate::output::HangUpReason;
 
     fn digest(outputs: Vec<Output>) -> String {
-        Step { outputs, next_deadline: None }.digest()
+        Step { outputs, next_deadline: None, received: None }.digest()
     }
 
     fn relay(to: Recipients, text: &str) -> Output {

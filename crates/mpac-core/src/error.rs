@@ -28,6 +28,11 @@ pub enum ConfigError {
     /// In the verified profile the coordinator signs what it writes (SEC-26).
     #[error("a verified session needs the coordinator's key to sign with")]
     NoCoordinatorKey,
+    /// Where anybody may take any name, nothing can be kept from anybody (PRV-02).
+    #[error(
+        "visibility hides nothing in an open session, where roles are what people say: choose the profile authenticated or verified"
+    )]
+    VisibleToAll,
     /// A key of another length.
     #[error("the coordinator's key is no Ed25519 public key, which has 32 bytes")]
     CoordinatorKey,

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use mpac_wire::names::{
     CloseDisposition, CloseReason, CoordinatorEvent, CredentialType, PrincipalType, Role,
 };
-use mpac_wire::{InstanceId, PrincipalId, PublicKey, Timestamp};
+use mpac_wire::{InstanceId, MessageId, PrincipalId, PublicKey, Seconds, Timestamp};
 
 use crate::signed::Signed;
 
@@ -147,6 +147,16 @@ pub enum Command {
     /// [`Notice::CoordinatorKey`](crate::Notice::CoordinatorKey) with the old one. Without effect in a session whose
     /// coordinator has no key, and with a key that somebody else has.
     RotateKey(PublicKey),
+    /// The host did not let a message in, because its sender says more than it may: the sender is told so (SEC-37).
+    /// Without effect where nobody speaks on that connection.
+    TurnAway {
+        /// On which connection it came.
+        conn: ConnId,
+        /// Which message, where that can be told.
+        refers_to: Option<MessageId>,
+        /// In how many seconds there is room again.
+        retry_after: Seconds,
+    },
     /// Another coordinator has the session under this epoch: fall silent if it is later than this one's (REC-26).
     /// A session taken up from a snapshot written after this speaks above that epoch (REC-27).
     Fence {

@@ -20,6 +20,8 @@ pub struct Step {
     pub outputs: Vec<Output>,
     /// When to hand in [`Input::Timeout`](crate::Input) if nothing happens before.
     pub next_deadline: Option<Timestamp>,
+    /// The type of the message that the record's frame held, accepted or not; for the host to count.
+    pub received: Option<MessageType>,
 }
 
 /// One effect.
@@ -138,8 +140,10 @@ pub enum Notice {
         /// The connection.
         conn: ConnId,
     },
-    /// A commit brought a new content: store it, and push FILE_UPDATED to all (OCC-07).
+    /// A commit brought a new content: store it, and push FILE_UPDATED (OCC-07).
     FileUpdated {
+        /// To whom: all, unless the configuration keeps it from some; then perhaps to nobody.
+        to: Recipients,
         /// Normalised, safe (D-092).
         path: String,
         /// The whole content.

@@ -2,6 +2,7 @@
 
 mod code;
 mod holder;
+mod limit;
 mod signature;
 
 use alloc::string::String;
@@ -15,6 +16,7 @@ use thiserror::Error;
 
 use crate::table::{conflict, intent, operation};
 pub use holder::Holder;
+pub use limit::LimitReached;
 pub use signature::SignatureRefusal;
 
 /// A message that changed nothing, and why. Its text is for people; code and ids are the contract.
@@ -161,18 +163,9 @@ pub enum Refusal {
         /// How many there may be.
         max: usize,
     },
-    /// A deferral too many.
-    #[error(
-        "{whose} {max} deferrals already, and no more may stand at one time ({limit}): announce, or let one end"
-    )]
-    TooManyDeferrals {
-        /// `you have` or `this session has`.
-        whose: &'static str,
-        /// How many there may be.
-        max: usize,
-        /// The option that says so.
-        limit: &'static str,
-    },
+    /// More than somebody may have at one time, or than the session takes.
+    #[error(transparent)]
+    Limit(#[from] LimitReached),
     /// Others are at work on these files (LCK-03: the text is read by programs).
     #[error("{} already covers {}", match holders.first() {
         Some(holder) => alloc::format!("intent {} (principal {})", holder.intent, holder.principal),

@@ -15,6 +15,7 @@ use crate::credential::is_certificates;
 use crate::error::{DecodeError, decode};
 use crate::names::{CloseReason, CredentialType, GoodbyeReason, RejectReason};
 use crate::object::{Key, Raw};
+use crate::time::Timestamp;
 
 /// What stands in place of a secret or of somebody's words.
 pub const BLANK: &str = "[redacted]";
@@ -45,6 +46,7 @@ const DEPTH: usize = 160;
 
 #[derive(Clone, Copy, PartialEq)]
 enum What {
+    Nothing,
     Credentials,
     Contents,
     Words,
@@ -79,6 +81,14 @@ pub fn without_contents(text: &str) -> Result<String, DecodeError> {
     walk(text, What::Contents, DEPTH)
 }
 
+/// The text in the layout of the others, with nothing left out: what differs from this was redacted.
+///
+/// # Errors
+/// When the text is not JSON or nested too deeply.
+pub fn compact(text: &str) -> Result<String, DecodeError> {
+    walk(text, What::Nothing, DEPTH)
+}
+
 /// Why somebody leaves, rejects or closes has a name and stays; any other `reason` is somebody's words.
 fn is_code(text: &str) -> bool {
     let Ok(text) = decode::<Cow<'_, str>>(text, "") else { return false };
@@ -94,7 +104,10 @@ fn walk(text: &str, what: What, depth: usize) -> Result<String, DecodeError> {
             let Entries(entries) = decode(text, "")?;
             let member = |(key, value): (Cow<'_, str>, &RawValue)| {
                 let value = match &*key {
-                    "credential" => blanked(value.get(), depth)?,
+                    "credential" if what != What::Nothing => blanked(value.get())?,
+                    "file_changes" if matches!(what, What::Contents | What::Words) => {
+                        changes(value.get(), what, depth)?
+                    }
                     "content" if what == What::Contents => hidden(value.get(), what, depth)?,
                     "reason" if what == What::Words && !is_code(value.get()) => {
                         hidden(value.get(), what, depth)?
@@ -117,23 +130,20 @@ fn walk(text: &str, what: What, depth: usize) -> Result<String, DecodeError> {
     }
 }
 
-/// A credential without its secret. What is no text is not kept either: somebody may have put the secret there.
-fn blanked(text: &str, depth: usize) -> Result<String, DecodeError> {
+/// A credential without its secret, judged as it was. What is no text is not kept either: somebody may have put the secret there.
+fn blanked(text: &str) -> Result<String, DecodeError> {
     let Ok(Entries(entries)) = decode(text, "") else {
         let absent = text == "null";
         return Ok(if absent { "null" } else { "false" }.to_owned());
     };
     let chain = is_chain(&entries);
     let member = |(key, value): (Cow<'_, str>, &RawValue)| {
-        let value = match &*key {
-            "type" | "issuer" | "expires_at" => walk(value.get(), What::Credentials, depth)?,
-            "value" if chain => value.get().to_owned(),
-            _ => match decode::<Cow<'_, str>>(value.get(), "") {
-                Ok(secret) if secret.is_empty() => quoted(""),
-                Ok(_) => quoted(BLANK),
-                Err(_) if value.get() == "null" => "null".to_owned(),
-                Err(_) => "false".to_owned(),
-            },
+        let value = match decode::<Cow<'_, str>>(value.get(), "") {
+            Ok(_) if chain && key == "value" => value.get().to_owned(),
+            Ok(text) if text.is_empty() || is_no_secret(&key, &text) => value.get().to_owned(),
+            Ok(_) => quoted(BLANK),
+            Err(_) if value.get() == "null" => "null".to_owned(),
+            Err(_) => "false".to_owned(),
         };
         Ok(alloc::format!("{}:{value}", quoted(&key)))
     };
@@ -149,6 +159,48 @@ fn is_chain(entries: &[(Cow<'_, str>, &RawValue)]) -> bool {
     };
     let named = only("type").is_some_and(|kind| CredentialType::from(&*kind) == CredentialType::X509Chain);
     named && only("value").is_some_and(|value| is_certificates(&value))
+}
+
+/// Whether a member of a credential is what it should be, and no secret that somebody put into the wrong place: a name of
+/// a type, a time, an issuer.
+fn is_no_secret(key: &str, text: &str) -> bool {
+    match key {
+        "type" => !matches!(CredentialType::from(text), CredentialType::Other(_)),
+        "expires_at" => Timestamp::parse(text).is_ok(),
+        "issuer" => true,
+        _ => false,
+    }
+}
+
+/// New contents by path, whatever the paths are called: nothing that stands where a content should is kept.
+fn changes(text: &str, what: What, depth: usize) -> Result<String, DecodeError> {
+    let Ok(Entries(entries)) = decode(text, "") else { return Ok(withheld(text)) };
+    let change = |(path, value): (Cow<'_, str>, &RawValue)| {
+        let value = match decode(value.get(), "") {
+            Err(_) => withheld(value.get()),
+            Ok(Entries(members)) => {
+                let member = |(key, value): (Cow<'_, str>, &RawValue)| {
+                    let value = match &*key {
+                        "content" => withheld(value.get()),
+                        _ => walk(value.get(), what, depth)?,
+                    };
+                    Ok(alloc::format!("{}:{value}", quoted(&key)))
+                };
+                joined('{', members.into_iter().map(member), '}')?
+            }
+        };
+        Ok(alloc::format!("{}:{value}", quoted(&path)))
+    };
+    joined('{', entries.into_iter().map(change), '}')
+}
+
+/// What stands in place of a value of which nothing is kept.
+fn withheld(text: &str) -> String {
+    match text.bytes().next() {
+        Some(b'"') => quoted(BLANK),
+        _ if text == "null" => text.to_owned(),
+        _ => "false".to_owned(),
+    }
 }
 
 /// A text, or each of a list; anything else may hold more inside.
@@ -219,9 +271,15 @@ mod tests {
         // As badly formed as it was, and without what may be the secret.
         for (given, kept) in [
             (r#""s3""#, "false"),
-            (r#"{"type":"t","value":{"token":"s3"}}"#, r#"{"type":"t","value":false}"#),
-            (r#"{"type":"t","value":""}"#, r#"{"type":"t","value":""}"#),
-            (r#"{"type":"t","secret":"s3"}"#, r#"{"type":"t","secret":"[redacted]"}"#),
+            (r#"{"type":"custom","value":{"token":"s3"}}"#, r#"{"type":"custom","value":false}"#),
+            (r#"{"type":"custom","value":""}"#, r#"{"type":"custom","value":""}"#),
+            (r#"{"type":"s3","secret":"s3"}"#, r#"{"type":"[redacted]","secret":"[redacted]"}"#),
+            (r#"{"type":{"x":"s3"},"issuer":["s3"]}"#, r#"{"type":false,"issuer":false}"#),
+            (
+                r#"{"expires_at":"2026-01-02T03:04:05Z","issuer":"i"}"#,
+                r#"{"expires_at":"2026-01-02T03:04:05Z","issuer":"i"}"#,
+            ),
+            (r#"{"expires_at":"s3"}"#, r#"{"expires_at":"[redacted]"}"#),
             ("null", "null"),
         ] {
             let text = |credential: &str| alloc::format!(r#"{{"payload":{{"credential":{credential}}}}}"#);
@@ -276,6 +334,15 @@ mod tests {
         let text =
             r#"{"objective":"w","file_changes":{"content":{"content":"c","state_ref_before":"r"}},"n":1.50}"#;
         assert_eq!(without_contents(text).unwrap(), text.replace(r#""c""#, r#""[redacted]""#));
+        // Also what is no content, where one should be.
+        for odd in
+            [r#"{"a":{"content":{"x":"c"}}}"#, r#"{"a":{"content":["c"]}}"#, r#"{"a":"c"}"#, r#"["c"]"#]
+        {
+            let text = alloc::format!(r#"{{"file_changes":{odd},"k":"c"}}"#);
+            for left in [without_contents(&text).unwrap(), without_free_text(&text).unwrap()] {
+                assert_eq!(left.matches(r#""c""#).count(), 1, "{left}");
+            }
+        }
     }
 
     #[test]

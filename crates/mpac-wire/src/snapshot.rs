@@ -109,8 +109,20 @@ object! {
         opt recent_message_ids: Vec<MessageId>,
         /// When each of them was, in the same order; a field of this project (D-124).
         opt recent_message_times: Vec<Timestamp>,
+        /// How many messages each sent lately; a field of this project (SEC-37).
+        opt recent_message_counts: BTreeMap<PrincipalId, RecentCount>,
         /// `principal|instance` to the last that was heard (SEC-21).
         opt sender_frontier: BTreeMap<String, FrontierRecord>,
+    }
+}
+
+object! {
+    /// Messages of one principal.
+    pub struct RecentCount {
+        /// The first of them came then.
+        req since: Timestamp,
+        /// How many came from then on.
+        req count: Integer,
     }
 }
 
@@ -325,6 +337,8 @@ object! {
         opt favoured_intent_id: IntentId,
         /// When it has been pending for too long (GOV-14).
         opt resolution_due_at: Timestamp,
+        /// Who reported it, or whose message led to it.
+        opt author: PrincipalId,
         /// Everybody in it.
         opt involved_principals: Vec<PrincipalId>,
         /// Its place in the order of receipt.

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod backup;
 pub mod close;
 pub mod evidence;
+mod guards;
 pub mod keeping;
 pub mod repair;
 mod security;
@@ -24,6 +25,7 @@ use mpac_wire::{InvalidId, Seconds, SessionId};
 
 use self::backup::Backup;
 use self::close::Close;
+pub use self::guards::Guards;
 pub use self::security::Security;
 use self::standby::{Rest, TakeOver};
 use self::whose::Whose;
@@ -173,7 +175,7 @@ pub struct Settings {
     #[arg(long, value_name = "FILE.json", help_heading = "Session")]
     pub role_policy: Option<String>,
     /// Everything else a session can be told, by the keys that `mpac-ws drive --help` lists (but for session_id,
-    /// security_profile, credentials, workspace, opens_with_hello and limits.max_bytes): a JSON file, or the JSON text
+    /// security_profile, credentials, workspace, opens_with_hello and what has a flag of its own under Limits): a JSON file, or the JSON text
     /// itself. What it says wins over the flags here
     #[arg(long, value_name = "FILE.json", help_heading = "Session")]
     pub session_config: Option<String>,
@@ -198,7 +200,7 @@ pub struct Settings {
     #[arg(long, value_name = "BYTES", default_value_t = 1_048_576, help_heading = "Limits",
           value_parser = clap::value_parser!(u32).range(4096..=67_108_864))]
     pub max_frame_bytes: u32,
-    /// Largest workspace, in bytes of its text files: they are all held in memory
+    /// Largest workspace, in bytes of its text files, at the start and by commits: they are all held in memory
     #[arg(long, value_name = "BYTES", default_value_t = 268_435_456, help_heading = "Limits",
           value_parser = clap::value_parser!(u64).range(1..))]
     pub max_workspace_bytes: u64,
@@ -214,6 +216,9 @@ pub struct Settings {
     #[arg(long, value_name = "N", default_value_t = 400, help_heading = "Limits",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub rate_burst: u32,
+    /// What participants may cost beyond one connection, and metrics.
+    #[command(flatten)]
+    pub guards: Guards,
 
     /// What to do instead of serving
     #[command(subcommand)]

@@ -57,6 +57,7 @@ mod follow;
 mod hex;
 mod identity;
 mod listen;
+mod metrics;
 mod operator;
 mod outbox;
 mod rate;

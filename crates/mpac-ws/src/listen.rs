@@ -1,11 +1,13 @@
 //! From the port to a connection that speaks HTTP: how many there may be, how long each may take, and TLS under it.
 
+pub(crate) mod attempts;
 pub(crate) mod doors;
 mod guarded;
 pub(crate) mod self_signed;
 pub(crate) mod tls;
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,6 +28,8 @@ use self::doors::{Doors, Full, Pass};
 pub(crate) use self::guarded::Guarded;
 use self::guarded::Seen;
 use self::tls::Tls;
+use crate::metrics::Meters;
+use crate::metrics::limit::Limit;
 
 /// Handshakes that are done and wait to be taken.
 const READY: usize = 64;
@@ -44,6 +48,8 @@ pub(crate) struct Port {
 pub(crate) struct Peer {
     /// The certificate that it has the key of.
     pub(crate) certificate: Option<CertificateDer<'static>>,
+    /// Where it is; the port itself is nowhere.
+    pub(crate) from: Option<IpAddr>,
     seen: Option<Seen>,
 }
 
@@ -57,9 +63,14 @@ pub(crate) enum Socket {
 impl Port {
     /// Connections to `listener` from now on, in TLS if there is a `tls`, as many as `doors` lets in; TLS and the HTTP request
     /// behind it have `within` each.
-    pub(crate) fn open(listener: TcpListener, tls: Option<Tls>, doors: Arc<Doors>, within: Duration) -> Self {
+    pub(crate) fn open(
+        listener: TcpListener,
+        tls: Option<Tls>,
+        (doors, meters): (Arc<Doors>, Meters),
+        within: Duration,
+    ) -> Self {
         let (done, ready) = mpsc::channel(READY);
-        let accepting = tokio::spawn(accept(listener, (tls.map(Arc::new), within), doors, done));
+        let accepting = tokio::spawn(accept(listener, (tls.map(Arc::new), within), (doors, meters), done));
         Self { ready, accepting }
     }
 }
@@ -83,7 +94,7 @@ impl Listener for Port {
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
-        Ok(Peer { certificate: None, seen: None })
+        Ok(Peer { certificate: None, from: None, seen: None })
     }
 }
 
@@ -105,7 +116,7 @@ impl Peer {
 async fn accept(
     listener: TcpListener,
     (tls, within): (Option<Arc<Tls>>, Duration),
-    doors: Arc<Doors>,
+    (doors, meters): (Arc<Doors>, Meters),
     done: mpsc::Sender<(Guarded<Socket>, Peer)>,
 ) {
     loop {
@@ -122,18 +133,26 @@ async fn accept(
         let _ = socket.set_nodelay(true);
         match doors.enter(from.ip()) {
             Ok(pass) => {
-                let (tls, done) = (tls.clone(), done.clone());
+                let (tls, done, meters) = (tls.clone(), done.clone(), meters.clone());
                 tokio::spawn(async move {
-                    let shaken = timeout(within, shake(socket, (tls.as_deref(), within), pass)).await;
+                    let shaken = timeout(
+                        within,
+                        shake(socket, from, (tls.as_deref(), within), (pass, meters.clone())),
+                    )
+                    .await;
                     match shaken {
                         // The server has stopped when nobody takes it.
                         Ok(Ok(connection)) => drop(done.send(connection).await),
                         Ok(Err(error)) => debug!("{from}: no TLS: {error}"),
-                        Err(_) => debug!("{from}: no TLS within {} s", within.as_secs()),
+                        Err(_) => {
+                            meters.reached(Limit::Handshake);
+                            debug!("{from}: no TLS within {} s", within.as_secs());
+                        }
                     }
                 });
             }
             Err(full) => {
+                meters.reached(full.limit());
                 let in_the_clear = tls.is_none();
                 tokio::spawn(turn_away(socket, full, in_the_clear));
             }
@@ -143,8 +162,9 @@ async fn accept(
 
 async fn shake(
     socket: TcpStream,
+    from: SocketAddr,
     (tls, within): (Option<&Tls>, Duration),
-    pass: Pass,
+    (pass, meters): (Pass, Meters),
 ) -> io::Result<(Guarded<Socket>, Peer)> {
     let (socket, certificate) = match tls {
         None => (Socket::Plain(socket), None),
@@ -155,8 +175,8 @@ async fn shake(
             (Socket::Tls(Box::new(stream)), certificate)
         }
     };
-    let (guarded, seen) = Guarded::new(socket, within, pass);
-    Ok((guarded, Peer { certificate, seen: Some(seen) }))
+    let (guarded, seen) = Guarded::new(socket, within, (pass, meters));
+    Ok((guarded, Peer { certificate, from: Some(from.ip()), seen: Some(seen) }))
 }
 
 /// Says why, where that costs nothing: an answer inside TLS would cost more than the connection that is refused.

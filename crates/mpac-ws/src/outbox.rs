@@ -4,9 +4,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes};
 use tokio::sync::Notify;
+
+use crate::metrics::Meters;
+use crate::metrics::limit::Limit;
+use crate::rate::{Pace, Paced};
 
 /// Frames handed to the socket before one flush.
 const BATCH: usize = 64;
@@ -43,6 +48,7 @@ struct Shared {
     pushed: Notify,
     closing: Notify,
     admitted: Notify,
+    meters: Meters,
 }
 
 #[derive(Debug, Default)]
@@ -50,15 +56,17 @@ struct State {
     frames: VecDeque<Message>,
     bytes: usize,
     close: Option<CloseFrame>,
+    paced: Option<Arc<Paced>>,
 }
 
-pub(crate) fn outbox(limits: QueueLimits) -> (Outbox, Queue) {
+pub(crate) fn outbox(limits: QueueLimits, meters: Meters) -> (Outbox, Queue) {
     let shared = Arc::new(Shared {
         limits,
         state: Mutex::default(),
         pushed: Notify::new(),
         closing: Notify::new(),
         admitted: Notify::new(),
+        meters,
     });
     (Outbox(Arc::clone(&shared)), Queue(shared))
 }
@@ -72,10 +80,15 @@ impl Outbox {
         }
         state.bytes += text.len();
         state.frames.push_back(Message::Text(text));
+        self.0.meters.queued(1);
         if state.frames.len() > self.0.limits.frames || state.bytes > self.0.limits.bytes {
+            self.0.meters.queued(-count(state.frames.len()));
             state.frames.clear();
             drop(state);
-            self.close(1008, "too slow: more frames were waiting for this connection than its queue holds");
+            self.close_for(
+                Limit::Queue,
+                "too slow: more frames were waiting for this connection than its queue holds",
+            );
             return;
         }
         drop(state);
@@ -85,23 +98,52 @@ impl Outbox {
     /// Queues a ping ahead of everything else, so that its answer says how the connection is and not how long the queue is.
     pub(crate) fn ping(&self) {
         self.0.lock().frames.push_front(Message::Ping(axum::body::Bytes::new()));
+        self.0.meters.queued(1);
         self.0.pushed.notify_one();
     }
 
     /// Closes the connection once what waits is sent. The first close wins.
     pub(crate) fn close(&self, code: u16, reason: &str) {
+        self.end(code, reason);
+    }
+
+    /// The same with 1009: a frame was larger than the limit (D-134).
+    pub(crate) fn too_large(&self, reason: &str) {
+        if self.end(1009, reason) {
+            self.0.meters.reached(Limit::Frame);
+        }
+    }
+
+    /// The same with 1008, because a limit was reached.
+    pub(crate) fn close_for(&self, limit: Limit, reason: &str) {
+        if self.end(1008, reason) {
+            self.0.meters.reached(limit);
+        }
+    }
+
+    /// Whether this was the first close.
+    fn end(&self, code: u16, reason: &str) -> bool {
         let mut state = self.0.lock();
-        if state.close.is_none() {
+        let first = state.close.is_none();
+        if first {
             state.close = Some(CloseFrame { code, reason: reason.into() });
         }
         drop(state);
         self.0.pushed.notify_one();
         self.0.closing.notify_one();
+        first
     }
 
-    /// Somebody has joined on this connection.
-    pub(crate) fn admit(&self) {
+    /// Somebody has joined on this connection, whose messages are counted with those of all their connections.
+    pub(crate) fn admit(&self, paced: Option<Arc<Paced>>) {
+        self.0.lock().paced = paced;
         self.0.admitted.notify_one();
+    }
+
+    /// One more message came.
+    pub(crate) fn pace(&self) -> Pace {
+        let paced = self.0.lock().paced.clone();
+        paced.map_or(Pace::Fine, |paced| paced.take(Instant::now()))
     }
 
     /// Returns once somebody has joined on this connection; for one waiter.
@@ -136,8 +178,9 @@ impl Queue {
         if state.frames.is_empty() {
             return state.close.clone().map(Next::Close);
         }
-        let count = state.frames.len().min(BATCH);
-        batch.extend(state.frames.drain(..count));
+        let some = state.frames.len().min(BATCH);
+        batch.extend(state.frames.drain(..some));
+        self.0.meters.queued(-count(some));
         state.bytes -= batch.iter().map(text_len).sum::<usize>().min(state.bytes);
         Some(Next::Frames)
     }
@@ -147,6 +190,21 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing that can panic runs under this lock, so a poisoned state is still a whole one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For a gauge.
+fn count(frames: usize) -> i64 {
+    i64::try_from(frames).unwrap_or(i64::MAX)
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let left = self
+            .state
+            .get_mut()
+            .map_or_else(|state| state.into_inner().frames.len(), |state| state.frames.len());
+        self.meters.queued(-count(left));
     }
 }
 
@@ -169,7 +227,7 @@ mod tests {
 
     #[tokio::test]
     async fn frames_leave_in_the_order_they_came() {
-        let (outbox, queue) = outbox(SMALL);
+        let (outbox, queue) = outbox(SMALL, Meters::default());
         outbox.push("1".into());
         outbox.push("2".into());
         outbox.close(1001, "stop");
@@ -182,7 +240,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_with_too_many_frames_waiting_is_closed_with_1008() {
-        let (outbox, queue) = outbox(SMALL);
+        let (outbox, queue) = outbox(SMALL, Meters::default());
         for _ in 0..4 {
             outbox.push("x".into());
         }
@@ -191,7 +249,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_with_too_many_bytes_waiting_is_closed_with_1008() {
-        let (outbox, queue) = outbox(SMALL);
+        let (outbox, queue) = outbox(SMALL, Meters::default());
         outbox.push("x".repeat(60).into());
         outbox.push("x".repeat(60).into());
         outbox.close(1001, "the first close wins");
@@ -200,7 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_taken_makes_room_again() {
-        let (outbox, queue) = outbox(SMALL);
+        let (outbox, queue) = outbox(SMALL, Meters::default());
         for _ in 0..10 {
             outbox.push("x".repeat(60).into());
             assert_eq!(queue.next(&mut Vec::new()).await, Next::Frames);
@@ -209,7 +267,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_ping_overtakes_what_waits() {
-        let (outbox, queue) = outbox(SMALL);
+        let (outbox, queue) = outbox(SMALL, Meters::default());
         outbox.push("x".into());
         outbox.ping();
         let mut batch = Vec::new();

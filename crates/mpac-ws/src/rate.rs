@@ -1,6 +1,13 @@
-//! How fast one connection may talk: a token bucket, D-134.
+//! How fast one connection may talk, and one principal on all of its own: token buckets (D-134, SEC-37).
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
+
+use mpac_wire::PrincipalId;
+
+/// Answers that whoever talks too fast gets at once, and then one a second; whoever goes on all the same is hung up on.
+const ANSWERS: u32 = 20;
 
 /// A bucket that holds `burst` tokens and gains `per_sec` of them a second; a message takes one.
 #[derive(Debug)]
@@ -19,6 +26,11 @@ impl RateLimit {
         Self { period, capacity: period * burst.max(1), full_at: now }
     }
 
+    /// Until there is a token.
+    fn wait(&self, now: Instant) -> Duration {
+        (self.full_at + self.period).saturating_duration_since(now + self.capacity)
+    }
+
     /// Takes a token; false when there is none.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         let next = self.full_at.max(now) + self.period;
@@ -27,6 +39,73 @@ impl RateLimit {
             self.full_at = next;
         }
         allowed
+    }
+}
+
+/// What becomes of one more message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    Fine,
+    /// It is refused, with the time after which there is room.
+    TooFast(Duration),
+    /// The answers are not heard either.
+    Hopeless,
+}
+
+/// The buckets of one principal.
+#[derive(Debug)]
+pub(crate) struct Paced(Mutex<(RateLimit, RateLimit)>);
+
+impl Paced {
+    /// One more message.
+    pub(crate) fn take(&self, now: Instant) -> Pace {
+        let mut both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (messages, answers) = &mut *both;
+        if messages.take(now) {
+            Pace::Fine
+        } else if answers.take(now) {
+            Pace::TooFast(messages.wait(now))
+        } else {
+            Pace::Hopeless
+        }
+    }
+}
+
+/// All principals who are somewhere on this server, whatever their sessions.
+#[derive(Debug)]
+pub(crate) struct Everybody {
+    per_sec: u32,
+    burst: u32,
+    here: Mutex<Here>,
+}
+
+#[derive(Debug, Default)]
+struct Here {
+    by_principal: HashMap<PrincipalId, Weak<Paced>>,
+    /// With so many it is looked who has gone.
+    full: usize,
+}
+
+impl Everybody {
+    pub(crate) fn new(per_sec: u32, burst: u32) -> Arc<Self> {
+        Arc::new(Self { per_sec, burst, here: Mutex::default() })
+    }
+
+    /// The buckets that all connections of `principal` share, for as long as there is one.
+    pub(crate) fn paced(&self, principal: &PrincipalId) -> Arc<Paced> {
+        let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(paced) = here.by_principal.get(principal).and_then(Weak::upgrade) {
+            return paced;
+        }
+        if here.by_principal.len() >= here.full {
+            here.by_principal.retain(|_, paced| paced.strong_count() > 0);
+            here.full = 2 * here.by_principal.len() + 16;
+        }
+        let now = Instant::now();
+        let buckets = (RateLimit::new(self.per_sec, self.burst, now), RateLimit::new(1, ANSWERS, now));
+        let paced = Arc::new(Paced(Mutex::new(buckets)));
+        here.by_principal.insert(principal.clone(), Arc::downgrade(&paced));
+        paced
     }
 }
 
@@ -59,5 +138,35 @@ mod tests {
         let later = start + Duration::from_secs(3600);
         let passed = std::iter::repeat_with(|| limit.take(later)).take_while(|&ok| ok).count();
         assert_eq!(passed, 20);
+    }
+
+    #[test]
+    fn whoever_is_too_fast_is_told_so_before_being_given_up() {
+        let everybody = Everybody::new(10, 5);
+        let bob = PrincipalId::new("agent:bob").unwrap();
+        let (here, there) = (everybody.paced(&bob), everybody.paced(&bob));
+        let now = Instant::now() + Duration::from_secs(1);
+        let paces: Vec<Pace> =
+            (0..30).map(|n| if n % 2 == 0 { here.take(now) } else { there.take(now) }).collect();
+        assert!(paces[..5].iter().all(|pace| *pace == Pace::Fine), "{paces:?}");
+        assert!(
+            paces[5..25].iter().all(|pace| *pace == Pace::TooFast(Duration::from_millis(100))),
+            "{paces:?}"
+        );
+        assert!(paces[25..].iter().all(|pace| *pace == Pace::Hopeless), "{paces:?}");
+        assert_eq!(
+            here.take(now + Duration::from_millis(100)),
+            Pace::Fine,
+            "the time that was told is enough"
+        );
+    }
+
+    #[test]
+    fn nothing_is_kept_of_those_who_are_gone() {
+        let everybody = Everybody::new(10, 5);
+        for n in 0..10_000 {
+            drop(everybody.paced(&PrincipalId::new(format!("agent:{n}")).unwrap()));
+        }
+        assert!(everybody.here.lock().unwrap().by_principal.len() <= 17);
     }
 }

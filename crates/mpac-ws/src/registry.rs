@@ -2,27 +2,34 @@
 
 mod operate;
 mod seat;
+mod tenancy;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use mpac_core::{ConnId, SessionConfig};
 use mpac_wire::{Fingerprint, SessionId};
-use rustls::pki_types::CertificateDer;
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tracing::error;
 
 pub(crate) use self::seat::Seat;
+pub(crate) use self::tenancy::Tenancy;
 use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
 use crate::error::{Error as StartError, Unwritten};
 use crate::fencing::{self, Above};
 use crate::identity::Verifier;
+use crate::listen::Peer;
+use crate::listen::attempts::Attempts;
+use crate::metrics::Meters;
+use crate::metrics::limit::Limit;
 use crate::outbox::Outbox;
 use crate::session::{Goes, Inbound, Session, Template, Tenure};
 use crate::signing::key_file::{self, Keys};
@@ -47,6 +54,8 @@ pub(crate) struct Registry {
     session: String,
     template: Template,
     verifier: Arc<Verifier>,
+    /// Refused credentials, by address.
+    attempts: Arc<Attempts>,
     places: Arc<Semaphore>,
     store: Option<Arc<Store>>,
     /// The names of stored sessions that cannot go on: nobody begins another in their place.
@@ -135,6 +144,7 @@ impl Registry {
             session: settings.session.clone().unwrap_or_else(|| DEFAULT_SESSION.to_owned()),
             template,
             verifier: Arc::new(Verifier::of(settings)?),
+            attempts: Attempts::new(settings.guards.credential_attempts),
             places: Arc::new(Semaphore::new(settings.max_sessions as usize)),
             store,
             refused: BTreeSet::new(),
@@ -197,12 +207,7 @@ impl Registry {
     }
 
     /// Puts a new connection to `path` into its session. Without `--multi-session` every path leads to the one there is.
-    pub(crate) async fn join(
-        &self,
-        path: &str,
-        outbox: Outbox,
-        certificate: Option<CertificateDer<'static>>,
-    ) -> Result<Seat, Refused> {
+    pub(crate) async fn join(&self, path: &str, outbox: Outbox, peer: &Peer) -> Result<Seat, Refused> {
         let id = if self.multi_session { session_id(path).ok_or(Refused::NoSession)? } else { &self.session };
         let conn = ConnId(self.connections.fetch_add(1, Ordering::Relaxed));
         let session = SessionId::new(id).map_err(|_| Refused::NoSession)?;
@@ -218,14 +223,38 @@ impl Registry {
             }
         };
         let limits = self.template.configured().limits.clone();
-        let verifier = Arc::clone(&self.verifier);
-        Ok(Seat { conn, inbox, room, known, session, certificate, limits, verifier, by: Mutex::default() })
+        Ok(Seat {
+            conn,
+            inbox,
+            room,
+            known,
+            session,
+            certificate: peer.certificate.clone(),
+            from: peer.from,
+            outbox,
+            limits,
+            verifier: Arc::clone(&self.verifier),
+            attempts: Arc::clone(&self.attempts),
+            by: Mutex::default(),
+        })
     }
 
     /// Whether this is where the session of that id is reached.
     fn has(&self, id: &str, inbox: &mpsc::Sender<Inbound>) -> bool {
         let sessions = lock(&self.sessions);
         sessions.over.is_some() || sessions.by_id.get(id).is_some_and(|entry| entry.inbox.same_channel(inbox))
+    }
+
+    /// What is counted.
+    pub(crate) const fn meters(&self) -> &Meters {
+        self.template.meters()
+    }
+
+    /// How long somebody at this address has to wait, if they do, for having shown too much that is no good.
+    pub(crate) fn has_to_wait(&self, from: Option<IpAddr>) -> Option<Duration> {
+        let wait = self.attempts.wait(from?, Instant::now())?;
+        self.meters().reached(Limit::CredentialAttempts);
+        Some(wait)
     }
 
     /// What they are opened with.
@@ -321,7 +350,7 @@ impl Registry {
 
     fn tenure(&self, id: &str, configured: bool) -> Tenure {
         let (sessions, conflict) = (Arc::downgrade(&self.sessions), Arc::clone(&self.conflict));
-        let tenancy = Tenancy { id: id.to_owned(), sessions, conflict };
+        let tenancy = Tenancy::new(id.to_owned(), sessions, conflict);
         let places = (!configured).then(|| Arc::clone(&self.places));
         Tenure { places, place: None, tenancy }
     }
@@ -343,47 +372,6 @@ fn session(id: &str) -> Result<SessionId, StartError> {
 fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing that can panic runs under these locks, so a poisoned state is still a whole one.
     it.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A session's place in the registry, held by its task.
-#[derive(Debug, Default)]
-pub(crate) struct Tenancy {
-    id: String,
-    /// Weak, because the registry holds the inbox of the task that holds this.
-    sessions: Weak<Mutex<Sessions>>,
-    conflict: Arc<Notify>,
-}
-
-impl Tenancy {
-    /// Gives a seat back, once everything that came from it is worked off.
-    pub(crate) fn left(&self) {
-        let Some(sessions) = self.sessions.upgrade() else { return };
-        if let Some(entry) = lock(&sessions).by_id.get_mut(&self.id) {
-            entry.connections = entry.connections.saturating_sub(1);
-        }
-    }
-
-    /// A participant says that there is another coordinator: somebody has to look (REC-25).
-    pub(crate) fn conflict(&self) {
-        self.conflict.notify_one();
-    }
-
-    /// Leaves the registry, whoever has a seat: a session that nobody has opened must not keep its id from others.
-    pub(crate) fn leave(&self) {
-        let Some(sessions) = self.sessions.upgrade() else { return };
-        lock(&sessions).by_id.remove(&self.id);
-    }
-
-    /// Leaves the registry, unless somebody has a seat; then true, and the next connection to this id begins anew.
-    pub(crate) fn end(&self) -> bool {
-        let Some(sessions) = self.sessions.upgrade() else { return true };
-        let mut sessions = lock(&sessions);
-        let empty = sessions.by_id.get(&self.id).is_some_and(|entry| entry.connections == 0);
-        if empty {
-            sessions.by_id.remove(&self.id);
-        }
-        empty
-    }
 }
 
 /// The text between `/session/` and the next slash, as it is in the URL (`spec/wire.md` §1.1); the query is not in `path`.

@@ -33,6 +33,8 @@ use crate::follow::hub::Hub;
 use crate::listen::doors::Doors;
 use crate::listen::tls::Tls;
 use crate::listen::{Peer, Port, self_signed};
+use crate::metrics::limit::Limit;
+use crate::metrics::serve::Metered;
 use crate::operator::Door;
 use crate::outbox::{Outbox, QueueLimits, outbox};
 use crate::registry::{Registry, Seat};
@@ -61,6 +63,7 @@ pub struct Server {
     skipped: Vec<Skipped>,
     /// Held until the end.
     published: Option<Published>,
+    metered: Option<Metered>,
 }
 
 /// What every handshake needs.
@@ -95,6 +98,10 @@ impl Server {
         let address = listener.local_addr().map_err(bind)?;
         may_listen(&settings, address.ip())?;
         let tls = tls(&settings, address.ip())?;
+        let metered = match settings.guards.metrics_listen {
+            Some(at) => Some(Metered::bind(at).await?),
+            None => None,
+        };
         // Last, because it starts a task: an error above has nothing to stop.
         let opening = spawn_blocking({
             let settings = settings.clone();
@@ -103,13 +110,19 @@ impl Server {
         let failed = |error| Error::Io { step: "opening the sessions", source: std::io::Error::other(error) };
         let registry = Arc::new(opening.await.map_err(failed)??);
         let published = published(&registry, url(tls.as_ref(), &banner::local(address).to_string()))?;
-        Ok(Self { settings, listener, tls, address, registry, skipped, published })
+        Ok(Self { settings, listener, tls, address, registry, skipped, published, metered })
     }
 
     /// Where it listens, with the port that was taken.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its metrics are, with the port that was taken.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metered.as_ref().map(Metered::address)
     }
 
     /// Where other servers reach it, with the fingerprint of its certificate.
@@ -152,6 +165,8 @@ impl Server {
         let _published = self.published.take();
         let _alone = Aborted(tokio::spawn(door.clone().stay_alone()));
         let _fencing = Aborted(tokio::spawn(door.clone().fence_before(self.url())));
+        let metered = self.metered.take();
+        let _metered = metered.map(|it| Aborted(tokio::spawn(it.run(Arc::clone(&self.registry)))));
         let shared = Shared {
             registry: Arc::clone(&self.registry),
             settings: Arc::new(self.settings.clone()),
@@ -162,7 +177,8 @@ impl Server {
         let security = &self.settings.security;
         let doors = Doors::new(security.max_connections, security.max_connections_per_address);
         let within = Duration::from_secs(security.handshake_within_sec.into());
-        let port = Port::open(self.listener, self.tls, doors, within);
+        let meters = self.registry.meters().clone();
+        let port = Port::open(self.listener, self.tls, (doors, meters), within);
         let app = app.into_make_service_with_connect_info::<Peer>();
         let (stopped, stopping) = oneshot::channel::<()>();
         let mut serving = tokio::spawn(
@@ -320,6 +336,13 @@ async fn answer(
             let text = "pages of this origin may not connect; the server's --allow-origin lets them\n";
             (StatusCode::FORBIDDEN, text).into_response()
         }
+        Ok(upgrade) if let Some(wait) = shared.registry.has_to_wait(peer.from) => {
+            drop(upgrade);
+            // Rounded up: whoever comes back then comes late enough.
+            let headers = [(header::RETRY_AFTER, (wait.as_secs() + 1).to_string())];
+            let text = "too many refused credentials came from this address; try again later\n";
+            (StatusCode::TOO_MANY_REQUESTS, headers, text).into_response()
+        }
         Ok(upgrade) => {
             let max = shared.settings.max_frame_bytes as usize * OVERSIZE;
             upgrade
@@ -351,8 +374,10 @@ async fn connection(mut socket: WebSocket, path: &str, peer: Peer, shared: Share
     // None when the server is stopping, which the registry then says.
     let open = shared.open.upgrade();
     let settings = &shared.settings;
-    let (outbox, queue) = outbox(QueueLimits { frames: settings.queue_frames as usize, bytes: QUEUE_BYTES });
-    let link = match shared.registry.join(path, outbox.clone(), peer.certificate).await {
+    let meters = shared.registry.meters().clone();
+    let limits = QueueLimits { frames: settings.queue_frames as usize, bytes: QUEUE_BYTES };
+    let (outbox, queue) = outbox(limits, meters);
+    let link = match shared.registry.join(path, outbox.clone(), &peer).await {
         Ok(link) => link,
         Err(refused) => {
             let frame = CloseFrame { code: refused.code(), reason: refused.to_string().into() };
@@ -366,6 +391,10 @@ async fn connection(mut socket: WebSocket, path: &str, peer: Peer, shared: Share
         max_frame: settings.max_frame_bytes as usize,
         rate_per_sec: settings.rate_per_sec,
         rate_burst: settings.rate_burst,
+        idle: match settings.guards.idle_after_sec {
+            0 => None,
+            seconds => Some(Duration::from_secs(seconds.into())),
+        },
         times: Times::default(),
     };
     let (sink, stream) = socket.split();
@@ -382,7 +411,7 @@ async fn watch(outbox: &Outbox, security: &Security, seat: &Seat) {
     if security.security_profile != SecurityProfile::Open {
         let within = Duration::from_secs(security.hello_within_sec.into());
         if timeout(within, outbox.admitted()).await.is_err() {
-            outbox.close(1008, "nobody has joined on this connection in time");
+            outbox.close_for(Limit::Hello, "nobody has joined on this connection in time");
         }
         seat.revoked().await;
         outbox.close(1008, "the credential of this connection has been revoked");

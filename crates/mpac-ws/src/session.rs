@@ -15,7 +15,7 @@ use std::time::Duration;
 use mpac_core::{Command, ConnId, Coordinator, Input, Notice, Output, Peer};
 use mpac_wire::names::{CloseDisposition, CloseReason, MessageType};
 use mpac_wire::redact::blank_credentials;
-use mpac_wire::{Frame as Parsed, Limits, PrincipalId};
+use mpac_wire::{Frame as Parsed, Limits, MessageId, PrincipalId, Seconds};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::sleep;
 use tracing::error;
@@ -45,6 +45,8 @@ pub(crate) enum Inbound {
     Joined { conn: ConnId, outbox: Outbox },
     /// It sent something, which takes up room in the inbox until it is applied; and what the connection found proven by it.
     Frame { conn: ConnId, frame: Frame, proof: Proof, room: Option<OwnedSemaphorePermit> },
+    /// It sent something that was not let in: whoever speaks on it says too much.
+    TooFast { conn: ConnId, refers_to: Option<MessageId>, retry_after: Seconds },
     /// It is over.
     Left { conn: ConnId },
     /// The operator wants to know how it is, and before that, perhaps, something done.
@@ -210,7 +212,10 @@ impl Session {
                 self.tenancy.left();
                 self.apply(Input::Disconnect { conn })
             }
-            Inbound::Frame { .. } | Inbound::Left { .. } => Vec::new(),
+            Inbound::TooFast { conn, refers_to, retry_after } if self.delivery.knows(conn) => {
+                self.apply(Input::Command(Command::TurnAway { conn, refers_to, retry_after }))
+            }
+            Inbound::Frame { .. } | Inbound::Left { .. } | Inbound::TooFast { .. } => Vec::new(),
             Inbound::Ask { command, done } => {
                 self.asked.push(done);
                 command.map(|command| self.apply(Input::Command(command))).unwrap_or_default()
@@ -256,8 +261,8 @@ impl Session {
             self.place = Arc::clone(places).try_acquire_owned().ok();
             let mut outputs = self.apply(Input::Command(Command::Vacancy(self.place.is_some())));
             outputs.extend(self.apply(Input::Frame { from, text }));
-            if !self.core.view().is_open() {
-                self.place = None;
+            if !self.core.view().is_open() && self.place.take().is_none() {
+                self.delivery.no_place();
             }
             return outputs;
         }
@@ -266,10 +271,14 @@ impl Session {
 
     fn apply(&mut self, input: Input) -> Vec<Output> {
         // That a snapshot was written is no reason for another.
+        let is_frame = matches!(input, Input::Frame { .. } | Input::Unreadable { .. });
         let is_remark = matches!(input, Input::Command(Command::Persisted { .. }));
         let record = self.core.stamp(clock::now(), input);
         match self.core.apply(&record) {
             Ok(step) => {
+                if is_frame {
+                    self.delivery.received(step.received.as_ref());
+                }
                 if let Err(unkept) = self.journal.note(&record, &step) {
                     self.unkept.get_or_insert(unkept);
                 }
@@ -300,8 +309,8 @@ impl Session {
     }
 }
 
-/// What may be logged of a frame, and is therefore all that the coordinator reads: HELLO, and what cannot be read, with
-/// credentials blanked (PRV-05). Anything else stays byte for byte what came.
+/// What may be logged of a frame, and is therefore all that the coordinator reads: HELLO, requests beside the protocol and what
+/// cannot be read, with credentials blanked (PRV-05). Anything else stays byte for byte what came.
 fn without_credentials(text: &str, limits: &Limits) -> Result<Arc<str>, String> {
     // An escape may spell the word.
     if !text.contains("credential") && !text.contains("\\u") {
@@ -311,8 +320,7 @@ fn without_credentials(text: &str, limits: &Limits) -> Result<Arc<str>, String> 
         Ok(Parsed::Message(received)) if received.envelope().message_type != MessageType::Hello => {
             Ok(text.into())
         }
-        Ok(Parsed::Sideband(_)) => Ok(text.into()),
-        Ok(Parsed::Message(_)) | Err(_) => match blank_credentials(text) {
+        Ok(Parsed::Message(_) | Parsed::Sideband(_)) | Err(_) => match blank_credentials(text) {
             Ok(blanked) => Ok(blanked.into()),
             Err(error) => Err(error.to_string()),
         },

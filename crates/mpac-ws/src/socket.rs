@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use axum::extract::ws::{Message, Utf8Bytes};
 use futures::{Sink, SinkExt, Stream, StreamExt};
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout, timeout_at};
 
+use crate::metrics::limit::Limit;
 use crate::outbox::{Next, Outbox, Queue};
 use crate::rate::RateLimit;
 
@@ -21,6 +22,8 @@ pub(crate) struct SocketLimits {
     pub(crate) max_frame: usize,
     pub(crate) rate_per_sec: u32,
     pub(crate) rate_burst: u32,
+    /// How long it may send nothing but pongs, if there is an end to that.
+    pub(crate) idle: Option<Duration>,
     pub(crate) times: Times,
 }
 
@@ -88,7 +91,7 @@ pub(crate) async fn run(
     tokio::select! {
         () = read(&mut stream, &outbox, limits, link, &pong) => {}
         () = write(&mut sink, &queue) => {}
-        () = keep_alive(&outbox, times, &pong) => {}
+        () = keep_alive(&outbox, times, &pong) => outbox.close_for(Limit::Silence, "no answer to a ping"),
         () = closing => {}
     }
     // Before the transport goes: whoever sees its end can come back under the same name.
@@ -106,7 +109,8 @@ async fn read(
     pong: &Notify,
 ) {
     let mut rate = RateLimit::new(limits.rate_per_sec, limits.rate_burst, Instant::now());
-    while let Some(item) = stream.next().await {
+    let mut heard = Instant::now();
+    while let Some(item) = next(&mut stream, limits.idle.map(|idle| heard + idle), outbox).await {
         let size = match &item {
             Ok(Message::Text(text)) => text.len(),
             Ok(Message::Binary(bytes)) => bytes.len(),
@@ -123,22 +127,39 @@ async fn read(
             Ok(Message::Ping(_) | Message::Close(_)) => continue,
             Err(lost) => return give_up(lost, outbox).await,
         };
+        heard = Instant::now();
         if outbox.is_closing() {
             continue;
         }
         if size > limits.max_frame {
-            outbox.close(1009, "the frame is larger than this server's limit");
-        } else if !rate.take(Instant::now()) {
-            outbox.close(1008, "too many messages: the rate limit of this server is exceeded");
+            outbox.too_large("the frame is larger than this server's limit");
+        } else if !rate.take(heard) {
+            outbox.close_for(Limit::Rate, "too many messages: the rate limit of this server is exceeded");
         } else if !link.frame(frame).await {
             outbox.close(1001, "the session is over");
         }
     }
 }
 
+/// The next item. Closes the connection when nothing has been said until `quiet`.
+async fn next<T>(
+    stream: &mut (impl Stream<Item = T> + Unpin),
+    quiet: Option<Instant>,
+    outbox: &Outbox,
+) -> Option<T> {
+    let Some(quiet) = quiet else { return stream.next().await };
+    match timeout_at(quiet.into(), stream.next()).await {
+        Ok(item) => item,
+        Err(_) => {
+            outbox.close_for(Limit::Idle, "nothing was said on this connection for too long");
+            stream.next().await
+        }
+    }
+}
+
 async fn give_up(lost: Lost, outbox: &Outbox) {
     match lost {
-        Lost::TooLarge => outbox.close(1009, "the frame is larger than this server's limit"),
+        Lost::TooLarge => outbox.too_large("the frame is larger than this server's limit"),
         Lost::NotText => outbox.close(1007, "a text frame that is not UTF-8"),
         Lost::Protocol => outbox.close(1002, "not the WebSocket protocol"),
         Lost::Gone => return,

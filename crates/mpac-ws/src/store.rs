@@ -35,6 +35,7 @@ pub(crate) mod kept;
 pub(crate) mod log;
 pub(crate) mod loose;
 pub(crate) mod media;
+pub(crate) mod meter;
 pub(crate) mod place;
 pub(crate) mod reading;
 pub(crate) mod repair;

@@ -64,6 +64,11 @@ impl Workspace {
         self.files.iter().map(|(path, file)| (path.clone(), file.state_ref.clone())).collect()
     }
 
+    /// How large they are, in bytes.
+    pub(crate) fn sizes(&self) -> BTreeMap<String, u64> {
+        self.files.iter().map(|(path, file)| (path.clone(), file.content.len() as u64)).collect()
+    }
+
     pub(crate) fn put(&mut self, path: &str, file: File) {
         self.files.insert(path.to_owned(), file);
     }

@@ -24,6 +24,10 @@ pub(crate) struct Session {
 pub(crate) fn config() -> SessionConfig {
     let mut config = SessionConfig::new(SessionId::new("s").unwrap());
     config.status_heartbeats = false;
+    // What is measured is how many there can be.
+    let open = &mut config.max_open_each;
+    (open.intents, open.operations, open.conflicts) = (usize::MAX, usize::MAX, usize::MAX);
+    open.recent_messages = usize::MAX;
     config
 }
 

@@ -179,7 +179,7 @@ pub(super) fn relay_as_it_came(out: &mut Outbox, facts: &Facts<'_>) {
 
 /// Passes `text` on in place of the message.
 pub(super) fn relay(out: &mut Outbox, facts: &Facts<'_>, to: Recipients, text: Arc<str>) {
-    out.0.push(Output::Relay {
+    out.outputs.push(Output::Relay {
         to,
         text,
         message_type: facts.envelope.message_type.clone(),

@@ -7,10 +7,10 @@ use super::deadlines::Cause;
 use super::gate::{self, Facts};
 use super::outbox::Outbox;
 use super::state::Session;
-use super::{cascade, conflict, governance, intent, operation, session as layer};
+use super::{cascade, conflict, governance, intent, operation, quota, session as layer};
 use crate::input::Command;
 use crate::output::Notice;
-use crate::refusal::Refusal;
+use crate::refusal::{LimitReached, Refusal};
 
 /// Fires everything due at `now`, in the order of one sweep, and moves the session's time there (D-013).
 pub(super) fn timers(session: &mut Session, out: &mut Outbox, now: Timestamp) {
@@ -60,6 +60,11 @@ pub(super) fn command(session: &mut Session, out: &mut Outbox, command: &Command
         }
         Command::Persisted { lamport } => session.persisted = Some(*lamport),
         Command::RotateKey(key) => layer::rotation::of_coordinator(session, out, key),
+        Command::TurnAway { conn, refers_to, retry_after } if session.bound(*conn).is_some() => {
+            let reached = LimitReached::Rate { retry_after: retry_after.clone() };
+            out.refuse(session, *conn, &reached.into(), refers_to.as_ref());
+        }
+        Command::TurnAway { .. } => {}
         Command::Fence { epoch } => layer::handover::fence(session, out, *epoch),
     }
 }
@@ -81,6 +86,7 @@ pub(super) fn message(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>
     if is_operation(&message) {
         layer::divergence::check(session, &facts.envelope.sender.principal_id)?;
     }
+    quota::conflicts(session, &facts.envelope.sender.principal_id, &message)?;
     match message {
         Message::Heartbeat(payload) => layer::heartbeat::handle(session, out, facts, payload)?,
         Message::Goodbye(payload) => layer::goodbye::handle(session, out, facts, &payload),

@@ -75,6 +75,7 @@ pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: 
         }
     };
     let envelope = received.envelope();
+    out.received = Some(envelope.message_type.clone());
     let message_id = &envelope.message_id;
     let lamport = match shape(session, envelope) {
         Ok(lamport) => lamport,
@@ -230,7 +231,7 @@ pub(super) fn count_as_received(session: &mut Session, out: &mut Outbox, facts: 
     frontier.lamport = facts.lamport.or(frontier.lamport);
     if !session.config.is_open() {
         let window = &session.config.replay_window_sec;
-        session.seen_ids.insert(&facts.envelope.message_id, session.now, window);
+        session.seen_ids.insert(&facts.envelope.message_id, &sender.principal_id, session.now, window);
     }
     session.seen(&sender.principal_id, &facts.envelope.message_id);
     // After the close nothing comes back to life (BYE-09).
@@ -327,10 +328,10 @@ fn beside_the_protocol(session: &Session, out: &mut Outbox, conn: ConnId, reques
                 _ => String::new(),
             };
             let error = FileError::new(SidebandType::FileError, path, "not authorized".to_owned());
-            out.0.push(Output::Answer { conn, text: sideband::to_json(&error).into() });
+            out.outputs.push(Output::Answer { conn, text: sideband::to_json(&error).into() });
         }
         Request::SessionSummary => summarise(session, out, conn),
-        request => out.0.push(Output::Workspace { conn, request }),
+        request => out.outputs.push(Output::Workspace { conn, request }),
     }
 }
 
@@ -339,7 +340,7 @@ pub(super) fn summarise(session: &Session, out: &mut Outbox, conn: ConnId) {
     let view = View::new(session);
     let summary = if session.unopened { view.not_found() } else { view.summary() };
     let answer = SessionSummaryResponse::new(SidebandType::SessionSummaryResponse, summary);
-    out.0.push(Output::Answer { conn, text: sideband::to_json(&answer).into() });
+    out.outputs.push(Output::Answer { conn, text: sideband::to_json(&answer).into() });
 }
 
 /// Everybody in `principals`, sorted and once.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::RejectReason;
 use mpac_wire::payload::{OpReject, ProtocolError};
-use mpac_wire::{Envelope, Integer, Message, MessageId, OpId, PrincipalId};
+use mpac_wire::{Envelope, Integer, Message, MessageId, MessageType, OpId, PrincipalId};
 
 use super::session::catch_up;
 use super::state::Session;
@@ -17,7 +17,11 @@ use crate::remark::Remark;
 
 /// The outputs of one input, in the order they were made.
 #[derive(Default)]
-pub(crate) struct Outbox(pub(crate) Vec<Output>);
+pub(crate) struct Outbox {
+    pub(crate) outputs: Vec<Output>,
+    /// The type of the message that this input was, if it was one that could be read.
+    pub(crate) received: Option<MessageType>,
+}
 
 impl Outbox {
     /// Writes one message of the coordinator: ticks the clock, takes the next id (LAM-09, ENV-10).
@@ -65,7 +69,7 @@ impl Outbox {
         envelope.watermark = Some(watermark);
         envelope.coordinator_epoch = Some(Integer::new(session.epoch));
         envelope.in_reply_to = in_reply_to.cloned();
-        self.0.push(Output::Send { to, envelope });
+        self.outputs.push(Output::Send { to, envelope });
         id
     }
 
@@ -102,7 +106,7 @@ impl Outbox {
     }
 
     pub(crate) fn hang_up(&mut self, conn: ConnId, reason: HangUpReason) {
-        self.0.push(Output::HangUp { conn, reason });
+        self.outputs.push(Output::HangUp { conn, reason });
     }
 
     /// For the audit log.
@@ -111,7 +115,7 @@ impl Outbox {
     }
 
     pub(crate) fn notice(&mut self, notice: Notice) {
-        self.0.push(Output::Notice(notice));
+        self.outputs.push(Output::Notice(notice));
     }
 }
 

@@ -168,6 +168,8 @@ pub(crate) struct Conflict {
     pub(crate) ops: Vec<OpId>,
     /// Owners of the intents and proposers of the operations, sorted.
     pub(crate) principals: Vec<PrincipalId>,
+    /// Who reported it, or whose message led to it.
+    pub(crate) author: Option<PrincipalId>,
     /// The newer side.
     pub(crate) a: Option<Side>,
     /// The older side.

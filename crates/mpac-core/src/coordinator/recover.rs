@@ -43,6 +43,7 @@ pub(super) fn take_up(session: &mut Session, seed: u64, now: Timestamp) -> Resul
     let workspace = session.config.workspace.clone().unwrap_or_default();
     session.files.extend(workspace.keys().cloned());
     session.refs.extend(workspace);
+    session.sizes.extend(session.config.workspace_sizes.clone());
     *session = session.rebuilt_indexes();
     session.rejudge_everything(); // under another configuration what waited may be free
     Ok(())

@@ -7,6 +7,7 @@ mod deferrals;
 pub(super) mod essence;
 mod indexes;
 mod presence;
+mod sizes;
 mod waiting;
 
 use alloc::boxed::Box;
@@ -24,6 +25,7 @@ use mpac_wire::{
 pub(crate) use backoffs::Backoffs;
 pub(crate) use claims::Claims;
 pub(crate) use deferrals::Deferrals;
+pub(crate) use sizes::Sizes;
 
 use super::deadlines::{Cause, Deadlines};
 use super::keys::{BoundKey, Keys};
@@ -150,6 +152,8 @@ pub(crate) struct Session {
     pub(crate) refs: BTreeMap<String, StateRef>,
     /// The targets that are files of the workspace.
     pub(crate) files: BTreeSet<String>,
+    /// And how large they are.
+    pub(crate) sizes: Sizes,
     /// Counts intents, operations and conflicts in the order of receipt (OPS-30).
     pub(crate) sequence: u64,
     /// Which waiting operations may have become possible.
@@ -184,6 +188,8 @@ pub(crate) struct Session {
     /// Derived: conflicts that are not over, by intent and by operation.
     pub(crate) disputes_by_intent: BTreeMap<IntentId, BTreeSet<ConflictId>>,
     pub(crate) disputes_by_op: BTreeMap<OpId, BTreeSet<ConflictId>>,
+    /// Derived: how many conflicts that are not over came from whom.
+    pub(crate) disputes_by_author: BTreeMap<PrincipalId, usize>,
     /// Derived: conflicts whose scope is frozen.
     pub(crate) frozen: BTreeSet<ConflictId>,
     /// Derived: how many conflicts are not over.
@@ -194,6 +200,12 @@ pub(crate) struct Session {
     pub(crate) waiting: Waiting,
     /// Derived: what may be forgotten.
     pub(crate) finished: Finished,
+}
+
+fn sizes(config: &SessionConfig) -> Sizes {
+    let mut sizes = Sizes::default();
+    sizes.extend(config.workspace_sizes.clone());
+    sizes
 }
 
 /// Adds to one set of a map of sets.
@@ -243,6 +255,7 @@ impl Session {
             coordinator_key: config.coordinator_key.clone().map(|key| CoordinatorKey { key, from: now }),
             refs: config.workspace.clone().unwrap_or_default(),
             files: config.workspace.iter().flat_map(BTreeMap::keys).cloned().collect(),
+            sizes: sizes(&config),
             sequence: 0,
             rejudge: Rejudge::default(),
             waiting: Waiting::new(),
@@ -262,6 +275,7 @@ impl Session {
             standing_by_intent: BTreeMap::new(),
             disputes_by_intent: BTreeMap::new(),
             disputes_by_op: BTreeMap::new(),
+            disputes_by_author: BTreeMap::new(),
             frozen: BTreeSet::new(),
             open_conflicts: 0,
             deadlines: Deadlines::default(),

@@ -2,8 +2,8 @@
 
 use alloc::collections::BTreeMap;
 
-use mpac_wire::Raw;
 use mpac_wire::names::ErrorCode;
+use mpac_wire::{DecodeError, Raw};
 
 use super::Refusal;
 
@@ -28,7 +28,6 @@ impl Refusal {
             | Self::ScopeNeeded
             | Self::TooManyObserved { .. }
             | Self::TooManyDeclared { .. }
-            | Self::TooManyDeferrals { .. }
             | Self::ReviewDecision(_)
             | Self::BatchIncomplete { .. }
             | Self::AfterNeeded(_)
@@ -80,6 +79,7 @@ impl Refusal {
             | Self::NotAuthor { .. }
             | Self::NoAuthority(_) => C::AuthorizationFailed,
             Self::Signature(refusal) => refusal.code(),
+            Self::Limit(reached) => reached.code(),
             Self::StaleIntent { .. } => C::StaleIntent,
             Self::CredentialNeeded
             | Self::CredentialIllFormed(_)
@@ -127,7 +127,7 @@ impl Refusal {
             Self::ScopeEntryTooLong { .. } | Self::TooManyObserved { .. } | Self::TooManyDeclared { .. } => {
                 "SRV-10"
             }
-            Self::TooManyDeferrals { .. } => "SES-27",
+            Self::Limit(reached) => reached.requirement(),
             Self::Duplicate { .. } => "D-022",
             Self::DuplicateCommit(_) => "OPS-12",
             Self::UnknownIntent(_) | Self::NotOwner { .. } => "INT-11",
@@ -182,7 +182,7 @@ impl Refusal {
         }
     }
 
-    /// What a program may want to know beyond the code: `extensions.mpac.duplicate` (D-022), `.holders` (LCK-03).
+    /// What a program may want to know beyond the code: `extensions.mpac.duplicate` (D-022), `.holders` (LCK-03), `.limit` (SEC-37).
     pub fn extensions(&self) -> Option<Raw> {
         if let Self::StaleIntent { holders, .. } = self {
             let holders: alloc::vec::Vec<_> = holders
@@ -197,6 +197,12 @@ impl Refusal {
                 .collect();
             return Raw::of(&serde_json::json!({ "mpac": { "holders": holders } })).ok();
         }
+        if let Self::Limit(reached) = self {
+            return reached.extensions();
+        }
+        if let Some(limit) = self.limit() {
+            return Raw::of(&serde_json::json!({ "mpac": { "limit": limit } })).ok();
+        }
         if let Self::IntentBackoff { retry_after } = self {
             return Raw::of(&BTreeMap::from([("retry_after_sec", retry_after)])).ok(); // BKO-05
         }
@@ -206,5 +212,20 @@ impl Refusal {
             _ => return None,
         };
         Raw::of(&serde_json::json!({ "mpac": { "duplicate": { "field": field, "value": value } } })).ok()
+    }
+
+    /// The option whose value was reached or exceeded, where that is why (D-134).
+    pub const fn limit(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Malformed(DecodeError::TooLarge { .. }) => "max_bytes",
+            Self::Malformed(DecodeError::TooDeep { .. }) => "max_depth",
+            Self::Malformed(DecodeError::TooMany { .. }) => "max_entries",
+            Self::ScopeEntryTooLong { .. } => "max_entry_bytes",
+            Self::BatchSize { count, .. } if *count > 0 => "max_batch",
+            Self::TooManyObserved { .. } => "max_observed",
+            Self::TooManyDeclared { .. } => "max_declared",
+            Self::Limit(reached) => reached.option(),
+            _ => return None,
+        })
     }
 }

@@ -39,6 +39,7 @@ mod participant;
 mod precommit;
 mod privacy;
 mod props;
+mod quotas;
 mod recovery;
 mod replay;
 mod restoring;
@@ -54,6 +55,7 @@ mod takeover;
 mod trust;
 mod verified;
 mod verified_props;
+mod visibility;
 mod waiting;
 mod world;
 

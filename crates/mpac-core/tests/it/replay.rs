@@ -192,3 +192,67 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn however_much_is_sent_no_more_is_remembered_than_fits_and_no_window_opens() {
+    covers!("SEC-17", "SEC-20", "SEC-37", "D-124");
+    const MOST: usize = 50;
+    let mut config = config();
+    config.max_open_each.recent_messages = MOST;
+    config.enforce_lamport = false; // so that only ids and times are left to tell
+    config.liveness.unavailability_timeout_sec = Some(Seconds::whole(1_000_000));
+    let mut world = World::with(config);
+    join(&mut world, "bob");
+    join(&mut world, "alice");
+    let remembered =
+        |world: &World| world.coordinator.snapshot().anti_replay.unwrap().recent_message_ids.unwrap().len();
+    let (mut accepted, mut refused, mut most) = (Vec::new(), 0, 0);
+    for n in 0..1_600 {
+        world.checked = n % 100 == 0;
+        let mut stamp = world.stamp();
+        // As late as may be, so that it would pass as long as possible.
+        stamp.ts = ClaimedTime::from(Timestamp::from_micros(world.now.micros() + 300_000_000));
+        let frame = world.people.get_mut("bob").unwrap().1.write(stamp, Heartbeat::new("idle".into()));
+        match world.send("bob", &frame).as_slice() {
+            [] => accepted.push(frame),
+            told => {
+                let why = error(told, "bob");
+                if why.error_code == ErrorCode::InvalidReference {
+                    world.hello("bob"); // refused as well, as long as he has no room
+                } else {
+                    assert!(why.description.contains("max_recent_messages_each"), "{why:?}");
+                    refused += 1;
+                }
+            }
+        }
+        if n % 400 == 399 {
+            world.restart(0.5);
+            world.hello("bob");
+        }
+        world.wait(1.0);
+        most = most.max(remembered(&world));
+    }
+    assert!(refused > 300 && accepted.len() > 2 * MOST, "{refused} {}", accepted.len());
+    assert!(most <= 2 * MOST + 1, "{most} ids at a time, Alice's one included");
+    // What was accepted once is never accepted again, however it is tried.
+    while world.hello("bob").iter().any(|it| matches!(it.message, mpac_wire::Message::ProtocolError(_))) {
+        world.wait(1.0);
+    }
+    let conn = world.people["bob"].0;
+    for frame in &accepted {
+        let again = world.frame(conn, &frame.to_json());
+        let code = error(&again, "bob").error_code;
+        assert_eq!(code, ErrorCode::ReplayDetected, "{}", frame.message_id);
+    }
+    // Alice has the same room as ever, and Bob may leave, and come again as soon as he was told.
+    world.hello("alice");
+    let told = world.say("alice", Heartbeat::new("idle".into()));
+    assert_eq!(heard(&told, "alice"), [""; 0]);
+    while at(&mut world, 0.0).is_empty() {}
+    let full = error(&at(&mut world, 0.0), "bob");
+    let wait: serde_json::Value = full.extensions.unwrap().read().unwrap();
+    world.wait(wait["retry_after_sec"].as_f64().unwrap() - 1.0);
+    assert_eq!(at(&mut world, 0.0).len(), 1, "not yet");
+    world.wait(1.0);
+    assert_eq!(at(&mut world, 0.0).len(), 0);
+}

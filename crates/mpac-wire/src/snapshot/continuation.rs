@@ -42,6 +42,8 @@ object! {
         opt next_status_at: Timestamp,
         /// Which files the workspace has.
         opt workspace_files: Vec<String>,
+        /// Bytes of these, where that is known.
+        opt workspace_file_bytes: BTreeMap<String, Integer>,
         /// Who is connected.
         opt connections: Vec<ConnectionRecord>,
         /// Claim ids used (CLM-05).

@@ -5,7 +5,7 @@ mod policies;
 pub(crate) mod stored;
 
 use mpac_core::SessionConfig;
-use mpac_wire::policy::RolePolicy;
+use mpac_wire::policy::{GovernancePolicy, LivenessPolicy, RolePolicy};
 use mpac_wire::{Seconds, SessionId};
 
 use self::keys::KEYS;
@@ -39,7 +39,7 @@ pub(super) fn table() -> String {
 }
 
 /// Keys that only `drive` takes, and what a server has for them.
-const ONLY_HERE: [(&str, &str); 7] = [
+const ONLY_HERE: [(&str, &str); 9] = [
     ("session_id", "give --session"),
     ("security_profile", "give --security-profile"),
     ("credentials", "make keys with `mpac-ws token`"),
@@ -47,6 +47,8 @@ const ONLY_HERE: [(&str, &str); 7] = [
     ("keys", "give --trust-anchors, or register keys with `mpac-ws token signer`"),
     ("workspace", "give --workspace"),
     ("opens_with_hello", "give --multi-session"),
+    ("max_workspace_bytes", "give --max-workspace-bytes"),
+    ("max_workspace_files", "give --max-workspace-files"),
 ];
 
 /// A role policy alone, which may have no members but those it is known to have.
@@ -81,7 +83,10 @@ pub(crate) fn of_server(text: &str, flags: SessionConfig) -> Result<SessionConfi
         {
             return Err(bytes.wrong("not for a server: give --max-frame-bytes")); // its sockets must know it too
         }
-        let mut core = Config::read(&members)?.core;
+        // What nobody speaks of stays as the flags have it; of a policy, each member.
+        let mut base = flags.clone();
+        (base.liveness, base.governance) = (LivenessPolicy::new(), GovernancePolicy::new());
+        let mut core = Config::over(base, &members)?.core;
         let (liveness, governance) = (&mut core.liveness, &mut core.governance);
         // The file wins over a flag, whose value may be nothing but its default.
         let fill = |slot: &mut Option<Seconds>, flag: Option<Seconds>| *slot = slot.take().or(flag);
@@ -89,20 +94,8 @@ pub(crate) fn of_server(text: &str, flags: SessionConfig) -> Result<SessionConfi
         fill(&mut liveness.unavailability_timeout_sec, flags.liveness.unavailability_timeout_sec);
         fill(&mut liveness.intent_claim_grace_period_sec, flags.liveness.intent_claim_grace_period_sec);
         fill(&mut governance.resolution_timeout_sec, flags.governance.resolution_timeout_sec);
-        let says = |key| members.get(key).is_some();
-        core.level = if says("protocol_level") { core.level } else { flags.level };
         core.role_policy = core.role_policy.or(flags.role_policy);
-        if !says("compliance_profile") {
-            core.compliance_profile = flags.compliance_profile;
-        }
-        if !says("execution_model") {
-            core.execution_model = flags.execution_model;
-        }
-        if !says("default_intent_ttl_sec") {
-            core.default_intent_ttl_sec = flags.default_intent_ttl_sec;
-        }
         core.limits.max_bytes = flags.limits.max_bytes;
-        core.session_id = flags.session_id;
         core.status_heartbeats = true;
         Ok(core)
     };
@@ -115,8 +108,13 @@ impl Config {
         let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
         members.only(&names)?;
         let id = SessionId::new(DEFAULT_SESSION).unwrap_or_else(|_| unreachable!("a constant that is an id"));
+        Self::over(SessionConfig::new(id), members)
+    }
+
+    /// The same, with `core` for whatever is not said.
+    fn over(core: SessionConfig, members: &Members<'_>) -> Result<Self, Failure> {
         let mut config = Self {
-            core: SessionConfig::new(id),
+            core,
             names_session: false,
             files: None,
             verifier: Verifier::default(),
@@ -140,6 +138,7 @@ impl Config {
     pub(super) fn core(&self) -> SessionConfig {
         let mut core = self.core.clone();
         core.workspace = self.files.as_ref().map(Workspace::refs);
+        core.workspace_sizes = self.files.as_ref().map(Workspace::sizes).unwrap_or_default();
         core
     }
 }
@@ -197,6 +196,10 @@ mod tests {
         flags.liveness.heartbeat_interval_sec = Some(Seconds::whole(30));
         flags.governance.resolution_timeout_sec = Some(Seconds::whole(300));
         flags.level = ProtocolLevel::V0_1_14;
+        // Whoever adds a file to an authenticated server does not open it to everybody.
+        flags.security_profile = mpac_wire::names::SecurityProfile::Authenticated;
+        flags.credential_roles = mpac_core::config::CredentialRoles::Limit;
+        flags.workspace_limits.max_bytes = 7;
         let text = r#"{"resolution_timeout_sec": 60, "enforce_intent_backoff": true, "compliance_profile": "governance"}"#;
         let config = of_server(text, flags.clone()).unwrap();
         assert_eq!(config.session_id.as_str(), "team");
@@ -204,6 +207,11 @@ mod tests {
         assert_eq!(config.liveness.heartbeat_interval_sec, Some(Seconds::whole(30)));
         assert!(config.enforce_intent_backoff && config.is_governed() && config.status_heartbeats);
         assert_eq!(config.level, ProtocolLevel::V0_1_14);
+        assert_eq!(
+            (config.security_profile, config.credential_roles),
+            (flags.security_profile.clone(), flags.credential_roles)
+        );
+        assert_eq!(config.workspace_limits, flags.workspace_limits);
         let refused = |text: &str| of_server(text, flags.clone()).unwrap_err();
         for (text, expected) in [
             (r#"{"credentials": {}}"#, "credentials: not for a server: make keys with `mpac-ws token`"),

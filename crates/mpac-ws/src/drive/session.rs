@@ -268,7 +268,7 @@ impl Session {
                     continue;
                 }
                 Output::Notice(notice) => match self.notice(notice) {
-                    Some(news) => (Recipients::All, news),
+                    Some(news) => news,
                     None => continue,
                 },
             };
@@ -283,19 +283,19 @@ impl Session {
         What::Sideband(sideband::answer(request, files, self.limits.max_bytes))
     }
 
-    /// Takes note; gives what all are to hear of it.
-    fn notice(&mut self, notice: Notice) -> Option<What> {
+    /// Takes note; gives what is to be heard of it, and by whom.
+    fn notice(&mut self, notice: Notice) -> Option<(Recipients, What)> {
         match notice {
             Notice::Bound { conn, principal } => {
                 self.returning.remove(&principal);
                 self.connections.bind(conn, principal);
             }
             Notice::Unbound { conn } => self.connections.unbind(conn),
-            Notice::FileUpdated { path, content, state_ref, updated_by } => {
+            Notice::FileUpdated { to, path, content, state_ref, updated_by } => {
                 let file = File { content: content.into(), state_ref };
                 let news = sideband::file_updated(&path, &file, &updated_by);
                 self.files.put(&path, file);
-                return self.pushes.then_some(What::Sideband(news));
+                return self.pushes.then_some((to, What::Sideband(news)));
             }
             Notice::Opened => self.open = true,
             Notice::CoordinatorKey { .. } => self.signing = self.next_signing.take(),

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use mpac_core::Identity;
 use mpac_wire::names::{CredentialType, Role};
-use mpac_wire::{PrincipalId, Timestamp};
+use mpac_wire::redact::BLANK;
+use mpac_wire::{Credential, PrincipalId, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -96,27 +97,43 @@ impl Custom {
             .args(&self.arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::piped())
             // Whoever is not waited for any more, because time is up, ends.
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| error.to_string())?;
-        let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(mut stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err("it has no input or output".to_owned());
         };
         // A program may answer without reading.
         let _ = stdin.write_all(format!("{question}\n").as_bytes()).await;
         drop(stdin);
-        let mut text = String::new();
-        stdout
-            .take(LONGEST)
-            .read_to_string(&mut text)
-            .await
-            .map_err(|error| format!("its answer cannot be read: {error}"))?;
+        let (mut text, mut said) = (String::new(), Vec::new());
+        let (mut stdout, mut stderr) = (stdout.take(LONGEST), stderr.take(LONGEST));
+        let (answer, _) = tokio::join!(stdout.read_to_string(&mut text), stderr.read_to_end(&mut said));
+        answer.map_err(|error| format!("its answer cannot be read: {error}"))?;
+        self.repeat(&said, shown.credential);
         let status = child.wait().await.map_err(|error| error.to_string())?;
         if !status.success() {
             return Err(format!("it ended with {status}"));
         }
-        serde_json::from_str(text.trim()).map_err(|error| format!("its answer makes no sense: {error}"))
+        // Without what the parser found there: a program may have repeated the credential.
+        serde_json::from_str(text.trim()).map_err(|error| {
+            format!("its answer makes no sense at line {}, column {}", error.line(), error.column())
+        })
+    }
+
+    /// What it says beside its answer, for the operator; also where it repeats what it was asked (PRV-05).
+    fn repeat(&self, said: &[u8], credential: &Credential) {
+        let (mut said, secret) = (String::from_utf8_lossy(said).into_owned(), credential.value.reveal());
+        if !secret.is_empty() {
+            // As it stands in JSON, between the quotes, and as it is.
+            let quoted = json!(secret).to_string();
+            said = said.replace(&quoted[1..quoted.len() - 1], BLANK).replace(secret, BLANK);
+        }
+        for line in said.lines() {
+            warn!("--credential-command {}: {line:?}", self.program);
+        }
     }
 }

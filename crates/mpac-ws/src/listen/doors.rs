@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
+use crate::metrics::limit::Limit;
+
 /// Counts who is inside.
 #[derive(Debug)]
 pub(crate) struct Doors {
@@ -37,6 +39,13 @@ pub(crate) enum Full {
 }
 
 impl Full {
+    pub(crate) const fn limit(self) -> Limit {
+        match self {
+            Self::All => Limit::Connections,
+            Self::Address => Limit::ConnectionsPerAddress,
+        }
+    }
+
     pub(crate) const fn retry_after_sec(self) -> u32 {
         match self {
             Self::All => 30,
@@ -82,7 +91,7 @@ impl Drop for Pass {
 }
 
 /// Somebody with IPv6 has 2^64 addresses at least: they count as one.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),

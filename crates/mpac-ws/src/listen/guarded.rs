@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::doors::Pass;
+use crate::metrics::limit::Limit;
+use crate::metrics::{Held, Meters};
 
 /// A socket with a time limit until somebody says that its first request was seen.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(crate) struct Guarded<S> {
     limit: Option<Pin<Box<Sleep>>>,
     seen: Arc<AtomicBool>,
     _pass: Pass,
+    _held: Held,
+    meters: Meters,
 }
 
 /// Lifts the limit.
@@ -32,10 +36,16 @@ impl Seen {
 }
 
 impl<S> Guarded<S> {
-    pub(super) fn new(socket: S, limit: Duration, pass: Pass) -> (Self, Seen) {
+    pub(super) fn new(socket: S, limit: Duration, (pass, meters): (Pass, Meters)) -> (Self, Seen) {
         let seen = Arc::new(AtomicBool::new(false));
-        let guarded =
-            Self { socket, limit: Some(Box::pin(sleep(limit))), seen: Arc::clone(&seen), _pass: pass };
+        let guarded = Self {
+            socket,
+            limit: Some(Box::pin(sleep(limit))),
+            seen: Arc::clone(&seen),
+            _pass: pass,
+            _held: meters.connected(),
+            meters,
+        };
         (guarded, Seen(seen))
     }
 }
@@ -52,6 +62,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
             if self.seen.load(Ordering::Relaxed) {
                 self.limit = None;
             } else if over {
+                self.limit = None;
+                self.meters.reached(Limit::Handshake);
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no request came in time")));
             }
         }

@@ -31,6 +31,12 @@ impl Registry {
         epochs
     }
 
+    /// Inputs that wait for their sessions.
+    pub(crate) fn waiting(&self) -> usize {
+        let waiting = |inbox: &mpsc::Sender<Inbound>| inbox.max_capacity() - inbox.capacity();
+        lock(&self.sessions).by_id.values().map(|entry| waiting(&entry.inbox)).sum()
+    }
+
     /// Has a session do something, and gives how it was before and how it is then; `None` where none of that id runs.
     pub(crate) async fn tell(&self, id: &str, command: Command) -> Option<(Standing, Standing)> {
         let inbox = self.inboxes().remove(id)?;

@@ -6,15 +6,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
-use mpac_core::{ConnId, Notice, Output, Recipients};
+use mpac_core::{ConnId, HangUpReason, Notice, Output, Recipients};
 use mpac_wire::sideband::Request;
-use mpac_wire::{PrincipalId, SessionId};
+use mpac_wire::{Envelope, Message, MessageType, PrincipalId};
 use tracing::error;
 
 pub(super) use self::voice::Voice;
 use super::events::Events;
 use crate::error::Unwritten;
+use crate::metrics::limit::Limit;
+use crate::metrics::{Held, Meters};
 use crate::outbox::Outbox;
+use crate::rate::Everybody;
 use crate::sideband;
 use crate::signing::Signing;
 use crate::store::journal::Unkept;
@@ -34,19 +37,51 @@ pub(super) struct Delivery {
     open: bool,
     events: Events,
     voice: Voice,
+    meters: Meters,
+    /// Where a name is proven, how fast each may talk.
+    paces: Option<Arc<Everybody>>,
+    /// Counted as long as it runs.
+    _running: Held,
 }
 
 impl Delivery {
     pub(super) fn new(
-        session: SessionId,
+        (events, meters): (Events, Meters),
         workspace: Workspace,
         writer: Option<Writer>,
         max_frame: usize,
         open: bool,
-        voice: Voice,
     ) -> Self {
         let (connections, bound) = Default::default();
-        Self { connections, bound, workspace, writer, max_frame, open, events: Events::new(session), voice }
+        let voice = Voice::default();
+        let _running = meters.session();
+        Self {
+            connections,
+            bound,
+            workspace,
+            writer,
+            max_frame,
+            open,
+            events,
+            meters,
+            paces: None,
+            voice,
+            _running,
+        }
+    }
+
+    /// Counts what each says together with what they say elsewhere.
+    #[must_use]
+    pub(super) fn paced(mut self, paces: Option<Arc<Everybody>>) -> Self {
+        self.paces = paces;
+        self
+    }
+
+    /// What the coordinator says is signed by this.
+    #[must_use]
+    pub(super) fn signed(mut self, voice: Voice) -> Self {
+        self.voice = voice;
+        self
     }
 
     pub(super) fn joined(&mut self, conn: ConnId, outbox: Outbox) {
@@ -67,11 +102,21 @@ impl Delivery {
         self.voice.signing()
     }
 
+    /// Counts a frame that came.
+    pub(super) fn received(&self, message_type: Option<&MessageType>) {
+        self.meters.received(message_type);
+    }
+
+    /// There are as many sessions as there may be.
+    pub(super) fn no_place(&self) {
+        self.meters.reached(Limit::Sessions);
+    }
+
     pub(super) fn carry_out(&mut self, output: Output) {
         match output {
             Output::Relay { to, text, message_type, .. } => {
                 self.events.relayed(&message_type, &text);
-                self.send(&to, &Utf8Bytes::from(&*text));
+                self.send(&to, &Utf8Bytes::from(&*text), Some(&message_type));
             }
             Output::Send { to, mut envelope } => {
                 if let Err(unsigned) = self.voice.sign(&mut envelope) {
@@ -86,19 +131,23 @@ impl Delivery {
                     }
                 };
                 self.events.sent(&envelope, hearer);
-                self.send(&to, &envelope.to_json().into());
+                self.count(&envelope);
+                self.send(&to, &envelope.to_json().into(), Some(&envelope.message_type));
             }
             Output::Workspace { conn, request } => {
                 let answer = self.answer(&request);
-                self.send(&Recipients::Conn(conn), &answer);
+                self.send(&Recipients::Conn(conn), &answer, None);
             }
             Output::Answer { conn, text } => {
                 let answer = sideband::complete(&text, &self.workspace, self.max_frame);
-                self.send(&Recipients::Conn(conn), &answer);
+                self.send(&Recipients::Conn(conn), &answer, None);
             }
             Output::HangUp { conn, reason } => {
                 if let Some(outbox) = self.connections.get(&conn) {
-                    outbox.close(reason.code(), reason.text());
+                    match limit(reason) {
+                        Some(limit) => outbox.close_for(limit, reason.text()),
+                        None => outbox.close(reason.code(), reason.text()),
+                    }
                 }
             }
             Output::Notice(notice) => self.notice(notice),
@@ -108,6 +157,7 @@ impl Delivery {
     /// Tells everybody that the session cannot go on. What was carried out before is stored; what was not, nobody has seen.
     pub(super) fn fail(&self, why: &Unkept) {
         let (code, text) = if matches!(why, Unkept::TooMuch) {
+            self.meters.reached(Limit::Unopened);
             (1008, "too many messages to a session that nobody has opened")
         } else {
             self.events.failed(why);
@@ -146,16 +196,20 @@ impl Delivery {
     }
 
     /// One serialised frame, shared by all who get it (SRV-06).
-    fn send(&self, to: &Recipients, frame: &Utf8Bytes) {
+    fn send(&self, to: &Recipients, frame: &Utf8Bytes, message_type: Option<&MessageType>) {
         if frame.len() > self.max_frame {
             // Python clients would close the connection over it (SRV-18).
             return error!("a frame of {} bytes was not sent: more than --max-frame-bytes", frame.len());
         }
-        for conn in self.heard_by(to) {
+        let heard = self.heard_by(to);
+        let mut sent = 0;
+        for conn in heard {
             if let Some(outbox) = self.connections.get(&conn) {
                 outbox.push(frame.clone());
+                sent += 1;
             }
         }
+        self.meters.sent(message_type, sent);
     }
 
     /// The connections of those who hear something.
@@ -170,6 +224,18 @@ impl Delivery {
         }
     }
 
+    /// Counts a refusal by its code, and by the limit that was reached.
+    fn count(&self, envelope: &Envelope) {
+        if envelope.message_type != MessageType::ProtocolError {
+            return;
+        }
+        if let Ok(Message::ProtocolError(error)) = envelope.message() {
+            let told: Option<serde_json::Value> = error.extensions.and_then(|told| told.read().ok());
+            let limit = told.as_ref().and_then(|told| told.get("mpac")?.get("limit")?.as_str());
+            self.meters.refused(&error.error_code, limit);
+        }
+    }
+
     fn answer(&self, request: &Request) -> Utf8Bytes {
         let nothing = Workspace::default();
         let workspace = if self.open { &self.workspace } else { &nothing };
@@ -180,19 +246,22 @@ impl Delivery {
         match notice {
             Notice::Bound { conn, principal } => {
                 if let Some(outbox) = self.connections.get(&conn) {
-                    outbox.admit();
+                    outbox.admit(self.paces.as_ref().map(|paces| paces.paced(&principal)));
                 }
-                self.bound.insert(conn, principal.clone());
+                if self.bound.insert(conn, principal.clone()).is_none() {
+                    self.meters.participants(1);
+                }
                 self.events.joined(&principal, self.bound.len());
             }
             Notice::Unbound { conn } => {
                 if let Some(principal) = self.bound.remove(&conn) {
+                    self.meters.participants(-1);
                     self.events.left(&principal, self.bound.len());
                 }
             }
-            Notice::FileUpdated { path, content, state_ref, updated_by } => {
+            Notice::FileUpdated { to, path, content, state_ref, updated_by } => {
                 let file = File { content: content.into(), state_ref };
-                self.send(&Recipients::All, &sideband::file_updated(&path, &file, &updated_by));
+                self.send(&to, &sideband::file_updated(&path, &file, &updated_by), None);
                 if let Some(writer) = &self.writer {
                     writer.put(&path, file.clone());
                 }
@@ -211,10 +280,20 @@ impl Delivery {
     }
 }
 
+/// The limit that a connection was closed for, if it was one.
+const fn limit(reason: HangUpReason) -> Option<Limit> {
+    match reason {
+        HangUpReason::MalformedFrames => Some(Limit::MalformedFrames),
+        HangUpReason::RefusedHellos => Some(Limit::RefusedHellos),
+        _ => None,
+    }
+}
+
 impl Drop for Delivery {
     /// After [`Delivery::finish`] everything is closed already; without it the task has panicked, and nobody is to wait for
     /// answers that will not come.
     fn drop(&mut self) {
+        self.meters.participants(-i64::try_from(self.bound.len()).unwrap_or_default());
         for outbox in self.connections.values() {
             outbox.close(1011, "internal fault: this session has failed");
         }
@@ -223,6 +302,8 @@ impl Drop for Delivery {
 
 #[cfg(test)]
 mod tests {
+    use mpac_wire::SessionId;
+
     use super::*;
     use crate::outbox::{Next, QueueLimits, outbox};
     use crate::signing::key_file::Keys;
@@ -230,11 +311,12 @@ mod tests {
     use crate::signing::signer::Signer;
 
     fn delivery() -> Delivery {
-        Delivery::new(SessionId::new("s").unwrap(), Workspace::default(), None, 50, true, Voice::default())
+        let events = Events::new(SessionId::new("s").unwrap());
+        Delivery::new((events, Meters::default()), Workspace::default(), None, 50, true)
     }
 
     fn connection(delivery: &mut Delivery, conn: u64, principal: Option<&str>) -> crate::outbox::Queue {
-        let (outbox, queue) = outbox(QueueLimits { frames: 10, bytes: 1000 });
+        let (outbox, queue) = outbox(QueueLimits { frames: 10, bytes: 1000 }, Meters::default());
         delivery.joined(ConnId(conn), outbox);
         if let Some(principal) = principal {
             let principal = PrincipalId::new(principal).unwrap();
@@ -262,9 +344,9 @@ mod tests {
             let conn = delivery.connections.len() as u64;
             connection(&mut delivery, conn, who)
         });
-        delivery.send(&Recipients::All, &"1".into());
-        delivery.send(&Recipients::Only(vec![PrincipalId::new("b").unwrap()]), &"2".into());
-        delivery.send(&Recipients::Conn(ConnId(2)), &"3".into());
+        delivery.send(&Recipients::All, &"1".into(), None);
+        delivery.send(&Recipients::Only(vec![PrincipalId::new("b").unwrap()]), &"2".into(), None);
+        delivery.send(&Recipients::Conn(ConnId(2)), &"3".into(), None);
         delivery.finish().await;
         let mut counts = Vec::new();
         for queue in &queues {
@@ -278,7 +360,7 @@ mod tests {
         let mut delivery = delivery();
         let queue = connection(&mut delivery, 1, Some("a"));
         delivery.carry_out(Output::Notice(Notice::Unbound { conn: ConnId(1) }));
-        delivery.send(&Recipients::All, &"1".into());
+        delivery.send(&Recipients::All, &"1".into(), None);
         delivery.finish().await;
         assert_eq!(got(&queue).await, (0, 1001));
     }
@@ -287,8 +369,8 @@ mod tests {
     async fn a_frame_larger_than_the_limit_is_not_sent() {
         let mut delivery = delivery();
         let queue = connection(&mut delivery, 1, Some("a"));
-        delivery.send(&Recipients::All, &"x".repeat(51).into());
-        delivery.send(&Recipients::All, &"x".repeat(50).into());
+        delivery.send(&Recipients::All, &"x".repeat(51).into(), None);
+        delivery.send(&Recipients::All, &"x".repeat(50).into(), None);
         delivery.finish().await;
         assert_eq!(got(&queue).await, (1, 1001));
     }

@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use super::Session;
 use super::deliver::{Delivery, Voice};
+use super::events::Events;
 use super::snapshots::Snapshots;
 use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
@@ -24,6 +25,8 @@ use crate::clock;
 use crate::drive;
 use crate::error::Error;
 use crate::fencing::Above;
+use crate::metrics::Meters;
+use crate::rate::Everybody;
 use crate::registry::Tenancy;
 use crate::signing::key_file::{Keys, SigningKeyError};
 use crate::signing::known::Known;
@@ -52,6 +55,9 @@ pub(crate) struct Template {
     write_back: bool,
     /// What its coordinators sign with; open ones sign nothing.
     ring: Option<Ring>,
+    meters: Meters,
+    /// Outside open sessions, where a name is proven.
+    paces: Option<Arc<Everybody>>,
 }
 
 impl Template {
@@ -70,7 +76,11 @@ impl Template {
             warn!("role_policy assigns the role arbiter to nobody: no escalated conflict can be settled"); // D-047
         }
         let (on_disk, added) = (workspace.clone(), Vec::new());
-        Ok(Self { config, workspace, on_disk, added, write_back: settings.write_back, ring })
+        let meters = Meters::default();
+        let guards = &settings.guards;
+        let paces = (!config.is_open())
+            .then(|| Everybody::new(guards.principal_rate_per_sec, guards.principal_rate_burst));
+        Ok(Self { config, workspace, on_disk, added, write_back: settings.write_back, meters, paces, ring })
     }
 
     /// With these keys, where its sessions are signed.
@@ -101,8 +111,14 @@ impl Template {
         self.added = base::complete(data, &mut self.workspace).map_err(failed)?;
         if !self.added.is_empty() {
             self.config.workspace = Some(self.workspace.refs());
+            self.config.workspace_sizes = self.workspace.sizes();
         }
         Ok(self)
+    }
+
+    /// What sessions count.
+    pub(crate) const fn meters(&self) -> &Meters {
+        &self.meters
     }
 
     /// The shared files as sessions begin with them.
@@ -228,6 +244,7 @@ impl Template {
         config.coordinator_key = self.ring.as_ref().map(|ring| ring.current().public().clone());
         if config.workspace.is_some() {
             config.workspace = Some(workspace.refs());
+            config.workspace_sizes = workspace.sizes();
         }
         config
     }
@@ -239,7 +256,11 @@ impl Template {
         let key = core.view().coordinator_key().map(PublicKey::fingerprint);
         let signer = self.ring.clone().zip(key).map(|(ring, key)| Signer::new(ring, key));
         let voice = Voice::new(signer, config.security_profile == SecurityProfile::Verified);
-        Delivery::new(config.session_id.clone(), workspace, mirror.map(Writer::start), max_frame, open, voice)
+        let events = Events::new(config.session_id.clone());
+        let writer = mirror.map(Writer::start);
+        Delivery::new((events, self.meters.clone()), workspace, writer, max_frame, open)
+            .paced(self.paces.clone())
+            .signed(voice)
     }
 }
 
@@ -326,6 +347,8 @@ fn config(settings: &Settings, workspace: &Workspace) -> Result<SessionConfig, E
     config.governance.resolution_timeout_sec = Some(settings.resolution_timeout_sec.clone());
     config.default_intent_ttl_sec = settings.default_intent_ttl_sec.clone();
     config.limits.max_bytes = settings.max_frame_bytes as usize;
+    config.workspace_limits.max_bytes = settings.max_workspace_bytes;
+    config.workspace_limits.max_files = settings.guards.max_workspace_files as usize;
     if let Some(given) = &settings.session_config {
         let (origin, text) = json(given).map_err(Error::SessionConfig)?;
         config = drive::session_config(&text, config)
@@ -338,6 +361,7 @@ fn config(settings: &Settings, workspace: &Workspace) -> Result<SessionConfig, E
     }
     // A directory is a workspace also while it is empty (OCC-17).
     config.workspace = settings.workspace.is_some().then(|| workspace.refs());
+    config.workspace_sizes = workspace.sizes();
     Ok(config)
 }
 

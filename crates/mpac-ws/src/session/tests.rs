@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::cli::Settings;
+use crate::metrics::Meters;
 use crate::outbox::{Next, Queue, QueueLimits, outbox};
 use crate::store::Durability;
 use crate::store::entry::Entry;
@@ -27,7 +28,7 @@ fn session(media: &Memory) -> (mpsc::Sender<Inbound>, Queue, tokio::task::JoinHa
     let mut session = template.session(id, Tenure::default(), None).unwrap();
     session.journal = Journal::on(Log::create(Box::new(media.clone()), Durability::Fsync).unwrap());
     let (inbox, receiver) = mpsc::channel(10);
-    let (outbox, queue) = outbox(QueueLimits { frames: 10, bytes: 100_000 });
+    let (outbox, queue) = outbox(QueueLimits { frames: 10, bytes: 100_000 }, Meters::default());
     inbox.try_send(Inbound::Joined { conn: ConnId(1), outbox }).unwrap();
     (inbox, queue, tokio::spawn(session.run(receiver)))
 }

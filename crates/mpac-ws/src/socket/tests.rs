@@ -6,6 +6,7 @@ use futures::channel::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::metrics::Meters;
 use crate::outbox::{QueueLimits, outbox};
 
 /// Far longer than any of these tests.
@@ -42,10 +43,10 @@ struct Rig {
 }
 
 fn rig(times: Times) -> Rig {
-    let limits = SocketLimits { max_frame: 20, rate_per_sec: 1, rate_burst: 3, times };
+    let limits = SocketLimits { max_frame: 20, rate_per_sec: 1, rate_burst: 3, idle: None, times };
     let (peer, stream) = channel(8);
     let (sink, wire) = channel(0); // a peer with no room at all: every frame waits until it is read
-    let (outbox, queue) = outbox(QueueLimits { frames: 10, bytes: 1000 });
+    let (outbox, queue) = outbox(QueueLimits { frames: 10, bytes: 1000 }, Meters::default());
     let session: &'static Session = Box::leak(Box::default());
     let ends = (outbox.clone(), queue);
     let task = tokio::spawn(async move { run(stream, sink, ends, limits, session).await });

@@ -8,16 +8,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::meter::Meter;
+
 /// The last durable entry of every log that has been written to since the start, by the directory of its session.
 #[derive(Clone, Debug)]
 pub(crate) struct Durable {
     reached: Arc<Mutex<BTreeMap<PathBuf, u64>>>,
     changed: watch::Sender<()>,
+    meter: Meter,
 }
 
 impl Default for Durable {
     fn default() -> Self {
-        Self { reached: Arc::default(), changed: watch::Sender::new(()) }
+        Self { reached: Arc::default(), changed: watch::Sender::new(()), meter: Meter::default() }
     }
 }
 
@@ -32,6 +35,11 @@ impl Durable {
         }
         drop(reached);
         self.changed.send_replace(());
+    }
+
+    /// What these logs cost.
+    pub(crate) const fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// How far a log may be read; `None` where nobody writes to it, and all of it may.

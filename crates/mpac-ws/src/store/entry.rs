@@ -80,6 +80,9 @@ pub(crate) struct Start {
     /// The shared files by name, as the host had them at this moment; absent where it shares none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     files: Option<BTreeMap<String, StateRef>>,
+    /// Their bytes, by the same names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    sizes: BTreeMap<String, u64>,
 }
 
 /// An input, and what came of it.
@@ -112,9 +115,9 @@ impl Start {
     /// # Errors
     /// When the configuration has no stored form, which is a fault of ours.
     pub(crate) fn new(config: &SessionConfig, seed: u64, at: Timestamp) -> Result<Self, Unusable> {
-        let files = config.workspace.clone();
+        let (files, sizes) = (config.workspace.clone(), config.workspace_sizes.clone());
         let text = stored::write(config).map_err(|error| Unusable::Config(error.to_string()))?;
-        Ok(Self { at, seed: format!("{seed:016x}"), program: PROGRAM.to_owned(), config: text, files })
+        Ok(Self { at, seed: format!("{seed:016x}"), program: PROGRAM.to_owned(), config: text, files, sizes })
     }
 
     /// The version that wrote it.
@@ -129,6 +132,7 @@ impl Start {
     pub(crate) fn config(&self) -> Result<SessionConfig, Unusable> {
         let mut config = stored::read(&self.config).map_err(Unusable::Config)?;
         config.workspace.clone_from(&self.files);
+        config.workspace_sizes.clone_from(&self.sizes);
         Ok(config)
     }
 

@@ -4,7 +4,7 @@ use mpac_core::{Command, ConnId, Identity, Input, Peer, ShownKey, Signed};
 use mpac_wire::names::{
     CloseDisposition, CloseReason, CoordinatorEvent, CredentialType, PrincipalType, Role, SignatureAlgorithm,
 };
-use mpac_wire::{Fingerprint, InstanceId, PrincipalId, PublicKey, Timestamp};
+use mpac_wire::{Fingerprint, InstanceId, MessageId, PrincipalId, PublicKey, Seconds, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What happened, by name.
@@ -55,6 +55,12 @@ pub(crate) enum Stored {
     },
     Fence {
         epoch: u64,
+    },
+    TurnAway {
+        conn: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refers_to: Option<MessageId>,
+        retry_after_sec: Seconds,
     },
     RotateKey {
         public_key: PublicKey,
@@ -128,6 +134,9 @@ impl Stored {
                 Command::HandOver { successor, next_epoch } => Self::HandOver { successor, next_epoch },
                 Command::Persisted { lamport } => Self::Persisted { lamport },
                 Command::Fence { epoch } => Self::Fence { epoch },
+                Command::TurnAway { conn, refers_to, retry_after } => {
+                    Self::TurnAway { conn: conn.0, refers_to, retry_after_sec: retry_after }
+                }
                 Command::RotateKey(public_key) => Self::RotateKey { public_key },
             },
         })
@@ -162,6 +171,9 @@ impl Stored {
             Self::HandOver { successor, next_epoch } => Command::HandOver { successor, next_epoch },
             Self::Persisted { lamport } => Command::Persisted { lamport },
             Self::Fence { epoch } => Command::Fence { epoch },
+            Self::TurnAway { conn, refers_to, retry_after_sec } => {
+                Command::TurnAway { conn: ConnId(conn), refers_to, retry_after: retry_after_sec }
+            }
             Self::RotateKey { public_key } => Command::RotateKey(public_key),
         };
         Input::Command(command)

@@ -126,6 +126,7 @@ mod tests {
         let mut kept = Kept::new(config(base));
         for (path, content) in commits {
             kept.hear(&Output::Notice(Notice::FileUpdated {
+                to: mpac_core::Recipients::All,
                 path: (*path).to_owned(),
                 content: (*content).to_owned(),
                 state_ref: StateRef::of(content),

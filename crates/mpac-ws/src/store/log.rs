@@ -4,6 +4,7 @@ pub(crate) mod raw;
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use mpac_wire::signature::NotCanonical;
 use thiserror::Error;
@@ -217,7 +218,11 @@ impl Log {
                 self.put(&mut buffer, &mut settled, &seal)?;
             }
         }
-        Ok(self.flush(&buffer)?)
+        self.flush(&buffer)?;
+        if let Some((durable, _)) = &self.durable {
+            durable.meter().written(entries.len(), buffer.len());
+        }
+        Ok(())
     }
 
     /// Puts the record of `entry` behind those in `buffer`. Up to `settled` everything is on the disk.
@@ -256,9 +261,18 @@ impl Log {
         }
         self.end += buffer.len() as u64;
         match self.durability {
-            Durability::Fsync => self.media.sync(),
+            Durability::Fsync => self.sync(),
             Durability::Os | Durability::None => Ok(()),
         }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let begun = Instant::now();
+        self.media.sync()?;
+        if let Some((durable, _)) = &self.durable {
+            durable.meter().synced(begun.elapsed());
+        }
+        Ok(())
     }
 
     fn write(&mut self, buffer: &[u8], ahead: bool) -> io::Result<()> {

@@ -18,6 +18,7 @@ mod drive_signatures;
 mod files;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod guarding;
 mod handshake;
 mod joining;
 mod limits;
@@ -26,6 +27,7 @@ mod program_rig;
 mod refusals;
 mod repairing;
 mod rig;
+mod secrets;
 mod secured;
 mod sessions;
 mod standing_by;

@@ -28,6 +28,7 @@ pub(crate) async fn patiently<F: Future>(what: F) -> F::Output {
 /// A running server. It ends with its test's runtime; [`Host::stop`] is for what an orderly end does.
 pub(crate) struct Host {
     pub(crate) address: SocketAddr,
+    pub(crate) metrics: Option<SocketAddr>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), Error>>,
 }
@@ -36,10 +37,10 @@ pub(crate) struct Host {
 pub(crate) async fn host(flags: &[&str]) -> Host {
     let settings = Settings::try_parse_from([&["mpac-ws", "--port=0"], flags].concat()).unwrap();
     let server = Server::bind(settings).await.unwrap();
-    let address = server.address();
+    let (address, metrics) = (server.address(), server.metrics_address());
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(server.run(async { stopped.await.unwrap_or(()) }));
-    Host { address, stop, task }
+    Host { address, metrics, stop, task }
 }
 
 impl Host {

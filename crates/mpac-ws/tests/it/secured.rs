@@ -5,6 +5,7 @@ mod evidence;
 mod keys;
 pub(crate) mod people;
 mod rotation;
+mod sight;
 mod strangers;
 mod tls;
 mod tokens;

@@ -126,16 +126,17 @@ fn report_to(session: &mut Session, out: &mut Outbox, id: ConflictId, found: Fou
     message.involved_principals = Some(found.principals.clone());
     message.dependency_detail = found.dependency;
     let message_id = out.send(session, to, message.clone());
-    open(session, message, message_id, found.principals, found.part);
+    let author = principal(&found.a);
+    open(session, message, message_id, (found.principals, author), found.part);
 }
 
 /// Registers what a report says and begins to wait for its resolution. The report is complete: its own, or a
-/// participant's with everything filled in.
+/// participant's with everything filled in. `author` is whose message it came from.
 pub(super) fn open(
     session: &mut Session,
     report: ConflictReport,
     message_id: MessageId,
-    principals: Vec<PrincipalId>,
+    (principals, author): (Vec<PrincipalId>, Option<PrincipalId>),
     part: Option<Overlap>,
 ) {
     let id = report.conflict_id.clone();
@@ -150,6 +151,7 @@ pub(super) fn open(
         intents: report.related_intents.unwrap_or_default(),
         ops: report.related_ops.unwrap_or_default(),
         principals,
+        author,
         a: report.principal_a.map(|principal| (principal, intent_a)),
         b: report.principal_b.map(|principal| (principal, intent_b)),
         part,

@@ -44,10 +44,10 @@ pub(in super::super) fn handle(
     let principals = principals(session, &report);
     let sender = facts.envelope.sender.principal_id.clone();
     let to = match audience(session, &principals) {
-        Recipients::Only(list) => Recipients::Only(sorted(list.into_iter().chain([sender]))),
+        Recipients::Only(list) => Recipients::Only(sorted(list.into_iter().chain([sender.clone()]))),
         everybody => everybody,
     };
-    open(session, report, facts.envelope.message_id.clone(), principals, None);
+    open(session, report, facts.envelope.message_id.clone(), (principals, Some(sender)), None);
     cascade::relay(out, facts, to, text);
     cascade::dismiss_if_over(session, out, &id); // a report about what is over already
     uncertain::reported(session, out, &id);

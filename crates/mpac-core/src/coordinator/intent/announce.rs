@@ -12,6 +12,7 @@ use super::super::conflict::detect;
 use super::super::gate::Facts;
 use super::super::governance::frozen::{self, Warning};
 use super::super::outbox::Outbox;
+use super::super::quota;
 use super::super::records::NewIntent;
 use super::super::state::{Intent, Session};
 use super::{backoff, defer, race_lock};
@@ -48,7 +49,7 @@ pub(in super::super) fn handle(
     Ok(())
 }
 
-/// Duplicate, frozen scope, backoff, what it supersedes, race lock, in this order.
+/// Duplicate, frozen scope, backoff, what it supersedes, race lock, room, in this order.
 fn plan(session: &Session, facts: &Facts<'_>, announce: IntentAnnounce) -> Result<Plan, Refusal> {
     let owner = facts.envelope.sender.principal_id.clone();
     complete(session, &announce.scope)?;
@@ -71,6 +72,7 @@ fn plan(session: &Session, facts: &Facts<'_>, announce: IntentAnnounce) -> Resul
         }
     }
     race_lock::check(session, &owner, &announce.scope, &announce.objective)?;
+    quota::intents(session, &owner, replaced.len())?;
     let ttl = match (announce.ttl_sec, announce.expiry_ms) {
         (Some(ttl), _) => ttl,
         (None, Some(ms)) => Seconds::from_micros(ms.micros() / 1000), // INT-08

@@ -11,6 +11,7 @@ use super::super::cascade;
 use super::super::conflict::{detect, resolve};
 use super::super::gate::{Facts, sorted};
 use super::super::outbox::Outbox;
+use super::super::quota;
 use super::super::records::{Claim, NewIntent};
 use super::super::state::Session;
 use super::announce::complete;
@@ -63,7 +64,7 @@ pub(in super::super) fn granted_by_itself(session: &Session, at: Timestamp) -> O
     (!is_governed(session)).then(|| at.after(&session.config.claim_grace()))
 }
 
-/// Unknown, used ids, not theirs to claim, wrong state, in this order.
+/// Unknown, used ids, not theirs to claim, wrong state, no room, in this order.
 fn plan(session: &Session, facts: &Facts<'_>, claim: &IntentClaim) -> Result<(), Refusal> {
     complete(session, &claim.scope)?;
     let id = &claim.original_intent_id;
@@ -87,7 +88,7 @@ fn plan(session: &Session, facts: &Facts<'_>, claim: &IntentClaim) -> Result<(),
     if original.state() != State::Suspended {
         return Err(Refusal::IntentState { intent: id.clone(), state: original.state() });
     }
-    Ok(())
+    Ok(quota::intents(session, &facts.envelope.sender.principal_id, 0)?)
 }
 
 /// Whether somebody must approve claims here (CLM-15).

@@ -14,7 +14,7 @@ use super::super::records::Deferral;
 use super::super::state::Session;
 use super::announce::complete;
 use crate::output::Recipients;
-use crate::refusal::Refusal;
+use crate::refusal::{LimitReached, Refusal};
 
 /// Seconds a deferral without `ttl_sec` lasts (DEF-02).
 const DEFAULT_TTL_SEC: Seconds = Seconds::whole(60);
@@ -74,14 +74,14 @@ fn has_room(session: &Session, principal: &PrincipalId, deferred: &IntentDeferre
     }
     let (each, all) = (session.config.max_deferrals_each, session.config.max_deferrals);
     if session.deferrals.count_of(principal) >= each {
-        return Err(Refusal::TooManyDeferrals { whose: "you have", max: each, limit: "max_deferrals_each" });
+        return Err(
+            LimitReached::Deferrals { whose: "you have", max: each, limit: "max_deferrals_each" }.into()
+        );
     }
     if session.deferrals.len() >= all {
-        return Err(Refusal::TooManyDeferrals {
-            whose: "this session has",
-            max: all,
-            limit: "max_deferrals",
-        });
+        return Err(
+            LimitReached::Deferrals { whose: "this session has", max: all, limit: "max_deferrals" }.into()
+        );
     }
     Ok(())
 }

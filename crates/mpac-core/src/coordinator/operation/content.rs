@@ -10,9 +10,10 @@ use mpac_wire::{IntentId, PrincipalId, StateRef};
 
 use super::super::governance::frozen;
 use super::super::outbox::Outbox;
+use super::super::quota;
 use super::super::state::Session;
 use super::current;
-use crate::output::Notice;
+use crate::output::{Notice, Recipients};
 use crate::refusal::Refusal;
 use crate::scope::{is_safe, normalize};
 
@@ -93,6 +94,7 @@ impl Upload {
             }
             files.push((path, change.content.clone(), computed));
         }
+        quota::workspace(session, files.iter().map(|(path, content, _)| (path.as_str(), content.len())))?;
         Ok(Self(files))
     }
 
@@ -111,8 +113,15 @@ impl Upload {
     pub(super) fn apply(self, session: &mut Session, out: &mut Outbox, by: &PrincipalId) {
         for (path, content, state_ref) in self.0 {
             session.files.insert(path.clone());
+            session.sizes.set(path.clone(), content.len() as u64);
             session.set_ref(path.clone(), state_ref.clone());
-            out.notice(Notice::FileUpdated { path, content, state_ref, updated_by: by.clone() });
+            out.notice(Notice::FileUpdated {
+                to: Recipients::All,
+                path,
+                content,
+                state_ref,
+                updated_by: by.clone(),
+            });
         }
     }
 }

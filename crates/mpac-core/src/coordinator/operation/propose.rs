@@ -9,6 +9,7 @@ use super::super::cascade;
 use super::super::gate::{Facts, sorted};
 use super::super::governance::frozen;
 use super::super::outbox::Outbox;
+use super::super::quota;
 use super::super::records::Operation;
 use super::super::state::Session;
 use super::authorise::{is_pre_commit, is_subject};
@@ -68,6 +69,7 @@ pub(in super::super) fn handle(
         reject_too_late(session, out, record);
         return Ok(());
     }
+    quota::operations(session, &record.proposer, 1)?;
     let op = record.id.clone();
     session.register_operation(record);
     attach_to_conflicts(session, &op);

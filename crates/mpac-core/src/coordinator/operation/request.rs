@@ -10,6 +10,7 @@ use mpac_wire::{IntentId, OpId};
 use super::super::gate::Facts;
 use super::super::governance::frozen;
 use super::super::outbox::Outbox;
+use super::super::quota;
 use super::super::records::{Batch, Operation};
 use super::super::state::Session;
 use super::authorise::{completable, is_any_blocked, is_subject};
@@ -37,6 +38,7 @@ pub(super) fn one(
         return Ok(());
     }
     frozen::target(session, &normalize(&commit.target), intent.as_ref())?;
+    quota::operations(session, &facts.envelope.sender.principal_id, 1)?;
     let text = facts.without_contents("file_changes", commit.file_changes.is_some(), &commit.extra)?;
     let mut record = commit::record(session, facts, commit, intent, Event::Proposed);
     record.uncoordinated = guard == Guard::Uncoordinated;
@@ -84,6 +86,7 @@ pub(super) fn many(
             return Ok(());
         }
     }
+    quota::operations(session, &sender, records.len())?;
     let text = batch::passed_on(facts, &message, &accepted)?;
     let ops: Vec<OpId> = records.iter().map(|record| record.id.clone()).collect();
     if !ops.is_empty() {

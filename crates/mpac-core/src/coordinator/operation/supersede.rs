@@ -12,6 +12,7 @@ use super::super::conflict::detect;
 use super::super::gate::Facts;
 use super::super::governance::frozen;
 use super::super::outbox::Outbox;
+use super::super::quota;
 use super::super::records::Operation;
 use super::super::state::Session;
 use super::authorise::{is_pre_commit, is_subject};
@@ -62,6 +63,7 @@ pub(in super::super) fn handle(
     record.content_missing = content_missing;
     let op = record.id.clone();
     if is_pre_commit(session) {
+        quota::operations(session, &record.proposer, 1)?;
         record.state = begins(Event::Proposed);
         record.supersedes = Some(old.id.clone());
         session.register_operation(record);

@@ -16,7 +16,7 @@ use super::super::keys::BoundKey;
 use super::super::records::{Connection, Frontier, Handover};
 use super::super::replay::SeenIds;
 use super::super::retention::{Forgotten, Traces};
-use super::super::state::{CoordinatorKey, Session};
+use super::super::state::{CoordinatorKey, Session, Sizes};
 use super::names::{conflict_state, intent_state, named, operation_state};
 use super::records;
 use crate::config::SessionConfig;
@@ -151,6 +151,10 @@ fn continuation(session: &mut Session, state: &CoordinatorState) -> Result<u64, 
     session.closes_at = state.closes_at;
     session.next_status = state.next_status_at;
     session.files.extend(state.workspace_files.iter().flatten().cloned());
+    if let Some(sizes) = &state.workspace_file_bytes {
+        session.sizes = Sizes::default();
+        session.sizes.extend(sizes.iter().map(|(path, bytes)| (path.clone(), bytes.get())));
+    }
     session.claim_ids = state.claim_ids.iter().flatten().cloned().collect();
     session.resolutions = state.resolution_ids.iter().flatten().cloned().collect();
     for (principal, until) in state.refused_claimers.iter().flatten() {

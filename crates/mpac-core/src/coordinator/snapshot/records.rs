@@ -257,6 +257,7 @@ fn read_conflict(
         intents,
         ops: record.related_ops.clone().unwrap_or_default(),
         principals: principals.unwrap_or_else(|| sorted(sides())),
+        author: record.author.clone(),
         part: record.overlap.clone().map(|names| match names.as_slice() {
             [] => Overlap::Assumed,
             _ => Overlap::Shared(names),

@@ -92,6 +92,8 @@ fn continuation(session: &Session, seq: u64) -> CoordinatorState {
     state.closes_at = session.closes_at;
     state.next_status_at = session.next_status;
     state.workspace_files = Some(session.files.iter().cloned().collect());
+    let sizes = session.sizes.iter().map(|(path, bytes)| (path.clone(), Integer::new(bytes)));
+    state.workspace_file_bytes = Some(sizes.collect());
     state.connections = Some(
         session
             .connections
@@ -317,6 +319,7 @@ fn conflict_record(conflict: &Conflict) -> ConflictRecord {
     record.favoured_intent_id = conflict.freeze.as_ref().and_then(|freeze| freeze.favoured.clone());
     record.resolution_due_at = conflict.timeout_at;
     record.involved_principals = Some(conflict.principals.clone());
+    record.author = conflict.author.clone();
     record.sequence = Some(Integer::new(conflict.sequence));
     record.basis = Some(conflict.basis.clone());
     record.based_on_watermark = Some(conflict.based_on.clone());

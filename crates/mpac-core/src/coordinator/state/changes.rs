@@ -1,5 +1,6 @@
 //! The only ways in which records come to be and change: along their tables, and with every index that follows from them.
 
+use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 
 use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, Scope, Seconds, Timestamp};
@@ -150,6 +151,14 @@ impl Session {
             }
             let was_frozen = self.frozen.remove(id);
             self.open_conflicts -= 1;
+            if let Some(author) = &record.author
+                && let Entry::Occupied(mut count) = self.disputes_by_author.entry(author.clone())
+            {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
+            }
             let settled = self.recovery.diverged.extract_if(.., |_, conflict| conflict == id); // REC-30
             let settled: Vec<PrincipalId> = settled.map(|(principal, _)| principal).collect();
             let waiting =

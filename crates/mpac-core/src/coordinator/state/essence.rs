@@ -44,6 +44,7 @@ pub(in super::super) fn essence(session: &Session) -> String {
         claim_ids,
         refs,
         files,
+        sizes,
         closes_at,
         next_status,
         intents,
@@ -89,6 +90,7 @@ pub(in super::super) fn essence(session: &Session) -> String {
         standing_by_intent: _,
         disputes_by_intent: _,
         disputes_by_op: _,
+        disputes_by_author: _,
         frozen: _,
         deadlines: _,
         open_conflicts: _,
@@ -128,7 +130,7 @@ pub(in super::super) fn essence(session: &Session) -> String {
     }
     let taken: BTreeSet<_> = claim_ids.iter().collect();
     say!(text, "taken {taken:?}");
-    say!(text, "refs {refs:?} {files:?}");
+    say!(text, "refs {refs:?} {files:?} {sizes:?}");
     for (owner, bound) in keys.iter() {
         let BoundKey { key: _, fingerprint, from: _, until, certified } = bound;
         say!(text, "key {owner} {fingerprint} {:?} {certified}", left(*now, *until));
@@ -310,6 +312,7 @@ fn write_conflict(text: &mut String, now: Timestamp, conflict: &Conflict) {
         intents,
         ops,
         principals,
+        author,
         a,
         b,
         part,
@@ -328,7 +331,7 @@ fn write_conflict(text: &mut String, now: Timestamp, conflict: &Conflict) {
     let pending = left(now, *timeout_at);
     say!(
         text,
-        "conflict {category:?} {state:?} {intents:?} {ops:?} {principals:?} {a:?} {b:?} {part:?} {acks:?} \
+        "conflict {category:?} {state:?} {intents:?} {ops:?} {principals:?} {author:?} {a:?} {b:?} {part:?} {acks:?} \
          {escalated:?} {pending:?}"
     );
     if let Some(Freeze { at: _, phase, phase_ends, favoured }) = freeze {

@@ -40,6 +40,9 @@ impl Session {
     pub(super) fn index_conflict(&mut self, record: &Conflict) {
         if !record.state.is_terminal() {
             self.open_conflicts += 1;
+            if let Some(author) = &record.author {
+                *self.disputes_by_author.entry(author.clone()).or_default() += 1;
+            }
             for intent in &record.intents {
                 put(&mut self.disputes_by_intent, intent.clone(), record.id.clone());
             }
@@ -70,6 +73,7 @@ impl Session {
         fresh.waiting.clear();
         fresh.disputes_by_intent.clear();
         fresh.disputes_by_op.clear();
+        fresh.disputes_by_author.clear();
         fresh.frozen.clear();
         fresh.open_conflicts = 0;
         fresh.deadlines = Deadlines::default();

@@ -59,6 +59,7 @@ impl Item {
                 Stored::Persisted { .. } => "persisted",
                 Stored::Fence { .. } => "fence",
                 Stored::RotateKey { .. } => "rotate_key",
+                Stored::TurnAway { .. } => "turn_away",
             },
         }
     }
@@ -74,6 +75,7 @@ impl Item {
             Stored::Frame { conn, .. }
             | Stored::Unreadable { conn, .. }
             | Stored::Disconnect { conn }
+            | Stored::TurnAway { conn, .. }
             | Stored::Rebind { conn, .. } => Some(*conn),
             _ => None,
         }

@@ -145,7 +145,7 @@ fn noticed(notice: &Notice, contents: bool) -> Value {
         Notice::Opened => json!({"kind": "opened"}),
         Notice::Bound { conn, principal } => json!({"kind": "bound", "conn": conn.0, "principal": principal}),
         Notice::Unbound { conn } => json!({"kind": "unbound", "conn": conn.0}),
-        Notice::FileUpdated { path, content, state_ref, updated_by } => {
+        Notice::FileUpdated { path, content, state_ref, updated_by, .. } => {
             let mut file =
                 json!({"kind": "file", "path": path, "state_ref": state_ref, "updated_by": updated_by});
             if contents {

@@ -70,6 +70,7 @@ pub(super) fn entry(item: &Item, relations: &Relations) -> String {
         Stored::RotateKey { public_key } => {
             format!("the coordinator signs with another key from here on: {}", public_key.fingerprint())
         }
+        Stored::TurnAway { .. } => "says more than the server lets in, and is told so".to_owned(),
         Stored::Fence { epoch } => format!("another coordinator has the session, under epoch {epoch}"),
     }
 }

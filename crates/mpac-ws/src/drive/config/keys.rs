@@ -20,7 +20,7 @@ pub(super) struct Key {
 }
 
 /// In this order they are read: what a policy says as a whole comes before the keys that name one member of it.
-pub(super) const KEYS: [Key; 40] = [
+pub(super) const KEYS: [Key; 47] = [
     key("session_id", "text [default]", |it, at| {
         it.core.session_id = at.read()?;
         it.names_session = true;
@@ -176,6 +176,28 @@ pub(super) const KEYS: [Key; 40] = [
     key("max_deferrals_each", "the same for one principal [100]", |it, at| {
         at.read().map(|count| it.core.max_deferrals_each = count)
     }),
+    key("max_open_intents_each", "intents and claims of one principal that are not over [1000]", |it, at| {
+        at.read().map(|count| it.core.max_open_each.intents = count)
+    }),
+    key("max_open_operations_each", "operations of one principal that wait [5000]", |it, at| {
+        at.read().map(|count| it.core.max_open_each.operations = count)
+    }),
+    key(
+        "max_open_conflicts_each",
+        "conflicts that one principal brought about and that are open [1000]",
+        |it, at| at.read().map(|count| it.core.max_open_each.conflicts = count),
+    ),
+    key(
+        "max_recent_messages_each",
+        "messages of one principal in two replay windows, not in the open profile [100000]",
+        |it, at| at.read().map(|count| it.core.max_open_each.recent_messages = count),
+    ),
+    key("max_workspace_bytes", "bytes of shared files, by commits [268435456]", |it, at| {
+        at.read().map(|bytes| it.core.workspace_limits.max_bytes = bytes)
+    }),
+    key("max_workspace_files", "how many there may be [100000]", |it, at| {
+        at.read().map(|count| it.core.workspace_limits.max_files = count)
+    }),
     key("resource_registry", "{\"mappings\": [{canonical_uri, aliases: [{kind, value}]}]}", |it, at| {
         it.core.resource_registry = Some(policies::resource_registry(at)?);
         Ok(())
@@ -199,6 +221,14 @@ pub(super) const KEYS: [Key; 40] = [
         "require_arbiter_strict",
         "true: no governance session without an arbiter in role_policy [false]",
         |it, at| at.read().map(|strict| it.core.require_arbiter_strict = strict),
+    ),
+    key(
+        "visibility",
+        "{role: everything, no_contents, no_words or coordination}; not in the open profile [everything]",
+        |it, at| {
+            it.core.visibility = policies::visibility(at)?;
+            Ok(())
+        },
     ),
     key("mandatory_extensions", "list of keys that every HELLO must carry [none]", |it, at| {
         at.read().map(|keys| it.core.mandatory_extensions = keys)

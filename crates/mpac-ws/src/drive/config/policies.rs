@@ -4,8 +4,9 @@
 
 use std::mem::take;
 
+use mpac_core::config::{Sight, Visibility};
 use mpac_core::scope::normalize;
-use mpac_wire::names::{AutoSwitch, BackendAction, ClaimApproval, PrincipalType};
+use mpac_wire::names::{AutoSwitch, BackendAction, ClaimApproval, PrincipalType, Role};
 use mpac_wire::policy::{
     BackendHealthPolicy, GovernancePolicy, LivenessPolicy, ResourceAlias, ResourceMapping, ResourceRegistry,
     RoleConstraint, RolePolicy,
@@ -55,6 +56,20 @@ pub(super) fn backend_health(at: &At<'_>) -> Result<BackendHealthPolicy, Failure
     listed(policy.on_down.as_ref(), BackendAction::LISTED, at, "on_down")?;
     listed(policy.auto_switch.as_ref(), AutoSwitch::LISTED, at, "auto_switch")?;
     Ok(policy)
+}
+
+/// How much each role sees.
+pub(super) fn visibility(at: &At<'_>) -> Result<Visibility, Failure> {
+    let mut visibility = Visibility::default();
+    for (role, sight) in at.members()?.each() {
+        let known = Role::LISTED.iter().find(|known| known.as_str() == role);
+        let Some(known) = known else {
+            let names: Vec<&str> = Role::LISTED.iter().map(Role::as_str).collect();
+            return Err(sight.wrong(format_args!("no such role; there are {}", names.join(", "))));
+        };
+        visibility.by_role.insert(known.clone(), sight.one_of(&Sight::ALL, |it| it.as_str().to_owned())?);
+    }
+    Ok(visibility)
 }
 
 pub(super) fn role_policy(at: &At<'_>) -> Result<RolePolicy, Failure> {

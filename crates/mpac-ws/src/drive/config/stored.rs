@@ -68,10 +68,18 @@ pub(crate) fn write(config: &SessionConfig) -> Result<String, serde_json::Error>
     put("retained_records", &config.retained_records)?;
     put("max_deferrals", &config.max_deferrals)?;
     put("max_deferrals_each", &config.max_deferrals_each)?;
+    put("max_open_intents_each", &config.max_open_each.intents)?;
+    put("max_open_operations_each", &config.max_open_each.operations)?;
+    put("max_open_conflicts_each", &config.max_open_each.conflicts)?;
+    put("max_recent_messages_each", &config.max_open_each.recent_messages)?;
+    put("max_workspace_bytes", &config.workspace_limits.max_bytes)?;
+    put("max_workspace_files", &config.workspace_limits.max_files)?;
     put("resource_registry", &config.resource_registry)?;
     put("semantic_confidence_threshold", &config.semantic_confidence_threshold)?;
     put("governance_may_declare_unavailable", &config.governance_may_declare_unavailable)?;
     put("require_arbiter_strict", &config.require_arbiter_strict)?;
+    let sights = config.visibility.by_role.iter().map(|(role, sight)| (role.as_str(), sight.as_str()));
+    put("visibility", &sights.collect::<BTreeMap<_, _>>())?;
     put("mandatory_extensions", &config.mandatory_extensions)?;
     put("transcript_ref", &config.transcript_ref)?;
     let limits = &config.limits;
@@ -130,7 +138,8 @@ mod tests {
             "default_intent_ttl_sec": 8, "unknown_message_types": "reject", "lamport_monotonicity": "warn",
             "conflict_report_audience": "all", "enforce_intent_backoff": true, "dependency_detection": false,
             "operation_authorization": "review", "opens_with_hello": true, "retained_records": 5, "max_deferrals": 6,
-            "max_deferrals_each": 7, "semantic_confidence_threshold": 0.25, "state_ref_format": "git_hash",
+            "max_deferrals_each": 7, "max_open_intents_each": 8, "max_open_operations_each": 9,
+            "max_open_conflicts_each": 10, "max_recent_messages_each": 13, "max_workspace_bytes": 11, "max_workspace_files": 12, "visibility": {"observer": "no_words", "owner": "coordination"}, "semantic_confidence_threshold": 0.25, "state_ref_format": "git_hash",
             "governance_may_declare_unavailable": true, "require_arbiter_strict": true, "mandatory_extensions": ["k"],
             "transcript_ref": "t", "session_id": "x", "credential_roles": "limit",
             "coordinator_key": {"public_key": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"},

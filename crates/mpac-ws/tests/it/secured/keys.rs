@@ -182,3 +182,11 @@ fn the_list_tells_programs_and_people_what_there_is() {
     assert_eq!(lines[1]["id"], format!("sha256:{}", "ab".repeat(32)));
     assert!(!list.contains(&key[20..]));
 }
+
+#[tokio::test]
+async fn further_settings_leave_the_door_shut() {
+    covers!("SEC-06", "SEC-07");
+    let dir = place();
+    let host = server(dir.path(), &[r#"--session-config={"enforce_intent_backoff": true}"#]).await;
+    assert_eq!(said(&host, "/", "agent:eve", json!(null)).await, "CREDENTIAL_REJECTED");
+}
