@@ -237,7 +237,9 @@ impl State {
             }
             _ => {
                 let path = request["path"].as_str().unwrap();
-                let text = &self.files[path];
+                let Some(text) = self.files.get(path) else {
+                    return json!({"type": "FILE_ERROR", "path": path, "error": "File not found"});
+                };
                 json!({"type": "FILE_CONTENT", "path": path, "content": text, "state_ref": StateRef::of(text).as_str()})
             }
         }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mpac_agent::agent::{Agent, Announce, ConnectOptions, Edit, Event, Leaving};
 use mpac_agent::brain::scripted::ScriptedBrain;
 use mpac_agent::connection::{Identity, Route, Target, Voice, connect};
 use mpac_agent::error::AgentError;
@@ -127,6 +128,32 @@ async fn a_task_is_done_where_everything_is_signed() {
     told(&mut session, &lines, "by the key it is known by").await;
     assert!(!lines.text().contains("compare"), "{}", lines.text());
     session.leave("completed".into()).await;
+}
+
+#[tokio::test]
+async fn an_agent_as_a_value_signs_as_well_and_says_whom_it_believes() {
+    covers!("SEC-23", "SEC-30");
+    let desk = Desk::new("value");
+    let host = SealedHost::start(&[("agent:Bob", &desk.public)]).await;
+    let mut options = ConnectOptions::new(&host.url, "Bob");
+    options.session = Some("s".to_owned());
+    options.security = desk.security();
+    let (agent, mut events) = Agent::connect(options).await.unwrap();
+    let key = host.now().signing.public().fingerprint().to_string();
+    let told = events.find(|event| match event {
+        Event::Trust { description, .. } => Some(description),
+        _ => None,
+    });
+    assert!(told.await.unwrap().contains(&key));
+    let intent = agent.announce(Announce::files("mend it", ["a.py"])).await.unwrap().intent;
+    let base = agent.read_file("a.py").await.unwrap().unwrap();
+    agent.commit(Some(&intent), Edit::of("a.py", &base, "new")).await.unwrap();
+    agent.withdraw(&intent, None).await.unwrap();
+    agent.leave(Leaving::default()).await.unwrap();
+    let state = host.now();
+    assert_eq!(state.file(), "new");
+    assert!(state.heard.len() > 4);
+    assert!(state.heard.iter().all(|(_, signed)| matches!(signed, Signed::Good { .. })), "{:?}", state.heard);
 }
 
 #[tokio::test]
