@@ -4,6 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use mpac_wire::redact::{BLANK, blank_credentials, without_contents, without_free_text};
 use mpac_wire::{Frame, Limits, Message, Received};
+use serde_json::Value;
 
 fuzz_target!(|text: &str| {
     let limits = Limits::default();
@@ -15,8 +16,9 @@ fuzz_target!(|text: &str| {
     let Ok(Frame::Message(received)) = Frame::parse(text, &limits) else { return };
     let json = received.envelope().to_json();
     let again = Received::parse(json.as_str(), &limits).expect("an envelope that was written can be read");
-    assert_eq!(received.envelope(), again.envelope());
-    assert_eq!(json, again.envelope().to_json());
+    // Where the known members come in another order, those that nobody knows are written in other places.
+    let value = |json: &str| serde_json::from_str::<Value>(json).expect("an envelope is JSON");
+    assert_eq!(value(&json), value(&again.envelope().to_json()));
     if let Ok(Message::Hello(hello)) = received.envelope().message()
         && let Some(credential) = hello.credential
     {

@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use mpac_wire::{Limits, MessageType, Received};
+use serde_json::Value;
 
 fuzz_target!(|bytes: &[u8]| {
     // The first byte says of which type.
@@ -19,6 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut envelope = received.envelope().clone();
     envelope.payload = written.clone();
     let again = envelope.message().expect("what was written can be read");
-    // Of a member that came twice the last one counts, so only from here on everything has its place.
-    assert_eq!(written.get(), again.to_payload().get());
+    // Where the known members come in another order, those that nobody knows are written in other places.
+    let value = |payload: &str| serde_json::from_str::<Value>(payload).expect("a payload is JSON");
+    assert_eq!(value(written.get()), value(again.to_payload().get()));
 });

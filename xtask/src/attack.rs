@@ -192,3 +192,18 @@ where
         Err(Failure::check(format!("{what}: {is:?}, and it has to be {should:?}")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_attack_has_a_name_of_its_own_and_says_which_rule_answers_it() {
+        let all: Vec<&Attack> = FAMILIES.iter().flat_map(|(_, attacks)| *attacks).collect();
+        let names: BTreeSet<&str> = all.iter().map(|attack| attack.name).collect();
+        assert_eq!(names.len(), all.len());
+        assert!(all.iter().all(|attack| !attack.ids.is_empty() && !attack.answer.is_empty()));
+    }
+}

@@ -64,7 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let program = program()?;
     let place = Place { program: &program, seconds: options.seconds };
     step::say("fuzz: building, which takes minutes the first time");
-    step::run(place.command("build").arg("--quiet"))?;
+    step::run(&mut place.command("build"))?;
     let broken: Vec<String> = targets
         .iter()
         .filter_map(|target| place.fuzz(target).err())
