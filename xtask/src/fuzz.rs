@@ -83,7 +83,8 @@ impl Place<'_> {
         let mut command = Command::new(self.program);
         // All of it is safe Rust, so a sanitizer has little to look for, and costs half the speed.
         command.args(["fuzz", what, "--sanitizer", "none", "--target-dir"]).arg(target_dir());
-        command.current_dir(step::root()).env("RUSTC_BOOTSTRAP", "1");
+        // Of cargo-fuzz itself a trace says nothing, and would stand where the reason does.
+        command.current_dir(step::root()).env("RUSTC_BOOTSTRAP", "1").env("RUST_BACKTRACE", "0");
         command
     }
 
