@@ -56,6 +56,7 @@ struct State {
     frames: VecDeque<Message>,
     bytes: usize,
     close: Option<CloseFrame>,
+    admitted: bool,
     paced: Option<Arc<Paced>>,
 }
 
@@ -136,7 +137,9 @@ impl Outbox {
 
     /// Somebody has joined on this connection, whose messages are counted with those of all their connections.
     pub(crate) fn admit(&self, paced: Option<Arc<Paced>>) {
-        self.0.lock().paced = paced;
+        let mut state = self.0.lock();
+        (state.admitted, state.paced) = (true, paced);
+        drop(state);
         self.0.admitted.notify_one();
     }
 
@@ -144,6 +147,11 @@ impl Outbox {
     pub(crate) fn pace(&self) -> Pace {
         let paced = self.0.lock().paced.clone();
         paced.map_or(Pace::Fine, |paced| paced.take(Instant::now()))
+    }
+
+    /// Whether somebody has joined on this connection.
+    pub(crate) fn has_admitted(&self) -> bool {
+        self.0.lock().admitted
     }
 
     /// Returns once somebody has joined on this connection; for one waiter.

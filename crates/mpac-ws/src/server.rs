@@ -414,7 +414,7 @@ async fn watch(outbox: &Outbox, security: &Security, seat: &Seat) {
             outbox.close_for(Limit::Hello, "nobody has joined on this connection in time");
         }
         seat.revoked().await;
-        outbox.close(1008, "the credential of this connection has been revoked");
+        outbox.close(1008, "a credential that was shown on this connection is no good any more");
     }
     pending().await
 }
