@@ -138,6 +138,11 @@ impl Verifier {
         })
     }
 
+    /// Whether anybody has to prove anything.
+    pub(crate) const fn is_needed(&self) -> bool {
+        self.keys.is_some()
+    }
+
     /// Whether there could be a credential in a frame, and somebody who looks at it. Nearly every frame is let go here; an
     /// escape may spell the word.
     pub(crate) fn may_look(&self, text: &str) -> bool {

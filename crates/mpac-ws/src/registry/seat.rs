@@ -50,10 +50,14 @@ pub(crate) struct Seat {
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     proven: bool,
+    /// What was said before that: frames and their bytes.
+    before: (usize, usize),
     /// All of it: what comes later takes nothing away from that by which somebody is in.
     by: Vec<By>,
 }
 
+/// Frames, and bytes of them, that whoever has proven nothing may send: each is refused, and is in the log of the session.
+const UNPROVEN: (usize, usize) = (50, 512 * 1024);
 /// Credentials that one connection may show: nobody needs more, and all are looked at whenever something changes.
 const MOST_SHOWN: usize = 8;
 
@@ -84,6 +88,20 @@ impl Seat {
             self.outbox.close(1008, "too many credentials on one connection");
         }
         self.more.notify_one();
+    }
+
+    /// Whether somebody says more than a stranger may. It counts against their address like a refused credential.
+    fn says_too_much(&self, bytes: usize) -> bool {
+        let mut shown = lock(&self.shown);
+        if shown.proven || !self.verifier.is_needed() {
+            return false;
+        }
+        shown.before = (shown.before.0 + 1, shown.before.1.saturating_add(bytes));
+        let too_much = shown.before.0 > UNPROVEN.0 || shown.before.1 > UNPROVEN.1;
+        if let Some(from) = self.from.filter(|_| too_much) {
+            self.attempts.failed(from, Instant::now());
+        }
+        too_much
     }
 
     fn too_fast(&self, frame: &Frame, wait: Duration) -> Inbound {
@@ -151,6 +169,11 @@ impl Link for Seat {
             Frame::Text(text) => text.len().min(INBOX_BYTES),
             Frame::NotText => 0,
         };
+        if self.says_too_much(bytes) {
+            let text = "too much was said on this connection without a good credential";
+            self.outbox.close_for(Limit::Stranger, text);
+            return true;
+        }
         // The semaphore is never closed; a session that is gone shows when it is told.
         let room =
             Arc::clone(&self.room).acquire_many_owned(u32::try_from(bytes).unwrap_or(u32::MAX)).await.ok();
