@@ -107,10 +107,12 @@ fn talks(scene: &mut Scene) -> Done {
 fn unproven(scene: &mut Scene) -> Done {
     let request = json!({"type": "FILE_READ", "path": PLANTED}).to_string();
     let mut eve = scene.stranger("agent:eve")?;
+    let began = Instant::now();
     for _ in 0..51 {
         eve.send(&request)?;
     }
-    ensure("the end", &eve.socket.end()?, &1008)
+    ensure("the end", &eve.socket.end()?, &1008)?;
+    ensure("that it is not for being late", &(began.elapsed() < PATIENCE), &true)
 }
 
 fn empty_fragments(scene: &mut Scene) -> Done {

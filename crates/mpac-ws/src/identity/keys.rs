@@ -172,9 +172,9 @@ impl Keys {
         self.certificates.iter()
     }
 
-    /// Whether this secret of the key of this name is good.
+    /// Whether this secret of the key of this name is good. That a key ends by itself is the session's business.
     pub(super) fn standing(&self, id: &str, secret: &Hash, now: Timestamp) -> Standing {
-        let key = self.keys.iter().find(|key| key.id == id && key.is_current(now));
+        let key = self.keys.iter().find(|key| key.id == id && key.revoked_at.is_none());
         match key.map(|key| (key.hash == *secret, &key.before)) {
             Some((true, _)) => Standing::Good,
             Some((false, Some(before))) if before.hash == *secret && now < before.until => {

@@ -122,33 +122,32 @@ impl Seat {
             && self.from.is_some_and(|from| self.attempts.wait(from, Instant::now()).is_some())
     }
 
-    /// Returns when something is no good any more that a HELLO on this connection has shown.
-    pub(crate) async fn revoked(&self) {
+    /// Returns when something that a HELLO on this connection has shown is no good any more, or when the credential of whoever is
+    /// in has ended and no other was shown within `grace`: until then only what they say is refused (SEC-14). Says why.
+    pub(crate) async fn over(&self, grace: &Seconds) -> &'static str {
         let mut changes = self.verifier.changes();
         loop {
-            let (shown, now) = (lock(&self.shown).by.clone(), clock::now());
-            // That a credential ends by itself is the session's business.
-            let mut next: Option<Duration> = None;
+            let now = clock::now();
+            let mut next = self.outbox.until().map(|ends| ends.after(grace));
+            if next.is_some_and(|ends| ends <= now) {
+                return "the credential of this connection has ended, and no other was shown";
+            }
+            let shown = lock(&self.shown).by.clone();
             for by in shown {
                 match self.verifier.standing(&by, now) {
                     Standing::Good => {}
-                    Standing::Until(at) => {
-                        let wait = clock::until(at, now).min(LONGEST_SLEEP);
-                        next = Some(next.map_or(wait, |next| next.min(wait)));
+                    Standing::Until(at) => next = next.into_iter().chain([at]).min(),
+                    Standing::Over => {
+                        return "a credential that was shown on this connection is no good any more";
                     }
-                    Standing::Over => return,
                 }
             }
-            let over = async {
-                match next {
-                    Some(next) => sleep(next).await,
-                    None => pending().await,
-                }
-            };
+            let nap = next.map_or(LONGEST_SLEEP, |at| clock::until(at, now).min(LONGEST_SLEEP));
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return pending().await },
                 () = self.more.notified() => {}
-                () = over => {}
+                () = self.outbox.renewed() => {}
+                () = sleep(nap) => {}
             }
         }
     }

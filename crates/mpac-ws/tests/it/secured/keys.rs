@@ -158,6 +158,26 @@ async fn a_key_that_ends_ends_the_membership() {
 }
 
 #[tokio::test]
+async fn whoever_shows_no_other_credential_in_time_hears_nothing_more() {
+    covers!("SEC-14");
+    let dir = place();
+    let add = |who: &str, more: &[&str]| {
+        secret(&command(dir.path(), &[&["token", "add", who], more].concat()).unwrap())
+    };
+    let (first, second, anns) = (add("bob", &["--for=1s"]), add("bob", &[]), add("ann", &["--for=2s"]));
+    let host = server(dir.path(), &["--hello-within-sec=1"]).await;
+    let mut bob = host.connect("/").await.counts_anew();
+    bob.hello_with("agent:bob", api_key(&first)).await;
+    let mut ann = host.connect("/").await.counts_anew();
+    assert_eq!(ann.hello_with("agent:ann", api_key(&anns)).await["message_type"], "SESSION_INFO");
+    bob.hello_with("agent:bob", api_key(&second)).await;
+    bob.announce("i", "a.py").await;
+    assert_eq!(ann.until("INTENT_ANNOUNCE").await["payload"]["intent_id"], "i");
+    assert_eq!(ann.close_code().await, 1008, "she says nothing, and was only listening");
+    bob.is_alive().await; // his first is over for longer than hers
+}
+
+#[tokio::test]
 async fn an_invitation_is_for_one() {
     let dir = place();
     let printed = command(dir.path(), &["invite", "bob", "--url=ws://shop.example:1"]).unwrap();
