@@ -33,6 +33,7 @@ use self::jwt::Provider;
 use self::key_file::KeyFile;
 use self::keys::Keys;
 use self::proof::Proof;
+use self::secret::Hash;
 use self::signature::Ring;
 use crate::cli::Settings;
 use crate::clock;
@@ -45,6 +46,8 @@ pub(crate) struct At<'a> {
     pub(crate) session: &'a SessionId,
     /// The certificate of the other end, which has its key.
     pub(crate) certificate: Option<&'a CertificateDer<'static>>,
+    /// Nobody has proven anything on this connection yet.
+    pub(crate) stranger: bool,
 }
 
 /// A credential, and who shows it where.
@@ -58,10 +61,27 @@ pub(crate) struct Shown<'a> {
 /// By what somebody is in that can be no good any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum By {
-    /// The name of a key, or the fingerprint of a certificate that is trusted by it.
-    Key(String),
+    /// The name of a key, and which of its secrets was shown: a rotation ends the one before.
+    Key { id: String, secret: Hash },
+    /// The fingerprint of a certificate that is trusted by it.
+    Certificate(String),
     /// Certificates that led to a trust anchor.
     Chain(Chain),
+}
+
+/// Whether whoever is in by something may stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Good,
+    /// Until then, unless something changes.
+    Until(Timestamp),
+    Over,
+}
+
+impl Standing {
+    const fn of(good: bool) -> Self {
+        if good { Self::Good } else { Self::Over }
+    }
 }
 
 /// What was found out about a credential.
@@ -118,6 +138,11 @@ impl Verifier {
         })
     }
 
+    /// Whether anybody has to prove anything.
+    pub(crate) const fn is_needed(&self) -> bool {
+        self.keys.is_some()
+    }
+
     /// Whether there could be a credential in a frame, and somebody who looks at it. Nearly every frame is let go here; an
     /// escape may spell the word.
     pub(crate) fn may_look(&self, text: &str) -> bool {
@@ -126,6 +151,9 @@ impl Verifier {
 
     /// What is proven by the signature of a frame, and by the credential in it if it is a HELLO with one: the core looks for
     /// one nowhere else.
+    ///
+    /// From a stranger, who has proven nothing `at` this connection, only a HELLO is looked at: anything else is refused without
+    /// that, and a signature costs much more to verify than to invent.
     pub(crate) async fn look(&self, text: &str, at: At<'_>, known: &Known, limits: &Limits) -> Looked {
         let is_signed = self.keys.is_some() && text.contains("signature");
         if !is_signed && !self.may_look(text) {
@@ -133,6 +161,9 @@ impl Verifier {
         }
         let Ok(Frame::Message(received)) = Frame::parse(text, limits) else { return Looked::default() };
         let envelope = received.envelope();
+        if at.stranger && envelope.message_type != MessageType::Hello {
+            return Looked::default();
+        }
         let credential = match envelope.message_type {
             MessageType::Hello => envelope.message().ok().and_then(|message| match message {
                 Message::Hello(hello) => hello.credential,
@@ -247,12 +278,12 @@ impl Verifier {
     }
 
     /// Whether whoever is in by this may stay.
-    pub(crate) fn is_still_good(&self, by: &By) -> bool {
+    pub(crate) fn standing(&self, by: &By, now: Timestamp) -> Standing {
         // While the list cannot be read nobody new comes in, and those who are in stay in.
-        let Some(keys) = self.table() else { return self.keys.is_some() };
-        let now = clock::now();
+        let Some(keys) = self.table() else { return Standing::of(self.keys.is_some()) };
         match by {
-            By::Key(id) => keys.has(id, now),
+            By::Key { id, secret } => keys.standing(id, secret, now),
+            By::Certificate(fingerprint) => Standing::of(keys.trusts(fingerprint, now)),
             By::Chain(chain) => {
                 let said = keys.said_of(chain.leaf());
                 let stands = said.is_empty() || said.iter().any(|it| it.is_current(now));
@@ -260,7 +291,7 @@ impl Verifier {
                 let read = certificate::Read::of(chain.leaf());
                 let trusted =
                     |anchors: &Anchors| read.is_some_and(|read| anchors.judge(chain, &read, now).is_ok());
-                stands && self.anchors.as_ref().is_some_and(trusted)
+                Standing::of(stands && self.anchors.as_ref().is_some_and(trusted))
             }
         }
     }
@@ -280,7 +311,7 @@ impl KeyFile {
             let trusted = keys.trusted(shown, now)?;
             return Some(Found {
                 identity: trusted.identity(),
-                by: Some(By::Key(trusted.fingerprint.clone())),
+                by: Some(By::Certificate(trusted.fingerprint.clone())),
             });
         }
         let key = keys.good(shown, now)?;
@@ -298,6 +329,10 @@ impl KeyFile {
                 return None;
             }
         }
-        Some(Found { identity, by: Some(By::Key(key.id.clone())) })
+        let secret = Hash::of(shown.credential.value.reveal());
+        Some(Found { identity, by: Some(By::Key { id: key.id.clone(), secret }) })
     }
 }
+
+#[cfg(test)]
+mod tests;

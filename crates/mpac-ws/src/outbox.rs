@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes};
+use mpac_wire::Timestamp;
 use tokio::sync::Notify;
 
 use crate::metrics::Meters;
@@ -48,6 +49,7 @@ struct Shared {
     pushed: Notify,
     closing: Notify,
     admitted: Notify,
+    renewed: Notify,
     meters: Meters,
 }
 
@@ -56,7 +58,9 @@ struct State {
     frames: VecDeque<Message>,
     bytes: usize,
     close: Option<CloseFrame>,
+    admitted: bool,
     paced: Option<Arc<Paced>>,
+    until: Option<Timestamp>,
 }
 
 pub(crate) fn outbox(limits: QueueLimits, meters: Meters) -> (Outbox, Queue) {
@@ -66,6 +70,7 @@ pub(crate) fn outbox(limits: QueueLimits, meters: Meters) -> (Outbox, Queue) {
         pushed: Notify::new(),
         closing: Notify::new(),
         admitted: Notify::new(),
+        renewed: Notify::new(),
         meters,
     });
     (Outbox(Arc::clone(&shared)), Queue(shared))
@@ -136,7 +141,9 @@ impl Outbox {
 
     /// Somebody has joined on this connection, whose messages are counted with those of all their connections.
     pub(crate) fn admit(&self, paced: Option<Arc<Paced>>) {
-        self.0.lock().paced = paced;
+        let mut state = self.0.lock();
+        (state.admitted, state.paced) = (true, paced);
+        drop(state);
         self.0.admitted.notify_one();
     }
 
@@ -144,6 +151,29 @@ impl Outbox {
     pub(crate) fn pace(&self) -> Pace {
         let paced = self.0.lock().paced.clone();
         paced.map_or(Pace::Fine, |paced| paced.take(Instant::now()))
+    }
+
+    /// Whoever has joined on this connection showed a credential that ends then.
+    pub(crate) fn let_in_until(&self, until: Option<Timestamp>) {
+        let before = std::mem::replace(&mut self.0.lock().until, until);
+        if before != until {
+            self.0.renewed.notify_one();
+        }
+    }
+
+    /// When that credential ends, if it does.
+    pub(crate) fn until(&self) -> Option<Timestamp> {
+        self.0.lock().until
+    }
+
+    /// Returns once that is another moment; for one waiter.
+    pub(crate) async fn renewed(&self) {
+        self.0.renewed.notified().await;
+    }
+
+    /// Whether somebody has joined on this connection.
+    pub(crate) fn has_admitted(&self) -> bool {
+        self.0.lock().admitted
     }
 
     /// Returns once somebody has joined on this connection; for one waiter.

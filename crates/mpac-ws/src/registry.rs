@@ -235,7 +235,8 @@ impl Registry {
             limits,
             verifier: Arc::clone(&self.verifier),
             attempts: Arc::clone(&self.attempts),
-            by: Mutex::default(),
+            shown: Mutex::default(),
+            more: Notify::new(),
         })
     }
 

@@ -15,6 +15,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, TryStreamExt};
+use mpac_wire::Seconds;
 use mpac_wire::names::SecurityProfile;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -413,8 +414,7 @@ async fn watch(outbox: &Outbox, security: &Security, seat: &Seat) {
         if timeout(within, outbox.admitted()).await.is_err() {
             outbox.close_for(Limit::Hello, "nobody has joined on this connection in time");
         }
-        seat.revoked().await;
-        outbox.close(1008, "the credential of this connection has been revoked");
+        outbox.close(1008, seat.over(&Seconds::whole(security.hello_within_sec)).await);
     }
     pending().await
 }

@@ -244,6 +244,12 @@ impl Session {
     }
 
     fn frame(&mut self, conn: ConnId, frame: Frame, proof: Proof) -> Vec<Output> {
+        let outputs = self.heard(conn, frame, proof);
+        self.delivery.let_in_until(conn, self.core.view().admitted_until(conn));
+        outputs
+    }
+
+    fn heard(&mut self, conn: ConnId, frame: Frame, proof: Proof) -> Vec<Output> {
         let Frame::Text(text) = frame else {
             let problem = "the frame is binary and not UTF-8 text".into();
             return self.apply(Input::Unreadable { from: Peer::unproven(conn), problem });

@@ -44,6 +44,13 @@ pub(super) const ATTACKS: &[Attack] = &[
         run: comes_and_goes,
     },
     Attack {
+        name: "talks-and-is-not-in",
+        ids: &["SEC-37", "SEC-41"],
+        answer: "1008 after fifty, all of them refused",
+        stage: AUTHENTICATED,
+        run: unproven,
+    },
+    Attack {
         name: "stops-reading",
         ids: &["SRV-08", "D-134"],
         answer: "1008 or cut off, and the others hear everything",
@@ -94,6 +101,18 @@ fn talks(scene: &mut Scene) -> Done {
         }
     }
     ensure("the end", &eve.socket.end()?, &1008)
+}
+
+/// Far below the limit of frames a second: each would be in the log.
+fn unproven(scene: &mut Scene) -> Done {
+    let request = json!({"type": "FILE_READ", "path": PLANTED}).to_string();
+    let mut eve = scene.stranger("agent:eve")?;
+    let began = Instant::now();
+    for _ in 0..51 {
+        eve.send(&request)?;
+    }
+    ensure("the end", &eve.socket.end()?, &1008)?;
+    ensure("that it is not for being late", &(began.elapsed() < PATIENCE), &true)
 }
 
 fn empty_fragments(scene: &mut Scene) -> Done {

@@ -11,6 +11,7 @@ use mpac_wire::{
 use super::intent::claim::pending_on;
 use super::snapshot::names::{conflict_state, intent_state};
 use super::state::Session;
+use crate::input::ConnId;
 use crate::table::{conflict, intent, operation};
 
 /// A session as it stands. Cheap to make, changes nothing.
@@ -65,6 +66,12 @@ impl<'a> View<'a> {
     /// Whose keys are remembered, good ones and those that were replaced: for whoever looks back.
     pub fn keys(&self) -> impl Iterator<Item = ParticipantKey> + use<'a> {
         self.session.keys.iter().map(|(owner, bound)| bound.told(owner))
+    }
+
+    /// Until when whoever speaks on this connection is let in by its credential; `None` where nobody is, or it has no end. After
+    /// that the core refuses what they say until they show another one (SEC-14); what they hear is for the host to end.
+    pub fn admitted_until(&self, conn: ConnId) -> Option<Timestamp> {
+        self.session.bound(conn)?.proof.as_ref()?.expires_at
     }
 
     /// With which key the host has to sign what the coordinator says next (SEC-26).

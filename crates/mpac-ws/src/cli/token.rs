@@ -23,7 +23,7 @@ pub enum Token {
     List(List),
     /// End a key or a certificate: whoever is in by it is put out within seconds
     Revoke(One),
-    /// Give a key another secret, and print it; the one before stays good for a while
+    /// Give a key another secret, and print it; the one before stays good for a while, then whoever is in by it is put out
     Rotate(Rotate),
 }
 

@@ -45,7 +45,7 @@ pub fn any(bytes: &[u8]) {
 /// Any frame: whatever is shown in it, nothing is proven.
 pub fn hello(text: &str) {
     let judge = judge();
-    let at = At { session: &judge.session, certificate: None };
+    let at = At { session: &judge.session, certificate: None, stranger: false };
     let (known, limits) = (Known::default(), Limits::default());
     let looked = judge.runtime.block_on(judge.verifier.look(text, at, &known, &limits));
     let proven = matches!(looked.proof.identity, Identity::Proven { .. });

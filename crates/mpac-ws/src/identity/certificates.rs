@@ -141,7 +141,7 @@ mod tests {
         let look = |keys: &Keys, seen: Option<&CertificateDer<'static>>, named: &CertificateDer<'_>, now| {
             let secret = Secret::new(&fingerprint(named));
             let credential = Credential::new(CredentialType::MtlsFingerprint, secret);
-            let at = At { session: &session, certificate: seen };
+            let at = At { session: &session, certificate: seen, stranger: true };
             let shown = Shown { at, sender: &sender, credential: &credential };
             keys.trusted(shown, Timestamp::from_micros(now)).is_some()
         };

@@ -4,10 +4,10 @@ use mpac_wire::names::{CredentialType, Role};
 use mpac_wire::{InstanceId, PrincipalId, Seconds, Secret, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::Shown;
 use super::certificates::{Barred, Trusted};
 use super::secret::{self, Hash, NoRandomness};
 use super::signers::Signer;
+use super::{Shown, Standing};
 
 /// All of them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -172,10 +172,21 @@ impl Keys {
         self.certificates.iter()
     }
 
-    /// Whether there is a key or a certificate of this name, and it is good.
-    pub(super) fn has(&self, id: &str, now: Timestamp) -> bool {
-        let key = self.keys.iter().any(|key| key.id == id && key.is_current(now));
-        key || self.certificates.iter().any(|it| it.fingerprint == id && it.is_current(now))
+    /// Whether this secret of the key of this name is good. That a key ends by itself is the session's business.
+    pub(super) fn standing(&self, id: &str, secret: &Hash, now: Timestamp) -> Standing {
+        let key = self.keys.iter().find(|key| key.id == id && key.revoked_at.is_none());
+        match key.map(|key| (key.hash == *secret, &key.before)) {
+            Some((true, _)) => Standing::Good,
+            Some((false, Some(before))) if before.hash == *secret && now < before.until => {
+                Standing::Until(before.until)
+            }
+            _ => Standing::Over,
+        }
+    }
+
+    /// Whether there is a certificate of this fingerprint, and it is good.
+    pub(super) fn trusts(&self, fingerprint: &str, now: Timestamp) -> bool {
+        self.certificates.iter().any(|it| it.fingerprint == fingerprint && it.is_current(now))
     }
 
     /// Every key, in the order in which they were made.
@@ -234,7 +245,7 @@ mod tests {
         let principal = PrincipalId::new("agent:bob").unwrap();
         let sender = Sender::new(principal, PrincipalType::Agent, InstanceId::new(instance).unwrap());
         let credential = Credential::new(CredentialType::from(kind), secret.clone());
-        let at = At { session: &session, certificate: None };
+        let at = At { session: &session, certificate: None, stranger: true };
         let shown = Shown { at, sender: &sender, credential: &credential };
         keys.good(shown, self::at(sec)).is_some()
     }
@@ -265,6 +276,11 @@ mod tests {
         assert!(of(&keys, &old, 159) && !of(&keys, &old, 160) && of(&keys, &new, 1000));
         assert_eq!(keys.keys[0].good_until(old.reveal()), Some(at(160)));
         assert_eq!(keys.keys[0].good_until(new.reveal()), None);
+        let standing =
+            |keys: &Keys, secret: &Secret, sec| keys.standing(&key.id, &Hash::of(secret.reveal()), at(sec));
+        assert_eq!(standing(&keys, &old, 159), Standing::Until(at(160)));
+        assert_eq!(standing(&keys, &old, 160), Standing::Over);
+        assert_eq!(standing(&keys, &new, 1000), Standing::Good);
         let newer = keys.rotate(&key.id, &Seconds::whole(0), at(200)).unwrap().unwrap();
         assert!(!of(&keys, &new, 200) && of(&keys, &newer, 200), "without a grace at once");
         keys.revoke(&key.id, at(300));

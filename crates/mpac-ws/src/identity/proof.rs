@@ -33,6 +33,14 @@ impl Default for Proof {
 }
 
 impl Proof {
+    /// Whether something was shown that is no good, as far as a connection can say. A certificate without a good signature by its
+    /// key is as much a try as a wrong secret.
+    pub(crate) const fn is_refused(&self) -> bool {
+        let lacks_key =
+            matches!(&self.signature, Judged::Is(signed) if !matches!(signed, Signed::Good { .. }));
+        matches!(self.identity, Identity::Rejected { .. }) || (self.needs_signature && lacks_key)
+    }
+
     /// Completes it by what the session knows: `frame` is the text as it came.
     pub(crate) fn complete(self, conn: ConnId, frame: &str, view: View<'_>, known: &Known) -> Peer {
         let signed = match self.signature {

@@ -9,6 +9,7 @@ pub(crate) enum Limit {
     Handshake,
     Hello,
     RefusedHellos,
+    Stranger,
     MalformedFrames,
     Idle,
     Silence,
@@ -26,13 +27,14 @@ pub(crate) enum Limit {
 
 impl Limit {
     /// Every one, so that its counter is there before it is first reached.
-    pub(super) const ALL: [Self; 30] = [
+    pub(super) const ALL: [Self; 31] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::CredentialAttempts,
         Self::Handshake,
         Self::Hello,
         Self::RefusedHellos,
+        Self::Stranger,
         Self::MalformedFrames,
         Self::Idle,
         Self::Silence,
@@ -68,6 +70,7 @@ impl Limit {
             Self::Handshake => "handshake_within_sec",
             Self::Hello => "hello_within_sec",
             Self::RefusedHellos => "refused_hellos",
+            Self::Stranger => "unproven_frames",
             Self::MalformedFrames => "malformed_frames",
             Self::Idle => "idle_after_sec",
             Self::Silence => "pings",

@@ -9,11 +9,13 @@ use mpac_core::{ConnId, Identity};
 use mpac_wire::received::message_id_of;
 use mpac_wire::{Limits, Seconds, SessionId};
 use rustls::pki_types::CertificateDer;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::time::sleep;
 
 use super::{INBOX_BYTES, lock};
+use crate::clock;
 use crate::identity::proof::Proof;
-use crate::identity::{At, By, Verifier};
+use crate::identity::{At, By, Standing, Verifier};
 use crate::listen::attempts::Attempts;
 use crate::metrics::limit::Limit;
 use crate::outbox::Outbox;
@@ -21,6 +23,9 @@ use crate::rate::Pace;
 use crate::session::Inbound;
 use crate::signing::known::Known;
 use crate::socket::{Frame, Link};
+
+/// A machine that slept finds its clock far ahead of its timers, so the clock is asked at least this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// A connection's place in its session.
 #[derive(Debug)]
@@ -36,9 +41,25 @@ pub(crate) struct Seat {
     pub(super) limits: Limits,
     pub(super) verifier: Arc<Verifier>,
     pub(super) attempts: Arc<Attempts>,
-    /// What was shown last and was good.
-    pub(super) by: Mutex<Option<By>>,
+    pub(super) shown: Mutex<Shown>,
+    /// Something else was shown and was good.
+    pub(super) more: Notify,
 }
+
+/// What was shown on a connection and was good, whatever the session made of it.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    proven: bool,
+    /// What was said before that: frames and their bytes.
+    before: (usize, usize),
+    /// All of it: what comes later takes nothing away from that by which somebody is in.
+    by: Vec<By>,
+}
+
+/// Frames, and bytes of them, that whoever has proven nothing may send: each is refused, and is in the log of the session.
+const UNPROVEN: (usize, usize) = (50, 512 * 1024);
+/// Credentials that one connection may show: nobody needs more, and all are looked at whenever something changes.
+const MOST_SHOWN: usize = 8;
 
 impl Seat {
     async fn tell(&self, inbound: Inbound) -> bool {
@@ -46,15 +67,41 @@ impl Seat {
     }
 
     async fn look(&self, text: &str) -> Proof {
-        let at = At { session: &self.session, certificate: self.certificate.as_ref() };
+        let stranger = !lock(&self.shown).proven;
+        let at = At { session: &self.session, certificate: self.certificate.as_ref(), stranger };
         let looked = self.verifier.look(text, at, &self.known, &self.limits).await;
-        if let (Identity::Rejected { .. }, Some(from)) = (&looked.proof.identity, self.from) {
+        if let Some(from) = self.from.filter(|_| looked.proof.is_refused()) {
             self.attempts.failed(from, Instant::now());
         }
-        if let Some(by) = looked.by {
-            *lock(&self.by) = Some(by);
+        if matches!(looked.proof.identity, Identity::Proven { .. }) {
+            self.remember(looked.by);
         }
         looked.proof
+    }
+
+    fn remember(&self, by: Option<By>) {
+        let mut shown = lock(&self.shown);
+        shown.proven = true;
+        let Some(by) = by.filter(|by| !shown.by.contains(by)) else { return };
+        shown.by.push(by);
+        if shown.by.len() > MOST_SHOWN {
+            self.outbox.close(1008, "too many credentials on one connection");
+        }
+        self.more.notify_one();
+    }
+
+    /// Whether somebody says more than a stranger may. It counts against their address like a refused credential.
+    fn says_too_much(&self, bytes: usize) -> bool {
+        let mut shown = lock(&self.shown);
+        if shown.proven || !self.verifier.is_needed() {
+            return false;
+        }
+        shown.before = (shown.before.0 + 1, shown.before.1.saturating_add(bytes));
+        let too_much = shown.before.0 > UNPROVEN.0 || shown.before.1 > UNPROVEN.1;
+        if let Some(from) = self.from.filter(|_| too_much) {
+            self.attempts.failed(from, Instant::now());
+        }
+        too_much
     }
 
     fn too_fast(&self, frame: &Frame, wait: Duration) -> Inbound {
@@ -71,20 +118,36 @@ impl Seat {
     fn has_to_wait(&self, frame: &Frame) -> bool {
         let Frame::Text(text) = frame else { return false };
         self.verifier.may_look(text.as_str())
-            && lock(&self.by).is_none()
+            && !self.outbox.has_admitted()
             && self.from.is_some_and(|from| self.attempts.wait(from, Instant::now()).is_some())
     }
 
-    /// Returns when what the last HELLO on this connection was let in by is no good any more.
-    pub(crate) async fn revoked(&self) {
+    /// Returns when something that a HELLO on this connection has shown is no good any more, or when the credential of whoever is
+    /// in has ended and no other was shown within `grace`: until then only what they say is refused (SEC-14). Says why.
+    pub(crate) async fn over(&self, grace: &Seconds) -> &'static str {
         let mut changes = self.verifier.changes();
         loop {
-            let by = lock(&self.by).clone();
-            if by.is_some_and(|by| !self.verifier.is_still_good(&by)) {
-                return;
+            let now = clock::now();
+            let mut next = self.outbox.until().map(|ends| ends.after(grace));
+            if next.is_some_and(|ends| ends <= now) {
+                return "the credential of this connection has ended, and no other was shown";
             }
-            if changes.changed().await.is_err() {
-                return pending().await;
+            let shown = lock(&self.shown).by.clone();
+            for by in shown {
+                match self.verifier.standing(&by, now) {
+                    Standing::Good => {}
+                    Standing::Until(at) => next = next.into_iter().chain([at]).min(),
+                    Standing::Over => {
+                        return "a credential that was shown on this connection is no good any more";
+                    }
+                }
+            }
+            let nap = next.map_or(LONGEST_SLEEP, |at| clock::until(at, now).min(LONGEST_SLEEP));
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { return pending().await },
+                () = self.more.notified() => {}
+                () = self.outbox.renewed() => {}
+                () = sleep(nap) => {}
             }
         }
     }
@@ -105,6 +168,11 @@ impl Link for Seat {
             Frame::Text(text) => text.len().min(INBOX_BYTES),
             Frame::NotText => 0,
         };
+        if self.says_too_much(bytes) {
+            let text = "too much was said on this connection without a good credential";
+            self.outbox.close_for(Limit::Stranger, text);
+            return true;
+        }
         // The semaphore is never closed; a session that is gone shows when it is told.
         let room =
             Arc::clone(&self.room).acquire_many_owned(u32::try_from(bytes).unwrap_or(u32::MAX)).await.ok();

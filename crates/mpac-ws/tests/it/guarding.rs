@@ -87,6 +87,36 @@ async fn whoever_says_nothing_for_too_long_has_to_leave() {
 }
 
 #[tokio::test]
+async fn strangers_cannot_fill_the_log() {
+    covers!("SEC-37", "SEC-41");
+    let dir = place();
+    let key = secret(&command(dir.path(), &["token", "add", "bob"]).unwrap());
+    let host = server(dir.path(), &[METRICS, "--credential-attempts=1"]).await;
+    let mut bob = host.connect("/").await.counts_anew();
+    bob.hello_with("agent:bob", api_key(&key)).await;
+    // All of them before the first can cost anybody a wait.
+    let (mut eve, mut mallory) =
+        (host.connect("/").await.counts_anew(), host.connect("/").await.counts_anew());
+    eve.who = "agent:eve".to_owned();
+    for _ in 0..50 {
+        eve.say("HEARTBEAT", heartbeat()).await;
+        assert_eq!(eve.next().await["message_type"], "PROTOCOL_ERROR");
+    }
+    eve.say("HEARTBEAT", heartbeat()).await;
+    assert_eq!(eve.rest().await, (Vec::new(), 1008));
+    mallory.send(json!({"type": "FILE_READ", "path": "x".repeat(600_000)}).to_string()).await;
+    assert_eq!(mallory.close_code().await, 1008);
+    assert_eq!(reached(&host, "unproven_frames").await, 2.0);
+    let late = TcpStream::connect(host.address).await.unwrap();
+    let late = tokio_tungstenite::client_async(format!("ws://{}/", host.address), late).await;
+    assert!(late.is_err(), "it counts against the address");
+    for _ in 0..60 {
+        bob.say("HEARTBEAT", heartbeat()).await;
+    }
+    bob.is_alive().await;
+}
+
+#[tokio::test]
 async fn guesses_from_one_address_get_slower_and_whoever_is_in_stays() {
     covers!("SEC-37", "HEL-03");
     let dir = place();

@@ -101,6 +101,43 @@ async fn a_rotated_key_and_the_one_before_are_both_good_for_a_while() {
 }
 
 #[tokio::test]
+async fn whoever_is_in_by_the_secret_before_is_put_out_when_its_grace_is_over() {
+    let dir = place();
+    let [bobs, anns] =
+        ["bob", "ann"].map(|who| secret(&command(dir.path(), &["token", "add", who]).unwrap()));
+    let host = server(dir.path(), &[]).await;
+    let (mut bob, mut ann) = (host.connect("/").await.counts_anew(), host.connect("/").await.counts_anew());
+    bob.hello_with("agent:bob", api_key(&bobs)).await;
+    ann.hello_with("agent:ann", api_key(&anns)).await;
+    let bobs = secret(&command(dir.path(), &["token", "rotate", id(&bobs), "--grace=1s"]).unwrap());
+    assert_eq!(
+        bob.close_code().await,
+        1008,
+        "after a second, and not before somebody changes the keys again"
+    );
+    let mut bob = host.connect("/").await.counts_anew();
+    bob.hello_with("agent:bob", api_key(&bobs)).await;
+    command(dir.path(), &["token", "rotate", id(&anns), "--grace=0s"]).unwrap();
+    assert_eq!(ann.close_code().await, 1008);
+    bob.is_alive().await; // he has shown the one that counts
+}
+
+#[tokio::test]
+async fn a_second_credential_does_not_outlive_the_first() {
+    let dir = place();
+    let [bobs, anns] =
+        ["bob", "ann"].map(|who| secret(&command(dir.path(), &["token", "add", who]).unwrap()));
+    let host = server(dir.path(), &[]).await;
+    let mut bob = host.connect("/").await.counts_anew();
+    bob.hello_with("agent:bob", api_key(&bobs)).await;
+    // Good, but hers: he is still here by his own.
+    bob.hello_with("agent:ann", api_key(&anns)).await;
+    bob.until("PROTOCOL_ERROR").await;
+    command(dir.path(), &["token", "revoke", id(&bobs)]).unwrap();
+    assert_eq!(bob.close_code().await, 1008);
+}
+
+#[tokio::test]
 async fn a_key_that_ends_ends_the_membership() {
     covers!("SEC-14");
     let dir = place();
@@ -118,6 +155,26 @@ async fn a_key_that_ends_ends_the_membership() {
         }
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn whoever_shows_no_other_credential_in_time_hears_nothing_more() {
+    covers!("SEC-14");
+    let dir = place();
+    let add = |who: &str, more: &[&str]| {
+        secret(&command(dir.path(), &[&["token", "add", who], more].concat()).unwrap())
+    };
+    let (first, second, anns) = (add("bob", &["--for=1s"]), add("bob", &[]), add("ann", &["--for=2s"]));
+    let host = server(dir.path(), &["--hello-within-sec=1"]).await;
+    let mut bob = host.connect("/").await.counts_anew();
+    bob.hello_with("agent:bob", api_key(&first)).await;
+    let mut ann = host.connect("/").await.counts_anew();
+    assert_eq!(ann.hello_with("agent:ann", api_key(&anns)).await["message_type"], "SESSION_INFO");
+    bob.hello_with("agent:bob", api_key(&second)).await;
+    bob.announce("i", "a.py").await;
+    assert_eq!(ann.until("INTENT_ANNOUNCE").await["payload"]["intent_id"], "i");
+    assert_eq!(ann.close_code().await, 1008, "she says nothing, and was only listening");
+    bob.is_alive().await; // his first is over for longer than hers
 }
 
 #[tokio::test]

@@ -1,0 +1,68 @@
+//! What is looked at, and for whom.
+
+use mpac_core::Signed;
+use mpac_wire::{Envelope, PrincipalId};
+
+use super::proof::Judged;
+use super::signers::Signer;
+use super::*;
+use crate::signing::Signing;
+
+fn message(message_type: &str, key: &Signing) -> String {
+    let text = format!(
+        r#"{{"protocol":"MPAC","version":"0.1.13","message_type":"{message_type}","message_id":"m","session_id":"s","sender":{{"principal_id":"agent:bob","principal_type":"agent","sender_instance_id":"i"}},"ts":"2026-01-01T00:00:00Z","payload":{{}}}}"#
+    );
+    let mut envelope: Envelope = serde_json::from_str(&text).unwrap();
+    key.sign(&mut envelope).unwrap();
+    envelope.to_json()
+}
+
+#[tokio::test]
+async fn of_what_a_stranger_signs_only_a_hello_is_verified() {
+    let dir = tempfile::tempdir().unwrap();
+    let (key, session) = (Signing::generate().unwrap(), SessionId::new("s").unwrap());
+    let keys = KeyFile::at(dir.path().join("keys.toml"));
+    let principal = PrincipalId::new("agent:bob").unwrap();
+    let signer = Signer { public_key: key.public().clone(), principal, revoked_at: None };
+    keys.edit(|keys| keys.register(signer)).unwrap();
+    let verifier = Verifier { keys: Some(keys), ..Verifier::default() };
+    let (known, limits) = (Known::default(), Limits::default());
+    for (message_type, stranger, verified) in [
+        ("HEARTBEAT", true, false),
+        ("HEARTBEAT", false, true),
+        ("HELLO", true, true),
+        ("HELLO", false, true),
+    ] {
+        let at = At { session: &session, certificate: None, stranger };
+        let looked = verifier.look(&message(message_type, &key), at, &known, &limits).await;
+        let good = matches!(looked.proof.signature, Judged::Is(Signed::Good { .. }));
+        assert_eq!(good, verified, "{message_type} of a stranger: {stranger}");
+        assert!(!looked.proof.is_refused(), "nothing was shown");
+    }
+}
+
+#[test]
+fn a_certificate_without_its_key_is_a_try_like_a_wrong_secret() {
+    let proven = || Identity::Proven {
+        principal: PrincipalId::new("agent:bob").unwrap(),
+        method: CredentialType::X509Chain,
+        issuer: None,
+        roles: None,
+        expires_at: None,
+    };
+    let rejected = || Identity::Rejected { method: CredentialType::ApiKey };
+    let good = || Judged::Is(Signed::by(Signing::generate().unwrap().public().fingerprint()));
+    for (identity, signature, needs_signature, refused) in [
+        (proven(), good(), true, false),
+        (proven(), Judged::Is(Signed::Missing), false, false),
+        (proven(), Judged::Is(Signed::Missing), true, true),
+        (proven(), Judged::Is(Signed::Wrong), true, true),
+        // The session may know the key.
+        (proven(), Judged::ByUnknownKey(String::new()), true, false),
+        (rejected(), good(), false, true),
+        (Identity::Unproven, Judged::Is(Signed::Missing), false, false),
+    ] {
+        let proof = Proof { identity, signature, needs_signature };
+        assert_eq!(proof.is_refused(), refused, "{proof:?}");
+    }
+}
