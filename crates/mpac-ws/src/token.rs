@@ -146,7 +146,11 @@ fn trust(trust: &Trust, out: &mut impl Write) -> Result<(), Error> {
         revoked_at: None,
     };
     file(&trust.keys)?.edit(|keys| keys.trust(trusted)).map_err(TokenError::from)?;
-    told(writeln!(out, "{fingerprint} is {} from now on", trust.principal))
+    told(writeln!(
+        out,
+        "{fingerprint} is {} from now on. To join by it over TLS, beside --key and --chain:\n\n  MPAC_CREDENTIAL=mtls_fingerprint:{fingerprint}",
+        trust.principal
+    ))
 }
 
 fn signer(signer: &cli::Signer, out: &mut impl Write) -> Result<(), Error> {

@@ -49,7 +49,7 @@ pub fn invite(invite: &Invite, out: &mut impl Write) -> Result<(), Error> {
     told(writeln!(
         out,
         "For {}, to be told in private:\n\n  MPAC_CREDENTIAL=api_key:{} mpac-agent {}{session} --name {}{pin}\n\n\
-         Whoever is the first to join with it has it; it ends {}. `mpac-ws token revoke {}` ends it sooner.",
+         The first start of an agent that joins with it has it; it ends {}. `mpac-ws token revoke {}` ends it sooner.",
         key.principal,
         secret.reveal(),
         banner::quoted(&url),
