@@ -416,6 +416,7 @@ async fn watch(outbox: &Outbox, security: &Security, seat: &Seat) {
             outbox.close_for(Limit::Hello, "nobody has joined on this connection in time");
         }
         seat.revoked().await;
+        info!("a connection is closed: what it is in by was revoked, or leads to no trust anchor any more");
         outbox.close(1008, "the credential of this connection has been revoked");
     }
     pending().await
