@@ -3,6 +3,7 @@
 pub mod connection;
 pub mod exit;
 pub mod key;
+pub mod parse;
 pub mod security;
 mod thinking;
 pub mod verb;

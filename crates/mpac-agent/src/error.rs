@@ -84,7 +84,7 @@ pub enum AgentError {
     },
     /// HELLO was refused for who we are, or do not show to be.
     #[error(
-        "the coordinator refused HELLO: {code}: {description} (a session that verifies who people are wants --key and --chain, or MPAC_CREDENTIAL, of this very --name or --principal-id)"
+        "the coordinator refused HELLO: {code}: {description} (a session that verifies who people are wants --key and --chain, or MPAC_CREDENTIAL, of this very --name or --principal-id; why one is not accepted stands in the log of whoever runs it)"
     )]
     NotLetIn {
         /// `error_code`.

@@ -2,10 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    let cli = mpac_agent::cli::Program::parse();
+    let cli = mpac_agent::cli::parse::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
     // One provider for the socket and for HTTP. A second one installed elsewhere would make this fail.
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         eprintln!("error: another TLS provider is installed already; this build is broken");

@@ -209,7 +209,7 @@ pub enum Refusal {
         format: String,
     },
     /// None of the roles asked for can be granted.
-    #[error("none of the roles asked for can be granted to {0}")]
+    #[error("none of the roles asked for can be granted to {0}: its credential and the role policy decide")]
     NoRole(PrincipalId),
     /// A scope without the member its kind needs.
     #[error("payload.scope: kind {kind} needs {member}")]

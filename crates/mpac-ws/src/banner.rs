@@ -234,12 +234,20 @@ pub(crate) fn is_exposed(settings: &Settings, at: IpAddr) -> bool {
 
 /// What an operator should know before it is too late.
 pub(crate) fn warning(settings: &Settings, address: SocketAddr) -> Option<String> {
-    is_exposed(settings, address.ip()).then(|| {
+    let (ip, port) = (address.ip(), address.port());
+    if is_exposed(settings, ip) {
+        return Some(format!(
+            "the session is open and {ip} can be reached from other machines: anybody who reaches port {port} can read and \
+             change the shared files. Use it in networks you trust only"
+        ));
+    }
+    let security = &settings.security;
+    let in_the_clear = security.tls_cert.is_none() && !security.tls_self_signed && !ip.is_loopback();
+    (in_the_clear && security.security_profile == SecurityProfile::Authenticated).then(|| {
         format!(
-            "the session is open and {} can be reached from other machines: anybody who reaches port {} can read and change \
-             the shared files. Use it in networks you trust only",
-            address.ip(),
-            address.port()
+            "there is no TLS and {ip} can be reached from other machines: whoever listens in between reads the keys of those who \
+             join and all shared files. Add --tls-self-signed, or --tls-cert and --tls-key; without, use it behind something \
+             that speaks TLS for it"
         )
     })
 }
@@ -266,6 +274,18 @@ mod tests {
     use super::*;
     use crate::session::Template;
     use crate::workspace::File;
+
+    #[test]
+    fn keys_that_go_through_the_clear_are_warned_of() {
+        let warned = |flags: &[&str], address: &str| {
+            let settings = Settings::try_parse_from([&["mpac-ws"], flags].concat()).unwrap();
+            warning(&settings, address.parse().unwrap())
+        };
+        let told = warned(&["--security-profile=authenticated"], "192.0.2.7:1").unwrap();
+        assert!(told.contains("--tls-self-signed"), "{told}");
+        assert_eq!(warned(&["--security-profile=authenticated"], "127.0.0.1:1"), None);
+        assert_eq!(warned(&["--security-profile=authenticated", "--tls-self-signed"], "192.0.2.7:1"), None);
+    }
 
     fn text(flags: &[&str], address: &str, skipped: &[Skipped]) -> String {
         let settings = Settings::try_parse_from([&["mpac-ws"], flags].concat()).unwrap();

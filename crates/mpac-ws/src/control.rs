@@ -10,9 +10,10 @@ pub(crate) mod token;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 
-use mpac_wire::names::CloseDisposition;
+use mpac_wire::names::{CloseDisposition, SecurityProfile};
 use serde::{Deserialize, Serialize};
 
 use self::dial::Target;
@@ -83,6 +84,16 @@ struct Reached {
     url: String,
     token: String,
     pid: u32,
+    /// Of a server, and not of a standby.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service: Option<Service>,
+}
+
+/// Whom a running server serves, for those who tell others how to come.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Service {
+    pub(crate) listens: SocketAddr,
+    pub(crate) security_profile: SecurityProfile,
 }
 
 /// Says in a data directory how its server is reached, until it is dropped.
@@ -92,8 +103,8 @@ pub(crate) struct Published {
 }
 
 impl Published {
-    pub(crate) fn new(data: &Path, url: String, token: &Token) -> io::Result<Self> {
-        let reached = Reached { url, token: token.reveal().to_owned(), pid: std::process::id() };
+    pub(crate) fn new(data: &Path, url: String, token: &Token, service: Option<Service>) -> io::Result<Self> {
+        let reached = Reached { url, token: token.reveal().to_owned(), pid: std::process::id(), service };
         whole::write_json(data, FILE, &reached)?;
         Ok(Self { data: data.to_owned() })
     }
@@ -113,4 +124,9 @@ impl Drop for Published {
 pub(crate) fn of(data: &Path) -> io::Result<Option<Target>> {
     let reached: Option<Reached> = whole::read_json(data, FILE)?;
     Ok(reached.map(|it| Target::new(&it.url, Token::given(&it.token))))
+}
+
+/// Whom the server on this data directory serves; `None` where none says so.
+pub(crate) fn service(data: &Path) -> Option<Service> {
+    whole::read_json::<Reached>(data, FILE).ok()??.service
 }

@@ -1,6 +1,7 @@
 //! What can stop the server from starting or running, each with its remedy.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -94,7 +95,7 @@ pub enum Error {
         host: String,
     },
     /// The security profile needs something that was not given.
-    #[error("--security-profile {0}")]
+    #[error("--security-profile: {0}")]
     Profile(String),
     /// A verified session that others could listen to.
     #[error(
@@ -294,6 +295,14 @@ pub enum Error {
         host: String,
         /// The port asked for.
         port: u16,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The metrics cannot be served there.
+    #[error("--metrics-listen {address}: {source}; stop what listens there, or name another address or port")]
+    Metrics {
+        /// The address asked for.
+        address: SocketAddr,
         /// Why not.
         source: io::Error,
     },

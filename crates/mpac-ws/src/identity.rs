@@ -12,6 +12,7 @@ mod jwt;
 pub(crate) mod key_file;
 pub(crate) mod keys;
 pub(crate) mod proof;
+mod refused;
 pub(crate) mod secret;
 mod signature;
 pub(crate) mod signers;
@@ -24,7 +25,6 @@ use mpac_wire::names::{CredentialType, MessageType, SecurityProfile};
 use mpac_wire::{Credential, Frame, Limits, Message, Sender, SessionId, Timestamp};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
-use tracing::{debug, warn};
 
 use self::card::Card;
 use self::chain::{Anchors, Chain};
@@ -127,6 +127,11 @@ impl Verifier {
         let anchors = security.trust_anchors.clone().map(Anchors::at).transpose();
         let anchors = anchors.map_err(|error| unreadable(&error))?;
         let custom = security.credential_command.as_deref().map(Custom::new);
+        if custom.as_ref().is_some_and(|custom| !custom.is_there()) {
+            return Err(unreadable(
+                &"--credential-command: there is no such program; give its path, or a name on PATH",
+            ));
+        }
         let certified_only = security.security_profile == SecurityProfile::Verified;
         Ok(Self {
             keys: Some(keys),
@@ -224,7 +229,7 @@ impl Verifier {
     /// that.
     fn by_chain(&self, anchors: &Anchors, shown: Shown<'_>, card: &Card, now: Timestamp) -> Option<Found> {
         let chain = card.chain()?;
-        let refused = |why: &dyn std::fmt::Display| debug!("a chain of certificates was refused: {why}");
+        let refused = |why: &dyn std::fmt::Display| refused::tell(shown, why);
         let ends = anchors.judge(chain, card.read(), now).inspect_err(|why| refused(why)).ok()?;
         let Some(owner) = card.read().owner(&shown.sender.principal_id) else {
             refused(&"it names nobody");
@@ -253,7 +258,7 @@ impl Verifier {
 
     /// The keys, while they can be read.
     fn table(&self) -> Option<Arc<Keys>> {
-        self.keys.as_ref()?.read().inspect_err(|error| warn!("{error}")).ok()
+        self.keys.as_ref()?.usable()
     }
 
     /// Tells those who wait for it whenever the keys or the anchors change. Never returns.
@@ -303,18 +308,24 @@ impl KeyFile {
         let keys = match self.read() {
             Ok(keys) => keys,
             Err(error) => {
-                warn!("{error}");
+                refused::tell(shown, error);
                 return None;
             }
         };
         if shown.credential.kind == CredentialType::MtlsFingerprint {
-            let trusted = keys.trusted(shown, now)?;
+            let Some(trusted) = keys.trusted(shown, now) else {
+                refused::tell(
+                    shown,
+                    "this connection shows no certificate of that fingerprint that `mpac-ws token trust` made good here",
+                );
+                return None;
+            };
             return Some(Found {
                 identity: trusted.identity(),
                 by: Some(By::Certificate(trusted.fingerprint.clone())),
             });
         }
-        let key = keys.good(shown, now)?;
+        let key = keys.good(shown, now).inspect_err(|why| refused::tell(shown, why)).ok()?;
         let identity = Identity::Proven {
             principal: key.principal.clone(),
             method: key.method.clone(),
@@ -326,6 +337,7 @@ impl KeyFile {
             // Whoever is first has it; a second one that comes at the same moment finds it taken.
             let taken = self.edit(|keys| keys.claim(&key.id, &shown.sender.sender_instance_id));
             if !matches!(taken, Ok(true)) {
+                refused::tell(shown, format_args!("the invitation {} is taken up already", key.id));
                 return None;
             }
         }

@@ -26,9 +26,8 @@ use tracing::{error, info, warn};
 
 use crate::banner::{self, Served};
 use crate::cli::{Security, Settings};
-use crate::control::Published;
-use crate::control::serve;
 use crate::control::token::Token;
+use crate::control::{Published, Service, serve};
 use crate::error::Error;
 use crate::follow::hub::Hub;
 use crate::listen::doors::Doors;
@@ -110,7 +109,10 @@ impl Server {
         });
         let failed = |error| Error::Io { step: "opening the sessions", source: std::io::Error::other(error) };
         let registry = Arc::new(opening.await.map_err(failed)??);
-        let published = published(&registry, url(tls.as_ref(), &banner::local(address).to_string()))?;
+        let service =
+            Service { listens: address, security_profile: settings.security.security_profile.clone() };
+        let published =
+            published(&registry, url(tls.as_ref(), &banner::local(address).to_string()), service)?;
         Ok(Self { settings, listener, tls, address, registry, skipped, published, metered })
     }
 
@@ -224,9 +226,9 @@ impl Server {
 }
 
 /// Where sessions are stored, local commands find the server by its data directory.
-fn published(registry: &Registry, url: String) -> Result<Option<Published>, Error> {
+fn published(registry: &Registry, url: String, service: Service) -> Result<Option<Published>, Error> {
     let Some(data) = registry.data_dir() else { return Ok(None) };
-    let published = Token::of(data).and_then(|token| Published::new(data, url, &token));
+    let published = Token::of(data).and_then(|token| Published::new(data, url, &token, Some(service)));
     published.map(Some).map_err(|source| Error::DataDir { path: data.to_owned(), source })
 }
 
@@ -414,7 +416,9 @@ async fn watch(outbox: &Outbox, security: &Security, seat: &Seat) {
         if timeout(within, outbox.admitted()).await.is_err() {
             outbox.close_for(Limit::Hello, "nobody has joined on this connection in time");
         }
-        outbox.close(1008, seat.over(&Seconds::whole(security.hello_within_sec)).await);
+        let why = seat.over(&Seconds::whole(security.hello_within_sec)).await;
+        info!("a connection is closed: {why}");
+        outbox.close(1008, why);
     }
     pending().await
 }

@@ -2,10 +2,11 @@
 //!
 //! Both work on the key file of a server, whether it runs or not; a running one reads it again.
 
+mod invite;
 mod list;
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::PathBuf;
 
 use mpac_wire::names::CredentialType;
 use mpac_wire::signature::ED25519_KEY_BYTES;
@@ -14,11 +15,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use thiserror::Error;
 
-use crate::banner;
 use crate::cli::signer as cli;
-use crate::cli::token::{Add, Grants, Invite, Keys as Place, List, Rotate, Token, Trust};
+use crate::cli::token::{Add, Grants, Keys as Place, List, Rotate, Token, Trust};
 use crate::clock;
-use crate::control::{self, pin};
 use crate::error::Error;
 use crate::identity::certificate;
 use crate::identity::certificates::{Trusted, normal};
@@ -28,6 +27,8 @@ use crate::identity::secret::NoRandomness;
 use crate::identity::signers::Signer;
 use crate::listen::tls::fingerprint;
 
+pub use self::invite::invite;
+
 /// A key could not be made or changed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -35,6 +36,14 @@ pub enum TokenError {
     /// There is no such key.
     #[error("there is no key {0}, or it is revoked; `mpac-ws token list` shows all of them")]
     Unknown(String),
+    /// There is no such workspace.
+    #[error(
+        "--workspace {}: there is no such directory; name the one that the server shares, or its --data-dir", .0.display()
+    )]
+    NoWorkspace(PathBuf),
+    /// Nobody could join with an invitation.
+    #[error("{0}")]
+    NoUse(String),
     /// The certificate is none.
     #[error("{0}")]
     Certificate(String),
@@ -79,22 +88,32 @@ pub fn run(command: &Token, out: &mut impl Write) -> Result<(), Error> {
 fn file(place: &Place) -> Result<KeyFile, Error> {
     let path = match &place.keys {
         Some(path) => path.clone(),
-        None => key_file::in_dir(&place.whose.found()?),
+        None => {
+            // A key in the data directory of a workspace that is not there is read by nobody.
+            if let (None, Some(workspace)) = (&place.whose.data_dir, &place.whose.workspace)
+                && !workspace.is_dir()
+            {
+                return Err(TokenError::NoWorkspace(workspace.clone()).into());
+            }
+            key_file::in_dir(&place.whose.found()?)
+        }
     };
     Ok(KeyFile::at(path))
 }
 
 fn add(add: &Add, out: &mut impl Write) -> Result<(), Error> {
     let grant = grant(&add.principal, &add.grants, add.method.clone());
-    let (key, secret) = issue(&file(&add.keys)?, Grant { lifetime: add.lifetime.clone(), ..grant })?;
+    let file = file(&add.keys)?;
+    let (key, secret) = issue(&file, Grant { lifetime: add.lifetime.clone(), ..grant })?;
     told(writeln!(
         out,
-        "{} {} for {}{}\n\n  {}\n\nIt is shown this once; the server keeps a hash of it.",
+        "{} {} for {}{}\n\n  {}\n\nIt is shown this once; {} keeps a hash of it.",
         key.method,
         key.id,
         key.principal,
         key.expires_at.map(|at| format!(", until {at}")).unwrap_or_default(),
-        secret.reveal()
+        secret.reveal(),
+        file.path().display()
     ))
 }
 
@@ -127,7 +146,11 @@ fn trust(trust: &Trust, out: &mut impl Write) -> Result<(), Error> {
         revoked_at: None,
     };
     file(&trust.keys)?.edit(|keys| keys.trust(trusted)).map_err(TokenError::from)?;
-    told(writeln!(out, "{fingerprint} is {} from now on", trust.principal))
+    told(writeln!(
+        out,
+        "{fingerprint} is {} from now on. To join by it over TLS, beside --key and --chain:\n\n  MPAC_CREDENTIAL=mtls_fingerprint:{fingerprint}",
+        trust.principal
+    ))
 }
 
 fn signer(signer: &cli::Signer, out: &mut impl Write) -> Result<(), Error> {
@@ -156,7 +179,8 @@ fn public_key(given: &str) -> Result<PublicKey, TokenError> {
 }
 
 fn list(list: &List, out: &mut impl Write) -> Result<(), Error> {
-    let keys = file(&list.keys)?.read().map_err(TokenError::from)?;
+    let file = file(&list.keys)?;
+    let keys = file.read().map_err(TokenError::from)?;
     let lines = list::of(&keys, clock::now());
     for line in &lines {
         told(line.write(list.json, out))?;
@@ -164,7 +188,11 @@ fn list(list: &List, out: &mut impl Write) -> Result<(), Error> {
     if !lines.is_empty() || list.json {
         Ok(())
     } else {
-        told(writeln!(out, "no key yet; `mpac-ws token add PRINCIPAL` makes one"))
+        told(writeln!(
+            out,
+            "no key yet in {}; `mpac-ws token add PRINCIPAL` makes one",
+            file.path().display()
+        ))
     }
 }
 
@@ -206,51 +234,6 @@ fn rotate(rotate: &Rotate, out: &mut impl Write) -> Result<(), Error> {
         rotate.id,
         secret.reveal()
     ))
-}
-
-/// Prints one command with which a colleague joins, once and soon.
-///
-/// # Errors
-/// As [`run`].
-pub fn invite(invite: &Invite, out: &mut impl Write) -> Result<(), Error> {
-    let place = &invite.keys;
-    let dir = place.whose.found()?;
-    let (pin, port) = running(&dir).unwrap_or_else(|| {
-        let own = CertificateDer::from_pem_file(dir.join("tls").join("cert.pem"));
-        (own.ok().map(|it| fingerprint(&it)), place.whose.port)
-    });
-    let url = match &invite.url {
-        Some(url) => url.clone(),
-        None => banner::outward_url(pin.is_some(), port),
-    };
-    let grant = grant(&invite.principal, &invite.grants, CredentialType::ApiKey);
-    let grant = Grant { lifetime: Some(invite.lifetime.clone()), invite: true, ..grant };
-    let (key, secret) = issue(&file(place)?, grant)?;
-    let name = invite.principal.as_str().strip_prefix("agent:").unwrap_or(invite.principal.as_str());
-    let session = match invite.grants.session.as_slice() {
-        [one] => format!(" --session {}", banner::quoted(one.as_str())),
-        _ => String::new(),
-    };
-    let pin = pin.filter(|_| url.starts_with("wss:")).map(|pin| format!(" --pin {pin}")).unwrap_or_default();
-    told(writeln!(
-        out,
-        "For {}, to be told in private:\n\n  MPAC_CREDENTIAL=api_key:{} mpac-agent {}{session} --name {}{pin}\n\n\
-         Whoever is the first to join with it has it; it ends {}. `mpac-ws token revoke {}` ends it sooner.",
-        key.principal,
-        secret.reveal(),
-        banner::quoted(&url),
-        banner::quoted(name),
-        key.expires_at.map(|at| at.to_string()).unwrap_or_default(),
-        key.id
-    ))
-}
-
-/// The certificate and the port of the server that runs on this data directory, if one does.
-fn running(data: &Path) -> Option<(Option<String>, u16)> {
-    let target = control::of(data).ok()??;
-    let (address, pin) = pin::split(target.url())?;
-    let port = address.rsplit_once(':')?.1.parse().ok()?;
-    Some((pin, port))
 }
 
 fn told(written: io::Result<()>) -> Result<(), Error> {

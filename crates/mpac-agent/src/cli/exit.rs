@@ -24,6 +24,7 @@ pub fn code(error: &AgentError) -> u8 {
         AgentError::TurnedDown(refusal) if was_first(refusal) => 3,
         AgentError::TurnedDown(_)
         | AgentError::Refused { .. }
+        | AgentError::NotLetIn { .. }
         | AgentError::Rejected { .. }
         | AgentError::Withheld { .. }
         | AgentError::TooLarge { .. }
@@ -71,6 +72,7 @@ mod tests {
             (AgentError::Usage("x".to_owned()), 2),
             (AgentError::TurnedDown(Box::new(first)), 3),
             (AgentError::TurnedDown(Box::new(refused)), 4),
+            (AgentError::NotLetIn { code: "CREDENTIAL_REJECTED".to_owned(), description: "x".to_owned() }, 4),
             (lost, 5),
             (unsettled, 6),
             (AgentError::Terminal("x".to_owned()), 1),

@@ -152,23 +152,89 @@ fn explain(url: String, error: &Error) -> AgentError {
     let why = match error {
         Error::Io(io) if io.kind() == ErrorKind::ConnectionRefused => return AgentError::NobodyThere { url },
         Error::Io(io) if io.kind() == ErrorKind::InvalidData => {
-            format!("TLS: {io}; use ws:// if the coordinator does not speak TLS")
+            match io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                Some(error) => tls_trouble(error),
+                None => format!("{io}; check the host name and the port"),
+            }
         }
         Error::Io(io) => format!("{io}; check the host name and the port"),
         Error::Http(response) => format!(
             "the server answered HTTP {} instead of opening a WebSocket; check the path and any --header a tunnel needs",
             response.status().as_u16()
         ),
-        Error::Tls(error) => format!("TLS: {error}; use ws:// if the coordinator does not speak TLS"),
+        Error::Tls(error) => format!("TLS: {error}"),
+        Error::Protocol(_) if url.starts_with("ws:") => {
+            "what answers speaks no WebSocket in the clear; if the coordinator speaks TLS use wss://, with the --pin that it \
+             prints when it starts"
+                .to_owned()
+        }
         Error::Protocol(error) => format!("{error}; is that a coordinator's address?"),
         other => other.to_string(),
     };
     AgentError::CannotConnect { url, why }
 }
 
+/// Nobody is sent to `ws://` because a certificate is not trusted: that would hand their credential to whoever listens.
+fn tls_trouble(error: &rustls::Error) -> String {
+    use rustls::CertificateError as Certificate;
+    match error {
+        // The pin's own words.
+        rustls::Error::General(why) => why.clone(),
+        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
+            "nobody whom this machine trusts vouches for the coordinator's certificate; give its fingerprint with --pin (it \
+             prints it when it starts), or name the authority's certificate in SSL_CERT_FILE"
+                .to_owned()
+        }
+        rustls::Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
+            "the coordinator's certificate has expired; check this machine's clock, and ask whoever runs the coordinator for a \
+             new one"
+                .to_owned()
+        }
+        rustls::Error::InvalidCertificate(why) => format!(
+            "the coordinator's certificate is not good: {why}; use a name that it is for, or ask whoever runs the coordinator"
+        ),
+        rustls::Error::InvalidMessage(_) => {
+            "what answers speaks no TLS; use ws:// if the coordinator is an open one without".to_owned()
+        }
+        other => format!("TLS: {other}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_sends_nobody_into_the_clear() {
+        use rustls::CertificateError as Certificate;
+        let told = |error: rustls::Error| {
+            let io = Error::Io(std::io::Error::new(ErrorKind::InvalidData, error));
+            explain("wss://h:8766/".to_owned(), &io).to_string()
+        };
+        for certificate in [
+            Certificate::UnknownIssuer,
+            Certificate::Expired,
+            Certificate::NotValidForName,
+            Certificate::Revoked,
+        ] {
+            let told = told(rustls::Error::InvalidCertificate(certificate));
+            assert!(!told.contains("ws:// "), "{told}");
+        }
+        let unknown = told(rustls::Error::InvalidCertificate(Certificate::UnknownIssuer));
+        assert!(unknown.contains("--pin") && unknown.contains("SSL_CERT_FILE"), "{unknown}");
+        let other_pin = told(rustls::Error::General("not the one that --pin names".to_owned()));
+        assert!(other_pin.ends_with("not the one that --pin names"), "{other_pin}");
+        let plain = told(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType));
+        assert!(plain.contains("use ws://"), "{plain}");
+    }
+
+    #[test]
+    fn who_speaks_in_the_clear_to_tls_is_told_of_wss() {
+        let error =
+            || Error::Protocol(tokio_tungstenite::tungstenite::error::ProtocolError::HandshakeIncomplete);
+        assert!(explain("ws://h:8766/".to_owned(), &error()).to_string().contains("use wss://"));
+        assert!(!explain("wss://h:8766/".to_owned(), &error()).to_string().contains("use wss://"));
+    }
 
     fn session(url: &str) -> Option<String> {
         Target::new(url, Vec::new()).unwrap().session_in_path().map(str::to_owned)

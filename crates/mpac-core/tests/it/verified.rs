@@ -6,7 +6,7 @@ use mpac_core::{
 };
 use mpac_wire::names::{CredentialType, ErrorCode, Role, SecurityProfile};
 use mpac_wire::payload::{
-    Heartbeat, OpBatchCommit, ParticipantKey, ParticipantKeys, Resolution, SessionInfo,
+    Goodbye, Heartbeat, OpBatchCommit, ParticipantKey, ParticipantKeys, Resolution, SessionInfo,
 };
 use mpac_wire::{
     Credential, Envelope, Fingerprint, Message, PrincipalId, PublicKey, Secret, Timestamp, Watermark,
@@ -223,6 +223,20 @@ fn everybody_learns_the_keys_of_everybody() {
 }
 
 /// A key that somebody only announced is not theirs against whoever has a certificate for it.
+#[test]
+fn who_came_while_somebody_was_away_learns_their_key_at_their_return() {
+    covers!("SEC-31");
+    let mut world = court(&[("alice", 1), ("bob", 2)]);
+    world.say("bob", Goodbye::new("user_exit".into()));
+    let of = |name: &str, n| (name.to_owned(), key(n), None);
+    let joined = join(&mut world, "carol", 3);
+    assert!(!told(&joined, "carol").contains(&of("bob", 2)), "he is not here");
+    let back = world.hello("bob");
+    assert_eq!(told(&back, "carol"), [of("bob", 2)]);
+    assert!(heard(&world.announce("bob", "i", &["x"]), "carol").contains(&"INTENT_ANNOUNCE".to_owned()));
+    assert!(!world.news("carol").is_empty(), "it is believed");
+}
+
 #[test]
 fn relays_are_what_was_signed_to_the_last_byte() {
     covers!("D-128", "D-114", "SEC-23");

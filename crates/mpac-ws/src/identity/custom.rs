@@ -9,6 +9,8 @@
 //!
 //! Anything else, `{"accept":false}`, an exit code other than 0, and silence for 5 s refuse the credential.
 
+use std::env;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::Shown;
+use super::{Shown, refused};
 
 /// How long it may think.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -58,6 +60,16 @@ impl Custom {
         Self { program, arguments: words.collect(), places: Semaphore::new(AT_ONCE) }
     }
 
+    /// Whether there is such a program, as far as that can be told before it is started. On Windows its name may lack its
+    /// ending, so there nothing is told.
+    pub(super) fn is_there(&self) -> bool {
+        let program = Path::new(&self.program);
+        if cfg!(windows) || program.components().count() > 1 {
+            return cfg!(windows) || program.is_file();
+        }
+        env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+    }
+
     /// `None` when it does not say that the credential is good.
     pub(super) async fn identify(&self, shown: Shown<'_>) -> Option<Identity> {
         let answer = match timeout(WITHIN, self.ask(shown)).await {
@@ -75,11 +87,22 @@ impl Custom {
                 return None;
             }
         };
-        if !answer.accept {
-            return None;
-        }
+        let principal = match (answer.accept, answer.principal_id) {
+            (true, Some(principal)) => principal,
+            (true, None) => {
+                refused::tell(
+                    shown,
+                    "--credential-command accepts it and does not say whose it is (`principal_id`)",
+                );
+                return None;
+            }
+            (false, _) => {
+                refused::tell(shown, "--credential-command does not accept it");
+                return None;
+            }
+        };
         Some(Identity::Proven {
-            principal: answer.principal_id?,
+            principal,
             method: CredentialType::Custom,
             issuer: answer.issuer.map(String::into_boxed_str),
             roles: answer.roles,

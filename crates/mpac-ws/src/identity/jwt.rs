@@ -17,9 +17,9 @@ use mpac_wire::names::{CredentialType, Role};
 use mpac_wire::{PrincipalId, Timestamp};
 use serde::Deserialize;
 use thiserror::Error;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use super::Shown;
+use super::{Shown, refused};
 use crate::cli::Security;
 
 /// How far the clocks of provider and server may differ.
@@ -64,8 +64,7 @@ impl Provider {
 
     /// `None` when the token is no good here and now.
     pub(super) fn identify(&self, shown: Shown<'_>, now: Timestamp) -> Option<Identity> {
-        let claims =
-            self.claims(shown, now).inspect_err(|reason| debug!("a token was refused: {reason}")).ok()?;
+        let claims = self.claims(shown, now).inspect_err(|why| refused::tell(shown, why)).ok()?;
         Some(Identity::Proven {
             principal: PrincipalId::new(&claims.sub).ok()?,
             method: CredentialType::BearerToken,
@@ -77,10 +76,10 @@ impl Provider {
 
     fn claims(&self, shown: Shown<'_>, now: Timestamp) -> Result<Claims, String> {
         let token = shown.credential.value.reveal();
-        let wanted = decode_header(token).map_err(|error| error.to_string())?.kid;
+        let wanted = decode_header(token).map_err(|error| refused::token(&error))?.kid;
         let keys = self.keys();
         let key = match &wanted {
-            Some(id) => keys.find(id).ok_or("no key of that name")?,
+            Some(id) => keys.find(id).ok_or("--jwks has no key of the name that it gives (`kid`)")?,
             // Without a name there is no choice to be made.
             None => match keys.keys.as_slice() {
                 [one] => one,
@@ -95,7 +94,8 @@ impl Provider {
         validation.set_issuer(&[&self.issuer]);
         validation.set_audience(&[self.audience.as_deref().unwrap_or(shown.at.session.as_str())]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        let claims: Claims = decode(token, &decoding, &validation).map_err(|error| error.to_string())?.claims;
+        let claims: Claims =
+            decode(token, &decoding, &validation).map_err(|error| refused::token(&error))?.claims;
         // The leeway is for clocks that differ; the core ends the membership at the moment itself.
         let ends = Timestamp::from_micros(claims.exp.saturating_mul(1_000_000));
         if ends <= now { Err("it has expired".to_owned()) } else { Ok(claims) }
@@ -161,7 +161,9 @@ fn written(path: &Path) -> Option<SystemTime> {
 
 fn read(path: &Path) -> Result<JwkSet, Unusable> {
     let failed = |reason: String| Unusable { path: path.to_owned(), reason };
-    let text = fs::read_to_string(path).map_err(|error: io::Error| failed(error.to_string()))?;
+    let text = fs::read_to_string(path).map_err(|error: io::Error| {
+        failed(format!("{error}; name the file with the issuer's public keys"))
+    })?;
     let keys: JwkSet =
         serde_json::from_str(&text).map_err(|error| failed(format!("it is no JSON Web Key Set: {error}")))?;
     match keys.keys.iter().any(|key| algorithm(key).is_some()) {

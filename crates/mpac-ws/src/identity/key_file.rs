@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::sleep;
+use tracing::warn;
 
 use super::keys::Keys;
 use crate::cli::Settings;
@@ -25,6 +26,8 @@ pub(crate) struct KeyFile {
     path: PathBuf,
     /// As last read, and what the file looked like then.
     last: Mutex<Option<(Looks, Arc<Keys>)>>,
+    /// How it looked when the operator was last told that it cannot be read.
+    told: Mutex<Option<Looks>>,
 }
 
 /// Enough to see that a file is another one.
@@ -37,6 +40,8 @@ pub(crate) enum KeyFileError {
     Io { path: PathBuf, source: io::Error },
     #[error("keys {}: {reason}", .path.display())]
     Form { path: PathBuf, reason: String },
+    #[error("keys {}: the file is gone; put it back (an empty one ends all keys)", .path.display())]
+    Gone { path: PathBuf },
 }
 
 /// Where the keys of a server with these settings are.
@@ -62,7 +67,12 @@ pub(crate) fn in_dir(data: &Path) -> PathBuf {
 impl KeyFile {
     /// At `path`, where there need not be one yet.
     pub(crate) const fn at(path: PathBuf) -> Self {
-        Self { path, last: Mutex::new(None) }
+        Self { path, last: Mutex::new(None), told: Mutex::new(None) }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What it says now; a file that is not there holds no key.
@@ -74,9 +84,27 @@ impl KeyFile {
         {
             return Ok(Arc::clone(keys));
         }
+        if looks.is_none() && matches!(&*last, Some((Some(_), _))) {
+            // Moved away by mistake, or for a moment by an editor: that is to put nobody out.
+            return Err(KeyFileError::Gone { path: self.path.clone() });
+        }
         let keys = Arc::new(self.parse()?);
         *last = Some((looks, Arc::clone(&keys)));
         Ok(keys)
+    }
+
+    /// As [`read`](Self::read); where it cannot be read the operator is told, once for each state of the file.
+    pub(super) fn usable(&self) -> Option<Arc<Keys>> {
+        let why = match self.read() {
+            Ok(keys) => return Some(keys),
+            Err(why) => why,
+        };
+        let looks = self.looks().unwrap_or_default();
+        let before = self.told.lock().unwrap_or_else(PoisonError::into_inner).replace(looks);
+        if before != Some(looks) {
+            warn!("{why}; until it is mended nobody comes in by a key, and nobody is put out");
+        }
+        None
     }
 
     /// Returns when it looks different from now.
@@ -137,7 +165,9 @@ impl KeyFile {
             Err(source) => return Err(self.io(source)),
         };
         toml::from_str(&text).map_err(|error| {
-            let reason = error.message().to_owned();
+            let line = |at: usize| text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
+            let at = error.span().map(|span| format!("line {}: ", line(span.start))).unwrap_or_default();
+            let reason = format!("{at}{}; mend it, or put a copy back", error.message());
             KeyFileError::Form { path: self.path.clone(), reason }
         })
     }
@@ -190,6 +220,26 @@ mod tests {
             let mode = fs::metadata(&server.path).unwrap().permissions().mode();
             assert_eq!(mode & 0o077, 0, "nobody else may read it");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_moved_away_ends_nothing_and_an_empty_one_ends_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = KeyFile::at(dir.path().join("keys.toml"));
+        let id = issue(&file);
+        assert_eq!(ids(&file), std::slice::from_ref(&id));
+        let aside = dir.path().join("aside");
+        fs::rename(&file.path, &aside).unwrap();
+        let told = file.read().unwrap_err().to_string();
+        assert!(told.contains("the file is gone; put it back"), "{told}");
+        assert!(file.usable().is_none());
+        fs::rename(&aside, &file.path).unwrap();
+        assert_eq!(ids(&file), [id]);
+        fs::write(&file.path, "").unwrap();
+        assert!(ids(&file).is_empty());
+        fs::write(&file.path, "\n[[").unwrap();
+        let told = file.read().unwrap_err().to_string();
+        assert!(told.contains("line 2: ") && told.contains("mend it"), "{told}");
     }
 
     #[test]

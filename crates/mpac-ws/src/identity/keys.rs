@@ -140,19 +140,33 @@ impl Keys {
     }
 
     /// The key whose secret was shown, where and as what it is good.
-    pub(super) fn good(&self, shown: Shown<'_>, now: Timestamp) -> Option<&Key> {
+    ///
+    /// # Errors
+    /// Why there is none, for the operator: its end is told only of a key whose secret was shown.
+    pub(super) fn good(&self, shown: Shown<'_>, now: Timestamp) -> Result<&Key, String> {
         let secret = shown.credential.value.reveal();
-        let name = secret::id(secret)?;
-        let key = self.keys.iter().find(|key| key.id == name)?;
+        let name = secret::id(secret).ok_or("it has not the form of a key that `mpac-ws token add` makes")?;
+        let known = self.keys.iter().find(|key| key.id == name);
+        let key = known.ok_or("the key file has no key of its name; is it a key of another server?")?;
         let here = key.sessions.as_ref().is_none_or(|sessions| sessions.contains(shown.at.session));
         let taken = key.invite.as_ref().and_then(|invite| invite.taken_by.as_ref());
         let theirs = taken.is_none_or(|by| *by == shown.sender.sender_instance_id);
-        (key.is_secret(secret, now)
-            && key.method == shown.credential.kind
-            && key.is_current(now)
-            && here
-            && theirs)
-            .then_some(key)
+        let why = if !key.is_secret(secret, now) {
+            "was shown with another secret, or with one that was rotated away".to_owned()
+        } else if key.method != shown.credential.kind {
+            format!("is a {}", key.method)
+        } else if key.revoked_at.is_some() {
+            "is revoked".to_owned()
+        } else if !key.is_current(now) {
+            "has expired".to_owned()
+        } else if !here {
+            "is not for this session".to_owned()
+        } else if !theirs {
+            "is an invitation that is taken up already; `mpac-ws token add` makes a key that can be used again".to_owned()
+        } else {
+            return Ok(key);
+        };
+        Err(format!("key {} {why}", key.id))
     }
 
     /// Trusts a certificate, in place of what was said of it before.
@@ -247,7 +261,7 @@ mod tests {
         let credential = Credential::new(CredentialType::from(kind), secret.clone());
         let at = At { session: &session, certificate: None, stranger: true };
         let shown = Shown { at, sender: &sender, credential: &credential };
-        keys.good(shown, self::at(sec)).is_some()
+        keys.good(shown, self::at(sec)).is_ok()
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub enum TlsError {
         path: PathBuf,
     },
     /// They do not belong together, or are of a kind that cannot be used.
-    #[error("{} and {} cannot be used together: {source}", .certificate.display(), .key.display())]
+    #[error("{} and {} cannot be used together: {source}; give the key that the certificate was made for", .certificate.display(), .key.display())]
     Unusable {
         /// The certificates.
         certificate: PathBuf,

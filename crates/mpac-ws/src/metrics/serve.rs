@@ -40,7 +40,7 @@ impl Metered {
     /// # Errors
     /// When it cannot be had.
     pub(crate) async fn bind(address: SocketAddr) -> Result<Self, Error> {
-        let failed = |source| Error::Bind { host: address.ip().to_string(), port: address.port(), source };
+        let failed = |source| Error::Metrics { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address })

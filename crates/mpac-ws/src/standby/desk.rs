@@ -53,7 +53,7 @@ impl Desk {
             )
         })));
         let clerk = Clerk { token, wanted: watch::Sender::new(false), state, partial };
-        let published = Published::new(data, format!("ws://{address}"), &clerk.token)?;
+        let published = Published::new(data, format!("ws://{address}"), &clerk.token, None)?;
         let app = Router::new().fallback(answer).with_state(clerk.clone());
         let serving = tokio::spawn(async move {
             // It ends with the desk, or with the listener: then nobody can come any more.

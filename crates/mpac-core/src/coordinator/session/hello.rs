@@ -127,6 +127,8 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
         None => session.members.len() as u64 + session.forgotten.participants,
     };
     let before = session.members.remove(&principal);
+    // Whoever came while this one was away has not been told its keys.
+    let was_here = before.as_ref().is_some_and(|member| !member.departed);
     let news = catch_up::News::for_return(before.as_ref(), facts);
     let member = Member {
         sender: connection::plain(sender),
@@ -149,7 +151,7 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
         missed: <_>::default(),
     };
     session.members.insert(principal.clone(), member);
-    let new_key = join.key.is_some();
+    let is_news = join.key.is_some() || !was_here;
     if let Some(key) = join.key {
         signature::bind(session, &principal, key);
     }
@@ -164,7 +166,7 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
         let info = info::session_info(session, facts, member, &join.asked);
         out.answer(session, Recipients::Conn(facts.conn), info, Some(&facts.envelope.message_id));
     }
-    signature::tell(session, out, &principal, new_key);
+    signature::tell(session, out, &principal, is_news);
     recover::tell(session, out, &principal);
     let message_id = &facts.envelope.message_id;
     divergence::after_hello(session, out, &principal, message_id, hello.extensions.as_ref());

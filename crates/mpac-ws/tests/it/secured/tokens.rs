@@ -4,7 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use clap::Parser as _;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use mpac_ws::cli::Settings;
+use mpac_ws::server::Server;
 use serde_json::{Value, json};
 
 use super::{command, place, said, secret, server};
@@ -161,7 +164,8 @@ esac"#;
     for value in ["rubbish", "fail", "bad"] {
         assert_eq!(said(&host, "/", "agent:bob", custom(value)).await, "CREDENTIAL_REJECTED", "{value}");
     }
-    let elsewhere = place();
-    let host = server(elsewhere.path(), &["--credential-command=/no/such/program"]).await;
-    assert_eq!(said(&host, "/", "agent:bob", custom("good")).await, "CREDENTIAL_REJECTED");
+    let flags = ["--port=0", "--security-profile=authenticated", "--credential-command=/no/such/program"];
+    let settings = Settings::try_parse_from([&["mpac-ws"], &flags[..]].concat()).unwrap();
+    let refused = Server::bind(settings).await.err().unwrap().to_string();
+    assert!(refused.contains("there is no such program"), "{refused}");
 }
