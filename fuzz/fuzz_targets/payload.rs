@@ -20,7 +20,8 @@ fuzz_target!(|bytes: &[u8]| {
     let mut envelope = received.envelope().clone();
     envelope.payload = written.clone();
     let again = envelope.message().expect("what was written can be read");
-    // Where the known members come in another order, those that nobody knows are written in other places.
-    let value = |payload: &str| serde_json::from_str::<Value>(payload).expect("a payload is JSON");
+    // Where the known members come in another order, those that nobody knows are written in other places. Numbers that no
+    // double holds stand as they came, and a `Value` has no room for them.
+    let value = |payload: &str| serde_json::from_str::<Value>(payload).ok();
     assert_eq!(value(written.get()), value(again.to_payload().get()));
 });
