@@ -180,7 +180,8 @@ fn tls_trouble(error: &rustls::Error) -> String {
     match error {
         // The pin's own words.
         rustls::Error::General(why) => why.clone(),
-        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
+        // A bad signature: there is an authority of that name, and it is another one.
+        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => {
             "nobody whom this machine trusts vouches for the coordinator's certificate; give its fingerprint with --pin (it \
              prints it when it starts), or name the authority's certificate in SSL_CERT_FILE"
                 .to_owned()

@@ -74,7 +74,10 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     let ended = start(&[&url, "--script", script.to_str().unwrap(), "--task", "mend"], &environment, "");
     let (code, output) = ended.await.unwrap();
     assert_eq!(code, Some(1), "{output}");
-    assert!(output.contains("TLS:") && output.contains("certificate"), "{output}");
+    assert!(
+        output.contains("vouches for the coordinator's certificate") && output.contains("--pin"),
+        "{output}"
+    );
     assert_eq!(first.await.unwrap(), None);
 }
 
