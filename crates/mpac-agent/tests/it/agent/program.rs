@@ -208,7 +208,8 @@ async fn who_steps_back_waits_until_the_files_are_free() {
 
 #[tokio::test]
 async fn what_is_watched_is_a_line_each_and_ends_when_it_was_asked_to() {
-    let host = Host::start(&[]).await;
+    // Until the watcher is there she announces as fast as she can.
+    let host = Host::start(&["--rate-per-sec=1000000", "--rate-burst=1000000"]).await;
     let (ann, mut events) = host.join("Ann").await;
     let watch = run(&host, "Bob", &["watch", "--only", "announced", "--count", "2", "--json"]);
     let (watched, ()) = tokio::join!(watch, async {
