@@ -131,7 +131,9 @@ impl Bench<'_> {
     fn serve(&self, kind: Kind) -> Result<Peer, Failure> {
         let mut command = Command::new(self.program);
         command.args(["--port", "0", "--durability", "none", "--queue-frames", "1000000"]);
-        command.args(["--rate-per-sec", "10000000", "--rate-burst", "10000000"]).current_dir(self.dir);
+        command.args(["--rate-per-sec", "10000000", "--rate-burst", "10000000"]);
+        command.args(["--principal-rate-per-sec", "10000000", "--principal-rate-burst", "10000000"]);
+        command.current_dir(self.dir);
         if kind != Kind::Open {
             command.args(["--security-profile", "verified", "--trust-anchors", "mpac-ca/ca.pem"]);
             command.args(["--role-policy", r#"{"default_role":"contributor"}"#]);

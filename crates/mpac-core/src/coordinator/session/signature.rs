@@ -96,8 +96,8 @@ pub(super) fn tell(session: &mut Session, out: &mut Outbox, joiner: &PrincipalId
     if is_new {
         let others = session.members.iter().filter(|(id, member)| *id != joiner && member.conn.is_some());
         let others: alloc::vec::Vec<PrincipalId> = others.map(|(id, _)| id.clone()).collect();
-        if !others.is_empty() {
-            let keys = good(session, joiner).collect();
+        let keys: alloc::vec::Vec<ParticipantKey> = good(session, joiner).collect();
+        if !others.is_empty() && !keys.is_empty() {
             out.send(session, Recipients::Only(others), ParticipantKeys::new(keys));
         }
     }
