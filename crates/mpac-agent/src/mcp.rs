@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `server` | all that knows the SDK, but for the schemas: requests in, results and notifications out |
 //! | `tool`, `input` | the table of tools; what each takes, with the descriptions that a model reads |
-//! | `acting`, `looking`, `settling`, `waiting` | the tools, plain async functions from input to [`Answer`](answer::Answer) |
+//! | `acting`, `looking`, `settling`, `waiting` | the tools, plain async functions from input to `Answer` |
 //! | `answer` | results, and refusals in words: rule, holder, time left, next step |
 //! | `bridge` | the agent behind it: joined at the start, joined anew when that failed or ended; what was announced here |
 //! | `recent` | what has happened, for those who wait |

@@ -16,7 +16,7 @@ pub(super) struct Answer {
     pub(super) text: String,
     /// The same for programs: an object with `ok`.
     pub(super) value: Value,
-    /// Nothing was done.
+    /// It is not done, or not known to be.
     pub(super) is_error: bool,
 }
 
@@ -29,6 +29,8 @@ struct Reason {
     holders: Vec<Holder>,
     time_left: Option<Duration>,
     next: String,
+    /// Something may have been changed all the same.
+    is_undecided: bool,
     more: Value,
 }
 
@@ -55,7 +57,11 @@ impl Answer {
 
 impl Reason {
     fn told(self, tool: &str, view: Option<&Snapshot>) -> Answer {
-        let mut text = format!("{tool} was refused, and nothing was changed: {}: {}", self.code, self.why);
+        let how = match self.is_undecided {
+            false => "was refused, and nothing was changed",
+            true => "did not come to its end",
+        };
+        let mut text = format!("{tool} {how}: {}: {}", self.code, self.why);
         if let Some(rule) = self.rule {
             let _ = write!(text, "\nRule: {rule}");
         }
@@ -70,7 +76,7 @@ impl Reason {
         }
         let _ = write!(text, "\nNext step: {}", self.next);
         let mut value = json!({
-            "ok": false, "tool": tool, "code": self.code, "why": self.why, "next_step": self.next, "holders": holders,
+            "ok": false, "undecided": self.is_undecided, "code": self.code, "why": self.why, "next_step": self.next, "holders": holders,
         });
         if let Some(rule) = self.rule {
             value["rule"] = json!(rule);
@@ -139,12 +145,8 @@ fn reason(error: &AgentError, view: Option<&Snapshot>) -> Reason {
         },
         other => {
             let (code, next) = failed(other);
-            Reason {
-                code: code.to_owned(),
-                why: other.to_string(),
-                next: next.to_owned(),
-                ..Reason::default()
-            }
+            let (why, is_undecided) = (other.to_string(), matches!(code, "UNDECIDED" | "GAVE_UP" | "FAILED"));
+            Reason { code: code.to_owned(), why, next: next.to_owned(), is_undecided, ..Reason::default() }
         }
     }
 }
@@ -187,7 +189,7 @@ fn turned_down(it: &TurnedDown) -> Reason {
         holders: it.holders.clone(),
         time_left: it.retry_after,
         next: next.to_owned(),
-        more: Value::Null,
+        ..Reason::default()
     }
 }
 

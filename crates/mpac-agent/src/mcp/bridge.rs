@@ -9,10 +9,11 @@ use tokio::sync::broadcast;
 
 use super::recent::Recent;
 use super::resource::Resource;
-use crate::agent::{Agent, Events, Leaving, Snapshot};
+use crate::agent::{Agent, Event, Events, Leaving, Snapshot};
 use crate::cli::connection::Joining;
 use crate::diff::printable;
 use crate::error::AgentError;
+use crate::verb::sentence;
 
 /// How long a tool waits for a connection that is broken: hosts give tools about a minute.
 const RETURN_LIMIT: Duration = Duration::from_secs(10);
@@ -137,6 +138,24 @@ async fn listen(mut events: Events, recent: Arc<Recent>, updates: broadcast::Sen
             // Nobody may be interested.
             drop(updates.send(*resource));
         }
+        if is_worth_a_line(&event) {
+            log(&sentence(&event));
+        }
         recent.add(event);
     }
+}
+
+/// Whether it is about the connection or about trust, and not about the others' work.
+fn is_worth_a_line(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::ConnectionLost { .. }
+            | Event::ConnectionBack { .. }
+            | Event::CoordinatorSilent { .. }
+            | Event::CoordinatorBack
+            | Event::Trust { .. }
+            | Event::Warning { .. }
+            | Event::SessionClosed { .. }
+            | Event::Disconnected { .. }
+    )
 }

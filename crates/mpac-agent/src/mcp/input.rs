@@ -41,7 +41,7 @@ pub(super) struct CheckOverlap {
 pub(super) struct GetFileState {
     /// The file, relative to the shared workspace. Leave it out for the list of all files.
     pub(super) path: Option<String>,
-    /// false: only the state, without the text. true by default.
+    /// false: only the state, without the text, so a change cannot be based on it yet. true by default.
     pub(super) with_content: Option<bool>,
 }
 

@@ -113,7 +113,6 @@ pub(super) async fn get_file_state(bridge: &Bridge, asked: GetFileState) -> Resu
         let text = format!("{path} does not exist; submit_change with content creates it.{about}");
         return Ok(Answer::done(text, json!({"path": path, "exists": false, "holders": names})));
     };
-    bridge.saw(&path, &file.state_ref);
     let by = last_change(&view, &path);
     let changed = by.as_ref().map_or(String::new(), |by| format!(", last changed by {by}"));
     let mut text = format!("{path} is at {}{changed}.{about}", file.state_ref);
@@ -121,6 +120,7 @@ pub(super) async fn get_file_state(bridge: &Bridge, asked: GetFileState) -> Resu
         "path": path, "exists": true, "state_ref": file.state_ref, "updated_by": by, "holders": names,
     });
     if asked.with_content.unwrap_or(true) {
+        bridge.saw(&path, &file.state_ref);
         let _ = write!(text, " Its text:\n{}", file.content);
         value["content"] = json!(file.content);
     }

@@ -68,6 +68,17 @@ fn who_was_too_late_gets_the_current_text() {
 }
 
 #[test]
+fn what_is_undecided_is_not_called_refused() {
+    let told = |error| Answer::refused("submit_change", &error, None);
+    let undecided = told(AgentError::Unsettled { what: "the commit".to_owned() });
+    assert!(!undecided.text.contains("nothing was changed"), "{}", undecided.text);
+    assert_eq!((undecided.is_error, &undecided.value["undecided"]), (true, &json!(true)));
+    let refused = told(AgentError::Usage("mend x".to_owned()));
+    assert!(refused.text.contains("nothing was changed"), "{}", refused.text);
+    assert_eq!(refused.value["undecided"], json!(false));
+}
+
+#[test]
 fn what_is_no_rule_says_a_next_step_all_the_same() {
     for error in [
         AgentError::NobodyThere { url: "ws://h:1".to_owned() },
