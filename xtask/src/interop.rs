@@ -6,6 +6,7 @@
 //! | `case` | who takes part, what they are asked, and what must come of it |
 //! | `cast` | the processes of one case |
 //! | `keys` | what everybody needs where the session is authenticated |
+//! | `mcp` | our bridge between MCP hosts and a session, driven by the official Python client |
 //! | `snapshots` | sessions that change hands between the implementations |
 //! | `check` | what must be seen on the wire and in the files afterwards |
 //!
@@ -15,6 +16,7 @@ mod case;
 mod cast;
 mod check;
 mod keys;
+mod mcp;
 mod snapshots;
 pub(crate) mod venv;
 
@@ -38,22 +40,29 @@ const VERSIONS: [&str; 2] = ["0.1.0", "0.2.13"];
 pub(crate) fn run(only: Option<&str>, jobs: usize) -> Result<(), Failure> {
     let cases: Vec<Case> =
         all().into_iter().filter(|case| only.is_none_or(|text| case.name().contains(text))).collect();
-    if cases.is_empty() {
+    let hosts = only.is_none_or(|text| mcp::NAME.contains(text));
+    if cases.is_empty() && !hosts {
         let names: Vec<String> = all().iter().map(Case::name).collect();
         return Err(Failure::check(format!(
-            "no case's name contains that text; the cases are\n{}",
-            names.join("\n")
+            "no case's name contains that text; the cases are\n{}\n{}",
+            names.join("\n"),
+            mcp::NAME
         )));
     }
-    for version in VERSIONS {
+    for version in VERSIONS.iter().filter(|_| !cases.is_empty()) {
         venv::ensure(version)?;
     }
     step::run(&mut step::cargo(&["build", "--locked", "-p", "mpac-ws", "-p", "mpac-agent"]))?;
     let began = Instant::now();
     let failed = run_side_by_side(&cases, jobs.max(1));
-    let seconds = began.elapsed().as_secs_f64();
-    println!("{} cases took {seconds:.1} s", cases.len());
-    println!("interop: {} passed, {failed} failed", cases.len() - failed);
+    if !cases.is_empty() {
+        println!("{} cases took {:.1} s", cases.len(), began.elapsed().as_secs_f64());
+        println!("interop: {} passed, {failed} failed", cases.len() - failed);
+    }
+    if hosts {
+        mcp::run()?;
+        println!("  pass  {}", mcp::NAME);
+    }
     for version in VERSIONS.iter().filter(|_| only.is_none()) {
         snapshots::exchange(version)?;
         println!("snapshots: ours goes on in mpac {version}, theirs in ours");

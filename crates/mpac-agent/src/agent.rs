@@ -180,7 +180,7 @@ impl Agent {
     }
 
     /// Waits until something can be said.
-    async fn here(&self) -> Result<(), AgentError> {
+    pub(crate) async fn here(&self) -> Result<(), AgentError> {
         let mut place = self.0.place.clone();
         match place.wait_for(|place| !matches!(place, Place::Away)).await.as_deref() {
             Ok(Place::Ended(end)) => Err(end.error()),

@@ -3,6 +3,7 @@
 pub mod connection;
 pub mod exit;
 pub mod key;
+pub mod mcp;
 pub mod parse;
 pub mod security;
 mod thinking;
@@ -21,6 +22,7 @@ use crate::connection::{Header, Pin, Route, Target};
 use crate::error::AgentError;
 
 pub use self::key::Key;
+pub use self::mcp::Mcp;
 pub use self::security::Signatures;
 pub use self::thinking::Thinking;
 pub use self::verb::Verb;
@@ -48,6 +50,8 @@ Examples:
     export MPAC_URL=ws://127.0.0.1:8766 MPAC_NAME=Bob
     mpac-agent who
     mpac-agent commit money.py --from fixed.py -m \"round half to even\" --json
+  As tools in Claude Code, Cursor or another MCP host, which starts it (mpac-agent mcp --help tells how):
+    MPAC_URL=ws://127.0.0.1:8766 MPAC_NAME=Bob mpac-agent mcp
   Without a key, with answers from a file (its keys stand in crates/mpac-agent/src/brain/scripted.rs):
     mpac-agent ws://127.0.0.1:8766 --name Bob --script bob.json --task \"Fix it\"
 
@@ -106,6 +110,8 @@ pub enum Command {
     /// Make a key to sign messages with, or see one
     #[command(subcommand)]
     Key(Key),
+    /// Bring an MCP host (Claude Code, Cursor, ...) into a session, as tools for its model
+    Mcp(Box<Mcp>),
     /// Print what makes your shell complete this program's verbs and options
     #[command(after_help = COMPLETIONS_HELP)]
     Completions(Completions),

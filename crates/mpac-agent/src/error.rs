@@ -237,6 +237,11 @@ pub enum AgentError {
     /// The brain has no answer.
     #[error(transparent)]
     Brain(#[from] BrainError),
+    /// An MCP host that cannot be spoken with.
+    #[error(
+        "the MCP host and this program do not understand each other: {0}; it speaks JSON-RPC on standard input and output, so let the host start it"
+    )]
+    Host(String),
     /// Terminal trouble.
     #[error("terminal: {0}")]
     Terminal(String),

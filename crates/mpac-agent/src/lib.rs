@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`agent`] | a participant as a value, to be embedded: verbs, events, the view |
 //! | [`cli`], [`verb`] | the command line, and its verbs on top of that |
+//! | [`mcp`] | the tools and resources of a session, for a model in an MCP host |
 //! | [`security`], [`key_file`], [`chain`], [`known`], [`signing`] | where messages are signed: our key, whose it is, and whom we believe |
 //! | [`witness`] | every frame, written down |
 //! | [`connection`], [`arrival`], [`history`] | the socket's tasks, breaks included; what a frame is; what has been seen |
@@ -33,6 +34,7 @@ pub mod history;
 pub mod interactive;
 pub mod key_file;
 pub mod known;
+pub mod mcp;
 pub mod naming;
 mod new_key;
 mod private_file;
@@ -73,6 +75,7 @@ const CAPABILITIES: [&str; 5] =
 pub async fn run(asked: Program) -> u8 {
     let done = match (&asked.command, &asked.join) {
         (Some(Command::Verb(verb)), _) => return verb::run(verb, verb::standard()).await,
+        (Some(Command::Mcp(it)), _) => mcp::run(it).await.map(|()| 0),
         (Some(Command::Key(key)), _) => new_key::run(key, &mut std::io::stdout()).map(|()| 0),
         (Some(Command::Completions(it)), _) => {
             clap_complete::generate(it.shell, &mut Program::command(), "mpac-agent", &mut std::io::stdout());

@@ -16,5 +16,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    ExitCode::from(runtime.block_on(mpac_agent::run(cli)))
+    let code = runtime.block_on(mpac_agent::run(cli));
+    // A read of standard input cannot be called off, and what ended without it must not wait for it.
+    runtime.shutdown_background();
+    ExitCode::from(code)
 }

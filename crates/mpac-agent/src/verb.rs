@@ -23,7 +23,9 @@ use crate::error::AgentError;
 
 use out::Out;
 
+pub(crate) use out::interrupted;
 pub use out::{Lines, standard};
+pub(crate) use watching::sentence;
 
 /// Runs a verb and returns its exit code ([`exit`]). Results go to `lines`, for people or as lines of JSON.
 pub async fn run(verb: &Verb, lines: Lines) -> u8 {
@@ -48,7 +50,7 @@ async fn begun(verb: &Verb, joining: &Joining, out: &mut Out) -> Result<(), Agen
     let before = own_intents(&agent).await;
     let done = tokio::select! {
         done = carried_out(verb, &agent, events, sources, out) => done,
-        () = out::interrupted(), if !ends_so => Err(AgentError::Interrupted),
+        () = interrupted(), if !ends_so => Err(AgentError::Interrupted),
     };
     if matches!(done, Err(AgentError::Interrupted)) {
         for intent in own_intents(&agent).await.difference(&before) {

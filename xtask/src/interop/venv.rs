@@ -1,4 +1,5 @@
-//! Virtual environments below `target/interop`, each installed once: one a Python version of the peers, and one for signatures.
+//! Virtual environments below `target/interop`, each installed once: one a Python version of the peers, one for
+//! signatures, and one with the MCP client.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,6 +37,14 @@ pub(crate) fn ensure(version: &str) -> Result<(), Failure> {
 /// As for [`install`].
 pub(crate) fn of_signatures() -> Result<PathBuf, Failure> {
     install("signatures", "cryptography", &step::root().join("fixtures/signatures/constraints.txt"))
+}
+
+/// Makes the environment with the official MCP client; gives its interpreter.
+///
+/// # Errors
+/// As for [`install`].
+pub(crate) fn of_mcp() -> Result<PathBuf, Failure> {
+    install("mcp", "mcp", &step::root().join("fixtures/mcp/constraints.txt"))
 }
 
 /// Makes the environment of this name with a package, unless it is there with the same pinned libraries.

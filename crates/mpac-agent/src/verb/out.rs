@@ -123,7 +123,7 @@ pub(super) async fn follow(
 }
 
 /// Ctrl-C, or the polite kill. A program that cannot be told of either waits for ever.
-pub(super) async fn interrupted() {
+pub(crate) async fn interrupted() {
     let ctrl_c = async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

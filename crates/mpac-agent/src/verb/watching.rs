@@ -53,7 +53,7 @@ fn kind(event: &Event) -> Option<String> {
 }
 
 /// An event in words.
-pub(super) fn sentence(event: &Event) -> String {
+pub(crate) fn sentence(event: &Event) -> String {
     let tail = |text: &Option<String>| text.as_ref().map_or(String::new(), |text| format!(": {text}"));
     match event {
         Event::Joined { principal_id } => format!("{principal_id} is here"),

@@ -1,0 +1,257 @@
+//! Tools about own work: tasks and changes.
+
+use std::fmt::Write as _;
+use std::str::FromStr;
+use std::time::Duration;
+
+use mpac_wire::{IntentId, Scope, StateRef};
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::bridge::Bridge;
+use super::input::{BeginTask, Outcome, SubmitChange, TakeOverTask, YieldTask};
+use super::looking::named;
+use crate::agent::{Agent, Announce, Claim, Committed, Edit, Update};
+use crate::brain::edits;
+use crate::error::AgentError;
+use crate::session::FileState;
+
+/// How long a claim's decision is waited for by default: sessions give the owner 30 s to come back (CLM-08), and hosts give
+/// tools about a minute.
+const CLAIM_WAIT_SEC: u32 = 45;
+
+/// # Errors
+/// [`AgentError::Usage`] for an id that cannot be one.
+pub(super) fn id<T: FromStr>(text: &str, what: &str) -> Result<T, AgentError> {
+    text.parse().map_err(|_| AgentError::Usage(format!("{what} is empty; give an id that a tool has told")))
+}
+
+pub(super) async fn begin_task(bridge: &Bridge, asked: BeginTask) -> Result<Answer, AgentError> {
+    let files = named(asked.files)?;
+    if asked.objective.trim().is_empty() {
+        return Err(AgentError::Usage("say in objective what you are about to do".to_owned()));
+    }
+    let mut announce = Announce::files(&asked.objective, files.iter().cloned());
+    match asked.ttl_sec {
+        Some(0) => return Err(AgentError::Usage("ttl_sec is 0; it counts seconds from 1 on".to_owned())),
+        Some(ttl) => announce.ttl_sec = ttl,
+        None => {}
+    }
+    let ttl = announce.ttl_sec;
+    let agent = bridge.agent().await?;
+    if let Some(renewed) = renewed(&agent, &asked.objective, &files, ttl).await? {
+        return Ok(renewed);
+    }
+    let announced = agent.announce(announce).await?;
+    bridge.hold(&announced.intent);
+    let intent = &announced.intent;
+    let mut text = format!(
+        "Task {intent} is yours for {ttl} s: {} on {}. Read the files with get_file_state, change them with submit_change, and end it with yield_task.",
+        asked.objective,
+        files.join(", ")
+    );
+    let mut conflicts = Vec::new();
+    for it in &announced.conflicts {
+        let names: Vec<String> =
+            it.principal_a.iter().chain(&it.principal_b).map(ToString::to_string).collect();
+        let words = it.description.as_ref().map_or(String::new(), |words| format!(": {words}"));
+        let _ = write!(
+            text,
+            "\nBut it is in conflict {} ({}) of {}{words}. Next step: ack_conflict, and then yield_task and defer to let the other go first, escalate_conflict, or go on with care: a change on an old state is refused.",
+            it.conflict_id,
+            it.category,
+            names.join(" and ")
+        );
+        conflicts.push(json!({
+            "conflict_id": it.conflict_id, "category": it.category, "severity": it.severity, "principals": names,
+            "description": it.description,
+        }));
+    }
+    if let Some(warning) = &announced.warning {
+        let _ = write!(text, "\nThe coordinator warns: {warning}");
+    }
+    let value = json!({
+        "intent_id": intent, "files": files, "ttl_sec": ttl, "conflicts": conflicts, "warning": announced.warning,
+    });
+    Ok(Answer::done(text, value))
+}
+
+/// An own task on just these files gets more time. One on some of them is in the way: sessions that lock files would let the new
+/// one take its place (LCK-06), and the model would go on under one that is over.
+async fn renewed(
+    agent: &Agent,
+    objective: &str,
+    files: &[String],
+    ttl: u32,
+) -> Result<Option<Answer>, AgentError> {
+    let view = agent.view().await?;
+    for intent in view.intents.iter().filter(|it| it.own && !it.suspended) {
+        let theirs = intent.files();
+        let common = files.iter().filter(|file| theirs.iter().any(|it| same_file(it, file))).count();
+        if common == 0 {
+            continue;
+        }
+        let id = &intent.intent_id;
+        if common < files.len() || common < theirs.len() {
+            return Err(AgentError::Usage(format!(
+                "your task {id} is on some of these files already ({}); end it with yield_task first, or begin one on other files",
+                theirs.join(", ")
+            )));
+        }
+        let mut update = Update::default();
+        (update.objective, update.ttl_sec) = (Some(objective.to_owned()), Some(ttl));
+        agent.update_intent(id, update).await?;
+        let text =
+            format!("Your task {id} goes on for {ttl} s from now: {objective} on {}.", files.join(", "));
+        let value = json!({
+            "intent_id": id, "files": files, "ttl_sec": ttl, "conflicts": [], "warning": Value::Null, "renewed": true,
+        });
+        return Ok(Some(Answer::done(text, value)));
+    }
+    Ok(None)
+}
+
+pub(super) async fn submit_change(bridge: &Bridge, asked: SubmitChange) -> Result<Answer, AgentError> {
+    let path = asked.path.as_str();
+    let agent = bridge.agent().await?;
+    let intent = match &asked.intent_id {
+        Some(text) => id(text, "intent_id")?,
+        None => covering(&agent, path).await?,
+    };
+    let current = agent.read_file(path).await?;
+    let base = base(bridge, path, asked.base_state_ref.as_deref(), current.as_ref())?;
+    let current = current.unwrap_or_else(FileState::absent);
+    if current.state_ref != base {
+        bridge.saw(path, &current.state_ref);
+        return Err(AgentError::Stale { path: path.to_owned(), current: Box::new(current) });
+    }
+    let text = match (asked.content, asked.edits) {
+        (Some(content), None) => content,
+        (None, Some(all)) if !all.is_empty() => {
+            let all: Vec<edits::Edit> = all.into_iter().map(Into::into).collect();
+            edits::apply(&current.content, &all).map_err(|misfit| AgentError::Usage(misfit.to_string()))?
+        }
+        _ => {
+            let text = "give either content, the whole new text, or edits, at least one";
+            return Err(AgentError::Usage(text.to_owned()));
+        }
+    };
+    let mut edit = Edit::on(path, base, text);
+    edit.summary = asked.summary;
+    if edit.before == edit.after() {
+        let value = json!({"path": path, "committed": Value::Null, "state_ref": edit.before});
+        return Ok(Answer::done(format!("{path} has that text already; nothing was committed."), value));
+    }
+    let committed = commit(bridge, &agent, &intent, edit).await?;
+    let text = format!(
+        "{path} is changed for everybody: {} -> {} as {}. Submit further changes, or end the task with yield_task.",
+        committed.before, committed.after, committed.op
+    );
+    let value = json!({
+        "path": path, "op_id": committed.op, "intent_id": intent, "state_ref_before": committed.before,
+        "state_ref": committed.after,
+    });
+    Ok(Answer::done(text, value))
+}
+
+async fn commit(
+    bridge: &Bridge,
+    agent: &Agent,
+    intent: &IntentId,
+    edit: Edit,
+) -> Result<Committed, AgentError> {
+    let done = match agent.view().await?.execution_model.as_str() {
+        "pre_commit" => agent.propose_and_commit(Some(intent), edit).await,
+        _ => agent.commit(Some(intent), edit).await,
+    };
+    match &done {
+        Ok(committed) => bridge.saw(&committed.path, &committed.after),
+        // The refusal shows the text.
+        Err(AgentError::Stale { path, current }) => bridge.saw(path, &current.state_ref),
+        Err(_) => {}
+    }
+    done
+}
+
+/// What the change is based on: what was said, else what the model has last seen; nothing is overwritten unseen.
+fn base(
+    bridge: &Bridge,
+    path: &str,
+    said: Option<&str>,
+    current: Option<&FileState>,
+) -> Result<StateRef, AgentError> {
+    if let Some(text) = said {
+        return serde_json::from_value(json!(text)).map_err(|error| {
+            AgentError::Usage(format!("base_state_ref is none: {error}; get_file_state has it"))
+        });
+    }
+    match (bridge.seen(path), current) {
+        (Some(seen), _) => Ok(seen),
+        (None, None) => Ok(FileState::absent().state_ref),
+        (None, Some(_)) => Err(AgentError::Usage(format!(
+            "you have not read {path} yet, and a change must not overwrite what nobody has looked at; call get_file_state for it first"
+        ))),
+    }
+}
+
+/// The own live task that covers this file.
+async fn covering(agent: &Agent, path: &str) -> Result<IntentId, AgentError> {
+    let scope_of = |it: &crate::agent::KnownIntent| it.files().iter().any(|file| same_file(file, path));
+    let view = agent.view().await?;
+    let mut own = view.intents.iter().filter(|it| it.own && !it.suspended);
+    own.find(|it| scope_of(it)).map(|it| it.intent_id.clone()).ok_or_else(|| {
+        AgentError::Usage(format!(
+            "no live task of yours covers {path}; call begin_task for it first (INT-02)"
+        ))
+    })
+}
+
+/// `./a.py` is `a.py`.
+fn same_file(one: &str, other: &str) -> bool {
+    one.trim_start_matches("./") == other.trim_start_matches("./")
+}
+
+pub(super) async fn yield_task(bridge: &Bridge, asked: YieldTask) -> Result<Answer, AgentError> {
+    let agent = bridge.agent().await?;
+    let intent = match &asked.intent_id {
+        Some(text) => id(text, "intent_id")?,
+        None => only(&agent).await?,
+    };
+    let reason = match asked.outcome.unwrap_or(Outcome::Yielded) {
+        Outcome::Completed => crate::view::COMPLETED,
+        Outcome::Yielded => "yielded",
+        Outcome::Cancelled => "cancelled",
+    };
+    agent.withdraw(&intent, Some(reason)).await?;
+    bridge.let_go(&intent);
+    let text = format!("Task {intent} is over ({reason}); its files are free for others.");
+    Ok(Answer::done(text, json!({"intent_id": intent, "reason": reason})))
+}
+
+async fn only(agent: &Agent) -> Result<IntentId, AgentError> {
+    let view = agent.view().await?;
+    let own: Vec<&IntentId> = view.intents.iter().filter(|it| it.own).map(|it| &it.intent_id).collect();
+    match own[..] {
+        [one] => Ok(one.clone()),
+        [] => Err(AgentError::Usage("you have no task".to_owned())),
+        _ => {
+            let ids: Vec<&str> = own.iter().map(|id| id.as_str()).collect();
+            Err(AgentError::Usage(format!("you have several tasks, so give intent_id: {}", ids.join(", "))))
+        }
+    }
+}
+
+pub(super) async fn take_over_task(bridge: &Bridge, asked: TakeOverTask) -> Result<Answer, AgentError> {
+    let agent = bridge.agent().await?;
+    let mut claim = Claim::of(id(&asked.intent_id, "intent_id")?);
+    claim.scope = (!asked.files.is_empty()).then(|| Scope::files(asked.files));
+    (claim.objective, claim.justification) = (asked.objective, asked.justification);
+    claim.patience = Duration::from_secs(asked.wait_sec.unwrap_or(CLAIM_WAIT_SEC).clamp(1, 50).into());
+    let intent = agent.claim_intent(claim).await?;
+    bridge.hold(&intent);
+    let text = format!(
+        "Task {} goes on as {intent}, which is yours now. Read its files with get_file_state before you change them.",
+        asked.intent_id
+    );
+    Ok(Answer::done(text, json!({"taken_over": asked.intent_id, "intent_id": intent})))
+}

@@ -1,0 +1,166 @@
+//! Tools that change nothing.
+
+use std::fmt::Write as _;
+
+use mpac_wire::Scope;
+use serde_json::json;
+
+use super::answer::{Answer, held, shown};
+use super::bridge::Bridge;
+use super::input::{CheckOverlap, GetFileState, Nothing};
+use crate::agent::{KnownIntent, Snapshot};
+use crate::error::AgentError;
+
+pub(super) async fn who_is_working(bridge: &Bridge, _: Nothing) -> Result<Answer, AgentError> {
+    let view = bridge.agent().await?.view().await?;
+    let mut text = format!("You are {} in session {} (level {}).", view.me, view.session_id, view.level);
+    if !view.is_complete {
+        text.push_str("\nThis server does not tell what was before you joined, so there may be more.");
+    }
+    let people = view.people.iter().filter(|it| {
+        let is_gone = it.status.as_deref() == Some("offline");
+        it.principal_id != view.me && (!is_gone || view.intents_of(&it.principal_id).next().is_some())
+    });
+    let people: Vec<_> = people.collect();
+    for person in &people {
+        let status = person.status.as_ref().map_or(String::new(), |status| format!(", {status}"));
+        let roles = match person.roles.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", person.roles.join(", ")),
+        };
+        let _ = write!(text, "\n{}{roles}{status}", person.principal_id);
+    }
+    if people.is_empty() {
+        text.push_str("\nNobody else is here.");
+    }
+    for intent in &view.intents {
+        let _ = write!(text, "\n{}", line(intent));
+    }
+    if view.intents.is_empty() {
+        text.push_str("\nNobody has announced a task.");
+    }
+    for deferral in &view.deferrals {
+        let files = deferral.scope.as_ref().and_then(|it| it.resources.as_deref()).unwrap_or_default();
+        let _ = write!(
+            text,
+            "\n{} waits for {}, for {:.0} s yet",
+            deferral.principal_id,
+            files.join(", "),
+            deferral.expires_in_sec
+        );
+    }
+    let value = json!({
+        "me": view.me, "session_id": view.session_id, "level": view.level, "execution_model": view.execution_model,
+        "is_complete": view.is_complete, "people": people, "intents": view.intents, "deferrals": view.deferrals,
+    });
+    Ok(Answer::done(text, value))
+}
+
+fn line(intent: &KnownIntent) -> String {
+    let whose = if intent.own { "Your task" } else { "Task" };
+    let owner = if intent.own { String::new() } else { format!(" of {}", intent.principal_id) };
+    let left = match (intent.suspended, intent.expires_in_sec) {
+        (true, _) => "; suspended, so it can be taken over with take_over_task".to_owned(),
+        (false, Some(left)) => format!("; {left:.0} s left unless it is renewed"),
+        (false, None) => String::new(),
+    };
+    let objective = intent.objective.as_deref().unwrap_or("(its words were not heard)");
+    format!("{whose} {}{owner}: {objective} [{}]{left}", intent.intent_id, intent.files().join(", "))
+}
+
+pub(super) async fn check_overlap(bridge: &Bridge, asked: CheckOverlap) -> Result<Answer, AgentError> {
+    let files = named(asked.files)?;
+    let agent = bridge.agent().await?;
+    let (holders, view) =
+        (agent.in_the_way(&Scope::files(files.iter().cloned())).await?, agent.view().await?);
+    if holders.is_empty() {
+        let text = format!("Nobody else works on {}: call begin_task to take it.", files.join(", "));
+        return Ok(Answer::done(text, json!({"is_free": true, "files": files, "holders": []})));
+    }
+    let mut text = format!("{} overlaps with the work of others:", files.join(", "));
+    let mut values = Vec::new();
+    for holder in &holders {
+        let known = view.intents.iter().find(|it| it.intent_id == holder.intent);
+        let _ = write!(text, "\nHeld by {}", held(holder, known));
+        values.push(shown(holder, known));
+    }
+    text.push_str(
+        "\nNext step: choose other files, or call defer and then wait_for_change with until=\"free\".",
+    );
+    Ok(Answer::done(text, json!({"is_free": false, "files": files, "holders": values})))
+}
+
+pub(super) async fn get_file_state(bridge: &Bridge, asked: GetFileState) -> Result<Answer, AgentError> {
+    let agent = bridge.agent().await?;
+    let Some(path) = asked.path else {
+        let files = agent.list_files().await?;
+        let mut text = format!("{} files are shared:", files.len());
+        for file in &files {
+            let _ = write!(text, "\n{} ({} characters, {})", file.path, file.size.get(), file.state_ref);
+        }
+        return Ok(Answer::done(text, json!({ "files": files })));
+    };
+    let (file, view) = (agent.read_file(&path).await?, agent.view().await?);
+    let holders = agent.in_the_way(&Scope::files([path.clone()])).await?;
+    let mut about = String::new();
+    for holder in &holders {
+        let known = view.intents.iter().find(|it| it.intent_id == holder.intent);
+        let _ = write!(about, " Held by {}.", held(holder, known));
+    }
+    let names: Vec<&str> = holders.iter().map(|it| it.principal.as_str()).collect();
+    let Some(file) = file else {
+        bridge.saw(&path, &crate::session::FileState::absent().state_ref);
+        let text = format!("{path} does not exist; submit_change with content creates it.{about}");
+        return Ok(Answer::done(text, json!({"path": path, "exists": false, "holders": names})));
+    };
+    let by = last_change(&view, &path);
+    let changed = by.as_ref().map_or(String::new(), |by| format!(", last changed by {by}"));
+    let mut text = format!("{path} is at {}{changed}.{about}", file.state_ref);
+    let mut value = json!({
+        "path": path, "exists": true, "state_ref": file.state_ref, "updated_by": by, "holders": names,
+    });
+    if asked.with_content.unwrap_or(true) {
+        bridge.saw(&path, &file.state_ref);
+        let _ = write!(text, " Its text:\n{}", file.content);
+        value["content"] = json!(file.content);
+    }
+    Ok(Answer::done(text, value))
+}
+
+fn last_change(view: &Snapshot, path: &str) -> Option<String> {
+    view.files.get(path)?.updated_by.as_ref().map(ToString::to_string)
+}
+
+pub(super) async fn list_conflicts(bridge: &Bridge, _: Nothing) -> Result<Answer, AgentError> {
+    let view = bridge.agent().await?.view().await?;
+    let mut text = String::new();
+    for it in &view.conflicts {
+        let names: Vec<&str> = it.principals.iter().map(|who| who.as_str()).collect();
+        let ids: Vec<&str> = it.intents.iter().map(|id| id.as_str()).collect();
+        let words = it.description.as_ref().map_or(String::new(), |words| format!(": {words}"));
+        let with = it.escalated_to.as_ref().map_or(String::new(), |who| format!(" to {who}"));
+        let yours = if it.unacknowledged { "\n  It concerns you: call ack_conflict." } else { "" };
+        let _ = writeln!(
+            text,
+            "{} is {}{with} ({}) between {} [{}]{words}{yours}",
+            it.conflict_id,
+            it.state,
+            it.category,
+            names.join(" and "),
+            ids.join(", ")
+        );
+    }
+    if text.is_empty() {
+        text.push_str("No conflicts are open.");
+    }
+    Ok(Answer::done(text.trim_end(), json!({"is_complete": view.is_complete, "conflicts": view.conflicts})))
+}
+
+/// # Errors
+/// [`AgentError::Usage`] where there are none.
+pub(super) fn named(files: Vec<String>) -> Result<Vec<String>, AgentError> {
+    match files.is_empty() || files.iter().any(|file| file.trim().is_empty()) {
+        true => Err(AgentError::Usage("name at least one file, and none that is empty".to_owned())),
+        false => Ok(files),
+    }
+}

@@ -1,0 +1,178 @@
+//! The tool that waits.
+
+use std::time::Duration;
+
+use mpac_wire::{PrincipalId, Scope};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::answer::{Answer, held};
+use super::bridge::Bridge;
+use super::input::{Until, WaitForChange};
+use super::looking::named;
+use super::recent::Since;
+use crate::agent::{Agent, Event};
+use crate::error::AgentError;
+use crate::verb::sentence;
+
+/// By default: hosts give tools about a minute.
+const WAIT_SEC: u32 = 30;
+const MOST_SEC: u32 = 600;
+/// How often is looked whether somebody's task has expired, of which nobody may tell in time.
+const GLANCE: Duration = Duration::from_secs(1);
+
+pub(super) async fn wait_for_change(bridge: &Bridge, asked: WaitForChange) -> Result<Answer, AgentError> {
+    let agent = bridge.agent().await?;
+    let end =
+        Instant::now() + Duration::from_secs(asked.timeout_sec.unwrap_or(WAIT_SEC).clamp(1, MOST_SEC).into());
+    match asked.until {
+        Until::Change => change(bridge, &agent, &asked, end).await,
+        Until::Free => {
+            let files = named(asked.files.clone())?;
+            free(bridge, &agent, files, end).await
+        }
+    }
+}
+
+async fn change(
+    bridge: &Bridge,
+    agent: &Agent,
+    asked: &WaitForChange,
+    end: Instant,
+) -> Result<Answer, AgentError> {
+    let mut news = bridge.recent.news();
+    let after = asked.after.unwrap_or_else(|| bridge.recent.told());
+    loop {
+        news.mark_unchanged();
+        let since = bridge.recent.since(after, |event| concerns(event, agent.me(), &asked.files));
+        let is_over = Instant::now() >= end;
+        if !since.events.is_empty() || since.has_gap || is_over {
+            bridge.recent.tell(since.cursor);
+            return Ok(told(&since, asked));
+        }
+        // Whichever comes first; then it is looked again.
+        let _ = tokio::time::timeout_at(end, news.changed()).await;
+    }
+}
+
+fn told(since: &Since, asked: &WaitForChange) -> Answer {
+    let lines: Vec<String> = since.events.iter().map(sentence).collect();
+    let mut text = lines.join("\n");
+    if since.has_gap {
+        text.push_str("\nMore has happened than is kept: look at who_is_working and get_file_state.");
+    }
+    let timed_out = since.events.is_empty() && !since.has_gap;
+    if timed_out {
+        let what =
+            if asked.files.is_empty() { String::new() } else { format!(" about {}", asked.files.join(", ")) };
+        text = format!("Nothing has happened{what} in that time. Call it again to go on waiting.");
+    }
+    let events: Vec<Value> = since.events.iter().map(|event| json!(event)).collect();
+    let value = json!({
+        "timed_out": timed_out, "events": events, "cursor": since.cursor, "has_gap": since.has_gap,
+    });
+    Answer::done(text.trim_start(), value)
+}
+
+async fn free(
+    bridge: &Bridge,
+    agent: &Agent,
+    files: Vec<String>,
+    end: Instant,
+) -> Result<Answer, AgentError> {
+    let mut news = bridge.recent.news();
+    let scope = Scope::files(files.iter().cloned());
+    loop {
+        news.mark_unchanged();
+        let holders = agent.in_the_way(&scope).await?;
+        if holders.is_empty() {
+            let text = format!(
+                "Nobody else works on {} now. Read it anew with get_file_state, and call begin_task before somebody else does.",
+                files.join(", ")
+            );
+            return Ok(Answer::done(text, json!({"timed_out": false, "is_free": true, "files": files})));
+        }
+        let now = Instant::now();
+        if now >= end {
+            let view = agent.view().await?;
+            let mut text = "It is not free yet:".to_owned();
+            for holder in &holders {
+                let known = view.intents.iter().find(|it| it.intent_id == holder.intent);
+                text.push_str(&format!("\nHeld by {}", held(holder, known)));
+            }
+            text.push_str("\nNext step: call it again to go on waiting, or choose other files.");
+            let names: Vec<&str> = holders.iter().map(|it| it.principal.as_str()).collect();
+            let value = json!({"timed_out": true, "is_free": false, "files": files, "holders": names});
+            return Ok(Answer::done(text, value));
+        }
+        let _ = tokio::time::timeout_at(end.min(now + GLANCE), news.changed()).await;
+    }
+}
+
+/// Whether it is by somebody else, and about one of these files where some are given.
+fn concerns(event: &Event, me: &PrincipalId, files: &[String]) -> bool {
+    let whose = match event {
+        Event::Joined { principal_id }
+        | Event::Left { principal_id, .. }
+        | Event::Announced { principal_id, .. }
+        | Event::Updated { principal_id, .. }
+        | Event::Withdrawn { principal_id, .. }
+        | Event::Claimed { principal_id, .. }
+        | Event::Proposed { principal_id, .. }
+        | Event::Committed { principal_id, .. }
+        | Event::Superseded { principal_id, .. }
+        | Event::Acknowledged { principal_id, .. }
+        | Event::Escalated { principal_id, .. }
+        | Event::Resolved { principal_id, .. } => Some(principal_id),
+        Event::FileUpdated { updated_by, .. } => Some(updated_by),
+        Event::Deferred { principal_id, .. } => principal_id.as_ref(),
+        _ => None,
+    };
+    if whose == Some(me) {
+        return false;
+    }
+    let about = |path: &str| files.is_empty() || files.iter().any(|file| file == path);
+    match event {
+        Event::Announced { files: theirs, .. } | Event::Deferred { files: theirs, .. } => {
+            files.is_empty() || theirs.iter().any(|file| about(file))
+        }
+        Event::Proposed { path, .. }
+        | Event::Committed { path, .. }
+        | Event::Superseded { path, .. }
+        | Event::FileUpdated { path, .. } => about(path),
+        // A word of who comes and goes is about no file.
+        Event::Joined { .. } | Event::Left { .. } | Event::Warning { .. } | Event::Trust { .. } => {
+            files.is_empty()
+        }
+        // The others name an intent or a conflict whose files may be these: better once too often than never.
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id<T: std::str::FromStr>(text: &str) -> T {
+        text.parse().unwrap_or_else(|_| unreachable!("it is not empty"))
+    }
+
+    #[test]
+    fn what_others_do_to_the_files_counts_and_own_doings_do_not() {
+        let me: PrincipalId = id("agent:me");
+        let announced = |who: &str, file: &str| Event::Announced {
+            intent_id: id("i"),
+            principal_id: id(who),
+            objective: "o".to_owned(),
+            files: vec![file.to_owned()],
+        };
+        let files = ["a.py".to_owned()];
+        assert!(concerns(&announced("agent:you", "a.py"), &me, &files));
+        assert!(!concerns(&announced("agent:you", "b.py"), &me, &files));
+        assert!(concerns(&announced("agent:you", "b.py"), &me, &[]));
+        assert!(!concerns(&announced("agent:me", "a.py"), &me, &[]));
+        let joined = Event::Joined { principal_id: id("agent:you") };
+        assert!(concerns(&joined, &me, &[]) && !concerns(&joined, &me, &files));
+        assert!(concerns(&Event::Lagged { lost: 1 }, &me, &files));
+    }
+}
