@@ -11,6 +11,7 @@ mod custom;
 mod jwt;
 pub(crate) mod key_file;
 pub(crate) mod keys;
+mod opening;
 pub(crate) mod proof;
 mod refused;
 pub(crate) mod secret;
@@ -21,10 +22,11 @@ use std::future::pending;
 use std::sync::Arc;
 
 use mpac_core::Identity;
-use mpac_wire::names::{CredentialType, MessageType, SecurityProfile};
-use mpac_wire::{Credential, Frame, Limits, Message, Sender, SessionId, Timestamp};
+use mpac_wire::names::{CredentialType, MessageType};
+use mpac_wire::{Credential, Frame, InstanceId, Limits, Message, Sender, SessionId, Timestamp};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
+use tracing::warn;
 
 use self::card::Card;
 use self::chain::{Anchors, Chain};
@@ -35,9 +37,7 @@ use self::keys::Keys;
 use self::proof::Proof;
 use self::secret::Hash;
 use self::signature::Ring;
-use crate::cli::Settings;
 use crate::clock;
-use crate::error::Error;
 use crate::signing::known::Known;
 
 /// Where something is shown.
@@ -89,6 +89,20 @@ impl Standing {
 struct Found {
     identity: Identity,
     by: Option<By>,
+    taken: Option<Taken>,
+}
+
+impl Found {
+    const fn new(identity: Identity, by: Option<By>) -> Self {
+        Self { identity, by, taken: None }
+    }
+}
+
+/// An invitation that this very credential took up: its key, and who has it now.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    key: String,
+    instance: InstanceId,
 }
 
 /// What was found out about a frame.
@@ -96,6 +110,7 @@ struct Found {
 pub(crate) struct Looked {
     pub(crate) proof: Proof,
     pub(crate) by: Option<By>,
+    pub(crate) taken: Option<Taken>,
 }
 
 /// Everything that can say whether a credential is good.
@@ -111,38 +126,6 @@ pub(crate) struct Verifier {
 }
 
 impl Verifier {
-    /// As the settings want it. In an open session nobody has to prove anything, and nothing is looked at (SEC-15).
-    ///
-    /// # Errors
-    /// When one of its files cannot be read: that is to show at the start, and not when the first one comes.
-    pub(crate) fn of(settings: &Settings) -> Result<Self, Error> {
-        let security = &settings.security;
-        if security.security_profile == SecurityProfile::Open {
-            return Ok(Self::default());
-        }
-        let unreadable = |error: &dyn std::fmt::Display| Error::Session(error.to_string());
-        let keys = KeyFile::at(key_file::path(settings)?);
-        keys.read().map_err(|error| unreadable(&error))?;
-        let tokens = Provider::of(security).map_err(|error| unreadable(&error))?;
-        let anchors = security.trust_anchors.clone().map(Anchors::at).transpose();
-        let anchors = anchors.map_err(|error| unreadable(&error))?;
-        let custom = security.credential_command.as_deref().map(Custom::new);
-        if custom.as_ref().is_some_and(|custom| !custom.is_there()) {
-            return Err(unreadable(
-                &"--credential-command: there is no such program; give its path, or a name on PATH",
-            ));
-        }
-        let certified_only = security.security_profile == SecurityProfile::Verified;
-        Ok(Self {
-            keys: Some(keys),
-            tokens,
-            anchors,
-            custom,
-            certified_only,
-            changes: watch::Sender::default(),
-        })
-    }
-
     /// Whether anybody has to prove anything.
     pub(crate) const fn is_needed(&self) -> bool {
         self.keys.is_some()
@@ -180,7 +163,7 @@ impl Verifier {
         let card = shown.and_then(Card::of);
         let found = match shown {
             Some(shown) => self.identify(shown, card.as_ref(), clock::now()).await,
-            None => Found { identity: Identity::Unproven, by: None },
+            None => Found::new(Identity::Unproven, None),
         };
         let needs_signature = card.as_ref().is_some_and(|card| !card.is_of_connection(at.certificate));
         let owner = match &found.identity {
@@ -191,14 +174,15 @@ impl Verifier {
         let table = if self.certified_only { None } else { self.table() };
         let ring = Ring { shown, registered: table.as_deref(), known };
         let signature = ring.judge(text, envelope.signature.as_deref());
-        Looked { proof: Proof { identity: found.identity, signature, needs_signature }, by: found.by }
+        let proof = Proof { identity: found.identity, signature, needs_signature };
+        Looked { proof, by: found.by, taken: found.taken }
     }
 
     /// What `shown` proves at `now`. Only the credential's owner is proven, never the name that was claimed with it: whether
     /// the two are the same is for the core to see (SEC-08, D-123).
     async fn identify(&self, shown: Shown<'_>, card: Option<&Card>, now: Timestamp) -> Found {
         let method = shown.credential.kind.clone();
-        let rejected = |method| Found { identity: Identity::Rejected { method }, by: None };
+        let rejected = |method| Found::new(Identity::Rejected { method }, None);
         let found = match method {
             CredentialType::ApiKey | CredentialType::MtlsFingerprint => self.by_keys(shown, now),
             CredentialType::BearerToken if secret::id(shown.credential.value.reveal()).is_some() => {
@@ -206,17 +190,17 @@ impl Verifier {
             }
             CredentialType::BearerToken => match &self.tokens {
                 None => self.by_keys(shown, now),
-                Some(provider) => provider.identify(shown, now).map(|identity| Found { identity, by: None }),
+                Some(provider) => provider.identify(shown, now).map(|identity| Found::new(identity, None)),
             },
             CredentialType::X509Chain => match &self.anchors {
-                None => return Found { identity: Identity::Unproven, by: None },
+                None => return Found::new(Identity::Unproven, None),
                 Some(anchors) => card.and_then(|card| self.by_chain(anchors, shown, card, now)),
             },
             CredentialType::Custom => match &self.custom {
-                None => return Found { identity: Identity::Unproven, by: None },
-                Some(custom) => custom.identify(shown).await.map(|identity| Found { identity, by: None }),
+                None => return Found::new(Identity::Unproven, None),
+                Some(custom) => custom.identify(shown).await.map(|identity| Found::new(identity, None)),
             },
-            _ => return Found { identity: Identity::Unproven, by: None },
+            _ => return Found::new(Identity::Unproven, None),
         };
         found.unwrap_or_else(|| rejected(method))
     }
@@ -253,7 +237,7 @@ impl Verifier {
             roles: good.and_then(|it| it.roles.clone()),
             expires_at: good.and_then(|it| it.expires_at).into_iter().chain([ends]).min(),
         };
-        Some(Found { identity, by: Some(By::Chain(chain.clone())) })
+        Some(Found::new(identity, Some(By::Chain(chain.clone()))))
     }
 
     /// The keys, while they can be read.
@@ -274,6 +258,14 @@ impl Verifier {
                 () = anchors() => {}
             }
             self.changes.send_replace(());
+        }
+    }
+
+    /// Leaves an invitation to the next one: whoever took it up has left without having joined.
+    pub(crate) fn give_back(&self, taken: &Taken) {
+        let Some(keys) = &self.keys else { return };
+        if let Err(error) = keys.edit(|keys| keys.give_back(&taken.key, &taken.instance)) {
+            warn!("{error}; the invitation {} stays taken up, though nobody joined with it", taken.key);
         }
     }
 
@@ -320,10 +312,8 @@ impl KeyFile {
                 );
                 return None;
             };
-            return Some(Found {
-                identity: trusted.identity(),
-                by: Some(By::Certificate(trusted.fingerprint.clone())),
-            });
+            let by = By::Certificate(trusted.fingerprint.clone());
+            return Some(Found::new(trusted.identity(), Some(by)));
         }
         let key = keys.good(shown, now).inspect_err(|why| refused::tell(shown, why)).ok()?;
         let identity = Identity::Proven {
@@ -333,16 +323,18 @@ impl KeyFile {
             roles: key.roles.clone(),
             expires_at: key.good_until(shown.credential.value.reveal()),
         };
+        let mut taken = None;
         if key.is_unclaimed_invite() && key.principal == shown.sender.principal_id {
             // Whoever is first has it; a second one that comes at the same moment finds it taken.
-            let taken = self.edit(|keys| keys.claim(&key.id, &shown.sender.sender_instance_id));
-            if !matches!(taken, Ok(true)) {
+            let instance = shown.sender.sender_instance_id.clone();
+            if !matches!(self.edit(|keys| keys.claim(&key.id, &instance)), Ok(true)) {
                 refused::tell(shown, format_args!("the invitation {} is taken up already", key.id));
                 return None;
             }
+            taken = Some(Taken { key: key.id.clone(), instance });
         }
         let secret = Hash::of(shown.credential.value.reveal());
-        Some(Found { identity, by: Some(By::Key { id: key.id.clone(), secret }) })
+        Some(Found { identity, by: Some(By::Key { id: key.id.clone(), secret }), taken })
     }
 }
 

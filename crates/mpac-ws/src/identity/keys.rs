@@ -139,6 +139,14 @@ impl Keys {
         invite.is_some_and(|invite| invite.taken_by.get_or_insert_with(|| instance.clone()) == instance)
     }
 
+    /// Takes an invitation from `instance`, if it has it.
+    pub(super) fn give_back(&mut self, id: &str, instance: &InstanceId) {
+        let invite = self.keys.iter_mut().find(|key| key.id == id).and_then(|key| key.invite.as_mut());
+        if let Some(invite) = invite.filter(|invite| invite.taken_by.as_ref() == Some(instance)) {
+            invite.taken_by = None;
+        }
+    }
+
     /// The key whose secret was shown, where and as what it is good.
     ///
     /// # Errors

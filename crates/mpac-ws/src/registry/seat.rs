@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use super::{INBOX_BYTES, lock};
 use crate::clock;
 use crate::identity::proof::Proof;
-use crate::identity::{At, By, Standing, Verifier};
+use crate::identity::{At, By, Standing, Taken, Verifier};
 use crate::listen::attempts::Attempts;
 use crate::metrics::limit::Limit;
 use crate::outbox::Outbox;
@@ -52,6 +52,8 @@ pub(super) struct Shown {
     proven: bool,
     /// What was said before that: frames and their bytes.
     before: (usize, usize),
+    /// Invitations that were taken up here.
+    taken: Vec<Taken>,
     /// All of it: what comes later takes nothing away from that by which somebody is in.
     by: Vec<By>,
 }
@@ -76,6 +78,7 @@ impl Seat {
         if matches!(looked.proof.identity, Identity::Proven { .. }) {
             self.remember(looked.by);
         }
+        lock(&self.shown).taken.extend(looked.taken);
         looked.proof
     }
 
@@ -190,5 +193,9 @@ impl Link for Seat {
 
     async fn left(&self) {
         self.tell(Inbound::Left { conn: self.conn }).await;
+        if !self.outbox.has_admitted() {
+            // A HELLO that still waits may let them in, for as long as it takes to see that they have left.
+            lock(&self.shown).taken.iter().for_each(|taken| self.verifier.give_back(taken));
+        }
     }
 }

@@ -198,6 +198,32 @@ async fn an_invitation_is_for_one() {
 }
 
 #[tokio::test]
+async fn an_invitation_is_not_used_up_by_a_hello_that_is_refused() {
+    let dir = place();
+    let printed = command(dir.path(), &["invite", "bob", "--url=ws://shop.example:1"]).unwrap();
+    let key = printed.split("api_key:").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    let host = server(dir.path(), &[]).await;
+    let mut first = host.connect("/").await.counts_anew();
+    first.who = "agent:bob".to_owned();
+    let hello = json!({"display_name": "b", "roles": ["contributor"], "capabilities": [], "credential": api_key(&key)});
+    let mut envelope = first.envelope("HELLO", hello);
+    envelope["sender"]["sender_instance_id"] = "mistyped".into();
+    envelope["session_id"] = "elsewhere".into();
+    first.send(envelope.to_string()).await;
+    assert_eq!(first.next().await["message_type"], "PROTOCOL_ERROR");
+    assert!(
+        command(dir.path(), &["token", "list"]).unwrap().contains("taken up"),
+        "for as long as it is there"
+    );
+    drop(first);
+    let changed = || !command(dir.path(), &["token", "list"]).unwrap().contains("taken up");
+    while !changed() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(said(&host, "/", "agent:bob", api_key(&key)).await, "SESSION_INFO");
+}
+
+#[tokio::test]
 async fn no_secret_is_written_anywhere() {
     covers!("PRV-05");
     let dir = place();
