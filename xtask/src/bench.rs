@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: figures, each beside the figure that it is a ratio of, taken in the same run.
 
+mod e2e;
 mod signatures;
+mod table;
 
 use clap::Subcommand;
 
@@ -9,6 +11,8 @@ use crate::step::Failure;
 /// What is measured.
 #[derive(Subcommand)]
 pub(crate) enum Bench {
+    /// From an announce to everybody's socket, against a bare broadcast; durable against in memory.
+    E2e(e2e::Options),
     /// What signatures cost: messages per second of a verified session against an open one.
     Signatures(signatures::Options),
 }
@@ -19,6 +23,7 @@ pub(crate) enum Bench {
 /// Something cannot be built or started, or the server does not do what it is measured at.
 pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
     match bench {
+        Bench::E2e(options) => e2e::run(options),
         Bench::Signatures(options) => signatures::run(options),
     }
 }

@@ -112,6 +112,11 @@ impl Peer {
         &self.name
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Writes one line to its standard input.
     ///
     /// # Errors

@@ -1,0 +1,114 @@
+//! `cargo xtask bench e2e`: from announce to everybody's socket, against an axum server that only broadcasts.
+//!
+//! The load generator and the bare broadcast come from the project's measuring tools (`--measure`), so that the figures
+//! compare with those of the other implementations. Servers and generator take turns, each fresh, the server on one core
+//! and the generator on the other where there are two.
+
+mod load;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::Value;
+
+use self::load::{Kind, Load, Mode};
+use super::median;
+use super::table::{self, Row, Target};
+use crate::step::{Failure, say};
+
+/// What the command is told.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Directory of the measuring tools, with `loadgen` and `limits` in it
+    #[arg(long, value_name = "DIR", env = "MPAC_MEASURE", default_value = "../shared/measure")]
+    measure: PathBuf,
+    /// Connected clients, each in turn.
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',', default_values_t = [1, 10, 50, 200])]
+    clients: Vec<u16>,
+    /// Rounds, of which the median counts; the servers take turns
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// Seconds of each measurement, after one of warm-up
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    seconds: u16,
+    /// Write rows and single measurements there, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Builds, measures, prints.
+///
+/// # Errors
+/// As [`super::run`], and when the measuring tools are not there.
+pub(super) fn run(options: &Options) -> Result<(), Failure> {
+    let load = Load::build(&options.measure, options.seconds)?;
+    let (mut rows, mut raw) = (Vec::new(), Vec::new());
+    for &clients in &options.clients {
+        let mut measured = Measured::default();
+        for round in 1..=options.rounds {
+            for (kind, mode) in MEASURED {
+                let found = load.measure(kind, mode, clients)?;
+                let (rate, p99) =
+                    (number(&found, "/deliveries_per_s"), number(&found, "/announce_each/p99_ms"));
+                say(&format!(
+                    "{clients:>4} clients, round {round} of {}: {:<28} {:<6} {rate:>10.0} deliveries/s, p99 {p99:.3} ms",
+                    options.rounds,
+                    kind.name(),
+                    mode.name()
+                ));
+                measured.0.push((kind, mode, found.clone()));
+                raw.push(found);
+            }
+        }
+        rows.extend(measured.rows(clients));
+    }
+    table::show("announce to everybody, on loopback", &rows, raw, options.json.as_deref())
+}
+
+/// In this order, once a round.
+const MEASURED: [(Kind, Mode); 6] = [
+    (Kind::Bare, Mode::Closed),
+    (Kind::Batched, Mode::Closed),
+    (Kind::Ours, Mode::Closed),
+    (Kind::Durable, Mode::Closed),
+    (Kind::Bare, Mode::Open),
+    (Kind::Ours, Mode::Open),
+];
+
+#[derive(Default)]
+struct Measured(Vec<(Kind, Mode, Value)>);
+
+impl Measured {
+    fn median(&self, kind: Kind, mode: Mode, pointer: &str) -> f64 {
+        let of = self.0.iter().filter(|(its, in_mode, _)| (*its, *in_mode) == (kind, mode));
+        median(of.map(|(_, _, found)| number(found, pointer)).collect())
+    }
+
+    fn rows(&self, clients: u16) -> Vec<Row> {
+        let rate = |kind| self.median(kind, Mode::Closed, "/deliveries_per_s");
+        let p99 = |kind| self.median(kind, Mode::Open, "/announce_each/p99_ms");
+        let row = |what: &str, unit, figure, against, target| Row {
+            case: format!("{clients:>3} clients: {what}"),
+            unit,
+            figure,
+            against,
+            target,
+        };
+        vec![
+            row("against a bare broadcast", "/s", rate(Kind::Ours), rate(Kind::Bare), Target::AtLeast(0.8)),
+            row("against one that batches", "/s", rate(Kind::Ours), rate(Kind::Batched), Target::Shown),
+            row(
+                "durable against in memory",
+                "/s",
+                rate(Kind::Durable),
+                rate(Kind::Ours),
+                Target::AtLeast(0.5),
+            ),
+            row("p99 at 20 announces a second", "ms", p99(Kind::Ours), p99(Kind::Bare), Target::AtMost(1.5)),
+        ]
+    }
+}
+
+fn number(found: &Value, pointer: &str) -> f64 {
+    found.pointer(pointer).and_then(Value::as_f64).unwrap_or(f64::NAN)
+}

@@ -1,0 +1,168 @@
+//! Servers, and the load that is put on them.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::interop::url_in;
+use crate::peer::Peer;
+use crate::step::{self, Failure};
+
+/// For a server to listen.
+const START: Duration = Duration::from_secs(30);
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An axum server that sends everything to everybody, one flush a frame.
+    Bare,
+    /// The same, one flush for all that waits.
+    Batched,
+    /// Our server, in memory.
+    Ours,
+    /// Our server, with each message in its log before anybody hears of it.
+    Durable,
+}
+
+impl Kind {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare broadcast",
+            Self::Batched => "bare broadcast, batched",
+            Self::Ours => "mpac-ws, in memory",
+            Self::Durable => "mpac-ws, durable (fsync)",
+        }
+    }
+}
+
+/// How the generator sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Each client sends its next message when it has heard its last one: as much as goes.
+    Closed,
+    /// 20 announces and 20 withdrawals a second: how long each takes.
+    Open,
+}
+
+impl Mode {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// Everything built.
+#[derive(Debug)]
+pub(crate) struct Load {
+    generator: PathBuf,
+    bare: PathBuf,
+    ours: PathBuf,
+    seconds: u16,
+    /// A core for the server and one for the generator.
+    pinned: bool,
+}
+
+impl Load {
+    /// # Errors
+    /// The tools are not there, or something does not build.
+    pub(crate) fn build(measure: &Path, seconds: u16) -> Result<Self, Failure> {
+        step::run(&mut step::cargo(&["build", "--locked", "--release", "-p", "mpac-ws"]))?;
+        let into = step::target().join("measure");
+        let tool = |dir: &str, name: &str| {
+            let manifest = step::root().join(measure).join(dir).join("Cargo.toml");
+            if !manifest.is_file() {
+                return Err(Failure::check(format!(
+                    "the measuring tools are not in {}: give their directory with --measure, it has `loadgen` and `limits` in it",
+                    measure.display()
+                )));
+            }
+            let mut build = step::cargo(&["build", "--release", "--bin", name, "--manifest-path"]);
+            step::run(build.arg(&manifest).env("CARGO_TARGET_DIR", &into))?;
+            Ok(into.join("release").join(name))
+        };
+        let pinned = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
+            && step::read(Command::new("taskset").args(["-c", "0", "true"])).is_ok();
+        Ok(Self {
+            generator: tool("loadgen", "mpac-loadgen")?,
+            bare: tool("limits", "ws-limit")?,
+            ours: step::target().join("release").join("mpac-ws"),
+            seconds,
+            pinned,
+        })
+    }
+
+    /// What the generator found at a fresh server of this kind.
+    pub(super) fn measure(&self, kind: Kind, mode: Mode, clients: u16) -> Result<Value, Failure> {
+        let dir = tempfile::tempdir().map_err(Failure::io("make a directory"))?;
+        let (server, url) = self.serve(kind, dir.path())?;
+        let mut command = self.on_core(1, &self.generator);
+        command.args(["--url", &format!("{url}/"), "--session", "default", "--label", kind.name()]);
+        command.args(["--clients", &clients.to_string(), "--mode", mode.name(), "--rate", "20"]);
+        command.args([
+            "--seconds",
+            &self.seconds.to_string(),
+            "--warmup",
+            "1",
+            "--pid",
+            &server.id().to_string(),
+        ]);
+        if matches!(kind, Kind::Bare | Kind::Batched) {
+            command.arg("--no-hello");
+        }
+        let said = step::read(&mut command)?;
+        let found: Value = serde_json::from_str(said.trim())
+            .map_err(|error| Failure::check(format!("the generator said no JSON ({error}): {said}")))?;
+        if found["errors"] != 0 || found["closed"] != 0 {
+            return Err(Failure::check(format!("{}: refused or hung up on: {found}", kind.name())));
+        }
+        Ok(found)
+    }
+
+    fn serve(&self, kind: Kind, dir: &Path) -> Result<(Peer, String), Failure> {
+        let bare = |batch: Option<&str>| {
+            let mut command = self.on_core(0, &self.bare);
+            let port = free_port()?.to_string();
+            command.args([port.as_str(), "1"]).args(batch);
+            let server = Peer::start("broadcast", &mut command, None)?;
+            server
+                .wait_for("ready", START, |lines| lines.iter().any(|it| it.text == "ready").then_some(()))?;
+            Ok((server, format!("ws://127.0.0.1:{port}")))
+        };
+        match kind {
+            Kind::Bare => bare(None),
+            Kind::Batched => bare(Some("batch")),
+            Kind::Ours => self.coordinator(&["--durability", "none"], dir),
+            Kind::Durable => self.coordinator(&["--durability", "fsync", "--data-dir", "data"], dir),
+        }
+    }
+
+    /// Our server, which no limit on rates holds back.
+    pub(crate) fn coordinator(&self, more: &[&str], dir: &Path) -> Result<(Peer, String), Failure> {
+        let mut command = self.on_core(0, &self.ours);
+        command.args(["--port", "0", "--queue-frames", "1000000"]);
+        command.args(["--rate-per-sec", "10000000", "--rate-burst", "10000000"]);
+        let server = Peer::start("coordinator", command.args(more).current_dir(dir), None)?;
+        let url = server.wait_for("address", START, url_in)?;
+        Ok((server, url))
+    }
+
+    fn on_core(&self, core: u8, program: &Path) -> Command {
+        if !self.pinned {
+            return Command::new(program);
+        }
+        let mut command = Command::new("taskset");
+        command.args(["-c", &core.to_string()]).arg(program);
+        command
+    }
+}
+
+/// A port that nobody listens on at the moment.
+fn free_port() -> Result<u16, Failure> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr());
+    listener.map(|at| at.port()).map_err(Failure::io("find a free port"))
+}
