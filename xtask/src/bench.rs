@@ -1,7 +1,12 @@
 //! `cargo xtask bench`: figures, each beside the figure that it is a ratio of, taken in the same run.
 
+mod client;
 mod e2e;
+mod recovery;
+mod server;
+mod sessions;
 mod signatures;
+mod slow_reader;
 mod table;
 
 use clap::Subcommand;
@@ -13,6 +18,12 @@ use crate::step::Failure;
 pub(crate) enum Bench {
     /// From an announce to everybody's socket, against a bare broadcast; durable against in memory.
     E2e(e2e::Options),
+    /// How long a start takes, over a log of a million inputs and with 50,000 files.
+    Recovery(recovery::Options),
+    /// A thousand sessions: memory of what is idle, and whether a busy one starves another.
+    Sessions(sessions::Options),
+    /// One client stops reading: what the others, and the server's memory, feel of it.
+    SlowReader(slow_reader::Options),
     /// What signatures cost: messages per second of a verified session against an open one.
     Signatures(signatures::Options),
 }
@@ -24,6 +35,9 @@ pub(crate) enum Bench {
 pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
     match bench {
         Bench::E2e(options) => e2e::run(options),
+        Bench::Recovery(options) => recovery::run(options),
+        Bench::Sessions(options) => sessions::run(options),
+        Bench::SlowReader(options) => slow_reader::run(options),
         Bench::Signatures(options) => signatures::run(options),
     }
 }

@@ -2,17 +2,12 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::interop::url_in;
+use crate::bench::server::{Ours, START};
 use crate::peer::Peer;
 use crate::step::{self, Failure};
-
-/// For a server to listen.
-const START: Duration = Duration::from_secs(30);
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,17 +56,15 @@ impl Mode {
 pub(crate) struct Load {
     generator: PathBuf,
     bare: PathBuf,
-    ours: PathBuf,
+    ours: Ours,
     seconds: u16,
-    /// A core for the server and one for the generator.
-    pinned: bool,
 }
 
 impl Load {
     /// # Errors
     /// The tools are not there, or something does not build.
     pub(crate) fn build(measure: &Path, seconds: u16) -> Result<Self, Failure> {
-        step::run(&mut step::cargo(&["build", "--locked", "--release", "-p", "mpac-ws"]))?;
+        let ours = Ours::build()?;
         let into = step::target().join("measure");
         let tool = |dir: &str, name: &str| {
             let manifest = step::root().join(measure).join(dir).join("Cargo.toml");
@@ -85,14 +78,11 @@ impl Load {
             step::run(build.arg(&manifest).env("CARGO_TARGET_DIR", &into))?;
             Ok(into.join("release").join(name))
         };
-        let pinned = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
-            && step::read(Command::new("taskset").args(["-c", "0", "true"])).is_ok();
         Ok(Self {
             generator: tool("loadgen", "mpac-loadgen")?,
             bare: tool("limits", "ws-limit")?,
-            ours: step::target().join("release").join("mpac-ws"),
+            ours,
             seconds,
-            pinned,
         })
     }
 
@@ -100,7 +90,7 @@ impl Load {
     pub(super) fn measure(&self, kind: Kind, mode: Mode, clients: u16) -> Result<Value, Failure> {
         let dir = tempfile::tempdir().map_err(Failure::io("make a directory"))?;
         let (server, url) = self.serve(kind, dir.path())?;
-        let mut command = self.on_core(1, &self.generator);
+        let mut command = self.ours.cores.run(1, &self.generator);
         command.args(["--url", &format!("{url}/"), "--session", "default", "--label", kind.name()]);
         command.args(["--clients", &clients.to_string(), "--mode", mode.name(), "--rate", "20"]);
         command.args([
@@ -125,7 +115,7 @@ impl Load {
 
     fn serve(&self, kind: Kind, dir: &Path) -> Result<(Peer, String), Failure> {
         let bare = |batch: Option<&str>| {
-            let mut command = self.on_core(0, &self.bare);
+            let mut command = self.ours.cores.run(0, &self.bare);
             let port = free_port()?.to_string();
             command.args([port.as_str(), "1"]).args(batch);
             let server = Peer::start("broadcast", &mut command, None)?;
@@ -136,28 +126,9 @@ impl Load {
         match kind {
             Kind::Bare => bare(None),
             Kind::Batched => bare(Some("batch")),
-            Kind::Ours => self.coordinator(&["--durability", "none"], dir),
-            Kind::Durable => self.coordinator(&["--durability", "fsync", "--data-dir", "data"], dir),
+            Kind::Ours => self.ours.serve(&["--queue-frames", "1000000", "--durability", "none"], dir),
+            Kind::Durable => self.ours.serve(&["--queue-frames", "1000000", "--data-dir", "data"], dir),
         }
-    }
-
-    /// Our server, which no limit on rates holds back.
-    pub(crate) fn coordinator(&self, more: &[&str], dir: &Path) -> Result<(Peer, String), Failure> {
-        let mut command = self.on_core(0, &self.ours);
-        command.args(["--port", "0", "--queue-frames", "1000000"]);
-        command.args(["--rate-per-sec", "10000000", "--rate-burst", "10000000"]);
-        let server = Peer::start("coordinator", command.args(more).current_dir(dir), None)?;
-        let url = server.wait_for("address", START, url_in)?;
-        Ok((server, url))
-    }
-
-    fn on_core(&self, core: u8, program: &Path) -> Command {
-        if !self.pinned {
-            return Command::new(program);
-        }
-        let mut command = Command::new("taskset");
-        command.args(["-c", &core.to_string()]).arg(program);
-        command
     }
 }
 

@@ -1,0 +1,203 @@
+//! `cargo xtask bench sessions`: many sessions at once: what each costs while it is idle, and whether one starves another.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
+
+use super::client::{Client, percentile};
+use super::server::{Ours, memory};
+use super::table::{self, Row, Target};
+use crate::peer::Peer;
+use crate::step::{Failure, say};
+
+/// Connections that are made at the same time.
+const AT_ONCE: usize = 32;
+/// Between two messages of the session whose latency is looked at.
+const BEAT: Duration = Duration::from_millis(20);
+
+/// What the command is told.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Sessions that are open.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=5000))]
+    sessions: u32,
+    /// Participants of each.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=100))]
+    participants: u32,
+    /// One of so many sessions is busy.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    one_in: u32,
+    /// Seconds of load; the idle ones answer no pings, and are hung up on after 40.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=20))]
+    seconds: u64,
+    /// Write rows and single measurements there, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Builds, measures, prints.
+///
+/// # Errors
+/// As [`super::run`].
+pub(super) fn run(options: &Options) -> Result<(), Failure> {
+    let ours = Ours::build()?;
+    ours.cores.stay_off_the_servers()?;
+    let dir = tempfile::tempdir().map_err(Failure::io("make a directory"))?;
+    let most = options.sessions.to_string();
+    let (server, url) =
+        ours.serve(&["--multi-session", "--max-sessions", &most, "--durability", "none"], dir.path())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::io("start a runtime"))?;
+    runtime.block_on(Bench { options, server: &server, url: &url }.run())
+}
+
+struct Bench<'a> {
+    options: &'a Options,
+    server: &'a Peer,
+    url: &'a str,
+}
+
+/// A session's participants.
+type Team = Vec<Client>;
+
+impl Bench<'_> {
+    async fn run(&self) -> Result<(), Failure> {
+        let Options { sessions, participants, .. } = self.options;
+        let (empty, _) = memory(self.server)?;
+        let mut teams: Vec<Team> = Vec::new();
+        for joined in self.join_all(0).await? {
+            teams.push(vec![joined]);
+        }
+        let (one_each, _) = memory(self.server)?;
+        for person in 1..*participants {
+            for (team, joined) in teams.iter_mut().zip(self.join_all(person).await?) {
+                team.push(joined);
+            }
+        }
+        let (all, _) = memory(self.server)?;
+        say(&format!("{sessions} sessions with {participants} participants each are open"));
+        let connections = f64::from(*sessions) * f64::from(*participants);
+        let connection = (all - one_each) / (connections - f64::from(*sessions));
+        let session = (one_each - empty) / f64::from(*sessions) - connection;
+
+        let mut quiet = teams.pop().unwrap_or_default();
+        let alone = beat(&mut quiet, Duration::from_secs(self.options.seconds.min(5)), "alone").await?;
+        let (busy, beside) = self.busy(&mut teams, &mut quiet).await?;
+        let total: f64 = busy.iter().sum();
+        let mut rates = busy.clone();
+        let (median, least) = (percentile(&mut rates, 0.5), percentile(&mut rates, 0.0));
+        let (loaded, _) = memory(self.server)?;
+
+        let kib = 1024.0;
+        let row = |case: &str, unit, figure, against, target| Row {
+            case: case.to_owned(),
+            unit,
+            figure,
+            against,
+            target,
+        };
+        let rows = [
+            row("memory of an idle session", "KiB", session / kib, all / kib, Target::Shown),
+            row("memory of an idle connection", "KiB", connection / kib, all / kib, Target::Shown),
+            row("memory, all open; after the load", "KiB", all / kib, loaded / kib, Target::Shown),
+            row("messages/s, all busy sessions", "/s", total, total, Target::Shown),
+            row(
+                "messages/s, the slowest busy session against the median",
+                "/s",
+                least,
+                median,
+                Target::AtLeast(0.5),
+            ),
+            row(
+                "p50 of a calm session, beside the load against alone",
+                "ms",
+                beside.0,
+                alone.0,
+                Target::Shown,
+            ),
+            row(
+                "p99 of a calm session, beside the load against alone",
+                "ms",
+                beside.1,
+                alone.1,
+                Target::Shown,
+            ),
+        ];
+        let raw = vec![json!({"busy_rates": busy})];
+        table::show("many sessions", &rows, raw, self.options.json.as_deref())
+    }
+
+    /// The participant of this number, in every session.
+    async fn join_all(&self, person: u32) -> Result<Vec<Client>, Failure> {
+        let joining = (0..self.options.sessions).map(|number| async move {
+            let session = format!("s{number}");
+            let url = format!("{}/session/{session}", self.url.trim_end_matches('/'));
+            Client::join(&url, &session, &format!("p{person}")).await
+        });
+        stream::iter(joining).buffered(AT_ONCE).try_collect().await
+    }
+
+    /// Messages per second of each busy session, and the latency of the calm one meanwhile.
+    async fn busy(&self, teams: &mut [Team], calm: &mut Team) -> Result<(Vec<f64>, (f64, f64)), Failure> {
+        let load = Duration::from_secs(self.options.seconds);
+        let step = self.options.one_in as usize;
+        let working = teams.iter_mut().step_by(step).map(|team| async move {
+            let until = Instant::now() + load;
+            let counts =
+                try_join_all(team.iter_mut().enumerate().map(|(at, one)| work(one, at, until))).await?;
+            Ok(counts.into_iter().sum::<u32>())
+        });
+        let (counts, beside): (Vec<u32>, _) =
+            futures::try_join!(try_join_all(working), beat(calm, load, "beside"))?;
+        Ok((counts.into_iter().map(|count| f64::from(count) / load.as_secs_f64()).collect(), beside))
+    }
+}
+
+/// Announces and withdraws, each when the last one came back; gives how many messages that were.
+async fn work(one: &mut Client, at: usize, until: Instant) -> Result<u32, Failure> {
+    let mut count = 0;
+    while Instant::now() < until {
+        let (intent, id) = (format!("i-{at}-{count}"), format!("m-{at}-{count}"));
+        if count % 2 == 0 {
+            one.announce(&id, &intent, "measure").await?;
+        } else {
+            one.withdraw(&id, &format!("i-{at}-{}", count - 1)).await?;
+        }
+        one.until(&id).await?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// p50 and p99 in milliseconds of the calm session's messages, from one participant to another.
+async fn beat(team: &mut Team, load: Duration, name: &str) -> Result<(f64, f64), Failure> {
+    let [first, second, ..] = team.as_mut_slice() else {
+        return Err(Failure::check("a session needs two participants"));
+    };
+    let mut taken = Vec::new();
+    let mut ticks = tokio::time::interval(BEAT);
+    let until = Instant::now() + load;
+    for count in 0.. {
+        ticks.tick().await;
+        if Instant::now() >= until {
+            break;
+        }
+        let (intent, id) = (format!("i-{name}-{}", count / 2), format!("m-{name}-{count}"));
+        let began = Instant::now();
+        if count % 2 == 0 {
+            first.announce(&id, &intent, "measure").await?;
+        } else {
+            first.withdraw(&id, &intent).await?;
+        }
+        second.until(&id).await?;
+        taken.push(began.elapsed().as_secs_f64() * 1e3);
+        first.until(&id).await?;
+    }
+    Ok((percentile(&mut taken, 0.5), percentile(&mut taken, 0.99)))
+}
