@@ -158,7 +158,8 @@ impl Bench<'_> {
 
     /// Fills the log through sockets, and kills the server; gives the seconds that it took.
     fn fill(&self) -> Result<f64, Failure> {
-        let (server, url) = self.ours.serve(&["--data-dir", "data"], self.dir)?;
+        let (server, url) =
+            self.ours.serve(&["--data-dir", "data", "--queue-frames", "1000000"], self.dir)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

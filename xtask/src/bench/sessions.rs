@@ -50,11 +50,13 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let most = options.sessions.to_string();
     let (server, url) =
         ours.serve(&["--multi-session", "--max-sessions", &most, "--durability", "none"], dir.path())?;
+    // The printed one is that of a session.
+    let url = url.split("/session/").next().unwrap_or(&url);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Failure::io("start a runtime"))?;
-    runtime.block_on(Bench { options, server: &server, url: &url }.run())
+    runtime.block_on(Bench { options, server: &server, url }.run())
 }
 
 struct Bench<'a> {
@@ -137,7 +139,7 @@ impl Bench<'_> {
     async fn join_all(&self, person: u32) -> Result<Vec<Client>, Failure> {
         let joining = (0..self.options.sessions).map(|number| async move {
             let session = format!("s{number}");
-            let url = format!("{}/session/{session}", self.url.trim_end_matches('/'));
+            let url = format!("{}/session/{session}", self.url);
             Client::join(&url, &session, &format!("p{person}")).await
         });
         stream::iter(joining).buffered(AT_ONCE).try_collect().await
