@@ -49,6 +49,9 @@ const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// A frame up to this many times too large is read whole and refused with 1009; one beyond is refused at its first bytes,
 /// and its sender may see a reset instead of the reason.
 const OVERSIZE: usize = 4;
+/// Bytes that each connection reads at a time and holds room for while it is idle; the library's 128 KiB were nine tenths of
+/// what one cost (`cargo xtask bench sessions`).
+const READ_BUFFER: usize = 8 * 1024;
 /// Between two lines about a workspace that takes long to load.
 const PROGRESS: Duration = Duration::from_secs(1);
 
@@ -351,6 +354,7 @@ async fn answer(
             upgrade
                 .max_message_size(max)
                 .max_frame_size(max)
+                .read_buffer_size(READ_BUFFER)
                 .on_upgrade(async move |socket| connection(socket, uri.path(), peer, shared).await)
         }
         // One request is all that is answered without an upgrade: nobody holds a connection by asking now and then.
