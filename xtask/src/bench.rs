@@ -3,6 +3,7 @@
 mod client;
 mod e2e;
 mod recovery;
+mod report;
 mod server;
 mod sessions;
 mod signatures;

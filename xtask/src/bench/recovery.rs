@@ -9,8 +9,9 @@ use clap::Args;
 use futures::future::try_join_all;
 
 use super::client::Client;
+use super::report;
 use super::server::{Ours, memory};
-use super::table::{self, Row, Target};
+use super::table::{Row, Target};
 use crate::step::{self, Failure, say};
 
 /// Those who fill the log.
@@ -47,7 +48,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let bench = Bench { options, ours: &ours, dir: dir.path() };
     let mut rows = bench.log()?;
     rows.extend(bench.files()?);
-    table::show("until the server listens", &rows, Vec::new(), options.json.as_deref())
+    report::finish("recovery", &rows, &(), options.json.as_deref())
 }
 
 struct Bench<'a> {
@@ -76,30 +77,18 @@ impl Bench<'_> {
         let mut verify = Command::new(&self.ours.program);
         step::read(verify.args(["audit", "verify", "--data-dir", "data"]).current_dir(self.dir))?;
         let verified = verified.elapsed().as_secs_f64();
-        let row = |case: &str, unit, figure, against| Row {
-            case: case.to_owned(),
-            unit,
-            figure,
-            against,
-            target: Target::Shown,
-        };
         Ok(vec![
-            row("write a million inputs, fsync", "s", filling / millions, empty.seconds),
-            row(
-                "start after kill -9, by snapshot and what came after it",
-                "s",
-                newest.seconds,
-                empty.seconds,
-            ),
-            row("start from the first entry, a million inputs", "s", whole.seconds / millions, empty.seconds),
-            row("audit verify, a million inputs", "s", verified / millions, whole.seconds / millions),
-            row("memory at its most, from the first entry", "MiB", whole.most / MIB, empty.most / MIB),
-            row(
-                "log on disk, a million inputs",
-                "MiB",
-                bytes / MIB / millions,
-                self.options.inputs as f64 / MIB / millions,
-            ),
+            Row::new("write a million inputs, durable", "s", filling / millions, whole.seconds / millions)
+                .beside("recovering them"),
+            Row::new("start after kill -9, by snapshot", "s", newest.seconds, empty.seconds)
+                .beside("an empty start"),
+            Row::new("start from entry 1, per million", "s", whole.seconds / millions, empty.seconds)
+                .beside("an empty start"),
+            Row::new("audit verify, per million", "s", verified / millions, whole.seconds / millions)
+                .beside("recovering them"),
+            Row::new("memory at its most, from entry 1", "MiB", whole.most / MIB, bytes / MIB)
+                .beside("the log on disk"),
+            Row::new("log on disk", "bytes", bytes / self.options.inputs as f64, 1.0).beside("an input"),
         ])
     }
 
@@ -114,8 +103,8 @@ impl Bench<'_> {
             fs::write(folder.join(format!("file_{number}.rs")), &text[..file_bytes])
                 .map_err(Failure::io("write a file"))?;
         }
-        let all = (f64::from(files) * file_bytes as f64).to_string();
-        let most = (files as usize * file_bytes + 1).to_string();
+        let bytes = f64::from(files) * file_bytes as f64;
+        let most = format!("{:.0}", bytes + 1.0);
         let (empty, _) = self.start(&["--durability", "none"])?;
         let (full, _) = self.start(&[
             "--durability",
@@ -125,22 +114,17 @@ impl Bench<'_> {
             "--max-workspace-bytes",
             &most,
         ])?;
-        let bytes = all.parse::<f64>().unwrap_or_default();
         Ok(vec![
-            Row {
-                case: format!("start with {files} files"),
-                unit: "s",
-                figure: full.seconds,
-                against: empty.seconds,
-                target: Target::Shown,
-            },
-            Row {
-                case: "memory at its most, against the files' bytes".to_owned(),
-                unit: "MiB",
-                figure: (full.most - empty.most) / MIB,
-                against: bytes / MIB,
-                target: Target::AtMost(2.0),
-            },
+            Row::new(format!("start with {files} files"), "s", full.seconds, empty.seconds)
+                .beside("an empty start"),
+            Row::new(
+                "memory at its most, more than empty",
+                "MiB",
+                (full.most - empty.most) / MIB,
+                bytes / MIB,
+            )
+            .beside("the files' bytes")
+            .target(Target::AtMost(2.0)),
         ])
     }
 

@@ -9,8 +9,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
 use super::client::{Client, percentile};
+use super::report;
 use super::server::{Ours, memory};
-use super::table::{self, Row, Target};
+use super::table::{Row, Target};
 use crate::peer::Peer;
 use crate::step::{Failure, say};
 
@@ -91,48 +92,30 @@ impl Bench<'_> {
         let mut quiet = teams.pop().unwrap_or_default();
         let alone = beat(&mut quiet, Duration::from_secs(self.options.seconds.min(5)), "alone").await?;
         let (busy, beside) = self.busy(&mut teams, &mut quiet).await?;
-        let total: f64 = busy.iter().sum();
         let mut rates = busy.clone();
         let (median, least) = (percentile(&mut rates, 0.5), percentile(&mut rates, 0.0));
         let (loaded, _) = memory(self.server)?;
 
         let kib = 1024.0;
-        let row = |case: &str, unit, figure, against, target| Row {
-            case: case.to_owned(),
-            unit,
-            figure,
-            against,
-            target,
-        };
         let rows = [
-            row("memory of an idle session", "KiB", session / kib, all / kib, Target::Shown),
-            row("memory of an idle connection", "KiB", connection / kib, all / kib, Target::Shown),
-            row("memory, all open; after the load", "KiB", all / kib, loaded / kib, Target::Shown),
-            row("messages/s, all busy sessions", "/s", total, total, Target::Shown),
-            row(
-                "messages/s, the slowest busy session against the median",
-                "/s",
-                least,
-                median,
-                Target::AtLeast(0.5),
-            ),
-            row(
-                "p50 of a calm session, beside the load against alone",
-                "ms",
-                beside.0,
-                alone.0,
-                Target::Shown,
-            ),
-            row(
-                "p99 of a calm session, beside the load against alone",
-                "ms",
-                beside.1,
-                alone.1,
-                Target::Shown,
-            ),
+            Row::new("memory of an idle session", "KiB", session / kib, all / kib)
+                .beside("all of them, open"),
+            Row::new("memory of an idle connection", "KiB", connection / kib, all / kib)
+                .beside("all of them, open"),
+            Row::new("memory after the load", "KiB", loaded / kib, all / kib).beside("before it"),
+            Row::new("messages, slowest busy session", "/s", least, median)
+                .beside("the median one")
+                .target(Target::AtLeast(0.5)),
+            Row::new("messages, all busy sessions", "/s", busy.iter().sum(), median).beside("the median one"),
+            Row::new("p50 of a calm session", "ms", beside.0, alone.0).beside("the same without load"),
+            Row::new("p99 of a calm session", "ms", beside.1, alone.1).beside("the same without load"),
         ];
-        let raw = vec![json!({"busy_rates": busy})];
-        table::show("many sessions", &rows, raw, self.options.json.as_deref())
+        report::finish(
+            "sessions",
+            &rows,
+            &json!({ "busy_sessions_per_s": busy }),
+            self.options.json.as_deref(),
+        )
     }
 
     /// The participant of this number, in every session.

@@ -9,9 +9,9 @@ use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::client::{Client, percentile};
-use super::median;
 use super::server::{Ours, memory};
-use super::table::{self, Row, Target};
+use super::table::{Row, Target};
+use super::{median, report};
 use crate::step::{Failure, say};
 
 /// What the command is told.
@@ -66,19 +66,15 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         }
     }
     let of = |found: &[Found], what: fn(&Found) -> f64| median(found.iter().map(what).collect());
-    let row = |case: &str, unit, what: fn(&Found) -> f64, scale, target| Row {
-        case: case.to_owned(),
-        unit,
-        figure: of(&one_does_not, what) / scale,
-        against: of(&all_read, what) / scale,
-        target,
+    let row = |what: &str, unit, figure: fn(&Found) -> f64| {
+        Row::new(what, unit, of(&one_does_not, figure), of(&all_read, figure)).beside("when all read")
     };
     let rows = [
-        row("p50 of those who read, against all reading", "ms", |it| it.p50, 1.0, Target::Shown),
-        row("p99 of those who read, against all reading", "ms", |it| it.p99, 1.0, Target::AtMost(1.2)),
-        row("the server's memory at its most", "MiB", |it| it.most, 1024.0 * 1024.0, Target::Shown),
+        row("p50 of those who read", "ms", |it| it.p50),
+        row("p99 of those who read", "ms", |it| it.p99).target(Target::AtMost(1.2)),
+        row("the server's memory at its most", "MiB", |it| it.most / (1024.0 * 1024.0)),
     ];
-    table::show("one client stops reading", &rows, raw, options.json.as_deref())
+    report::finish("slow-reader", &rows, &raw, options.json.as_deref())
 }
 
 async fn measure(options: &Options, ours: &Ours, stalled: bool) -> Result<Found, Failure> {

@@ -1,98 +1,98 @@
-//! What a bench found: figures beside the limit that each is measured against, as a table and as JSON.
+//! Figures as one table: each with what it is beside, the ratio of the two, and what the ratio has to be.
 
-use std::path::Path;
-
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::step::{Failure, say};
 
 /// What a ratio has to be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Target {
-    /// This or more.
     AtLeast(f64),
-    /// This or less.
     AtMost(f64),
-    /// It is shown, and nothing is asked of it.
-    Shown,
 }
 
-/// One figure, and what it is measured against in the same run.
-#[derive(Debug)]
-pub(super) struct Row {
-    pub(super) case: String,
-    pub(super) unit: &'static str,
-    pub(super) figure: f64,
-    pub(super) against: f64,
-    pub(super) target: Target,
-}
-
-impl Row {
-    fn ratio(&self) -> f64 {
-        self.figure / self.against
-    }
-
-    fn verdict(&self) -> &'static str {
-        let reached = match self.target {
-            Target::AtLeast(least) => self.ratio() >= least,
-            Target::AtMost(most) => self.ratio() <= most,
-            Target::Shown => return "",
-        };
-        if reached { "reached" } else { "MISSED" }
-    }
-
-    fn wanted(&self) -> String {
-        match self.target {
-            Target::AtLeast(least) => format!(">= {least}"),
-            Target::AtMost(most) => format!("<= {most}"),
-            Target::Shown => String::new(),
+impl Target {
+    fn is_met(self, ratio: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => ratio >= least,
+            Self::AtMost(most) => ratio <= most,
         }
     }
 
-    fn to_json(&self) -> Value {
-        json!({
-            "case": self.case, "unit": self.unit, "figure": self.figure, "against": self.against,
-            "ratio": self.ratio(), "target": self.wanted(), "verdict": self.verdict(),
-        })
+    fn text(self) -> String {
+        match self {
+            Self::AtLeast(least) => format!(">= {least}"),
+            Self::AtMost(most) => format!("<= {most}"),
+        }
     }
 }
 
-/// Prints the rows, and writes them with all single measurements (`raw`) where that is wanted.
-///
-/// # Errors
-/// The file cannot be written.
-pub(super) fn show(heading: &str, rows: &[Row], raw: Vec<Value>, to: Option<&Path>) -> Result<(), Failure> {
-    let width = rows.iter().map(|row| row.case.chars().count()).max().unwrap_or(0).max(heading.len());
+/// One figure.
+#[derive(Serialize)]
+pub(super) struct Row {
+    pub(super) what: String,
+    pub(super) unit: &'static str,
+    pub(super) figure: f64,
+    /// What it is compared with, and how much that is.
+    pub(super) beside: &'static str,
+    pub(super) limit: f64,
+    pub(super) ratio: f64,
+    pub(super) target: Option<Target>,
+    pub(super) met: Option<bool>,
+}
+
+impl Row {
+    /// `figure` is so many times `limit`.
+    pub(super) fn new(what: impl Into<String>, unit: &'static str, figure: f64, limit: f64) -> Self {
+        let ratio = figure / limit;
+        Self { what: what.into(), unit, figure, beside: "", limit, ratio, target: None, met: None }
+    }
+
+    pub(super) fn beside(self, beside: &'static str) -> Self {
+        Self { beside, ..self }
+    }
+
+    pub(super) fn target(self, target: Target) -> Self {
+        Self { target: Some(target), met: Some(target.is_met(self.ratio)), ..self }
+    }
+}
+
+pub(super) fn print(rows: &[Row]) {
     say(&format!(
-        "\n{heading:<width$} {:>14} {:>14} {:<6} {:>7}  {:<8}",
-        "figure", "against", "", "ratio", "wanted"
+        "\n{:<42} {:>12} {:<12} {:>12} {:<30} {:>7} {:>8}",
+        "what", "figure", "", "beside", "", "ratio", "target"
     ));
     for row in rows {
-        let Row { case, unit, figure, against, .. } = row;
+        let verdict = row.met.map_or("", |met| if met { "met" } else { "MISSED" });
+        let target = row.target.map(Target::text).unwrap_or_default();
         let line = format!(
-            "{case:<width$} {:>14} {:>14} {unit:<6} {:>7.2}  {:<8} {}",
-            number(*figure),
-            number(*against),
-            row.ratio(),
-            row.wanted(),
-            row.verdict()
+            "{:<42} {:>12} {:<12} {:>12} {:<30} {:>7.2} {target:>8} {verdict}",
+            row.what,
+            short(row.figure),
+            row.unit,
+            short(row.limit),
+            row.beside,
+            row.ratio
         );
         say(line.trim_end());
     }
-    let Some(path) = to else { return Ok(()) };
-    let all = json!({"rows": rows.iter().map(Row::to_json).collect::<Vec<_>>(), "raw": raw});
-    std::fs::write(path, format!("{all:#}\n")).map_err(Failure::io(format!("write {}", path.display())))?;
-    say(&format!("all of it: {}", path.display()));
-    Ok(())
 }
 
-/// Readable at any size.
-fn number(value: f64) -> String {
-    match value.abs() {
-        100.0.. => format!("{value:.0}"),
-        1.0.. => format!("{value:.2}"),
-        _ => format!("{value:.4}"),
+/// # Errors
+/// A target is missed.
+pub(super) fn judge(rows: &[Row]) -> Result<(), Failure> {
+    let missed: Vec<&str> =
+        rows.iter().filter(|row| row.met == Some(false)).map(|row| row.what.as_str()).collect();
+    if missed.is_empty() {
+        return Ok(());
     }
+    Err(Failure::check(format!("not every target is met: {}", missed.join("; "))))
+}
+
+/// Large figures without digits behind the point.
+fn short(figure: f64) -> String {
+    if figure >= 100.0 { format!("{figure:.0}") } else { format!("{figure:.2}") }
 }
 
 #[cfg(test)]
@@ -100,17 +100,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ratio_is_judged_by_its_target() {
-        let row = |figure, target| Row { case: "x".to_owned(), unit: "", figure, against: 2.0, target };
-        assert_eq!(row(1.6, Target::AtLeast(0.8)).verdict(), "reached");
-        assert_eq!(row(1.5, Target::AtLeast(0.8)).verdict(), "MISSED");
-        assert_eq!(row(3.0, Target::AtMost(1.5)).verdict(), "reached");
-        assert_eq!(row(3.1, Target::AtMost(1.5)).verdict(), "MISSED");
-        assert_eq!(row(9.0, Target::Shown).verdict(), "");
-    }
-
-    #[test]
-    fn numbers_keep_the_digits_that_say_something() {
-        assert_eq!([number(71231.4), number(12.345), number(0.01234)], ["71231", "12.35", "0.0123"]);
+    fn a_missed_target_is_named() {
+        let rows = [
+            Row::new("fast", "", 6.0, 10.0).target(Target::AtLeast(0.6)),
+            Row::new("flat", "", 14.0, 10.0).target(Target::AtMost(1.3)),
+            Row::new("told", "", 1.0, 10.0),
+        ];
+        assert_eq!(judge(&rows).unwrap_err().to_string(), "not every target is met: flat");
+        assert!(judge(&rows[..1]).is_ok());
     }
 }
