@@ -5,7 +5,7 @@ mod merge;
 mod plan;
 mod stepback;
 
-pub use commit::{CommitVerdict, Heard, Refusal, judge_commit};
+pub use commit::{CommitVerdict, Heard, Refusal, judge_batch, judge_commit};
 pub use merge::{Merged, merge};
 pub use mpac_core::participant::{Holder, holders};
 pub use plan::{PlanFault, check_plan};

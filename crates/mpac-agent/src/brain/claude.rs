@@ -239,6 +239,21 @@ impl Brain for Claude {
         .boxed()
     }
 
+    fn fork(&self) -> Option<Box<dyn Brain>> {
+        Some(Box::new(Self {
+            api: self.api.clone(),
+            model: self.model.clone(),
+            persona: self.persona.clone(),
+            backoff: self.backoff,
+            jitter: self.jitter,
+            answer_limit: self.answer_limit,
+            account: self.account.clone(),
+            last_plan: None,
+            last_decision: None,
+            last_file: None,
+        }))
+    }
+
     fn model_id(&self) -> Option<String> {
         Some(format!("anthropic/{}", self.model))
     }

@@ -96,7 +96,10 @@ mod tests {
     #[test]
     fn what_would_take_too_long_is_not_tried() {
         let long = |word: &str| format!("{word}\n").repeat(MOST_LINES + 1);
-        assert_eq!(merge(&long("a"), &format!("x\n{}", long("a")), &format!("{}y\n", long("a"))), Merged::Clash);
+        assert_eq!(
+            merge(&long("a"), &format!("x\n{}", long("a")), &format!("{}y\n", long("a"))),
+            Merged::Clash
+        );
         assert_eq!(merge(&long("a"), &long("a"), "b"), text("b"), "nothing of ours is in it");
     }
 

@@ -46,7 +46,8 @@ impl Ear {
         }
     }
 
-    fn take(&mut self, session: &mut Session, what: &str, note: Note) {
+    /// Shows one note; `what` is being done.
+    pub(super) fn take(&mut self, session: &mut Session, what: &str, note: Note) {
         if let Some(listener) = &self.listener {
             listener.say(note.clone());
         }
