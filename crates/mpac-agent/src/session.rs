@@ -24,7 +24,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use mpac_wire::names::{ExecutionModel, GoodbyeReason, HeartbeatStatus, IntentDisposition};
+use mpac_wire::names::{ExecutionModel, GoodbyeReason, HeartbeatStatus, IntentDisposition, ProviderStatus};
 use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::payload::session::{Goodbye, SessionInfo};
 use mpac_wire::sideband::SessionSummary;
@@ -225,6 +225,7 @@ impl Session {
     pub(crate) fn begin_task(&mut self) {
         (self.in_task, self.stop) = (true, None);
         self.committed.clear();
+        self.link.status(HeartbeatStatus::Working, None);
     }
 
     /// The task has committed a file that was in this state before.
@@ -251,6 +252,16 @@ impl Session {
         self.in_task = false;
         self.committed.clear();
         self.link.status(HeartbeatStatus::Idle, None);
+    }
+
+    /// Says something whose fate does not matter to the work.
+    pub(crate) fn mention(&self, message: Message) {
+        self.link.mention(message);
+    }
+
+    /// What heartbeats say of the own model from now on, where the session wants to know (BHM-01).
+    pub(crate) fn report_health(&self, model: String, status: ProviderStatus, detail: Option<String>) {
+        self.link.health(model, status, detail);
     }
 
     /// What heartbeats say of the task from now on, with the intent that it works under (LIV-19).

@@ -18,7 +18,9 @@ mod batch;
 mod commit;
 mod draft;
 mod dry;
+mod health;
 mod moved;
+mod queue;
 mod settle;
 mod think;
 mod write;
@@ -39,7 +41,9 @@ use crate::session::{OwnIntent, Session};
 
 use crate::view::{COMPLETED, YIELDED};
 
-use settle::{Freed, Settled};
+use health::Shown;
+use queue::Freed;
+use settle::Settled;
 use think::{Ear, think};
 
 /// How long somebody we yielded to, or who holds our files, is waited for.
@@ -145,8 +149,8 @@ pub async fn run_task(
 ) -> Result<Outcome, AgentError> {
     let (notes, heard) = Notes::channel();
     session.begin_task();
-    let ear = Ear::new(heard, options.listener.clone());
-    let task = task.to_owned();
+    let ear = Ear::new(heard, options.listener.clone(), brain.model_id());
+    let (task, model) = (task.to_owned(), brain.model_id());
     let mut worker = Worker { session, brain, naming, options, task, notes, ear, written: Vec::new() };
     let outcome = match options.time_limit {
         None => worker.run().await,
@@ -160,6 +164,11 @@ pub async fn run_task(
     }
     if outcome.is_err() {
         session.abandon("task_failed");
+    }
+    if let Err(AgentError::Brain(error)) = &outcome
+        && let Some((model, shown)) = model.zip(Shown::by_failure(error))
+    {
+        session.report_health(model, shown.status, shown.detail);
     }
     session.end_task();
     outcome
@@ -217,7 +226,8 @@ impl Worker<'_> {
         }
         let holders = self.session.take_taken();
         if !holders.is_empty() {
-            self.wait_for(&holders).await?;
+            let files: Vec<String> = plan.paths().cloned().collect();
+            self.wait_for(&files, &holders).await?;
         }
         let announced = self.announce(plan).await?;
         // The work was decided on before; the state references protect both.
@@ -279,7 +289,7 @@ impl Worker<'_> {
                 self.say(Style::Yellow, "taken still; the task is left to the others");
                 return Ok(false);
             }
-            waited = self.wait_for(&holders).await?;
+            waited = self.wait_for(&files, &holders).await?;
         }
     }
 

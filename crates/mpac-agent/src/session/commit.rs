@@ -5,7 +5,7 @@ use mpac_wire::payload::operation::{OpBatchCommit, OpCommit};
 use mpac_wire::{IntentId, Message};
 
 use super::Session;
-use super::exchange::{Exchanged, Subject};
+use super::exchange::{Exchanged, Subject, within};
 use super::files::{Base, FileState, file_state, read};
 use crate::console::Style;
 use crate::decide::Heard;
@@ -166,6 +166,11 @@ impl Session {
                 }
                 // The core is a moment ahead of the rhythm: either that or a status comes next.
                 Err(AgentError::Withheld { why: Withheld::CoordinatorSilent, .. }) => self.next().await?,
+                // By our failing model: that it works again was said before, and is on its way back (BHM-07).
+                Err(AgentError::Withheld { why: Withheld::IntentSuspended(_), .. }) => {
+                    let limit = self.answer_limit;
+                    within(limit, &what, self.next()).await?;
+                }
                 Err(error) => return Err(error),
             }
         }

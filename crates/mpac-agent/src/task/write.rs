@@ -260,6 +260,7 @@ impl<'w> Desk<'w> {
         if shown || matches!(note, Note::Used(_)) {
             self.ear.take(self.session, &progress(&file.wanted.path), note);
         } else {
+            self.ear.diagnose(self.session, &note);
             file.held.push_back(Held::Note(note));
         }
     }
