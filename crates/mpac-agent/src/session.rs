@@ -265,7 +265,7 @@ impl Session {
     }
 
     /// What heartbeats say of the task from now on, with the intent that it works under (LIV-19).
-    pub(crate) fn set_status(&mut self, status: HeartbeatStatus) {
+    pub(crate) fn set_status(&self, status: HeartbeatStatus) {
         self.link.status(status, self.own.as_ref().map(|own| own.id.clone()));
     }
 

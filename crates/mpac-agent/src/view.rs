@@ -8,9 +8,9 @@ mod queue;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use mpac_wire::names::DeferralStatus;
 use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::sideband::SessionSummary;
-use mpac_wire::names::DeferralStatus;
 use mpac_wire::{DeferralId, Envelope, IntentId, Message, PrincipalId, Seconds};
 use tokio::time::Instant;
 
@@ -66,7 +66,13 @@ impl View {
     /// Nobody is known yet.
     #[must_use]
     pub fn new(me: PrincipalId) -> Self {
-        Self { me, coordinator: None, intents: BTreeMap::new(), people: BTreeSet::new(), queue: Queue::default() }
+        Self {
+            me,
+            coordinator: None,
+            intents: BTreeMap::new(),
+            people: BTreeSet::new(),
+            queue: Queue::default(),
+        }
     }
 
     /// The own principal.

@@ -137,7 +137,7 @@ impl Claude {
     }
 
     async fn ask(
-        &mut self,
+        &self,
         offer: Offer,
         system: &str,
         messages: Vec<Value>,

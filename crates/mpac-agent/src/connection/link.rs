@@ -2,10 +2,10 @@
 
 use mpac_core::participant::{Presence, Withheld};
 use mpac_wire::names::{HeartbeatStatus, ProviderStatus};
+use mpac_wire::object::Nullable;
 use mpac_wire::payload::session::BackendHealth;
 use mpac_wire::sideband::Request;
 use mpac_wire::signature::NotCanonical;
-use mpac_wire::object::Nullable;
 use mpac_wire::{Fingerprint, IntentId, Message, MessageId};
 use tokio::sync::{mpsc, oneshot};
 

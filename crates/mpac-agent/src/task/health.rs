@@ -70,7 +70,8 @@ mod tests {
         ] {
             assert_eq!(of(error.clone()), status, "{error}");
         }
-        let retrying = Note::Retrying { why: "the Messages API answered 529".to_owned(), wait: Duration::ZERO };
+        let retrying =
+            Note::Retrying { why: "the Messages API answered 529".to_owned(), wait: Duration::ZERO };
         let shown = Shown::by(&retrying).unwrap();
         assert_eq!(shown.status, ProviderStatus::Degraded);
         assert_eq!(shown.detail.as_deref(), Some("the Messages API answered 529"));

@@ -23,7 +23,11 @@ pub(super) enum Freed {
 impl Worker<'_> {
     /// The files are taken: defers to the holders, and waits until one of them has ended its intent or left (PAR-18), or an
     /// intent of theirs must have expired. That the coordinator tells to those who have deferred; other servers tell nobody.
-    pub(super) async fn wait_for(&mut self, files: &[String], holders: &[Holder]) -> Result<Freed, AgentError> {
+    pub(super) async fn wait_for(
+        &mut self,
+        files: &[String],
+        holders: &[Holder],
+    ) -> Result<Freed, AgentError> {
         let names: Vec<String> = holders.iter().map(|holder| holder.principal.to_string()).collect();
         let names = names.join(", ");
         self.say(Style::Yellow, &format!("taken: {names} works there; waiting for the end of that"));

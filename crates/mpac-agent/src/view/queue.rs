@@ -42,7 +42,8 @@ impl Queue {
         };
         // Both are times of the coordinator's clock; their distance holds by ours as well.
         let lasts = deferred.expires_at.as_ref().map(|at| at.at().since(written.at()));
-        let lasts = lasts.map(|lasts| Duration::from_micros(u64::try_from(lasts.micros()).unwrap_or_default()));
+        let lasts =
+            lasts.map(|lasts| Duration::from_micros(u64::try_from(lasts.micros()).unwrap_or_default()));
         let waiting = Waiting {
             deferral: deferral.clone(),
             principal: principal.clone(),
@@ -129,9 +130,12 @@ mod tests {
     #[test]
     fn who_stops_waiting_leaves_the_queue() {
         let (mut queue, now) = (Queue::default(), Instant::now());
-        for (id, who, lasts) in
-            [("d1", "agent:Ann", 60), ("d2", "agent:Carol", 60), ("d3", "agent:Dan", 5), ("d4", "agent:Bob", 60)]
-        {
+        for (id, who, lasts) in [
+            ("d1", "agent:Ann", 60),
+            ("d2", "agent:Carol", 60),
+            ("d3", "agent:Dan", 5),
+            ("d4", "agent:Bob", 60),
+        ] {
             queue.heard(&deferred(id, who, "a.py", lasts), &at(0), now);
         }
         assert_eq!(before(&queue, "d4", now).unwrap().len(), 3);
@@ -140,7 +144,11 @@ mod tests {
         queue.heard(&over, &at(1), now);
         queue.left(&"agent:Carol".parse().unwrap());
         assert_eq!(before(&queue, "d4", now), Some(vec!["agent:Dan".to_owned()]));
-        assert_eq!(before(&queue, "d4", now + Duration::from_secs(6)), Some(Vec::new()), "its end was missed");
+        assert_eq!(
+            before(&queue, "d4", now + Duration::from_secs(6)),
+            Some(Vec::new()),
+            "its end was missed"
+        );
         assert_eq!(before(&queue, "d1", now), None);
     }
 }

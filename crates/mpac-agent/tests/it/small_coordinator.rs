@@ -101,7 +101,8 @@ async fn serve(mut socket: WebSocketStream<TcpStream>, state: &Mutex<State>) {
     while let Some(Ok(frame)) = socket.next().await {
         let Frame::Text(text) = frame else { continue };
         let frame: Value = serde_json::from_str(&text).unwrap();
-        if ["HEARTBEAT", "CONFLICT_ACK", "INTENT_DEFERRED"].iter().any(|kind| frame["message_type"] == *kind) {
+        if ["HEARTBEAT", "CONFLICT_ACK", "INTENT_DEFERRED"].iter().any(|kind| frame["message_type"] == *kind)
+        {
             continue; // which comes when it likes
         }
         state.lock().unwrap().said_goodbye |= frame["message_type"] == "GOODBYE";
