@@ -46,7 +46,7 @@ pub struct PlanAsk {
 }
 
 /// What the agent wants to do: the objective it announces and the files it will write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// One sentence, shown to everybody in the session.
     pub objective: String,
@@ -54,6 +54,16 @@ pub struct Plan {
     pub files: Vec<String>,
     /// Files to create.
     pub new_files: Vec<String>,
+    /// A file has to fit the new text of one before it, so they are written one after the other. Else several are written at
+    /// the same time, and none knows what the others become.
+    pub in_order: bool,
+}
+
+impl Plan {
+    /// All its files, in the order in which they are written.
+    pub fn paths(&self) -> impl Iterator<Item = &String> {
+        self.files.iter().chain(&self.new_files)
+    }
 }
 
 /// What [`Brain::decide_conflict`] is asked: one overlap with one other principal's intent.
@@ -110,7 +120,8 @@ pub struct WriteAsk {
     pub content: String,
     /// Somebody changed the file since the last attempt, so the work starts again from `content`.
     pub rebased: bool,
-    /// What the task has changed in other files so far, so that this one fits.
+    /// What the task has changed in other files so far, so that this one fits: all before it where the plan is
+    /// [in order](Plan::in_order), else those that happen to be done.
     pub written: Vec<OtherFile>,
     /// The complete text is wanted: edits did not apply, twice.
     pub whole: bool,
@@ -161,7 +172,7 @@ pub struct Written {
 ///         let objective = format!("Put the licence above {}", files.join(", "));
 ///         // A plan without files goes back as a fault, and an error ends the task.
 ///         let plan = match ask.fault {
-///             None => Ok(Plan { objective, files, new_files: Vec::new() }),
+///             None => Ok(Plan { objective, files, ..Plan::default() }),
 ///             Some(fault) => Err(BrainError::Unusable(fault)),
 ///         };
 ///         ready(plan).boxed()
@@ -213,6 +224,11 @@ pub trait Brain: Send {
     /// Called when the next thing is the commit of what was written; a script may wait here.
     fn before_commit<'a>(&'a mut self, _notes: &'a Notes) -> BoxFuture<'a, Result<(), BrainError>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+    /// Another one like this, to write a file while this one writes another; a budget counts for both. `None` when it thinks
+    /// of one thing at a time, which is the default: then files are written one after the other.
+    fn fork(&self) -> Option<Box<dyn Brain>> {
+        None
     }
     /// `provider/model` for HELLO's `backend`, when there is a model.
     fn model_id(&self) -> Option<String>;

@@ -1,10 +1,12 @@
 //! The agent's judgement without IO: what a brain's answer and the messages seen amount to.
 
 mod commit;
+mod merge;
 mod plan;
 mod stepback;
 
-pub use commit::{CommitVerdict, Heard, Refusal, judge_commit};
+pub use commit::{CommitVerdict, Heard, Refusal, judge_batch, judge_commit};
+pub use merge::{Merged, merge};
 pub use mpac_core::participant::{Holder, holders};
 pub use plan::{PlanFault, check_plan};
 pub use stepback::{End, Sign, StepBack, Verdict};

@@ -66,8 +66,14 @@ use session::Session;
 use task::{Outcome, TaskOptions, run_task};
 
 /// What the agent can do, for HELLO. No more than it does.
-const CAPABILITIES: [&str; 5] =
-    ["intent.broadcast", "intent.withdraw", "op.commit", "conflict.ack", "causality.lamport_clock"];
+const CAPABILITIES: [&str; 6] = [
+    "intent.broadcast",
+    "intent.withdraw",
+    "op.commit",
+    "op.batch_commit",
+    "conflict.ack",
+    "causality.lamport_clock",
+];
 
 /// Runs the agent and returns its exit code: 0 committed or left, 1 failed, 2 bad usage, 3 yielded.
 ///

@@ -163,7 +163,7 @@ mod tests {
     use crate::brain::{FileEntry, OtherFile, Plan};
 
     fn plan() -> Plan {
-        Plan { objective: "mend".to_owned(), files: vec!["a.py".to_owned()], new_files: vec![] }
+        Plan { objective: "mend".to_owned(), files: vec!["a.py".to_owned()], ..Plan::default() }
     }
 
     fn bob() -> Persona {

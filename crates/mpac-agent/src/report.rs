@@ -27,8 +27,11 @@ pub fn line(view: &View, envelope: &Envelope, message: &Message) -> Option<(Styl
             Style::Dim,
             format!("{who} ended intent {}{}", withdraw.intent_id, tail(withdraw.reason.as_deref())),
         ),
+        // The coordinator tells it of others; an end of it is told by what ended it.
         Message::IntentDeferred(deferred) => {
-            (Style::Dim, format!("{who} stepped back{}", tail(deferred.reason.as_deref())))
+            let waiting = deferred.principal_id.as_ref().filter(|it| *it != view.me());
+            let waiting = waiting.filter(|_| deferred.status.is_none())?;
+            (Style::Dim, format!("{waiting} stepped back{}", tail(deferred.reason.as_deref())))
         }
         Message::OpCommit(commit) => {
             (Style::Dim, format!("{who} committed {}{}", commit.target, tail(commit.summary.as_deref())))

@@ -11,9 +11,11 @@
 
 mod absorb;
 mod away;
+mod commit;
 mod exchange;
 mod files;
 mod intent;
+mod manner;
 mod parts;
 mod trust;
 
@@ -22,7 +24,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use mpac_wire::names::{ExecutionModel, GoodbyeReason, HeartbeatStatus, IntentDisposition};
+use mpac_wire::names::{ExecutionModel, GoodbyeReason, HeartbeatStatus, IntentDisposition, ProviderStatus};
 use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::payload::session::{Goodbye, SessionInfo};
 use mpac_wire::sideband::SessionSummary;
@@ -40,13 +42,15 @@ use crate::view::View;
 
 use away::Place;
 use exchange::{Asked, Subject, Watched, within};
-use files::Base;
+use files::{Base, Bases};
+use manner::Manner;
 
 pub(crate) use trust::Trust;
 
+pub(crate) use commit::{Sending, Sent};
 pub use files::FileState;
-pub(crate) use files::{Sending, Sent};
 pub(crate) use intent::OwnIntent;
+pub(crate) use manner::ask_for_summary;
 pub(crate) use parts::Parts;
 
 /// How long an answer may take (PAR-12).
@@ -80,6 +84,10 @@ pub struct Session {
     stop: Option<AgentError>,
     /// What the last commit was based on.
     base: Option<Base>,
+    /// What the task writes on top of.
+    bases: Bases,
+    /// What kind of server it is.
+    manner: Manner,
     /// The coordinator gives no sign of life.
     silent: bool,
     answer_limit: Duration,
@@ -120,6 +128,8 @@ impl Session {
             signs: None,
             stop: None,
             base: None,
+            bases: Bases::default(),
+            manner: Manner::Unknown,
             silent: false,
             answer_limit: ANSWER_LIMIT,
             in_task: false,
@@ -215,6 +225,7 @@ impl Session {
     pub(crate) fn begin_task(&mut self) {
         (self.in_task, self.stop) = (true, None);
         self.committed.clear();
+        self.link.status(HeartbeatStatus::Working, None);
     }
 
     /// The task has committed a file that was in this state before.
@@ -237,9 +248,25 @@ impl Session {
     /// came with its last answers would otherwise end whatever waits next.
     pub(crate) fn end_task(&mut self) {
         (self.signs, self.stop, self.base, self.taken) = (None, None, None, None);
+        self.bases = Bases::default();
         self.in_task = false;
         self.committed.clear();
         self.link.status(HeartbeatStatus::Idle, None);
+    }
+
+    /// Says something whose fate does not matter to the work.
+    pub(crate) fn mention(&self, message: Message) {
+        self.link.mention(message);
+    }
+
+    /// What heartbeats say of the own model from now on, where the session wants to know (BHM-01).
+    pub(crate) fn report_health(&self, model: String, status: ProviderStatus, detail: Option<String>) {
+        self.link.health(model, status, detail);
+    }
+
+    /// What heartbeats say of the task from now on, with the intent that it works under (LIV-19).
+    pub(crate) fn set_status(&self, status: HeartbeatStatus) {
+        self.link.status(status, self.own.as_ref().map(|own| own.id.clone()));
     }
 
     /// GOODBYE, and the end of the connection once everything is sent.

@@ -1,12 +1,26 @@
 //! One task from plan to commit.
 //!
-//! list files → plan → announce → settle conflicts → per file: read, write → per file: commit, again on a stale
-//! reference → withdraw. All files are written before the first is committed, so an answer that cannot be used leaves
-//! nothing behind. Every arrow waits for an answer or for somebody's message, never for a fixed time. A connection
-//! that breaks at any of them comes back by itself ([`Session`]), and the work goes on where it stood.
+//! list files → plan → announce → settle conflicts → read all files → write them → commit them → withdraw. Every arrow waits
+//! for an answer or for somebody's message, never for a fixed time. A connection that breaks at any of them comes back by
+//! itself ([`Session`]), and the work goes on where it stood.
+//!
+//! - **Reading**: the files of the plan are asked for together, one round trip for all.
+//! - **Writing** (`write`): [`parallel_writes`](TaskOptions::parallel_writes) at the same time, where the brain can be
+//!   [forked](Brain::fork) and the plan is not [in order](Plan::in_order): whoever plans knows best whether a file has to fit
+//!   what another becomes. People see one file after the other, in the order of the plan.
+//! - **Committing**: all files are written, and approved, before the first is committed, so an answer that cannot be used
+//!   leaves nothing behind. Several go in one batch, all or none (`batch`), where the server keeps a batch's texts; else one
+//!   after the other (`commit`).
+//! - **A file that moved** while we wrote, waited or committed (`moved`): the two changes are merged where they do not touch,
+//!   and the brain is asked again where they do. Either is shown, and approved, like the first.
 
+mod batch;
+mod commit;
 mod draft;
 mod dry;
+mod health;
+mod moved;
+mod queue;
 mod settle;
 mod think;
 mod write;
@@ -27,11 +41,16 @@ use crate::session::{OwnIntent, Session};
 
 use crate::view::{COMPLETED, YIELDED};
 
-use settle::{Freed, Settled};
+use health::Shown;
+use queue::Freed;
+use settle::Settled;
 use think::{Ear, think};
 
 /// How long somebody we yielded to, or who holds our files, is waited for.
 pub const WAIT_LIMIT: Duration = Duration::from_secs(300);
+
+/// So many files are written at the same time by default: enough to matter, and few enough for the limits that APIs have.
+pub const PARALLEL_WRITES: usize = 4;
 
 /// How a task ended, when it did not fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,10 +79,12 @@ impl Approver {
         (Self(ask), asked)
     }
 
-    async fn approves(&self) -> bool {
+    /// Asks. An answer that never comes is a no: nobody to ask is nobody who agrees.
+    fn ask(&self) -> oneshot::Receiver<bool> {
         let (answer, answered) = oneshot::channel();
-        // Nobody to ask is nobody who agrees.
-        self.0.send(answer).is_ok() && answered.await.unwrap_or(false)
+        // Dropped with its sender, where nobody takes questions.
+        let _ = self.0.send(answer);
+        answered
     }
 }
 
@@ -74,6 +95,8 @@ pub struct TaskOptions {
     pub max_rebase: u32,
     /// Who looks at each diff before its commit; `None` commits without asking.
     pub approver: Option<Approver>,
+    /// How many files are written at the same time, where the brain and the plan allow it; 0 counts as 1.
+    pub parallel_writes: usize,
     /// How long others are waited for; see [`WAIT_LIMIT`].
     pub wait_limit: Duration,
     /// How long the whole task may take, waiting included; `None` for as long as it takes.
@@ -90,6 +113,7 @@ impl Default for TaskOptions {
         Self {
             max_rebase: 2,
             approver: None,
+            parallel_writes: PARALLEL_WRITES,
             wait_limit: WAIT_LIMIT,
             time_limit: None,
             dry_run: false,
@@ -114,7 +138,8 @@ struct Worker<'a> {
 /// Runs one task. If it breaks off, its intent is withdrawn.
 ///
 /// # Errors
-/// What went wrong. Each file is committed as a whole or not at all; those committed before stay.
+/// What went wrong. Each file is committed as a whole or not at all, several in one batch all or none; where the server takes
+/// no batches, those committed before stay.
 pub async fn run_task(
     session: &mut Session,
     brain: &mut dyn Brain,
@@ -124,8 +149,8 @@ pub async fn run_task(
 ) -> Result<Outcome, AgentError> {
     let (notes, heard) = Notes::channel();
     session.begin_task();
-    let ear = Ear::new(heard, options.listener.clone());
-    let task = task.to_owned();
+    let ear = Ear::new(heard, options.listener.clone(), brain.model_id());
+    let (task, model) = (task.to_owned(), brain.model_id());
     let mut worker = Worker { session, brain, naming, options, task, notes, ear, written: Vec::new() };
     let outcome = match options.time_limit {
         None => worker.run().await,
@@ -140,6 +165,11 @@ pub async fn run_task(
     if outcome.is_err() {
         session.abandon("task_failed");
     }
+    if let Err(AgentError::Brain(error)) = &outcome
+        && let Some((model, shown)) = model.zip(Shown::by_failure(error))
+    {
+        session.report_health(model, shown.status, shown.detail);
+    }
     session.end_task();
     outcome
 }
@@ -148,6 +178,10 @@ impl Worker<'_> {
     async fn run(&mut self) -> Result<Outcome, AgentError> {
         self.session.require_post_commit()?;
         let plan = self.plan().await?;
+        if plan.paths().nth(1).is_some() {
+            // Known by the time that several files are to be committed.
+            self.session.look_at_manner();
+        }
         if self.options.dry_run {
             return self.show_only(&plan).await;
         }
@@ -192,7 +226,8 @@ impl Worker<'_> {
         }
         let holders = self.session.take_taken();
         if !holders.is_empty() {
-            self.wait_for(&holders).await?;
+            let files: Vec<String> = plan.paths().cloned().collect();
+            self.wait_for(&files, &holders).await?;
         }
         let announced = self.announce(plan).await?;
         // The work was decided on before; the state references protect both.
@@ -240,7 +275,7 @@ impl Worker<'_> {
     /// 0.1.15 and the Python server 0.2.13). False when they hold them for too long, and also after one more announce:
     /// their end may have been missed.
     async fn announce(&mut self, plan: &Plan) -> Result<bool, AgentError> {
-        let files = [plan.files.as_slice(), plan.new_files.as_slice()].concat();
+        let files: Vec<String> = plan.paths().cloned().collect();
         let mut waited = Freed::Perhaps;
         loop {
             let id = self.naming.intent(&plan.objective);
@@ -254,7 +289,7 @@ impl Worker<'_> {
                 self.say(Style::Yellow, "taken still; the task is left to the others");
                 return Ok(false);
             }
-            waited = self.wait_for(&holders).await?;
+            waited = self.wait_for(&files, &holders).await?;
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! | Tool | Input |
 //! |---|---|
-//! | `plan_task` | `{"objective": string, "files": [string], "new_files"?: [string]}` |
+//! | `plan_task` | `{"objective": string, "files": [string], "new_files"?: [string], "in_order"?: bool}` |
 //! | `decide_conflict` | `{"decision": "proceed" \| "yield", "reason": string}` |
 //! | `write_file` | `{"content": string, "summary"?: string}` |
 //! | `edit_file` | `{"edits": [{"search": string, "replace": string}], "summary"?: string}` |
@@ -110,7 +110,8 @@ fn plan_schema() -> Value {
         "properties": {
             "objective": {"type": "string", "description": "One sentence that tells the others what you will change and why."},
             "files": {"type": "array", "items": {"type": "string"}, "description": "Existing files you will change, exactly as listed."},
-            "new_files": {"type": "array", "items": {"type": "string"}, "description": "Files you will create, as relative paths. Usually empty."}
+            "new_files": {"type": "array", "items": {"type": "string"}, "description": "Files you will create, as relative paths. Usually empty."},
+            "in_order": {"type": "boolean", "description": "True when a file can only be written once the new text of one before it is known; then list what others need first. False or left out: the files are written at the same time."}
         },
         "required": ["objective", "files"]
     })

@@ -3,15 +3,20 @@
 //! The view changes through relayed and coordinator messages only (PAR-09), and an intent ends or changes only
 //! by its owner's message or the coordinator's (PAR-14): Python servers also relay what had no effect.
 
+mod queue;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use mpac_wire::names::DeferralStatus;
 use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::sideband::SessionSummary;
-use mpac_wire::{Envelope, IntentId, Message, PrincipalId, Seconds};
+use mpac_wire::{DeferralId, Envelope, IntentId, Message, PrincipalId, Seconds};
 use tokio::time::Instant;
 
 use crate::decide::{End, Sign};
+
+use queue::Queue;
 
 /// The reason of a withdrawal that steps back for somebody else, as the Python agents write it.
 pub const YIELDED: &str = "yielded";
@@ -44,6 +49,8 @@ pub struct View {
     intents: BTreeMap<IntentId, OtherIntent>,
     /// Everybody who spoke and has not left.
     people: BTreeSet<PrincipalId>,
+    /// Who waits for files, ourselves included.
+    queue: Queue,
 }
 
 /// The other side of a conflict report.
@@ -59,7 +66,13 @@ impl View {
     /// Nobody is known yet.
     #[must_use]
     pub fn new(me: PrincipalId) -> Self {
-        Self { me, coordinator: None, intents: BTreeMap::new(), people: BTreeSet::new() }
+        Self {
+            me,
+            coordinator: None,
+            intents: BTreeMap::new(),
+            people: BTreeSet::new(),
+            queue: Queue::default(),
+        }
     }
 
     /// The own principal.
@@ -91,6 +104,12 @@ impl View {
         self.people
             .iter()
             .map(|person| (person, self.intents.values().filter(|i| i.owner == *person).collect()))
+    }
+
+    /// Those who have waited longer than an own deferral for the same; `None` while the coordinator has not told of it.
+    #[must_use]
+    pub fn before(&self, deferral: &DeferralId, now: Instant) -> Option<Vec<&PrincipalId>> {
+        self.queue.before(deferral, now)
     }
 
     /// The other side of a report that concerns `own`, and notes the owner of its intent.
@@ -175,6 +194,12 @@ impl View {
                 self.intents.remove(&withdraw.intent_id);
                 vec![Sign::Ended { intent: withdraw.intent_id.clone(), end }]
             }
+            Message::IntentDeferred(deferred) if coordinator => {
+                self.queue.heard(deferred, &envelope.ts, now);
+                let resolved = deferred.status == Some(DeferralStatus::Resolved);
+                let free = deferred.deferral_id.clone().filter(|_| resolved);
+                free.map(|deferral| Sign::Free { deferral }).into_iter().collect()
+            }
             Message::OpCommit(commit) => self.worked(&sender, commit.intent_id.as_ref()),
             Message::OpBatchCommit(batch) => self.worked(&sender, batch.intent_id.as_ref()),
             Message::OpSupersede(supersede) => self.worked(&sender, supersede.intent_id.as_ref()),
@@ -211,6 +236,8 @@ impl View {
             self.people.insert(it.principal_id.clone());
         }
         self.intents.retain(|id, _| !ended.contains(id));
+        // What was told of deferrals meanwhile was not heard, and no summary lists them.
+        self.queue.clear();
         ended.into_iter().map(|intent| Sign::Ended { intent, end: End::Otherwise }).collect()
     }
 
@@ -225,6 +252,7 @@ impl View {
 
     fn left(&mut self, principal: PrincipalId) -> Vec<Sign> {
         self.people.remove(&principal);
+        self.queue.left(&principal);
         self.intents.retain(|_, intent| intent.owner != principal);
         vec![Sign::Left { principal }]
     }

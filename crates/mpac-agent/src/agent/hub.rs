@@ -8,7 +8,6 @@ mod place;
 use std::collections::BTreeMap;
 
 use mpac_wire::names::GoodbyeReason;
-use mpac_wire::payload::ProtocolError;
 use mpac_wire::payload::session::{Goodbye, SessionInfo};
 use mpac_wire::sideband::Request;
 use mpac_wire::{Envelope, IntentId, Message};
@@ -375,12 +374,6 @@ impl Hub {
         let book = self.book.clone();
         self.parts.link.look(move |participant| Snapshot::of(participant, &view, &book, &info)).await
     }
-}
-
-/// CAUSAL_GAP, which a coordinator of this project answers with a summary and any other lets pass (D-029).
-pub(super) fn ask_for_summary() -> Message {
-    let text = "joined just now: what was before is not known".to_owned();
-    ProtocolError::new(mpac_wire::names::ErrorCode::CausalGap, text).into()
 }
 
 /// A branch of a `select!` that is never taken without a time.

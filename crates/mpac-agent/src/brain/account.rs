@@ -1,10 +1,13 @@
 //! What a brain has used up since the agent was started, and how much it may.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::BrainError;
 use super::prices::{Price, Prices};
 use super::usage::{Cost, Spent, Usage};
 
-/// How much all tasks of one run may use up. What is reached stops the next call, so the last one may go beyond.
+/// How much all tasks of one run may use up. What is reached stops the next call, so the last one may go beyond; of several at
+/// the same time, each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Budget {
     /// In money.
@@ -13,12 +16,17 @@ pub struct Budget {
     pub tokens: Option<u64>,
 }
 
-/// Keeps count.
+/// Keeps count. Its clones count together: they are one account.
 #[derive(Debug, Clone)]
 pub(super) struct Account {
     price: Option<Price>,
     prices_of: String,
     budget: Budget,
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
     spent: Spent,
     /// There was a call of which nothing is known.
     unsaid: bool,
@@ -28,7 +36,12 @@ impl Account {
     /// For a model by its price, where the table has it.
     pub(super) fn new(prices: &Prices, model: Option<&str>, budget: Budget) -> Self {
         let price = model.and_then(|model| prices.of(model));
-        Self { price, prices_of: prices.as_of.clone(), budget, spent: Spent::default(), unsaid: false }
+        Self { price, prices_of: prices.as_of.clone(), budget, kept: Arc::default() }
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Kept) -> T) -> T {
+        // Each look leaves it whole, so a panic elsewhere has left it as good as ever.
+        look(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether a budget in money means anything: the price is known.
@@ -39,21 +52,22 @@ impl Account {
     /// # Errors
     /// [`BrainError::OverBudget`] when no further call may be made.
     pub(super) fn check(&self) -> Result<(), BrainError> {
-        if self.unsaid && self.budget != Budget::default() {
+        let (unsaid, tokens, calls, cost) =
+            self.with(|kept| (kept.unsaid, kept.spent.usage.total(), kept.spent.calls, kept.spent.cost));
+        if unsaid && self.budget != Budget::default() {
             let why = "the last answer did not say what it used, so nobody can tell how much is left";
             return Err(BrainError::OverBudget(why.to_owned()));
         }
-        let tokens = self.spent.usage.total();
         if let Some(limit) = self.budget.tokens.filter(|limit| tokens >= *limit) {
             return Err(BrainError::OverBudget(format!("{tokens} of {limit} tokens are used")));
         }
         let Some(limit) = self.budget.cost else { return Ok(()) };
-        match self.spent.cost {
+        match cost {
             Some(cost) if cost >= limit => {
                 Err(BrainError::OverBudget(format!("{cost} of {limit} are spent")))
             }
             // Money without a price: nobody can tell how much is left.
-            None if self.spent.calls > 0 => Err(BrainError::OverBudget(format!(
+            None if calls > 0 => Err(BrainError::OverBudget(format!(
                 "the last call did not say its cost, and {limit} is the limit"
             ))),
             _ => Ok(()),
@@ -61,16 +75,16 @@ impl Account {
     }
 
     /// Takes a call in that did not say what it used.
-    pub(super) fn add_unsaid(&mut self) {
-        self.unsaid = true;
+    pub(super) fn add_unsaid(&self) {
+        self.with(|kept| kept.unsaid = true);
     }
 
     /// Takes a call in, with its cost where somebody else says it.
-    pub(super) fn add(&mut self, usage: Usage, said: Option<Cost>) -> Spent {
+    pub(super) fn add(&self, usage: Usage, said: Option<Cost>) -> Spent {
         let cost = said.or_else(|| self.price.map(|price| price.cost(&usage)));
         let prices_of = (said.is_none() && cost.is_some()).then(|| self.prices_of.clone());
         let spent = Spent { calls: 1, usage, cost, prices_of };
-        self.spent += &spent;
+        self.with(|kept| kept.spent += &spent);
         spent
     }
 }
@@ -90,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_budget_of_tokens_stops_the_call_after_it_is_reached() {
-        let mut account = account("unknown", None, Some(100));
+        let account = account("unknown", None, Some(100));
         account.add(usage(99), None);
         account.check().unwrap();
         account.add(usage(1), None);
@@ -100,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_budget_of_money_goes_by_the_table_or_by_what_is_said() {
-        let mut account = account("claude-sonnet-4-6", Some(3.0), None);
+        let account = account("claude-sonnet-4-6", Some(3.0), None);
         let spent = account.add(usage(500_000), None);
         assert_eq!((spent.cost, spent.prices_of.is_some()), (Cost::dollars(1.5), true));
         account.check().unwrap();
@@ -111,7 +125,7 @@ mod tests {
 
     #[test]
     fn without_a_price_a_budget_of_money_stops_after_the_first_call() {
-        let mut account = account("unknown", Some(3.0), None);
+        let account = account("unknown", Some(3.0), None);
         assert!(!account.knows_its_price());
         account.check().unwrap();
         account.add(usage(1), None);
@@ -120,18 +134,26 @@ mod tests {
 
     #[test]
     fn a_call_that_says_nothing_of_its_use_is_the_last_one_under_a_budget() {
-        let mut limited = account("unknown", None, Some(100));
+        let limited = account("unknown", None, Some(100));
         limited.add_unsaid();
         assert!(limited.check().unwrap_err().to_string().contains("did not say what it used"));
-        let mut free = account("unknown", None, None);
+        let free = account("unknown", None, None);
         free.add_unsaid();
         free.check().unwrap();
     }
 
     #[test]
     fn without_a_budget_nothing_is_too_much() {
-        let mut account = account("claude-sonnet-4-6", None, None);
+        let account = account("claude-sonnet-4-6", None, None);
         account.add(usage(u64::MAX), None);
         account.check().unwrap();
+    }
+
+    #[test]
+    fn what_thinks_beside_counts_on_the_same_account() {
+        let account = account("unknown", None, Some(100));
+        account.clone().add(usage(60), None);
+        account.add(usage(60), None);
+        assert!(account.check().is_err() && account.clone().check().is_err());
     }
 }

@@ -137,7 +137,7 @@ impl Claude {
     }
 
     async fn ask(
-        &mut self,
+        &self,
         offer: Offer,
         system: &str,
         messages: Vec<Value>,
@@ -237,6 +237,21 @@ impl Brain for Claude {
             written
         }
         .boxed()
+    }
+
+    fn fork(&self) -> Option<Box<dyn Brain>> {
+        Some(Box::new(Self {
+            api: self.api.clone(),
+            model: self.model.clone(),
+            persona: self.persona.clone(),
+            backoff: self.backoff,
+            jitter: self.jitter,
+            answer_limit: self.answer_limit,
+            account: self.account.clone(),
+            last_plan: None,
+            last_decision: None,
+            last_file: None,
+        }))
     }
 
     fn model_id(&self) -> Option<String> {

@@ -30,7 +30,8 @@
 //!
 //! # The program
 //!
-//! It is started at the first question, without a shell, and asked one thing at a time. It may go on for the next question or end after an
+//! It is started at the first question, without a shell, and asked one thing at a time, so several files are written one after
+//! the other. It may go on for the next question or end after an
 //! answer; then it is started again. What it writes to standard error is shown. It does not get the variables whose names begin with `MPAC_`, which hold the agent's credential. When an answer
 //! takes too long, when the task is cancelled, and when the agent ends, it is killed, with every process that it started
 //! and that stayed in its group (on Unix). Of an agent that was killed itself it sees the end of its input.

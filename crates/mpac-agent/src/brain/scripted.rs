@@ -15,7 +15,7 @@
 //!
 //! | Key | Meaning |
 //! |---|---|
-//! | `plan` | `objective` and `files`; `new_files` for files to create. It goes through the same checks as a model's plan |
+//! | `plan` | `objective` and `files`; `new_files` for files to create; `in_order` (true or false) as in [`Plan`](super::Plan). It goes through the same checks as a model's plan |
 //! | `on_conflict` | `proceed` (the default) or `yield`, whatever the conflict |
 //! | `reason` | why, shown to people; optional |
 //! | `edits` | per file a list of `find` and `replace`, applied in order to the *current* content, so a rebase applies them again to the new one. `find` must occur exactly once; an empty `find` appends `replace` to the end (that is how a new file gets its text) |
@@ -68,6 +68,8 @@ struct ScriptPlan {
     files: Vec<String>,
     #[serde(default)]
     new_files: Vec<String>,
+    #[serde(default)]
+    in_order: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -104,7 +106,7 @@ enum Moment {
 }
 
 /// Answers from a script.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ScriptedBrain {
     file: String,
     script: Script,
@@ -197,8 +199,8 @@ impl Brain for ScriptedBrain {
                 return Err(self.error(format!("`plan` cannot be used: {fault}")));
             }
             self.hold(Moment::Plan, notes).await?;
-            let ScriptPlan { objective, files, new_files } = self.script.plan.clone();
-            Ok(Plan { objective, files, new_files })
+            let ScriptPlan { objective, files, new_files, in_order } = self.script.plan.clone();
+            Ok(Plan { objective, files, new_files, in_order })
         }
         .boxed()
     }
@@ -237,6 +239,10 @@ impl Brain for ScriptedBrain {
         self.hold(Moment::Commit, notes).boxed()
     }
 
+    fn fork(&self) -> Option<Box<dyn Brain>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn model_id(&self) -> Option<String> {
         None
     }
@@ -255,7 +261,7 @@ mod tests {
     }
 
     fn write(content: &str) -> WriteAsk {
-        let plan = Plan { objective: "o".to_owned(), files: vec!["a".to_owned()], new_files: vec![] };
+        let plan = Plan { objective: "o".to_owned(), files: vec!["a".to_owned()], ..Plan::default() };
         WriteAsk {
             task: String::new(),
             plan,

@@ -17,6 +17,8 @@ use crate::history::History;
 use crate::prompt::Persona;
 use crate::task::TaskOptions;
 
+const DEFAULT_PARALLEL: u8 = 4;
+
 /// What a task may use up, and who works on it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Thinking")]
@@ -39,6 +41,10 @@ pub struct Thinking {
     /// Longest time for one answer
     #[arg(long, value_name = "SECONDS", default_value_t = 1_800, value_parser = clap::value_parser!(u32).range(1..))]
     pub call_limit_sec: u32,
+    /// Have at most so many files written at the same time, where the plan allows it (a program of your own writes one after
+    /// the other)
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_PARALLEL, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub parallel_writes: u8,
     /// Longest time for one task, with all its waiting; 0 for as long as it takes
     #[arg(long, value_name = "SECONDS", default_value_t = 7_200)]
     pub task_limit_sec: u32,
@@ -76,6 +82,7 @@ impl Thinking {
         let limit = self.task_limit_sec;
         TaskOptions {
             max_rebase: cli.max_rebase,
+            parallel_writes: self.parallel_writes.into(),
             time_limit: (limit > 0).then(|| Duration::from_secs(limit.into())),
             dry_run: self.dry_run,
             ..TaskOptions::default()
@@ -124,6 +131,9 @@ mod tests {
         let unlimited = options(&["--task-limit-sec", "0", "--dry-run"]);
         assert!(unlimited.dry_run && unlimited.time_limit.is_none());
         assert_eq!(options(&[]).time_limit, Some(Duration::from_secs(7_200)));
+        assert_eq!(options(&[]).parallel_writes, TaskOptions::default().parallel_writes);
+        assert_eq!(options(&["--parallel-writes", "1"]).parallel_writes, 1);
+        assert!(cli(&["--parallel-writes", "0"]).is_err());
         assert!(cli(&["--call-limit-sec", "0"]).is_err());
     }
 

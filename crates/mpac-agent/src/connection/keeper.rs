@@ -3,7 +3,7 @@
 use futures::{SinkExt as _, StreamExt as _};
 use mpac_core::participant::{Hearing, News};
 use mpac_wire::names::{CoordinatorEvent, HeartbeatStatus};
-use mpac_wire::payload::session::{Heartbeat, Hello};
+use mpac_wire::payload::session::Hello;
 use mpac_wire::{Envelope, IntentId, Message, MessageId, MessageType};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -231,6 +231,11 @@ impl Keeper {
                     self.heartbeat();
                 }
             }
+            Command::Health(health) => {
+                if self.voice.model_is(*health) && self.pulse.is_some() {
+                    self.heartbeat();
+                }
+            }
             Command::RotateKey(tell) => {
                 // As above.
                 let _ = tell.send(self.rotate_key());
@@ -329,9 +334,7 @@ impl Keeper {
     }
 
     fn heartbeat(&mut self) {
-        let mut heartbeat = Heartbeat::new(self.status.clone());
-        heartbeat.active_intent_id = self.intent.clone();
-        let envelope = self.voice.write(heartbeat.into());
+        let envelope = self.voice.beat(self.status.clone(), self.intent.clone());
         self.post(envelope);
     }
 

@@ -1,7 +1,9 @@
 //! The writing end of the connection: what the work gives to it, in order.
 
 use mpac_core::participant::{Presence, Withheld};
-use mpac_wire::names::HeartbeatStatus;
+use mpac_wire::names::{HeartbeatStatus, ProviderStatus};
+use mpac_wire::object::Nullable;
+use mpac_wire::payload::session::BackendHealth;
 use mpac_wire::sideband::Request;
 use mpac_wire::signature::NotCanonical;
 use mpac_wire::{Fingerprint, IntentId, Message, MessageId};
@@ -9,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::MAX_FRAME_OUT;
 use super::look::Look;
+use crate::clock::now;
 use crate::error::AgentError;
 
 /// The writing end: messages and requests go out in the order of the calls.
@@ -31,6 +34,8 @@ pub(super) enum Command {
     /// The coordinator has lost these operations, and the person knows.
     Forget(Vec<String>),
     Status(HeartbeatStatus, Option<IntentId>),
+    /// How the own model is.
+    Health(Box<BackendHealth>),
     /// Ask for another key of our own, and tell which, or why not.
     RotateKey(oneshot::Sender<Result<Fingerprint, AgentError>>),
     Look(Look),
@@ -121,6 +126,14 @@ impl Link {
     /// Sets what heartbeats say from now on, and says it at once (PAR-03, LIV-19).
     pub fn status(&self, status: HeartbeatStatus, intent: Option<IntentId>) {
         let _ = self.give(Command::Status(status, intent));
+    }
+
+    /// What is known of the own model, for heartbeats where the session wants to know (BHM-01). Another status than before is
+    /// said at once.
+    pub fn health(&self, model: String, status: ProviderStatus, detail: Option<String>) {
+        let mut health = BackendHealth::new(model, status, now().into());
+        health.status_detail = detail.map(Nullable::Value);
+        let _ = self.give(Command::Health(Box::new(health)));
     }
 
     /// Asks for another key of our own, which is in the key file then and signs as soon as the coordinator says so

@@ -5,8 +5,8 @@ use mpac_core::ProtocolLevel;
 use mpac_core::participant::{
     Contradiction, Heard, Introduction, News, Participant, Presence, Stamp, Withheld,
 };
-use mpac_wire::names::{PrincipalType, SecurityProfile};
-use mpac_wire::payload::session::Hello;
+use mpac_wire::names::{HeartbeatStatus, PrincipalType, ProviderStatus, SecurityProfile};
+use mpac_wire::payload::session::{BackendHealth, Hello};
 use mpac_wire::sideband::SessionSummary;
 use mpac_wire::signature::NotCanonical;
 use mpac_wire::{
@@ -39,6 +39,8 @@ pub struct Voice {
     /// What signs; without it nothing is signed.
     keys: Option<KeyFile>,
     known: Option<Known>,
+    /// How the own model was last.
+    model: ProviderStatus,
 }
 
 impl Voice {
@@ -54,7 +56,7 @@ impl Voice {
         introduction.level = ProtocolLevel::V0_1_15; // a file that is taken is waited for, not fought over
         let mut participant = Participant::new(identity.session, sender, introduction);
         participant.expect_status_once_heard(); // not every Python server sends any
-        Self { participant, ids, keys: None, known: None }
+        Self { participant, ids, keys: None, known: None, model: ProviderStatus::Operational }
     }
 
     /// Signs with these keys, and believes no other coordinator than the one that was seen or named before. The
@@ -83,6 +85,21 @@ impl Voice {
     pub fn write(&mut self, message: Message) -> Envelope {
         let stamp = self.stamp();
         self.participant.write(stamp, message)
+    }
+
+    /// HEARTBEAT: what is being done, and how the model is, where the session wants to know (LIV-19, BHM-01).
+    pub fn beat(&mut self, status: HeartbeatStatus, intent: Option<IntentId>) -> Envelope {
+        self.participant.set_activity(status, intent, None);
+        let stamp = self.stamp();
+        self.participant.beat(stamp)
+    }
+
+    /// How the own model is; whether that is news. Until something else is known it works.
+    pub fn model_is(&mut self, health: BackendHealth) -> bool {
+        let news = self.model != health.provider_status;
+        self.model = health.provider_status.clone();
+        self.participant.backend_checked(now(), health);
+        news
     }
 
     /// The envelope around a message, if it may be said now: a commit is held back while the coordinator is silent, for

@@ -1,8 +1,8 @@
 //! What became of a commit.
 
 use mpac_core::participant::{holders, is_duplicate};
-use mpac_wire::StateRef;
 use mpac_wire::payload::error::ProtocolError;
+use mpac_wire::{OpId, StateRef};
 
 use super::Holder;
 
@@ -27,7 +27,9 @@ impl Refusal {
             code: error.error_code.to_string(),
             description: error.description.clone(),
             holders: holders(error),
-            duplicate: ["intent_id", "op_id"].into_iter().find(|field| is_duplicate(error, field)),
+            duplicate: ["intent_id", "op_id", "batch_id"]
+                .into_iter()
+                .find(|field| is_duplicate(error, field)),
         }
     }
 }
@@ -44,6 +46,8 @@ pub struct Heard {
     pub error: Option<Refusal>,
     /// `reason` of an OP_REJECT that names it.
     pub rejected: Option<String>,
+    /// Of a batch that was rejected: the operations for which, each with its code.
+    pub entries: Vec<(OpId, String)>,
     /// FILE_UPDATED for the file, with the committed content's reference and in the own name.
     pub updated: bool,
 }
@@ -88,6 +92,27 @@ pub fn judge_commit(heard: &Heard, after: &StateRef, current: Option<&StateRef>)
         (true, true) => CommitVerdict::Accepted,
         (true, false) => CommitVerdict::Stale,
         (false, _) => CommitVerdict::Ignored,
+    }
+}
+
+/// Judges a batch that is all or nothing by what was heard: nothing of it was applied unless it came back (BAT-05, BAT-14).
+/// Only servers whose echo means that are sent any.
+#[must_use]
+pub fn judge_batch(heard: &Heard) -> CommitVerdict {
+    const STALE: &str = "STALE_STATE_REF";
+    if let Some(refusal) = &heard.error {
+        return match refusal.code.as_str() {
+            STALE => CommitVerdict::Stale,
+            _ => CommitVerdict::Refused(refusal.clone()),
+        };
+    }
+    match &heard.rejected {
+        Some(_) if !heard.entries.is_empty() && heard.entries.iter().all(|(_, code)| code == STALE) => {
+            CommitVerdict::Stale
+        }
+        Some(reason) => CommitVerdict::Rejected(reason.clone()),
+        None if heard.echo => CommitVerdict::Accepted,
+        None => CommitVerdict::Ignored,
     }
 }
 
@@ -140,5 +165,20 @@ mod tests {
     #[test]
     fn silence_is_not_success_even_if_the_content_fits() {
         assert_eq!(judge(&Heard::default(), "new"), CommitVerdict::Ignored);
+    }
+
+    #[test]
+    fn of_a_batch_stale_entries_alone_are_worth_another_attempt() {
+        let rejected = |codes: &[&str]| Heard {
+            rejected: Some("batch_validation_failed".to_owned()),
+            entries: codes.iter().map(|code| ("o".parse().unwrap(), (*code).to_owned())).collect(),
+            ..Heard::default()
+        };
+        assert_eq!(judge_batch(&echoed()), CommitVerdict::Accepted);
+        assert_eq!(judge_batch(&Heard::default()), CommitVerdict::Ignored);
+        assert_eq!(judge_batch(&rejected(&["STALE_STATE_REF", "STALE_STATE_REF"])), CommitVerdict::Stale);
+        let why = CommitVerdict::Rejected("batch_validation_failed".to_owned());
+        assert_eq!(judge_batch(&rejected(&["STALE_STATE_REF", "SCOPE_FROZEN"])), why);
+        assert_eq!(judge_batch(&rejected(&[])), why, "the intent is over, for instance");
     }
 }

@@ -45,7 +45,7 @@ pub fn check_plan(plan: Plan, existing: &BTreeSet<String>) -> Result<Plan, PlanF
     if objective.is_empty() {
         return Err(PlanFault::NoObjective);
     }
-    let mut checked = Plan { objective, files: Vec::new(), new_files: Vec::new() };
+    let mut checked = Plan { objective, in_order: plan.in_order, ..Plan::default() };
     let named = plan.files.iter().map(|path| (path, false));
     for (path, new) in named.chain(plan.new_files.iter().map(|path| (path, true))) {
         let path = path.strip_prefix("./").unwrap_or(path);
@@ -85,7 +85,12 @@ mod tests {
         let owned = |list: &[&str]| list.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
         let existing = BTreeSet::from(["a.py".to_owned(), "src/b.py".to_owned()]);
         check_plan(
-            Plan { objective: " mend ".to_owned(), files: owned(files), new_files: owned(new_files) },
+            Plan {
+                objective: " mend ".to_owned(),
+                files: owned(files),
+                new_files: owned(new_files),
+                in_order: true,
+            },
             &existing,
         )
     }
@@ -96,6 +101,7 @@ mod tests {
         assert_eq!(plan.objective, "mend");
         assert_eq!(plan.files, ["a.py", "src/b.py"]);
         assert_eq!(plan.new_files, ["new/c.py"]);
+        assert!(plan.in_order);
     }
 
     #[test]
@@ -129,7 +135,7 @@ mod tests {
     #[test]
     fn a_plan_without_files_or_objective_is_none() {
         assert_eq!(check(&[], &[]), Err(PlanFault::NoFiles));
-        let empty = Plan { objective: " ".to_owned(), files: vec![], new_files: vec![] };
+        let empty = Plan { objective: " ".to_owned(), ..Plan::default() };
         assert_eq!(check_plan(empty, &BTreeSet::new()), Err(PlanFault::NoObjective));
     }
 }

@@ -18,7 +18,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mpac_wire::{IntentId, PrincipalId};
+use mpac_wire::{DeferralId, IntentId, PrincipalId};
 
 /// Something seen about others that matters after stepping back. Only an intent's owner or the coordinator
 /// is believed (PAR-14).
@@ -47,6 +47,11 @@ pub enum Sign {
     Left {
         /// Who.
         principal: PrincipalId,
+    },
+    /// What a deferral waited for has ended, however that came about (DEF-04, DEF-07).
+    Free {
+        /// Which deferral.
+        deferral: DeferralId,
     },
 }
 
@@ -158,7 +163,7 @@ impl StepBack {
                 self.open.remove(intent);
             }
             Sign::Left { principal } => self.open.retain(|_, owner| owner != principal),
-            Sign::Announced { .. } => {}
+            Sign::Announced { .. } | Sign::Free { .. } => {}
         }
         if self.open.len() < before { self.settle() } else { Verdict::Wait }
     }

@@ -4,11 +4,13 @@ use mpac_core::participant::divergent;
 use mpac_wire::names::AckType;
 use mpac_wire::payload::conflict::{ConflictAck, ConflictReport, Resolution};
 use mpac_wire::payload::error::ProtocolError;
-use mpac_wire::{Envelope, Message};
+use mpac_wire::payload::operation::OpReject;
+use mpac_wire::{Envelope, Message, OpId};
 use tokio::time::Instant;
 
 use super::Session;
 use super::exchange::{Step, Subject};
+use super::manner::Manner;
 use crate::arrival::Arrival;
 use crate::console::Style;
 use crate::decide::Refusal;
@@ -29,6 +31,7 @@ impl Session {
                 {
                     base.moved = true;
                 }
+                self.bases.heard(&update.path, &update.state_ref);
                 if let Some(watched) = &mut self.watched
                     && let Subject::Commit { path, after, .. } = &watched.subject
                     && *path == update.path
@@ -53,7 +56,10 @@ impl Session {
                 self.silent = false;
                 self.console.say(Style::Yellow, "the coordinator is back");
             }
-            Arrival::Summary(summary) => self.summary = Some(summary),
+            Arrival::Summary(summary) => {
+                self.manner = Manner::Tells;
+                self.summary = Some(summary);
+            }
             Arrival::Broken { why, patience } => {
                 self.broke(&why, patience);
                 return Ok(Step::Broken);
@@ -120,13 +126,19 @@ impl Session {
                 watched.heard.error = Some(Refusal::of(error));
                 true
             }
-            Message::OpReject(reject) => match &watched.subject {
-                Subject::Commit { op, .. } if *op == reject.op_id => {
+            Message::OpReject(reject) => {
+                let rejected = reject.op_id.as_str();
+                let ours = match &watched.subject {
+                    Subject::Commit { op, .. } => op.as_str() == rejected,
+                    Subject::Batch(batch) => batch.as_str() == rejected,
+                    Subject::None => false,
+                };
+                if ours {
                     watched.heard.rejected = Some(reject.reason.to_string());
-                    true
+                    watched.heard.entries = codes(reject);
                 }
-                _ => false,
-            },
+                ours
+            }
             _ => false,
         }
     }
@@ -165,6 +177,15 @@ impl Session {
             self.stop = Some(AgentError::Overruled(why));
         }
     }
+}
+
+/// The entries of a batch that were not good, each with its code.
+fn codes(reject: &OpReject) -> Vec<(OpId, String)> {
+    let code = |op: &OpId| {
+        let told = reject.reasons.as_ref().and_then(|reasons| reasons.get(op.as_str()));
+        told.and_then(|raw| raw.read::<String>().ok()).unwrap_or_else(|| reject.reason.to_string())
+    };
+    reject.rejected_ops.iter().flatten().map(|op| (op.clone(), code(op))).collect()
 }
 
 fn refers_to(error: &ProtocolError, message: &str) -> bool {

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::Session;
 use super::files::{FileState, read};
 use super::intent::{OwnIntent, reports_of, withdrawal};
+use super::manner::Manner;
 use crate::arrival::{Attempt, Back};
 use crate::console::Style;
 use crate::error::AgentError;
@@ -80,6 +81,9 @@ impl Session {
     pub(super) fn welcomed(&mut self) {
         let Some(back) = self.back.take() else { return };
         (self.place, self.summary) = (Place::Back, None);
+        // It may be another one now; the look at the session asks.
+        self.manner = Manner::Asked;
+        self.bases.doubt();
         let at = back.url.map_or_else(String::new, |url| format!(" at {url}"));
         let whose = match back.epochs {
             (0, _) => String::new(), // it had not let us in before

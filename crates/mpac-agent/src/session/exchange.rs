@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use mpac_wire::sideband::Request;
-use mpac_wire::{Message, MessageId, OpId, StateRef};
+use mpac_wire::{BatchId, Message, MessageId, OpId, StateRef};
 
 use super::Session;
 use crate::arrival::{Answer, Arrival, Question};
@@ -29,6 +29,8 @@ pub(super) enum Subject {
         path: String,
         after: StateRef,
     },
+    /// Operations that go together.
+    Batch(BatchId),
 }
 
 /// A sideband request without an answer.
@@ -77,6 +79,12 @@ impl Session {
 
     /// The answer to a sideband request, [`AgentError::Away`] if the connection breaks before it.
     pub(super) async fn ask(&mut self, request: Request, what: &str) -> Result<Answer, AgentError> {
+        let number = self.put(request, what)?;
+        self.answer_to(number, what).await
+    }
+
+    /// Asks without waiting: the number under which [`answer_to`](Self::answer_to) waits for it.
+    pub(super) fn put(&mut self, request: Request, what: &str) -> Result<u64, AgentError> {
         if self.is_away() {
             return Err(AgentError::Away { what: what.to_owned() });
         }
@@ -88,11 +96,20 @@ impl Session {
         };
         self.link.ask(request).map_err(|error| self.with_reason(error))?;
         self.asked.push_back(Asked { number, question });
+        Ok(number)
+    }
+
+    /// Of several requests the answers are waited for in their order.
+    pub(super) async fn answer_to(&mut self, number: u64, what: &str) -> Result<Answer, AgentError> {
         let limit = self.answer_limit;
         let answered = async {
             loop {
                 match self.step().await? {
                     Step::Answered(answered, answer) if answered == number => return Ok(answer),
+                    // A coordinator answers in order, so this one was passed over.
+                    Step::Answered(answered, _) if answered > number => {
+                        return Err(AgentError::Ignored { what: what.to_owned() });
+                    }
                     Step::Broken => return Err(AgentError::Away { what: what.to_owned() }),
                     Step::Answered(..) | Step::Passed => {}
                 }

@@ -1,24 +1,18 @@
 //! A dry run: the plan and the diffs, and nothing that others would notice.
 
-use super::draft::Drafted;
 use super::{Outcome, Worker};
 use crate::brain::Plan;
 use crate::console::Style;
 use crate::error::AgentError;
-use crate::session::FileState;
 
 impl Worker<'_> {
     /// Writes every file of the plan and shows it.
     pub(super) async fn show_only(&mut self, plan: &Plan) -> Result<Outcome, AgentError> {
         self.say(Style::Bold, "dry run: nothing is announced, and nothing will be committed");
         self.show_others(plan);
-        let mut shown = Vec::new();
-        for path in plan.files.iter().chain(&plan.new_files) {
-            let base = self.session.read_file(path).await?.unwrap_or_else(FileState::absent);
-            if let Drafted::Ready(draft) = self.draft(plan, path, base, false).await? {
-                shown.push(draft.path);
-            }
-        }
+        let wanted = self.read_all(plan).await?;
+        let drafts = self.draft(plan, wanted).await?.unwrap_or_default();
+        let shown: Vec<String> = drafts.into_iter().map(|draft| draft.path).collect();
         let outcome = if shown.is_empty() { Outcome::Unchanged } else { Outcome::Shown(shown) };
         self.say_done(&outcome);
         Ok(outcome)

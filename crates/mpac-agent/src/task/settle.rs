@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use mpac_wire::names::HeartbeatStatus;
 use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::{IntentId, PrincipalId};
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use super::think::think;
 use super::{Rival, Worker};
 use crate::brain::{BrainError, Choice, ConflictAsk, Decision, Plan};
 use crate::console::Style;
-use crate::decide::{End, Holder, Sign, StepBack, Verdict};
+use crate::decide::{End, Sign, StepBack, Verdict};
 use crate::error::AgentError;
 use crate::view::YIELDED;
 
@@ -26,15 +27,6 @@ pub(super) enum Settled {
         to: Vec<Rival>,
         watchable: bool,
     },
-}
-
-/// How a wait for taken files ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Freed {
-    /// Something has ended; it is worth another announce.
-    Perhaps,
-    /// Nothing was heard until the limit.
-    NotHeardOf,
 }
 
 impl Worker<'_> {
@@ -135,6 +127,7 @@ impl Worker<'_> {
         let pairs = to.into_iter().filter_map(|rival| Some((rival.intent?, rival.principal)));
         let mut watch = StepBack::new(me, pairs);
         self.session.withdraw(YIELDED).await?;
+        self.session.set_status(HeartbeatStatus::Blocked);
         self.say(Style::Yellow, &format!("yielded to {names}; watching whether they go on"));
         let limit = self.options.wait_limit;
         let watched = tokio::time::timeout(limit, self.watch(&mut watch)).await;
@@ -158,37 +151,6 @@ impl Worker<'_> {
             }
             Verdict::Wait => Ok(None),
         }
-    }
-
-    /// The files are taken: waits until one of the holders has ended its intent or left (PAR-18), or an intent of
-    /// theirs must have expired, which nobody tells.
-    pub(super) async fn wait_for(&mut self, holders: &[Holder]) -> Result<Freed, AgentError> {
-        let names: Vec<String> = holders.iter().map(|holder| holder.principal.to_string()).collect();
-        let names = names.join(", ");
-        self.say(Style::Yellow, &format!("taken: {names} works there; waiting for the end of that"));
-        let (began, limit) = (Instant::now(), self.options.wait_limit);
-        let freed = async {
-            loop {
-                let signs = self.session.take_signs();
-                if signs.iter().any(|sign| holders.iter().any(|holder| frees(holder, sign))) {
-                    return Ok(Freed::Perhaps);
-                }
-                // Afresh each time: an update may have prolonged it. One that was over before has not helped.
-                let view = self.session.view();
-                let expiries = holders.iter().filter_map(|holder| view.intent(&holder.intent)?.expires);
-                let next = expiries.filter(|expiry| *expiry > began).min();
-                if next.is_some_and(|next| next <= Instant::now()) {
-                    return Ok(Freed::Perhaps);
-                }
-                self.session.next_until(next).await?;
-            }
-        };
-        if let Ok(freed) = tokio::time::timeout(limit, freed).await {
-            return freed;
-        }
-        let text = format!("{names} still works there after {} s, as far as is known", limit.as_secs());
-        self.say(Style::Yellow, &text);
-        Ok(Freed::NotHeardOf)
     }
 
     async fn watch(&mut self, watch: &mut StepBack) -> Result<Verdict, AgentError> {
@@ -220,15 +182,11 @@ fn has_gone(rival: &Rival, signs: &[Sign]) -> bool {
     signs.iter().any(|sign| ends(sign, rival.intent.as_ref(), &rival.principal))
 }
 
-fn frees(holder: &Holder, sign: &Sign) -> bool {
-    ends(sign, Some(&holder.intent), &holder.principal)
-}
-
 /// Is there nothing left of that intent?
-fn ends(sign: &Sign, of: Option<&IntentId>, by: &PrincipalId) -> bool {
+pub(super) fn ends(sign: &Sign, of: Option<&IntentId>, by: &PrincipalId) -> bool {
     match sign {
         Sign::Ended { intent, .. } => of == Some(intent),
         Sign::Left { principal } => principal == by,
-        Sign::Announced { .. } | Sign::Worked { .. } => false,
+        Sign::Announced { .. } | Sign::Worked { .. } | Sign::Free { .. } => false,
     }
 }

@@ -13,6 +13,8 @@ use crate::error::AgentError;
 use crate::report::{bytes, one_line};
 use crate::session::Session;
 
+use super::health::Shown;
+
 /// So much of the end of a text that is still coming is shown, so that the line fits a terminal.
 const SHOWN_CHARS: usize = 40;
 
@@ -22,6 +24,8 @@ pub(super) struct Ear {
     heard: mpsc::UnboundedReceiver<Note>,
     listener: Option<Notes>,
     spent: Spent,
+    /// The model that heartbeats speak of.
+    model: Option<String>,
     /// The end of the text that is coming, and its length in bytes.
     tail: String,
     size: usize,
@@ -30,8 +34,19 @@ pub(super) struct Ear {
 }
 
 impl Ear {
-    pub(super) fn new(heard: mpsc::UnboundedReceiver<Note>, listener: Option<Notes>) -> Self {
-        Self { heard, listener, spent: Spent::default(), tail: String::new(), size: 0, live: None }
+    pub(super) fn new(
+        heard: mpsc::UnboundedReceiver<Note>,
+        listener: Option<Notes>,
+        model: Option<String>,
+    ) -> Self {
+        Self { heard, listener, spent: Spent::default(), model, tail: String::new(), size: 0, live: None }
+    }
+
+    /// What a note shows of the model's health is told to the others (BHM-01).
+    pub(super) fn diagnose(&self, session: &Session, note: &Note) {
+        if let Some((model, shown)) = self.model.clone().zip(Shown::by(note)) {
+            session.report_health(model, shown.status, shown.detail);
+        }
     }
 
     /// What the task has used up, when anything was counted. What is still to be told is shown before.
@@ -46,7 +61,9 @@ impl Ear {
         }
     }
 
-    fn take(&mut self, session: &mut Session, what: &str, note: Note) {
+    /// Shows one note; `what` is being done.
+    pub(super) fn take(&mut self, session: &mut Session, what: &str, note: Note) {
+        self.diagnose(session, &note);
         if let Some(listener) = &self.listener {
             listener.say(note.clone());
         }

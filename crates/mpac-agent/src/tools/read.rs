@@ -12,6 +12,8 @@ struct PlanInput {
     files: Vec<String>,
     #[serde(default)]
     new_files: Vec<String>,
+    #[serde(default)]
+    in_order: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -41,7 +43,8 @@ struct EditInput {
 /// [`BrainError::Unusable`] naming what is missing.
 pub fn read_plan(reply: &Reply) -> Result<Plan, BrainError> {
     let input: PlanInput = read_object(Tool::PlanTask, reply)?;
-    Ok(Plan { objective: input.objective, files: input.files, new_files: input.new_files })
+    let PlanInput { objective, files, new_files, in_order } = input;
+    Ok(Plan { objective, files, new_files, in_order: in_order.unwrap_or_default() })
 }
 
 /// Reads the answer to a `decide_conflict` request.
@@ -142,7 +145,7 @@ mod tests {
         let plan = read_plan(&tool(Tool::PlanTask, r#"{"objective":"fix it","files":["a.py"]}"#)).unwrap();
         assert_eq!(
             plan,
-            Plan { objective: "fix it".to_owned(), files: vec!["a.py".to_owned()], new_files: vec![] }
+            Plan { objective: "fix it".to_owned(), files: vec!["a.py".to_owned()], ..Plan::default() }
         );
     }
 

@@ -34,7 +34,7 @@ fn plan_ask(fault: Option<&str>) -> PlanAsk {
 }
 
 fn plan() -> Plan {
-    Plan { objective: "o".to_owned(), files: vec!["a.py".to_owned()], new_files: vec![] }
+    Plan { objective: "o".to_owned(), files: vec!["a.py".to_owned()], ..Plan::default() }
 }
 
 fn write_ask() -> WriteAsk {

@@ -168,11 +168,12 @@ impl Peer {
         while self.next_of_any_kind().await.is_some() {}
     }
 
-    /// The next frame, heartbeats and acknowledgements passed over; `None` at the end.
+    /// The next frame, heartbeats, acknowledgements and deferrals passed over; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {
             let value = self.next_of_any_kind().await?;
-            if value["message_type"] != "HEARTBEAT" && value["message_type"] != "CONFLICT_ACK" {
+            let aside = ["HEARTBEAT", "CONFLICT_ACK", "INTENT_DEFERRED"];
+            if !aside.iter().any(|kind| value["message_type"] == *kind) {
                 return Some(value);
             }
         }

@@ -194,6 +194,7 @@ async fn while_the_coordinator_is_away_commands_say_so_and_the_task_waits() {
     let again = played.peer.accept_announce(|_| vec![]).await;
     assert_eq!(again, intent, "nothing told whether it is there: the same id cannot be there twice");
     played.line("y");
+    played.peer.answer_read("a.py", "old").await; // has it moved while nobody listened?
     played.peer.accept_commit("new").await;
     played.peer.accept_withdraw(&intent).await;
     played.lines.wait_for("done: a.py committed").await;

@@ -21,6 +21,10 @@ mod fake_api;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod fake_coordinator;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod hands;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod health;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod interactive;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod process;
@@ -32,6 +36,8 @@ mod returning;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod sealed_host;
 mod session;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod several;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod signed;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]

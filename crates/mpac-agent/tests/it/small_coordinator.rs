@@ -101,7 +101,8 @@ async fn serve(mut socket: WebSocketStream<TcpStream>, state: &Mutex<State>) {
     while let Some(Ok(frame)) = socket.next().await {
         let Frame::Text(text) = frame else { continue };
         let frame: Value = serde_json::from_str(&text).unwrap();
-        if frame["message_type"] == "HEARTBEAT" || frame["message_type"] == "CONFLICT_ACK" {
+        if ["HEARTBEAT", "CONFLICT_ACK", "INTENT_DEFERRED"].iter().any(|kind| frame["message_type"] == *kind)
+        {
             continue; // which comes when it likes
         }
         state.lock().unwrap().said_goodbye |= frame["message_type"] == "GOODBYE";
@@ -189,6 +190,7 @@ impl State {
                 vec![frame.clone()]
             }
             "OP_COMMIT" => self.committed(frame, payload),
+            "OP_BATCH_COMMIT" => self.committed_together(frame, payload),
             "PROTOCOL_ERROR" if !self.manner.simple => vec![self.summary()],
             "PROTOCOL_ERROR" | "GOODBYE" => vec![],
             other => panic!("{other}"),
@@ -246,6 +248,50 @@ impl State {
         let updated = json!({"type": "FILE_UPDATED", "path": path, "state_ref": payload["state_ref_after"],
             "updated_by": frame["sender"]["principal_id"]});
         vec![relayed, updated]
+    }
+
+    /// All or nothing, as ours: only a batch that was accepted is remembered.
+    fn committed_together(&mut self, frame: &Value, payload: &Value) -> Vec<Value> {
+        assert!(!self.manner.simple, "a batch that would lose its texts: {frame}");
+        assert_eq!(payload["atomicity"], "all_or_nothing");
+        let (batch, intent) = (payload["batch_id"].as_str().unwrap(), payload["intent_id"].as_str().unwrap());
+        if self.ops.contains(batch) {
+            return vec![self.refuse(frame, "MALFORMED_MESSAGE", &format!("duplicate batch_id \"{batch}\""))];
+        }
+        let reject = |reason: &str, stale: &[&Value]| {
+            let reasons: Value = stale
+                .iter()
+                .map(|op| (op.as_str().unwrap().to_owned(), json!("STALE_STATE_REF")))
+                .collect::<serde_json::Map<_, _>>()
+                .into();
+            json!({"op_id": batch, "reason": reason, "rejected_ops": stale, "reasons": reasons})
+        };
+        if !self.live.contains(intent) {
+            return vec![self.say("OP_REJECT", &json!({"op_id": batch, "reason": "intent_terminated"}))];
+        }
+        let entries = payload["operations"].as_array().unwrap();
+        let state = |entry: &Value| StateRef::of(&self.files[entry["target"].as_str().unwrap()]);
+        let stale: Vec<&Value> = entries
+            .iter()
+            .filter(|entry| state(entry).as_str() != entry["state_ref_before"])
+            .map(|entry| &entry["op_id"])
+            .collect();
+        if !stale.is_empty() {
+            return vec![self.say("OP_REJECT", &reject("batch_validation_failed", &stale))];
+        }
+        self.ops.insert(batch.to_owned());
+        let mut answers = vec![frame.clone()];
+        answers[0]["payload"].as_object_mut().unwrap().remove("file_changes");
+        for entry in entries {
+            assert_eq!(entry["intent_id"], intent);
+            let path = entry["target"].as_str().unwrap();
+            self.applied.push(path.to_owned());
+            let text = payload["file_changes"][path]["content"].as_str().unwrap();
+            self.files.insert(path.to_owned(), text.to_owned());
+            answers.push(json!({"type": "FILE_UPDATED", "path": path, "state_ref": entry["state_ref_after"],
+                "updated_by": frame["sender"]["principal_id"]}));
+        }
+        answers
     }
 
     fn summary(&self) -> Value {

@@ -9,6 +9,7 @@
 //! | withdrawal | the same | gone: nothing; else: repeat |
 //! | commit | the target's state, [`look_at`] | [`Found::Applied`]: nothing; else: repeat under the *same* id |
 //! | the repeat of a commit | its answer | accepted, or stale as ever; refused as a duplicate: [`after_duplicate`] |
+//! | batch, all or nothing | its targets' states: one that is [`Found::Applied`] speaks for all (BAT-05) | as a commit |
 //!
 //! A repeat keeps the ids of what it repeats and changes the message id alone: a coordinator that has the intent or
 //! the operation refuses it as a duplicate (D-022, D-023), and one that does not judges it like any other. That the target
@@ -72,9 +73,15 @@ pub enum Then {
 /// What the target's current state says about a commit that was not answered (PAR-12).
 #[must_use]
 pub fn look_at(commit: &OpCommit, current: &StateRef) -> Found {
-    if *current == commit.state_ref_after {
+    look_at_change((&commit.state_ref_before, &commit.state_ref_after), current)
+}
+
+/// The same of a change from one state to another, such as an entry of a batch.
+#[must_use]
+pub fn look_at_change((before, after): (&StateRef, &StateRef), current: &StateRef) -> Found {
+    if current == after {
         Found::Applied
-    } else if *current == commit.state_ref_before {
+    } else if current == before {
         Found::Untouched
     } else {
         Found::Moved
@@ -126,12 +133,16 @@ impl Default for Repeats {
     }
 }
 
-/// The intent or operation that a message brings into being.
-fn brings(message: &Message) -> Option<&str> {
+/// The intent, the operation, or the batch and its operations that a message brings into being.
+fn brings(message: &Message) -> Vec<&str> {
     match message {
-        Message::IntentAnnounce(announce) => Some(announce.intent_id.as_str()),
-        Message::OpCommit(commit) => Some(commit.op_id.as_str()),
-        _ => None,
+        Message::IntentAnnounce(announce) => [announce.intent_id.as_str()].into(),
+        Message::OpCommit(commit) => [commit.op_id.as_str()].into(),
+        Message::OpBatchCommit(batch) => {
+            let entries = batch.operations.iter().map(|entry| entry.op_id.as_str());
+            core::iter::once(batch.batch_id.as_str()).chain(entries).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -184,16 +195,17 @@ impl Participant {
         }
     }
 
-    /// Says an announce or a commit again of which the fate is not known, under the ids that it had: what may not be said
-    /// for any other reason may not be repeated either. Of a commit, look at the target first.
+    /// Says an announce, a commit or a batch again of which the fate is not known, under the ids that it had: what may not be
+    /// said for any other reason may not be repeated either. Of a commit or a batch, look at the targets first.
     ///
     /// # Errors
     /// As [`try_write`](Self::try_write).
     pub fn try_repeat(&mut self, stamp: Stamp, message: impl Into<Message>) -> Result<Envelope, Withheld> {
         let message = message.into();
-        let Some(id) = brings(&message).map(ToOwned::to_owned) else { return self.try_write(stamp, message) };
-        self.ids.forget(&id);
-        let same = |sent: &Message| brings(sent) == Some(id.as_str());
+        let ids: Vec<String> = brings(&message).into_iter().map(ToOwned::to_owned).collect();
+        let Some(first) = ids.first() else { return self.try_write(stamp, message) };
+        ids.iter().for_each(|id| self.ids.forget(id));
+        let same = |sent: &Message| brings(sent).first() == Some(&first.as_str());
         let unknown = self.answers.take(|sent| sent.fate == Fate::Unknown && same(&sent.message));
         match self.try_write(stamp, message) {
             Ok(envelope) => {
@@ -201,7 +213,7 @@ impl Participant {
                 Ok(envelope)
             }
             Err(why) => {
-                self.ids.used(&id);
+                ids.iter().for_each(|id| self.ids.used(id));
                 self.answers.put_back(unknown);
                 Err(why)
             }

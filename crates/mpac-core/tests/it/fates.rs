@@ -1,7 +1,8 @@
 //! After a break: what became of what was under way, and saying it again (`participant::fate`).
 
 use mpac_core::participant::{Fate, News, Presence, Withheld};
-use mpac_wire::payload::{Hello, IntentUpdate};
+use mpac_wire::payload::operation::BatchEntry;
+use mpac_wire::payload::{Hello, IntentUpdate, OpBatchCommit};
 use mpac_wire::{Envelope, StateRef};
 
 use crate::covers;
@@ -138,6 +139,29 @@ fn a_commit_of_unknown_fate_is_repeated_under_its_id_and_nothing_else_takes_its_
     assert_eq!(bob.who.fate(&again.message_id), Some(&Fate::Accepted));
     // It is committed: it cannot be said once more by mistake.
     assert_eq!(bob.withheld(work()), Withheld::IdUsed("o".to_owned()));
+}
+
+#[test]
+fn a_batch_of_unknown_fate_is_repeated_under_its_ids() {
+    covers!("PAR-12", "PAR-24", "BAT-02");
+    let mut bob = Lone::working();
+    let work = || {
+        let entry = commit("o", Some("i"), "a", "one", "two");
+        let refs = (entry.state_ref_before, entry.state_ref_after);
+        let entry = BatchEntry::new(entry.op_id, entry.target, entry.op_kind, refs.0, refs.1);
+        let mut batch = OpBatchCommit::new("b".parse().unwrap(), "all_or_nothing".into(), vec![entry]);
+        batch.intent_id = Some(intent("i"));
+        batch
+    };
+    bob.say(work()).unwrap();
+    bob.comes_back();
+    assert!(matches!(bob.withheld(work()), Withheld::IdUsed(_)), "without saying that it is a repeat");
+    bob.who.hear_summary(bob.now, &summary(&[("i", "bob", &["a"])]));
+    bob.who.note_state("a", StateRef::of("one"));
+    let again = bob.repeats(work()).unwrap();
+    bob.echo(&again);
+    assert_eq!(bob.who.fate(&again.message_id), Some(&Fate::Accepted));
+    assert!(matches!(bob.withheld(work()), Withheld::IdUsed(_)));
 }
 
 #[test]

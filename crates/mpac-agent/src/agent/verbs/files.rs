@@ -4,11 +4,11 @@ use std::sync::atomic::Ordering;
 
 use mpac_wire::sideband::{FileEntry, Request, SessionSummary};
 
-use crate::agent::hub::{Outcome, Said, ask_for_summary};
+use crate::agent::hub::{Outcome, Said};
 use crate::agent::{Agent, barrier};
 use crate::arrival::Answer;
 use crate::error::AgentError;
-use crate::session::FileState;
+use crate::session::{FileState, ask_for_summary};
 
 impl Agent {
     /// Every file of the workspace (FILE_LIST). A break is waited out. May be dropped at any time.

@@ -1,5 +1,6 @@
 //! Work of several steps: a task with a brain behind it, an edit by a function, the terminal.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mpac_wire::{IntentId, StateRef};
@@ -162,7 +163,9 @@ impl Agent {
         let (tell, told) = oneshot::channel();
         self.order(Order::Lane(tell))?;
         let (connection, view, info) = told.await.map_err(|_| self.ended())?;
-        let session = Session::joined(connection, view, info, console).with_answer_limit(self.0.answer_limit);
+        let mut session =
+            Session::joined(connection, view, info, console).with_answer_limit(self.0.answer_limit);
+        session.knows_manner(self.0.tells.load(Ordering::Relaxed));
         Ok((session, Naming::new(&self.0.name)))
     }
 }

@@ -22,7 +22,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const SILENCE_LIMIT: Duration = Duration::from_secs(120);
 
 /// Where requests go, and with which key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Api {
     http: reqwest::Client,
     url: String,

@@ -1,0 +1,131 @@
+//! Whole tasks against the real coordinator: batches, merges, and the queue for files that others hold.
+
+use mpac_agent::agent::{Agent, Announce, Edit, Event};
+use mpac_agent::error::AgentError;
+use mpac_agent::task::{Outcome, TaskOptions};
+use tokio::task::JoinHandle;
+
+use super::{Host, heard, on_a, patiently};
+use crate::covers;
+use crate::fake_coordinator::Lines;
+use crate::hands::Hands;
+
+/// At work with this brain.
+fn works(agent: &Agent, hands: &Hands, lines: &Lines) -> JoinHandle<Result<Outcome, AgentError>> {
+    let (agent, mut hands, console) = (agent.clone(), hands.clone(), lines.console());
+    tokio::spawn(async move { agent.run_task(&mut hands, &TaskOptions::default(), "mend", console).await })
+}
+
+async fn text(agent: &Agent, path: &str) -> String {
+    patiently(agent.read_file(path)).await.unwrap().unwrap().content
+}
+
+#[tokio::test]
+async fn a_task_with_several_files_is_one_batch_for_everybody() {
+    covers!("BAT-05", "BAT-14");
+    let host = Host::start(&[]).await;
+    let ((ann, mut anns), (bob, _)) = (host.join("Ann").await, host.join("Bob").await);
+    let outcome = patiently(works(&bob, &Hands::on(&["a.py", "b.py"]), &Lines::default())).await.unwrap();
+    assert!(matches!(outcome, Ok(Outcome::Committed(files)) if files == ["a.py", "b.py"]));
+    let mut batches = Vec::new();
+    for _ in 0..2 {
+        let batch = heard(&mut anns, |event| match event {
+            Event::Committed { batch_id, path, .. } => Some((path, batch_id)),
+            _ => None,
+        });
+        batches.push(batch.await);
+    }
+    assert!(batches[0].1.is_some() && batches[0].1 == batches[1].1, "{batches:?}");
+    assert_eq!((text(&ann, "a.py").await, text(&ann, "b.py").await), ("new\n".into(), "new\n".into()));
+    assert!(ann.view().await.unwrap().intents.is_empty());
+}
+
+/// Ann puts a text in place of what is there.
+async fn anns_text(ann: &Agent, path: &str, text: &str) {
+    let base = patiently(ann.read_file(path)).await.unwrap().unwrap();
+    patiently(ann.commit(None, Edit::of(path, &base, text))).await.unwrap();
+}
+
+#[tokio::test]
+async fn changes_that_do_not_touch_are_merged_without_asking_the_brain_again() {
+    covers!("OCC-13");
+    // One file is a commit, two are a batch.
+    for files in [&["a.py"][..], &["a.py", "b.py"]] {
+        let host = Host::start(&[]).await;
+        let ((ann, _), (bob, _)) = (host.join("Ann").await, host.join("Bob").await);
+        anns_text(&ann, "a.py", "old\nmid\nlast\n").await;
+        let hands = Hands::on(files);
+        let (reached, go_on) = hands.hold();
+        let lines = Lines::default();
+        let work = works(&bob, &hands, &lines);
+        patiently(reached).await.unwrap();
+        anns_text(&ann, "a.py", "old\nmid\nlast\nAnn's\n").await;
+        go_on.send(()).unwrap();
+        assert!(matches!(patiently(work).await.unwrap(), Ok(Outcome::Committed(done)) if done == files));
+        assert_eq!(text(&ann, "a.py").await, "new\nmid\nlast\nAnn's\n");
+        assert_eq!(hands.paths().len(), files.len(), "{}", lines.text());
+        assert!(lines.text().contains("merged a.py"), "{}", lines.text());
+    }
+}
+
+#[tokio::test]
+async fn a_true_clash_asks_the_brain_about_that_file_alone() {
+    let host = Host::start(&[]).await;
+    let ((ann, _), (bob, _)) = (host.join("Ann").await, host.join("Bob").await);
+    let hands = Hands::on(&["a.py", "b.py"]);
+    let (reached, go_on) = hands.hold();
+    let lines = Lines::default();
+    let work = works(&bob, &hands, &lines);
+    patiently(reached).await.unwrap();
+    anns_text(&ann, "b.py", "old and Ann's\n").await;
+    go_on.send(()).unwrap();
+    patiently(work).await.unwrap().unwrap();
+    assert_eq!(text(&ann, "b.py").await, "new and Ann's\n");
+    let again: Vec<String> = hands.paths().split_off(2);
+    assert_eq!(again, ["b.py"], "{}", lines.text());
+}
+
+#[tokio::test]
+async fn who_waits_for_files_defers_and_sees_the_place_in_the_queue() {
+    covers!("LCK-10", "PAR-18", "DEF-01");
+    let host = Host::start(&["--protocol-level=0.1.15"]).await;
+    let (ann, mut anns) = host.join("Ann").await;
+    let held = ann.announce(on_a()).await.unwrap().intent;
+    let ((bob, _), (eve, _)) = (host.join("Bob").await, host.join("Eve").await);
+    let lines = [Lines::default(), Lines::default()];
+    let first = works(&bob, &Hands::on(&["a.py"]), &lines[0]);
+    patiently(lines[0].wait_for("in the queue: nobody waits longer than we do")).await;
+    let second = works(&eve, &Hands::on(&["a.py"]), &lines[1]);
+    patiently(lines[1].wait_for("in the queue: number 2, after agent:Bob")).await;
+    for who in ["agent:Bob", "agent:Eve"] {
+        let files = heard(&mut anns, |event| match event {
+            Event::Deferred { principal_id, files, .. } => {
+                principal_id.is_some_and(|it| it.as_str() == who).then_some(files)
+            }
+            _ => None,
+        });
+        assert_eq!(files.await, ["a.py"]);
+    }
+    // What was there before the wait is not what is worked on after it.
+    let base = patiently(ann.read_file("a.py")).await.unwrap().unwrap();
+    patiently(ann.commit(Some(&held), Edit::of("a.py", &base, "old, and Ann's\n"))).await.unwrap();
+    ann.withdraw(&held, Some("task_completed")).await.unwrap();
+    for work in [first, second] {
+        patiently(work).await.unwrap().unwrap();
+    }
+    assert_eq!(text(&ann, "a.py").await, "new, and Ann's\n");
+    assert!(ann.view().await.unwrap().deferrals.is_empty());
+}
+
+#[tokio::test]
+async fn whose_intent_expires_frees_the_files_at_once() {
+    covers!("DEF-07");
+    let host = Host::start(&["--protocol-level=0.1.15"]).await;
+    let ((ann, _), (bob, _)) = (host.join("Ann").await, host.join("Bob").await);
+    let mut short = Announce::files("be brief", ["a.py"]);
+    short.ttl_sec = 1;
+    ann.announce(short).await.unwrap();
+    let lines = Lines::default();
+    let outcome = patiently(works(&bob, &Hands::on(&["a.py"]), &lines)).await.unwrap();
+    assert!(matches!(outcome, Ok(Outcome::Committed(_))), "{}", lines.text());
+}

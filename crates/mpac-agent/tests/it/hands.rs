@@ -1,0 +1,123 @@
+//! A brain for tests with several files: it says what was asked, and can be made to wait.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, ready};
+use mpac_agent::brain::{
+    Brain, BrainError, Choice, ConflictAsk, Decision, Note, Notes, Plan, PlanAsk, WriteAsk, Written,
+};
+use tokio::sync::{oneshot, watch};
+
+/// Tells that it is reached, and waits to be let go on.
+type Hold = (oneshot::Sender<()>, oneshot::Receiver<()>);
+
+/// Replaces `old` by `new` in each file of its plan. Its forks share what they know.
+#[derive(Clone)]
+pub(crate) struct Hands {
+    pub(crate) plan: Plan,
+    /// The first file is written when the second is.
+    pub(crate) after: BTreeMap<&'static str, &'static str>,
+    pub(crate) model: Option<&'static str>,
+    pub(crate) done: watch::Sender<BTreeSet<String>>,
+    pub(crate) asked: Arc<Mutex<Vec<WriteAsk>>>,
+    /// What comes before the answers about a file.
+    pub(crate) fails: BTreeMap<&'static str, BrainError>,
+    pub(crate) retries: bool,
+    before_commit: Arc<Mutex<Option<Hold>>>,
+}
+
+impl Hands {
+    pub(crate) fn on(files: &[&str]) -> Self {
+        let files = files.iter().map(|file| (*file).to_owned()).collect();
+        Self {
+            plan: Plan { objective: "mend them".to_owned(), files, ..Plan::default() },
+            after: BTreeMap::new(),
+            model: None,
+            done: watch::Sender::default(),
+            asked: Arc::default(),
+            fails: BTreeMap::new(),
+            retries: false,
+            before_commit: Arc::default(),
+        }
+    }
+
+    /// It waits before the next commit: what tells that it does, and what lets it go on.
+    pub(crate) fn hold(&self) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let ((reached, told), (go_on, wait)) = (oneshot::channel(), oneshot::channel());
+        *self.before_commit.lock().unwrap() = Some((reached, wait));
+        (told, go_on)
+    }
+
+    /// The files that were asked for, in the order in which they were.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        self.asked.lock().unwrap().iter().map(|ask| ask.path.clone()).collect()
+    }
+}
+
+impl Brain for Hands {
+    fn plan<'a>(&'a mut self, _: PlanAsk, _: &'a Notes) -> BoxFuture<'a, Result<Plan, BrainError>> {
+        ready(Ok(self.plan.clone())).boxed()
+    }
+
+    fn decide_conflict<'a>(
+        &'a mut self,
+        _: ConflictAsk,
+        _: &'a Notes,
+    ) -> BoxFuture<'a, Result<Decision, BrainError>> {
+        ready(Ok(Decision { choice: Choice::Proceed, reason: "r".to_owned() })).boxed()
+    }
+
+    fn write_file<'a>(
+        &'a mut self,
+        ask: WriteAsk,
+        notes: &'a Notes,
+    ) -> BoxFuture<'a, Result<Written, BrainError>> {
+        async move {
+            self.asked.lock().unwrap().push(ask.clone());
+            let mut done = self.done.subscribe();
+            if let Some(other) = self.after.get(ask.path.as_str()) {
+                done.wait_for(|done| done.contains(*other)).await.unwrap();
+            }
+            if self.retries {
+                let why = "the Messages API answered 529: busy".to_owned();
+                notes.say(Note::Retrying { why, wait: std::time::Duration::ZERO });
+            }
+            if let Some(error) = self.fails.get(ask.path.as_str()) {
+                return Err(error.clone());
+            }
+            let content = ask.content.replace("old", "new");
+            notes.say(Note::Began);
+            for line in content.split_inclusive('\n') {
+                notes.say(Note::Text(line.to_owned()));
+            }
+            notes.say(Note::Used(mpac_agent::brain::usage::Spent { calls: 1, ..Default::default() }));
+            self.done.send_modify(|done| {
+                done.insert(ask.path.clone());
+            });
+            Ok(Written { content, summary: None })
+        }
+        .boxed()
+    }
+
+    fn before_commit<'a>(&'a mut self, _: &'a Notes) -> BoxFuture<'a, Result<(), BrainError>> {
+        async move {
+            let held = self.before_commit.lock().unwrap().take();
+            if let Some((reached, wait)) = held {
+                reached.send(()).unwrap();
+                wait.await.unwrap();
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn fork(&self) -> Option<Box<dyn Brain>> {
+        Some(Box::new(self.clone()))
+    }
+
+    fn model_id(&self) -> Option<String> {
+        self.model.map(str::to_owned)
+    }
+}
