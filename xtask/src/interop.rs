@@ -6,12 +6,14 @@
 //! | `case` | who takes part, what they are asked, and what must come of it |
 //! | `cast` | the processes of one case |
 //! | `keys` | what everybody needs where the session is authenticated |
+//! | `brains` | one task by Claude's stand-in, by a program, and by an MCP host: the files end the same |
 //! | `mcp` | our bridge between MCP hosts and a session, driven by the official Python client |
 //! | `snapshots` | sessions that change hands between the implementations |
 //! | `check` | what must be seen on the wire and in the files afterwards |
 //!
 //! Every case has a server, a copy of the workspace and a stand-in for the Messages API of its own, so cases run side by side.
 
+mod brains;
 mod case;
 mod cast;
 mod check;
@@ -40,16 +42,18 @@ const VERSIONS: [&str; 2] = ["0.1.0", "0.2.13"];
 pub(crate) fn run(only: Option<&str>, jobs: usize) -> Result<(), Failure> {
     let cases: Vec<Case> =
         all().into_iter().filter(|case| only.is_none_or(|text| case.name().contains(text))).collect();
-    let hosts = only.is_none_or(|text| mcp::NAME.contains(text));
-    if cases.is_empty() && !hosts {
+    let asked_for = |name: &str| only.is_none_or(|text| name.contains(text));
+    let (thinkers, hosts) = (asked_for(brains::NAME), asked_for(mcp::NAME));
+    if cases.is_empty() && !thinkers && !hosts {
         let names: Vec<String> = all().iter().map(Case::name).collect();
         return Err(Failure::check(format!(
-            "no case's name contains that text; the cases are\n{}\n{}",
+            "no case's name contains that text; the cases are\n{}\n{}\n{}",
             names.join("\n"),
+            brains::NAME,
             mcp::NAME
         )));
     }
-    for version in VERSIONS.iter().filter(|_| !cases.is_empty()) {
+    for version in VERSIONS.iter().filter(|_| !cases.is_empty() || thinkers) {
         venv::ensure(version)?;
     }
     step::run(&mut step::cargo(&["build", "--locked", "-p", "mpac-ws", "-p", "mpac-agent"]))?;
@@ -58,6 +62,10 @@ pub(crate) fn run(only: Option<&str>, jobs: usize) -> Result<(), Failure> {
     if !cases.is_empty() {
         println!("{} cases took {:.1} s", cases.len(), began.elapsed().as_secs_f64());
         println!("interop: {} passed, {failed} failed", cases.len() - failed);
+    }
+    if thinkers {
+        brains::run()?;
+        println!("  pass  {}", brains::NAME);
     }
     if hosts {
         mcp::run()?;
