@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures, each beside the figure that it is a ratio of, taken in the same run.
 
+mod agent;
 mod signatures;
 
 use clap::Subcommand;
@@ -9,6 +10,8 @@ use crate::step::Failure;
 /// What is measured.
 #[derive(Subcommand)]
 pub(crate) enum Bench {
+    /// What coordination costs a task beside the time of its model: our agents against those of the Python package.
+    Agent(agent::Options),
     /// What signatures cost: messages per second of a verified session against an open one.
     Signatures(signatures::Options),
 }
@@ -19,6 +22,7 @@ pub(crate) enum Bench {
 /// Something cannot be built or started, or the server does not do what it is measured at.
 pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
     match bench {
+        Bench::Agent(options) => agent::run(options),
         Bench::Signatures(options) => signatures::run(options),
     }
 }

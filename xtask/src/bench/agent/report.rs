@@ -40,7 +40,8 @@ pub(super) fn print(cases: &[Case], rounds: &[Round]) {
                 (Side::Python, _) => (String::new(), String::new()),
                 (Side::Ours, theirs) => {
                     let over = if overhead <= case.limit_ms() { "" } else { " OVER" };
-                    let ratio = theirs.map_or_else(String::new, |theirs| format!("{:.0}x", theirs / overhead));
+                    let ratio =
+                        theirs.map_or_else(String::new, |theirs| format!("{:.0}x", theirs / overhead));
                     (format!("{:.0}{over}", case.limit_ms()), ratio)
                 }
             };
@@ -55,11 +56,12 @@ pub(super) fn print(cases: &[Case], rounds: &[Round]) {
             ));
         }
     }
-    say("\nwhere our milliseconds go: until all have asked for a plan, the longest pause of an agent between two calls, after the last answer");
+    say(
+        "\nwhere our milliseconds go: until all have asked for a plan, the longest pause of an agent between two calls, after the last answer",
+    );
     for case in cases {
-        let of = |figure: &dyn Fn(&Round) -> f64| {
-            middle(rounds, case, Side::Ours, figure).unwrap_or_default()
-        };
+        let of =
+            |figure: &dyn Fn(&Round) -> f64| middle(rounds, case, Side::Ours, figure).unwrap_or_default();
         say(&format!(
             "{:<43} {:>8.1} {:>8.1} {:>8.1}",
             case.name(),

@@ -238,7 +238,8 @@ fn calls_in(lines: &[Line]) -> Vec<Call> {
 }
 
 fn base(number: usize) -> String {
-    let functions: String = (0..10).map(|at| format!("def f{number}_{at}():\n    return {at}\n\n\n")).collect();
+    let functions: String =
+        (0..10).map(|at| format!("def f{number}_{at}():\n    return {at}\n\n\n")).collect();
     format!("# file {number}\n{functions}")
 }
 
