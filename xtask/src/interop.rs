@@ -7,6 +7,8 @@
 //! | `cast` | the processes of one case |
 //! | `keys` | what everybody needs where the session is authenticated |
 //! | `brains` | one task by Claude's stand-in, by a program, and by an MCP host: the files end the same |
+//! | `ends` | a revoked key and a server that goes, in the middle of a task |
+//! | `way` | who thinks in these: Claude's stand-in, a program, or an MCP host |
 //! | `mcp` | our bridge between MCP hosts and a session, driven by the official Python client |
 //! | `snapshots` | sessions that change hands between the implementations |
 //! | `check` | what must be seen on the wire and in the files afterwards |
@@ -17,10 +19,12 @@ mod brains;
 mod case;
 mod cast;
 mod check;
+mod ends;
 mod keys;
 mod mcp;
 mod snapshots;
 pub(crate) mod venv;
+mod way;
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -35,6 +39,11 @@ use crate::step::{self, Failure};
 /// The released Python versions that must work unmodified: the first compatibility target and the newest.
 const VERSIONS: [&str; 2] = ["0.1.0", "0.2.13"];
 
+/// A case that is played by a function of its own.
+type Other = (&'static str, fn() -> Result<(), Failure>);
+
+const OTHERS: [Other; 3] = [(brains::NAME, brains::run), (ends::NAME, ends::run), (mcp::NAME, mcp::run)];
+
 /// Installs what is needed, runs the cases (those whose name contains `only`), `jobs` at a time.
 ///
 /// # Errors
@@ -43,17 +52,18 @@ pub(crate) fn run(only: Option<&str>, jobs: usize) -> Result<(), Failure> {
     let cases: Vec<Case> =
         all().into_iter().filter(|case| only.is_none_or(|text| case.name().contains(text))).collect();
     let asked_for = |name: &str| only.is_none_or(|text| name.contains(text));
-    let (thinkers, hosts) = (asked_for(brains::NAME), asked_for(mcp::NAME));
-    if cases.is_empty() && !thinkers && !hosts {
-        let names: Vec<String> = all().iter().map(Case::name).collect();
+    let others: Vec<&Other> = OTHERS.iter().filter(|(name, _)| asked_for(name)).collect();
+    if cases.is_empty() && others.is_empty() {
+        let names = all().iter().map(Case::name).collect::<Vec<_>>();
+        let others = OTHERS.map(|(name, _)| name);
         return Err(Failure::check(format!(
-            "no case's name contains that text; the cases are\n{}\n{}\n{}",
+            "no case's name contains that text; the cases are\n{}\n{}",
             names.join("\n"),
-            brains::NAME,
-            mcp::NAME
+            others.join("\n")
         )));
     }
-    for version in VERSIONS.iter().filter(|_| !cases.is_empty() || thinkers) {
+    // Scripts that belong to neither side run in the environment of the first.
+    for version in VERSIONS {
         venv::ensure(version)?;
     }
     step::run(&mut step::cargo(&["build", "--locked", "-p", "mpac-ws", "-p", "mpac-agent"]))?;
@@ -63,13 +73,9 @@ pub(crate) fn run(only: Option<&str>, jobs: usize) -> Result<(), Failure> {
         println!("{} cases took {:.1} s", cases.len(), began.elapsed().as_secs_f64());
         println!("interop: {} passed, {failed} failed", cases.len() - failed);
     }
-    if thinkers {
-        brains::run()?;
-        println!("  pass  {}", brains::NAME);
-    }
-    if hosts {
-        mcp::run()?;
-        println!("  pass  {}", mcp::NAME);
+    for (name, run) in others {
+        run()?;
+        println!("  pass  {name}");
     }
     for version in VERSIONS.iter().filter(|_| only.is_none()) {
         snapshots::exchange(version)?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::cast::{self, SESSION, frames, ready, script, url_in};
 use super::check::{self, Expected};
+use super::way::{Job, Way};
 use super::{VERSIONS, venv};
 use crate::peer::{Line, Peer};
 use crate::step::{self, Failure};
@@ -22,14 +23,6 @@ const FILES: [&str; 2] = ["shop/cart.py", "shop/money.py"];
 const FIRST: &str = "Alice";
 /// Ours.
 const SECOND: &str = "Bob";
-
-/// Who thinks.
-#[derive(Clone, Copy, Debug)]
-enum Way {
-    Claude,
-    Program,
-    Host,
-}
 
 /// Every file of a workspace with its text.
 type Texts = BTreeMap<String, String>;
@@ -53,7 +46,7 @@ pub(super) fn run() -> Result<(), Failure> {
             }
         };
         thread::scope(|scope| {
-            let all = [Way::Claude, Way::Program, Way::Host].map(|way| scope.spawn(move || judge(way)));
+            let all = Way::ALL.map(|way| scope.spawn(move || judge(way)));
             all.into_iter()
                 .try_for_each(|one| one.join().unwrap_or_else(|_| Err(Failure::check("a case panicked"))))
         })?;
@@ -98,12 +91,14 @@ fn play((way, host): (Way, &Path), beside: bool) -> Result<Texts, Failure> {
     let mut observer =
         Peer::start("observer", script(VERSIONS[0], "observer.py").args([&url, SESSION]), None)?;
     ready(&observer, "SESSION_INFO", |lines| seen(lines, "SESSION_INFO"))?;
-    let mut ours = Peer::start(SECOND, &mut way.command(host, (&url, &api), files(beside)), None)?;
-    if matches!(way, Way::Host) {
-        ready(&ours, "a connection", |lines| says(lines, "connected"))?;
+    let (url, api) = (url.as_str(), api.as_str());
+    let job = Job { host, url, api, name: SECOND, files: files(beside), holds: false };
+    let mut ours = Peer::start(SECOND, &mut way.command(&job), None)?;
+    if let Some(word) = way.greeting() {
+        ready(&ours, word, |lines| says(lines, word))?;
     }
     let mut python = match beside {
-        true => Some(announced(&url, &api, &observer)?),
+        true => Some(announced(url, api, &observer)?),
         false => None,
     };
     ours.tell("go")?;
@@ -126,35 +121,6 @@ fn play((way, host): (Way, &Path), beside: bool) -> Result<Texts, Failure> {
             let said = [ours.tail(25), server.tail(15), model.tail(10)].concat();
             Err(Failure::check(format!("{}\n{said}", wrong.join("\n    "))))
         }
-    }
-}
-
-impl Way {
-    /// Our agent, or the host of our bridge. The agent begins once it is told by a line, as the host does.
-    fn command(self, host: &Path, (url, api): (&str, &str), files: &[&str]) -> Command {
-        let program = step::target().join("debug/mpac-agent");
-        if matches!(self, Way::Host) {
-            let mut command = Command::new(host);
-            command.arg(step::root().join("fixtures/mcp/task.py")).arg(program);
-            command
-                .args([&format!("{url}/session/{SESSION}"), SECOND])
-                .args(files)
-                .env("PYTHONUNBUFFERED", "1");
-            return command;
-        }
-        let task = format!("Improve it [files: {}]", files.join(", "));
-        // A shell that waits for the word and then is the agent.
-        let mut command = Command::new("sh");
-        command.args(["-c", "read _; exec \"$@\"", "sh"]).arg(program);
-        command.args([url, "--name", SECOND, "--session", SESSION, "--task", &task]);
-        if matches!(self, Way::Program) {
-            let brain = step::root().join("fixtures/interop/brain.py");
-            command.arg("--brain-command").arg(format!("python3 '{}'", brain.display()));
-            command.env_remove("ANTHROPIC_API_KEY");
-        } else {
-            command.env("ANTHROPIC_API_KEY", "test").env("ANTHROPIC_BASE_URL", api);
-        }
-        command
     }
 }
 
