@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures, each beside the figure that it is a ratio of, taken in the same run.
 
+mod agent;
 mod client;
 mod e2e;
 mod recovery;
@@ -25,6 +26,8 @@ pub(crate) enum Bench {
     Sessions(sessions::Options),
     /// One client stops reading: what the others, and the server's memory, feel of it.
     SlowReader(slow_reader::Options),
+    /// What coordination costs a task beside the time of its model: our agents against those of the Python package.
+    Agent(agent::Options),
     /// What signatures cost: messages per second of a verified session against an open one.
     Signatures(signatures::Options),
 }
@@ -39,6 +42,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
         Bench::Recovery(options) => recovery::run(options),
         Bench::Sessions(options) => sessions::run(options),
         Bench::SlowReader(options) => slow_reader::run(options),
+        Bench::Agent(options) => agent::run(options),
         Bench::Signatures(options) => signatures::run(options),
     }
 }

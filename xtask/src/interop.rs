@@ -6,19 +6,25 @@
 //! | `case` | who takes part, what they are asked, and what must come of it |
 //! | `cast` | the processes of one case |
 //! | `keys` | what everybody needs where the session is authenticated |
+//! | `brains` | one task by Claude's stand-in, by a program, and by an MCP host: the files end the same |
+//! | `ends` | a revoked key and a server that goes, in the middle of a task |
+//! | `way` | who thinks in these: Claude's stand-in, a program, or an MCP host |
 //! | `mcp` | our bridge between MCP hosts and a session, driven by the official Python client |
 //! | `snapshots` | sessions that change hands between the implementations |
 //! | `check` | what must be seen on the wire and in the files afterwards |
 //!
 //! Every case has a server, a copy of the workspace and a stand-in for the Messages API of its own, so cases run side by side.
 
+mod brains;
 mod case;
 mod cast;
 mod check;
+mod ends;
 mod keys;
 mod mcp;
 mod snapshots;
 pub(crate) mod venv;
+mod way;
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -33,6 +39,11 @@ use crate::step::{self, Failure};
 /// The released Python versions that must work unmodified: the first compatibility target and the newest.
 const VERSIONS: [&str; 2] = ["0.1.0", "0.2.13"];
 
+/// A case that is played by a function of its own.
+type Other = (&'static str, fn() -> Result<(), Failure>);
+
+const OTHERS: [Other; 3] = [(brains::NAME, brains::run), (ends::NAME, ends::run), (mcp::NAME, mcp::run)];
+
 /// Installs what is needed, runs the cases (those whose name contains `only`), `jobs` at a time.
 ///
 /// # Errors
@@ -40,16 +51,19 @@ const VERSIONS: [&str; 2] = ["0.1.0", "0.2.13"];
 pub(crate) fn run(only: Option<&str>, jobs: usize) -> Result<(), Failure> {
     let cases: Vec<Case> =
         all().into_iter().filter(|case| only.is_none_or(|text| case.name().contains(text))).collect();
-    let hosts = only.is_none_or(|text| mcp::NAME.contains(text));
-    if cases.is_empty() && !hosts {
-        let names: Vec<String> = all().iter().map(Case::name).collect();
+    let asked_for = |name: &str| only.is_none_or(|text| name.contains(text));
+    let others: Vec<&Other> = OTHERS.iter().filter(|(name, _)| asked_for(name)).collect();
+    if cases.is_empty() && others.is_empty() {
+        let names = all().iter().map(Case::name).collect::<Vec<_>>();
+        let others = OTHERS.map(|(name, _)| name);
         return Err(Failure::check(format!(
             "no case's name contains that text; the cases are\n{}\n{}",
             names.join("\n"),
-            mcp::NAME
+            others.join("\n")
         )));
     }
-    for version in VERSIONS.iter().filter(|_| !cases.is_empty()) {
+    // Scripts that belong to neither side run in the environment of the first.
+    for version in VERSIONS {
         venv::ensure(version)?;
     }
     step::run(&mut step::cargo(&["build", "--locked", "-p", "mpac-ws", "-p", "mpac-agent"]))?;
@@ -59,9 +73,9 @@ pub(crate) fn run(only: Option<&str>, jobs: usize) -> Result<(), Failure> {
         println!("{} cases took {:.1} s", cases.len(), began.elapsed().as_secs_f64());
         println!("interop: {} passed, {failed} failed", cases.len() - failed);
     }
-    if hosts {
-        mcp::run()?;
-        println!("  pass  {}", mcp::NAME);
+    for (name, run) in others {
+        run()?;
+        println!("  pass  {name}");
     }
     for version in VERSIONS.iter().filter(|_| only.is_none()) {
         snapshots::exchange(version)?;

@@ -36,7 +36,7 @@ pub enum AgentError {
         why: String,
     },
     /// The connection ended while it was needed.
-    #[error("the connection to the coordinator ended ({0}); start the agent again to join again")]
+    #[error("the connection to the coordinator ended ({0}); {next}", next = after(.0))]
     Lost(String),
     /// The connection is broken and is being tried again; nothing of this was done.
     #[error(
@@ -245,6 +245,15 @@ pub enum AgentError {
     /// Terminal trouble.
     #[error("terminal: {0}")]
     Terminal(String),
+}
+
+/// What to do once the connection has ended for this reason. One that was ended for its credential would not be let in again by it.
+fn after(why: &str) -> &'static str {
+    if why.to_ascii_lowercase().contains("credential") {
+        "ask whoever runs the coordinator for another credential, and start the agent again with that"
+    } else {
+        "start the agent again to join again"
+    }
 }
 
 impl AgentError {

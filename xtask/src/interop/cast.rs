@@ -11,7 +11,7 @@ use super::{check, venv};
 use crate::peer::{Line, Output, Peer};
 use crate::step::{self, Failure};
 
-const SESSION: &str = "interop";
+pub(super) const SESSION: &str = "interop";
 
 /// The processes of a running case; dropping them ends them all.
 pub(crate) struct Cast {
@@ -82,7 +82,7 @@ fn python_of(case: &Case) -> &'static str {
     version.unwrap_or(super::VERSIONS[0])
 }
 
-fn script(version: &str, name: &str) -> Command {
+pub(super) fn script(version: &str, name: &str) -> Command {
     let mut command = Command::new(venv::python(version));
     command.arg(step::root().join("fixtures/interop").join(name)).env("PYTHONUNBUFFERED", "1");
     command
@@ -184,7 +184,11 @@ fn go(case: &Case, peers: &mut [Peer]) -> Result<(), Failure> {
 }
 
 /// Waits for a line; a failure carries what the process said until then.
-fn ready<T>(peer: &Peer, what: &str, find: impl FnMut(&[Line]) -> Option<T>) -> Result<T, Failure> {
+pub(super) fn ready<T>(
+    peer: &Peer,
+    what: &str,
+    find: impl FnMut(&[Line]) -> Option<T>,
+) -> Result<T, Failure> {
     let found = peer.wait_for(what, SOON, find);
     found.map_err(|failure| Failure::check(format!("{failure}\n{}", peer.tail(25))))
 }
@@ -195,7 +199,7 @@ pub(crate) fn frames(lines: &[Line]) -> Vec<Value> {
     objects.filter_map(|line| serde_json::from_str::<Value>(&line.text).ok()?.get("frame").cloned()).collect()
 }
 
-fn word_after(mark: &str, lines: &[Line]) -> Option<String> {
+pub(super) fn word_after(mark: &str, lines: &[Line]) -> Option<String> {
     lines.iter().find_map(|line| line.text.strip_prefix(mark).map(str::to_owned))
 }
 

@@ -1,4 +1,5 @@
-//! What tokens cost. The table is `prices.json` beside this file, with its date; `--prices` gives another.
+//! What tokens cost, by estimate. The table is `prices.json` beside this file, with its date; nobody has checked it against a
+//! price list, and what a provider really charges it does not know. `--prices` gives another.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,11 +14,14 @@ const BUILT_IN: &str = include_str!("prices.json");
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
-    /// When they were looked up, as `YYYY-MM-DD`.
+    /// When they were written down, as `YYYY-MM-DD`.
     pub as_of: String,
     /// For people.
     #[serde(default, rename = "unit")]
     _unit: String,
+    /// Likewise.
+    #[serde(default, rename = "note")]
+    _note: String,
     models: BTreeMap<String, Price>,
 }
 
@@ -73,7 +77,7 @@ impl Prices {
 }
 
 impl Price {
-    /// What so many tokens cost.
+    /// What so many tokens cost by these prices.
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Cost {
         let part = |tokens: u64, per_million: f64| {

@@ -114,7 +114,7 @@ pub struct Spent {
     pub calls: u32,
     /// Their tokens.
     pub usage: Usage,
-    /// What they cost; `None` when that is not known of all of them.
+    /// What they cost by estimate; `None` when that is not known of all of them. It is no bill.
     pub cost: Option<Cost>,
     /// The date of the prices that the cost was reckoned by; `None` when somebody else said what it costs.
     pub prices_of: Option<String>,
@@ -133,14 +133,16 @@ impl AddAssign<&Self> for Spent {
     }
 }
 
-/// `3 calls, 4210 tokens in, 610 out; about $0.0213 (prices of 2026-02-17)`.
+/// `3 calls, 4210 tokens in, 610 out; estimated at $0.0213 by prices of 2026-02-17, which is no bill`.
 impl fmt::Display for Spent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let calls = if self.calls == 1 { "call" } else { "calls" };
         write!(f, "{} {calls}, {}; ", self.calls, self.usage)?;
         match (self.cost, &self.prices_of) {
-            (Some(cost), Some(date)) => write!(f, "about {cost} (prices of {date})"),
-            (Some(cost), None) => write!(f, "{cost}"),
+            (Some(cost), Some(date)) => {
+                write!(f, "estimated at {cost} by prices of {date}, which is no bill")
+            }
+            (Some(cost), None) => write!(f, "{cost}, says the brain"),
             (None, _) => f.write_str("cost unknown"),
         }
     }
@@ -180,7 +182,10 @@ mod tests {
         let mut sum = Spent::default();
         sum += &spent(Some(1_000_000_000));
         sum += &spent(Some(500_000_000));
-        assert_eq!(sum.to_string(), "2 calls, 20 tokens in, 4 out; about $1.50 (prices of 2026-02-17)");
+        assert_eq!(
+            sum.to_string(),
+            "2 calls, 20 tokens in, 4 out; estimated at $1.50 by prices of 2026-02-17, which is no bill"
+        );
         sum += &spent(None);
         assert_eq!(sum.to_string(), "3 calls, 30 tokens in, 6 out; cost unknown");
         sum += &spent(Some(1));

@@ -29,13 +29,13 @@ pub struct Thinking {
     /// Show the plan and the diffs; announce nothing and commit nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Ask nothing more once all tasks together have cost so much; the last call may go beyond
+    /// Ask nothing more once all tasks together have cost so much, by estimate; the last call may go beyond
     #[arg(long, value_name = "DOLLARS", value_parser = parse_dollars, conflicts_with = "script")]
     pub budget_usd: Option<Cost>,
     /// Ask nothing more once all tasks together have used so many tokens, in and out
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "script")]
     pub budget_tokens: Option<u64>,
-    /// Prices of models, in the form of crates/mpac-agent/src/brain/prices.json, instead of those
+    /// Prices to estimate costs by, in the form of crates/mpac-agent/src/brain/prices.json; those are not checked against a price list
     #[arg(long, value_name = "FILE.json", conflicts_with_all = ["script", "brain_command"])]
     pub prices: Option<PathBuf>,
     /// Longest time for one answer

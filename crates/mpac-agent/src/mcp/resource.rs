@@ -75,7 +75,8 @@ impl Resource {
             | Event::Deferred { .. }
             | Event::DeferralEnded { .. }
             | Event::ClaimDecided { .. } => &[Self::Intents],
-            Event::Committed { .. } | Event::Superseded { .. } | Event::FileUpdated { .. } => &[Self::Files],
+            // It comes after each commit, and only with it the file's new state is known.
+            Event::FileUpdated { .. } => &[Self::Files],
             Event::Conflict { .. } | Event::Acknowledged { .. } | Event::Escalated { .. } => {
                 &[Self::Conflicts]
             }
@@ -83,7 +84,9 @@ impl Resource {
             Event::Resolved { .. } => &[Self::Conflicts, Self::Intents],
             // Anything may have happened meanwhile.
             Event::ConnectionBack { .. } | Event::Lagged { .. } => &Self::ALL,
-            Event::Claimed { .. }
+            Event::Committed { .. }
+            | Event::Superseded { .. }
+            | Event::Claimed { .. }
             | Event::Proposed { .. }
             | Event::Authorised { .. }
             | Event::Rejected { .. }

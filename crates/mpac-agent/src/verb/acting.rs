@@ -54,13 +54,14 @@ pub(super) async fn announce(
         true => "until Ctrl-C".to_owned(),
         false => format!("for {} s, or until `withdraw {intent}`", asked.ttl_sec),
     };
+    let interrupted = interrupted();
     out.done(&format!("{intent} is announced; it stays {stays}{}", conflicts_in_words(&announced)), json!({
         "intent_id": intent, "conflicts": conflicts(&announced), "warning": announced.warning, "ttl_sec": asked.ttl_sec,
     }));
     if !asked.hold {
         return Ok(());
     }
-    follow(&mut events, interrupted(), |event| {
+    follow(&mut events, interrupted, |event| {
         // That one was told.
         if !matches!(&event, agent::Event::Announced { intent_id, .. } if intent_id == intent) {
             out.event(&event, &sentence(&event));

@@ -122,26 +122,30 @@ pub(super) async fn follow(
     }
 }
 
-/// Ctrl-C, or the polite kill. A program that cannot be told of either waits for ever.
-pub(crate) async fn interrupted() {
-    let ctrl_c = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+/// Ctrl-C, or the polite kill, from the call on: whoever reads the line that comes next may send either at once. A program
+/// that cannot be told of either waits for ever.
+#[cfg(unix)]
+pub(crate) fn interrupted() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let told = |kind| {
+        let mut told = signal(kind).ok();
+        async move {
+            match &mut told {
+                Some(told) => drop(told.recv().await),
+                None => std::future::pending().await,
+            }
         }
     };
-    tokio::select! { () = ctrl_c => {}, () = terminated() => {} }
-}
-
-#[cfg(unix)]
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => drop(terminate.recv().await),
-        Err(_) => std::future::pending().await,
+    let (ctrl_c, terminated) = (told(SignalKind::interrupt()), told(SignalKind::terminate()));
+    async {
+        tokio::select! { () = ctrl_c => {}, () = terminated => {} }
     }
 }
 
+/// Ctrl-C. A program that cannot be told of it waits for ever.
 #[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
+pub(crate) async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }

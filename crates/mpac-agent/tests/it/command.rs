@@ -195,7 +195,7 @@ async fn what_the_program_says_is_shown_and_its_usage_counts() {
     let (error, lines, said) = failing(brain(&python("says", each), budget)).await;
     assert!(error.contains("the budget is used up") && error.contains("$0.60 of $0.50 are spent"), "{error}");
     assert!(lines.contains("looking^[[2J") && lines.contains("  hm\n"), "{lines}");
-    assert!(lines.contains("used: 1 call, 900 tokens in, 100 out; $0.60\n"), "{lines}");
+    assert!(lines.contains("used: 1 call, 900 tokens in, 100 out; $0.60, says the brain\n"), "{lines}");
     assert_eq!((count(&said, "INTENT_ANNOUNCE"), count(&said, "OP_COMMIT")), (1, 0));
 }
 

@@ -27,7 +27,7 @@ async fn a_large_file_is_changed_by_edits_and_the_diff_is_shown_once() {
     assert!(text.contains("@@ -147,7 +147,7 @@"), "{text}");
     assert!(
         text.contains(
-            "used: 2 calls, 3332 tokens in (2400 from the cache), 128 out; about $0.0055 (prices of "
+            "used: 2 calls, 3332 tokens in (2400 from the cache), 128 out; estimated at $0.0055 by prices of "
         ),
         "{text}"
     );

@@ -123,7 +123,7 @@ async fn a_hello_that_is_refused_after_a_break_is_the_end() {
     let error = work.await.unwrap().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the connection to the coordinator ended (the coordinator does not let us in again: CREDENTIAL_REJECTED: it has expired); start the agent again to join again"
+        "the connection to the coordinator ended (the coordinator does not let us in again: CREDENTIAL_REJECTED: it has expired); ask whoever runs the coordinator for another credential, and start the agent again with that"
     );
 }
 
