@@ -48,22 +48,43 @@ pub enum Outcome {
     Shown(Vec<String>),
 }
 
+/// A file's change that was shown and waits for its person.
+#[derive(Debug)]
+pub struct Question {
+    /// The file.
+    pub path: String,
+    /// Its text now.
+    pub before: String,
+    /// What it is to become.
+    pub after: String,
+    answer: oneshot::Sender<bool>,
+}
+
+impl Question {
+    /// Whether it may be committed. A question that is dropped is answered with no.
+    pub fn answer(self, yes: bool) {
+        // A task that has ended meanwhile does not want the answer any more.
+        let _ = self.answer.send(yes);
+    }
+}
+
 /// Asks the person whether what was just shown may be committed.
 #[derive(Debug, Clone)]
-pub struct Approver(mpsc::UnboundedSender<oneshot::Sender<bool>>);
+pub struct Approver(mpsc::UnboundedSender<Question>);
 
 impl Approver {
     /// The asking end and the end where the questions arrive.
     #[must_use]
-    pub fn channel() -> (Self, mpsc::UnboundedReceiver<oneshot::Sender<bool>>) {
+    pub fn channel() -> (Self, mpsc::UnboundedReceiver<Question>) {
         let (ask, asked) = mpsc::unbounded_channel();
         (Self(ask), asked)
     }
 
-    async fn approves(&self) -> bool {
+    async fn approves(&self, path: &str, before: &str, after: &str) -> bool {
         let (answer, answered) = oneshot::channel();
+        let (path, before, after) = (path.to_owned(), before.to_owned(), after.to_owned());
         // Nobody to ask is nobody who agrees.
-        self.0.send(answer).is_ok() && answered.await.unwrap_or(false)
+        self.0.send(Question { path, before, after, answer }).is_ok() && answered.await.unwrap_or(false)
     }
 }
 

@@ -51,7 +51,7 @@ impl Worker<'_> {
             whole: false,
             fault: None,
         };
-        self.ear.live = Some(LiveDiff::new(path, &base.content, self.session.console().palette()));
+        self.ear.live = Some(LiveDiff::new(path, &base.content, self.session.console().look()));
         let thought = self.think_of(ask).await;
         let live = self.ear.live.take();
         let written = thought?;
@@ -65,7 +65,7 @@ impl Worker<'_> {
         }
         self.remember(path, &base, &written);
         if let Some(approver) = self.options.approver.as_ref().filter(|_| !self.options.dry_run)
-            && !self.session.meanwhile(approver.approves()).await?
+            && !self.session.meanwhile(approver.approves(path, &base.content, &written.content)).await?
         {
             return Ok(Drafted::Declined);
         }
@@ -92,7 +92,7 @@ impl Worker<'_> {
                 return console.block(&rest);
             }
         }
-        let lines = diff::unified(path, &base.content, &written.content, console.palette());
+        let lines = diff::shown(path, &base.content, &written.content, console.look());
         console.block(&lines);
     }
 
