@@ -17,8 +17,10 @@ use clap_complete::Shell;
 use mpac_wire::{PrincipalId, SessionId};
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 
+use crate::agent::ConnectOptions;
 use crate::brain::claude::DEFAULT_MODEL;
-use crate::connection::{Header, Pin, Route, Target};
+use crate::connection::{Header, Pin, Route};
+use crate::console::Layout;
 use crate::error::AgentError;
 
 pub use self::key::Key;
@@ -34,8 +36,11 @@ There must be a coordinator to join. This one shares a directory and prints the 
 Examples:
   One task, then leave:
     mpac-agent ws://127.0.0.1:8766 --name Bob --task \"Make the login compare in constant time\"
-  Stay and type tasks, with the work of others shown as it happens:
+  Stay and type tasks, with the work of others shown as it happens (`help` at its prompt lists what can be typed):
     mpac-agent ws://127.0.0.1:8766 --name Bob
+  The same from the environment:
+    export MPAC_URL=ws://127.0.0.1:8766 MPAC_NAME=Bob
+    mpac-agent
   A session of a multi-session coordinator, through a tunnel that wants a header:
     mpac-agent wss://example.org/session/team-a --name Bob --header 'X-Tunnel: token'
   A coordinator with keys and a certificate of its own:
@@ -47,7 +52,6 @@ Examples:
   Without a key, with answers from a program of your own (fixtures/brain/README.md tells how):
     mpac-agent ws://127.0.0.1:8766 --name Bob --brain-command \"python3 brain.py\"
   One thing, and leave: who is at work, a commit, a conflict acknowledged (--help of each verb tells more)
-    export MPAC_URL=ws://127.0.0.1:8766 MPAC_NAME=Bob
     mpac-agent who
     mpac-agent commit money.py --from fixed.py -m \"round half to even\" --json
   As tools in Claude Code, Cursor or another MCP host, which starts it (mpac-agent mcp --help tells how):
@@ -62,12 +66,15 @@ under way is looked for, and sent again only if it did not arrive; a task goes o
 
 Environment:
   MPAC_URL, MPAC_NAME, MPAC_SESSION, MPAC_PRINCIPAL_ID, MPAC_PIN, MPAC_CREDENTIAL_FILE
-                      of verbs: the same as --url, --name, --session, --principal-id, --pin, --credential-file
+                      the same as the address (--url of verbs), --name, --session, --principal-id, --pin, --credential-file;
+                      what stands on the command line counts before them
   ANTHROPIC_API_KEY   the key for Claude; needed unless --brain-command or --script is given
   MPAC_CREDENTIAL     what to join with where the session asks for it, as TYPE:VALUE (api_key:mpac_...)
   MPAC_KEY, MPAC_CHAIN, MPAC_COORDINATOR_KEY, MPAC_RECORD
                       the same as --key, --chain, --coordinator-key, --record
   ANTHROPIC_BASE_URL  another address for the Messages API
+  XDG_STATE_HOME      what is typed at the prompt is remembered below it, in mpac-agent/history [default: ~/.local/state];
+                      a line that begins with a blank is not
   NO_COLOR            set to anything: no colours
   CLICOLOR_FORCE      set to anything but 0: colours even when the output is no terminal
 
@@ -134,10 +141,11 @@ const COMPLETIONS_HELP: &str = "\
 #[derive(Debug, Args)]
 pub struct Cli {
     /// The coordinator: ws://HOST:PORT, or wss://HOST/session/ID
-    pub url: String,
+    #[arg(env = "MPAC_URL")]
+    pub url: Option<String>,
     /// Your agent's name, shown to everybody in the session
-    #[arg(long)]
-    pub name: String,
+    #[arg(long, env = "MPAC_NAME")]
+    pub name: Option<String>,
     /// Another address of the same coordinator or of its standby, tried after the first; may be repeated
     #[arg(long = "also", value_name = "URL")]
     pub also: Vec<String>,
@@ -145,7 +153,7 @@ pub struct Cli {
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     pub reconnect_for_sec: u32,
     /// The session to join [default: ID if the address ends in /session/ID, else "default"]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, env = "MPAC_SESSION", value_name = "ID")]
     pub session: Option<String>,
     /// What to do; without it the agent is interactive
     #[arg(long, value_name = "TEXT")]
@@ -157,16 +165,16 @@ pub struct Cli {
     #[arg(long = "role", default_value = "contributor", value_name = "ROLE")]
     pub roles: Vec<String>,
     /// The agent's identity [default: "agent:NAME"]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, env = "MPAC_PRINCIPAL_ID", value_name = "ID")]
     pub principal_id: Option<String>,
     /// An extra header of the WebSocket handshake; may be repeated
     #[arg(long = "header", value_parser = parse_header, value_name = "'Name: value'")]
     pub headers: Vec<Header>,
     /// The coordinator's certificate, by its fingerprint: for one that nobody vouches for
-    #[arg(long, value_parser = parse_pin, value_name = "sha256:HEX")]
+    #[arg(long, env = "MPAC_PIN", value_parser = parse_pin, value_name = "sha256:HEX")]
     pub pin: Option<Pin>,
     /// A file with the credential to join with, as TYPE:VALUE; MPAC_CREDENTIAL is read without it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "MPAC_CREDENTIAL_FILE", value_name = "FILE")]
     pub credential_file: Option<PathBuf>,
     /// Answers from this file instead of Claude; no key for it is needed
     #[arg(long, value_name = "FILE.json")]
@@ -180,6 +188,9 @@ pub struct Cli {
     /// Interactive: commit without asking (with --task it never asks)
     #[arg(long)]
     pub yes: bool,
+    /// How changes are shown; auto takes side-by-side from 120 columns on
+    #[arg(long, value_enum, default_value = "auto", value_name = "HOW")]
+    pub diff: Layout,
 }
 
 /// What the command line says, checked.
@@ -199,27 +210,41 @@ impl Cli {
     /// # Errors
     /// [`AgentError::Usage`] naming the option and the remedy.
     pub fn place(&self) -> Result<Place, AgentError> {
-        let usage = |text: &str| AgentError::Usage(text.to_owned());
-        if self.name.trim().is_empty() || self.name.chars().any(char::is_control) {
-            return Err(usage("--name is empty or has control characters; give a name like Bob"));
-        }
         if self.task.as_ref().is_some_and(|task| task.trim().is_empty()) {
-            return Err(usage("--task is empty; say what to do, or leave it out to be asked"));
+            let text = "--task is empty; say what to do, or leave it out to be asked";
+            return Err(AgentError::Usage(text.to_owned()));
         }
-        let pin = self.pin.as_ref();
-        let target = Target::new(&self.url, self.headers.clone())?.pinned(pin);
-        let session = self.session.as_deref().or_else(|| target.session_in_path()).unwrap_or("default");
-        let session =
-            SessionId::new(session).map_err(|_| usage("--session is empty; leave it out or name one"))?;
-        let principal = match &self.principal_id {
-            Some(id) => PrincipalId::new(id)
-                .map_err(|_| usage("--principal-id is empty; leave it out or give one"))?,
-            None => PrincipalId::new(format!("agent:{}", self.name)).expect("the text begins with `agent:`"),
-        };
-        let also = self.also.iter().map(|url| Ok(Target::new(url, self.headers.clone())?.pinned(pin)));
-        let patience = Duration::from_secs(self.reconnect_for_sec.into());
-        let route = Route::once(target).or(also.collect::<Result<_, AgentError>>()?).with_patience(patience);
-        Ok(Place { route, session, principal })
+        let (route, identity) = self.options()?.place()?;
+        Ok(Place { route, session: identity.session, principal: identity.principal })
+    }
+
+    /// Where to join, and as whom, without secrets and keys.
+    ///
+    /// # Errors
+    /// [`AgentError::Usage`] when the address or the name is missing.
+    pub(crate) fn options(&self) -> Result<ConnectOptions, AgentError> {
+        let usage = |text: &str| AgentError::Usage(text.to_owned());
+        // A variable that is set to nothing says nothing.
+        let url = self.url.as_deref().filter(|url| !url.is_empty()).ok_or_else(|| {
+            usage("say where the coordinator is, as in `mpac-agent ws://127.0.0.1:8766 --name Bob`, or with MPAC_URL")
+        })?;
+        if !url.contains("://") {
+            return Err(AgentError::Usage(format!(
+                "`{url}` is no verb (see --help) and no address, which begins with ws:// or wss://"
+            )));
+        }
+        let name = self.name.as_deref().filter(|name| !name.is_empty());
+        let name =
+            name.ok_or_else(|| usage("say whose agent this is, with --name or MPAC_NAME, as in --name Bob"))?;
+        let mut options = ConnectOptions::new(url, name);
+        options.session.clone_from(&self.session);
+        options.principal_id.clone_from(&self.principal_id);
+        options.roles.clone_from(&self.roles);
+        options.also.clone_from(&self.also);
+        options.headers.clone_from(&self.headers);
+        options.pin.clone_from(&self.pin);
+        options.patience = Duration::from_secs(self.reconnect_for_sec.into());
+        Ok(options)
     }
 }
 
@@ -260,10 +285,10 @@ mod tests {
         assert!(matches!(verb.command, Some(Command::Verb(verb)) if matches!(*verb, Verb::Who(_))));
         let task = parse(&["ws://h:1", "--name", "Bob", "--task", "who"]).unwrap();
         assert!(task.join.is_some() && task.command.is_none());
-        for wrong in [&["ws://h:1", "--name", "Bob", "who"][..], &["--name", "Bob"], &[], &["commit", "a.py"]]
-        {
+        for wrong in [&["ws://h:1", "--name", "Bob", "who"][..], &["commit", "a.py"]] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }
+        assert!(parse(&[]).unwrap().join.is_none());
     }
 
     #[test]
@@ -305,6 +330,10 @@ mod tests {
             &["ws://h:1", "--name", "Bob", "--task", " "],
             &["ws://h:1", "--name", "Bob", "--session", ""],
             &["ws://h:1", "--name", "Bob", "--principal-id", ""],
+            &["ws://h:1", "--name", ""],
+            &["ws://h:1"],
+            &["--name", "Bob"],
+            &["whoo", "--name", "Bob"],
         ] {
             assert_eq!(place(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
         }

@@ -1,9 +1,14 @@
 //! Where lines for people go: standard output, or above the prompt of the interactive mode.
 
+mod screen;
+
 use std::fmt;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
 
-use crate::diff::printable;
+use crate::diff::{Look, cut, printable};
+
+pub use screen::{Layout, Screen};
 
 /// How a piece of a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,14 +40,14 @@ impl Palette {
     pub const COLOUR: Self = Self(true);
 
     /// `NO_COLOR` set to anything means none; else `CLICOLOR_FORCE` set to anything but 0, or a terminal
-    /// as standard output, means colours.
+    /// as standard output that knows colours (`TERM` is not `dumb`), means colours.
     #[must_use]
     pub fn of_stdout() -> Self {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         if set("NO_COLOR").is_some() {
             return Self::PLAIN;
         }
-        Self(set("CLICOLOR_FORCE").is_some_and(|value| value != "0") || std::io::stdout().is_terminal())
+        Self(set("CLICOLOR_FORCE").is_some_and(|value| value != "0") || obeys_escapes())
     }
 
     /// The text in this style.
@@ -61,17 +66,31 @@ impl Palette {
     }
 }
 
+/// Is standard output a terminal that does what escape sequences say?
+pub(crate) fn obeys_escapes() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
 /// Takes whole lines, each with its line end.
 pub type Sink = Box<dyn FnMut(String) + Send>;
 
 /// The one place that writes for people.
 pub struct Console {
     palette: Palette,
+    screen: Arc<Screen>,
     sink: Sink,
-    /// Whether passing progress may be rewritten in place.
-    rewrites: bool,
+    progress: Progress,
     /// A progress line stands on the terminal and must be cleared before the next line.
     transient: bool,
+}
+
+/// Where passing progress goes.
+enum Progress {
+    Nowhere,
+    /// Rewritten in place.
+    InPlace,
+    /// To somebody who shows it, each time the newest; an empty one when it is over.
+    To(Box<dyn FnMut(&str) + Send>),
 }
 
 impl fmt::Debug for Console {
@@ -81,22 +100,55 @@ impl fmt::Debug for Console {
 }
 
 impl Console {
-    /// Standard output.
+    /// Standard output, with changes shown as fits its width.
     #[must_use]
     pub fn stdout() -> Self {
+        Self::on(Screen::stdout(Layout::default()))
+    }
+
+    /// Standard output, with changes shown as this says.
+    #[must_use]
+    pub fn on(screen: Screen) -> Self {
         let sink = Box::new(|text: String| {
             let mut out = std::io::stdout().lock();
             // A closed pipe is a reader who has seen enough; the work itself goes on.
             let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         });
-        let rewrites = std::io::stdout().is_terminal();
-        Self { palette: Palette::of_stdout(), sink, rewrites, transient: false }
+        let progress = if obeys_escapes() { Progress::InPlace } else { Progress::Nowhere };
+        Self { palette: Palette::of_stdout(), screen: Arc::new(screen), sink, progress, transient: false }
     }
 
     /// Whole lines into `sink`.
     #[must_use]
     pub fn lines_to(palette: Palette, sink: Sink) -> Self {
-        Self { palette, sink, rewrites: false, transient: false }
+        let screen = Arc::new(Screen::of(Layout::default(), || None));
+        Self { palette, screen, sink, progress: Progress::Nowhere, transient: false }
+    }
+
+    /// For another screen than one of any width.
+    #[must_use]
+    pub(crate) fn with_screen(mut self, screen: Arc<Screen>) -> Self {
+        self.screen = screen;
+        self
+    }
+
+    /// Passing progress goes to `progress`: each time the newest, and an empty text when it is over.
+    #[must_use]
+    pub(crate) fn with_progress(mut self, progress: impl FnMut(&str) + Send + 'static) -> Self {
+        self.progress = Progress::To(Box::new(progress));
+        self
+    }
+
+    /// How changes are to be drawn now.
+    #[must_use]
+    pub fn look(&self) -> Look {
+        Look { palette: self.palette, side_by_side: self.screen.side_by_side() }
+    }
+
+    /// How many characters fit a line; `None` where lines may have any length.
+    #[must_use]
+    pub fn columns(&self) -> Option<usize> {
+        self.screen.columns()
     }
 
     /// The colours in use.
@@ -120,13 +172,24 @@ impl Console {
 
     /// Shows how far something is, in place, where that is possible; else not at all.
     pub fn progress(&mut self, text: &str) {
-        if self.rewrites {
-            self.transient = true;
-            (self.sink)(format!("\r\u{1b}[2K{}", self.palette.paint(Style::Dim, &printable(text))));
+        let text = printable(text);
+        match &mut self.progress {
+            Progress::Nowhere => {}
+            Progress::InPlace => {
+                // More than a line could not be taken back.
+                let room = self.screen.columns().map_or(usize::MAX, |columns| columns.saturating_sub(1));
+                let painted = self.palette.paint(Style::Dim, &cut(&text, room));
+                self.transient = true;
+                (self.sink)(format!("\r\u{1b}[2K{painted}"));
+            }
+            Progress::To(show) => show(&text),
         }
     }
 
     fn raw(&mut self, text: &str) {
+        if let Progress::To(show) = &mut self.progress {
+            show("");
+        }
         let clear = if std::mem::take(&mut self.transient) { "\r\u{1b}[2K" } else { "" };
         (self.sink)(format!("{clear}{text}\n"));
     }

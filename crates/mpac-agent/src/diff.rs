@@ -1,39 +1,44 @@
-//! Unified diffs of what will be committed.
+//! What will be committed, as changes to what is there.
 
+mod hunk;
 mod live;
+mod printable;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use similar::{ChangeTag, TextDiff};
+use similar::{Algorithm, capture_diff_slices_deadline, group_diff_ops};
 
 use crate::console::{Palette, Style};
 
+pub use hunk::Look;
 pub use live::LiveDiff;
+pub use printable::printable;
+pub(crate) use printable::{columns, cut, is_printable};
 
 /// After this long the diff gets coarser instead of slower.
 const DEADLINE: Duration = Duration::from_millis(500);
 const CONTEXT_LINES: usize = 3;
-const NO_END: &str = "\\ no newline at end of file";
 
-/// The diff from `before` to `after`, a line per string, without line ends. Empty when nothing changes.
+/// The unified diff from `before` to `after`, a line per string, without line ends. Empty when nothing changes.
 #[must_use]
 pub fn unified(path: &str, before: &str, after: &str, palette: Palette) -> Vec<String> {
+    shown(path, before, after, Look::unified(palette))
+}
+
+/// The diff from `before` to `after`, a line per string, without line ends. Empty when nothing changes. A new file has
+/// nothing to stand beside, so it is shown from top to bottom in either way.
+#[must_use]
+pub fn shown(path: &str, before: &str, after: &str, look: Look) -> Vec<String> {
     if before == after {
         return Vec::new();
     }
-    let diff = TextDiff::configure().timeout(DEADLINE).diff_lines(before, after);
-    let mut lines = Vec::from(heading(path, before.is_empty(), palette));
-    for hunk in diff.unified_diff().context_radius(CONTEXT_LINES).iter_hunks() {
-        lines.push(palette.paint(Style::Cyan, &hunk.header().to_string()));
-        for change in hunk.iter_changes() {
-            let sign = match change.tag() {
-                ChangeTag::Delete => '-',
-                ChangeTag::Insert => '+',
-                ChangeTag::Equal => ' ',
-            };
-            lines.push(changed(sign, change.value(), palette));
-            lines.extend(change.missing_newline().then(|| NO_END.to_owned()));
-        }
+    let look = if before.is_empty() { Look::unified(look.palette) } else { look };
+    let old: Vec<&str> = before.split_inclusive('\n').collect();
+    let new: Vec<&str> = after.split_inclusive('\n').collect();
+    let ops = capture_diff_slices_deadline(Algorithm::Myers, &old, &new, Some(Instant::now() + DEADLINE));
+    let mut lines = Vec::from(heading(path, before.is_empty(), look.palette));
+    for group in group_diff_ops(ops, CONTEXT_LINES) {
+        lines.extend(hunk::hunk(&group, (&old, &new), (0, 0), look));
     }
     lines
 }
@@ -42,32 +47,6 @@ fn heading(path: &str, new: bool, palette: Palette) -> [String; 2] {
     let path = printable(path).replace('\n', "^J");
     let old = if new { "/dev/null".to_owned() } else { format!("a/{path}") };
     [format!("--- {old}"), format!("+++ b/{path}")].map(|line| palette.paint(Style::Bold, &line))
-}
-
-fn changed(sign: char, line: &str, palette: Palette) -> String {
-    let style = match sign {
-        '-' => Style::Red,
-        '+' => Style::Green,
-        _ => Style::Plain,
-    };
-    // A changed line end shows as ^M; other controls of a file must not reach the terminal.
-    palette.paint(style, &format!("{sign}{}", printable(line.trim_end_matches('\n'))))
-}
-
-/// The text with control characters made visible (`^[`), save for tabs and line feeds.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '\t' | '\n' => shown.push(letter),
-            '\u{7f}' => shown.push_str("^?"),
-            '\0'..='\u{1f}' => shown.extend(['^', char::from(letter as u8 + b'@')]),
-            '\u{80}'..='\u{9f}' => shown.push('\u{fffd}'),
-            _ => shown.push(letter),
-        }
-    }
-    shown
 }
 
 #[cfg(test)]

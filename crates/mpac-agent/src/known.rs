@@ -20,9 +20,14 @@ pub struct Known {
     addresses: Vec<String>,
 }
 
-/// Where the file is by default: among the things that this system keeps for programs.
+/// Where the file is by default.
 #[must_use]
 pub fn default_path() -> Option<PathBuf> {
+    Some(state_dir()?.join("known-coordinators"))
+}
+
+/// What is to last from one run to the next: among the things that this system keeps for programs.
+pub(crate) fn state_dir() -> Option<PathBuf> {
     let var = |name: &str| std::env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
     let home = || var("HOME").or_else(|| var("USERPROFILE"));
     let state = var("XDG_STATE_HOME").filter(|it| it.is_absolute()).or_else(|| {
@@ -34,7 +39,7 @@ pub fn default_path() -> Option<PathBuf> {
         }
         home().map(|home| home.join(".local/state"))
     })?;
-    Some(state.join("mpac-agent").join("known-coordinators"))
+    Some(state.join("mpac-agent"))
 }
 
 impl Known {

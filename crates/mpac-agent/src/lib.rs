@@ -53,12 +53,14 @@ use mpac_wire::Credential;
 use mpac_wire::names::{GoodbyeReason, Role};
 use mpac_wire::payload::session::{Backend, Hello};
 
+use agent::{Agent, Event, Events, Leaving};
 use brain::Brain;
 use clap::CommandFactory as _;
 use cli::{Cli, Command, Program, Thinking};
 use connection::Identity;
-use console::{Console, Style};
+use console::{Console, Screen, Style};
 use error::AgentError;
+use futures::FutureExt as _;
 use interactive::Keyboard;
 use naming::Naming;
 use security::{Connected, Security};
@@ -104,59 +106,71 @@ async fn start(cli: &Cli, thinking: &Thinking, security: &Security) -> Result<u8
     let place = cli.place()?;
     let secret = credential::given(cli.credential_file.as_deref())?;
     let (recorder, history) = history::channel();
-    let mut brain = thinking.brain(cli, history)?;
-    let identity = Identity { principal: place.principal.clone(), session: place.session.clone() };
+    let mut brain = thinking.brain(cli, history.clone())?;
+    let options = thinking.task_options(cli);
+    let Some(task) = &cli.task else {
+        let mut joining = cli.options()?;
+        joining.credential = secret;
+        joining.security = security.clone();
+        joining.backend = backend(&*brain);
+        let joined = Agent::connect_noting(joining, (recorder, history)).await?;
+        return stay(cli, joined, &mut *brain, options).await;
+    };
+    let identity = Identity { principal: place.principal.clone(), session: place.session };
     let Connected { connection, credential, warning } =
         security.connect(place.route, identity, secret, recorder).await?;
     if let Some(warning) = warning {
         eprintln!("warning: {}", diff::printable(&warning));
     }
-    let mode = match &cli.task {
-        Some(task) => Mode::Once(task),
-        None => Mode::Interactive(Keyboard::open(&cli.name)?),
-    };
-    let console = mode.console();
-    let mut session = Session::new(place.principal.clone(), connection, console);
-    if let Err(error) = session.join(hello(cli, credential, &*brain).into()).await {
+    let name = cli.name.as_deref().unwrap_or_default();
+    let mut session = Session::new(place.principal, connection, Console::on(Screen::stdout(cli.diff)));
+    if let Err(error) = session.join(hello(name, &cli.roles, credential, &*brain).into()).await {
         if session.is_in() {
             session.leave(GoodbyeReason::Error).await;
         }
         return Err(error);
     }
-    let mut naming = Naming::new(&cli.name);
-    let options = thinking.task_options(cli);
-    match mode {
-        Mode::Once(task) => one_task(session, &mut *brain, &mut naming, &options, task).await,
-        Mode::Interactive(mut keyboard) => {
-            let ended =
-                interactive::run(&mut session, &mut *brain, &mut naming, options, &mut keyboard, !cli.yes)
-                    .await;
-            leave_terminal(session, &mut keyboard, ended).await
-        }
-    }
+    one_task(session, &mut *brain, &mut Naming::new(name), &options, task).await
 }
 
-/// What the agent is started for.
-enum Mode<'a> {
-    Once(&'a str),
-    Interactive(Keyboard),
-}
-
-impl Mode<'_> {
-    fn console(&self) -> Console {
-        match self {
-            Self::Once(_) => Console::stdout(),
-            Self::Interactive(keyboard) => keyboard.console(),
-        }
-    }
-}
-
-fn hello(cli: &Cli, credential: Option<Credential>, brain: &dyn Brain) -> Hello {
-    let mut hello = Hello::new(cli.name.clone(), CAPABILITIES.map(str::to_owned).to_vec());
-    hello.roles = Some(cli.roles.iter().map(|role| Role::from(role.as_str())).collect());
+fn hello(name: &str, roles: &[String], credential: Option<Credential>, brain: &dyn Brain) -> Hello {
+    let mut hello = Hello::new(name.to_owned(), CAPABILITIES.map(str::to_owned).to_vec());
+    hello.roles = Some(roles.iter().map(|role| Role::from(role.as_str())).collect());
     hello.credential = credential;
-    hello.backend = brain.model_id().map(|model| Backend::new(model, "anthropic".to_owned()));
+    hello.backend = backend(brain);
     hello
+}
+
+fn backend(brain: &dyn Brain) -> Option<Backend> {
+    brain.model_id().map(|model| Backend::new(model, "anthropic".to_owned()))
+}
+
+/// The terminal, until its person leaves.
+async fn stay(
+    cli: &Cli,
+    (agent, mut events): (Agent, Events),
+    brain: &mut dyn Brain,
+    options: TaskOptions,
+) -> Result<u8, AgentError> {
+    let opened = Keyboard::open(cli.name.as_deref().unwrap_or_default(), cli.diff);
+    let ended = match opened {
+        Ok(mut keyboard) => {
+            // By which key the coordinator signs, and what else there was to say before somebody listened.
+            while let Some(Some(event)) = events.next().now_or_never() {
+                if let Event::Trust { description, alarming } = event {
+                    let style = if alarming { Style::Yellow } else { Style::Dim };
+                    keyboard.console().say(style, &report::one_line(&description));
+                }
+            }
+            let ended = agent.run_interactive(brain, options, &mut keyboard, !cli.yes).await;
+            keyboard.let_go();
+            ended
+        }
+        Err(error) => Err(error),
+    };
+    // Where it is over, there is nobody to say goodbye to.
+    let _ = agent.leave(Leaving::default()).await;
+    ended.map(|()| 0)
 }
 
 /// One task; Ctrl-C withdraws and leaves.
@@ -187,19 +201,4 @@ async fn one_task(
         Outcome::Declined => 1,
         Outcome::Yielded => 3,
     })
-}
-
-async fn leave_terminal(
-    mut session: Session,
-    keyboard: &mut Keyboard,
-    ended: Result<(), AgentError>,
-) -> Result<u8, AgentError> {
-    if let Err(error) = &ended
-        && keyboard.is_terminal()
-    {
-        session.console().say(Style::Red, &format!("{error} (press Enter)"));
-        keyboard.let_go().await;
-    }
-    session.leave(GoodbyeReason::UserExit).await;
-    ended.map(|()| 0)
 }

@@ -179,13 +179,18 @@ impl Session {
         Ok(())
     }
 
+    /// What the coordinator said when it let us in; `None` before.
+    pub(crate) fn info(&self) -> Option<&SessionInfo> {
+        self.info.as_ref()
+    }
+
     /// Has the coordinator let us in?
     #[must_use]
     pub fn is_in(&self) -> bool {
         self.info.is_some()
     }
 
-    fn greet(&mut self) {
+    pub(crate) fn greet(&mut self) {
         let Some(info) = &self.info else { return };
         let here =
             info.participant_count.as_ref().map_or(String::new(), |here| format!(", {} here", here.get()));

@@ -67,23 +67,44 @@ pub enum Outcome {
     Shown(Vec<String>),
 }
 
+/// A file's change that was shown and waits for its person.
+#[derive(Debug)]
+pub struct Question {
+    /// The file.
+    pub path: String,
+    /// Its text now.
+    pub before: String,
+    /// What it is to become.
+    pub after: String,
+    answer: oneshot::Sender<bool>,
+}
+
+impl Question {
+    /// Whether it may be committed. A question that is dropped is answered with no.
+    pub fn answer(self, yes: bool) {
+        // A task that has ended meanwhile does not want the answer any more.
+        let _ = self.answer.send(yes);
+    }
+}
+
 /// Asks the person whether what was just shown may be committed.
 #[derive(Debug, Clone)]
-pub struct Approver(mpsc::UnboundedSender<oneshot::Sender<bool>>);
+pub struct Approver(mpsc::UnboundedSender<Question>);
 
 impl Approver {
     /// The asking end and the end where the questions arrive.
     #[must_use]
-    pub fn channel() -> (Self, mpsc::UnboundedReceiver<oneshot::Sender<bool>>) {
+    pub fn channel() -> (Self, mpsc::UnboundedReceiver<Question>) {
         let (ask, asked) = mpsc::unbounded_channel();
         (Self(ask), asked)
     }
 
-    /// Asks. An answer that never comes is a no: nobody to ask is nobody who agrees.
-    fn ask(&self) -> oneshot::Receiver<bool> {
+    /// Asks about this change. An answer that never comes is a no: nobody to ask is nobody who agrees.
+    fn ask(&self, path: &str, before: &str, after: &str) -> oneshot::Receiver<bool> {
         let (answer, answered) = oneshot::channel();
+        let (path, before, after) = (path.to_owned(), before.to_owned(), after.to_owned());
         // Dropped with its sender, where nobody takes questions.
-        let _ = self.0.send(answer);
+        let _ = self.0.send(Question { path, before, after, answer });
         answered
     }
 }

@@ -14,7 +14,7 @@ use super::{Agent, Shared, hub};
 use crate::connection::{Header, Identity, Pin, Route, Target};
 use crate::console::{Console, Palette};
 use crate::error::AgentError;
-use crate::history;
+use crate::history::{self, History, Recorder};
 use crate::naming::Naming;
 use crate::security::{Connected, Security};
 use crate::session::{ANSWER_LIMIT, Session, Trust};
@@ -124,10 +124,17 @@ impl Agent {
     ///
     /// Dropped before it is done, it leaves without a trace but a participant that came and went.
     pub async fn connect(options: ConnectOptions) -> Result<(Self, Events), AgentError> {
+        Self::connect_noting(options, history::channel()).await
+    }
+
+    /// As [`connect`](Self::connect), for whoever needs the history before.
+    pub(crate) async fn connect_noting(
+        options: ConnectOptions,
+        (recorder, history): (Recorder, History),
+    ) -> Result<(Self, Events), AgentError> {
         let (route, identity) = options.place()?;
         // One provider for the whole process; one that is there already will do.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let (recorder, history) = history::channel();
         let me = identity.principal.clone();
         let Connected { connection, credential, warning } =
             options.security.connect(route, identity, options.credential.clone(), recorder).await?;

@@ -60,7 +60,7 @@ impl Thinking {
         if let Some(path) = &cli.script {
             return Ok(Box::new(ScriptedBrain::load(path, history).map_err(usage)?));
         }
-        let persona = Persona { name: cli.name.clone(), about: cli.about.clone() };
+        let persona = Persona { name: cli.name.clone().unwrap_or_default(), about: cli.about.clone() };
         let answer_limit = Duration::from_secs(self.call_limit_sec.into());
         let budget = Budget { cost: self.budget_usd, tokens: self.budget_tokens };
         if let Some(command) = &self.brain_command {

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline, group_diff_ops};
 
-use super::{CONTEXT_LINES, DEADLINE, NO_END, changed, heading, unified};
+use super::hunk::{Look, hunk, written};
+use super::{CONTEXT_LINES, DEADLINE, heading, shown};
 use crate::brain::edits::{Edit, apply_one};
-use crate::console::{Palette, Style};
 
 /// So many lines as before settle what came before them: with fewer the contexts of two hunks would meet.
 const SETTLING_LINES: usize = 2 * CONTEXT_LINES + 1;
@@ -26,7 +26,7 @@ const LOOK_AHEAD: usize = 200;
 #[derive(Debug)]
 pub struct LiveDiff {
     path: String,
-    palette: Palette,
+    look: Look,
     base: String,
     /// What it has become, as far as that is known.
     text: String,
@@ -64,10 +64,10 @@ struct Settled {
 impl LiveDiff {
     /// Of a file whose text is `base`.
     #[must_use]
-    pub fn new(path: &str, base: &str, palette: Palette) -> Self {
+    pub fn new(path: &str, base: &str, look: Look) -> Self {
         Self {
             path: path.to_owned(),
-            palette,
+            look,
             base: base.to_owned(),
             text: String::new(),
             old: Place::default(),
@@ -80,7 +80,7 @@ impl LiveDiff {
 
     /// Forgets everything: another answer begins.
     pub fn restart(&mut self) {
-        *self = Self::new(&self.path, &self.base, self.palette);
+        *self = Self::new(&self.path, &self.base, self.look);
     }
 
     /// Whether what was shown leads to this text.
@@ -107,7 +107,7 @@ impl LiveDiff {
         }
         self.edits += 1;
         let Ok(after) = apply_one(&self.text, edit, self.edits) else { return Vec::new() };
-        let mut lines = unified(&self.path, &self.text, &after, self.palette);
+        let mut lines = shown(&self.path, &self.text, &after, self.look);
         if self.headed && !lines.is_empty() {
             lines.drain(..2);
         }
@@ -131,7 +131,7 @@ impl LiveDiff {
             self.looked_at = written;
             let Some(settled) = self.settle(complete) else { return shown };
             if !settled.hunks.is_empty() && !self.headed {
-                shown.extend(heading(&self.path, self.base.is_empty(), self.palette));
+                shown.extend(heading(&self.path, self.base.is_empty(), self.look.palette));
                 self.headed = true;
             }
             shown.extend(settled.hunks);
@@ -149,11 +149,11 @@ impl LiveDiff {
         let lines: Vec<String> = self.lines_written(complete).into_iter().map(str::to_owned).collect();
         let mut shown = Vec::new();
         if !lines.is_empty() && !self.headed {
-            shown.extend(heading(&self.path, true, self.palette));
+            shown.extend(heading(&self.path, true, self.look.palette));
             self.headed = true;
         }
         self.new.move_on(Place { lines: lines.len(), bytes: lines.iter().map(String::len).sum() });
-        shown.extend(lines.iter().flat_map(|line| written('+', line, self.palette)));
+        shown.extend(lines.iter().flat_map(|line| written('+', line, self.look.palette)));
         shown
     }
 
@@ -185,7 +185,7 @@ impl LiveDiff {
         let settled = (part(&old, end.0), part(&new, end.1));
         let hunks = group_diff_ops(ops, CONTEXT_LINES)
             .iter()
-            .flat_map(|group| hunk(group, (&old, &new), start, self.palette))
+            .flat_map(|group| hunk(group, (&old, &new), start, self.look))
             .collect();
         Some(Settled { hunks, old: settled.0, new: settled.1 })
     }
@@ -219,45 +219,10 @@ impl LiveDiff {
     }
 }
 
-/// One hunk, numbered from where its slices start in the file.
-fn hunk(
-    ops: &[DiffOp],
-    (old, new): (&[String], &[String]),
-    start: (usize, usize),
-    palette: Palette,
-) -> Vec<String> {
-    let (Some(first), Some(last)) = (ops.first(), ops.last()) else { return Vec::new() };
-    let range = |from: usize, to: usize, start: usize| match to - from {
-        0 => format!("{},0", start + from),
-        1 => format!("{}", start + from + 1),
-        many => format!("{},{many}", start + from + 1),
-    };
-    let olds = range(first.old_range().start, last.old_range().end, start.0);
-    let news = range(first.new_range().start, last.new_range().end, start.1);
-    let mut lines = vec![palette.paint(Style::Cyan, &format!("@@ -{olds} +{news} @@"))];
-    let mut add =
-        |sign, texts: &[String]| lines.extend(texts.iter().flat_map(|text| written(sign, text, palette)));
-    for op in ops {
-        let (olds, news) = (&old[op.old_range()], &new[op.new_range()]);
-        if let DiffOp::Equal { .. } = op {
-            add(' ', olds);
-        } else {
-            add('-', olds);
-            add('+', news);
-        }
-    }
-    lines
-}
-
-/// One line of the diff, and the remark behind a last line without an end.
-fn written(sign: char, line: &str, palette: Palette) -> impl Iterator<Item = String> {
-    let remark = (!line.ends_with('\n')).then(|| NO_END.to_owned());
-    std::iter::once(changed(sign, line, palette)).chain(remark)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::Palette;
 
     fn text(lines: impl IntoIterator<Item = String>) -> String {
         lines.into_iter().map(|line| line + "\n").collect()
@@ -269,7 +234,7 @@ mod tests {
 
     /// Everything shown when the text arrives in pieces of so many characters.
     fn shown(base: &str, after: &str, size: usize) -> (Vec<String>, bool) {
-        let mut live = LiveDiff::new("n", base, Palette::PLAIN);
+        let mut live = LiveDiff::new("n", base, Look::unified(Palette::PLAIN));
         let letters: Vec<char> = after.chars().collect();
         let mut lines: Vec<String> =
             letters.chunks(size).flat_map(|piece| live.push(&piece.iter().collect::<String>())).collect();
@@ -315,7 +280,7 @@ mod tests {
         let base = text(numbers(40));
         let mut new = numbers(40);
         new[9] = "ten".to_owned();
-        let mut live = LiveDiff::new("n", &base, Palette::PLAIN);
+        let mut live = LiveDiff::new("n", &base, Look::unified(Palette::PLAIN));
         assert!(live.push(&text(new[..12].to_vec())).is_empty(), "it may go on changing");
         let lines = live.push(&text(new[12..24].to_vec()));
         let expected =
@@ -353,7 +318,7 @@ mod tests {
     fn a_new_file_is_shown_whole_and_an_unchanged_one_not_at_all() {
         let (lines, _) = shown("", "a\nb\n", 1);
         assert_eq!(lines, ["--- /dev/null", "+++ b/n", "+a", "+b"]);
-        let mut live = LiveDiff::new("n", "", Palette::PLAIN);
+        let mut live = LiveDiff::new("n", "", Look::unified(Palette::PLAIN));
         assert_eq!(live.push("a\nb")[2..], ["+a"]);
         assert_eq!(live.finish(), ["+b", "\\ no newline at end of file"]);
         assert!(live.leads_to("a\nb"));
@@ -377,7 +342,7 @@ mod tests {
     fn each_edit_is_shown_as_it_comes_and_one_that_does_not_apply_shows_nothing() {
         let edit =
             |search: &str, replace: &str| Edit { search: search.to_owned(), replace: replace.to_owned() };
-        let mut live = LiveDiff::new("n", "a\nb\nc\n", Palette::PLAIN);
+        let mut live = LiveDiff::new("n", "a\nb\nc\n", Look::unified(Palette::PLAIN));
         assert_eq!(
             live.edit(&edit("b", "B")),
             ["--- a/n", "+++ b/n", "@@ -1,3 +1,3 @@", " a", "-b", "+B", " c"]

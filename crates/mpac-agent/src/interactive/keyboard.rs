@@ -1,55 +1,56 @@
-//! The line editor, on a thread of its own because reading blocks.
+//! The line editor, on a thread of its own because reading blocks, and the signals that mean what keys mean.
 //!
-//! It reads one line each time it is told [`Keyboard::ready`], so that it is not left in the middle of a line, with the
-//! terminal in raw mode, when the program ends.
+//! It reads one line each time it is told [`Keyboard::ready`].
 
-use std::io::{IsTerminal as _, Write as _};
+use std::collections::VecDeque;
+use std::io::IsTerminal as _;
+use std::sync::Arc;
 use std::sync::mpsc as blocking;
-use std::sync::{Arc, Mutex};
 
 use rustyline::error::ReadlineError;
-use rustyline::{DefaultEditor, ExternalPrinter};
 use tokio::sync::mpsc;
 
-use crate::console::{Console, Palette};
+use super::board::Board;
+use super::editor::{self, Aid};
+use super::printer::Printer;
+use super::signals::Signals;
+use super::terminal::Before;
+use crate::console::{Console, Layout, Palette, Screen, obeys_escapes};
+use crate::diff::{columns, cut};
 use crate::error::AgentError;
+use crate::known::state_dir;
+
+/// A longer name is cut in the prompt.
+const NAME_COLUMNS: usize = 16;
 
 /// What came from the keyboard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Typed {
     /// A line, without its end.
     Line(String),
-    /// Ctrl-C.
+    /// Ctrl-C, or the signal for it.
     Interrupt,
     /// Ctrl-D, or the end of the input.
     End,
-}
-
-type Printer = Arc<Mutex<dyn FnMut(String) + Send>>;
-
-/// Above the prompt; where there is no terminal, plainly to standard output.
-fn printer(editor: &mut DefaultEditor) -> Printer {
-    match editor.create_external_printer() {
-        Ok(mut external) => Arc::new(Mutex::new(move |text: String| {
-            // A terminal that is gone shows nothing; its end arrives as the end of the input.
-            let _ = external.print(text);
-        })),
-        Err(_) => Arc::new(Mutex::new(|text: String| {
-            let mut out = std::io::stdout().lock();
-            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        })),
-    }
+    /// The system wants this program to end.
+    Hangup,
 }
 
 /// The reading thread, seen from outside.
 pub struct Keyboard {
     ready: blocking::Sender<()>,
     typed: mpsc::UnboundedReceiver<Typed>,
+    /// Typed before somebody wanted it.
+    early: VecDeque<Typed>,
     printer: Printer,
     /// A line is being read at the moment.
     reading: bool,
     terminal: bool,
     palette: Palette,
+    screen: Arc<Screen>,
+    board: Arc<Board>,
+    before: Option<Before>,
+    signals: Option<Signals>,
 }
 
 impl std::fmt::Debug for Keyboard {
@@ -59,23 +60,32 @@ impl std::fmt::Debug for Keyboard {
 }
 
 impl Keyboard {
-    /// Takes the terminal. The prompt is `name> `.
+    /// Takes the terminal, inside a runtime. The prompt is `name> `. What is typed is remembered for the next run, in the
+    /// directory that this system keeps for such things.
     ///
     /// # Errors
     /// [`AgentError::Terminal`].
-    pub fn open(name: &str) -> Result<Self, AgentError> {
-        let terminal = |error: ReadlineError| AgentError::Terminal(error.to_string());
-        let mut editor = DefaultEditor::new().map_err(terminal)?;
-        let printer = printer(&mut editor);
+    pub fn open(name: &str, layout: Layout) -> Result<Self, AgentError> {
+        let terminal = std::io::stdin().is_terminal();
+        let before = Before::now();
+        let prompt = format!("{}> ", cut(name, NAME_COLUMNS));
+        let palette = if obeys_escapes() { Palette::of_stdout() } else { Palette::PLAIN };
+        let (screen, board) = (Arc::new(Screen::stdout(layout)), Arc::new(Board::default()));
+        let prompt_columns = columns(&prompt);
+        let aid = Aid { board: Arc::clone(&board), palette, screen: Arc::clone(&screen), prompt_columns };
+        let past = state_dir().filter(|_| terminal).map(|dir| dir.join("history"));
+        let (mut editor, past) =
+            editor::open(aid, past).map_err(|error| AgentError::Terminal(error.to_string()))?;
+        let printer = Printer::of(&mut editor);
         let (ready, wanted) = blocking::channel::<()>();
         let (lines, typed) = mpsc::unbounded_channel();
-        let prompt = format!("{name}> ");
+        // Before the first line is read, or the editor would put the system's own handling back after it.
+        let signals = Signals::catch();
         std::thread::spawn(move || {
             while wanted.recv().is_ok() {
                 let read = match editor.readline(&prompt) {
                     Ok(line) => {
-                        // History is a convenience of this one run.
-                        let _ = editor.add_history_entry(&line);
+                        editor::remember(&mut editor, past.as_deref(), &line);
                         Typed::Line(line)
                     }
                     Err(ReadlineError::Interrupted) => Typed::Interrupt,
@@ -87,8 +97,21 @@ impl Keyboard {
                 }
             }
         });
-        let terminal = std::io::stdin().is_terminal();
-        Ok(Self { ready, typed, printer, reading: false, terminal, palette: Palette::of_stdout() })
+        let (early, signals) = (VecDeque::new(), signals);
+        let palette = Palette::of_stdout();
+        Ok(Self {
+            ready,
+            typed,
+            early,
+            printer,
+            reading: false,
+            terminal,
+            palette,
+            screen,
+            board,
+            before,
+            signals,
+        })
     }
 
     /// A keyboard whose keys somebody else presses. For each line that is wanted `wanted` gets a word; what is shown
@@ -99,8 +122,19 @@ impl Keyboard {
         shown: impl FnMut(String) + Send + 'static,
         terminal: bool,
     ) -> Self {
-        let printer = Arc::new(Mutex::new(shown));
-        Self { ready: wanted, typed, printer, reading: false, terminal, palette: Palette::PLAIN }
+        Self {
+            ready: wanted,
+            typed,
+            early: VecDeque::new(),
+            printer: Printer::to(shown),
+            reading: false,
+            terminal,
+            palette: Palette::PLAIN,
+            screen: Arc::new(Screen::of(Layout::default(), || None)),
+            board: Arc::default(),
+            before: None,
+            signals: None,
+        }
     }
 
     /// Does a person sit there? Else the lines come from a file or a program, whose end is no wish to stop.
@@ -112,18 +146,36 @@ impl Keyboard {
     /// A console that writes above the prompt.
     #[must_use]
     pub fn console(&self) -> Console {
-        let printer = Arc::clone(&self.printer);
-        let sink = Box::new(move |text: String| {
-            if let Ok(mut print) = printer.lock() {
-                print(text);
-            }
-        });
-        Console::lines_to(self.palette, sink)
+        let printer = self.printer.clone();
+        let board = Arc::clone(&self.board);
+        Console::lines_to(self.palette, Box::new(move |text| printer.print(text)))
+            .with_screen(Arc::clone(&self.screen))
+            .with_progress(move |text| board.progress(text))
+    }
+
+    pub(super) const fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    pub(super) const fn screen(&self) -> &Arc<Screen> {
+        &self.screen
+    }
+
+    /// Can it show behind the prompt what changes by the second?
+    pub(super) const fn redraws(&self) -> bool {
+        self.printer.redraws()
+    }
+
+    /// Shows what the board says now.
+    pub(super) fn redraw(&self) {
+        if self.reading {
+            self.printer.redraw();
+        }
     }
 
     /// Lets the next line be read, if none is being read.
     pub fn ready(&mut self) {
-        if !self.reading {
+        if !self.reading && self.early.is_empty() {
             // A thread that has ended has sent its `End`.
             self.reading = self.ready.send(()).is_ok();
         }
@@ -131,15 +183,52 @@ impl Keyboard {
 
     /// The next thing typed. Safe to be dropped while it waits.
     pub async fn next(&mut self) -> Typed {
-        let typed = self.typed.recv().await.unwrap_or(Typed::End);
-        self.reading = false;
-        typed
+        match self.early.pop_front() {
+            Some(typed) => typed,
+            None => self.take().await,
+        }
     }
 
-    /// When a line is being read, waits for its end, so that the terminal is left as it was found.
-    pub async fn let_go(&mut self) {
-        if self.reading {
-            self.next().await;
+    /// Waits for a wish to stop; lines that are typed meanwhile come [`next`](Self::next). Safe to be dropped.
+    pub(super) async fn stopped(&mut self) {
+        loop {
+            match self.take().await {
+                Typed::Line(line) => self.early.push_back(Typed::Line(line)),
+                Typed::Interrupt => return,
+                end @ (Typed::End | Typed::Hangup) => {
+                    self.early.push_back(end);
+                    // There is nothing more to come.
+                    return std::future::pending().await;
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self) -> Typed {
+        let signal = async {
+            match &mut self.signals {
+                Some(signals) => signals.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // A line is read on meanwhile.
+            signal = signal => signal,
+            typed = self.typed.recv() => {
+                self.reading = false;
+                typed.unwrap_or(Typed::End)
+            }
+        }
+    }
+
+    /// Writes what is still to be written, and leaves the terminal as it was found.
+    pub fn let_go(&mut self) {
+        self.printer.flush();
+        if let Some(before) = self.before.take()
+            && self.reading
+        {
+            before.restore();
+            println!();
         }
     }
 }

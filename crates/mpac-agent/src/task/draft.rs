@@ -98,7 +98,7 @@ pub(super) fn show(console: &mut Console, wanted: &Wanted, after: &str, live: Op
             return console.block(&rest);
         }
     }
-    let lines = diff::unified(&wanted.path, &wanted.base.content, after, console.palette());
+    let lines = diff::shown(&wanted.path, &wanted.base.content, after, console.look());
     console.block(&lines);
 }
 

@@ -194,9 +194,9 @@ impl<'w> Desk<'w> {
             if !self.headed {
                 self.headed = true;
                 self.session.console().say(Style::Bold, &file.wanted.heading());
-                let palette = self.session.console().palette();
+                let look = self.session.console().look();
                 let Wanted { path, base, .. } = &file.wanted;
-                self.ear.live = Some(LiveDiff::new(path, &base.content, palette));
+                self.ear.live = Some(LiveDiff::new(path, &base.content, look));
                 for held in std::mem::take(&mut file.held) {
                     match held {
                         Held::Note(note) => self.ear.take(self.session, &progress(path), note),
@@ -220,7 +220,7 @@ impl<'w> Desk<'w> {
             check_size(&wanted.path, written)?;
             match &self.options.approver {
                 Some(approver) => {
-                    self.asking = Some(approver.ask());
+                    self.asking = Some(approver.ask(&wanted.path, &wanted.base.content, &written.content));
                     self.session.set_status(HeartbeatStatus::AwaitingReview);
                 }
                 None => self.settle(true),

@@ -25,10 +25,15 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 /// The coordinator's principal.
 pub(crate) const COORDINATOR: &str = "service:coordinator-s";
 
+/// The file that an agent asks for to know that everything before has been handled.
+const BARRIER: &str = "mpac-agent-barrier";
+
 /// The coordinator's end of one connection.
 pub(crate) struct Peer {
     socket: WebSocketStream<TcpStream>,
     clock: u64,
+    /// What an [`Agent`](mpac_agent::agent::Agent) asks beside its work is answered as Python 0.1 servers do.
+    answers_barriers: bool,
     /// Every MPAC message that the agent has sent.
     pub(crate) said: Vec<Value>,
 }
@@ -157,7 +162,17 @@ impl Peer {
     /// The next connection of a listener.
     pub(crate) async fn accept(listener: &TcpListener) -> Self {
         let (stream, _) = listener.accept().await.unwrap();
-        Self { socket: tokio_tungstenite::accept_async(stream).await.unwrap(), clock: 0, said: Vec::new() }
+        Self {
+            socket: tokio_tungstenite::accept_async(stream).await.unwrap(),
+            clock: 0,
+            answers_barriers: false,
+            said: Vec::new(),
+        }
+    }
+
+    /// From now on what an agent asks beside its work is answered and passed over.
+    pub(crate) fn answers_barriers(&mut self) {
+        self.answers_barriers = true;
     }
 
     /// Closes the socket with this code.
@@ -172,8 +187,13 @@ impl Peer {
     pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {
             let value = self.next_of_any_kind().await?;
+            if self.answers_barriers && value["path"] == BARRIER {
+                self.send(&json!({"type": "FILE_ERROR", "path": BARRIER, "error": "File not found"})).await;
+                continue;
+            }
+            let asks_for_summary = self.answers_barriers && value["payload"]["error_code"] == "CAUSAL_GAP";
             let aside = ["HEARTBEAT", "CONFLICT_ACK", "INTENT_DEFERRED"];
-            if !aside.iter().any(|kind| value["message_type"] == *kind) {
+            if !aside.iter().any(|kind| value["message_type"] == *kind) && !asks_for_summary {
                 return Some(value);
             }
         }

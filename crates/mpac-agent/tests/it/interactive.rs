@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
+use mpac_agent::agent::{Agent, ConnectOptions};
 use mpac_agent::brain::scripted::ScriptedBrain;
 use mpac_agent::error::AgentError;
-use mpac_agent::history::History;
-use mpac_agent::interactive::{self, Keyboard, Typed};
-use mpac_agent::naming::Naming;
-use mpac_agent::session::Session;
+use mpac_agent::interactive::{Keyboard, Typed};
 use mpac_agent::task::TaskOptions;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::fake_coordinator::{Lines, Peer, connected, hello, opened, script};
+use crate::fake_coordinator::{Lines, Peer, script};
 
 struct Played {
     peer: Peer,
@@ -26,37 +24,28 @@ struct Played {
 impl Played {
     /// A joined agent at its prompt, the workspace already shown.
     async fn start() -> Self {
-        let lines = Lines::default();
-        let (session, history, peer) = connected("agent:Bob", &lines).await;
-        Self::start_with(session, history, peer, lines).await
+        Self::start_at(&TcpListener::bind("127.0.0.1:0").await.unwrap()).await
     }
 
-    /// The same, of an agent that comes back after a break.
+    /// The same, of an agent that comes back to this address after a break.
     async fn start_at(listener: &TcpListener) -> Self {
         let lines = Lines::default();
-        let url = format!("ws://{}", listener.local_addr().unwrap());
-        let opened = opened("agent:Bob", &url, Duration::from_secs(60), &lines);
-        let ((session, history), peer) = tokio::join!(opened, Peer::accept(listener));
-        Self::start_with(session, history, peer, lines).await
-    }
-
-    async fn start_with(mut session: Session, history: History, mut peer: Peer, lines: Lines) -> Self {
+        let mut options = ConnectOptions::new(&format!("ws://{}", listener.local_addr().unwrap()), "Bob");
+        options.session = Some("s".to_owned());
+        options.patience = Duration::from_secs(60);
         let (keys, typed) = mpsc::unbounded_channel();
         let shown = lines.clone();
         let ended = tokio::spawn(async move {
             let (wanted, _asked) = std::sync::mpsc::channel();
             let mut keyboard = Keyboard::played(wanted, typed, move |line| shown.add(&line), true);
-            session.join(hello()).await?;
-            let mut brain = ScriptedBrain::parse("test".to_owned(), &script(""), history)?;
-            let options = TaskOptions::default();
-            let mut naming = Naming::new("Bob");
-            let ended =
-                interactive::run(&mut session, &mut brain, &mut naming, options, &mut keyboard, true).await;
-            session.leave("user_exit".into()).await;
+            let (agent, _) = Agent::connect(options).await?;
+            let mut brain = ScriptedBrain::parse("test".to_owned(), &script(""), agent.history())?;
+            let ended = agent.run_interactive(&mut brain, TaskOptions::default(), &mut keyboard, true).await;
+            // It may be over already.
+            let _ = agent.leave(Default::default()).await;
             ended
         });
-        peer.take("HELLO").await;
-        peer.welcome().await;
+        let mut peer = let_in(listener).await;
         peer.answer_list(&["a.py"]).await;
         Self { peer, lines, keys, ended }
     }
@@ -80,6 +69,15 @@ impl Played {
         assert!(self.peer.next().await.is_none());
         self.ended.await.unwrap().unwrap();
     }
+}
+
+/// The next connection of the agent, which is let in.
+async fn let_in(listener: &TcpListener) -> Peer {
+    let mut peer = Peer::accept(listener).await;
+    peer.answers_barriers();
+    peer.take("HELLO").await;
+    peer.welcome().await;
+    peer
 }
 
 #[tokio::test]
@@ -110,7 +108,7 @@ async fn what_others_do_shows_while_the_prompt_waits() {
     played.peer.other("agent:Alice", "INTENT_ANNOUNCE", announce).await;
     played.lines.wait_for(">> agent:Alice announced: mend it too [a.py]").await;
     played.line("who");
-    played.lines.wait_for("  agent:Alice: mend it too [a.py]").await;
+    played.lines.wait_for("  agent:Alice\n    mend it too [a.py]").await;
     played.keys.send(Typed::End).unwrap();
     played.leaves().await;
 }
@@ -169,16 +167,16 @@ async fn while_the_coordinator_is_away_commands_say_so_and_the_task_waits() {
     for (command, answer) in [
         ("files", "FILE_LIST needs the coordinator, and the connection to it is broken"),
         ("view a.py", "FILE_READ a.py needs the coordinator"),
-        ("who", "nobody who spoke"),
+        ("who", "nobody else is here"),
         ("help", "commands:"),
     ] {
         played.line(command);
         played.lines.wait_for(answer).await;
     }
     played.line("task mend");
+    played.peer.answers_barriers();
     played.peer.take("HELLO").await;
     played.peer.welcome().await;
-    played.peer.take("PROTOCOL_ERROR").await;
     played.peer.answer_list(&["a.py"]).await; // the look at the session
     played.peer.answer_list(&["a.py"]).await; // the task
     let intent = played.peer.accept_announce(|_| vec![]).await;
@@ -186,10 +184,7 @@ async fn while_the_coordinator_is_away_commands_say_so_and_the_task_waits() {
     played.lines.wait_for("commit this? y or n").await;
     // It breaks again while the person looks at the diff, and comes back before they answer.
     drop(played.peer);
-    played.peer = Peer::accept(&listener).await;
-    played.peer.take("HELLO").await;
-    played.peer.welcome().await;
-    played.peer.take("PROTOCOL_ERROR").await;
+    played.peer = let_in(&listener).await;
     played.peer.answer_read("a.py", "old").await;
     let again = played.peer.accept_announce(|_| vec![]).await;
     assert_eq!(again, intent, "nothing told whether it is there: the same id cannot be there twice");
@@ -213,9 +208,9 @@ async fn while_the_coordinator_is_away_quit_and_cancel_work_at_once() {
     played.keys.send(Typed::Interrupt).unwrap();
     played.lines.wait_for("cancelled; what was committed stays").await;
     // The intent that was given up meanwhile is withdrawn as soon as that can be said.
+    played.peer.answers_barriers();
     played.peer.take("HELLO").await;
     played.peer.welcome().await;
-    played.peer.take("PROTOCOL_ERROR").await;
     played.peer.answer_list(&["a.py"]).await;
     let withdraw = played.peer.take("INTENT_WITHDRAW").await;
     assert_eq!(withdraw["payload"], json!({"intent_id": intent, "reason": "cancelled"}));

@@ -100,6 +100,7 @@ async fn piped(test: &str, more: &[&str], input: &'static str, commits: bool) ->
     let fixed = [url.as_str(), "--script", script.to_str().unwrap()];
     let ended = start(&[&fixed[..], more].concat(), &[], input);
     let mut peer = accept.await.unwrap();
+    peer.answers_barriers();
     peer.take("HELLO").await;
     peer.welcome().await;
     peer.answer_list(&["a.py"]).await;
@@ -114,7 +115,7 @@ async fn the_line_after_a_piped_task_approves_its_commit() {
     let output = piped("piped", &[], "task mend\ny\nwho\n", true).await;
     let (done, after) = output.split_once("done: a.py committed").expect(&output);
     assert!(done.contains("commit this? y or n"), "{output}");
-    assert!(after.contains("is still here"), "the next line is the next command: {output}");
+    assert!(after.contains("nobody else is here"), "the next line is the next command: {output}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use mpac_wire::payload::session::SessionInfo;
 use tokio::sync::{mpsc, oneshot};
 
 use super::desk::Asker;
-use super::{Hub, Order};
+use super::{Hub, Order, Place};
 use crate::arrival::Arrival;
 use crate::connection::Connection;
 use crate::connection::lane::{self, Given, Kind};
@@ -50,12 +50,15 @@ impl Hub {
             return;
         };
         let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let is_here = matches!(*self.place.borrow(), Place::Here);
         match given.kind() {
             Kind::Asks(request) => {
                 self.desk.ask(&request, Asker::Lane(id));
             }
             Kind::Announces(intent) => lane.intents.push(intent),
-            Kind::Withdraws(intent) => lane.intents.retain(|it| *it != intent),
+            // What is said in a break is lost, and the lane says it again: until then the intent is its own to look after.
+            Kind::Withdraws(intent) if is_here => lane.intents.retain(|it| *it != intent),
+            Kind::Withdraws(_) => {}
             Kind::Other => {}
         }
         self.parts.link.pass(given);

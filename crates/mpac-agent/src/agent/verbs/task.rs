@@ -145,7 +145,7 @@ impl Agent {
     /// Dropped before it is done, as [`run_task`](Self::run_task).
     ///
     /// # Errors
-    /// As [`interactive::run`].
+    /// [`AgentError::Lost`], [`AgentError::SessionClosed`]; what else goes wrong is only shown.
     pub async fn run_interactive(
         &self,
         brain: &mut dyn Brain,
@@ -153,8 +153,8 @@ impl Agent {
         keyboard: &mut Keyboard,
         ask_before_commit: bool,
     ) -> Result<(), AgentError> {
-        let (mut session, mut naming) = self.session(keyboard.console()).await?;
-        interactive::run(&mut session, brain, &mut naming, options, keyboard, ask_before_commit).await
+        let own = self.session(keyboard.console()).await?;
+        interactive::run(self, own, brain, options, keyboard, ask_before_commit).await
     }
 
     /// A session of one's own over this agent's connection.

@@ -1,0 +1,94 @@
+//! `ack`, `escalate`, `resolve`.
+
+use mpac_wire::names::AckType;
+use mpac_wire::{ConflictId, PrincipalId};
+
+use super::desk::Desk;
+use crate::agent::{Snapshot, Verdict};
+use crate::console::Style;
+use crate::error::AgentError;
+
+/// What an escalation says that nobody gave a reason for.
+const NO_REASON: &str = "the people in it ask for a decision";
+
+pub(super) async fn ack(desk: &mut Desk, typed: Option<&str>, how: &AckType) -> Result<(), AgentError> {
+    let conflict = which(&desk.look().await?, typed)?;
+    desk.needs_coordinator(&format!("the acknowledgement of {conflict}"))?;
+    desk.agent.ack_conflict(&conflict, how.clone()).await?;
+    desk.say(Style::Green, &format!("{conflict} is acknowledged as {how}"));
+    Ok(())
+}
+
+pub(super) async fn escalate(
+    desk: &mut Desk,
+    typed: &str,
+    to: &str,
+    reason: Option<&str>,
+) -> Result<(), AgentError> {
+    let view = desk.look().await?;
+    let conflict = which(&view, Some(typed))?;
+    let to = whom(&view, to)?;
+    desk.needs_coordinator(&format!("the escalation of {conflict}"))?;
+    desk.agent.escalate_conflict(&conflict, &to, reason.unwrap_or(NO_REASON)).await?;
+    desk.say(Style::Green, &format!("{conflict} is with {to} now"));
+    Ok(())
+}
+
+pub(super) async fn resolve(desk: &mut Desk, typed: &str, verdict: &Verdict) -> Result<(), AgentError> {
+    // Claims and proposals are decided on by their ids, which are no conflicts'.
+    let conflict = match which(&desk.look().await?, Some(typed)) {
+        Ok(conflict) => conflict,
+        Err(error) => ConflictId::new(typed).map_err(|_| error)?,
+    };
+    desk.needs_coordinator(&format!("the resolution of {conflict}"))?;
+    desk.agent.resolve_conflict(&conflict, verdict.clone()).await?;
+    desk.say(Style::Green, &format!("{conflict} is settled: {}", verdict.decision));
+    Ok(())
+}
+
+/// The conflict that was meant: by its id, by the beginning of it, or the only one.
+///
+/// # Errors
+/// [`AgentError::Usage`] when that is none, or more than one.
+pub(super) fn which(view: &Snapshot, typed: Option<&str>) -> Result<ConflictId, AgentError> {
+    let all = || view.conflicts.iter().map(|it| &it.conflict_id);
+    let begins = |id: &&ConflictId| typed.is_none_or(|typed| id.as_str().starts_with(typed));
+    if let Some(id) = all().find(|id| Some(id.as_str()) == typed) {
+        return Ok(id.clone());
+    }
+    let found: Vec<&ConflictId> = all().filter(begins).collect();
+    let usage = |text: String| Err(AgentError::Usage(text));
+    match (&found[..], typed) {
+        ([one], _) => Ok((*one).clone()),
+        ([], Some(typed)) => usage(format!("no open conflict is called {typed}; `conflicts` lists them")),
+        ([], None) => usage("there is no open conflict".to_owned()),
+        (_, Some(typed)) => {
+            usage(format!("{} conflicts begin with {typed}; give more of the id", found.len()))
+        }
+        (_, None) => usage(format!("{} conflicts are open; say which, `conflicts` lists them", found.len())),
+    }
+}
+
+/// The principal that was meant: by its id, or by its name. Who is not known may be there all the same.
+///
+/// # Errors
+/// [`AgentError::Usage`] when the name is that of more than one.
+fn whom(view: &Snapshot, typed: &str) -> Result<PrincipalId, AgentError> {
+    let people = || view.people.iter().map(|person| (&person.principal_id, person.display_name.as_deref()));
+    if let Some((id, _)) = people().find(|(id, _)| id.as_str() == typed) {
+        return Ok(id.clone());
+    }
+    let named = |(id, name): &(&PrincipalId, Option<&str>)| {
+        let short = id.as_str().split_once(':').map(|(_, short)| short);
+        [*name, short].into_iter().flatten().any(|name| name.eq_ignore_ascii_case(typed))
+    };
+    let found: Vec<&PrincipalId> = people().filter(named).map(|(id, _)| id).collect();
+    match &found[..] {
+        [one] => Ok((*one).clone()),
+        [] => PrincipalId::new(typed).map_err(|_| AgentError::Usage("say to whom".to_owned())),
+        many => {
+            let names: Vec<String> = many.iter().map(ToString::to_string).collect();
+            Err(AgentError::Usage(format!("{typed} is the name of {}; say which", names.join(" and "))))
+        }
+    }
+}
