@@ -18,8 +18,8 @@ use crate::step::{self, Failure};
 const CAST: [(&str, u8); 3] = [("coordinator", 36), ("Alice", 35), ("Bob", 33)];
 /// The file that both repair.
 const FILE: &str = "shop/cart.py";
-/// What the second agent says when its first commit came too late.
-const REBASED: &str = "rebas";
+/// What the second agent says when the file was another one by the time of its commit.
+const ON_TOP: [&str; 2] = ["merged", "rebasing"];
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Writes lines of several processes to one terminal, each led by a name.
@@ -115,8 +115,8 @@ fn check(file: &str, agents: &[Peer]) -> Result<(), Failure> {
             }
         }
     }
-    let rebased = agents.iter().any(|agent| agent.said(REBASED));
-    if rebased { Ok(()) } else { Err(Failure::check("no commit was made again on top of the other's")) }
+    let on_top = agents.iter().any(|agent| ON_TOP.iter().any(|word| agent.said(word)));
+    if on_top { Ok(()) } else { Err(Failure::check("no change was put on top of the other's")) }
 }
 
 /// The new texts of a script's edits to the file.

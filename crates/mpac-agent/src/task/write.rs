@@ -14,7 +14,7 @@ use futures::stream::FuturesUnordered;
 use mpac_wire::names::HeartbeatStatus;
 use tokio::sync::{mpsc, oneshot};
 
-use super::draft::{Draft, Wanted, check_size, remember, show};
+use super::draft::{Draft, How, Wanted, check_size, remember, show};
 use super::think::Ear;
 use super::{TaskOptions, Worker};
 use crate::brain::{Brain, BrainError, Note, Notes, OtherFile, Plan, WriteAsk, Written};
@@ -80,7 +80,7 @@ impl Worker<'_> {
         for one in &wanted {
             session.watch_base(&one.path, &one.base.state_ref);
         }
-        let to_write = wanted.iter().filter(|one| one.ask(task, plan, &[]).is_some()).count();
+        let to_write = wanted.iter().filter(|one| matches!(one.how, How::Write { .. })).count();
         let width = if plan.in_order { 1 } else { options.parallel_writes.clamp(1, to_write.max(1)) };
         let mut forks: Vec<Box<dyn Brain>> = (1..width).map_while(|_| brain.fork()).collect();
         if !forks.is_empty() {
@@ -176,7 +176,7 @@ impl<'w> Desk<'w> {
             match file.wanted.ask(task, plan, self.written) {
                 Some(ask) => return Some((at, ask, file.listen())),
                 None => {
-                    if let super::draft::How::Merged(written) = &file.wanted.how {
+                    if let How::Merged(written) = &file.wanted.how {
                         file.written = Some(written.clone());
                     }
                 }

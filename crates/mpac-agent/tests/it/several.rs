@@ -332,7 +332,7 @@ async fn what_is_merged_is_approved_as_well() {
     let (mut peer, lines, work, intent) = at_work(Hands::on(&FILES), options, true).await;
     let base = "old\nmid\nlast\n";
     reads(&mut peer, &[("a.py", base), ("b.py", "old\n")]).await;
-    questions.recv().await.unwrap().send(true).unwrap();
+    questions.recv().await.unwrap().answer(true);
     let second = questions.recv().await.unwrap();
     // While the person looks at the second file somebody else changes the first.
     let theirs = "old\nmid\nlast\ntheirs\n";
@@ -347,11 +347,11 @@ async fn what_is_merged_is_approved_as_well() {
     )
     .await;
     lines.wait_for("agent:Alice committed a.py").await;
-    second.send(true).unwrap();
+    second.answer(true);
     peer.answer_read("a.py", theirs).await; // the old copy is not what is committed on
     let third = questions.recv().await.unwrap();
     assert!(lines.text().contains("merged a.py"), "{}", lines.text());
-    third.send(false).unwrap();
+    third.answer(false);
     peer.accept_withdraw(&intent).await;
     let (outcome, said) = end(peer, work).await;
     assert_eq!(outcome.unwrap(), Outcome::Declined);
