@@ -8,5 +8,6 @@ mod stepback;
 pub use commit::{CommitVerdict, Heard, Refusal, judge_batch, judge_commit};
 pub use merge::{Merged, merge};
 pub use mpac_core::participant::{Holder, holders};
+pub(crate) use plan::is_metadata;
 pub use plan::{PlanFault, check_plan};
 pub use stepback::{End, Sign, StepBack, Verdict};

@@ -47,6 +47,9 @@ pub(crate) struct Options {
     /// Without the Python agents, which take about eleven seconds a case and round.
     #[arg(long)]
     only_ours: bool,
+    /// Measure the programs of the last release build as they are.
+    #[arg(long)]
+    no_build: bool,
     /// Where the figures go.
     #[arg(long, value_name = "FILE", default_value = "target/bench/agent.json")]
     json: PathBuf,
@@ -66,7 +69,9 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     // The stand-in runs in its environment, too.
     venv::ensure(VERSION)?;
     let build = ["build", "--locked", "--release", "-p", "mpac-ws", "-p", "mpac-agent"];
-    step::run(&mut step::cargo(&build))?;
+    if !options.no_build {
+        step::run(&mut step::cargo(&build))?;
+    }
     let sides: &[Side] = if options.only_ours { &[Side::Ours] } else { &[Side::Python, Side::Ours] };
     let mut rounds: Vec<Round> = Vec::new();
     for number in 1..=options.rounds {

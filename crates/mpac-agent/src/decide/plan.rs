@@ -72,7 +72,8 @@ fn is_safe(path: &str) -> bool {
     path.len() <= MAX_PATH_BYTES && path.split('/').all(plain) && path.chars().all(harmless)
 }
 
-fn is_metadata(path: &str) -> bool {
+/// Whether it is inside the data of version control.
+pub(crate) fn is_metadata(path: &str) -> bool {
     // Without case: on some file systems `.GIT` is `.git`.
     path.split('/').any(|name| METADATA.iter().any(|known| known.eq_ignore_ascii_case(name)))
 }

@@ -4,14 +4,15 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 use std::time::Duration;
 
+use mpac_core::scope::{normalize, same_path};
 use mpac_wire::{IntentId, Scope, StateRef};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::bridge::Bridge;
 use super::input::{BeginTask, Outcome, SubmitChange, TakeOverTask, YieldTask};
-use super::looking::named;
-use crate::agent::{Agent, Announce, Claim, Committed, Edit, Update};
+use super::looking::{in_workspace, named};
+use crate::agent::{Agent, Announce, Claim, Committed, Edit, KnownIntent, Update};
 use crate::brain::edits;
 use crate::error::AgentError;
 use crate::session::FileState;
@@ -87,7 +88,8 @@ async fn renewed(
     let view = agent.view().await?;
     for intent in view.intents.iter().filter(|it| it.own && !it.suspended) {
         let theirs = intent.files();
-        let common = files.iter().filter(|file| theirs.iter().any(|it| same_file(it, file))).count();
+        let common =
+            files.iter().filter(|file| theirs.iter().any(|it| same_path(it, &normalize(file)))).count();
         if common == 0 {
             continue;
         }
@@ -113,11 +115,9 @@ async fn renewed(
 
 pub(super) async fn submit_change(bridge: &Bridge, asked: SubmitChange) -> Result<Answer, AgentError> {
     let path = asked.path.as_str();
+    in_workspace(path)?;
     let agent = bridge.agent().await?;
-    let intent = match &asked.intent_id {
-        Some(text) => id(text, "intent_id")?,
-        None => covering(&agent, path).await?,
-    };
+    let intent = covering(&agent, path, asked.intent_id.as_deref()).await?;
     let current = agent.read_file(path).await?;
     let base = base(bridge, path, asked.base_state_ref.as_deref(), current.as_ref())?;
     let current = current.unwrap_or_else(FileState::absent);
@@ -194,21 +194,20 @@ fn base(
     }
 }
 
-/// The own live task that covers this file.
-async fn covering(agent: &Agent, path: &str) -> Result<IntentId, AgentError> {
-    let scope_of = |it: &crate::agent::KnownIntent| it.files().iter().any(|file| same_file(file, path));
+/// The own live task that covers this file; the one that is `asked` for, if one is. Coordinators take a commit under an intent
+/// that they do not know, or that covers something else; a model that names one has lost track.
+async fn covering(agent: &Agent, path: &str, asked: Option<&str>) -> Result<IntentId, AgentError> {
+    let covers = |it: &KnownIntent| it.files().iter().any(|file| same_path(file, &normalize(path)));
+    let is_it = |it: &KnownIntent| asked.is_none_or(|asked| it.intent_id.as_str() == asked);
     let view = agent.view().await?;
     let mut own = view.intents.iter().filter(|it| it.own && !it.suspended);
-    own.find(|it| scope_of(it)).map(|it| it.intent_id.clone()).ok_or_else(|| {
-        AgentError::Usage(format!(
-            "no live task of yours covers {path}; call begin_task for it first (INT-02)"
-        ))
+    own.find(|it| is_it(it) && covers(it)).map(|it| it.intent_id.clone()).ok_or_else(|| {
+        let which = asked.map_or_else(
+            || "no live task of yours covers".to_owned(),
+            |asked| format!("{asked} is no live task of yours that covers"),
+        );
+        AgentError::Usage(format!("{which} {path}; call begin_task for it first (INT-02)"))
     })
-}
-
-/// `./a.py` is `a.py`.
-fn same_file(one: &str, other: &str) -> bool {
-    one.trim_start_matches("./") == other.trim_start_matches("./")
 }
 
 pub(super) async fn yield_task(bridge: &Bridge, asked: YieldTask) -> Result<Answer, AgentError> {
@@ -244,6 +243,7 @@ async fn only(agent: &Agent) -> Result<IntentId, AgentError> {
 pub(super) async fn take_over_task(bridge: &Bridge, asked: TakeOverTask) -> Result<Answer, AgentError> {
     let agent = bridge.agent().await?;
     let mut claim = Claim::of(id(&asked.intent_id, "intent_id")?);
+    asked.files.iter().try_for_each(|file| in_workspace(file))?;
     claim.scope = (!asked.files.is_empty()).then(|| Scope::files(asked.files));
     (claim.objective, claim.justification) = (asked.objective, asked.justification);
     claim.patience = Duration::from_secs(asked.wait_sec.unwrap_or(CLAIM_WAIT_SEC).clamp(1, 50).into());

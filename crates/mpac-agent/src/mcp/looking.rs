@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use mpac_core::scope::{is_safe, normalize};
 use mpac_wire::Scope;
 use serde_json::json;
 
@@ -9,6 +10,7 @@ use super::answer::{Answer, held, shown};
 use super::bridge::Bridge;
 use super::input::{CheckOverlap, GetFileState, Nothing};
 use crate::agent::{KnownIntent, Snapshot};
+use crate::decide::is_metadata;
 use crate::error::AgentError;
 
 pub(super) async fn who_is_working(bridge: &Bridge, _: Nothing) -> Result<Answer, AgentError> {
@@ -100,6 +102,7 @@ pub(super) async fn get_file_state(bridge: &Bridge, asked: GetFileState) -> Resu
         }
         return Ok(Answer::done(text, json!({ "files": files })));
     };
+    in_workspace(&path)?;
     let (file, view) = (agent.read_file(&path).await?, agent.view().await?);
     let holders = agent.in_the_way(&Scope::files([path.clone()])).await?;
     let mut about = String::new();
@@ -157,10 +160,27 @@ pub(super) async fn list_conflicts(bridge: &Bridge, _: Nothing) -> Result<Answer
 }
 
 /// # Errors
-/// [`AgentError::Usage`] where there are none.
+/// [`AgentError::Usage`] where there are none, or as [`in_workspace`].
 pub(super) fn named(files: Vec<String>) -> Result<Vec<String>, AgentError> {
-    match files.is_empty() || files.iter().any(|file| file.trim().is_empty()) {
-        true => Err(AgentError::Usage("name at least one file, and none that is empty".to_owned())),
-        false => Ok(files),
+    if files.is_empty() {
+        return Err(AgentError::Usage("name at least one file".to_owned()));
     }
+    files.iter().try_for_each(|file| in_workspace(file))?;
+    Ok(files)
+}
+
+/// The coordinator stores nothing elsewhere (OCC-08), but an intent on such a name it takes: names are all the same to it.
+///
+/// # Errors
+/// [`AgentError::Usage`] for a path that leaves the workspace, or that belongs to version control.
+pub(super) fn in_workspace(path: &str) -> Result<(), AgentError> {
+    let normal = normalize(path);
+    let why = if path.trim().is_empty() || !is_safe(&normal) {
+        "is no file of the shared workspace: paths are relative to it, with \"/\" and without \"..\", as get_file_state lists them"
+    } else if is_metadata(&normal) {
+        "belongs to version control, and a file there may be run without anybody looking; choose another"
+    } else {
+        return Ok(());
+    };
+    Err(AgentError::Usage(format!("{path:?} {why}")))
 }

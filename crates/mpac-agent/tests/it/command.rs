@@ -137,6 +137,10 @@ async fn mistakes_of_the_program_are_told_and_end_the_task() {
             "ended (exit status: 3) before it answered; its last words: no licence",
         ),
         ("babbles", "print('Thinking...')", "wrote `Thinking...`, which is no answer"),
+        ("breaks_off", r#"print('{"id": 1, "answer": {"obj')"#, "which is no answer"),
+        ("is_silent", "print()\nsys.exit(0)", "ended (exit status: 0) before it answered"),
+        ("answers_nothing", "reply = {'answer': {}}", "missing field `objective`"),
+        ("imagines", "plan['files'] = ['login.py']", "there is no file `login.py` in the workspace"),
         ("another_id", "asked['id'] += 7", "which was not asked"),
         ("gives_up", "reply = {'error': 'out of ideas'}", "gave up: out of ideas"),
         ("says_nothing", "reply = {}", "with neither `answer` nor `error`"),
@@ -167,6 +171,12 @@ async fn a_program_that_fails_at_a_file_has_its_intent_withdrawn() {
             "edit 1: the file does not contain \"nowhere\"",
         ),
         ("write_numbers", "reply = {'answer': {'content': 7}}", "write_file: invalid type"),
+        ("write_nothing", "reply = {'answer': {}}", "write_file: "),
+        (
+            "write_too_much",
+            "reply = {'answer': {'content': 'x' * (1 << 20)}}",
+            "the commit to a.py makes a frame of",
+        ),
     ];
     for (name, each, told) in wrong {
         let each = format!("if asked['ask'] == 'write_file':\n    {each}");

@@ -70,6 +70,10 @@ impl Api {
             // A stand-in on this machine is never behind the proxy that the environment names.
             http = http.no_proxy();
         }
+        if is_plain(&url) {
+            // Nobody's certificate is looked at, and to read the system's takes longer than to join a session.
+            http = http.tls_certs_only([]);
+        }
         let http = http
             .build()
             .map_err(|error| BrainError::Unreachable { url: url.clone(), why: reasons(&error) })?;
@@ -183,6 +187,11 @@ fn is_web_address(url: &str) -> bool {
     reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
+/// No TLS.
+fn is_plain(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| url.scheme() == "http")
+}
+
 fn is_loopback(url: &str) -> bool {
     reqwest::Url::parse(url)
         .ok()
@@ -200,5 +209,11 @@ mod tests {
     fn only_this_machine_is_loopback() {
         assert!(is_loopback("http://127.0.0.1:9/v1/messages") && is_loopback("http://localhost/"));
         assert!(!is_loopback("https://api.anthropic.com/v1/messages") && !is_loopback("not a url"));
+    }
+
+    #[test]
+    fn certificates_are_looked_at_wherever_there_are_some() {
+        assert!(is_plain("http://127.0.0.1:9/v1/messages"));
+        assert!(!is_plain("https://127.0.0.1:9/v1/messages") && !is_plain("HTTPS://h/v1/messages"));
     }
 }
