@@ -309,7 +309,7 @@ async fn nothing_is_committed_before_every_diff_is_approved() {
             let question = questions.recv().await.unwrap();
             assert!(lines.text().contains(shown), "{}", lines.text());
             assert!(shown != "+new a" || !lines.text().contains("+new b"), "one at a time: {}", lines.text());
-            question.send(answer).unwrap();
+            question.answer(answer);
         }
         if committed {
             let batch = peer.take("OP_BATCH_COMMIT").await;
