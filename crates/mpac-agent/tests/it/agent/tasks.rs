@@ -94,7 +94,7 @@ async fn who_waits_for_files_defers_and_sees_the_place_in_the_queue() {
     let ((bob, _), (eve, _)) = (host.join("Bob").await, host.join("Eve").await);
     let lines = [Lines::default(), Lines::default()];
     let first = works(&bob, &Hands::on(&["a.py"]), &lines[0]);
-    patiently(lines[0].wait_for("in the queue: nobody waits longer than we do")).await;
+    patiently(lines[0].wait_for("in the queue: first, by what was heard since joining")).await;
     let second = works(&eve, &Hands::on(&["a.py"]), &lines[1]);
     patiently(lines[1].wait_for("in the queue: number 2, after agent:Bob")).await;
     for who in ["agent:Bob", "agent:Eve"] {
