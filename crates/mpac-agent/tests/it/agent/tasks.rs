@@ -40,6 +40,23 @@ async fn a_task_with_several_files_is_one_batch_for_everybody() {
     assert!(ann.view().await.unwrap().intents.is_empty());
 }
 
+#[tokio::test]
+async fn a_task_may_be_committed_file_by_file() {
+    let host = Host::start(&[]).await;
+    let ((_ann, mut anns), (bob, _)) = (host.join("Ann").await, host.join("Bob").await);
+    let options = TaskOptions { commit_each: true, ..TaskOptions::default() };
+    let mut hands = Hands::on(&["a.py", "b.py"]);
+    let console = Lines::default().console();
+    patiently(bob.run_task(&mut hands, &options, "mend", console)).await.unwrap();
+    for file in ["a.py", "b.py"] {
+        let batch = heard(&mut anns, |event| match event {
+            Event::Committed { batch_id, path, .. } => (path == file).then_some(batch_id),
+            _ => None,
+        });
+        assert_eq!(batch.await, None);
+    }
+}
+
 /// Ann puts a text in place of what is there.
 async fn anns_text(ann: &Agent, path: &str, text: &str) {
     let base = patiently(ann.read_file(path)).await.unwrap().unwrap();
