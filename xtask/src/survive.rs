@@ -1,7 +1,7 @@
-//! `cargo xtask survive`: two agents of two people are at work, and their server is killed over and over; both finish.
+//! `cargo xtask survive`: three agents are at work, and their server is killed over and over; all finish.
 //!
 //! Everything is real but the models: the two programs, sockets, files, SIGKILL. Alice and Bob each add a line to files
-//! that both work on and to files of their own. Each time the server is started again on the same port it replays its log,
+//! that both work on and to files of their own, one commit a file; Eve to some of hers, in one batch. Each time the server is started again on the same port it replays its log,
 //! and the agents come back by themselves, find out what had arrived, and go on. At the end each line is in its file,
 //! on disk, exactly once. The seed decides when the server is killed; what the agents have sent by then differs from run to
 //! run.
@@ -23,8 +23,13 @@ use crate::random::Random;
 use crate::step::{self, Failure};
 use signed::Signed;
 
-/// Who works.
-const AGENTS: [&str; 2] = ["Alice", "Bob"];
+/// Who works; the last one commits all of hers at once.
+const AGENTS: [&str; 3] = ["Alice", "Bob", BATCHES];
+const BATCHES: &str = "Eve";
+/// How long she waits before that, in milliseconds: until about the first kill.
+const BATCH_PACE_MS: u64 = 250;
+/// How many files she has.
+const BATCH_FILES: u32 = 5;
 /// How long an agent waits before each commit, in milliseconds: little, so that something is under way at most kills.
 const PACE_MS: u64 = 60;
 /// A server lives this long, in milliseconds, at least and at most: from before anybody is back to well into the work.
@@ -59,6 +64,9 @@ impl Options {
     /// The files that somebody signs: shared ones and own ones, so that both come to the same file now and then, and
     /// enough for the work to outlast the kills.
     fn files_of(&self, name: &str) -> Vec<String> {
+        if name == BATCHES {
+            return (0..BATCH_FILES).map(|n| format!("{n:02}-{name}.txt")).collect();
+        }
         let shared = (0..self.kills + 3).map(|n| format!("{n:02}-shared.txt"));
         let own = (0..self.kills * 3 + 5).map(|n| format!("{n:02}-{name}.txt"));
         shared.chain(own).collect()
@@ -105,7 +113,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         let life = random.between(LIFE);
         std::thread::sleep(life);
         if kill.is_multiple_of(2) {
-            let agent = &agents[(kill / 2) as usize % agents.len()];
+            let agent = &agents[(kill / 2) as usize % (agents.len() - 1)];
             until_it_commits(agent, random.between(COMMIT));
         }
         if agents.iter_mut().all(|agent| agent.ended().is_some()) {
@@ -193,12 +201,16 @@ impl Place<'_> {
             .map(|file| (file, json!([{"find": "", "replace": line_of(name)}])))
             .collect();
         let files: Vec<&String> = edits.keys().collect();
+        let pace = if name == BATCHES { BATCH_PACE_MS } else { PACE_MS };
         let text = json!({
-            "plan": {"objective": format!("{name} signs"), "files": files}, "edits": edits, "commit_pace_ms": PACE_MS,
+            "plan": {"objective": format!("{name} signs"), "files": files}, "edits": edits, "commit_pace_ms": pace,
         });
         std::fs::write(&script, text.to_string()).map_err(Failure::io("write a script"))?;
         let mut command = Command::new(step::target().join("debug/mpac-agent"));
         command.args([url, "--name", name, "--task", "sign", "--max-rebase", "9", "--script"]).arg(script);
+        if name != BATCHES {
+            command.arg("--commit-each");
+        }
         self.signed.iter().for_each(|signed| signed.equip_agent(&mut command, name));
         Peer::start(name, &mut command, Some(shown(name)))
     }

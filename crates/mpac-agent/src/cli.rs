@@ -185,6 +185,9 @@ pub struct Cli {
     /// How often to redo a file that somebody else changed meanwhile
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub max_rebase: u32,
+    /// Commit each file of a task by itself; else all or none, where the server can (Python servers cannot)
+    #[arg(long)]
+    pub commit_each: bool,
     /// Interactive: commit without asking (with --task it never asks)
     #[arg(long)]
     pub yes: bool,

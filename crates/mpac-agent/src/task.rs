@@ -118,6 +118,8 @@ pub struct TaskOptions {
     pub approver: Option<Approver>,
     /// How many files are written at the same time, where the brain and the plan allow it; 0 counts as 1.
     pub parallel_writes: usize,
+    /// Commit each file by itself, in the plan's order, also where all or none would go.
+    pub commit_each: bool,
     /// How long others are waited for; see [`WAIT_LIMIT`].
     pub wait_limit: Duration,
     /// How long the whole task may take, waiting included; `None` for as long as it takes.
@@ -135,6 +137,7 @@ impl Default for TaskOptions {
             max_rebase: 2,
             approver: None,
             parallel_writes: PARALLEL_WRITES,
+            commit_each: false,
             wait_limit: WAIT_LIMIT,
             time_limit: None,
             dry_run: false,
@@ -199,7 +202,7 @@ impl Worker<'_> {
     async fn run(&mut self) -> Result<Outcome, AgentError> {
         self.session.require_post_commit()?;
         let plan = self.plan().await?;
-        if plan.paths().nth(1).is_some() {
+        if plan.paths().nth(1).is_some() && !self.options.commit_each {
             // Known by the time that several files are to be committed.
             self.session.look_at_manner();
         }

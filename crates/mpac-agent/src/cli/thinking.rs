@@ -83,6 +83,7 @@ impl Thinking {
         TaskOptions {
             max_rebase: cli.max_rebase,
             parallel_writes: self.parallel_writes.into(),
+            commit_each: cli.commit_each,
             time_limit: (limit > 0).then(|| Duration::from_secs(limit.into())),
             dry_run: self.dry_run,
             ..TaskOptions::default()
@@ -134,6 +135,7 @@ mod tests {
         assert_eq!(options(&[]).parallel_writes, TaskOptions::default().parallel_writes);
         assert_eq!(options(&["--parallel-writes", "1"]).parallel_writes, 1);
         assert!(cli(&["--parallel-writes", "0"]).is_err());
+        assert!(!options(&[]).commit_each && options(&["--commit-each"]).commit_each);
         assert!(cli(&["--call-limit-sec", "0"]).is_err());
     }
 

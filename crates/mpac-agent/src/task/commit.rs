@@ -35,7 +35,7 @@ impl Worker<'_> {
     pub(super) async fn write_all(&mut self, plan: &Plan) -> Result<Outcome, AgentError> {
         let wanted = self.read_all(plan).await?;
         let Some(mut drafts) = self.draft(plan, wanted).await? else { return Ok(Outcome::Declined) };
-        if drafts.len() > 1 && self.session.takes_batches() {
+        if drafts.len() > 1 && !self.options.commit_each && self.session.takes_batches() {
             match self.commit_together(plan, drafts).await? {
                 Together::Over(outcome) => return Ok(outcome),
                 Together::TooMuch(left) => drafts = left,

@@ -96,7 +96,7 @@ fn frees(holders: &[Holder], own: &DeferralId, sign: &Sign) -> bool {
 
 fn place(before: &[&PrincipalId]) -> String {
     match before {
-        [] => "in the queue: nobody waits longer than we do".to_owned(),
+        [] => "in the queue: first, by what was heard since joining".to_owned(),
         before => {
             let names: Vec<&str> = before.iter().map(|who| who.as_str()).collect();
             format!("in the queue: number {}, after {}", before.len() + 1, names.join(", "))

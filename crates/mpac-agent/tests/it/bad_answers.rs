@@ -169,8 +169,8 @@ async fn a_bad_answer_for_the_second_file_leaves_the_first_alone() {
 
 #[tokio::test]
 async fn a_second_file_that_grew_too_large_leaves_the_first_alone() {
-    let plan =
-        stream(&tool_events("plan_task", &json!({"objective": "o", "files": ["a.py", "b.py"]}), "tool_use"));
+    let plan = json!({"objective": "o", "files": ["a.py", "b.py"], "in_order": true});
+    let plan = stream(&tool_events("plan_task", &plan, "tool_use"));
     let large = stream(&tool_events("write_file", &json!({"content": "\n".repeat(1 << 20)}), "tool_use"));
     let mut work = AtWork::start(vec![plan, recorded("file"), large], |_, _| {}).await;
     work.peer.answer_list(&["a.py", "b.py"]).await;

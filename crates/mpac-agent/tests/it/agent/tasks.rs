@@ -40,6 +40,23 @@ async fn a_task_with_several_files_is_one_batch_for_everybody() {
     assert!(ann.view().await.unwrap().intents.is_empty());
 }
 
+#[tokio::test]
+async fn a_task_may_be_committed_file_by_file() {
+    let host = Host::start(&[]).await;
+    let ((_ann, mut anns), (bob, _)) = (host.join("Ann").await, host.join("Bob").await);
+    let options = TaskOptions { commit_each: true, ..TaskOptions::default() };
+    let mut hands = Hands::on(&["a.py", "b.py"]);
+    let console = Lines::default().console();
+    patiently(bob.run_task(&mut hands, &options, "mend", console)).await.unwrap();
+    for file in ["a.py", "b.py"] {
+        let batch = heard(&mut anns, |event| match event {
+            Event::Committed { batch_id, path, .. } => (path == file).then_some(batch_id),
+            _ => None,
+        });
+        assert_eq!(batch.await, None);
+    }
+}
+
 /// Ann puts a text in place of what is there.
 async fn anns_text(ann: &Agent, path: &str, text: &str) {
     let base = patiently(ann.read_file(path)).await.unwrap().unwrap();
@@ -94,7 +111,7 @@ async fn who_waits_for_files_defers_and_sees_the_place_in_the_queue() {
     let ((bob, _), (eve, _)) = (host.join("Bob").await, host.join("Eve").await);
     let lines = [Lines::default(), Lines::default()];
     let first = works(&bob, &Hands::on(&["a.py"]), &lines[0]);
-    patiently(lines[0].wait_for("in the queue: nobody waits longer than we do")).await;
+    patiently(lines[0].wait_for("in the queue: first, by what was heard since joining")).await;
     let second = works(&eve, &Hands::on(&["a.py"]), &lines[1]);
     patiently(lines[1].wait_for("in the queue: number 2, after agent:Bob")).await;
     for who in ["agent:Bob", "agent:Eve"] {
