@@ -7,6 +7,7 @@ mod examples;
 mod lanes;
 mod program;
 mod refusals;
+mod terminal;
 mod verbs;
 
 use std::time::Duration;
