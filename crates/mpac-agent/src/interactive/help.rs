@@ -176,6 +176,16 @@ mod tests {
     }
 
     #[test]
+    fn the_page_about_the_terminal_lists_every_command() {
+        let page = include_str!("../../INTERACTIVE.md").replace("\\|", "|");
+        for entry in ENTRIES {
+            let row = format!("| `{}`", entry.usage());
+            assert!(page.contains(&row), "{row}");
+            assert!(entry.names.iter().all(|name| page.contains(&format!("`{name}"))), "{}", entry.name());
+        }
+    }
+
+    #[test]
     fn a_narrow_terminal_gets_short_lines_first() {
         assert!(list(Some(40)).lines().any(|line| line == "  who"));
         assert!(list(Some(100)).lines().all(|line| line.len() < 140));
