@@ -6,7 +6,7 @@ use std::fmt;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 
-use crate::diff::{Look, cut, printable};
+use crate::diff::{Look, cut, fold, printable};
 
 pub use screen::{Layout, Screen};
 
@@ -157,9 +157,14 @@ impl Console {
         self.palette
     }
 
-    /// Writes text as one or more lines. Its control characters are shown, not obeyed.
+    /// Writes text as one or more lines, broken between words where it is wider than the terminal. Its control characters
+    /// are shown, not obeyed.
     pub fn say(&mut self, style: Style, text: &str) {
-        let painted = self.palette.paint(style, &printable(text));
+        let mut shown = printable(text);
+        if let Some(columns) = self.screen.columns() {
+            shown = fold(&shown, columns);
+        }
+        let painted = self.palette.paint(style, &shown);
         self.raw(&painted);
     }
 

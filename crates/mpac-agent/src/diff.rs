@@ -13,7 +13,7 @@ use crate::console::{Palette, Style};
 pub use hunk::Look;
 pub use live::LiveDiff;
 pub use printable::printable;
-pub(crate) use printable::{columns, cut, is_printable};
+pub(crate) use printable::{columns, cut, fold, is_printable};
 
 /// After this long the diff gets coarser instead of slower.
 const DEADLINE: Duration = Duration::from_millis(500);

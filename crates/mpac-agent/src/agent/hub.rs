@@ -232,7 +232,10 @@ impl Hub {
                 let coordinator = self.parts.view.is_coordinators(envelope);
                 self.desk.hear(envelope, message, self.parts.view.me(), coordinator);
                 self.message(envelope, message, coordinator).await;
-                self.share(&arrival);
+                // Whoever said what is refused tells of it.
+                if !self.desk.is_answer(message) {
+                    self.share(&arrival);
+                }
                 return match &**message {
                     Message::SessionClose(close) if coordinator => Err(End::Closed(close.reason.to_string())),
                     _ => Ok(()),

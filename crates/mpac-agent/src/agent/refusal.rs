@@ -63,6 +63,11 @@ impl TurnedDown {
         }
     }
 
+    /// By a PROTOCOL_ERROR of which only this is known.
+    pub(crate) fn by_code(what: &str, code: &str, why: &str) -> Self {
+        Self::of(what, &ProtocolError::new(ErrorCode::from(code), why.to_owned()))
+    }
+
     /// By an OP_REJECT with this reason.
     #[must_use]
     pub fn rejected(what: &str, why: String) -> Self {

@@ -86,6 +86,42 @@ pub(super) fn wrap(line: &str, room: usize) -> Vec<String> {
     rows
 }
 
+/// A printable text in lines of at most so many columns, broken between words and set in a little where it goes on. A word
+/// that is longer stays whole, to be copied.
+#[must_use]
+pub(crate) fn fold(text: &str, room: usize) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for (at, line) in text.split('\n').enumerate() {
+        if at > 0 {
+            folded.push('\n');
+        }
+        if columns(line) <= room {
+            folded.push_str(line);
+            continue;
+        }
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        let further = " ".repeat((indent + 2).min(room / 4));
+        folded.push_str(&line[..indent]);
+        let (mut used, mut first) = (indent, true);
+        for word in line[indent..].split(' ') {
+            let width = columns(word);
+            if !first && used + 1 + width > room {
+                folded.truncate(folded.trim_end_matches(' ').len());
+                folded.push('\n');
+                folded.push_str(&further);
+                used = further.len();
+            } else if !first {
+                folded.push(' ');
+                used += 1;
+            }
+            folded.push_str(word);
+            used += width;
+            first = false;
+        }
+    }
+    folded
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +150,15 @@ mod tests {
         assert_eq!(wrap("\u{6f22}", 1), ["\u{6f22}"]);
         assert_eq!(wrap("a\tb", 80), ["a   b"]);
         assert_eq!(wrap("\u{6f22}\tb", 80), ["\u{6f22}  b"]);
+    }
+
+    #[test]
+    fn prose_is_broken_between_words() {
+        assert_eq!(fold("one two three", 8), "one two\n  three");
+        assert_eq!(fold("  one two three\nfour", 9), "  one two\n  three\nfour");
+        assert_eq!(fold("sha256:0123456789 is it", 8), "sha256:0123456789\n  is it");
+        assert_eq!(fold("\u{6f22}\u{5b57} \u{6f22}\u{5b57}", 8), "\u{6f22}\u{5b57}\n  \u{6f22}\u{5b57}");
+        assert_eq!(fold("fits\n\n", 8), "fits\n\n");
     }
 
     #[test]

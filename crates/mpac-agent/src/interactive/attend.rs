@@ -183,7 +183,7 @@ impl<'a> Attendant<'a> {
         let Some(answer) = asked.read(line) else {
             return match Command::parse(line) {
                 // Whatever it is, it is no yes.
-                Command::Unknown(_) | Command::Misused(_) | Command::Nothing => {
+                Command::Unknown(_) | Command::Nothing => {
                     self.desk.say(Style::Bold, &asked.help());
                     self.asked = Some(asked);
                     Reply::Taken

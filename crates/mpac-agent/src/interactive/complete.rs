@@ -26,7 +26,7 @@ pub(super) fn complete(line: &str, names: &Names) -> (usize, Vec<String>) {
         "view" => (whole, paths(&line[whole..], &names.files)),
         "task" if line[last..].is_empty() => (last, Vec::new()),
         "task" => (last, paths(&line[last..], &names.files)),
-        "escalate" if before.first().is_some() => {
+        "escalate" if !before.is_empty() => {
             let to = line[whole..].find(" to ").map(|at| whole + at + 4);
             match to {
                 Some(at) if !line[at..].contains(" -m") => (at, fitting(&line[at..], &names.people)),
@@ -38,14 +38,18 @@ pub(super) fn complete(line: &str, names: &Names) -> (usize, Vec<String>) {
     }
 }
 
-/// What may be the next word of a command.
+/// What may be the next word of a command, with a blank where more may follow.
 fn words(name: &str, before: &[&str], names: &Names) -> Vec<String> {
     let own = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let more = |words: &[String]| words.iter().map(|word| format!("{word} ")).collect::<Vec<_>>();
+    let how = || AckType::LISTED.iter().map(ToString::to_string).collect::<Vec<_>>();
     match (name, before) {
-        ("conflict" | "ack" | "resolve" | "escalate", []) => names.conflicts.clone(),
-        ("ack", [_]) => AckType::LISTED.iter().map(ToString::to_string).collect(),
-        ("resolve", [_]) => Decision::LISTED.iter().map(ToString::to_string).collect(),
-        ("resolve", [.., "--accept" | "--reject"]) => names.intents.clone(),
+        ("conflict", []) => names.conflicts.clone(),
+        ("ack", []) => [more(&names.conflicts), how()].concat(),
+        ("resolve" | "escalate", []) => more(&names.conflicts),
+        ("ack", [_]) => how(),
+        ("resolve", [_]) => Decision::LISTED.iter().map(|it| format!("{it} ")).collect(),
+        ("resolve", [.., "--accept" | "--reject"]) => more(&names.intents),
         ("resolve", [_, _, more @ ..]) if !more.contains(&"-m") && !more.contains(&"--rollback") => {
             own(&["--accept ", "--reject ", "--rollback ", "-m "])
         }
@@ -96,9 +100,11 @@ mod tests {
             ("task mend ", 10, &[]),
             ("conflict ", 9, &["conflict-1", "conflict-2"]),
             ("ack conflict-2 a", 15, &["accepted"]),
-            ("resolve conflict-1 m", 19, &["merged"]),
+            ("resolve conf", 8, &["conflict-1 ", "conflict-2 "]),
+            ("ack s", 4, &["seen"]),
+            ("resolve conflict-1 m", 19, &["merged "]),
             ("resolve conflict-1 merged --a", 26, &["--accept "]),
-            ("resolve conflict-1 merged --accept ", 35, &["intent-1"]),
+            ("resolve conflict-1 merged --accept ", 35, &["intent-1 "]),
             ("resolve conflict-1 merged -m i", 29, &[]),
             ("escalate conflict-1 ", 20, &["to "]),
             ("escalate conflict-1 to agent:Ann ", 23, &["agent:Ann Lee"]),

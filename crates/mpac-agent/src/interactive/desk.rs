@@ -9,7 +9,7 @@ use super::board::{Board, Names};
 use super::command::Command;
 use super::log::Log;
 use super::{help, looking, settling};
-use crate::agent::{Agent, Snapshot};
+use crate::agent::{Agent, Snapshot, TurnedDown};
 use crate::brain::usage::Spent;
 use crate::console::{Console, Layout, Screen, Style};
 use crate::error::AgentError;
@@ -83,9 +83,14 @@ impl Desk {
 
     /// A refusal in its parts, anything else in a line.
     pub(super) fn failed(&mut self, error: &AgentError) {
+        let by_code;
         let refusal = match error {
             AgentError::Away { .. } => return self.say(Style::Yellow, &error.to_string()),
-            AgentError::TurnedDown(refusal) => refusal,
+            AgentError::TurnedDown(refusal) => &**refusal,
+            AgentError::Refused { what, code, description } => {
+                by_code = TurnedDown::by_code(what, code, description);
+                &by_code
+            }
             error => return self.say(Style::Red, &format!("error: {}", one_line(&error.to_string()))),
         };
         let mut lines =
@@ -107,13 +112,6 @@ impl Desk {
             true => Ok(()),
             false => Err(AgentError::Away { what: what.to_owned() }),
         }
-    }
-
-    /// How the session stands; what can be completed is up to date with it.
-    pub(super) async fn look(&mut self) -> Result<Snapshot, AgentError> {
-        let view = self.agent.view().await?;
-        self.board.know(Names::of(&view));
-        Ok(view)
     }
 
     fn log(&mut self, lines: usize) {
@@ -144,4 +142,11 @@ impl Desk {
         }
         Ok(())
     }
+}
+
+/// How the session stands; what can be completed is up to date with it.
+pub(super) async fn look(agent: &Agent, board: &Board) -> Result<Snapshot, AgentError> {
+    let view = agent.view().await?;
+    board.know(Names::of(&view));
+    Ok(view)
 }

@@ -65,8 +65,12 @@ fn create_private(dir: &Path) -> std::io::Result<()> {
     builder.recursive(true).create(dir)
 }
 
-/// Remembers a line, in the file at once: a program that is killed has remembered it.
+/// Remembers a line, in the file at once: a program that is killed has remembered it. An answer to a question is no line
+/// to come back to.
 pub(super) fn remember(editor: &mut LineEditor, past: Option<&Path>, line: &str) {
+    if line.trim().chars().count() < 2 {
+        return;
+    }
     let added = editor.add_history_entry(line).unwrap_or(false);
     if let Some(path) = past.filter(|_| added) {
         // As above.
@@ -198,7 +202,7 @@ mod tests {
             (editor.history().iter().cloned().collect::<Vec<_>>(), past)
         };
         let (mut editor, past) = open(aid(), Some(path.clone())).unwrap();
-        for line in ["task mend it", "who", "who", " task in secret", "task a\nb"] {
+        for line in ["task mend it", "who", "who", "y", " task in secret", "task a\nb"] {
             remember(&mut editor, past.as_deref(), line);
         }
         assert_eq!(lines().0, ["task mend it", "who", "task a\nb"]);

@@ -20,7 +20,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         names: &["task"],
         takes: "TEXT",
-        does: "let the agent do something: it plans, announces, writes, shows the change, and commits",
+        does: "let the agent do something: plan, announce, write, commit",
         more: "Before each commit you are asked: y commits, n stops the task, d shows the change again, a commits this and\n\
             the rest of the task. Ctrl-C cancels the task and withdraws its intent; what was committed stays. Other\n\
             commands can be typed while it works. A sentence without `task` is asked about first.",
@@ -138,7 +138,7 @@ pub(super) fn nearest(typed: &str) -> Option<&'static str> {
 
 /// The list, for a terminal of this width.
 pub(super) fn list(columns: Option<usize>) -> String {
-    let names = |entry: &Entry| match entry.takes.len() > 28 {
+    let names = |entry: &Entry| match entry.takes.len() > 20 {
         true => format!("{} ...", entry.name()),
         false => entry.usage(),
     };
@@ -173,6 +173,16 @@ mod tests {
         assert_eq!(names.len(), count, "no name twice");
         assert!(entry("resolve").unwrap().told().contains("policy_override"));
         assert!(entry("ls").unwrap().told().contains("(also `ls`)"));
+    }
+
+    #[test]
+    fn the_page_about_the_terminal_lists_every_command() {
+        let page = include_str!("../../INTERACTIVE.md").replace("\\|", "|");
+        for entry in ENTRIES {
+            let row = format!("| `{}`", entry.usage());
+            assert!(page.contains(&row), "{row}");
+            assert!(entry.names.iter().all(|name| page.contains(&format!("`{name}"))), "{}", entry.name());
+        }
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl Keyboard {
     pub fn ready(&mut self) {
         if !self.reading && self.early.is_empty() {
             // A thread that has ended has sent its `End`.
-            self.reading = self.ready.send(()).is_ok();
+            self.reading = self.printer.ready(&self.ready);
         }
     }
 

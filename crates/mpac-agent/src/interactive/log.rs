@@ -7,7 +7,8 @@ use chrono::{DateTime, Local};
 use futures::FutureExt as _;
 use tokio::task::JoinHandle;
 
-use super::board::{Board, Names};
+use super::board::Board;
+use super::desk::look;
 use crate::agent::{Agent, Event, Events};
 use crate::report::one_line;
 use crate::verb::sentence;
@@ -66,9 +67,8 @@ async fn write(agent: Agent, mut events: Events, log: Arc<Log>, board: Arc<Board
         while let Some(Some(event)) = events.next().now_or_never() {
             log.add(Local::now(), event);
         }
-        if let Ok(view) = agent.view().await {
-            board.know(Names::of(&view));
-        }
+        // At the end there is nothing to complete any more.
+        let _ = look(&agent, &board).await;
     }
 }
 

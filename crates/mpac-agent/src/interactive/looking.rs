@@ -1,6 +1,6 @@
 //! `files`, `view`, `who`, `conflicts`, `conflict`, `status`.
 
-use super::desk::Desk;
+use super::desk::{Desk, look};
 use crate::agent::{Conflict, KnownIntent, Snapshot};
 use crate::console::Style;
 use crate::diff::{columns, cut, printable};
@@ -15,7 +15,7 @@ const PATH_COLUMNS: usize = 60;
 pub(super) async fn files(desk: &mut Desk) -> Result<(), AgentError> {
     desk.needs_coordinator("FILE_LIST")?;
     let files = desk.agent.list_files().await?;
-    let view = desk.look().await?;
+    let view = look(&desk.agent, &desk.board).await?;
     desk.say(Style::Bold, &format!("workspace: {}", count(files.len(), "file")));
     let room = desk.console.columns().map_or(PATH_COLUMNS, |columns| PATH_COLUMNS.min(columns / 2));
     let paths: Vec<String> = files.iter().map(|file| one_line(&printable(&file.path))).collect();
@@ -49,14 +49,20 @@ pub(super) async fn view(desk: &mut Desk, path: &str) -> Result<(), AgentError> 
         return Ok(());
     };
     desk.say(Style::Bold, &format!("{path} at {}", file.state_ref));
-    let lines: Vec<String> =
-        file.content.lines().enumerate().map(|(at, line)| format!("{:5}  {line}", at + 1)).collect();
-    desk.say(Style::Plain, &lines.join("\n"));
+    let lines: Vec<String> = file
+        .content
+        .lines()
+        .map(printable)
+        .enumerate()
+        .map(|(at, line)| format!("{:5}  {line}", at + 1))
+        .collect();
+    // Not folded: it is to be copied.
+    desk.console.block(&lines);
     Ok(())
 }
 
 pub(super) async fn who(desk: &mut Desk) -> Result<(), AgentError> {
-    let view = desk.look().await?;
+    let view = look(&desk.agent, &desk.board).await?;
     let mut lines = vec![format!("  {} (you)", view.me)];
     lines.extend(view.intents.iter().filter(|intent| intent.own).map(at_what));
     let is_gone = |status: Option<&str>| status == Some("offline");
@@ -97,7 +103,7 @@ fn at_what(intent: &KnownIntent) -> String {
 }
 
 pub(super) async fn conflicts(desk: &mut Desk) -> Result<(), AgentError> {
-    let view = desk.look().await?;
+    let view = look(&desk.agent, &desk.board).await?;
     if view.conflicts.is_empty() {
         let note = if view.is_complete { String::new() } else { format!(" {INCOMPLETE}") };
         desk.say(Style::Plain, &format!("no conflicts{note}"));
@@ -119,9 +125,9 @@ fn heading(conflict: &Conflict) -> String {
 
 /// Who, and about which files.
 fn about(conflict: &Conflict, view: &Snapshot) -> String {
-    let name =
-        |who: &mpac_wire::PrincipalId| if *who == view.me { "you".to_owned() } else { who.to_string() };
-    let names: Vec<String> = conflict.principals.iter().map(name).collect();
+    let (own, others): (Vec<_>, Vec<_>) = conflict.principals.iter().partition(|who| **who == view.me);
+    let own = own.iter().map(|_| "you".to_owned());
+    let names: Vec<String> = own.chain(others.iter().map(ToString::to_string)).collect();
     let scopes: Vec<&[String]> = intents(conflict, view).map(KnownIntent::files).collect();
     let shared = scopes.first().map_or_else(Vec::new, |first| {
         first
@@ -139,7 +145,7 @@ fn intents<'a>(conflict: &'a Conflict, view: &'a Snapshot) -> impl Iterator<Item
 }
 
 pub(super) async fn conflict(desk: &mut Desk, typed: Option<&str>) -> Result<(), AgentError> {
-    let view = desk.look().await?;
+    let view = look(&desk.agent, &desk.board).await?;
     let id = super::settling::which(&view, typed)?;
     // `which` gives none but one of these.
     let Some(conflict) = view.conflicts.iter().find(|it| it.conflict_id == id) else { return Ok(()) };
@@ -165,7 +171,7 @@ pub(super) async fn conflict(desk: &mut Desk, typed: Option<&str>) -> Result<(),
 }
 
 pub(super) async fn status(desk: &mut Desk) -> Result<(), AgentError> {
-    let view = desk.look().await?;
+    let view = look(&desk.agent, &desk.board).await?;
     let mut lines = vec![format!("you       {}, {}", view.me, roles(&view.roles))];
     let profiles = desk.info.as_ref().map_or(String::new(), |info| {
         format!(", security {}, compliance {}", info.security_profile, info.compliance_profile)
@@ -188,13 +194,11 @@ pub(super) async fn status(desk: &mut Desk) -> Result<(), AgentError> {
         let left = intent.expires_in_sec.map_or(String::new(), |left| format!(", {left:.0} s left"));
         lines.push(format!("intent    {} [{}]{left}", intent.intent_id, intent.files().join(", ")));
     }
-    let open = view.conflicts.iter().filter(|it| it.principals.contains(&view.me)).count();
-    lines.push(format!(
-        "conflicts {} of {} that {} open",
-        open,
-        view.conflicts.len(),
-        are(view.conflicts.len())
-    ));
+    let ours = view.conflicts.iter().filter(|it| it.principals.contains(&view.me)).count();
+    lines.push(match view.conflicts.len() {
+        0 => "conflicts none".to_owned(),
+        open => format!("conflicts {open} open, {ours} of them yours"),
+    });
     lines.push(match desk.spent.calls {
         0 => "used      nothing that was counted".to_owned(),
         _ => format!("used      {}", desk.spent),
@@ -212,8 +216,4 @@ fn shown(line: &str) -> String {
 
 fn roles(roles: &[String]) -> String {
     if roles.is_empty() { "no role".to_owned() } else { roles.join(", ") }
-}
-
-const fn are(count: usize) -> &'static str {
-    if count == 1 { "is" } else { "are" }
 }

@@ -28,6 +28,8 @@ pub(super) enum Order {
     Text(String),
     /// Draw the line anew.
     Redraw,
+    /// Pass on that the next line may be read, now that all before is written.
+    Ready(mpsc::Sender<()>),
     /// Tell when all before has been written.
     Flush(mpsc::Sender<()>),
 }
@@ -80,6 +82,14 @@ impl Printer {
         }
     }
 
+    /// Lets the next line be read behind all that is written; whether somebody reads it.
+    pub(super) fn ready(&self, read: &mpsc::Sender<()>) -> bool {
+        match self {
+            Self::Above { orders, .. } => orders.send(Order::Ready(read.clone())).is_ok(),
+            Self::Direct(_) => read.send(()).is_ok(),
+        }
+    }
+
     /// Waits until all lines have been written, for as long as is worth it.
     pub(super) fn flush(&self) {
         if let Self::Above { orders, .. } = self {
@@ -95,6 +105,11 @@ fn print(mut external: impl ExternalPrinter, given: &mpsc::Receiver<Order>, redr
     while let Ok(order) = given.recv() {
         let printed = match order {
             Order::Text(text) => external.print(text),
+            Order::Ready(read) => {
+                // A thread that has ended has sent its `End`.
+                let _ = read.send(());
+                Ok(())
+            }
             Order::Redraw => {
                 redraws.store(false, Ordering::Relaxed);
                 external.print(REDRAW.to_owned())

@@ -3,7 +3,7 @@
 use mpac_wire::names::AckType;
 use mpac_wire::{ConflictId, PrincipalId};
 
-use super::desk::Desk;
+use super::desk::{Desk, look};
 use crate::agent::{Snapshot, Verdict};
 use crate::console::Style;
 use crate::error::AgentError;
@@ -12,7 +12,7 @@ use crate::error::AgentError;
 const NO_REASON: &str = "the people in it ask for a decision";
 
 pub(super) async fn ack(desk: &mut Desk, typed: Option<&str>, how: &AckType) -> Result<(), AgentError> {
-    let conflict = which(&desk.look().await?, typed)?;
+    let conflict = which(&look(&desk.agent, &desk.board).await?, typed)?;
     desk.needs_coordinator(&format!("the acknowledgement of {conflict}"))?;
     desk.agent.ack_conflict(&conflict, how.clone()).await?;
     desk.say(Style::Green, &format!("{conflict} is acknowledged as {how}"));
@@ -25,7 +25,7 @@ pub(super) async fn escalate(
     to: &str,
     reason: Option<&str>,
 ) -> Result<(), AgentError> {
-    let view = desk.look().await?;
+    let view = look(&desk.agent, &desk.board).await?;
     let conflict = which(&view, Some(typed))?;
     let to = whom(&view, to)?;
     desk.needs_coordinator(&format!("the escalation of {conflict}"))?;
@@ -36,7 +36,7 @@ pub(super) async fn escalate(
 
 pub(super) async fn resolve(desk: &mut Desk, typed: &str, verdict: &Verdict) -> Result<(), AgentError> {
     // Claims and proposals are decided on by their ids, which are no conflicts'.
-    let conflict = match which(&desk.look().await?, Some(typed)) {
+    let conflict = match which(&look(&desk.agent, &desk.board).await?, Some(typed)) {
         Ok(conflict) => conflict,
         Err(error) => ConflictId::new(typed).map_err(|_| error)?,
     };

@@ -8,6 +8,7 @@ mod lanes;
 mod program;
 mod refusals;
 mod tasks;
+mod terminal;
 mod verbs;
 
 use std::time::Duration;

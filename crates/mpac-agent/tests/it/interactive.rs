@@ -220,3 +220,88 @@ async fn while_the_coordinator_is_away_quit_and_cancel_work_at_once() {
     keys.send(Typed::Line("quit".to_owned())).unwrap();
     ended.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_question_can_be_looked_at_again_and_other_commands_go_on_beside_it() {
+    let mut played = Played::start().await;
+    let intent = played.task_up_to_its_question().await;
+    played.line("?");
+    played.lines.wait_for("y commits, n stops the task; d shows the change again").await;
+    played.line("status");
+    played.lines.wait_for("task      mend (").await;
+    played.lines.wait_for(&format!("intent    {intent} [a.py]")).await;
+    played.line("task something else");
+    played.lines.wait_for("a task is running; Ctrl-C cancels it").await;
+    played.line("resolve c-1");
+    played.lines.wait_for("it is `resolve ID DECISION").await;
+    played.line("diff side-by-side");
+    played.lines.wait_for("changes are shown side by side").await;
+    played.line("d");
+    played.lines.wait_for("1 - old").await;
+    assert!(played.lines.text().contains(" | 1 + new\n"), "{}", played.lines.text());
+    assert!(played.peer.said("OP_COMMIT").is_empty(), "nothing of that was a yes");
+    played.line("a");
+    played.peer.accept_commit("new").await;
+    played.peer.accept_withdraw(&intent).await;
+    played.lines.wait_for("done: a.py committed").await;
+    played.line("quit");
+    played.leaves().await;
+}
+
+#[tokio::test]
+async fn a_sentence_becomes_a_task_only_when_its_person_says_so() {
+    let mut played = Played::start().await;
+    for (line, said) in [
+        ("flies", "`flies` is no command; did you mean `files`?"),
+        ("hello", "`hello` is no command; `task hello ...` would work on it"),
+        ("mend the login", "`mend` is no command. Is this a task for the agent? y or n"),
+        ("perhaps", "y lets the agent work on \"mend the login\""),
+        ("n", "forgotten"),
+        ("mend the logout", "Is this a task for the agent?"),
+    ] {
+        played.line(line);
+        played.lines.wait_for(said).await;
+    }
+    // Ctrl-C forgets it as well, and what comes next is a command again.
+    played.keys.send(Typed::Interrupt).unwrap();
+    played.line("y");
+    played.lines.wait_for("`y` is no command").await;
+    played.line("mend it now");
+    played.line("y");
+    played.peer.answer_list(&["a.py"]).await;
+    let intent = played.peer.accept_announce(|_| vec![]).await;
+    played.peer.answer_read("a.py", "old").await;
+    played.lines.wait_for("commit this? y or n").await;
+    played.line("n");
+    played.peer.accept_withdraw(&intent).await;
+    played.lines.wait_for("the change was not approved").await;
+    played.line("quit");
+    played.leaves().await;
+}
+
+#[tokio::test]
+async fn a_second_interrupt_finds_nothing_to_cancel_and_a_hangup_leaves() {
+    let mut played = Played::start().await;
+    played.task_up_to_its_question().await;
+    played.keys.send(Typed::Interrupt).unwrap();
+    played.keys.send(Typed::Interrupt).unwrap();
+    played.lines.wait_for("nothing to cancel").await;
+    assert_eq!(played.peer.take("INTENT_WITHDRAW").await["payload"]["reason"], "cancelled");
+    played.task_up_to_its_question().await;
+    played.keys.send(Typed::Hangup).unwrap();
+    assert_eq!(played.peer.take("INTENT_WITHDRAW").await["payload"]["reason"], "cancelled");
+    played.leaves().await;
+}
+
+#[tokio::test]
+async fn an_interrupt_gives_a_command_up_that_gets_no_answer() {
+    let mut played = Played::start().await;
+    played.line("view a.py");
+    played.peer.take("FILE_READ").await;
+    played.keys.send(Typed::Interrupt).unwrap();
+    played.lines.wait_for("given up").await;
+    played.line("who");
+    played.lines.wait_for("agent:Bob (you)").await;
+    played.line("quit");
+    played.leaves().await;
+}

@@ -11,15 +11,24 @@ use crate::fake_api::{FakeApi, stream, text_events, tool_events};
 use crate::fake_coordinator::{listening, script};
 use crate::program::script_file;
 
-/// Starts the program with nothing of our own environment's keys, and writes its whole standard input.
+/// Starts the program as Bob in session s, with nothing of our own environment's keys, and writes its whole standard input.
 pub(crate) fn start(
     arguments: &[&str],
     environment: &[(&str, &str)],
     input: &'static str,
 ) -> JoinHandle<(Option<i32>, String)> {
+    run(&[arguments, &["--name", "Bob", "--session", "s"]].concat(), environment, input)
+}
+
+/// The same with these arguments alone.
+fn run(
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    input: &'static str,
+) -> JoinHandle<(Option<i32>, String)> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mpac-agent"));
-    command.args(arguments).args(["--name", "Bob", "--session", "s"]);
-    for name in ["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "CLICOLOR_FORCE"] {
+    command.args(arguments);
+    for name in ["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "CLICOLOR_FORCE", "MPAC_URL", "MPAC_NAME"] {
         command.env_remove(name);
     }
     command.envs(environment.iter().copied());
@@ -108,6 +117,48 @@ async fn piped(test: &str, more: &[&str], input: &'static str, commits: bool) ->
     let (code, output) = ended.await.unwrap();
     assert_eq!(code, Some(0), "{output}");
     output
+}
+
+#[tokio::test]
+async fn where_to_join_comes_from_the_environment_and_the_command_line_counts_before_it() {
+    let (url, accept) = listening().await;
+    let script = script_file("environment", &script(""));
+    let environment = [
+        ("MPAC_URL", url.as_str()),
+        ("MPAC_NAME", "Ann"),
+        ("MPAC_SESSION", "s"),
+        ("MPAC_PRINCIPAL_ID", "agent:bob@laptop"),
+    ];
+    let arguments = ["--name", "Bob", "--script", script.to_str().unwrap()];
+    let ended = run(&arguments, &environment, "who\n");
+    let mut peer = accept.await.unwrap();
+    peer.answers_barriers();
+    let hello = peer.take("HELLO").await;
+    assert_eq!(hello["payload"]["display_name"], "Bob");
+    assert_eq!(hello["sender"]["principal_id"], "agent:bob@laptop");
+    assert_eq!(hello["session_id"], "s");
+    peer.welcome().await;
+    peer.answer_list(&["a.py"]).await;
+    peer.take("GOODBYE").await;
+    assert!(peer.next().await.is_none());
+    let (code, output) = ended.await.unwrap();
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains("agent:bob@laptop (you)"), "{output}");
+    // A verb takes its own from there, and is not confused by what would do without it; nothing at all says what is missing.
+    let (code, output) = run(&["completions", "bash"], &environment, "").await.unwrap();
+    assert_eq!(code, Some(0), "{output}");
+    for (environment, missing) in [(&[][..], "MPAC_URL"), (&environment[..1], "MPAC_NAME")] {
+        let (code, output) = run(&["--script", script.to_str().unwrap()], environment, "").await.unwrap();
+        assert!(code == Some(2) && output.contains(missing), "{output}");
+    }
+}
+
+#[tokio::test]
+async fn a_sentence_from_a_pipe_is_refused_and_swallows_no_line() {
+    let output = piped("piped_sentence", &["--yes"], "mend the login\ntask mend\n", true).await;
+    assert!(
+        output.contains("`mend` is no command; `task mend ...`") && output.contains("done: a.py committed")
+    );
 }
 
 #[tokio::test]
