@@ -15,7 +15,7 @@
 //!
 //! | Key | Meaning |
 //! |---|---|
-//! | `plan` | `objective` and `files`; `new_files` for files to create; `in_order` (true or false) as in [`Plan`](super::Plan). It goes through the same checks as a model's plan |
+//! | `plan` | `objective` and `files`; `new_files` for files to create; `in_order` (true or false) as in [`Plan`]. It goes through the same checks as a model's plan |
 //! | `on_conflict` | `proceed` (the default) or `yield`, whatever the conflict |
 //! | `reason` | why, shown to people; optional |
 //! | `edits` | per file a list of `find` and `replace`, applied in order to the *current* content, so a rebase applies them again to the new one. `find` must occur exactly once; an empty `find` appends `replace` to the end (that is how a new file gets its text) |
