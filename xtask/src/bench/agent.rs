@@ -9,11 +9,11 @@
 //! | wall | from the start of the first agent to the end of the last one; ours with the start of their processes, joining and leaving, the Python ones from the word to begin, connected already |
 //! | own path | the longest model time of one agent: the union of its own calls |
 //! | path | the model's critical path. For disjoint files the own path: no agent needs another's calls. On the same file, where one builds on the other's text, the longest chain of calls, whoever made them, each of which began after the one before had ended |
-//! | overhead | wall less path |
+//! | overhead | wall less path; the least of all rounds tells how much of it is a busy machine |
 //! | calls | how many calls the chain has, and how many the conflict needs at most |
 //!
 //! What a conflict of *n* agents on one file needs: a plan, a decision, a text, and where all proceed *n* - 1 more texts, each
-//! on top of the one before; where they give way, at most one text after the other.
+//! on top of the one before. Where they give way, one writes its text first, and the rest then decide anew among themselves.
 
 mod case;
 mod chain;

@@ -80,7 +80,9 @@ impl Case {
         match self.files {
             Files::Disjoint(_) => 2,
             Files::Same(OnConflict::Proceed) => 2 + self.agents,
-            Files::Same(OnConflict::Yield | OnConflict::First) => 1 + self.agents,
+            // The first one's plan and text; then the rest as if they began, but for their plans.
+            Files::Same(OnConflict::Yield | OnConflict::First) if self.agents > 2 => 2 + self.agents,
+            Files::Same(OnConflict::Yield | OnConflict::First) => 3,
         }
     }
 

@@ -22,54 +22,66 @@ fn calls(round: &Round) -> f64 {
     round.path().calls as f64
 }
 
+#[expect(clippy::cast_precision_loss, reason = "a handful of texts")]
+fn kept(round: &Round) -> f64 {
+    round.kept as f64
+}
+
 /// One line a case and side, and where our milliseconds go.
 pub(super) fn print(cases: &[Case], rounds: &[Round]) {
     say(&format!(
-        "\n{:<36} {:<6} {:>8} {:>9} {:>8} {:>9} {:>5} {:>12} {:>9} {:>7}",
-        "medians", "", "wall s", "own path", "path s", "calls", "kept", "overhead ms", "limit ms", "ratio"
+        "\n{:<36} {:<6} {:>8} {:>9} {:>8} {:>7} {:>5} {:>12} {:>9} {:>9} {:>7}",
+        "medians",
+        "",
+        "wall s",
+        "own path",
+        "path s",
+        "calls",
+        "kept",
+        "overhead ms",
+        "least",
+        "limit ms",
+        "ratio"
     ));
     for case in cases {
         let theirs = middle(rounds, case, Side::Python, Round::overhead_ms);
         for side in [Side::Python, Side::Ours] {
-            let of = |figure: &dyn Fn(&Round) -> f64| middle(rounds, case, side, figure);
-            let Some(overhead) = of(&Round::overhead_ms) else { continue };
-            let figure = |it: Option<f64>| it.unwrap_or_default();
-            #[expect(clippy::cast_precision_loss, reason = "a handful of texts")]
-            let kept = figure(of(&|round| round.kept as f64));
-            let (verdict, ratio) = match (side, theirs) {
-                (Side::Python, _) => (String::new(), String::new()),
-                (Side::Ours, theirs) => {
-                    let over = if overhead <= case.limit_ms() { "" } else { " OVER" };
-                    let ratio =
-                        theirs.map_or_else(String::new, |theirs| format!("{:.0}x", theirs / overhead));
-                    (format!("{:.0}{over}", case.limit_ms()), ratio)
-                }
-            };
-            say(&format!(
-                "{:<36} {:<6} {:>8.3} {:>9.3} {:>8.3} {:>9} {kept:>5.0} {overhead:>12.1} {verdict:>9} {ratio:>7}",
-                if side == Side::Ours && theirs.is_some() { String::new() } else { case.name() },
-                side.name(),
-                figure(of(&|round| round.wall_sec)),
-                figure(of(&|round| round.own_path.seconds)),
-                figure(of(&|round| round.path().seconds)),
-                format!("{:.0} of {}", figure(of(&calls)), case.calls_needed()),
-            ));
+            line(rounds, case, side, theirs);
         }
     }
     say(
         "\nwhere our milliseconds go: until all have asked for a plan, the longest pause of an agent between two calls, after the last answer",
     );
     for case in cases {
-        let of =
-            |figure: &dyn Fn(&Round) -> f64| middle(rounds, case, Side::Ours, figure).unwrap_or_default();
-        say(&format!(
-            "{:<43} {:>8.1} {:>8.1} {:>8.1}",
-            case.name(),
-            of(&|round| round.before_ms),
-            of(&|round| round.between_ms),
-            of(&|round| round.after_ms)
-        ));
+        let of = |figure: fn(&Round) -> f64| middle(rounds, case, Side::Ours, figure).unwrap_or_default();
+        let (before, between, after) =
+            (of(|round| round.before_ms), of(|round| round.between_ms), of(|round| round.after_ms));
+        say(&format!("{:<43} {before:>8.1} {between:>8.1} {after:>8.1}", case.name()));
     }
+}
+
+/// One side of a case, if it played.
+fn line(rounds: &[Round], case: &Case, side: Side, theirs: Option<f64>) {
+    let Some(overhead) = middle(rounds, case, side, Round::overhead_ms) else { return };
+    let of = |figure: fn(&Round) -> f64| middle(rounds, case, side, figure).unwrap_or_default();
+    let its = rounds.iter().filter(|round| round.case == *case && round.side == side);
+    let least = its.map(Round::overhead_ms).fold(f64::INFINITY, f64::min);
+    let (mut name, mut verdict, mut ratio) = (case.name(), String::new(), String::new());
+    if side == Side::Ours {
+        let over = if overhead <= case.limit_ms() { "" } else { " OVER" };
+        verdict = format!("{:.0}{over}", case.limit_ms());
+        if let Some(theirs) = theirs {
+            ratio = format!("{:.0}x", theirs / overhead);
+            name.clear();
+        }
+    }
+    let (wall, own, path) =
+        (of(|round| round.wall_sec), of(|round| round.own_path.seconds), of(|round| round.path().seconds));
+    let calls = format!("{:.0} of {}", of(calls), case.calls_needed());
+    let (side, kept) = (side.name(), of(kept));
+    say(&format!(
+        "{name:<36} {side:<6} {wall:>8.3} {own:>9.3} {path:>8.3} {calls:>7} {kept:>5.0} {overhead:>12.1} {least:>9.1} {verdict:>9} {ratio:>7}"
+    ));
 }
 
 /// All rounds with all their calls.
