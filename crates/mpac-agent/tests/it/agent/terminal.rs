@@ -21,13 +21,18 @@ struct Person {
 
 impl Person {
     async fn sit_down(agent: Agent) -> Self {
+        Self::sit_down_with(agent, &script("")).await
+    }
+
+    async fn sit_down_with(agent: Agent, script: &str) -> Self {
+        let script = script.to_owned();
         let (keys, typed) = mpsc::unbounded_channel();
         let lines = Lines::default();
         let shown = lines.clone();
         let ended = tokio::spawn(async move {
             let (wanted, _asked) = std::sync::mpsc::channel();
             let mut keyboard = Keyboard::played(wanted, typed, move |line| shown.add(&line), true);
-            let mut brain = ScriptedBrain::parse("test".to_owned(), &script(""), agent.history())?;
+            let mut brain = ScriptedBrain::parse("test".to_owned(), &script, agent.history())?;
             agent.run_interactive(&mut brain, TaskOptions::default(), &mut keyboard, true).await
         });
         let person = Self { keys, lines, ended };
@@ -71,6 +76,26 @@ async fn a_conflict_is_listed_looked_at_acknowledged_and_settled_while_the_task_
     let settled = text.lines().find(|line| line.contains("agent:Ann settled")).unwrap();
     assert!(settled.ends_with("approved: we don't touch each other"), "{settled}");
     assert!(settled.chars().nth(2) == Some(':') && settled.chars().nth(5) == Some(':'), "{settled}");
+    person.leaves().await;
+}
+
+#[tokio::test]
+async fn yes_to_all_is_asked_once_in_a_task_and_again_in_the_next() {
+    let host = Host::start(&[]).await;
+    let (ann, _) = host.join("Ann").await;
+    let edit = r#"[{"find": "", "replace": "more\n"}]"#;
+    let script = format!(
+        r#"{{"plan": {{"objective": "more", "files": ["a.py", "b.py"]}}, "edits": {{"a.py": {edit}, "b.py": {edit}}}}}"#
+    );
+    let person = Person::sit_down_with(ann.clone(), &script).await;
+    let asked = || person.lines.text().matches("commit this?").count();
+    person.types("task more of everything", "commit this? y or n").await;
+    person.types("a", "done: a.py, b.py committed").await;
+    assert_eq!(asked(), 1);
+    assert_eq!(ann.read_file("b.py").await.unwrap().unwrap().content, "old\nmore\n");
+    person.types("task even more", " more\n+more\ncommit this?").await;
+    person.types("n", "stopped: the change was not approved").await;
+    assert_eq!(asked(), 2);
     person.leaves().await;
 }
 
