@@ -228,7 +228,6 @@ impl Keyboard {
             && self.reading
         {
             before.restore();
-            println!();
         }
     }
 }
