@@ -1,5 +1,7 @@
 //! A person at the prompt, in a real session.
 
+use std::time::Duration;
+
 use mpac_agent::agent::{Agent, Announce, ConnectOptions};
 use mpac_agent::brain::scripted::ScriptedBrain;
 use mpac_agent::error::AgentError;
@@ -31,7 +33,8 @@ impl Person {
         let shown = lines.clone();
         let ended = tokio::spawn(async move {
             let (wanted, _asked) = std::sync::mpsc::channel();
-            let mut keyboard = Keyboard::played(wanted, typed, move |line| shown.add(&line), true);
+            let keyboard = Keyboard::played(wanted, typed, move |line| shown.add(&line), true);
+            let mut keyboard = keyboard.telling_every(Duration::from_millis(10));
             let mut brain = ScriptedBrain::parse("test".to_owned(), &script, agent.history())?;
             agent.run_interactive(&mut brain, TaskOptions::default(), &mut keyboard, true).await
         });
@@ -96,6 +99,23 @@ async fn yes_to_all_is_asked_once_in_a_task_and_again_in_the_next() {
     person.types("task even more", " more\n+more\ncommit this?").await;
     person.types("n", "stopped: the change was not approved").await;
     assert_eq!(asked(), 2);
+    person.leaves().await;
+}
+
+#[tokio::test]
+async fn a_long_task_tells_that_it_goes_on_and_is_silent_while_it_waits_for_an_answer() {
+    let host = Host::start(&[]).await;
+    let ((ann, _), (ben, _)) = (host.join("Ann").await, host.join("Ben").await);
+    let waits = r#","wait_for":[{"before":"write","event":"INTENT_ANNOUNCE","from":"agent:Ben"}]"#;
+    let person = Person::sit_down_with(ann.clone(), &script(waits)).await;
+    person.types("task mend it", "waiting for INTENT_ANNOUNCE").await;
+    person.lines.wait_for(" working (Ctrl-C cancels)").await;
+    ben.announce(Announce::files("elsewhere", ["b.py"])).await.unwrap();
+    person.lines.wait_for("commit this? y or n").await;
+    person.types("log 1", "agent:Ben announced").await;
+    let text = person.lines.text();
+    let (_, after) = text.split_once("commit this?").unwrap();
+    assert!(!after.contains("working"), "{text}");
     person.leaves().await;
 }
 
