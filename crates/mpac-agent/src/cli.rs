@@ -191,6 +191,9 @@ pub struct Cli {
     /// Interactive: commit without asking (with --task it never asks)
     #[arg(long)]
     pub yes: bool,
+    /// Interactive: ask how the session stands in the way of mpac 0.2's servers; ours tell it unasked, those of mpac 0.1 hang up on it
+    #[arg(long, conflicts_with = "task")]
+    pub ask_summary: bool,
     /// How changes are shown; auto takes side-by-side from 120 columns on
     #[arg(long, value_enum, default_value = "auto", value_name = "HOW")]
     pub diff: Layout,
@@ -247,6 +250,7 @@ impl Cli {
         options.headers.clone_from(&self.headers);
         options.pin.clone_from(&self.pin);
         options.patience = Duration::from_secs(self.reconnect_for_sec.into());
+        options.asks_summary = self.ask_summary;
         Ok(options)
     }
 }

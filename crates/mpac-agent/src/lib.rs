@@ -90,7 +90,10 @@ pub async fn run(asked: Program) -> u8 {
             return 0;
         }
         (None, Some(cli)) => start(cli, &asked.thinking, &asked.signatures.options()).await,
-        (None, None) => Err(AgentError::Usage("say which coordinator to join; see --help".to_owned())),
+        (None, None) => Err(AgentError::Usage(
+            "say which coordinator to join, as in `mpac-agent ws://127.0.0.1:8766 --name Bob`, or with MPAC_URL and MPAC_NAME; see --help"
+                .to_owned(),
+        )),
     };
     match done {
         Ok(code) => code,

@@ -17,11 +17,6 @@ use crate::diff;
 use crate::report::one_line;
 use crate::task::Question;
 
-/// How often what goes on is drawn anew.
-const REDRAW: Duration = Duration::from_millis(250);
-/// How often it is told, where it cannot be drawn.
-const TELL: Duration = Duration::from_secs(15);
-
 /// How attending ended.
 pub(super) enum Attended<T> {
     /// The work ended.
@@ -81,7 +76,7 @@ impl<'a> Attendant<'a> {
 
     async fn keys<T>(&mut self, mut work: Pin<&mut impl Future<Output = T>>) -> Attended<T> {
         let works = self.desk.task.is_some();
-        let mut ticks = ticks(if self.keyboard.redraws() { REDRAW } else { TELL });
+        let mut ticks = ticks(self.keyboard.shows_every());
         loop {
             if self.over && !works {
                 return Attended::Leaving;

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::mpsc as blocking;
+use std::time::Duration;
 
 use rustyline::error::ReadlineError;
 use tokio::sync::mpsc;
@@ -20,6 +21,10 @@ use crate::diff::{columns, cut};
 use crate::error::AgentError;
 use crate::known::state_dir;
 
+/// How often what goes on is drawn anew.
+const REDRAW: Duration = Duration::from_millis(250);
+/// How often it is told, where it cannot be drawn.
+const TELL: Duration = Duration::from_secs(15);
 /// A longer name is cut in the prompt.
 const NAME_COLUMNS: usize = 16;
 
@@ -46,6 +51,8 @@ pub struct Keyboard {
     /// A line is being read at the moment.
     reading: bool,
     terminal: bool,
+    /// How often what goes on is told.
+    tells: Duration,
     palette: Palette,
     screen: Arc<Screen>,
     board: Arc<Board>,
@@ -106,6 +113,7 @@ impl Keyboard {
             printer,
             reading: false,
             terminal,
+            tells: TELL,
             palette,
             screen,
             board,
@@ -129,12 +137,20 @@ impl Keyboard {
             printer: Printer::to(shown),
             reading: false,
             terminal,
+            tells: TELL,
             palette: Palette::PLAIN,
             screen: Arc::new(Screen::of(Layout::default(), || None)),
             board: Arc::default(),
             before: None,
             signals: None,
         }
+    }
+
+    /// How far a task is is told so often, where it cannot be drawn behind the prompt; every 15 s by default.
+    #[must_use]
+    pub const fn telling_every(mut self, period: Duration) -> Self {
+        self.tells = period;
+        self
     }
 
     /// Does a person sit there? Else the lines come from a file or a program, whose end is no wish to stop.
@@ -164,6 +180,11 @@ impl Keyboard {
     /// Can it show behind the prompt what changes by the second?
     pub(super) const fn redraws(&self) -> bool {
         self.printer.redraws()
+    }
+
+    /// How often that is to be shown.
+    pub(super) const fn shows_every(&self) -> Duration {
+        if self.redraws() { REDRAW } else { self.tells }
     }
 
     /// Shows what the board says now.
@@ -228,7 +249,6 @@ impl Keyboard {
             && self.reading
         {
             before.restore();
-            println!();
         }
     }
 }

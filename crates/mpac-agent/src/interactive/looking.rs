@@ -8,7 +8,8 @@ use crate::error::AgentError;
 use crate::report::{count, one_line};
 
 /// What a server that tells nothing leaves open.
-const INCOMPLETE: &str = "(this server does not tell what was before you joined)";
+const INCOMPLETE: &str =
+    "(this server does not tell what was before you joined; one of mpac 0.2 does with --ask-summary)";
 /// A path takes no more than this of a line, so that the rest is seen.
 const PATH_COLUMNS: usize = 60;
 

@@ -21,7 +21,7 @@ impl Before {
         return None;
     }
 
-    /// As it was. Pasted text comes without marks around it again.
+    /// As it was, on a line of its own. Pasted text comes without marks around it again.
     pub(super) fn restore(&self) {
         #[cfg(unix)]
         {
@@ -32,10 +32,9 @@ impl Before {
                 &self.mode,
             );
         }
-        if crate::console::obeys_escapes() {
-            let mut out = std::io::stdout().lock();
-            // Likewise.
-            let _ = out.write_all(b"\x1b[?2004l").and_then(|()| out.flush());
-        }
+        let unmark = if crate::console::obeys_escapes() { "\u{1b}[?2004l" } else { "" };
+        let mut out = std::io::stdout().lock();
+        // Likewise.
+        let _ = writeln!(out, "{unmark}").and_then(|()| out.flush());
     }
 }

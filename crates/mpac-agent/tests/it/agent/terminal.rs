@@ -1,5 +1,7 @@
 //! A person at the prompt, in a real session.
 
+use std::time::Duration;
+
 use mpac_agent::agent::{Agent, Announce, ConnectOptions};
 use mpac_agent::brain::scripted::ScriptedBrain;
 use mpac_agent::error::AgentError;
@@ -21,13 +23,19 @@ struct Person {
 
 impl Person {
     async fn sit_down(agent: Agent) -> Self {
+        Self::sit_down_with(agent, &script("")).await
+    }
+
+    async fn sit_down_with(agent: Agent, script: &str) -> Self {
+        let script = script.to_owned();
         let (keys, typed) = mpsc::unbounded_channel();
         let lines = Lines::default();
         let shown = lines.clone();
         let ended = tokio::spawn(async move {
             let (wanted, _asked) = std::sync::mpsc::channel();
-            let mut keyboard = Keyboard::played(wanted, typed, move |line| shown.add(&line), true);
-            let mut brain = ScriptedBrain::parse("test".to_owned(), &script(""), agent.history())?;
+            let keyboard = Keyboard::played(wanted, typed, move |line| shown.add(&line), true);
+            let mut keyboard = keyboard.telling_every(Duration::from_millis(10));
+            let mut brain = ScriptedBrain::parse("test".to_owned(), &script, agent.history())?;
             agent.run_interactive(&mut brain, TaskOptions::default(), &mut keyboard, true).await
         });
         let person = Self { keys, lines, ended };
@@ -71,6 +79,43 @@ async fn a_conflict_is_listed_looked_at_acknowledged_and_settled_while_the_task_
     let settled = text.lines().find(|line| line.contains("agent:Ann settled")).unwrap();
     assert!(settled.ends_with("approved: we don't touch each other"), "{settled}");
     assert!(settled.chars().nth(2) == Some(':') && settled.chars().nth(5) == Some(':'), "{settled}");
+    person.leaves().await;
+}
+
+#[tokio::test]
+async fn yes_to_all_is_asked_once_in_a_task_and_again_in_the_next() {
+    let host = Host::start(&[]).await;
+    let (ann, _) = host.join("Ann").await;
+    let edit = r#"[{"find": "", "replace": "more\n"}]"#;
+    let script = format!(
+        r#"{{"plan": {{"objective": "more", "files": ["a.py", "b.py"]}}, "edits": {{"a.py": {edit}, "b.py": {edit}}}}}"#
+    );
+    let person = Person::sit_down_with(ann.clone(), &script).await;
+    let asked = || person.lines.text().matches("commit this?").count();
+    person.types("task more of everything", "commit this? y or n").await;
+    person.types("a", "done: a.py, b.py committed").await;
+    assert_eq!(asked(), 1);
+    assert_eq!(ann.read_file("b.py").await.unwrap().unwrap().content, "old\nmore\n");
+    person.types("task even more", " more\n+more\ncommit this?").await;
+    person.types("n", "stopped: the change was not approved").await;
+    assert_eq!(asked(), 2);
+    person.leaves().await;
+}
+
+#[tokio::test]
+async fn a_long_task_tells_that_it_goes_on_and_is_silent_while_it_waits_for_an_answer() {
+    let host = Host::start(&[]).await;
+    let ((ann, _), (ben, _)) = (host.join("Ann").await, host.join("Ben").await);
+    let waits = r#","wait_for":[{"before":"write","event":"INTENT_ANNOUNCE","from":"agent:Ben"}]"#;
+    let person = Person::sit_down_with(ann.clone(), &script(waits)).await;
+    person.types("task mend it", "waiting for INTENT_ANNOUNCE").await;
+    person.lines.wait_for(" working (Ctrl-C cancels)").await;
+    ben.announce(Announce::files("elsewhere", ["b.py"])).await.unwrap();
+    person.lines.wait_for("commit this? y or n").await;
+    person.types("log 1", "agent:Ben announced").await;
+    let text = person.lines.text();
+    let (_, after) = text.split_once("commit this?").unwrap();
+    assert!(!after.contains("working"), "{text}");
     person.leaves().await;
 }
 
