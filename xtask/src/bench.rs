@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: figures, each beside the figure that it is a ratio of, taken in the same run.
 
+mod core;
 mod signatures;
+mod table;
 
 use clap::Subcommand;
 
@@ -9,6 +11,8 @@ use crate::step::Failure;
 /// What is measured.
 #[derive(Subcommand)]
 pub(crate) enum Bench {
+    /// What the coordinator takes for messages, in process, beside parsing alone and beside the Python reference.
+    Core(core::Options),
     /// What signatures cost: messages per second of a verified session against an open one.
     Signatures(signatures::Options),
 }
@@ -19,6 +23,7 @@ pub(crate) enum Bench {
 /// Something cannot be built or started, or the server does not do what it is measured at.
 pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
     match bench {
+        Bench::Core(options) => core::run(options),
         Bench::Signatures(options) => signatures::run(options),
     }
 }
