@@ -2,6 +2,7 @@
 
 mod agent;
 mod client;
+mod core;
 mod e2e;
 mod recovery;
 mod report;
@@ -28,6 +29,8 @@ pub(crate) enum Bench {
     SlowReader(slow_reader::Options),
     /// What coordination costs a task beside the time of its model: our agents against those of the Python package.
     Agent(agent::Options),
+    /// What the coordinator takes for messages, in process, beside parsing alone and beside the Python reference.
+    Core(core::Options),
     /// What signatures cost: messages per second of a verified session against an open one.
     Signatures(signatures::Options),
 }
@@ -43,6 +46,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
         Bench::Sessions(options) => sessions::run(options),
         Bench::SlowReader(options) => slow_reader::run(options),
         Bench::Agent(options) => agent::run(options),
+        Bench::Core(options) => core::run(options),
         Bench::Signatures(options) => signatures::run(options),
     }
 }

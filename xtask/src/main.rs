@@ -15,7 +15,7 @@
 //! | `survive` | two agents at work while their server is killed over and over: both finish |
 //! | `fuzz` | the fuzz targets of `fuzz/`, some time each |
 //! | `handover` | a standby takes over from a server that is stopped, paused, or told to |
-//! | `bench` | figures beside what they are a ratio of |
+//! | `bench` | figures beside what they are a ratio of; the programs that are measured are the crate `measure` |
 //! | `deny` | licences, sources and unwanted crates in the tree of dependencies |
 //! | `demo` | two scripted agents on one file, shown live |
 //! | `interop` | unmodified Python agents and servers against ours |

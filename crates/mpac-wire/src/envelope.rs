@@ -80,13 +80,21 @@ impl Envelope {
         let json =
             serde_json::to_string(self).unwrap_or_else(|error| unreachable!("an envelope is JSON: {error}"));
         // Parts kept as text may have come in another layout. Inside a string a line break is always escaped.
-        if json.contains(['\n', '\r']) { crate::layout::compact(&json) } else { json }
+        if has_line_break(json.as_bytes()) { crate::layout::compact(&json) } else { json }
     }
 
     /// JSON with two spaces a level and no newline at the end, as in the golden files.
     pub fn to_json_pretty(&self) -> String {
         crate::layout::pretty(&self.to_json())
     }
+}
+
+/// Looked for in small parts, each to its end: that way the compiler compares many bytes at once.
+fn has_line_break(text: &[u8]) -> bool {
+    const PART: usize = 128;
+    let in_part =
+        |part: &[u8]| part.iter().fold(false, |found, byte| found | (*byte == b'\n') | (*byte == b'\r'));
+    text.chunks(PART).any(in_part)
 }
 
 /// A payload: an object, kept as text until its type is known.

@@ -131,6 +131,9 @@ impl Extra {
     #[doc(hidden)]
     #[must_use]
     pub fn settled(mut self) -> Self {
+        if self.0.len() < 2 {
+            return self;
+        }
         let last: BTreeMap<Box<str>, usize> =
             self.0.iter().enumerate().map(|(at, member)| (member.key.clone(), at)).collect();
         if last.len() < self.0.len() {

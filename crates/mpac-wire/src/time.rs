@@ -52,6 +52,9 @@ impl Timestamp {
     /// # Errors
     /// When `text` is anything else.
     pub fn parse(text: &str) -> Result<Self, InvalidTime> {
+        if let Some(micros) = utc(text.as_bytes()) {
+            return Ok(Self(micros));
+        }
         let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTime)?;
         let micros = i64::try_from(moment.unix_timestamp_nanos().div_euclid(1000));
         micros.map(Self::from_micros).map_err(|_| InvalidTime)
@@ -102,6 +105,50 @@ impl<'de> Deserialize<'de> for Timestamp {
             .deserialize_str(crate::open::TextVisitor(|text: &str| Self::parse(text)))?
             .map_err(D::Error::custom)
     }
+}
+
+/// Microseconds since 1970 of a moment as nearly everybody writes it: `2026-01-02T03:04:05.123456Z`, with up to six digits
+/// behind the point. `None` for every other text, which may be a moment all the same: leap days and leap seconds are left to the
+/// library.
+fn utc(text: &[u8]) -> Option<i64> {
+    let (date, rest) = text.split_at_checked(19)?;
+    let number = |from: usize, to: usize| digits(date.get(from..to)?);
+    let is_there = |(at, mark): (usize, u8)| date.get(at) == Some(&mark);
+    let marked = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')].into_iter().all(is_there);
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let last_day = match month {
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    let fits = (1..=12).contains(&month) && (1..=last_day).contains(&day);
+    let fits = fits && hour < 24 && minute < 60 && second < 60;
+    if !marked || !fits || year == 0 {
+        return None;
+    }
+    let micros = match rest.strip_suffix(b"Z")? {
+        [] => 0,
+        [b'.', fraction @ ..] if (1..=6).contains(&fraction.len()) => {
+            digits(fraction)? * 10_i64.pow(6 - u32::try_from(fraction.len()).ok()?)
+        }
+        _ => return None,
+    };
+    Some((((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + micros)
+}
+
+/// The number that nothing but digits stand for.
+fn digits(text: &[u8]) -> Option<i64> {
+    text.iter()
+        .try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
+}
+
+/// Days from 1970-01-01 to a day of the calendar. Years are counted from March on, so that the day that some of them have
+/// more comes last.
+const fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
 }
 
 /// A moment as somebody else wrote it: a type of its own, so that it cannot be used for a deadline (INT-05).
@@ -301,6 +348,41 @@ mod tests {
             ["", "bad", "2026-11-22", "2026-11-22T18:51Z", "2026-13-01T00:00:00Z", "2026-11-22T18:51:46"]
         {
             assert_eq!(Timestamp::parse(text), Err(InvalidTime), "{text}");
+        }
+    }
+
+    /// The short way gives what the library gives.
+    #[test]
+    fn moments_in_utc_are_read_the_short_way() {
+        for year in [1, 4, 100, 400, 1600, 1899, 1900, 1969, 1970, 1999, 2000, 2024, 2026, 2100, 9999] {
+            for (month, day) in (1..=12).flat_map(|month| [(month, 1), (month, 28), (month, 30)]) {
+                for time in ["00:00:00Z", "23:59:59.9Z", "12:34:56.000001Z"] {
+                    let text = alloc::format!("{year:04}-{month:02}-{day:02}T{time}");
+                    let moment = OffsetDateTime::parse(&text, &Rfc3339).ok();
+                    let micros = moment.map(|moment| moment.unix_timestamp_nanos().div_euclid(1000));
+                    assert_eq!(utc(text.as_bytes()).map(i128::from), micros, "{text}");
+                }
+            }
+        }
+        for text in [
+            "",
+            "2026-00-01T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-04-31T00:00:00Z",
+            "2024-02-29T00:00:00Z",
+            "2026-01-02T24:00:00Z",
+            "2026-01-02T00:60:00Z",
+            "2026-01-02T00:00:60Z",
+            "2026-01-02t00:00:00Z",
+            "2026-01-02T00:00:00",
+            "2026-01-02T00:00:00.Z",
+            "2026-01-02T00:00:00.1234567Z",
+            "2026-01-02T00:00:00+00:00",
+            "2026-1-02T00:00:00Z",
+            "+026-01-02T00:00:00Z",
+            "2026-01-0éT00:00:00Z",
+        ] {
+            assert_eq!(utc(text.as_bytes()), None, "{text}");
         }
     }
 

@@ -46,7 +46,9 @@ impl Watermark {
     pub fn lamport_value(&self) -> Result<Option<u64>, InvalidLamport> {
         let value = match self.kind {
             WatermarkKind::LamportClock => {
-                Some(self.value.read::<Integer>().map_err(|_| InvalidLamport)?.get())
+                let plain = self.value.get().parse().ok(); // nothing but digits, as nearly always
+                let read = || self.value.read::<Integer>().map(|value| value.get());
+                Some(plain.map_or_else(read, Ok).map_err(|_| InvalidLamport)?)
             }
             WatermarkKind::VectorClock
             | WatermarkKind::CausalFrontier

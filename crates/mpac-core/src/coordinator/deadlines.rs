@@ -61,6 +61,14 @@ impl Deadlines {
         self.0.remove(&(at, cause.clone()));
     }
 
+    /// Moves one to another time; one that was not there is added.
+    pub(crate) fn postpone(&mut self, from: Timestamp, to: Timestamp, cause: Cause) {
+        let mut entry = (from, cause);
+        self.0.remove(&entry);
+        entry.0 = to;
+        self.0.insert(entry);
+    }
+
     /// Removes a cause whatever its time is.
     pub(crate) fn remove_all(&mut self, cause: &Cause) {
         self.0.retain(|(_, known)| known != cause);

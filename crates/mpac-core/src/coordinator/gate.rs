@@ -233,9 +233,9 @@ pub(super) fn count_as_received(session: &mut Session, out: &mut Outbox, facts: 
         let window = &session.config.replay_window_sec;
         session.seen_ids.insert(&facts.envelope.message_id, &sender.principal_id, session.now, window);
     }
-    session.seen(&sender.principal_id, &facts.envelope.message_id);
+    let was_away = session.seen(&sender.principal_id, &facts.envelope.message_id);
     // After the close nothing comes back to life (BYE-09).
-    if !session.closed {
+    if was_away && !session.closed {
         liveness::returned(session, out, &sender.principal_id);
     }
 }

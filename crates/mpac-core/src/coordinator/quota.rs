@@ -38,8 +38,10 @@ pub(super) fn conflicts(
     message: &Message,
 ) -> Result<(), LimitReached> {
     let max = session.config.max_open_each.conflicts;
-    let open = session.disputes_by_author.get(sender).copied().unwrap_or_default();
-    if open < max || !may_open_a_conflict(message) {
+    if session.disputes_by_author.is_empty() || !may_open_a_conflict(message) {
+        return Ok(());
+    }
+    if session.disputes_by_author.get(sender).copied().unwrap_or_default() < max {
         return Ok(());
     }
     Err(LimitReached::Open { what: "conflicts", max, limit: "max_open_conflicts_each", retry_after: None })

@@ -118,6 +118,14 @@ impl Session {
         set(&mut self.finished.operations, (record.sequence, id.clone()), over);
     }
 
+    /// The same for one that is about to be registered.
+    pub(crate) fn note_operation(&mut self, record: &Operation) {
+        let over = !record.state.is_pending() && !self.disputes_by_op.contains_key(&record.id);
+        if over {
+            self.finished.operations.insert((record.sequence, record.id.clone()));
+        }
+    }
+
     /// The same for a conflict, and for what it was about.
     pub(crate) fn review_conflict(&mut self, id: &ConflictId) {
         let Some(record) = self.conflicts.get(id) else { return };

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use mpac_wire::Scope;
 
-use super::outline::{Class, entries};
+use super::outline::{Class, Entries, entries};
 use super::{normalize, symbols};
 
 /// A file that one side's edits reach, and the symbols concerned; none means the file as a whole.
@@ -60,7 +60,7 @@ pub(super) fn impact(scope: &Scope) -> BTreeSet<String> {
 
 /// A set of files and what was declared of editing them: worked out once, compared often.
 pub struct Edits {
-    files: BTreeSet<String>,
+    files: Entries,
     declared: Declared,
 }
 
@@ -76,7 +76,7 @@ impl Edits {
         let (from, to) = (&self.declared, &other.declared);
         let mut found = Vec::new();
         // Looked up one by one: the declared list is mostly the much shorter one.
-        for file in from.impact.iter().filter(|file| other.files.contains(*file)) {
+        for file in from.impact.iter().filter(|file| other.files.contains(file)) {
             let used = from.used.get(file).and_then(Option::as_ref).filter(|_| !from.affects.is_empty());
             let Some(used) = used else {
                 found.push(Reached { file: file.clone(), symbols: None });

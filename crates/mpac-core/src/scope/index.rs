@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use mpac_wire::{IntentId, Scope};
 
 use super::dependency;
-use super::outline::{Class, Outline};
+use super::outline::{Class, Outline, entries};
 use super::{Names, Overlap, glob, normalize};
 
 /// Live intents, or whatever else has a scope, by what they cover. Derived from the session: two sessions that are equal
@@ -18,8 +18,8 @@ use super::{Names, Overlap, glob, normalize};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScopeIndex<K = IntentId> {
     names: Names,
-    /// Kind of set and entry to those that list it.
-    by_entry: BTreeMap<(Class, String), BTreeSet<K>>,
+    /// Of each kind of set, entry to those that list it.
+    by_entry: Listed<K>,
     /// All of a kind, those with canonical URIs apart: another kind may overlap any of them.
     by_class: BTreeMap<(Class, bool), BTreeSet<K>>,
     /// Canonical URI and kind to those that carry it.
@@ -36,6 +36,42 @@ impl<K> Default for ScopeIndex<K> {
     }
 }
 
+/// From an entry of one kind of set to those that list it.
+type Entries<K> = BTreeMap<String, BTreeSet<K>>;
+
+/// The same for all kinds. A map for each, so that looking an entry up needs no copy of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Listed<K> {
+    files: Entries<K>,
+    entities: Entries<K>,
+    tasks: Entries<K>,
+}
+
+impl<K> Listed<K> {
+    const fn new() -> Self {
+        Self { files: BTreeMap::new(), entities: BTreeMap::new(), tasks: BTreeMap::new() }
+    }
+
+    /// Nothing for kinds that list nothing.
+    const fn of(&self, class: Class) -> Option<&Entries<K>> {
+        match class {
+            Class::Files => Some(&self.files),
+            Class::Entities => Some(&self.entities),
+            Class::Tasks => Some(&self.tasks),
+            Class::Pattern | Class::Opaque => None,
+        }
+    }
+
+    const fn of_mut(&mut self, class: Class) -> Option<&mut Entries<K>> {
+        match class {
+            Class::Files => Some(&mut self.files),
+            Class::Entities => Some(&mut self.entities),
+            Class::Tasks => Some(&mut self.tasks),
+            Class::Pattern | Class::Opaque => None,
+        }
+    }
+}
+
 /// What was found so far: the names that are shared.
 type Hits<K> = BTreeMap<K, Vec<String>>;
 
@@ -44,7 +80,7 @@ impl<K> ScopeIndex<K> {
     pub const fn new(names: Names) -> Self {
         Self {
             names,
-            by_entry: BTreeMap::new(),
+            by_entry: Listed::new(),
             by_class: BTreeMap::new(),
             by_uri: BTreeMap::new(),
             patterns: BTreeMap::new(),
@@ -73,8 +109,10 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         for uri in &outline.known.uris {
             self.by_uri.entry((uri.clone(), class)).or_default().insert(key.clone());
         }
-        for entry in outline.entries {
-            self.by_entry.entry((class, entry)).or_default().insert(key.clone());
+        if let Some(listed) = self.by_entry.of_mut(class) {
+            for entry in outline.entries {
+                listed.entry(entry).or_default().insert(key.clone());
+            }
         }
         if let Some(pattern) = outline.pattern {
             let beginning = glob::literal_beginning(&pattern).into();
@@ -95,8 +133,10 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         for uri in &outline.known.uris {
             take(&mut self.by_uri, &(uri.clone(), class), key);
         }
-        for entry in outline.entries {
-            take(&mut self.by_entry, &(class, entry), key);
+        if let Some(listed) = self.by_entry.of_mut(class) {
+            for entry in outline.entries.iter() {
+                take(listed, entry, key);
+            }
         }
         if let Some(pattern) = outline.pattern {
             let beginning = glob::literal_beginning(&pattern);
@@ -117,13 +157,17 @@ impl<K: Ord + Clone> ScopeIndex<K> {
     /// Every other one whose edits may reach `scope`, or be reached by its edits (SCO-18).
     pub fn dependents(&self, scope: &Scope) -> BTreeSet<K> {
         let mut found = BTreeSet::new();
-        let outline = Outline::of(&self.names, scope);
-        if outline.class == Class::Files {
-            for file in outline.entries.iter().filter(|_| !self.by_impact.is_empty()) {
+        let (class, files) = if self.by_impact.is_empty() && scope.extensions.is_none() {
+            return found; // nobody has declared anything
+        } else {
+            entries(scope)
+        };
+        if class == Class::Files {
+            for file in files.iter().filter(|_| !self.by_impact.is_empty()) {
                 found.extend(self.by_impact.get(file).into_iter().flatten().cloned());
             }
             for file in dependency::impact(scope) {
-                found.extend(self.by_entry.get(&(Class::Files, file)).into_iter().flatten().cloned());
+                found.extend(self.by_entry.files.get(&file).into_iter().flatten().cloned());
             }
         }
         found
@@ -165,9 +209,9 @@ impl<K: Ord + Clone> ScopeIndex<K> {
     /// Everything that an operation's target provably lies in (D-069).
     pub fn covering(&self, target: &str) -> BTreeSet<K> {
         let path = normalize(target);
-        let mut found: BTreeSet<K> = self.patterns_on(&BTreeSet::from([path.clone()])).into_keys().collect();
+        let mut found: BTreeSet<K> = self.patterns_on(core::slice::from_ref(&path)).into_keys().collect();
         let lists = [(Class::Files, path.as_str()), (Class::Entities, target), (Class::Tasks, target)];
-        let lists = lists.into_iter().filter_map(|(class, name)| self.by_entry.get(&(class, name.into())));
+        let lists = lists.into_iter().filter_map(|(class, name)| self.by_entry.of(class)?.get(name));
         found.extend(lists.flatten().cloned());
         for uri in self.names.of_target(target) {
             let known = Class::ALL.into_iter().filter_map(|class| self.by_uri.get(&(uri.clone(), class)));
@@ -182,13 +226,12 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         all.flatten()
     }
 
-    fn sharing(&self, class: Class, entries: &BTreeSet<String>) -> Hits<K> {
+    fn sharing(&self, class: Class, entries: &[String]) -> Hits<K> {
         let mut hits = Hits::new();
-        if self.by_class.contains_key(&(class, false)) || self.by_class.contains_key(&(class, true)) {
-            for entry in entries {
-                for key in self.by_entry.get(&(class, entry.clone())).into_iter().flatten() {
-                    hits.entry(key.clone()).or_default().push(entry.clone());
-                }
+        let Some(listed) = self.by_entry.of(class) else { return hits };
+        for entry in entries {
+            for key in listed.get(entry).into_iter().flatten() {
+                hits.entry(key.clone()).or_default().push(entry.clone());
             }
         }
         hits
@@ -212,11 +255,7 @@ impl<K: Ord + Clone> ScopeIndex<K> {
     fn files_of(&self, pattern: &str) -> Hits<K> {
         let mut hits = Hits::new();
         let beginning = glob::literal_beginning(pattern);
-        for ((class, file), keys) in below(&self.by_entry, beginning, |path| (Class::Files, path)) {
-            // Files come first.
-            if *class != Class::Files {
-                break;
-            }
+        for (file, keys) in below(&self.by_entry.files, beginning) {
             if glob::matches(pattern, file) {
                 for key in keys {
                     hits.entry(key.clone()).or_default().push(file.clone());
@@ -227,7 +266,7 @@ impl<K: Ord + Clone> ScopeIndex<K> {
     }
 
     /// The patterns that match one of these files, and which.
-    fn patterns_on(&self, files: &BTreeSet<String>) -> Hits<K> {
+    fn patterns_on(&self, files: &[String]) -> Hits<K> {
         let mut hits = Hits::new();
         if self.patterns.is_empty() {
             return hits;
@@ -249,7 +288,7 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         // Those that begin further up, then those that begin there or further down.
         let above = beginnings(beginning).filter(move |up| *up != beginning);
         let above = above.filter_map(|up| self.patterns.get(up));
-        let below = below(&self.patterns, beginning, |path| path).map(|(_, known)| known);
+        let below = below(&self.patterns, beginning).map(|(_, known)| known);
         let met = above.chain(below).flatten().filter(|(_, other)| glob::intersects(pattern, other));
         met.map(|(key, _)| key)
     }
@@ -272,17 +311,13 @@ fn beginnings(path: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The entries at a path and below it; all for the empty one.
-fn below<'a, K: Ord, V>(
-    map: &'a BTreeMap<K, V>,
-    path: &str,
-    key: impl Fn(String) -> K,
-) -> impl Iterator<Item = (&'a K, &'a V)> {
-    let own = if path.is_empty() { None } else { map.get_key_value(&key(path.into())) };
+fn below<'a, V>(map: &'a BTreeMap<String, V>, path: &str) -> impl Iterator<Item = (&'a String, &'a V)> {
+    let own = if path.is_empty() { None } else { map.get_key_value(path) };
     // `0` is what follows `/`.
     let (from, to) = if path.is_empty() {
-        (key(String::new()), None)
+        (String::new(), None)
     } else {
-        (key(alloc::format!("{path}/")), Some(key(alloc::format!("{path}0"))))
+        (alloc::format!("{path}/"), Some(alloc::format!("{path}0")))
     };
     let rest = map.range(from..).take_while(move |(key, _)| to.as_ref().is_none_or(|to| *key < to));
     own.into_iter().chain(rest)

@@ -6,6 +6,9 @@ use alloc::string::String;
 ///
 /// Nothing else: no `..`, no inner `/./`, no case folding; a leading `/` is significant.
 pub fn normalize(path: &str) -> String {
+    if is_normal(path) {
+        return path.into();
+    }
     let mut out = String::with_capacity(path.len());
     for c in path.chars() {
         if c != '/' || !out.ends_with('/') {
@@ -22,14 +25,19 @@ pub fn normalize(path: &str) -> String {
     rest.into()
 }
 
+/// Whether a path is in its one spelling, as nearly every path is. Some others that are, too, count as if they were not.
+pub(super) fn is_normal(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    !bytes.starts_with(b"./") && !bytes.ends_with(b"/") && !bytes.windows(2).any(|pair| pair == b"//")
+}
+
 /// Whether `path`, in whatever spelling, is the file of this normalised path. Nearly every path is in its one spelling
 /// already, and then nothing is allocated.
 pub fn same_path(path: &str, normal: &str) -> bool {
     if path == normal {
         return true;
     }
-    let is_normal = !path.starts_with("./") && !path.ends_with('/') && !path.contains("//");
-    !is_normal && normalize(path) == normal
+    !is_normal(path) && normalize(path) == normal
 }
 
 /// Whether a normalised path stays inside a workspace on every platform: relative, no `..`, no NUL, no backslash.

@@ -1,6 +1,5 @@
 //! A scope with everything worked out that comparing it needs: made once, compared often.
 
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -34,8 +33,49 @@ impl Class {
     }
 }
 
+/// What a set lists: sorted, without repeats.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Entries(Vec<String>);
+
+impl Entries {
+    fn new(mut names: Vec<String>) -> Self {
+        names.sort_unstable();
+        names.dedup();
+        Self(names)
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.0.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
+    }
+
+    /// Those that are in `other`, too.
+    pub(super) fn common<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a String> {
+        self.0.iter().filter(|name| other.contains(name))
+    }
+
+    /// Those that are not in `other`.
+    pub(super) fn beyond<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a String> {
+        self.0.iter().filter(|name| !other.contains(name))
+    }
+}
+
+impl core::ops::Deref for Entries {
+    type Target = [String];
+    fn deref(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl IntoIterator for Entries {
+    type Item = String;
+    type IntoIter = alloc::vec::IntoIter<String>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 /// What a scope is, and what it lists if it is a set: normalised for files, as they are for tasks and entities.
-pub(super) fn entries(scope: &Scope) -> (Class, BTreeSet<String>) {
+pub(super) fn entries(scope: &Scope) -> (Class, Entries) {
     let (class, list) = match scope.kind {
         ScopeKind::FileSet => (Class::Files, &scope.resources),
         ScopeKind::EntitySet => (Class::Entities, &scope.entities),
@@ -44,13 +84,11 @@ pub(super) fn entries(scope: &Scope) -> (Class, BTreeSet<String>) {
         _ => (Class::Opaque, &None),
     };
     let list = list.iter().flatten();
-    // Sorted first: a set is built from a sorted list in one go.
-    let mut names: Vec<String> = match class {
+    let names = match class {
         Class::Files => list.map(|path| normalize(path)).collect(),
         _ => list.cloned().collect(),
     };
-    names.sort_unstable();
-    (class, names.into_iter().collect())
+    (class, Entries::new(names))
 }
 
 /// A scope, worked out.
@@ -59,7 +97,7 @@ pub(super) struct Outline<'a> {
     pub(super) scope: &'a Scope,
     pub(super) class: Class,
     /// What a set lists.
-    pub(super) entries: BTreeSet<String>,
+    pub(super) entries: Entries,
     /// Normalised; of patterns only.
     pub(super) pattern: Option<String>,
     /// What it covers in words that all kinds share.

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use mpac_wire::Scope;
 use mpac_wire::names::ScopeKind;
 
+use super::normalize::is_normal;
 use super::outline::{Class, Outline};
 use super::{Names, glob, is_inside, normalize, same_path};
 
@@ -28,7 +29,7 @@ pub fn overlap(names: &Names, a: &Scope, b: &Scope) -> Option<Overlap> {
 pub(super) fn compare(a: &Outline<'_>, b: &Outline<'_>) -> Option<Overlap> {
     if a.class == b.class && a.class.is_set() {
         // The set kinds go by their own rule alone, whatever URIs say (D-067).
-        return shared(a.entries.intersection(&b.entries).cloned().collect());
+        return shared(a.entries.common(&b.entries).cloned().collect());
     }
     let common: Vec<String> = a.known.uris.intersection(&b.known.uris).cloned().collect();
     if !common.is_empty() {
@@ -61,8 +62,8 @@ fn shared(common: Vec<String>) -> Option<Overlap> {
 pub fn contains_target(names: &Names, scope: &Scope, target: &str) -> Option<bool> {
     let listed = match scope.kind {
         ScopeKind::FileSet => {
-            let target = normalize(target);
-            scope.resources.iter().flatten().any(|path| same_path(path, &target))
+            let listed = |target: &str| scope.resources.iter().flatten().any(|path| same_path(path, target));
+            if is_normal(target) { listed(target) } else { listed(&normalize(target)) }
         }
         ScopeKind::EntitySet => scope.entities.iter().flatten().any(|entity| entity == target),
         ScopeKind::TaskSet => scope.task_ids.iter().flatten().any(|task| task == target),
@@ -80,7 +81,7 @@ pub fn growth(names: &Names, new: &Scope, old: &Scope) -> Option<Scope> {
     if ours.class != theirs.class || !ours.class.is_set() {
         return (!is_inside(names, new, &[old], &<_>::default())).then(|| new.clone());
     }
-    let added: Vec<String> = ours.entries.difference(&theirs.entries).cloned().collect();
+    let added: Vec<String> = ours.entries.beyond(&theirs.entries).cloned().collect();
     if added.is_empty() {
         return None;
     }

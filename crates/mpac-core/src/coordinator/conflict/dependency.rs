@@ -10,23 +10,29 @@ use mpac_wire::{IntentId, Raw, Scope};
 
 use super::super::outbox::{Outbox, listed};
 use super::super::state::Session;
-use super::found::{Found, report};
+use super::found::{Found, governing, report};
 use crate::scope::dependency::{Edits, Reached};
 
 /// One conflict for each other principal's live intent whose files these edits reach, or whose edits reach these files,
-/// where the scopes do not overlap directly (SCO-18, SCO-20). It blocks nobody.
+/// where the scopes do not overlap directly (SCO-18, SCO-20): the edits of `part` of the intent's scope, where only that is new.
+/// It blocks nobody.
 pub(super) fn detect(
     session: &mut Session,
     out: &mut Outbox,
     id: &IntentId,
-    part: &Scope,
+    part: Option<&Scope>,
     direct: &BTreeSet<IntentId>,
 ) {
+    let Some(part) = part.or_else(|| session.intents.get(id).map(|record| &record.scope)) else { return };
+    let dependents = session.scopes.dependents(part);
+    if dependents.is_empty() {
+        return; // as nearly always
+    }
     let Some(owner) = session.intents.get(id).map(|record| record.owner.clone()) else { return };
     let Some(edits) = Edits::of(part) else { return };
     let reported = reported(session, id);
     let mut others: Vec<(u64, IntentId, Vec<Reached>, Vec<Reached>)> = Vec::new();
-    for other in session.scopes.dependents(part) {
+    for other in dependents {
         if let Some(record) = session.intents.get(&other)
             && record.owner != owner
             && !direct.contains(&other)
@@ -40,8 +46,15 @@ pub(super) fn detect(
         }
     }
     others.sort_by_key(|(sequence, ..)| *sequence);
+    if others.is_empty() {
+        return;
+    }
+    let governing = governing(session);
     for (_, other, ab, ba) in others {
-        dependency_conflict(session, out, id, &other, (&ab, &ba));
+        let found = dependency_conflict(session, id, &other, (&ab, &ba));
+        if let Some(found) = found {
+            report(session, out, found, &governing);
+        }
     }
 }
 
@@ -54,12 +67,11 @@ fn reported(session: &Session, id: &IntentId) -> BTreeSet<IntentId> {
 }
 
 fn dependency_conflict(
-    session: &mut Session,
-    out: &mut Outbox,
+    session: &Session,
     new: &IntentId,
     old: &IntentId,
     (ab, ba): (&[Reached], &[Reached]),
-) {
+) -> Option<Found> {
     let side = |reached: &[Reached]| -> Vec<serde_json::Value> {
         let entry = |it: &Reached| serde_json::json!({ "file": it.file, "symbols": it.symbols });
         reached.iter().map(entry).collect()
@@ -74,8 +86,7 @@ fn dependency_conflict(
     let common = alloc::format!("depend on each other in {}", listed(&files));
     let basis = (BasisKind::Rule, "scope.dependency.v1");
     let category = ConflictCategory::DependencyBreakage;
-    if let Some(mut found) = Found::between(session, (new, old), category, basis, &common) {
-        found.dependency = Raw::of(&detail).ok();
-        report(session, out, found);
-    }
+    let mut found = Found::between(session, (new, old), category, basis, &common)?;
+    found.dependency = Raw::of(&detail).ok();
+    Some(found)
 }

@@ -13,37 +13,66 @@ use super::super::intent::race_lock;
 use super::super::outbox::{Outbox, listed};
 use super::super::state::Session;
 use super::dependency;
-use super::found::{Found, report};
+use super::found::{Found, governing, report};
 use crate::remark::Remark;
 use crate::scope::{Overlap, contains_target};
 
-/// One conflict for each live intent that overlaps `part`, a scope of the new or grown intent `id`.
-pub(in super::super) fn overlaps(session: &mut Session, out: &mut Outbox, id: &IntentId, part: &Scope) {
-    let mut others: Vec<(u64, IntentId, Overlap)> = Vec::new();
-    let owner = session.intents.get(id).map(|record| record.owner.clone());
-    let told = told(session, id);
-    let overlapping = session.scopes.overlaps(part);
+/// One conflict for each live intent that overlaps the new or grown intent `id`: in `part` of its scope, where only that is
+/// new.
+pub(in super::super) fn overlaps(
+    session: &mut Session,
+    out: &mut Outbox,
+    id: &IntentId,
+    part: Option<&Scope>,
+) {
+    let overlapping_with = |session: &Session, part: Option<&Scope>| {
+        let whole = || session.intents.get(id).map(|record| &record.scope);
+        let mut found = part.or_else(whole).map(|scope| session.scopes.overlaps(scope)).unwrap_or_default();
+        found.remove(id);
+        found
+    };
+    let overlapping = overlapping_with(session, part);
     let mut direct: BTreeSet<IntentId> = overlapping.keys().cloned().collect();
+    let unreported = unreported(session, id, overlapping);
+    if !unreported.is_empty() {
+        let governing = governing(session);
+        for (_, other, overlap) in unreported {
+            if let Some(found) = overlap_conflict(session, id, &other, overlap) {
+                report(session, out, found, &governing);
+            }
+        }
+    }
+    if session.config.dependency_detection {
+        // One that overlaps in what the intent covered before overlaps directly all the same (SCO-18).
+        if part.is_some() {
+            direct.extend(overlapping_with(session, None).into_keys());
+        }
+        dependency::detect(session, out, id, part, &direct);
+    }
+}
+
+/// What of these overlaps no conflict was made of yet, in the order of receipt of the other intents.
+fn unreported(
+    session: &Session,
+    id: &IntentId,
+    overlapping: BTreeMap<IntentId, Overlap>,
+) -> Vec<(u64, IntentId, Overlap)> {
+    let mut others = Vec::new();
+    if overlapping.is_empty() {
+        return others;
+    }
+    let owner = session.intents.get(id).map(|record| &record.owner);
+    let told = told(session, id);
     for (other, found) in overlapping {
         if let Some(record) = session.intents.get(&other)
-            && other != *id
-            && !(race_lock::is_on(session) && Some(&record.owner) == owner.as_ref()) // D-075
+            && !(race_lock::is_on(session) && Some(&record.owner) == owner) // D-075
             && let Some(found) = news(told.get(&other).map_or(&[], Vec::as_slice), found)
         {
             others.push((record.sequence, other, found));
         }
     }
     others.sort_by_key(|(sequence, ..)| *sequence);
-    for (_, other, found) in others {
-        overlap_conflict(session, out, id, &other, found);
-    }
-    if session.config.dependency_detection {
-        // One that overlaps in what the intent covered before overlaps directly all the same (SCO-18).
-        if let Some(whole) = session.intents.get(id).map(|record| &record.scope).filter(|it| *it != part) {
-            direct.extend(session.scopes.overlaps(whole).into_keys());
-        }
-        dependency::detect(session, out, id, part, &direct);
-    }
+    others
 }
 
 /// What the open conflicts of an intent say it overlaps in, by the other intent.
@@ -75,13 +104,7 @@ fn news(known: &[&Overlap], found: Overlap) -> Option<Overlap> {
     }
 }
 
-fn overlap_conflict(
-    session: &mut Session,
-    out: &mut Outbox,
-    new: &IntentId,
-    old: &IntentId,
-    overlap: Overlap,
-) {
+fn overlap_conflict(session: &Session, new: &IntentId, old: &IntentId, overlap: Overlap) -> Option<Found> {
     let (basis, common) = match &overlap {
         Overlap::Shared(names) => {
             ((BasisKind::Rule, "scope.overlap.v1"), alloc::format!("overlap in {}", listed(names)))
@@ -91,12 +114,9 @@ fn overlap_conflict(
             "have scopes that cannot be compared, so they may overlap".to_owned(),
         ),
     };
-    if let Some(mut found) =
-        Found::between(session, (new, old), ConflictCategory::ScopeOverlap, basis, &common)
-    {
-        found.part = Some(overlap);
-        report(session, out, found);
-    }
+    let mut found = Found::between(session, (new, old), ConflictCategory::ScopeOverlap, basis, &common)?;
+    found.part = Some(overlap);
+    Some(found)
 }
 
 /// Live intents by their place in the order of receipt, with their owners.
@@ -152,7 +172,8 @@ pub(in super::super) fn concurrent_writes(
         part: None,
         dependency: None,
     };
-    report(session, out, found);
+    let governing = governing(session);
+    report(session, out, found, &governing);
 }
 
 /// The paths written beside the targets that no own intent covers and others' intents do. All operations of a message are

@@ -64,8 +64,9 @@ impl Found {
     }
 }
 
-/// Registers a conflict and tells those it concerns. `*_a` is the newer side, `*_b` the older (`spec/wire.md` §6.18).
-pub(super) fn report(session: &mut Session, out: &mut Outbox, found: Found) {
+/// Registers a conflict and tells those it concerns, `governing` among them. `*_a` is the newer side, `*_b` the older
+/// (`spec/wire.md` §6.18).
+pub(super) fn report(session: &mut Session, out: &mut Outbox, found: Found, governing: &[PrincipalId]) {
     // A UUID's text is never empty.
     let mut draw =
         || ConflictId::new(session.ids.next_uuid()).unwrap_or_else(|_| unreachable!("a UUID is not empty"));
@@ -74,7 +75,7 @@ pub(super) fn report(session: &mut Session, out: &mut Outbox, found: Found) {
     while session.conflicts.contains_key(&id) {
         id = draw();
     }
-    let to = audience(session, &found.principals);
+    let to = audience(session, &found.principals, governing);
     report_to(session, out, id, found, to);
 }
 
@@ -90,8 +91,7 @@ pub(in super::super) fn divergence(
     principal: &PrincipalId,
     description: String,
 ) {
-    let governing = session.members.iter().filter(|(_, member)| member.governs()).map(|(id, _)| id.clone());
-    let to = Recipients::Only(sorted(governing.chain([principal.clone()])));
+    let to = Recipients::Only(sorted(governing(session).into_iter().chain([principal.clone()])));
     let found = Found {
         category: ConflictCategory::ConcurrentWrite,
         severity: Severity::High,
@@ -168,14 +168,17 @@ pub(super) fn open(
     timeout::arm(session, &id);
 }
 
+/// Those who could settle a conflict. Found once for all conflicts of a message: every member is asked.
+pub(super) fn governing(session: &Session) -> Vec<PrincipalId> {
+    session.members.iter().filter(|(_, member)| member.governs()).map(|(id, _)| id.clone()).collect()
+}
+
 /// The principals in it, and those who could settle it (D-108).
-pub(super) fn audience(session: &Session, involved: &[PrincipalId]) -> Recipients {
-    let governing =
-        || session.members.iter().filter(|(_, member)| member.governs()).map(|(id, _)| id.clone());
+pub(super) fn audience(session: &Session, involved: &[PrincipalId], governing: &[PrincipalId]) -> Recipients {
     match session.config.conflict_report_audience {
         ReportAudience::Involved => Recipients::Only(involved.to_vec()),
         ReportAudience::InvolvedAndGovernance => {
-            Recipients::Only(sorted(involved.iter().cloned().chain(governing())))
+            Recipients::Only(sorted(involved.iter().chain(governing).cloned()))
         }
         ReportAudience::All => Recipients::All,
     }

@@ -14,7 +14,7 @@ use super::super::governance::uncertain;
 use super::super::outbox::Outbox;
 use super::super::session::divergence;
 use super::super::state::Session;
-use super::found::{audience, open};
+use super::found::{audience, governing, open};
 use super::resolve;
 use crate::output::Recipients;
 use crate::refusal::Refusal;
@@ -43,7 +43,7 @@ pub(in super::super) fn handle(
     let id = report.conflict_id.clone();
     let principals = principals(session, &report);
     let sender = facts.envelope.sender.principal_id.clone();
-    let to = match audience(session, &principals) {
+    let to = match audience(session, &principals, &governing(session)) {
         Recipients::Only(list) => Recipients::Only(sorted(list.into_iter().chain([sender.clone()]))),
         everybody => everybody,
     };

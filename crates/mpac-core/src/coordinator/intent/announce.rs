@@ -34,7 +34,7 @@ pub(in super::super) fn handle(
     announce: IntentAnnounce,
 ) -> Result<(), Refusal> {
     let Plan { new, replaced, warning } = plan(session, facts, announce)?;
-    let (id, owner, scope) = (new.id.clone(), new.owner.clone(), new.scope.clone());
+    let (id, owner) = (new.id.clone(), new.owner.clone());
     cascade::relay_as_it_came(out, facts);
     // What it replaces is over before it begins: one of them may have the same id (D-024).
     for old in &replaced {
@@ -45,7 +45,7 @@ pub(in super::super) fn handle(
     if let Some(warning) = warning {
         warning.send(session, out, facts);
     }
-    detect::overlaps(session, out, &id, &scope);
+    detect::overlaps(session, out, &id, None);
     Ok(())
 }
 

@@ -23,9 +23,8 @@ pub(in super::super) fn rejected(session: &mut Session, conflict: &ConflictId, i
 
 /// An intent ended in another way: what was counted for its scope is forgotten (BKO-06).
 pub(in super::super) fn ended_otherwise(session: &mut Session, intent: &IntentId) {
-    let ended = session.intents.get(intent).map(|it| (it.owner.clone(), it.scope.clone()));
-    if let Some((owner, scope)) = ended {
-        session.backoff.take_overlapping(&owner, &scope);
+    if let Some(ended) = session.intents.get(intent) {
+        session.backoff.take_overlapping(&ended.owner, &ended.scope);
     }
 }
 

@@ -199,7 +199,7 @@ fn approve(session: &mut Session, out: &mut Outbox, id: &ClaimId, by: Option<Pri
     };
     out.send(session, Recipients::Only(to), status);
     if session.register_intent(new).is_some() {
-        detect::overlaps(session, out, &claim.new_intent, &claim.scope);
+        detect::overlaps(session, out, &claim.new_intent, None);
     }
 }
 

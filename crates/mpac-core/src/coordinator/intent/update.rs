@@ -57,7 +57,7 @@ pub(in super::super) fn handle(
         warning.send(session, out, facts);
     }
     if let Some(part) = grown {
-        detect::overlaps(session, out, &id, &part);
+        detect::overlaps(session, out, &id, Some(&part));
     }
     Ok(())
 }

@@ -64,6 +64,10 @@ pub(in super::super) fn handle(
     record.uncoordinated = guard == Guard::Uncoordinated;
     record.content_missing = session.files.contains(&target) && !upload.has(&target);
     let beside = upload.beside(|path| path == target);
+    // Nearly every commit is made under an intent that covers all of it, and about which nobody quarrels.
+    let strays = completes || record.uncoordinated || record.out_of_scope || !beside.is_empty();
+    let disputed = |intent: &IntentId| session.disputes_by_intent.contains_key(intent);
+    let disputed = completes || record.intent.as_ref().is_some_and(disputed);
     if !record.content_missing {
         session.set_ref(target, after); // OCC-04; without content the file is as it was (OCC-16)
     }
@@ -75,8 +79,12 @@ pub(in super::super) fn handle(
     };
     cascade::relay(out, facts, Recipients::All, text);
     upload.apply(session, out, &facts.envelope.sender.principal_id);
-    attach_to_conflicts(session, &op);
-    detect::concurrent_writes(session, out, &[op], &beside);
+    if disputed {
+        attach_to_conflicts(session, &op);
+    }
+    if strays {
+        detect::concurrent_writes(session, out, &[op], &beside);
+    }
     if let Some(old) = superseded {
         cascade::operation_ended(session, out, &old);
     }

@@ -79,8 +79,11 @@ fn names_a_key(kind: &CredentialType) -> bool {
 
 /// Whether the credential that let this connection in has expired since. In the open profile it was not needed.
 pub(in super::super) fn has_expired(session: &Session, conn: ConnId) -> bool {
+    if session.config.is_open() {
+        return false;
+    }
     let proof = session.bound(conn).and_then(|member| member.proof.as_ref());
-    !session.config.is_open() && is_over(proof.and_then(|proof| proof.expires_at), session.now)
+    is_over(proof.and_then(|proof| proof.expires_at), session.now)
 }
 
 /// A credential is over at the moment it expires, as intents are (D-012).

@@ -14,12 +14,16 @@ impl Session {
     /// Registers what was announced and gives its state from the table; `None` where the table has no such row, or a live
     /// intent has this id: it is never overwritten (INT-04).
     pub(crate) fn register_intent(&mut self, new: NewIntent) -> Option<()> {
-        if self.intents.get(&new.id).is_some_and(Intent::is_live) {
+        let known = self.intents.get(&new.id);
+        if known.is_some_and(Intent::is_live) {
             return None;
         }
+        let is_used_again = known.is_some();
         let state = intent::next(None, intent::Event::Announced)?;
         let sequence = self.next_sequence();
-        self.take_finished_intent(&new.id);
+        if is_used_again {
+            self.take_finished_intent(&new.id);
+        }
         let record = Intent::begin(new, state, self.now, sequence);
         self.index_intent(&record);
         self.review_member(&record.owner);
@@ -33,11 +37,11 @@ impl Session {
         let state = intent::next(Some(record.state), on)?;
         record.state = state;
         if state.is_terminal() {
-            let record = record.clone();
             self.scopes.remove(id, &record.scope);
             take(&mut self.live, &record.owner, id);
-            self.review_member(&record.owner);
-            self.deadlines.remove(record.expires_at, &Cause::IntentTtl(record.sequence, record.id));
+            let (owner, cause) = (record.owner.clone(), Cause::IntentTtl(record.sequence, id.clone()));
+            self.deadlines.remove(record.expires_at, &cause);
+            self.review_member(&owner);
             self.review_intent(id);
         }
         self.rejudge_intent(id);
@@ -77,13 +81,16 @@ impl Session {
         record.sequence = self.next_sequence();
         record.created_at = self.now;
         self.index_operation(&record);
-        self.review_member(&record.proposer);
-        let (id, intent) = (record.id.clone(), record.intent.clone());
-        self.operations.insert(id.clone(), record);
-        self.rejudge_operation(&id);
-        self.review_operation(&id);
-        if let Some(intent) = intent {
-            self.review_intent(&intent);
+        self.note_operation(&record);
+        self.rejudge_operation(&record.id);
+        // One that waits for nothing keeps nobody and no intent from being forgotten.
+        let keeps = record.state.is_pending().then(|| (record.proposer.clone(), record.intent.clone()));
+        self.operations.insert(record.id.clone(), record);
+        if let Some((proposer, intent)) = keeps {
+            self.review_member(&proposer);
+            if let Some(intent) = intent {
+                self.review_intent(&intent);
+            }
         }
     }
 
