@@ -56,7 +56,7 @@ impl Programs {
     pub(super) fn python<T: DeserializeOwned>(&self, stream: &str, first: u32) -> Result<T, Failure> {
         let python = venv::python(PYTHON);
         // Its environment has the package already; the path that the driver puts in front changes nothing.
-        let site = python.parent().unwrap_or(Path::new(""));
+        let site = python.parent().unwrap_or_else(|| Path::new(""));
         let mut command = Command::new(&python);
         command.arg(step::root().join("fixtures/bench/drive_python.py")).arg("--peer-path").arg(site);
         command.arg("--file").arg(self.stream(stream)).args(["--limit", &first.to_string()]);
