@@ -41,6 +41,10 @@ impl Worker<'_> {
                 Together::TooMuch(left) => drafts = left,
             }
         }
+        // All that moved meanwhile at once, and before the first is committed.
+        let Some(drafts) = self.up_to_date(plan, drafts, &mut 0).await? else {
+            return Ok(Outcome::Declined);
+        };
         let mut committed = Vec::new();
         for draft in drafts {
             let path = draft.path.clone();
