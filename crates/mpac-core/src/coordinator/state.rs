@@ -131,7 +131,8 @@ pub(crate) struct Session {
     pub(crate) archived_intents: VecDeque<Intent>,
     pub(crate) operations: BTreeMap<OpId, Operation>,
     pub(crate) batches: BTreeMap<BatchId, Batch>,
-    pub(crate) conflicts: BTreeMap<ConflictId, Conflict>,
+    /// Beside the map: they are large, their ids come in no order, and one that comes moves its neighbours.
+    pub(crate) conflicts: BTreeMap<ConflictId, Box<Conflict>>,
     pub(crate) deferrals: Deferrals,
     /// Who should wait before announcing what again (D-083).
     pub(crate) backoff: Backoffs,

@@ -58,7 +58,8 @@ pub(in super::super) fn scope(session: &Session, asked: &Scope) -> Result<Option
     if session.frozen.is_empty() {
         return Ok(None);
     }
-    let records: Vec<&Conflict> = session.frozen.iter().filter_map(|id| session.conflicts.get(id)).collect();
+    let frozen = session.frozen.iter().filter_map(|id| session.conflicts.get(id));
+    let records: Vec<&Conflict> = frozen.map(|record| &**record).collect();
     let covered_by = |records: &[&Conflict]| {
         let union: Vec<&Scope> = records.iter().flat_map(|record| scopes(session, record)).collect();
         let targets: BTreeSet<String> =

@@ -142,7 +142,7 @@ pub(in super::super) fn is_one(conflict: &Conflict) -> bool {
 /// A conflict is over: if it was one of these, of this epoch, its principal may go on and is not asked again until the
 /// next recovery.
 pub(in super::super) fn settled(session: &mut Session, id: &ConflictId) {
-    let Some(principal) = session.conflicts.get(id).and_then(whose).cloned() else { return };
+    let Some(principal) = session.conflicts.get(id).and_then(|record| whose(record)).cloned() else { return };
     if conflict_id(session, &principal) == *id {
         let limit = session.config.retained_records;
         session.recovery.settled.insert(principal, limit);

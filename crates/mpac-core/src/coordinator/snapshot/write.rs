@@ -48,7 +48,7 @@ pub(in super::super) fn write(session: &Session, seq: u64, at: Timestamp) -> Sna
             .collect(),
     );
     snapshot.operations = Some(session.operations.values().map(operation_record).collect());
-    snapshot.conflicts = Some(session.conflicts.values().map(conflict_record).collect());
+    snapshot.conflicts = Some(session.conflicts.values().map(|record| conflict_record(record)).collect());
     snapshot.pending_claims = Some(session.claims.values().map(claim_record).collect());
     snapshot.session_closed = Some(session.closed);
     snapshot.governance_policy = Some(config.effective_governance());

@@ -140,7 +140,7 @@ impl Session {
         record.sequence = self.next_sequence();
         self.index_conflict(&record);
         let id = record.id.clone();
-        self.conflicts.insert(id.clone(), record);
+        self.conflicts.insert(id.clone(), record.into());
         self.review_conflict(&id);
     }
 
