@@ -43,6 +43,7 @@ use crate::view::View;
 use away::Place;
 use exchange::{Asked, Subject, Watched, within};
 use files::{Base, Bases};
+use intent::INTENT_TTL_SEC;
 use manner::Manner;
 
 pub(crate) use trust::Trust;
@@ -75,6 +76,9 @@ pub struct Session {
     next_request: u64,
     watched: Option<Watched>,
     own: Option<OwnIntent>,
+    intent_ttl_sec: u32,
+    /// When the own intent needs more time.
+    renew_at: Option<Instant>,
     /// Conflict reports about the own intent that nobody has decided on yet.
     undecided: Option<Vec<ConflictReport>>,
     /// Signs of others, while a task cares.
@@ -124,6 +128,8 @@ impl Session {
             next_request: 0,
             watched: None,
             own: None,
+            intent_ttl_sec: INTENT_TTL_SEC,
+            renew_at: None,
             undecided: None,
             signs: None,
             stop: None,
@@ -148,6 +154,15 @@ impl Session {
     #[must_use]
     pub fn with_answer_limit(mut self, limit: Duration) -> Self {
         self.answer_limit = limit;
+        self
+    }
+
+    /// Another time to live of own intents than half an hour. They are renewed as long as a task works under them, so this
+    /// is how long one stands in the way of others that a coordinator without liveness checks has to end by itself. 0 counts
+    /// as 1.
+    #[must_use]
+    pub fn with_intent_ttl_sec(mut self, ttl_sec: u32) -> Self {
+        self.intent_ttl_sec = ttl_sec.max(1);
         self
     }
 

@@ -39,7 +39,7 @@ use crate::naming::Naming;
 use crate::report::{self, count};
 use crate::session::{OwnIntent, Session};
 
-use crate::view::{COMPLETED, YIELDED};
+use crate::view::{COMPLETED, DECLINED, YIELDED};
 
 use health::Shown;
 use queue::Freed;
@@ -232,7 +232,7 @@ impl Worker<'_> {
             }
         }
         let outcome = self.write_all(&plan).await?;
-        match self.session.withdraw(COMPLETED).await {
+        match self.session.withdraw(reason(&outcome)).await {
             // The work is done; the coordinator ends the intent of one that is gone by itself (LIV-05).
             Err(error @ AgentError::Lost(_)) => self.say(Style::Yellow, &error.to_string()),
             ended => ended?,
@@ -334,6 +334,15 @@ impl Worker<'_> {
             }
             Outcome::Yielded => {}
         }
+    }
+}
+
+/// Why the intent is over. Who stepped back for it gives up for good when the work was done, and goes on when it was not.
+fn reason(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Committed(_) | Outcome::Unchanged | Outcome::Shown(_) => COMPLETED,
+        Outcome::Yielded => YIELDED,
+        Outcome::Declined => DECLINED,
     }
 }
 

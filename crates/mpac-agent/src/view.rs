@@ -22,6 +22,8 @@ use queue::Queue;
 pub const YIELDED: &str = "yielded";
 /// The reason of a withdrawal after the work, as the Python agents write it.
 pub const COMPLETED: &str = "task_completed";
+/// The reason of a withdrawal after a person said no to the change: nothing was done, and nobody else went on.
+pub const DECLINED: &str = "declined";
 
 /// How long an intent lives that does not say so (INT-06).
 const DEFAULT_TTL: Duration = Duration::from_secs(300);

@@ -58,6 +58,14 @@ impl Heard {
     pub fn is_decisive(&self) -> bool {
         self.error.is_some() || self.rejected.is_some() || (self.echo && self.updated)
     }
+
+    /// Rejected because the intent that it named is over (D-093): the same can be said under another.
+    #[must_use]
+    pub fn is_without_intent(&self) -> bool {
+        const OVER: &str = "intent_terminated";
+        let entries = !self.entries.is_empty() && self.entries.iter().all(|(_, code)| code == OVER);
+        self.error.is_none() && self.rejected.as_deref().is_some_and(|reason| reason == OVER || entries)
+    }
 }
 
 /// What to do after a commit.

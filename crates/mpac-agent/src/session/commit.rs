@@ -78,8 +78,9 @@ impl Change {
         }
     }
 
-    /// What the targets look like. Of a batch that is all or nothing one that is applied speaks for all: the others were
-    /// changed after it.
+    /// What the targets look like. A batch that is all or nothing was applied if all of them say so: somebody else may have
+    /// made the same of one, and one that was changed again after it tells nothing. It is said again then, under the id by
+    /// which it is remembered (BAT-16).
     fn found(&self, now: &[FileState]) -> Found {
         match self {
             Self::One(commit) => look_at(
@@ -91,10 +92,10 @@ impl Change {
                     look_at_change((&entry.state_ref_before, &entry.state_ref_after), &now.state_ref)
                 });
                 let found: Vec<Found> = look.collect();
-                match found.contains(&Found::Applied) {
-                    true => Found::Applied,
-                    false if found.contains(&Found::Moved) => Found::Moved,
-                    false => Found::Untouched,
+                match () {
+                    () if found.iter().all(|one| *one == Found::Applied) => Found::Applied,
+                    () if found.contains(&Found::Moved) => Found::Moved,
+                    () => Found::Untouched,
                 }
             }
         }
@@ -231,7 +232,8 @@ mod tests {
     use super::*;
     use crate::decide::Refusal;
     use mpac_wire::StateRef;
-    use mpac_wire::names::OpKind;
+    use mpac_wire::names::{Atomicity, OpKind};
+    use mpac_wire::payload::operation::BatchEntry;
 
     fn refused(duplicate: bool) -> Heard {
         let refusal = Refusal {
@@ -252,6 +254,26 @@ mod tests {
         sending.under = under.map(|id| id.parse().unwrap());
         let now = FileState { content: file.to_owned(), state_ref: StateRef::of(file) };
         sending.judge(refused(duplicate), Some(now), &"i".parse().unwrap())
+    }
+
+    #[test]
+    fn a_batch_was_applied_if_all_of_it_was() {
+        let entry = |path: &str| {
+            let (before, after) = (StateRef::of("one"), StateRef::of("two"));
+            BatchEntry::new(path.parse().unwrap(), path.to_owned(), OpKind::Replace, before, after)
+        };
+        let entries = vec![entry("a"), entry("b")];
+        let batch = OpBatchCommit::new("b".parse().unwrap(), Atomicity::AllOrNothing, entries);
+        for (texts, expected) in [
+            (["two", "two"], Found::Applied),
+            (["two", "one"], Found::Untouched),
+            (["two", "three"], Found::Moved),
+            (["one", "three"], Found::Moved),
+            (["one", "one"], Found::Untouched),
+        ] {
+            let now = texts.map(|text| FileState { content: text.to_owned(), state_ref: StateRef::of(text) });
+            assert_eq!(Change::Batch(batch.clone()).found(&now), expected, "{texts:?}");
+        }
     }
 
     #[test]

@@ -61,8 +61,14 @@ pub(super) enum Exchanged {
 
 impl Session {
     pub(super) async fn step(&mut self) -> Result<Step, AgentError> {
-        let arrival = self.arrivals.recv().await.unwrap_or_else(|| Arrival::Ended("it is closed".to_owned()));
-        self.absorb(arrival)
+        let arrival = loop {
+            let Some(renewal) = self.renewal() else { break self.arrivals.recv().await };
+            match tokio::time::timeout_at(renewal, self.arrivals.recv()).await {
+                Ok(arrival) => break arrival,
+                Err(_) => self.renew(),
+            }
+        };
+        self.absorb(arrival.unwrap_or_else(|| Arrival::Ended("it is closed".to_owned())))
     }
 
     /// A connection that is gone has said why, among what has not been taken yet: that is what a person must read.

@@ -1,8 +1,10 @@
 //! The own intent: announced, announced again after a break, ended.
 
+use std::time::Duration;
+
 use mpac_wire::names::HeartbeatStatus;
 use mpac_wire::payload::conflict::ConflictReport;
-use mpac_wire::payload::intent::{IntentAnnounce, IntentWithdraw};
+use mpac_wire::payload::intent::{IntentAnnounce, IntentUpdate, IntentWithdraw};
 use mpac_wire::sideband::SessionSummary;
 use mpac_wire::{IntentId, Message, Scope, Seconds};
 use tokio::time::Instant;
@@ -15,8 +17,9 @@ use crate::console::Style;
 use crate::decide::{Heard, Holder};
 use crate::error::AgentError;
 
-/// An announced intent outlives slow models; if we vanish, the coordinator's liveness check ends it far earlier.
-const INTENT_TTL_SECONDS: u32 = 1_800;
+/// An announced intent outlives slow models; if we vanish, the coordinator's liveness check ends it far earlier. It is renewed
+/// while there is work under it, so this is how long one lives that was forgotten.
+pub(super) const INTENT_TTL_SEC: u32 = 1_800;
 
 /// The own live intent.
 #[derive(Debug, Clone)]
@@ -27,10 +30,10 @@ pub(crate) struct OwnIntent {
 }
 
 impl OwnIntent {
-    fn announce(&self) -> Message {
+    fn announce(&self, ttl_sec: u32) -> Message {
         let scope = Scope::files(self.files.iter().cloned());
         let mut announce = IntentAnnounce::new(self.id.clone(), self.objective.clone(), scope);
-        announce.ttl_sec = Some(Seconds::whole(INTENT_TTL_SECONDS));
+        announce.ttl_sec = Some(Seconds::whole(ttl_sec));
         announce.into()
     }
 
@@ -70,7 +73,39 @@ impl Session {
 
     async fn exchange_announce(&mut self, own: &OwnIntent, again: bool) -> Result<Exchanged, AgentError> {
         let barrier = read(own.files.first().map_or("", String::as_str));
-        self.exchange((own.announce(), again), "the announce", barrier, Subject::None).await
+        if !again || self.renew_at.is_none() {
+            self.plan_renewal();
+        }
+        let announce = own.announce(self.intent_ttl_sec);
+        self.exchange((announce, again), "the announce", barrier, Subject::None).await
+    }
+
+    /// After two thirds of its time, so that an update that is lost or late does not cost the intent.
+    fn plan_renewal(&mut self) {
+        self.renew_at = Some(Instant::now() + Duration::from_secs(self.intent_ttl_sec.into()) * 2 / 3);
+    }
+
+    /// When the own intent is to be renewed; not while the connection is broken, and at once when it is back.
+    pub(super) fn renewal(&self) -> Option<Instant> {
+        self.renew_at.filter(|_| self.own.is_some() && self.place == Place::Here)
+    }
+
+    /// The own intent lives on for as long as when it was announced (INT-05, INT-11): an answer, or a person with a diff, may
+    /// take longer than that.
+    pub(super) fn renew(&mut self) {
+        let Some(own) = &self.own else { return };
+        let mut update = IntentUpdate::new(own.id.clone());
+        update.ttl_sec = Some(Seconds::whole(self.intent_ttl_sec));
+        self.link.mention(update.into());
+        self.plan_renewal();
+    }
+
+    /// The coordinator says that the own intent is over. It can be announced again, under another id.
+    pub(crate) fn has_expired(&mut self) {
+        if let Some(own) = self.own.take() {
+            self.console.say(Style::Yellow, &format!("intent {} is over", own.id));
+            self.link.status(HeartbeatStatus::Working, None);
+        }
     }
 
     /// After a break: the intent is not there, or (`perhaps`) nothing tells whether it is. What may be there is announced

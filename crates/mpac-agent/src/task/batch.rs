@@ -105,11 +105,18 @@ impl Worker<'_> {
         }
         self.say(Style::Bold, &format!("committing {} together", count(drafts.len(), "file")));
         let mut sending = Sending::batch(self.batch_of(drafts));
+        let mut rejected = false;
         loop {
             if !self.is_announced(plan).await? {
                 return Ok(Attempt::Left);
             }
             match self.session.commit(&mut sending).await? {
+                // Once: one that is over at once again is over for a reason.
+                Sent::Answered(heard, _) if heard.is_without_intent() && !rejected => {
+                    rejected = true;
+                    self.session.has_expired();
+                    sending = Sending::batch(self.batch_of(drafts));
+                }
                 Sent::Answered(heard, _) => return judge(drafts, &heard),
                 Sent::Applied => return Ok(Attempt::Committed),
                 Sent::Anew => sending = Sending::batch(self.batch_of(drafts)),

@@ -94,11 +94,18 @@ impl Worker<'_> {
     /// Commits what was written, whatever the connection does meanwhile.
     async fn send(&mut self, plan: &Plan, draft: &Draft) -> Result<Attempt, AgentError> {
         let mut sending = Sending::new(self.commit_of(draft));
+        let mut rejected = false;
         loop {
             if !self.is_announced(plan).await? {
                 return Ok(Attempt::Over(Fate::Left));
             }
             match self.session.commit(&mut sending).await? {
+                // Once: one that is over at once again is over for a reason.
+                Sent::Answered(heard, _) if heard.is_without_intent() && !rejected => {
+                    rejected = true;
+                    self.session.has_expired();
+                    sending = Sending::new(self.commit_of(draft));
+                }
                 Sent::Answered(heard, now) => return self.judge(draft, (heard, now)).await,
                 Sent::Applied => {
                     self.note_committed(draft);

@@ -1,11 +1,14 @@
-//! That an intent has expired is told to nobody: who waits for its end has to count along.
+//! That an intent has expired is told to nobody: who waits for its end has to count along, and whoever works under one has to
+//! renew it.
 
 use std::time::Duration;
 
-use mpac_agent::task::Outcome;
+use mpac_agent::naming::Naming;
+use mpac_agent::task::{Outcome, TaskOptions, run_task};
 use serde_json::{Value, json};
 
-use crate::fake_coordinator::{Peer, Work, report, script};
+use crate::fake_coordinator::{Lines, Peer, Work, connected, hello, report, script};
+use crate::hands::Hands;
 
 const YIELD: &str = r#","on_conflict":"yield""#;
 const SHORT: Duration = Duration::from_millis(200);
@@ -96,4 +99,64 @@ async fn who_stepped_back_too_and_goes_first_is_not_waited_for_without_end() {
     work.peer.other("agent:Alice", "INTENT_WITHDRAW", yielded).await;
     let again = work.peer.accept_announce(|_| vec![]).await;
     finish(work, &again).await;
+}
+
+#[tokio::test]
+async fn an_intent_lives_as_long_as_there_is_work_under_it() {
+    let (session, _, mut peer) = connected("agent:Bob", &Lines::default()).await;
+    let mut hands = Hands::on(&["a.py"]);
+    let (reached, _go_on) = hands.hold();
+    let work = tokio::spawn(async move {
+        let mut session = session.with_intent_ttl_sec(1);
+        session.join(hello()).await.unwrap();
+        run_task(&mut session, &mut hands, &mut Naming::new("Bob"), &TaskOptions::default(), "mend").await
+    });
+    peer.take("HELLO").await;
+    peer.welcome().await;
+    peer.answer_list(&["a.py"]).await;
+    let intent = peer.accept_announce(|_| vec![]).await;
+    peer.answer_read("a.py", "old").await;
+    reached.await.unwrap();
+    // Nothing else comes, however often its time would have been over.
+    for _ in 0..2 {
+        let update = peer.take("INTENT_UPDATE").await;
+        assert_eq!(update["payload"]["intent_id"], intent);
+        assert_eq!(update["payload"]["ttl_sec"].as_f64(), Some(1.0));
+        assert_eq!(update["payload"].as_object().unwrap().len(), 2, "and says nothing else: {update}");
+    }
+    work.abort();
+}
+
+#[tokio::test]
+async fn a_commit_whose_intent_is_over_is_made_under_another() {
+    let (mut work, intent) = Work::announced("agent:Bob", &script(""), |_| vec![]).await;
+    work.peer.answer_read("a.py", "old").await;
+    let commit = work.peer.take("OP_COMMIT").await;
+    let reject = json!({"op_id": commit["payload"]["op_id"], "reason": "intent_terminated"});
+    work.peer.say("OP_REJECT", reject).await;
+    work.peer.answer_read("a.py", "old").await;
+    let again = work.peer.accept_announce(|_| vec![]).await;
+    assert_ne!(again, intent);
+    let second = work.peer.accept_commit("new").await;
+    assert_eq!(second["payload"]["intent_id"], again);
+    assert_ne!(second["payload"]["op_id"], commit["payload"]["op_id"]);
+    work.peer.accept_withdraw(&again).await;
+    assert!(matches!(work.end().await.unwrap(), Outcome::Committed(_)));
+}
+
+#[tokio::test]
+async fn one_whose_intents_are_over_each_time_is_given_up() {
+    let (mut work, _) = Work::announced("agent:Bob", &script(""), |_| vec![]).await;
+    work.peer.answer_read("a.py", "old").await;
+    for round in 1..=2 {
+        let commit = work.peer.take("OP_COMMIT").await;
+        let reject = json!({"op_id": commit["payload"]["op_id"], "reason": "intent_terminated"});
+        work.peer.say("OP_REJECT", reject).await;
+        work.peer.answer_read("a.py", "old").await;
+        if round == 1 {
+            work.peer.accept_announce(|_| vec![]).await;
+        }
+    }
+    let error = work.end().await.unwrap_err().to_string();
+    assert!(error.contains("intent_terminated"), "{error}");
 }

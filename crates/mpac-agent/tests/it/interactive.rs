@@ -118,7 +118,7 @@ async fn a_no_commits_nothing_and_the_prompt_comes_back() {
     let mut played = Played::start().await;
     let intent = played.task_up_to_its_question().await;
     played.line("n");
-    played.peer.accept_withdraw(&intent).await;
+    assert_eq!(played.peer.accept_withdraw(&intent).await, "declined");
     played.lines.wait_for("the change was not approved").await;
     played.line("files");
     played.peer.answer_list(&["a.py"]).await;
@@ -273,7 +273,7 @@ async fn a_sentence_becomes_a_task_only_when_its_person_says_so() {
     played.peer.answer_read("a.py", "old").await;
     played.lines.wait_for("commit this? y or n").await;
     played.line("n");
-    played.peer.accept_withdraw(&intent).await;
+    assert_eq!(played.peer.accept_withdraw(&intent).await, "declined");
     played.lines.wait_for("the change was not approved").await;
     played.line("quit");
     played.leaves().await;
