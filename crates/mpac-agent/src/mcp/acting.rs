@@ -121,8 +121,8 @@ pub(super) async fn submit_change(bridge: &Bridge, asked: SubmitChange) -> Resul
     let current = agent.read_file(path).await?;
     let base = base(bridge, path, asked.base_state_ref.as_deref(), current.as_ref())?;
     let current = current.unwrap_or_else(FileState::absent);
+    // What the refusal shows does not count as seen: the same change once more would go over it.
     if current.state_ref != base {
-        bridge.saw(path, &current.state_ref);
         return Err(AgentError::Stale { path: path.to_owned(), current: Box::new(current) });
     }
     let text = match (asked.content, asked.edits) {
@@ -164,11 +164,8 @@ async fn commit(
         "pre_commit" => agent.propose_and_commit(Some(intent), edit).await,
         _ => agent.commit(Some(intent), edit).await,
     };
-    match &done {
-        Ok(committed) => bridge.saw(&committed.path, &committed.after),
-        // The refusal shows the text.
-        Err(AgentError::Stale { path, current }) => bridge.saw(path, &current.state_ref),
-        Err(_) => {}
+    if let Ok(committed) = &done {
+        bridge.saw(&committed.path, &committed.after);
     }
     done
 }
