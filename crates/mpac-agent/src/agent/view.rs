@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use mpac_core::participant::{Participant, Standing};
+use mpac_core::scope::{normalize, same_path};
 use mpac_wire::names::{ConflictCategory, ConflictState, ExecutionModel, Severity};
 use mpac_wire::payload::session::SessionInfo;
 use mpac_wire::{
@@ -138,12 +139,27 @@ impl KnownIntent {
     pub fn files(&self) -> &[String] {
         self.scope.as_ref().and_then(|scope| scope.resources.as_deref()).unwrap_or_default()
     }
+
+    /// Whether it names this file, in whatever spelling (SCO-03).
+    #[must_use]
+    pub fn covers(&self, file: &str) -> bool {
+        let normal = normalize(file);
+        self.files().iter().any(|it| same_path(it, &normal))
+    }
 }
 
 impl Snapshot {
     /// The live intents of this principal.
     pub fn intents_of<'a>(&'a self, who: &'a PrincipalId) -> impl Iterator<Item = &'a KnownIntent> {
         self.intents.iter().filter(move |intent| intent.principal_id == *who)
+    }
+
+    /// The own usable intents that name some of these files, each with how many. Another one on them may take their place
+    /// (LCK-06).
+    pub(crate) fn own_on<'a>(&'a self, files: &'a [String]) -> impl Iterator<Item = (&'a KnownIntent, usize)> {
+        let own = self.intents.iter().filter(|intent| intent.own && !intent.suspended);
+        own.map(|intent| (intent, files.iter().filter(|file| intent.covers(file)).count()))
+            .filter(|(_, covered)| *covered > 0)
     }
 
     pub(super) fn of(participant: &Participant, view: &View, book: &Book, info: &SessionInfo) -> Self {

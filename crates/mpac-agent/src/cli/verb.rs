@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use mpac_core::scope::normalize;
 use mpac_wire::names::{AckType, Decision, Severity};
 use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, StateRef};
 
@@ -79,7 +80,7 @@ pub enum Verb {
 #[derive(Debug, Args)]
 pub struct Announce {
     /// The files that it is about
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required = true, value_name = "FILE", value_parser = shared)]
     pub files: Vec<String>,
     /// What for, in words
     #[arg(long, short = 'm', value_name = "TEXT")]
@@ -108,7 +109,7 @@ pub struct Update {
     #[arg(long, short = 'm', value_name = "TEXT")]
     pub objective: Option<String>,
     /// A file that it is about from now on, in place of all before; may be repeated
-    #[arg(long = "file", value_name = "FILE")]
+    #[arg(long = "file", value_name = "FILE", value_parser = shared)]
     pub files: Vec<String>,
     /// How long it lives from now on
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
@@ -142,7 +143,7 @@ pub struct Claim {
     #[arg(long, value_name = "PRINCIPAL")]
     pub owner: Option<PrincipalId>,
     /// A file of it; may be repeated [default: all of them, as the server tells]
-    #[arg(long = "file", value_name = "FILE")]
+    #[arg(long = "file", value_name = "FILE", value_parser = shared)]
     pub files: Vec<String>,
     /// What for [default: as its owner said]
     #[arg(long, short = 'm', value_name = "TEXT")]
@@ -162,7 +163,7 @@ pub struct Claim {
 #[derive(Debug, Args)]
 pub struct Defer {
     /// The files
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required = true, value_name = "FILE", value_parser = shared)]
     pub files: Vec<String>,
     /// How long to wait
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
@@ -179,7 +180,7 @@ pub struct Defer {
 #[derive(Debug, Args)]
 pub struct Commit {
     /// The shared file
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_parser = shared)]
     pub file: String,
     /// The local file with its new text; - is standard input
     #[arg(long, value_name = "LOCAL")]
@@ -225,7 +226,7 @@ pub struct Supersede {
     #[arg(value_name = "OPERATION")]
     pub op: OpId,
     /// Its shared file
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_parser = shared)]
     pub file: String,
     /// The local file with the text in place of it; - is standard input
     #[arg(long, value_name = "LOCAL")]
@@ -341,16 +342,24 @@ pub struct Look {
 #[derive(Debug, Args)]
 pub struct Cat {
     /// The shared file
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_parser = shared)]
     pub file: String,
     #[command(flatten)]
     #[expect(missing_docs, reason = "as above")]
     pub joining: Joining,
 }
 
+/// A shared file, in its one spelling (SCO-03), as intents and commits name it.
+fn shared(text: &str) -> Result<String, String> {
+    match normalize(text) {
+        file if file.is_empty() => Err("name a file, relative to the shared workspace".to_owned()),
+        file => Ok(file),
+    }
+}
+
 fn pair(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
-        Some((file, local)) if !file.is_empty() && !local.is_empty() => Ok((file.to_owned(), local.into())),
+        Some((file, local)) if !file.is_empty() && !local.is_empty() => Ok((shared(file)?, local.into())),
         _ => Err("write it as FILE=LOCAL, as in src/a.py=/tmp/a.py".to_owned()),
     }
 }

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 use std::time::Duration;
 
-use mpac_core::scope::{normalize, same_path};
 use mpac_wire::{IntentId, Scope, StateRef};
 use serde_json::{Value, json};
 
@@ -86,31 +85,22 @@ async fn renewed(
     ttl: u32,
 ) -> Result<Option<Answer>, AgentError> {
     let view = agent.view().await?;
-    for intent in view.intents.iter().filter(|it| it.own && !it.suspended) {
-        let theirs = intent.files();
-        let common =
-            files.iter().filter(|file| theirs.iter().any(|it| same_path(it, &normalize(file)))).count();
-        if common == 0 {
-            continue;
-        }
-        let id = &intent.intent_id;
-        if common < files.len() || common < theirs.len() {
-            return Err(AgentError::Usage(format!(
-                "your task {id} is on some of these files already ({}); end it with yield_task first, or begin one on other files",
-                theirs.join(", ")
-            )));
-        }
-        let mut update = Update::default();
-        (update.objective, update.ttl_sec) = (Some(objective.to_owned()), Some(ttl));
-        agent.update_intent(id, update).await?;
-        let text =
-            format!("Your task {id} goes on for {ttl} s from now: {objective} on {}.", files.join(", "));
-        let value = json!({
-            "intent_id": id, "files": files, "ttl_sec": ttl, "conflicts": [], "warning": Value::Null, "renewed": true,
-        });
-        return Ok(Some(Answer::done(text, value)));
+    let Some((intent, common)) = view.own_on(files).next() else { return Ok(None) };
+    let (id, theirs) = (&intent.intent_id, intent.files());
+    if common < files.len() || common < theirs.len() {
+        return Err(AgentError::Usage(format!(
+            "your task {id} is on some of these files already ({}); end it with yield_task first, or begin one on other files",
+            theirs.join(", ")
+        )));
     }
-    Ok(None)
+    let mut update = Update::default();
+    (update.objective, update.ttl_sec) = (Some(objective.to_owned()), Some(ttl));
+    agent.update_intent(id, update).await?;
+    let text = format!("Your task {id} goes on for {ttl} s from now: {objective} on {}.", files.join(", "));
+    let value = json!({
+        "intent_id": id, "files": files, "ttl_sec": ttl, "conflicts": [], "warning": Value::Null, "renewed": true,
+    });
+    Ok(Some(Answer::done(text, value)))
 }
 
 pub(super) async fn submit_change(bridge: &Bridge, asked: SubmitChange) -> Result<Answer, AgentError> {
@@ -121,8 +111,8 @@ pub(super) async fn submit_change(bridge: &Bridge, asked: SubmitChange) -> Resul
     let current = agent.read_file(path).await?;
     let base = base(bridge, path, asked.base_state_ref.as_deref(), current.as_ref())?;
     let current = current.unwrap_or_else(FileState::absent);
+    // What the refusal shows does not count as seen: the same change once more would go over it.
     if current.state_ref != base {
-        bridge.saw(path, &current.state_ref);
         return Err(AgentError::Stale { path: path.to_owned(), current: Box::new(current) });
     }
     let text = match (asked.content, asked.edits) {
@@ -164,11 +154,8 @@ async fn commit(
         "pre_commit" => agent.propose_and_commit(Some(intent), edit).await,
         _ => agent.commit(Some(intent), edit).await,
     };
-    match &done {
-        Ok(committed) => bridge.saw(&committed.path, &committed.after),
-        // The refusal shows the text.
-        Err(AgentError::Stale { path, current }) => bridge.saw(path, &current.state_ref),
-        Err(_) => {}
+    if let Ok(committed) = &done {
+        bridge.saw(&committed.path, &committed.after);
     }
     done
 }
@@ -197,11 +184,10 @@ fn base(
 /// The own live task that covers this file; the one that is `asked` for, if one is. Coordinators take a commit under an intent
 /// that they do not know, or that covers something else; a model that names one has lost track.
 async fn covering(agent: &Agent, path: &str, asked: Option<&str>) -> Result<IntentId, AgentError> {
-    let covers = |it: &KnownIntent| it.files().iter().any(|file| same_path(file, &normalize(path)));
     let is_it = |it: &KnownIntent| asked.is_none_or(|asked| it.intent_id.as_str() == asked);
     let view = agent.view().await?;
     let mut own = view.intents.iter().filter(|it| it.own && !it.suspended);
-    own.find(|it| is_it(it) && covers(it)).map(|it| it.intent_id.clone()).ok_or_else(|| {
+    own.find(|it| is_it(it) && it.covers(path)).map(|it| it.intent_id.clone()).ok_or_else(|| {
         let which = asked.map_or_else(
             || "no live task of yours covers".to_owned(),
             |asked| format!("{asked} is no live task of yours that covers"),

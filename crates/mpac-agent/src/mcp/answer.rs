@@ -8,6 +8,10 @@ use serde_json::{Map, Value, json};
 
 use crate::agent::{KnownIntent, Snapshot, TurnedDown};
 use crate::error::AgentError;
+use crate::session::FileState;
+
+/// So much of a file's text is told with a refusal, in bytes: hosts cut answers that are longer than some ten thousand words.
+const SHOWN: usize = 32 << 10;
 
 /// The answer of a tool.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +35,8 @@ struct Reason {
     next: String,
     /// Something may have been changed all the same.
     is_undecided: bool,
+    /// The text that is to be read before the next step; told last, since anything may stand in it.
+    to_read: Option<String>,
     more: Value,
 }
 
@@ -75,6 +81,9 @@ impl Reason {
             let _ = write!(text, "\nTime left: {:.1} s", wait.as_secs_f64());
         }
         let _ = write!(text, "\nNext step: {}", self.next);
+        if let Some(to_read) = &self.to_read {
+            let _ = write!(text, "\nIts text now:\n{to_read}");
+        }
         let mut value = json!({
             "ok": false, "undecided": self.is_undecided, "code": self.code, "why": self.why, "next_step": self.next, "holders": holders,
         });
@@ -128,26 +137,33 @@ fn reason(error: &AgentError, view: Option<&Snapshot>) -> Reason {
     match error {
         AgentError::TurnedDown(it) => turned_down(it),
         AgentError::Withheld { what, why } => withheld(what, why),
-        AgentError::Stale { path, current } => Reason {
-            code: "STALE_STATE_REF".to_owned(),
-            why: format!(
-                "the text that your change builds on is not the current one: {path} is at {} now{}",
-                current.state_ref,
-                changed_by(path, view)
-            ),
-            rule: Some("OCC-13"),
-            next: format!(
-                "put your change on top of the current text of {path} (get_file_state has it), and submit it with base_state_ref {}",
-                current.state_ref
-            ),
-            more: json!({"path": path, "state_ref": current.state_ref, "content": current.content}),
-            ..Reason::default()
-        },
+        AgentError::Stale { path, current } => stale(path, current, view),
         other => {
             let (code, next) = failed(other);
             let (why, is_undecided) = (other.to_string(), matches!(code, "UNDECIDED" | "GAVE_UP" | "FAILED"));
             Reason { code: code.to_owned(), why, next: next.to_owned(), is_undecided, ..Reason::default() }
         }
+    }
+}
+
+fn stale(path: &str, current: &FileState, view: Option<&Snapshot>) -> Reason {
+    let to_read = (current.content.len() <= SHOWN).then(|| current.content.clone());
+    let source = if to_read.is_some() { "it stands below" } else { "get_file_state has it" };
+    Reason {
+        code: "STALE_STATE_REF".to_owned(),
+        why: format!(
+            "the text that your change builds on is not the current one: {path} is at {} now{}",
+            current.state_ref,
+            changed_by(path, view)
+        ),
+        rule: Some("OCC-13"),
+        next: format!(
+            "do not repeat this; put your change on top of the current text of {path} ({source}), and submit that with base_state_ref {}",
+            current.state_ref
+        ),
+        to_read,
+        more: json!({"path": path, "state_ref": current.state_ref, "content": current.content}),
+        ..Reason::default()
     }
 }
 

@@ -72,8 +72,9 @@ pub(super) struct SubmitChange {
     pub(super) content: Option<String>,
     /// Changes by search and replace, applied in order. Better than content for large files.
     pub(super) edits: Option<Vec<Edit>>,
-    /// The state_ref of the text that your change is based on, from get_file_state. By default the one in which you last saw the
-    /// file. If the file has another state by now, nothing is changed and you get the current text.
+    /// The state_ref of the text that your change is based on, from get_file_state. By default the one in which you last read
+    /// or changed the file. If the file has another state by now, nothing is changed and you get the current text and state_ref:
+    /// give that here once your change is on top of it, since repeating the same call is refused again.
     pub(super) base_state_ref: Option<String>,
     /// What the change does, in one sentence, for the others.
     pub(super) summary: Option<String>,

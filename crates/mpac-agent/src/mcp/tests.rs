@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use mpac_wire::StateRef;
 use mpac_wire::payload::ProtocolError;
 use serde_json::json;
 
@@ -59,12 +60,20 @@ fn no_refusal_sends_a_model_to_the_command_line() {
 
 #[test]
 fn who_was_too_late_gets_the_current_text() {
-    let current = FileState { content: "new\n".to_owned(), state_ref: mpac_wire::StateRef::of("new\n") };
+    let current = FileState { content: "new\n".to_owned(), state_ref: StateRef::of("new\n") };
     let error = AgentError::Stale { path: "a.py".to_owned(), current: Box::new(current) };
     let answer = Answer::refused("submit_change", &error, None);
     assert_eq!(answer.value["content"], json!("new\n"));
     assert_eq!(answer.value["code"], json!("STALE_STATE_REF"));
     assert!(answer.text.contains("Rule: OCC-13") && answer.text.contains("a.py"), "{}", answer.text);
+    assert!(answer.text.ends_with("\nIts text now:\nnew\n"), "a model may be shown the words only: {}", answer.text);
+    assert!(answer.text.contains(StateRef::of("new\n").as_str()), "{}", answer.text);
+
+    let long = "x".repeat(1 << 16);
+    let current = FileState { state_ref: StateRef::of(&long), content: long };
+    let error = AgentError::Stale { path: "a.py".to_owned(), current: Box::new(current) };
+    let answer = Answer::refused("submit_change", &error, None);
+    assert!(answer.text.len() < 1_000 && answer.text.contains("get_file_state has it"), "{}", answer.text);
 }
 
 #[test]

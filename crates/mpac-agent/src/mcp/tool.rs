@@ -15,7 +15,7 @@ pub(super) const INSTRUCTIONS: &str = "\
 You share a workspace with other people and agents. Before you change a shared file, tell the others with begin_task; read it with \
 get_file_state, change it with submit_change (not on disk), and end the task with yield_task. When begin_task is refused because \
 somebody holds the files, call defer, then wait_for_change with until=\"free\", read them anew and try again, or do something else \
-first. A change on top of an old text is refused and you get the current one: redo it on that. Refusals say the rule, who holds what, \
+first. A change on top of an old text is refused and you get the current one: redo it on that, with its base_state_ref. Refusals say the rule, who holds what, \
 the time left and the next step: follow it.";
 
 /// A row: name, title, what it does, whether it only looks, what it takes.

@@ -124,19 +124,15 @@ pub(super) async fn withdraw(agent: &Agent, asked: &Withdraw, out: &mut Out) -> 
 /// An own intent that covers all of these files. One that covers some of them is in the way: from level 0.1.15 on another
 /// would take its place (LCK-06).
 async fn covering(agent: &Agent, files: &[String]) -> Result<Option<IntentId>, AgentError> {
-    for intent in agent.view().await?.intents.iter().filter(|intent| intent.own && !intent.suspended) {
-        let covered = files.iter().filter(|file| intent.files().contains(file)).count();
-        if covered == files.len() {
-            return Ok(Some(intent.intent_id.clone()));
-        }
-        if covered > 0 {
-            return Err(AgentError::Usage(format!(
-                "intent {} of this name covers some of these files; make it cover all (`update`), end it (`withdraw`), or give --intent",
-                intent.intent_id
-            )));
-        }
+    let view = agent.view().await?;
+    match view.own_on(files).next() {
+        None => Ok(None),
+        Some((intent, covered)) if covered == files.len() => Ok(Some(intent.intent_id.clone())),
+        Some((intent, _)) => Err(AgentError::Usage(format!(
+            "intent {} of this name covers some of these files; make it cover all (`update`), end it (`withdraw`), or give --intent",
+            intent.intent_id
+        ))),
     }
-    Ok(None)
 }
 
 /// Does something under the intent that was given, under a live one of this name for these files, or under one that lives

@@ -5,6 +5,7 @@ mod dropping;
 mod ending;
 mod examples;
 mod lanes;
+mod mcp;
 mod program;
 mod refusals;
 mod tasks;

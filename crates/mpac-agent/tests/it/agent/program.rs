@@ -43,7 +43,7 @@ fn local(text: &str) -> (tempfile::NamedTempFile, String) {
 
 #[tokio::test]
 async fn an_intent_outlives_the_program_that_announced_it() {
-    covers!("BYE-06");
+    covers!("BYE-06", "SCO-03");
     let host = Host::start(&["--protocol-level=0.1.15"]).await;
     let (_, announced) = told(&host, "Bob", &["announce", "a.py", "-m", "mend it"]).await;
     let intent = announced["intent_id"].as_str().unwrap();
@@ -61,6 +61,11 @@ async fn an_intent_outlives_the_program_that_announced_it() {
     let (_file, path) = local("new\n");
     let (_, committed) = told(&host, "Bob", &["commit", "a.py", "--from", &path]).await;
     assert_eq!(committed["committed"][0]["path"], "a.py");
+    let (_, who) = told(&host, "Ann", &["who"]).await;
+    assert_eq!(who["intents"][0]["intent_id"], intent);
+    let (_file, path) = local("newer\n");
+    let (_, committed) = told(&host, "Bob", &["commit", ".//a.py", "--from", &path]).await;
+    assert_eq!(committed["committed"][0]["path"], "a.py", "one file, however it is spelt");
     let (_, who) = told(&host, "Ann", &["who"]).await;
     assert_eq!(who["intents"][0]["intent_id"], intent);
     assert_eq!(told(&host, "Bob", &["update", intent, "-m", "mend both", "--file", "b.py"]).await.0, Some(0));

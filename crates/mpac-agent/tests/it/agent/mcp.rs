@@ -1,0 +1,94 @@
+//! The bridge for MCP hosts, as a process: a host that speaks JSON-RPC by hand.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use super::{Host, patiently};
+
+/// A host whose model sees what the bridge answers.
+struct Model {
+    _bridge: Child,
+    ask: ChildStdin,
+    heard: Lines<BufReader<ChildStdout>>,
+    asked: u64,
+}
+
+impl Model {
+    async fn start(host: &Host, name: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mpac-agent"));
+        command.arg("mcp").env("MPAC_URL", &host.url).env("MPAC_NAME", name).env_remove("MPAC_CREDENTIAL");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut bridge = command.spawn().unwrap();
+        let ask = bridge.stdin.take().unwrap();
+        let heard = BufReader::new(bridge.stdout.take().unwrap()).lines();
+        let mut model = Self { _bridge: bridge, ask, heard, asked: 0 };
+        let hello = json!({
+            "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "0"},
+        });
+        model.request("initialize", hello).await;
+        model.say(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
+        model
+    }
+
+    async fn say(&mut self, message: &Value) {
+        self.ask.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+    }
+
+    async fn request(&mut self, method: &str, params: Value) -> Value {
+        self.asked += 1;
+        let id = self.asked;
+        self.say(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})).await;
+        loop {
+            let line = patiently(self.heard.next_line()).await.unwrap().expect("the bridge is gone");
+            let message: Value = serde_json::from_str(&line).unwrap();
+            if message["id"] == id {
+                return message["result"].clone();
+            }
+        }
+    }
+
+    /// Whether a tool did what it was asked, its words, and its value.
+    async fn call(&mut self, tool: &str, arguments: Value) -> (bool, String, Value) {
+        let result = self.request("tools/call", json!({"name": tool, "arguments": arguments})).await;
+        let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{result}")).to_owned();
+        (result["isError"] == json!(false), text, result["structuredContent"].clone())
+    }
+
+    async fn done(&mut self, tool: &str, arguments: Value) -> (String, Value) {
+        let (is_done, text, value) = self.call(tool, arguments).await;
+        assert!(is_done, "{text}");
+        (text, value)
+    }
+
+    async fn refused(&mut self, tool: &str, arguments: Value) -> (String, Value) {
+        let (is_done, text, value) = self.call(tool, arguments).await;
+        assert!(!is_done, "{text}");
+        (text, value)
+    }
+}
+
+#[tokio::test]
+async fn a_refused_change_that_is_repeated_erases_nothing() {
+    let host = Host::start(&[]).await;
+    let (anna, _events) = host.join("Anna").await;
+    let mut ben = Model::start(&host, "Ben").await;
+    ben.done("get_file_state", json!({"path": "a.py"})).await;
+    ben.done("begin_task", json!({"objective": "his", "files": ["a.py"]})).await;
+    let now = anna.read_file("a.py").await.unwrap().unwrap();
+    let hers = mpac_agent::agent::Edit::of("a.py", &now, "hers\n");
+    let hers = anna.commit(None, hers).await.unwrap();
+
+    let blind = json!({"path": "a.py", "content": "his\n"});
+    for _ in 0..3 {
+        let (text, value) = ben.refused("submit_change", blind.clone()).await;
+        assert_eq!(value["state_ref"], hers.after.as_str());
+        assert!(text.ends_with("hers\n") && text.contains(hers.after.as_str()), "{text}");
+    }
+    assert_eq!(anna.read_file("a.py").await.unwrap().unwrap().content, "hers\n");
+    let seen = json!({"path": "a.py", "content": "hers\nhis\n", "base_state_ref": hers.after});
+    ben.done("submit_change", seen).await;
+    assert_eq!(anna.read_file("a.py").await.unwrap().unwrap().content, "hers\nhis\n");
+}
