@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures, each beside the figure that it is a ratio of, taken in the same run.
 
 mod core;
+mod instructions;
 mod signatures;
 mod table;
 
@@ -13,6 +14,8 @@ use crate::step::Failure;
 pub(crate) enum Bench {
     /// What the coordinator takes for messages, in process, beside parsing alone and beside the Python reference.
     Core(core::Options),
+    /// Instructions for a message of W1, counted by callgrind, and whether they have risen.
+    Instructions(instructions::Options),
     /// What signatures cost: messages per second of a verified session against an open one.
     Signatures(signatures::Options),
 }
@@ -24,8 +27,17 @@ pub(crate) enum Bench {
 pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
     match bench {
         Bench::Core(options) => core::run(options),
+        Bench::Instructions(options) => instructions::run(options),
         Bench::Signatures(options) => signatures::run(options),
     }
+}
+
+/// The step of the continuous integration: instructions have not risen.
+///
+/// # Errors
+/// As [`instructions::run`].
+pub(crate) fn of_ci() -> Result<(), Failure> {
+    instructions::run(&instructions::Options::default())
 }
 
 /// The one in the middle.
