@@ -51,7 +51,8 @@ impl Input {
         part.text.clear();
         part.ends.clear();
         for _ in 0..lines {
-            let read = self.reader.read_line(&mut part.text).map_err(Failure::io("read", &self.path))?;
+            let read = self.reader.read_line(&mut part.text);
+            let read = read.map_err(|error| Failure::io("read", &self.path)(error))?;
             if read == 0 {
                 let problem = "the file ends before its phases do".to_owned();
                 return Err(Failure::Stream { path: self.path.clone(), problem });

@@ -8,6 +8,7 @@ mod recovery;
 mod report;
 mod server;
 mod sessions;
+mod instructions;
 mod signatures;
 mod slow_reader;
 mod table;
@@ -31,6 +32,8 @@ pub(crate) enum Bench {
     Agent(agent::Options),
     /// What the coordinator takes for messages, in process, beside parsing alone and beside the Python reference.
     Core(core::Options),
+    /// Instructions for a message of W1, counted by callgrind, and whether they have risen.
+    Instructions(instructions::Options),
     /// What signatures cost: messages per second of a verified session against an open one.
     Signatures(signatures::Options),
 }
@@ -47,8 +50,17 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
         Bench::SlowReader(options) => slow_reader::run(options),
         Bench::Agent(options) => agent::run(options),
         Bench::Core(options) => core::run(options),
+        Bench::Instructions(options) => instructions::run(options),
         Bench::Signatures(options) => signatures::run(options),
     }
+}
+
+/// The step of the continuous integration: instructions have not risen.
+///
+/// # Errors
+/// As [`instructions::run`].
+pub(crate) fn of_ci() -> Result<(), Failure> {
+    instructions::run(&instructions::Options::default())
 }
 
 /// The one in the middle.

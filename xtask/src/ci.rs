@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use crate::step::{self, Failure};
 use crate::{
-    attack, conformance, crash, demo, deny, drive, evidence, fuzz, handover, interop, model, requirements,
-    survive, tidy, walls,
+    attack, bench, conformance, crash, demo, deny, drive, evidence, fuzz, handover, interop, model,
+    requirements, survive, tidy, walls,
 };
 
 type Run = fn() -> Result<(), Failure>;
 
 /// In the order they run: what fails fast comes first.
-const STEPS: [(&str, Run); 18] = [
+const STEPS: [(&str, Run); 19] = [
     ("fmt", fmt),
     ("tidy", tidy::run),
     ("requirements", || requirements::run(&requirements::Options::target())),
@@ -21,6 +21,7 @@ const STEPS: [(&str, Run); 18] = [
     ("docs", docs),
     ("tests", tests),
     ("model", || model::run(&model::Options::default())),
+    ("instructions", bench::of_ci),
     ("conformance", conformance::of_ci),
     ("drive", drive::run),
     ("evidence", evidence::run),

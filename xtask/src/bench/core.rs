@@ -18,6 +18,7 @@ use serde_json::json;
 
 use self::figures::Round;
 use self::programs::Programs;
+pub(super) use self::programs::build;
 use super::table;
 use crate::step::{Failure, say};
 

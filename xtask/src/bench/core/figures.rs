@@ -223,7 +223,8 @@ pub(super) fn rows(rounds: &[Round]) -> Vec<Row> {
         Row::new("W1 busy team", "messages/s", busy, limit)
             .beside("serde_json, typed")
             .target(Target::AtLeast(0.6)),
-        Row::new("W1 last quarter / first", "", of(|it| it.busy_pace), 1.0).target(Target::AtLeast(0.9)),
+        // Told and not judged: in the first quarter the records that are kept of what is over are still few.
+        Row::new("W1 last quarter / first", "", of(|it| it.busy_pace), 1.0),
     ];
     let few = by(|it| &it.growth, GROWTH[0].0);
     for (live, _) in GROWTH {

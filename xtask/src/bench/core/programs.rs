@@ -1,6 +1,6 @@
 //! The programs that are measured, and the streams that they are given.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde::de::DeserializeOwned;
@@ -56,16 +56,15 @@ impl Programs {
     pub(super) fn python<T: DeserializeOwned>(&self, stream: &str, first: u32) -> Result<T, Failure> {
         let python = venv::python(PYTHON);
         // Its environment has the package already; the path that the driver puts in front changes nothing.
-        let site = python.parent().unwrap_or_else(|| Path::new(""));
         let mut command = Command::new(&python);
-        command.arg(step::root().join("fixtures/bench/drive_python.py")).arg("--peer-path").arg(site);
+        command.arg(step::root().join("fixtures/bench/drive_python.py")).arg("--peer-path").arg(step::root());
         command.arg("--file").arg(self.stream(stream)).args(["--limit", &first.to_string()]);
         figures(&mut command)
     }
 }
 
 /// Builds the crate of measured programs, optimised, and says where it is.
-pub(in crate::bench) fn build() -> Result<PathBuf, Failure> {
+pub(in super::super) fn build() -> Result<PathBuf, Failure> {
     step::run(&mut step::cargo(&["build", "--quiet", "--locked", "--release", "-p", "measure"]))?;
     Ok(step::target().join("release").join("measure"))
 }

@@ -1,0 +1,136 @@
+//! `cargo xtask bench instructions`: how many instructions the coordinator takes for a message of W1, counted by callgrind.
+//!
+//! Time tells of the machine, too; instructions hardly do, so that a rise of a tenth can be refused. What is counted is the
+//! difference of two beginnings of the stream, divided by the messages that one has more: start and end of the program fall out.
+//! The committed figure lies in `fixtures/bench/instructions.json`; it is changed with `--accept`, by a commit that says
+//! why. Another compiler gives another figure, and so does another C library; then the figure is that of the compiler
+//! named beside it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::core::build;
+use crate::step::{self, Failure, say};
+
+/// Messages of the two beginnings.
+const MESSAGES: [u64; 2] = [2_000, 6_000];
+/// How far the figure may rise.
+const MOST: f64 = 1.1;
+
+/// What the command is told.
+#[derive(Args, Default)]
+pub(crate) struct Options {
+    /// Make the figure that is counted now the committed one.
+    #[arg(long)]
+    accept: bool,
+}
+
+/// What `fixtures/bench/instructions.json` holds.
+#[derive(Serialize, Deserialize)]
+struct Figure {
+    workload: String,
+    instructions_per_message: u64,
+    /// The compiler it was counted with.
+    rustc: String,
+}
+
+/// Builds, counts, compares.
+///
+/// # Errors
+/// The figure has risen by more than a tenth; something cannot be built or run; valgrind is missing.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let found = count()?;
+    let path = committed();
+    say(&format!(
+        "{} instructions for a message of W1, with {}",
+        found.instructions_per_message, found.rustc
+    ));
+    if options.accept {
+        let text = serde_json::to_string_pretty(&found).map_err(|error| Failure::check(error.to_string()))?;
+        return std::fs::write(&path, text + "\n").map_err(Failure::io(format!("write {}", path.display())));
+    }
+    let known: Figure = serde_json::from_str(&step::text(&path)?)
+        .map_err(|error| Failure::check(format!("{}: {error}", path.display())))?;
+    judge(&known, &found)
+}
+
+fn committed() -> PathBuf {
+    step::root().join("fixtures/bench/instructions.json")
+}
+
+fn judge(known: &Figure, found: &Figure) -> Result<(), Failure> {
+    let (before, now) = (known.instructions_per_message, found.instructions_per_message);
+    let ratio = now as f64 / before as f64;
+    say(&format!("committed: {before}, with {}; ratio {ratio:.3}, at most {MOST}", known.rustc));
+    if ratio > MOST {
+        let compiler = if known.rustc == found.rustc { "" } else { " The compiler is another one, too." };
+        return Err(Failure::check(format!(
+            "a message of W1 takes {now} instructions, more than {MOST} times the {before} that are committed.{compiler} \
+             Find out with callgrind what takes them; if it has to be so, \
+             `cargo xtask bench instructions --accept`, and let the commit say why"
+        )));
+    }
+    if ratio < 2.0 - MOST {
+        say("it has fallen by more than a tenth: `cargo xtask bench instructions --accept` keeps it there");
+    }
+    Ok(())
+}
+
+fn count() -> Result<Figure, Failure> {
+    let program = build()?;
+    let streams = step::target().join("bench");
+    let names = MESSAGES.map(|messages| format!("w1_m{messages}"));
+    step::run(Command::new(&program).arg("generate").arg(&streams).args(&names))?;
+    let [few, many] = names.map(|name| instructions(&program, &streams.join(name).with_extension("jsonl")));
+    let (few, many) = (few?, many?);
+    let rustc = step::read(Command::new("rustc").arg("--version"))?;
+    Ok(Figure {
+        workload: format!("w1, messages {} to {}", MESSAGES[0], MESSAGES[1]),
+        instructions_per_message: many.saturating_sub(few) / (MESSAGES[1] - MESSAGES[0]),
+        rustc: rustc.split(' ').take(2).collect::<Vec<_>>().join(" "),
+    })
+}
+
+/// All that the program takes for a stream.
+fn instructions(program: &Path, stream: &Path) -> Result<u64, Failure> {
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--error-exitcode=1"]);
+    let output =
+        command.arg(program).arg("core").arg(stream).output().map_err(Failure::io(
+            "run valgrind (Debian: `apt-get install valgrind`; `.ci/run` installs it)",
+        ))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let counted = said.lines().find_map(collected).filter(|_| output.status.success());
+    counted.ok_or_else(|| Failure::check(format!("valgrind counted nothing ({}):\n{said}", output.status)))
+}
+
+/// `==1234== Collected : 567`.
+fn collected(line: &str) -> Option<u64> {
+    line.split_once("Collected : ")?.1.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure(instructions_per_message: u64) -> Figure {
+        Figure { workload: "w".into(), instructions_per_message, rustc: "rustc 1.95.0".into() }
+    }
+
+    #[test]
+    fn a_rise_of_more_than_a_tenth_is_refused() {
+        assert!(judge(&figure(1000), &figure(1100)).is_ok());
+        assert!(judge(&figure(1000), &figure(500)).is_ok());
+        let refused = judge(&figure(1000), &figure(1101)).unwrap_err().to_string();
+        assert!(refused.contains("takes 1101 instructions"), "{refused}");
+    }
+
+    #[test]
+    fn the_count_is_read_from_what_valgrind_says() {
+        assert_eq!(collected("==12== Collected : 135817303"), Some(135_817_303));
+        assert_eq!(collected("==12== I   refs:      343,476"), None);
+    }
+}
