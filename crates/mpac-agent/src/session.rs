@@ -236,6 +236,11 @@ impl Session {
         self.signs.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
+    /// The same, left for the next look.
+    pub(crate) fn signs(&self) -> &[Sign] {
+        self.signs.as_deref().unwrap_or_default()
+    }
+
     /// The task does not care for signs any more.
     pub(crate) fn forget_signs(&mut self) {
         self.signs = None;

@@ -183,6 +183,10 @@ pub async fn run_task(
             tokio::time::timeout(limit, worker.run()).await.unwrap_or_else(late)
         }
     };
+    let outcome = match outcome {
+        Ok(outcome) => worker.finish(outcome).await,
+        failed => failed,
+    };
     if let Some(used) = worker.ear.spent(worker.session).map(|spent| format!("used: {spent}")) {
         worker.say(Style::Dim, &used);
     }
@@ -231,11 +235,14 @@ impl Worker<'_> {
                 }
             }
         }
-        let outcome = self.write_all(&plan).await?;
-        match self.session.withdraw(reason(&outcome)).await {
-            // The work is done; the coordinator ends the intent of one that is gone by itself (LIV-05).
-            Err(error @ AgentError::Lost(_)) => self.say(Style::Yellow, &error.to_string()),
-            ended => ended?,
+        self.write_all(&plan).await
+    }
+
+    /// Ends the intent, outside the time limit: what is done is done, whatever comes of that. The coordinator ends the intent
+    /// of one that is gone by itself (LIV-05).
+    async fn finish(&mut self, outcome: Outcome) -> Result<Outcome, AgentError> {
+        if let Err(error) = self.session.withdraw(reason(&outcome)).await {
+            self.say(Style::Yellow, &format!("the intent could not be ended: {error}"));
         }
         self.session.check_committed()?;
         self.say_done(&outcome);

@@ -13,9 +13,7 @@ impl Worker<'_> {
         let wanted = self.read_all(plan).await?;
         let drafts = self.draft(plan, wanted).await?.unwrap_or_default();
         let shown: Vec<String> = drafts.into_iter().map(|draft| draft.path).collect();
-        let outcome = if shown.is_empty() { Outcome::Unchanged } else { Outcome::Shown(shown) };
-        self.say_done(&outcome);
-        Ok(outcome)
+        Ok(if shown.is_empty() { Outcome::Unchanged } else { Outcome::Shown(shown) })
     }
 
     /// Those who would be in the way, as far as is known.

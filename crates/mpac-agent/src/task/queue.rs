@@ -28,6 +28,10 @@ impl Worker<'_> {
         files: &[String],
         holders: &[Holder],
     ) -> Result<Freed, AgentError> {
+        // They may have been done before we wait: while the brain wrote, or while nobody listened.
+        if holders.iter().any(|holder| self.session.view().intent(&holder.intent).is_none()) {
+            return Ok(Freed::Perhaps);
+        }
         let names: Vec<String> = holders.iter().map(|holder| holder.principal.to_string()).collect();
         let names = names.join(", ");
         self.say(Style::Yellow, &format!("taken: {names} works there; waiting for the end of that"));

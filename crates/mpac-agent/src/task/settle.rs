@@ -54,15 +54,19 @@ impl Worker<'_> {
             reports.extend(self.session.take_undecided());
         }
         // While the brain thought, the reason to step back may have gone.
-        let signs = self.session.take_signs();
-        yielding.retain(|rival| !has_gone(rival, &signs));
+        let signs = self.session.signs();
+        yielding.retain(|rival| !has_gone(rival, signs));
         if yielding.is_empty() {
-            self.session.forget_signs();
+            // A break may have cost us the intent: what comes now tells when those who hold its files have ended.
+            if self.session.own().is_some() {
+                self.session.forget_signs();
+            }
             if !met.is_empty() {
                 self.say(Style::Yellow, "proceeding");
             }
             return Ok(Settled::Proceed);
         }
+        self.session.take_signs();
         let watchable = yielding.iter().all(|rival| rival.intent.is_some());
         Ok(Settled::Yield { to: yielding, watchable })
     }

@@ -26,6 +26,7 @@ pub(crate) struct Hands {
     pub(crate) fails: BTreeMap<&'static str, BrainError>,
     pub(crate) retries: bool,
     before_commit: Arc<Mutex<Option<Hold>>>,
+    before_decision: Arc<Mutex<Option<Hold>>>,
 }
 
 impl Hands {
@@ -40,19 +41,37 @@ impl Hands {
             fails: BTreeMap::new(),
             retries: false,
             before_commit: Arc::default(),
+            before_decision: Arc::default(),
         }
     }
 
     /// It waits before the next commit: what tells that it does, and what lets it go on.
     pub(crate) fn hold(&self) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
-        let ((reached, told), (go_on, wait)) = (oneshot::channel(), oneshot::channel());
-        *self.before_commit.lock().unwrap() = Some((reached, wait));
-        (told, go_on)
+        held(&self.before_commit)
+    }
+
+    /// It waits before its next decision.
+    pub(crate) fn hold_decision(&self) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        held(&self.before_decision)
     }
 
     /// The files that were asked for, in the order in which they were.
     pub(crate) fn paths(&self) -> Vec<String> {
         self.asked.lock().unwrap().iter().map(|ask| ask.path.clone()).collect()
+    }
+}
+
+fn held(at: &Mutex<Option<Hold>>) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+    let ((reached, told), (go_on, wait)) = (oneshot::channel(), oneshot::channel());
+    *at.lock().unwrap() = Some((reached, wait));
+    (told, go_on)
+}
+
+async fn wait(at: &Mutex<Option<Hold>>) {
+    let held = at.lock().unwrap().take();
+    if let Some((reached, wait)) = held {
+        reached.send(()).unwrap();
+        wait.await.unwrap();
     }
 }
 
@@ -66,7 +85,11 @@ impl Brain for Hands {
         _: ConflictAsk,
         _: &'a Notes,
     ) -> BoxFuture<'a, Result<Decision, BrainError>> {
-        ready(Ok(Decision { choice: Choice::Proceed, reason: "r".to_owned() })).boxed()
+        async move {
+            wait(&self.before_decision).await;
+            Ok(Decision { choice: Choice::Proceed, reason: "r".to_owned() })
+        }
+        .boxed()
     }
 
     fn write_file<'a>(
@@ -103,11 +126,7 @@ impl Brain for Hands {
 
     fn before_commit<'a>(&'a mut self, _: &'a Notes) -> BoxFuture<'a, Result<(), BrainError>> {
         async move {
-            let held = self.before_commit.lock().unwrap().take();
-            if let Some((reached, wait)) = held {
-                reached.send(()).unwrap();
-                wait.await.unwrap();
-            }
+            wait(&self.before_commit).await;
             Ok(())
         }
         .boxed()

@@ -14,9 +14,12 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::fake_coordinator::{COORDINATOR, Lines, Peer, hello, info, report, script};
+use crate::fake_coordinator::{COORDINATOR, Lines, Peer, hello, info, opened, report, script};
+use crate::hands::Hands;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Far below the limit for waiting for others.
+const SOON: Duration = Duration::from_secs(20);
 
 async fn listener() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -273,4 +276,60 @@ async fn the_end_that_was_waited_for_may_have_come_while_nobody_listened() {
     peer.take("GOODBYE").await;
     assert!(peer.next().await.is_none());
     assert!(matches!(work.await.unwrap().unwrap(), Outcome::Committed(_)), "{}", lines.text());
+}
+
+/// A break while the brain decides costs the intent, and Carol holds its file then. She is done before anybody waits for her:
+/// while the brain decides, or while it writes.
+#[tokio::test]
+async fn whose_end_came_before_the_wait_is_not_waited_for() {
+    for deciding in [true, false] {
+        let (listener, url) = listener().await;
+        let lines = Lines::default();
+        let mut hands = Hands::on(&["a.py"]);
+        hands.after = [("a.py", "the end of Carol's")].into();
+        let (done, (reached, go_on)) = (hands.done.clone(), hands.hold_decision());
+        let (session, _) = opened("agent:Bob", &url, PATIENCE, &lines).await;
+        let work = tokio::spawn(async move {
+            let mut session = session;
+            session.join(hello()).await?;
+            let mut naming = Naming::new("Bob");
+            run_task(&mut session, &mut hands, &mut naming, &TaskOptions::default(), "mend").await
+        });
+        let mut peer = Peer::accept(&listener).await;
+        peer.take("HELLO").await;
+        peer.welcome().await;
+        peer.answer_list(&["a.py"]).await;
+        peer.accept_announce(|ours| vec![report("c", ours, "i-alice", "agent:Alice")]).await;
+        reached.await.unwrap();
+        drop(peer);
+        let mut peer = Peer::accept(&listener).await;
+        peer.take("HELLO").await;
+        welcome(&mut peer, 1, json!({})).await;
+        peer.take("PROTOCOL_ERROR").await;
+        peer.send(&summary(&["i-alice"])).await;
+        peer.answer_read("a.py", "old").await;
+        let announce = peer.take("INTENT_ANNOUNCE").await;
+        let taken = "a.py is taken by intent i-carol (principal agent:Carol).";
+        peer.refuse(&announce, "STALE_INTENT", taken).await;
+        peer.answer_read("a.py", "old").await;
+        let ended = json!({"intent_id": "i-carol", "reason": "task_completed"});
+        if deciding {
+            peer.other("agent:Carol", "INTENT_WITHDRAW", ended.clone()).await;
+            lines.wait_for("agent:Carol ended intent i-carol").await;
+        }
+        go_on.send(()).unwrap();
+        peer.answer_read("a.py", "old").await;
+        if !deciding {
+            peer.other("agent:Carol", "INTENT_WITHDRAW", ended).await;
+            lines.wait_for("agent:Carol ended intent i-carol").await;
+        }
+        done.send_modify(|done| {
+            done.insert("the end of Carol's".to_owned());
+        });
+        let again = tokio::time::timeout(SOON, peer.accept_announce(|_| vec![])).await;
+        let again = again.unwrap_or_else(|_| panic!("{}", lines.text()));
+        peer.accept_commit("new").await;
+        peer.accept_withdraw(&again).await;
+        assert!(matches!(work.await.unwrap(), Ok(Outcome::Committed(_))), "{}", lines.text());
+    }
 }

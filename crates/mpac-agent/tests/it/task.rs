@@ -1,11 +1,15 @@
 //! A task alone in its session: from plan to commit, and what can go wrong on the way.
 
+use std::time::Duration;
+
 use mpac_agent::error::AgentError;
-use mpac_agent::task::Outcome;
+use mpac_agent::task::{Outcome, TaskOptions};
 use mpac_wire::StateRef;
 use serde_json::json;
 
+use crate::at_work::joined;
 use crate::fake_coordinator::{Work, info, script};
+use crate::hands::Hands;
 
 fn reference(content: &str) -> String {
     StateRef::of(content).to_string()
@@ -102,7 +106,7 @@ async fn a_relayed_rejection_is_not_taken_for_success() {
     peer.answer_read("a.py", "old").await;
     let commit = peer.take("OP_COMMIT").await;
     peer.relay(&commit).await;
-    peer.say("OP_REJECT", json!({"op_id": commit["payload"]["op_id"], "reason": "intent_terminated"})).await;
+    peer.say("OP_REJECT", json!({"op_id": commit["payload"]["op_id"], "reason": "policy_violation"})).await;
     peer.answer_read("a.py", "new").await;
     peer.take("INTENT_WITHDRAW").await;
     let error = work.end().await.unwrap_err();
@@ -185,4 +189,36 @@ async fn a_pre_commit_session_is_told_apart_before_anything_is_announced() {
     peer.take("HELLO").await;
     peer.say("SESSION_INFO", info(json!({"execution_model": "pre_commit"}))).await;
     assert!(matches!(ended.await.unwrap(), Err(AgentError::PreCommit)));
+}
+
+#[tokio::test]
+async fn work_that_is_done_is_no_failure_because_its_intent_could_not_be_ended() {
+    let (mut work, _) = Work::announced("agent:Bob", &script(""), |_| vec![]).await;
+    work.peer.answer_read("a.py", "old").await;
+    work.peer.accept_commit("new").await;
+    work.peer.take("INTENT_WITHDRAW").await;
+    work.peer.say("SESSION_CLOSE", json!({"reason": "manual", "final_lamport_clock": 9})).await;
+    let lines = work.lines.clone();
+    assert_eq!(work.end().await.unwrap(), Outcome::Committed(vec!["a.py".to_owned()]));
+    let told = lines.text();
+    assert!(told.contains("the intent could not be ended") && told.contains("done: a.py committed"), "{told}");
+}
+
+#[tokio::test]
+async fn the_time_limit_is_for_the_work_and_not_for_the_end_of_its_intent() {
+    // The work needs a small part of it.
+    let limit = Duration::from_secs(3);
+    let options = TaskOptions { time_limit: Some(limit), ..TaskOptions::default() };
+    let (mut peer, lines, work) = joined(Hands::on(&["a.py"]), options).await;
+    peer.answer_list(&["a.py"]).await;
+    peer.accept_announce(|_| vec![]).await;
+    peer.answer_read("a.py", "old").await;
+    peer.accept_commit("new").await;
+    let withdraw = peer.take("INTENT_WITHDRAW").await;
+    peer.take("FILE_READ").await;
+    // Nothing is said while the limit goes by.
+    assert!(tokio::time::timeout(limit, peer.next()).await.is_err(), "{}", lines.text());
+    peer.relay(&withdraw).await;
+    peer.content("a.py", "new").await;
+    assert!(matches!(work.await.unwrap(), Ok(Outcome::Committed(_))), "{}", lines.text());
 }

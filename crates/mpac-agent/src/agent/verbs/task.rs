@@ -54,7 +54,8 @@ impl Agent {
     ///
     /// # Errors
     /// As [`announce`](Self::announce), [`read_file`](Self::read_file) and [`commit`](Self::commit);
-    /// [`AgentError::Stale`] when others were faster each time. The intent is withdrawn in each case.
+    /// [`AgentError::Stale`] when others were faster each time. The intent is withdrawn in each case; that it could not be is
+    /// no error once the work is done.
     pub async fn execute_task<E: Future<Output = Option<String>> + Send>(
         &self,
         work: Work,
@@ -68,8 +69,11 @@ impl Agent {
         for path in &work.files {
             committed.extend(self.change(&intent, path, work.max_rebase, &mut edit).await?);
         }
-        self.withdraw(&intent, Some(COMPLETED)).await?;
-        tentative.keep();
+        // The work is done, whatever comes of this.
+        tentative.reason = COMPLETED;
+        if self.withdraw(&intent, Some(COMPLETED)).await.is_ok() {
+            tentative.keep();
+        }
         Ok(committed)
     }
 
