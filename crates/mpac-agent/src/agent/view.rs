@@ -156,7 +156,10 @@ impl Snapshot {
 
     /// The own usable intents that name some of these files, each with how many. Another one on them may take their place
     /// (LCK-06).
-    pub(crate) fn own_on<'a>(&'a self, files: &'a [String]) -> impl Iterator<Item = (&'a KnownIntent, usize)> {
+    pub(crate) fn own_on<'a>(
+        &'a self,
+        files: &'a [String],
+    ) -> impl Iterator<Item = (&'a KnownIntent, usize)> {
         let own = self.intents.iter().filter(|intent| intent.own && !intent.suspended);
         own.map(|intent| (intent, files.iter().filter(|file| intent.covers(file)).count()))
             .filter(|(_, covered)| *covered > 0)

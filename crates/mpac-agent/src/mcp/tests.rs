@@ -66,7 +66,11 @@ fn who_was_too_late_gets_the_current_text() {
     assert_eq!(answer.value["content"], json!("new\n"));
     assert_eq!(answer.value["code"], json!("STALE_STATE_REF"));
     assert!(answer.text.contains("Rule: OCC-13") && answer.text.contains("a.py"), "{}", answer.text);
-    assert!(answer.text.ends_with("\nIts text now:\nnew\n"), "a model may be shown the words only: {}", answer.text);
+    assert!(
+        answer.text.ends_with("\nIts text now:\nnew\n"),
+        "a model may be shown the words only: {}",
+        answer.text
+    );
     assert!(answer.text.contains(StateRef::of("new\n").as_str()), "{}", answer.text);
 
     let long = "x".repeat(1 << 16);
