@@ -99,7 +99,7 @@ pub async fn run(asked: Program) -> u8 {
         Ok(code) => code,
         Err(error) => {
             // It may quote what others wrote.
-            eprintln!("error: {}", diff::printable(&error.to_string()));
+            eprintln!("error: {}", report::one_line(&diff::printable(&error.to_string())));
             error.exit_code()
         }
     }

@@ -78,6 +78,13 @@ pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// The same, for a line that is set in.
+#[must_use]
+pub(crate) fn indented(text: &str) -> String {
+    let blanks = text.len() - text.trim_start_matches(' ').len();
+    format!("{}{}", &text[..blanks], one_line(text))
+}
+
 fn tail(text: Option<&str>) -> String {
     text.filter(|text| !text.is_empty()).map_or_else(String::new, |text| format!(": {text}"))
 }

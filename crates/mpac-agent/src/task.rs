@@ -325,7 +325,7 @@ impl Worker<'_> {
     }
 
     fn say(&mut self, style: Style, text: &str) {
-        self.session.console().say(style, text);
+        self.session.console().say(style, &report::indented(text));
     }
 
     fn say_done(&mut self, outcome: &Outcome) {

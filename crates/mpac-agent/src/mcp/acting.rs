@@ -14,6 +14,7 @@ use super::looking::{in_workspace, named};
 use crate::agent::{Agent, Announce, Claim, Committed, Edit, KnownIntent, Update};
 use crate::brain::edits;
 use crate::error::AgentError;
+use crate::report::one_line;
 use crate::session::FileState;
 
 /// How long a claim's decision is waited for by default: sessions give the owner 30 s to come back (CLM-08), and hosts give
@@ -55,12 +56,11 @@ pub(super) async fn begin_task(bridge: &Bridge, asked: BeginTask) -> Result<Answ
         let names: Vec<String> =
             it.principal_a.iter().chain(&it.principal_b).map(ToString::to_string).collect();
         let words = it.description.as_ref().map_or(String::new(), |words| format!(": {words}"));
+        let of = one_line(&format!("{}{words}", names.join(" and ")));
         let _ = write!(
             text,
-            "\nBut it is in conflict {} ({}) of {}{words}. Next step: ack_conflict, and then yield_task and defer to let the other go first, escalate_conflict, or go on with care: a change on an old state is refused.",
-            it.conflict_id,
-            it.category,
-            names.join(" and ")
+            "\nBut it is in conflict {} ({}) of {of}. Next step: ack_conflict, and then yield_task and defer to let the other go first, escalate_conflict, or go on with care: a change on an old state is refused.",
+            it.conflict_id, it.category
         );
         conflicts.push(json!({
             "conflict_id": it.conflict_id, "category": it.category, "severity": it.severity, "principals": names,
@@ -68,7 +68,7 @@ pub(super) async fn begin_task(bridge: &Bridge, asked: BeginTask) -> Result<Answ
         }));
     }
     if let Some(warning) = &announced.warning {
-        let _ = write!(text, "\nThe coordinator warns: {warning}");
+        let _ = write!(text, "\nThe coordinator warns: {}", one_line(warning));
     }
     let value = json!({
         "intent_id": intent, "files": files, "ttl_sec": ttl, "conflicts": conflicts, "warning": announced.warning,

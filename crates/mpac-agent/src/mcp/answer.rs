@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::agent::{KnownIntent, Snapshot, TurnedDown};
 use crate::error::AgentError;
+use crate::report::one_line;
 use crate::session::FileState;
 
 /// So much of a file's text is told with a refusal, in bytes: hosts cut answers that are longer than some ten thousand words.
@@ -67,7 +68,7 @@ impl Reason {
             false => "was refused, and nothing was changed",
             true => "did not come to its end",
         };
-        let mut text = format!("{tool} {how}: {}: {}", self.code, self.why);
+        let mut text = one_line(&format!("{tool} {how}: {}: {}", self.code, self.why));
         if let Some(rule) = self.rule {
             let _ = write!(text, "\nRule: {rule}");
         }
@@ -106,10 +107,10 @@ fn with(object: Value, more: Value) -> Value {
     Value::Object(members(object).into_iter().chain(members(more)).collect())
 }
 
-/// Whose it is, for what, and how long yet.
+/// Whose it is, for what, and how long yet: one line, so that what others are called and say is no advice of ours.
 pub(super) fn held(holder: &Holder, known: Option<&KnownIntent>) -> String {
     let mut text = format!("{} with task {}", holder.principal, holder.intent);
-    let Some(known) = known else { return text };
+    let Some(known) = known else { return one_line(&text) };
     if let Some(objective) = &known.objective {
         let _ = write!(text, " (\"{objective}\")");
     }
@@ -121,7 +122,7 @@ pub(super) fn held(holder: &Holder, known: Option<&KnownIntent>) -> String {
     } else if let Some(left) = known.expires_in_sec {
         let _ = write!(text, ", {left:.0} s left unless it is renewed");
     }
-    text
+    one_line(&text)
 }
 
 /// The same as a value.

@@ -12,6 +12,7 @@ use super::input::{CheckOverlap, GetFileState, Nothing};
 use crate::agent::{KnownIntent, Snapshot};
 use crate::decide::is_metadata;
 use crate::error::AgentError;
+use crate::report::one_line;
 
 pub(super) async fn who_is_working(bridge: &Bridge, _: Nothing) -> Result<Answer, AgentError> {
     let view = bridge.agent().await?.view().await?;
@@ -30,7 +31,7 @@ pub(super) async fn who_is_working(bridge: &Bridge, _: Nothing) -> Result<Answer
             true => String::new(),
             false => format!(" ({})", person.roles.join(", ")),
         };
-        let _ = write!(text, "\n{}{roles}{status}", person.principal_id);
+        let _ = write!(text, "\n{}", one_line(&format!("{}{roles}{status}", person.principal_id)));
     }
     if people.is_empty() {
         text.push_str("\nNobody else is here.");
@@ -46,8 +47,8 @@ pub(super) async fn who_is_working(bridge: &Bridge, _: Nothing) -> Result<Answer
         let _ = write!(
             text,
             "\n{} waits for {}, for {:.0} s yet",
-            deferral.principal_id,
-            files.join(", "),
+            one_line(deferral.principal_id.as_str()),
+            one_line(&files.join(", ")),
             deferral.expires_in_sec
         );
     }
@@ -67,7 +68,11 @@ fn line(intent: &KnownIntent) -> String {
         (false, None) => String::new(),
     };
     let objective = intent.objective.as_deref().unwrap_or("(its words were not heard)");
-    format!("{whose} {}{owner}: {objective} [{}]{left}", intent.intent_id, intent.files().join(", "))
+    one_line(&format!(
+        "{whose} {}{owner}: {objective} [{}]{left}",
+        intent.intent_id,
+        intent.files().join(", ")
+    ))
 }
 
 pub(super) async fn check_overlap(bridge: &Bridge, asked: CheckOverlap) -> Result<Answer, AgentError> {
@@ -98,7 +103,13 @@ pub(super) async fn get_file_state(bridge: &Bridge, asked: GetFileState) -> Resu
         let files = agent.list_files().await?;
         let mut text = format!("{} files are shared:", files.len());
         for file in &files {
-            let _ = write!(text, "\n{} ({} characters, {})", file.path, file.size.get(), file.state_ref);
+            let _ = write!(
+                text,
+                "\n{} ({} characters, {})",
+                one_line(&file.path),
+                file.size.get(),
+                file.state_ref
+            );
         }
         return Ok(Answer::done(text, json!({ "files": files })));
     };
@@ -117,7 +128,7 @@ pub(super) async fn get_file_state(bridge: &Bridge, asked: GetFileState) -> Resu
         return Ok(Answer::done(text, json!({"path": path, "exists": false, "holders": names})));
     };
     let by = last_change(&view, &path);
-    let changed = by.as_ref().map_or(String::new(), |by| format!(", last changed by {by}"));
+    let changed = by.as_ref().map_or(String::new(), |by| format!(", last changed by {}", one_line(by)));
     let mut text = format!("{path} is at {}{changed}.{about}", file.state_ref);
     let mut value = json!({
         "path": path, "exists": true, "state_ref": file.state_ref, "updated_by": by, "holders": names,
@@ -143,15 +154,15 @@ pub(super) async fn list_conflicts(bridge: &Bridge, _: Nothing) -> Result<Answer
         let words = it.description.as_ref().map_or(String::new(), |words| format!(": {words}"));
         let with = it.escalated_to.as_ref().map_or(String::new(), |who| format!(" to {who}"));
         let yours = if it.unacknowledged { "\n  It concerns you: call ack_conflict." } else { "" };
-        let _ = writeln!(
-            text,
-            "{} is {}{with} ({}) between {} [{}]{words}{yours}",
+        let line = format!(
+            "{} is {}{with} ({}) between {} [{}]{words}",
             it.conflict_id,
             it.state,
             it.category,
             names.join(" and "),
             ids.join(", ")
         );
+        let _ = writeln!(text, "{}{yours}", one_line(&line));
     }
     if text.is_empty() {
         text.push_str("No conflicts are open.");

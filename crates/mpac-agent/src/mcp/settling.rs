@@ -11,6 +11,7 @@ use super::input::{Ack, AckConflict, Defer, EscalateConflict, ResolveConflict};
 use super::looking::named;
 use crate::agent::{self, Verdict};
 use crate::error::AgentError;
+use crate::report::one_line;
 
 pub(super) async fn ack_conflict(bridge: &Bridge, asked: AckConflict) -> Result<Answer, AgentError> {
     let conflict: ConflictId = id(&asked.conflict_id, "conflict_id")?;
@@ -67,7 +68,7 @@ pub(super) async fn defer(bridge: &Bridge, asked: Defer) -> Result<Answer, Agent
     let text = format!(
         "You stepped back from {} for {}, for at most {ttl} s. Next step: wait_for_change with until=\"free\" and these files.",
         files.join(", "),
-        names.join(", ")
+        one_line(&names.join(", "))
     );
     Ok(Answer::done(text, json!({"deferral_id": deferral, "ttl_sec": ttl, "holders": names})))
 }

@@ -10,6 +10,7 @@ use super::settle::ends;
 use crate::console::Style;
 use crate::decide::{Holder, Sign};
 use crate::error::AgentError;
+use crate::report::one_line;
 
 /// How a wait for taken files ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl Worker<'_> {
                 }
                 let place = view.before(&deferral, Instant::now()).map(|before| place(&before));
                 if let Some(place) = place.filter(|place| told.as_ref() != Some(place)) {
-                    self.session.console().say(Style::Yellow, &place);
+                    self.session.console().say(Style::Yellow, &one_line(&place));
                     told = Some(place);
                 }
                 self.session.next_until(next).await?;

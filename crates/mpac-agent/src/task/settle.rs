@@ -17,6 +17,7 @@ use crate::brain::{BrainError, Choice, ConflictAsk, Decision, Plan};
 use crate::console::Style;
 use crate::decide::{End, Sign, StepBack, Verdict};
 use crate::error::AgentError;
+use crate::report::one_line;
 use crate::view::YIELDED;
 
 /// What the conflicts at the announce amount to.
@@ -174,7 +175,7 @@ impl Worker<'_> {
             let next = watch.watched().filter_map(expiry).min();
             if let Some(first) = watch.goes_first().filter(|_| !told) {
                 let text = format!("{first} stepped back too and goes first; waiting for its work");
-                self.session.console().say(Style::Yellow, &text);
+                self.session.console().say(Style::Yellow, &one_line(&text));
                 told = true;
             }
             self.session.next_until(next).await?;

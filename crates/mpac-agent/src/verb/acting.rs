@@ -13,6 +13,7 @@ use super::watching::sentence;
 use crate::agent::{self, Agent, Announced, Committed, Edit, Events, Leaving};
 use crate::cli::verb::{Announce, Batch, Commit, Supersede, Update, Verb, Withdraw};
 use crate::error::AgentError;
+use crate::report::one_line;
 use crate::session::FileState;
 use crate::view::COMPLETED;
 
@@ -89,7 +90,10 @@ fn conflicts(announced: &Announced) -> Vec<Value> {
 }
 
 fn conflicts_in_words(announced: &Announced) -> String {
-    let warned = announced.warning.as_ref().map(|warning| format!("\nthe coordinator warns: {warning}"));
+    let warned = announced
+        .warning
+        .as_ref()
+        .map(|warning| format!("\n{}", one_line(&format!("the coordinator warns: {warning}"))));
     announced.conflicts.iter().map(|it| format!("\n{}", in_words(it))).chain(warned).collect()
 }
 
@@ -97,7 +101,7 @@ fn in_words(conflict: &ConflictReport) -> String {
     let names = conflict.principal_a.iter().chain(&conflict.principal_b).map(ToString::to_string);
     let names = names.collect::<Vec<_>>().join(" and ");
     let words = conflict.description.as_ref().map_or(String::new(), |words| format!(": {words}"));
-    format!("in conflict {} ({}) of {names}{words}", conflict.conflict_id, conflict.category)
+    one_line(&format!("in conflict {} ({}) of {names}{words}", conflict.conflict_id, conflict.category))
 }
 
 pub(super) async fn update(agent: &Agent, asked: &Update, out: &mut Out) -> Result<(), AgentError> {
@@ -235,7 +239,7 @@ pub(super) async fn batch(
         return Ok(());
     };
     let mut lines: Vec<String> = outcome.committed.iter().map(told).collect();
-    lines.extend(outcome.rejected.iter().map(|(_, why)| format!("rejected {why}")));
+    lines.extend(outcome.rejected.iter().map(|(_, why)| one_line(&format!("rejected {why}"))));
     let rejected = outcome.rejected.iter().map(|(edit, why)| json!({"path": edit.path, "reason": why}));
     let committed: Vec<Value> = outcome.committed.iter().map(shown).collect();
     out.done(

@@ -8,6 +8,7 @@ use super::out::Out;
 use crate::agent::{Agent, Conflict, KnownIntent, Person, Snapshot};
 use crate::cli::verb::Cat;
 use crate::error::AgentError;
+use crate::report::one_line;
 
 /// What a server that tells nothing leaves open.
 const INCOMPLETE: &str =
@@ -19,14 +20,15 @@ pub(super) async fn who(agent: &Agent, out: &mut Out) -> Result<(), AgentError> 
     let mut text = String::new();
     for person in view.people.iter().filter(|person| is_of_interest(person, &view)) {
         let name = person.display_name.as_ref().map_or(String::new(), |name| format!(" ({name})"));
-        let _ = writeln!(text, "{}{name}{}", person.principal_id, status(person.status.as_deref()));
+        let heading = format!("{}{name}{}", person.principal_id, status(person.status.as_deref()));
+        let _ = writeln!(text, "{}", one_line(&heading));
         for intent in view.intents_of(&person.principal_id) {
             let _ = writeln!(text, "  {}", line(intent));
         }
     }
     let known = |intent: &&KnownIntent| view.people.iter().any(|it| it.principal_id == intent.principal_id);
     for intent in view.intents.iter().filter(|intent| !known(intent)) {
-        let _ = writeln!(text, "{} (not here)\n  {}", intent.principal_id, line(intent));
+        let _ = writeln!(text, "{} (not here)\n  {}", one_line(intent.principal_id.as_str()), line(intent));
     }
     if text.is_empty() {
         text.push_str("nobody else is here");
@@ -55,7 +57,7 @@ fn line(intent: &KnownIntent) -> String {
     let files = intent.files().join(", ");
     let objective = intent.objective.as_deref().unwrap_or("(words not heard)");
     let state = if intent.suspended { " (suspended: it can be claimed)" } else { "" };
-    format!("{}: {objective} [{files}]{state}", intent.intent_id)
+    one_line(&format!("{}: {objective} [{files}]{state}", intent.intent_id))
 }
 
 pub(super) async fn conflicts(agent: &Agent, out: &mut Out) -> Result<(), AgentError> {
@@ -77,14 +79,14 @@ fn told(conflict: &Conflict) -> String {
     let intents: Vec<&str> = conflict.intents.iter().map(|id| id.as_str()).collect();
     let severity = conflict.severity.as_ref().map_or(String::new(), |severity| format!(", {severity}"));
     let with = conflict.escalated_to.as_ref().map_or(String::new(), |who| format!(" to {who}"));
-    format!(
+    one_line(&format!(
         "{} {}{with} ({}{severity}): {} [{}]",
         conflict.conflict_id,
         conflict.state,
         conflict.category,
         names.join(" and "),
         intents.join(", ")
-    )
+    ))
 }
 
 fn warn(view: &Snapshot, out: &mut Out) {
@@ -97,7 +99,7 @@ pub(super) async fn files(agent: &Agent, out: &mut Out) -> Result<(), AgentError
     let files = agent.list_files().await?;
     let mut text = String::new();
     for file in &files {
-        let _ = writeln!(text, "{:>9}  {}  {}", file.size.get(), file.state_ref, file.path);
+        let _ = writeln!(text, "{:>9}  {}  {}", file.size.get(), file.state_ref, one_line(&file.path));
     }
     if text.is_empty() {
         text.push_str("no files");

@@ -8,6 +8,7 @@ use crate::agent::{Event, Events};
 use crate::cli::exit;
 use crate::diff::printable;
 use crate::error::AgentError;
+use crate::report::one_line;
 
 /// Takes whole lines: `true` for what is a result, `false` for what is said about it.
 pub type Lines = Box<dyn FnMut(bool, &str) + Send>;
@@ -40,7 +41,8 @@ impl Out {
         self.json
     }
 
-    /// The result: `text` for people (control characters are shown, not obeyed), or the members of `value`.
+    /// The result: `text` for people (control characters are shown, not obeyed), or the members of `value`. What others wrote
+    /// has to be [one line](one_line) in it.
     pub(super) fn done(&mut self, text: &str, value: Value) {
         if !self.json {
             text.lines().for_each(|line| (self.lines)(true, &printable(line)));
@@ -64,7 +66,7 @@ impl Out {
     /// Something that a person may want to know beside the result.
     pub(super) fn note(&mut self, text: &str) {
         if !self.json {
-            (self.lines)(false, &printable(text));
+            (self.lines)(false, &one_line(&printable(text)));
         }
     }
 
@@ -72,13 +74,13 @@ impl Out {
     pub(super) fn event(&mut self, event: &Event, text: &str) {
         match serde_json::to_string(event) {
             Ok(line) if self.json => (self.lines)(true, &line),
-            _ => (self.lines)(true, &printable(text)),
+            _ => (self.lines)(true, &one_line(&printable(text))),
         }
     }
 
     pub(super) fn failed(&mut self, error: &AgentError) {
         if !self.json {
-            (self.lines)(false, &printable(&format!("error: {error}")));
+            (self.lines)(false, &one_line(&printable(&format!("error: {error}"))));
             return;
         }
         let mut object = json!({

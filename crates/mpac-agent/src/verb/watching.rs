@@ -8,6 +8,7 @@ use super::out::{Out, follow, interrupted};
 use crate::agent::{Event, Events};
 use crate::cli::verb::Watch;
 use crate::error::AgentError;
+use crate::report::one_line;
 
 pub(super) async fn watch(mut events: Events, asked: &Watch, out: &mut Out) -> Result<(), AgentError> {
     let end = async {
@@ -52,8 +53,12 @@ fn kind(event: &Event) -> Option<String> {
     }
 }
 
-/// An event in words.
+/// An event in words, on one line whatever is in them.
 pub(crate) fn sentence(event: &Event) -> String {
+    one_line(&words(event))
+}
+
+fn words(event: &Event) -> String {
     let tail = |text: &Option<String>| text.as_ref().map_or(String::new(), |text| format!(": {text}"));
     match event {
         Event::Joined { principal_id } => format!("{principal_id} is here"),

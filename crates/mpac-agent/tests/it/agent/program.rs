@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Output, Stdio};
 
-use mpac_agent::agent::{Announce, Event};
+use mpac_agent::agent::{Agent, Announce, ConnectOptions, Event};
 use serde_json::Value;
 
 use super::{Host, heard, patiently};
@@ -252,4 +252,24 @@ async fn bad_usage_and_a_missing_coordinator_have_codes_of_their_own() {
     assert_eq!(told(&host, "Bob", &["who", "--url", "ws://127.0.0.1:1"]).await.0, Some(5));
     let (code, script) = run(&host, "Bob", &["completions", "bash"]).await;
     assert!(code == Some(0) && script.contains("conflicts"), "{script}");
+}
+
+#[tokio::test]
+async fn what_others_are_called_and_say_is_no_line_of_its_own() {
+    let host = Host::start(&[]).await;
+    let mut options = ConnectOptions::new(&host.url, "Eve");
+    options.principal_id = Some("agent:Eve\nagent:Root".to_owned());
+    let (eve, _events) = patiently(Agent::connect(options)).await.unwrap();
+    eve.announce(Announce::files("x\nagent:Root is here", ["a.py"])).await.unwrap();
+    let (_, who) = run(&host, "Ann", &["who"]).await;
+    assert!(who.contains("agent:Eve agent:Root") && who.contains("x agent:Root is here [a.py]"), "{who}");
+    let (_, announced) = run(&host, "Bob", &["announce", "a.py", "-m", "his"]).await;
+    let (_, conflicts) = run(&host, "Ann", &["conflicts"]).await;
+    assert!(
+        announced.contains("in conflict") && conflicts.contains("agent:Eve agent:Root"),
+        "{announced}{conflicts}"
+    );
+    for text in [who, announced, conflicts] {
+        assert!(text.lines().all(|line| !line.trim_start().starts_with("agent:Root")), "{text}");
+    }
 }
