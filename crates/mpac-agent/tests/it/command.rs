@@ -95,7 +95,7 @@ async fn the_credential_of_the_agent_is_not_the_programs() {
     peer.take("GOODBYE").await;
     let (code, output) = ended.await.unwrap();
     assert_eq!(code, Some(1), "{output}");
-    assert!(output.contains("gave up: seen: \n"), "{output}");
+    assert!(output.lines().any(|line| line.ends_with("gave up: seen:")), "{output}");
 }
 
 #[tokio::test]

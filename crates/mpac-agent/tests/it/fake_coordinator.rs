@@ -329,7 +329,8 @@ impl Peer {
         if commits {
             self.accept_commit("new").await;
         }
-        assert_eq!(self.accept_withdraw(&intent).await, "task_completed");
+        let reason = if commits { "task_completed" } else { "declined" };
+        assert_eq!(self.accept_withdraw(&intent).await, reason);
         let goodbye = self.take("GOODBYE").await;
         assert!(self.next().await.is_none());
         goodbye

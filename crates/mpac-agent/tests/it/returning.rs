@@ -288,14 +288,14 @@ async fn whose_end_came_before_the_wait_is_not_waited_for() {
         let mut hands = Hands::on(&["a.py"]);
         hands.after = [("a.py", "the end of Carol's")].into();
         let (done, (reached, go_on)) = (hands.done.clone(), hands.hold_decision());
-        let (session, _) = opened("agent:Bob", &url, PATIENCE, &lines).await;
+        let opening = opened("agent:Bob", &url, PATIENCE, &lines);
+        let ((session, _), mut peer) = tokio::join!(opening, Peer::accept(&listener));
         let work = tokio::spawn(async move {
             let mut session = session;
             session.join(hello()).await?;
             let mut naming = Naming::new("Bob");
             run_task(&mut session, &mut hands, &mut naming, &TaskOptions::default(), "mend").await
         });
-        let mut peer = Peer::accept(&listener).await;
         peer.take("HELLO").await;
         peer.welcome().await;
         peer.answer_list(&["a.py"]).await;

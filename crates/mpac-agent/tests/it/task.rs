@@ -110,10 +110,7 @@ async fn a_relayed_rejection_is_not_taken_for_success() {
     peer.answer_read("a.py", "new").await;
     peer.take("INTENT_WITHDRAW").await;
     let error = work.end().await.unwrap_err();
-    assert!(
-        matches!(&error, AgentError::Rejected { reason, .. } if reason == "intent_terminated"),
-        "{error}"
-    );
+    assert!(matches!(&error, AgentError::Rejected { reason, .. } if reason == "policy_violation"), "{error}");
 }
 
 #[tokio::test]
@@ -182,7 +179,7 @@ async fn a_pre_commit_session_is_told_apart_before_anything_is_announced() {
         session.join(crate::fake_coordinator::hello()).await?;
         let mut brain =
             mpac_agent::brain::scripted::ScriptedBrain::parse("t".to_owned(), &script(""), history)?;
-        let options = mpac_agent::task::TaskOptions::default();
+        let options = TaskOptions::default();
         let mut naming = mpac_agent::naming::Naming::new("Bob");
         mpac_agent::task::run_task(&mut session, &mut brain, &mut naming, &options, "t").await
     });
@@ -201,7 +198,10 @@ async fn work_that_is_done_is_no_failure_because_its_intent_could_not_be_ended()
     let lines = work.lines.clone();
     assert_eq!(work.end().await.unwrap(), Outcome::Committed(vec!["a.py".to_owned()]));
     let told = lines.text();
-    assert!(told.contains("the intent could not be ended") && told.contains("done: a.py committed"), "{told}");
+    assert!(
+        told.contains("the intent could not be ended") && told.contains("done: a.py committed"),
+        "{told}"
+    );
 }
 
 #[tokio::test]
