@@ -115,7 +115,7 @@ fn play((way, host): (Way, &Path), end: End) -> Result<(), Failure> {
     match wrong.is_empty() {
         true => Ok(()),
         false => {
-            Err(Failure::check(format!("{}\n{}{}", wrong.join("\n    "), ours.tail(20), server.tail(10))))
+            Err(Failure::check(format!("{}\n{}{}", wrong.join("\n    "), ours.tail(80), server.tail(10))))
         }
     }
 }
