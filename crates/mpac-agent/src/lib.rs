@@ -176,7 +176,7 @@ async fn stay(
     ended.map(|()| 0)
 }
 
-/// One task; Ctrl-C withdraws and leaves.
+/// One task; Ctrl-C and the polite kill withdraw and leave.
 async fn one_task(
     mut session: Session,
     brain: &mut dyn Brain,
@@ -184,11 +184,12 @@ async fn one_task(
     options: &TaskOptions,
     task: &str,
 ) -> Result<u8, AgentError> {
+    let interrupted = verb::interrupted();
     let outcome = {
         let work = run_task(&mut session, brain, naming, options, task);
         tokio::select! {
             outcome = work => Some(outcome),
-            _ = tokio::signal::ctrl_c() => None,
+            () = interrupted => None,
         }
     };
     let Some(outcome) = outcome else {
@@ -201,7 +202,7 @@ async fn one_task(
     session.leave(reason).await;
     Ok(match outcome? {
         Outcome::Committed(_) | Outcome::Unchanged | Outcome::Shown(_) => 0,
-        Outcome::Declined => 1,
+        Outcome::Declined | Outcome::Partly { .. } => 1,
         Outcome::Yielded => 3,
     })
 }

@@ -57,6 +57,13 @@ pub const PARALLEL_WRITES: usize = 4;
 pub enum Outcome {
     /// These files were committed.
     Committed(Vec<String>),
+    /// Where files are committed one by one: the first were, and then one was declined, or others had its files.
+    Partly {
+        /// These files were committed.
+        committed: Vec<String>,
+        /// These were not.
+        left: Vec<String>,
+    },
     /// The files already are as the task wants them.
     Unchanged,
     /// Somebody else goes on with it.
@@ -339,6 +346,11 @@ impl Worker<'_> {
                 let text = format!("dry run: {} would be committed; nothing was", report::files(files));
                 self.say(Style::Green, &text);
             }
+            Outcome::Partly { committed, left } => {
+                let text =
+                    format!("only {} committed, and not {}", report::files(committed), report::files(left));
+                self.say(Style::Yellow, &text);
+            }
             Outcome::Yielded => {}
         }
     }
@@ -349,7 +361,7 @@ fn reason(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Committed(_) | Outcome::Unchanged | Outcome::Shown(_) => COMPLETED,
         Outcome::Yielded => YIELDED,
-        Outcome::Declined => DECLINED,
+        Outcome::Declined | Outcome::Partly { .. } => DECLINED,
     }
 }
 

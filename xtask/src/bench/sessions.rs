@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
@@ -91,7 +90,7 @@ impl Bench<'_> {
 
         let mut quiet = teams.pop().unwrap_or_default();
         let alone = beat(&mut quiet, Duration::from_secs(self.options.seconds.min(5)), "alone").await?;
-        let (busy, beside) = self.busy(&mut teams, &mut quiet).await?;
+        let (busy, beside) = self.busy(teams, quiet).await?;
         let mut rates = busy.clone();
         let (median, least) = (percentile(&mut rates, 0.5), percentile(&mut rates, 0.0));
         let (loaded, _) = memory(self.server)?;
@@ -129,23 +128,36 @@ impl Bench<'_> {
     }
 
     /// Messages per second of each busy session, and the latency of the calm one meanwhile.
-    async fn busy(&self, teams: &mut [Team], calm: &mut Team) -> Result<(Vec<f64>, (f64, f64)), Failure> {
+    async fn busy(&self, teams: Vec<Team>, mut calm: Team) -> Result<(Vec<f64>, (f64, f64)), Failure> {
         let load = Duration::from_secs(self.options.seconds);
-        let step = self.options.one_in as usize;
-        let working = teams.iter_mut().step_by(step).map(|team| async move {
-            let until = Instant::now() + load;
-            let counts =
-                try_join_all(team.iter_mut().enumerate().map(|(at, one)| work(one, at, until))).await?;
-            Ok(counts.into_iter().sum::<u32>())
-        });
-        let (counts, beside): (Vec<u32>, _) =
-            futures::try_join!(try_join_all(working), beat(calm, load, "beside"))?;
-        Ok((counts.into_iter().map(|count| f64::from(count) / load.as_secs_f64()).collect(), beside))
+        let until = Instant::now() + load;
+        let (mut busy, mut idle) = (Vec::new(), Vec::new());
+        for (number, team) in teams.into_iter().enumerate() {
+            if number % self.options.one_in as usize > 0 {
+                idle.push(team); // kept, so that its connections stay open
+                continue;
+            }
+            // Tasks of their own: what shares one shares its budget, and the last of them would be starved here.
+            let at_work = team.into_iter().enumerate().map(|(at, one)| tokio::spawn(work(one, at, until)));
+            busy.push(at_work.collect::<Vec<_>>());
+        }
+        let beside = tokio::spawn(async move { beat(&mut calm, load, "beside").await });
+        let mut rates = Vec::new();
+        for session in busy {
+            let mut count = 0;
+            for one in session {
+                count += one.await.map_err(|error| Failure::check(error.to_string()))??;
+            }
+            rates.push(f64::from(count) / load.as_secs_f64());
+        }
+        let beside = beside.await.map_err(|error| Failure::check(error.to_string()))??;
+        drop(idle);
+        Ok((rates, beside))
     }
 }
 
 /// Announces and withdraws, each when the last one came back; gives how many messages that were.
-async fn work(one: &mut Client, at: usize, until: Instant) -> Result<u32, Failure> {
+async fn work(mut one: Client, at: usize, until: Instant) -> Result<u32, Failure> {
     let mut count = 0;
     while Instant::now() < until {
         let (intent, id) = (format!("i-{at}-{count}"), format!("m-{at}-{count}"));

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use futures::future::try_join_all;
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -93,11 +92,14 @@ async fn measure(options: &Options, ours: &Ours, stalled: bool) -> Result<Found,
     let last = format!("m-{}-", count - 1);
     let began = Instant::now();
     let speaker = clients.remove(0);
-    let (_, heard) = futures::try_join!(
-        speak(speaker, options, count, began),
-        try_join_all(clients.into_iter().map(|one| listen(one, &last, began)))
-    )?;
-    let mut taken: Vec<f64> = heard.into_iter().flatten().collect();
+    // Tasks of their own: what shares one shares its budget.
+    let listening: Vec<_> =
+        clients.into_iter().map(|one| tokio::spawn(listen(one, last.clone(), began))).collect();
+    speak(speaker, options, count, began).await?;
+    let mut taken: Vec<f64> = Vec::new();
+    for one in listening {
+        taken.extend(one.await.map_err(|error| Failure::check(error.to_string()))??);
+    }
     let (_, most) = memory(&server)?;
     drop(stalled);
     Ok(Found { p50: percentile(&mut taken, 0.5), p99: percentile(&mut taken, 0.99), most })
@@ -123,7 +125,7 @@ async fn speak(mut one: Client, options: &Options, count: u32, began: Instant) -
 }
 
 /// Milliseconds from when each message was due until it was here, up to and with the last one.
-async fn listen(mut one: Client, last: &str, began: Instant) -> Result<Vec<f64>, Failure> {
+async fn listen(mut one: Client, last: String, began: Instant) -> Result<Vec<f64>, Failure> {
     let mut taken = Vec::new();
     loop {
         let text = one.hear().await?;
@@ -132,7 +134,7 @@ async fn listen(mut one: Client, last: &str, began: Instant) -> Result<Vec<f64>,
         };
         let due = id.split_once('-').and_then(|(_, due)| due.parse::<f64>().ok());
         taken.extend(due.map(|due| (began.elapsed().as_nanos() as f64 - due) / 1e6));
-        if text.contains(last) {
+        if text.contains(&last) {
             return Ok(taken);
         }
     }

@@ -71,6 +71,8 @@ impl<'a> Attendant<'a> {
         while let Ok(note) = self.heard.try_recv() {
             self.hear(note);
         }
+        // One that came with the end is answered with no: nobody is to be asked about work that is over.
+        while self.questions.try_recv().is_ok() {}
         attended
     }
 

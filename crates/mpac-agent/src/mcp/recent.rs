@@ -20,17 +20,25 @@ pub(super) struct Recent {
 
 #[derive(Debug, Default)]
 struct Kept {
-    events: VecDeque<(u64, Event)>,
+    events: VecDeque<One>,
     newest: u64,
-    /// Up to which they were told when nobody said from where.
-    told: u64,
+    /// One is not kept any more that nobody was told of.
+    lost: bool,
 }
 
-/// What was after a number.
+#[derive(Debug)]
+struct One {
+    number: u64,
+    event: Event,
+    told: bool,
+}
+
+/// What was after a number, or was not told yet.
 #[derive(Debug)]
 pub(super) struct Since {
     /// In order.
     pub(super) events: Vec<Event>,
+    numbers: Vec<u64>,
     /// The number of the last of all events, to go on from.
     pub(super) cursor: u64,
     /// Some are not kept any more.
@@ -43,9 +51,9 @@ impl Recent {
             let mut kept = self.kept();
             kept.newest += 1;
             let number = kept.newest;
-            kept.events.push_back((number, event));
+            kept.events.push_back(One { number, event, told: false });
             if kept.events.len() > KEPT {
-                kept.events.pop_front();
+                kept.lost |= kept.events.pop_front().is_some_and(|one| !one.told);
             }
             number
         };
@@ -57,27 +65,29 @@ impl Recent {
         self.newest.subscribe()
     }
 
-    /// Where somebody goes on who does not say from where: after what was told last.
-    pub(super) fn told(&self) -> u64 {
-        self.kept().told
-    }
-
-    /// All up to here was told.
-    pub(super) fn tell(&self, cursor: u64) {
+    /// These were told.
+    pub(super) fn tell(&self, since: &Since) {
         let mut kept = self.kept();
-        kept.told = kept.told.max(cursor.min(kept.newest));
+        kept.lost &= !since.has_gap;
+        for one in &mut kept.events {
+            one.told |= since.numbers.binary_search(&one.number).is_ok();
+        }
     }
 
-    /// Those after this number that are `wanted`.
-    pub(super) fn since(&self, number: u64, wanted: impl Fn(&Event) -> bool) -> Since {
+    /// Those that are `wanted`: after this number, or without one those that were not told yet, whoever asked for what
+    /// meanwhile. A number that is still to come is of an earlier start.
+    pub(super) fn since(&self, number: Option<u64>, wanted: impl Fn(&Event) -> bool) -> Since {
         let kept = self.kept();
-        let after = kept.events.iter().filter(|(at, _)| *at > number);
-        let has_gap = kept.events.front().is_some_and(|(at, _)| *at > number + 1);
-        Since {
-            events: after.map(|(_, event)| event).filter(|event| wanted(event)).cloned().collect(),
-            cursor: kept.newest,
-            has_gap,
-        }
+        let is_news = |one: &&One| number.map_or(!one.told, |after| one.number > after);
+        let news = kept.events.iter().filter(is_news).filter(|one| wanted(&one.event));
+        let (numbers, events) = news.map(|one| (one.number, one.event.clone())).unzip();
+        let has_gap = match number {
+            None => kept.lost,
+            Some(after) => {
+                after > kept.newest || kept.events.front().is_some_and(|one| one.number > after + 1)
+            }
+        };
+        Since { events, numbers, cursor: kept.newest, has_gap }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -98,23 +108,28 @@ mod tests {
     fn what_was_told_is_not_told_again_and_what_came_between_is() {
         let recent = Recent::default();
         recent.add(lagged(1));
-        let first = recent.since(recent.told(), |_| true);
+        let first = recent.since(None, |_| true);
         assert_eq!((first.events.len(), first.cursor, first.has_gap), (1, 1, false));
-        recent.tell(first.cursor);
+        recent.tell(&first);
         recent.add(lagged(2));
         recent.add(lagged(3));
-        let wanted = |event: &Event| *event == lagged(3);
-        assert_eq!(recent.since(recent.told(), wanted).events, [lagged(3)]);
-        recent.tell(99);
-        assert_eq!(recent.told(), 3, "nothing that has not happened was told");
-        assert!(recent.since(recent.told(), |_| true).events.is_empty());
+        let third = recent.since(None, |event| *event == lagged(3));
+        assert_eq!(third.events, [lagged(3)]);
+        recent.tell(&third);
+        assert_eq!(recent.since(None, |_| true).events, [lagged(2)], "it was not wanted then");
+        assert_eq!(recent.since(Some(1), |_| true).events, [lagged(2), lagged(3)], "from where one says");
     }
 
     #[test]
-    fn whoever_is_too_far_behind_learns_it() {
+    fn whoever_is_too_far_behind_learns_it_and_so_does_who_is_ahead() {
         let recent = Recent::default();
         (0..=KEPT as u64).for_each(|at| recent.add(lagged(at)));
-        assert!(recent.since(0, |_| true).has_gap);
-        assert!(!recent.since(1, |_| true).has_gap);
+        assert!(recent.since(Some(0), |_| true).has_gap);
+        assert!(!recent.since(Some(1), |_| true).has_gap);
+        assert!(recent.since(Some(KEPT as u64 + 2), |_| true).has_gap, "a number of an earlier start");
+        let all = recent.since(None, |_| true);
+        assert!(all.has_gap);
+        recent.tell(&all);
+        assert!(!recent.since(None, |_| true).has_gap, "once");
     }
 }

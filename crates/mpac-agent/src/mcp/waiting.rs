@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mpac_core::scope::normalize;
 use mpac_wire::{PrincipalId, Scope};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -41,13 +42,13 @@ async fn change(
     end: Instant,
 ) -> Result<Answer, AgentError> {
     let mut news = bridge.recent.news();
-    let after = asked.after.unwrap_or_else(|| bridge.recent.told());
+    let files: Vec<String> = asked.files.iter().map(|file| normalize(file)).collect();
     loop {
         news.mark_unchanged();
-        let since = bridge.recent.since(after, |event| concerns(event, agent.me(), &asked.files));
+        let since = bridge.recent.since(asked.after, |event| concerns(event, agent.me(), &files));
         let is_over = Instant::now() >= end;
         if !since.events.is_empty() || since.has_gap || is_over {
-            bridge.recent.tell(since.cursor);
+            bridge.recent.tell(&since);
             return Ok(told(&since, asked));
         }
         // Whichever comes first; then it is looked again.
@@ -131,7 +132,7 @@ fn concerns(event: &Event, me: &PrincipalId, files: &[String]) -> bool {
     if whose == Some(me) {
         return false;
     }
-    let about = |path: &str| files.is_empty() || files.iter().any(|file| file == path);
+    let about = |path: &str| files.is_empty() || files.iter().any(|file| *file == normalize(path));
     match event {
         Event::Announced { files: theirs, .. } | Event::Deferred { files: theirs, .. } => {
             files.is_empty() || theirs.iter().any(|file| about(file))

@@ -46,14 +46,18 @@ impl Worker<'_> {
             return Ok(Outcome::Declined);
         };
         let mut committed = Vec::new();
-        for draft in drafts {
+        let mut drafts = drafts.into_iter();
+        while let Some(draft) = drafts.next() {
             let path = draft.path.clone();
             match self.commit(plan, draft).await? {
                 Fate::Committed => committed.push(path),
                 Fate::Unchanged => {}
                 Fate::Declined if committed.is_empty() => return Ok(Outcome::Declined),
                 Fate::Left if committed.is_empty() => return Ok(Outcome::Yielded),
-                Fate::Declined | Fate::Left => break,
+                Fate::Declined | Fate::Left => {
+                    let left = std::iter::once(path).chain(drafts.map(|draft| draft.path)).collect();
+                    return Ok(Outcome::Partly { committed, left });
+                }
             }
         }
         Ok(if committed.is_empty() { Outcome::Unchanged } else { Outcome::Committed(committed) })

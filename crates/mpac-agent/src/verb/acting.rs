@@ -163,7 +163,11 @@ async fn under<T>(
     let reason = if done.is_ok() { COMPLETED } else { "task_failed" };
     let ended = agent.withdraw(&announced.intent, Some(reason)).await;
     let done = done?;
-    ended.map(|()| done)
+    if let Err(error) = ended {
+        // The work is done, whatever came of this; the coordinator ends the intent when its time is over (INT-10).
+        out.note(&format!("the intent {} could not be ended: {error}", announced.intent));
+    }
+    Ok(done)
 }
 
 /// The text on top of what is there now, or of the state that was said.
@@ -232,7 +236,11 @@ pub(super) async fn batch(
         if asked.best_effort {
             batch.atomicity = Atomicity::BestEffort;
         }
-        agent.batch_commit(batch).await.map(Some)
+        let outcome = agent.batch_commit(batch).await?;
+        if outcome.committed.is_empty() && !outcome.rejected.is_empty() {
+            return Err(none_of(&outcome.rejected));
+        }
+        Ok(Some(outcome))
     };
     let Some(outcome) = under(agent, asked.intent.as_ref(), (&objective, files), out, work).await? else {
         out.done("all of them are like that already", json!({"committed": [], "rejected": []}));
@@ -249,6 +257,13 @@ pub(super) async fn batch(
         }),
     );
     Ok(())
+}
+
+/// Nothing of a batch was committed, which is no success either where each file may fail alone.
+fn none_of(rejected: &[(Edit, String)]) -> AgentError {
+    let paths: Vec<&str> = rejected.iter().map(|(edit, _)| edit.path.as_str()).collect();
+    let reasons: Vec<String> = rejected.iter().map(|(edit, why)| format!("{}: {why}", edit.path)).collect();
+    AgentError::Rejected { path: paths.join(", "), reason: reasons.join("; ") }
 }
 
 pub(super) async fn supersede(
