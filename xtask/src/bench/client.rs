@@ -78,6 +78,10 @@ impl Client {
                     return Err(Failure::check(format!("{} was refused: {text}", self.id)));
                 }
                 Ok(Some(Ok(Message::Text(text)))) => return Ok(text.as_str().to_owned()),
+                Ok(Some(Ok(Message::Close(why)))) => {
+                    let why = why.map_or_else(|| "without a word".to_owned(), |why| why.to_string());
+                    return Err(Failure::check(format!("{} was hung up on: {why}", self.id)));
+                }
                 Ok(Some(Ok(_))) => {}
                 Ok(Some(Err(error))) => {
                     return Err(Failure::check(format!("{} hears nothing: {error}", self.id)));
