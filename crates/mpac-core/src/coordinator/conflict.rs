@@ -15,5 +15,5 @@ use super::state::Session;
 use crate::refusal::Refusal;
 
 fn known<'a>(session: &'a Session, id: &ConflictId) -> Result<&'a Conflict, Refusal> {
-    session.conflicts.get(id).map(|record| &**record).ok_or_else(|| Refusal::UnknownConflict(id.clone()))
+    session.conflicts.get(id).ok_or_else(|| Refusal::UnknownConflict(id.clone()))
 }

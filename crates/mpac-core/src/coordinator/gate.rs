@@ -225,7 +225,8 @@ pub(super) fn count_as_received(session: &mut Session, out: &mut Outbox, facts: 
     let sender = &facts.envelope.sender;
     let key = (sender.principal_id.clone(), sender.sender_instance_id.clone());
     let now = session.now;
-    let frontier = session.frontier.entry(key).or_insert(Frontier { ts: None, lamport: None, heard_at: now });
+    let frontier =
+        session.frontier.get_or_insert_with(key, || Frontier { ts: None, lamport: None, heard_at: now });
     frontier.heard_at = now;
     frontier.ts = Some(facts.envelope.ts.at());
     frontier.lamport = facts.lamport.or(frontier.lamport);

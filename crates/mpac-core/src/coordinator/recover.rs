@@ -75,12 +75,12 @@ fn restart_liveness(session: &mut Session) {
 /// Waiting for a resolution and the phases of a freeze do not count the outage; times to live do (D-036, FRZ-19).
 fn exclude_outage(session: &mut Session, captured_at: Timestamp) {
     let outage = session.now.since(captured_at);
-    for conflict in session.conflicts.values_mut() {
+    session.conflicts.change_each(|conflict| {
         conflict.timeout_at = conflict.timeout_at.map(|at| at.after(&outage));
         if let Some(freeze) = &mut conflict.freeze {
             freeze.phase_ends = freeze.phase_ends.map(|at| at.after(&outage));
         }
-    }
+    });
 }
 
 /// Tells somebody, once, that the session was taken up: right after its first SESSION_INFO (REC-15, D-038).

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use mpac_wire::{BatchId, ConflictId, InstanceId, IntentId, OpId, PrincipalId, Timestamp};
 
 use super::records::{Member, Operation};
-use super::state::{Session, discount_kind, take};
+use super::state::{Session, discount_kind};
 use crate::scope::normalize;
 use crate::table::{conflict, intent, operation};
 pub(crate) use traces::{Trace, Traces};
@@ -205,7 +205,7 @@ pub(super) fn settle(session: &mut Session) {
         let Some(record) = session.operations.remove(&id) else { continue };
         session.forgotten.operation(&record, limit);
         if let Some(intent) = &record.intent {
-            take(&mut session.standing_by_intent, intent, &id);
+            session.standing_by_intent.take(intent, &id);
         }
         let Some(batch) = record.batch else { continue };
         if !session.is_anything_left_of(&batch) {

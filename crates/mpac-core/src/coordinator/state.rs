@@ -1,6 +1,7 @@
 //! The whole state of a session as one value. No rules.
 
 mod backoffs;
+mod by_id;
 mod changes;
 mod claims;
 mod deferrals;
@@ -23,6 +24,7 @@ use mpac_wire::{
 };
 
 pub(crate) use backoffs::Backoffs;
+pub(crate) use by_id::{ById, SetsById};
 pub(crate) use claims::Claims;
 pub(crate) use deferrals::Deferrals;
 pub(crate) use sizes::Sizes;
@@ -126,13 +128,12 @@ pub(crate) struct Session {
     pub(crate) closed: bool,
     pub(crate) members: BTreeMap<PrincipalId, Member>,
     pub(crate) connections: BTreeMap<ConnId, Connection>,
-    pub(crate) intents: BTreeMap<IntentId, Intent>,
+    pub(crate) intents: ById<IntentId, Intent>,
     /// Finished records whose id was used again (D-024).
     pub(crate) archived_intents: VecDeque<Intent>,
-    pub(crate) operations: BTreeMap<OpId, Operation>,
+    pub(crate) operations: ById<OpId, Operation>,
     pub(crate) batches: BTreeMap<BatchId, Batch>,
-    /// Beside the map: they are large, their ids come in no order, and one that comes moves its neighbours.
-    pub(crate) conflicts: BTreeMap<ConflictId, Box<Conflict>>,
+    pub(crate) conflicts: ById<ConflictId, Conflict>,
     pub(crate) deferrals: Deferrals,
     /// Who should wait before announcing what again (D-083).
     pub(crate) backoff: Backoffs,
@@ -142,7 +143,7 @@ pub(crate) struct Session {
     /// Whose claim was refused lately, and until when that matters (D-131).
     pub(crate) refused_claimers: BTreeMap<PrincipalId, Timestamp>,
     pub(crate) resolutions: Recent<ResolutionId>,
-    pub(crate) frontier: BTreeMap<(PrincipalId, InstanceId), Frontier>,
+    pub(crate) frontier: ById<(PrincipalId, InstanceId), Frontier>,
     /// Outside the open profile: what was received lately (SEC-17).
     pub(crate) seen_ids: SeenIds,
     /// Whose keys are good (SEC-31).
@@ -150,7 +151,7 @@ pub(crate) struct Session {
     /// Its own: that of the configuration, until it was rotated.
     pub(crate) coordinator_key: Option<CoordinatorKey>,
     /// Current reference by normalised target (OCC-02).
-    pub(crate) refs: BTreeMap<String, StateRef>,
+    pub(crate) refs: ById<String, StateRef>,
     /// The targets that are files of the workspace.
     pub(crate) files: BTreeSet<String>,
     /// And how large they are.
@@ -180,15 +181,15 @@ pub(crate) struct Session {
     /// Derived: how many intents of each scope kind are remembered, finished ones included (SCO-13).
     pub(crate) scope_kinds: BTreeMap<ScopeKind, usize>,
     /// Derived: live intents by owner.
-    pub(crate) live: BTreeMap<PrincipalId, BTreeSet<IntentId>>,
+    pub(crate) live: SetsById<PrincipalId, IntentId>,
     /// Derived: pending operations by intent and by proposer.
-    pub(crate) pending_by_intent: BTreeMap<IntentId, BTreeSet<OpId>>,
-    pub(crate) pending_by_proposer: BTreeMap<PrincipalId, BTreeSet<OpId>>,
+    pub(crate) pending_by_intent: SetsById<IntentId, OpId>,
+    pub(crate) pending_by_proposer: SetsById<PrincipalId, OpId>,
     /// Derived: operations that are not over, committed ones included, by intent.
-    pub(crate) standing_by_intent: BTreeMap<IntentId, BTreeSet<OpId>>,
+    pub(crate) standing_by_intent: SetsById<IntentId, OpId>,
     /// Derived: conflicts that are not over, by intent and by operation.
-    pub(crate) disputes_by_intent: BTreeMap<IntentId, BTreeSet<ConflictId>>,
-    pub(crate) disputes_by_op: BTreeMap<OpId, BTreeSet<ConflictId>>,
+    pub(crate) disputes_by_intent: SetsById<IntentId, ConflictId>,
+    pub(crate) disputes_by_op: SetsById<OpId, ConflictId>,
     /// Derived: how many conflicts that are not over came from whom.
     pub(crate) disputes_by_author: BTreeMap<PrincipalId, usize>,
     /// Derived: conflicts whose scope is frozen.
@@ -227,6 +228,7 @@ pub(crate) fn take<K: Ord + Clone, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, k
 impl Session {
     /// A session in which nothing has happened.
     pub(crate) fn open(config: SessionConfig, ids: IdSource, epoch: u64, now: Timestamp) -> Self {
+        let (seed, ..) = ids.parts();
         let mut session = Self {
             coordinator: config.coordinator(epoch),
             epoch,
@@ -239,22 +241,22 @@ impl Session {
             closed: false,
             members: BTreeMap::new(),
             connections: BTreeMap::new(),
-            intents: BTreeMap::new(),
+            intents: ById::new(seed),
             archived_intents: VecDeque::new(),
-            operations: BTreeMap::new(),
+            operations: ById::new(seed),
             batches: BTreeMap::new(),
-            conflicts: BTreeMap::new(),
+            conflicts: ById::new(seed),
             deferrals: Deferrals::default(),
             backoff: Backoffs::new(Names::new(config.resource_registry.as_ref())),
             claims: Claims::default(),
             claim_ids: Recent::default(),
             refused_claimers: BTreeMap::new(),
             resolutions: Recent::default(),
-            frontier: BTreeMap::new(),
+            frontier: ById::new(seed),
             seen_ids: SeenIds::default(),
             keys: Keys::default(),
             coordinator_key: config.coordinator_key.clone().map(|key| CoordinatorKey { key, from: now }),
-            refs: config.workspace.clone().unwrap_or_default(),
+            refs: ById::new(seed),
             files: config.workspace.iter().flat_map(BTreeMap::keys).cloned().collect(),
             sizes: sizes(&config),
             sequence: 0,
@@ -270,12 +272,12 @@ impl Session {
             scopes: ScopeIndex::new(Names::new(config.resource_registry.as_ref())),
             forgotten: Forgotten::default(),
             scope_kinds: BTreeMap::new(),
-            live: BTreeMap::new(),
-            pending_by_intent: BTreeMap::new(),
-            pending_by_proposer: BTreeMap::new(),
-            standing_by_intent: BTreeMap::new(),
-            disputes_by_intent: BTreeMap::new(),
-            disputes_by_op: BTreeMap::new(),
+            live: ById::new(seed),
+            pending_by_intent: ById::new(seed),
+            pending_by_proposer: ById::new(seed),
+            standing_by_intent: ById::new(seed),
+            disputes_by_intent: ById::new(seed),
+            disputes_by_op: ById::new(seed),
             disputes_by_author: BTreeMap::new(),
             frozen: BTreeSet::new(),
             open_conflicts: 0,
@@ -283,6 +285,7 @@ impl Session {
             finished: Finished::default(),
             config,
         };
+        session.refs.extend(session.config.workspace.clone().unwrap_or_default());
         super::session::lifecycle::watch_age(&mut session);
         session
     }

@@ -59,7 +59,7 @@ pub(in super::super) fn scope(session: &Session, asked: &Scope) -> Result<Option
         return Ok(None);
     }
     let frozen = session.frozen.iter().filter_map(|id| session.conflicts.get(id));
-    let records: Vec<&Conflict> = frozen.map(|record| &**record).collect();
+    let records: Vec<&Conflict> = frozen.collect();
     let covered_by = |records: &[&Conflict]| {
         let union: Vec<&Scope> = records.iter().flat_map(|record| scopes(session, record)).collect();
         let targets: BTreeSet<String> =

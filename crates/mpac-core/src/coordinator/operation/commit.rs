@@ -13,7 +13,7 @@ use super::super::gate::Facts;
 use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::records::Operation;
-use super::super::state::{Session, put};
+use super::super::state::Session;
 use super::authorise::{completable, is_pre_commit};
 use super::content::{self, Upload};
 use super::{
@@ -212,7 +212,7 @@ pub(super) fn complete(session: &mut Session, committed: Operation) -> Option<Op
         ..committed
     };
     if let Some(intent) = &known.intent {
-        put(&mut session.standing_by_intent, intent.clone(), op); // the commit may have named it first
+        session.standing_by_intent.put(intent.clone(), op); // the commit may have named it first
     }
     let old = known.supersedes.clone()?;
     session.move_operation(&old, Event::Superseded).map(|_| old)

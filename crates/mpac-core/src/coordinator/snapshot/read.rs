@@ -56,10 +56,8 @@ pub(in super::super) fn read(
         }
     }
     records::read(&mut session, snapshot)?;
-    match &snapshot.target_state_refs {
-        Some(refs) => session.refs.extend(refs.clone()),
-        None => session.refs = committed(&session),
-    }
+    let refs = snapshot.target_state_refs.clone().unwrap_or_else(|| committed(&session));
+    session.refs.extend(refs);
     session.handover = snapshot.handover.as_ref().map(|record| Handover {
         successor: record.successor_coordinator_id.clone(),
         next_epoch: record.next_coordinator_epoch.get(),

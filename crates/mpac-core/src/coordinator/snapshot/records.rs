@@ -53,7 +53,7 @@ pub(super) fn read(session: &mut Session, snapshot: &Snapshot) -> Result<(), Res
         if record.sequence.is_some() && !conflict.state.is_terminal() {
             disputes_what_is_there(session, &conflict)?;
         }
-        if session.conflicts.insert(record.conflict_id.clone(), conflict.into()).is_some() {
+        if session.conflicts.insert(record.conflict_id.clone(), conflict).is_some() {
             return Err(RestoreError::repeated("conflict", &record.conflict_id));
         }
     }

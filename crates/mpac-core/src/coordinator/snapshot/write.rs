@@ -48,7 +48,7 @@ pub(in super::super) fn write(session: &Session, seq: u64, at: Timestamp) -> Sna
             .collect(),
     );
     snapshot.operations = Some(session.operations.values().map(operation_record).collect());
-    snapshot.conflicts = Some(session.conflicts.values().map(|record| conflict_record(record)).collect());
+    snapshot.conflicts = Some(session.conflicts.values().map(conflict_record).collect());
     snapshot.pending_claims = Some(session.claims.values().map(claim_record).collect());
     snapshot.session_closed = Some(session.closed);
     snapshot.governance_policy = Some(config.effective_governance());
@@ -62,7 +62,7 @@ pub(in super::super) fn write(session: &Session, seq: u64, at: Timestamp) -> Sna
     snapshot.lifecycle_policy = Some(config.lifecycle.clone());
     snapshot.role_policy = config.role_policy.clone();
     snapshot.resource_registry = config.resource_registry.clone();
-    snapshot.target_state_refs = Some(session.refs.clone());
+    snapshot.target_state_refs = Some(session.refs.to_ordered());
     snapshot.archived_intents = Some(session.archived_intents.iter().map(intent_record).collect());
     snapshot.backoff = Some(session.backoff.iter().map(backoff_record).collect());
     snapshot.deferrals = Some(session.deferrals.values().map(deferral_record).collect());

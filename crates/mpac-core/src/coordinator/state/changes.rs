@@ -7,7 +7,7 @@ use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, Scope, Seconds, Timesta
 
 use super::super::deadlines::Cause;
 use super::super::records::{Conflict, Freeze, NewIntent, Operation};
-use super::{Intent, Session, count_kind, discount_kind, put, take};
+use super::{Intent, Session, count_kind, discount_kind};
 use crate::table::{conflict, intent, operation};
 
 impl Session {
@@ -38,7 +38,7 @@ impl Session {
         record.state = state;
         if state.is_terminal() {
             self.scopes.remove(id, &record.scope);
-            take(&mut self.live, &record.owner, id);
+            self.live.take(&record.owner, id);
             let (owner, cause) = (record.owner.clone(), Cause::IntentTtl(record.sequence, id.clone()));
             self.deadlines.remove(record.expires_at, &cause);
             self.review_member(&owner);
@@ -102,13 +102,13 @@ impl Session {
         if state.is_terminal()
             && let Some(intent) = &record.intent
         {
-            take(&mut self.standing_by_intent, intent, id);
+            self.standing_by_intent.take(intent, id);
         }
         if !state.is_pending() {
             if let Some(intent) = &record.intent {
-                take(&mut self.pending_by_intent, intent, id);
+                self.pending_by_intent.take(intent, id);
             }
-            take(&mut self.pending_by_proposer, &record.proposer, id);
+            self.pending_by_proposer.take(&record.proposer, id);
             if let Some(until) = record.grace_until.take() {
                 self.deadlines.remove(until, &Cause::Grace(record.sequence, id.clone()));
             }
@@ -140,7 +140,7 @@ impl Session {
         record.sequence = self.next_sequence();
         self.index_conflict(&record);
         let id = record.id.clone();
-        self.conflicts.insert(id.clone(), record.into());
+        self.conflicts.insert(id.clone(), record);
         self.review_conflict(&id);
     }
 
@@ -151,10 +151,10 @@ impl Session {
         record.state = state;
         if state.is_terminal() {
             for intent in &record.intents {
-                take(&mut self.disputes_by_intent, intent, id);
+                self.disputes_by_intent.take(intent, id);
             }
             for op in &record.ops {
-                take(&mut self.disputes_by_op, op, id);
+                self.disputes_by_op.take(op, id);
             }
             let was_frozen = self.frozen.remove(id);
             self.open_conflicts -= 1;
@@ -225,7 +225,7 @@ impl Session {
             if let Err(at) = record.principals.binary_search(proposer) {
                 record.principals.insert(at, proposer.clone());
             }
-            put(&mut self.disputes_by_op, op.clone(), conflict.clone());
+            self.disputes_by_op.put(op.clone(), conflict.clone());
             self.review_operation(op);
         }
     }

@@ -7,14 +7,14 @@ use mpac_wire::names::ScopeKind;
 use super::super::deadlines::{Cause, Deadlines};
 use super::super::records::{Conflict, Operation};
 use super::super::retention::Finished;
-use super::{Intent, Session, put};
+use super::{Intent, Session};
 
 impl Session {
     pub(super) fn index_intent(&mut self, record: &Intent) {
         count_kind(&mut self.scope_kinds, &record.scope.kind);
         if record.is_live() {
             self.scopes.insert(&record.id, &record.scope);
-            put(&mut self.live, record.owner.clone(), record.id.clone());
+            self.live.put(record.owner.clone(), record.id.clone());
             self.deadlines.insert(record.expires_at, Cause::IntentTtl(record.sequence, record.id.clone()));
         }
     }
@@ -23,13 +23,13 @@ impl Session {
         if !record.state.is_terminal()
             && let Some(intent) = &record.intent
         {
-            put(&mut self.standing_by_intent, intent.clone(), record.id.clone());
+            self.standing_by_intent.put(intent.clone(), record.id.clone());
         }
         if record.state.is_pending() {
             if let Some(intent) = &record.intent {
-                put(&mut self.pending_by_intent, intent.clone(), record.id.clone());
+                self.pending_by_intent.put(intent.clone(), record.id.clone());
             }
-            put(&mut self.pending_by_proposer, record.proposer.clone(), record.id.clone());
+            self.pending_by_proposer.put(record.proposer.clone(), record.id.clone());
             self.index_waiting(record);
             if let Some(until) = record.grace_until {
                 self.deadlines.insert(until, Cause::Grace(record.sequence, record.id.clone()));
@@ -44,10 +44,10 @@ impl Session {
                 *self.disputes_by_author.entry(author.clone()).or_default() += 1;
             }
             for intent in &record.intents {
-                put(&mut self.disputes_by_intent, intent.clone(), record.id.clone());
+                self.disputes_by_intent.put(intent.clone(), record.id.clone());
             }
             for op in &record.ops {
-                put(&mut self.disputes_by_op, op.clone(), record.id.clone());
+                self.disputes_by_op.put(op.clone(), record.id.clone());
             }
             if let Some(at) = record.timeout_at {
                 self.deadlines.insert(at, Cause::Unresolved(record.sequence, record.id.clone()));
