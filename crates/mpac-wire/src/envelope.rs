@@ -1,6 +1,7 @@
 //! The envelope around every message (`spec/wire.md` §2).
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
@@ -76,9 +77,12 @@ impl Envelope {
 
     /// JSON on one line, in the order of `spec/wire.md`.
     pub fn to_json(&self) -> String {
+        // Room for what is around the payload too: a text that grows is copied each time.
+        let mut json = Vec::with_capacity(self.payload.get().len() + AROUND_PAYLOAD);
         // Nothing in an envelope can refuse: all keys are text and all raw parts are JSON already.
-        let json =
-            serde_json::to_string(self).unwrap_or_else(|error| unreachable!("an envelope is JSON: {error}"));
+        self.serialize(&mut serde_json::Serializer::new(&mut json))
+            .unwrap_or_else(|error| unreachable!("an envelope is JSON: {error}"));
+        let json = String::from_utf8(json).unwrap_or_else(|error| unreachable!("JSON is UTF-8: {error}"));
         // Parts kept as text may have come in another layout. Inside a string a line break is always escaped.
         if has_line_break(json.as_bytes()) { crate::layout::compact(&json) } else { json }
     }
@@ -88,6 +92,9 @@ impl Envelope {
         crate::layout::pretty(&self.to_json())
     }
 }
+
+/// Bytes that an envelope rarely has beside its payload.
+const AROUND_PAYLOAD: usize = 768;
 
 /// Looked for in small parts, each to its end: that way the compiler compares many bytes at once.
 fn has_line_break(text: &[u8]) -> bool {
