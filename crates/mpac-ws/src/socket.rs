@@ -3,6 +3,8 @@
 //! Generic over stream and sink, so that tests give it channels. Three things run beside each other until one of them is
 //! over: reading, writing, and watching that the peer still answers pings (SRV-16).
 
+mod alive;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::future::pending;
@@ -11,9 +13,9 @@ use std::time::{Duration, Instant};
 use axum::extract::ws::{Message, Utf8Bytes};
 use futures::{Sink, SinkExt, Stream, StreamExt};
 use mpac_wire::Unseen;
-use tokio::sync::Notify;
-use tokio::time::{sleep, timeout, timeout_at};
+use tokio::time::{sleep, timeout_at};
 
+use self::alive::Alive;
 use crate::metrics::limit::Limit;
 use crate::outbox::{Next, Outbox, Queue};
 use crate::rate::RateLimit;
@@ -94,7 +96,7 @@ pub(crate) async fn run(
     link: &impl Link,
 ) {
     let times = limits.times;
-    let pong = Notify::new();
+    let alive = Alive::default();
     let closing = async {
         queue.closing().await;
         // Told at once: the principal may be on its way back while a slow socket still closes.
@@ -102,9 +104,11 @@ pub(crate) async fn run(
         sleep(times.close_within).await;
     };
     tokio::select! {
-        () = read(&mut stream, &outbox, limits, link, &pong) => {}
-        () = write(&mut sink, &queue) => {}
-        () = keep_alive(&outbox, times, &pong) => outbox.close_for(Limit::Silence, "no answer to a ping"),
+        // What has come is read before anybody says that nothing came: it may be this program that was held up.
+        biased;
+        () = read(&mut stream, &outbox, limits, link, &alive) => {}
+        () = write(&mut sink, &queue, &alive) => {}
+        () = alive.watch(&outbox, times) => outbox.close_for(Limit::Silence, "no answer to a ping"),
         () = closing => {}
     }
     // Before the transport goes: whoever sees its end can come back under the same name.
@@ -119,11 +123,12 @@ async fn read(
     outbox: &Outbox,
     limits: SocketLimits,
     link: &impl Link,
-    pong: &Notify,
+    alive: &Alive,
 ) {
     let mut rate = RateLimit::new(limits.rate_per_sec, limits.rate_burst, Instant::now());
     let mut heard = Instant::now();
     while let Some(item) = next(&mut stream, limits.idle.map(|idle| heard + idle), outbox).await {
+        alive.heard();
         let size = match &item {
             Ok(Message::Text(text)) => text.len(),
             Ok(Message::Binary(bytes)) => bytes.len(),
@@ -137,12 +142,8 @@ async fn read(
                 outbox.close_for(Limit::Rate, TOO_MANY);
                 continue;
             }
-            Ok(Message::Pong(_)) => {
-                pong.notify_one();
-                continue;
-            }
-            // Both are answered by the library below; after a close the stream ends.
-            Ok(Message::Ping(_) | Message::Close(_)) => continue,
+            // The others are answered by the library below; after a close the stream ends.
+            Ok(Message::Pong(_) | Message::Ping(_) | Message::Close(_)) => continue,
             Err(lost) => return give_up(lost, outbox).await,
         };
         heard = Instant::now();
@@ -153,7 +154,7 @@ async fn read(
             outbox.too_large("the frame is larger than this server's limit");
         } else if !rate.take(heard) {
             outbox.close_for(Limit::Rate, TOO_MANY);
-        } else if !link.frame(frame).await {
+        } else if !alive.unheard(link.frame(frame)).await {
             outbox.close(1001, "the session is over");
         }
     }
@@ -187,17 +188,17 @@ async fn give_up(lost: Lost, outbox: &Outbox) {
 }
 
 /// Writes what waits, one flush a batch. Ends when the transport fails; after a close frame the peer has the word.
-async fn write(mut sink: impl Sink<Message> + Unpin, queue: &Queue) {
+async fn write(mut sink: impl Sink<Message> + Unpin, queue: &Queue, alive: &Alive) {
     let mut batch = Vec::new();
     loop {
         match queue.next(&mut batch).await {
             Next::Frames => {
                 for message in batch.drain(..) {
-                    if sink.feed(message).await.is_err() {
+                    if alive.taken(sink.feed(message)).await.is_err() {
                         return;
                     }
                 }
-                if sink.flush().await.is_err() {
+                if alive.taken(sink.flush()).await.is_err() {
                     return;
                 }
             }
@@ -207,17 +208,6 @@ async fn write(mut sink: impl Sink<Message> + Unpin, queue: &Queue) {
                 }
                 return;
             }
-        }
-    }
-}
-
-/// Ends when a ping stays unanswered.
-async fn keep_alive(outbox: &Outbox, times: Times, pong: &Notify) {
-    loop {
-        sleep(times.ping_every).await;
-        outbox.ping();
-        if timeout(times.pong_within, pong.notified()).await.is_err() {
-            return;
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use futures::channel::mpsc::{Receiver, Sender, channel};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -20,12 +21,18 @@ struct Session {
     frames: Mutex<Vec<Frame>>,
     came: Notify,
     left: Mutex<usize>,
+    held_up: Mutex<bool>,
+    goes_on: Notify,
 }
 
 impl Link for Session {
     async fn frame(&self, frame: Frame) -> bool {
         self.frames.lock().unwrap().push(frame);
         self.came.notify_one();
+        let held_up = *self.held_up.lock().unwrap();
+        if held_up {
+            self.goes_on.notified().await;
+        }
         true
     }
     async fn left(&self) {
@@ -161,6 +168,22 @@ async fn a_peer_that_answers_no_ping_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_peer_that_still_reads_what_was_before_the_ping_stays() {
+    let mut rig = rig(Times { ping_every: SHORT, pong_within: LONG, ..PATIENT });
+    for _ in 0..6 {
+        rig.outbox.push("x".into());
+    }
+    let mut pings = 0;
+    while pings < 3 {
+        // No answer to any of them, and the next comes all the same.
+        pings += usize::from(matches!(rig.wire.next().await, Some(Message::Ping(_))));
+        rig.outbox.push("x".into());
+    }
+    assert!(!rig.task.is_finished());
+    rig.end().await;
+}
+
+#[tokio::test]
 async fn a_peer_that_answers_pings_stays() {
     let mut rig = rig(Times { ping_every: SHORT, ..PATIENT });
     for _ in 0..3 {
@@ -169,4 +192,34 @@ async fn a_peer_that_answers_pings_stays() {
     }
     assert!(!rig.task.is_finished());
     rig.end().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_says_something_else_after_a_ping_stays_too() {
+    let mut rig = rig(Times { ping_every: SHORT, ..PATIENT });
+    for _ in 0..3 {
+        assert!(matches!(rig.wire.next().await, Some(Message::Ping(_))));
+        rig.send(Message::Text("x".into())).await;
+    }
+    assert!(!rig.task.is_finished());
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn nobody_is_dropped_while_the_session_is_held_up() {
+    let mut rig = rig(Times { ping_every: SHORT, pong_within: SHORT, ..PATIENT });
+    *rig.session.held_up.lock().unwrap() = true;
+    rig.send(Message::Text("x".into())).await;
+    rig.session.came.notified().await;
+    assert!(matches!(rig.wire.next().await, Some(Message::Ping(_))));
+    rig.send(Message::Pong(Vec::new().into())).await;
+    sleep(SHORT * 10).await; // the time that would be too long otherwise
+    assert!(!rig.task.is_finished(), "its answer lies there, unread");
+    *rig.session.held_up.lock().unwrap() = false;
+    rig.session.goes_on.notify_one();
+    assert!(
+        matches!(rig.wire.next().await, Some(Message::Ping(_))),
+        "the answer is read, and the next one asked for"
+    );
+    rig.task.await.unwrap();
 }
