@@ -157,6 +157,11 @@ impl Happened {
         Ok(Self { seq: record.seq, received_at: record.at, input, outputs })
     }
 
+    /// As it is in a log.
+    pub(super) const fn stored(seq: u64, received_at: Timestamp, input: Stored, outputs: String) -> Self {
+        Self { seq, received_at, input, outputs }
+    }
+
     /// When it came.
     pub(crate) const fn received_at(&self) -> Timestamp {
         self.received_at

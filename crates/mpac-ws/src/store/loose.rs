@@ -23,8 +23,7 @@ impl Loose {
     /// # Errors
     /// Why it cannot be that.
     pub(crate) fn read(&mut self, json: &str) -> Result<Entry, String> {
-        let line: Line =
-            serde_json::from_str(json).map_err(|error| format!("cannot be understood: {error}"))?;
+        let line = Line::parse(json).map_err(|error| format!("cannot be understood: {error}"))?;
         if line.n != self.end.n + 1 || line.prev != self.end.sum || !line.is_where_it_says() {
             return Err("does not follow from the one before: the chain is broken".to_owned());
         }

@@ -158,8 +158,7 @@ impl<'a> Reader<'a> {
                 }
                 return Err(damage("is damaged: its checksum does not match".to_owned()));
             };
-            let line: Line = serde_json::from_str(json)
-                .map_err(|error| damage(format!("cannot be understood: {error}")))?;
+            let line = Line::parse(json).map_err(|error| damage(format!("cannot be understood: {error}")))?;
             let follows = end.sum.is_empty() || line.prev == end.sum;
             if line.n != n || !follows || line.settled >= n || !line.is_where_it_says() {
                 return Err(damage("does not follow from the one before: the chain is broken".to_owned()));

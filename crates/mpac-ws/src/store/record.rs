@@ -6,10 +6,12 @@
 //! whole sectors of the last write, both as zeros. And every record says up to which one everything was on the disk before it
 //! was written: what is missing although a later record vouches for it is damage.
 
+use mpac_wire::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::entry::Entry;
-use crate::hex::sha256;
+use super::entry::{Entry, Happened};
+use super::input::{Known, Stored, Verdict};
+use crate::hex::{is_sha256, sha256};
 
 /// Hexadecimal digits of the length and of the checksum, each with a space behind.
 pub(super) const HEADER: usize = 8 + 1 + 64 + 1;
@@ -30,12 +32,71 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// # Errors
+    /// When the JSON is no line.
+    pub(super) fn parse(json: &str) -> serde_json::Result<Self> {
+        // Most lines are frames; whatever is not, or is spelled in another way, is read below.
+        serde_json::from_str::<FrameLine<'_>>(json)
+            .ok()
+            .and_then(FrameLine::line)
+            .map_or_else(|| serde_json::from_str(json), Ok)
+    }
+
     /// A seal names the place that it stands at.
     pub(super) fn is_where_it_says(&self) -> bool {
         match &self.entry {
             Entry::Seal(seal) => self.n.checked_sub(1).is_some_and(|before| seal.is_of(before, &self.prev)),
             _ => true,
         }
+    }
+}
+
+/// A [`Line`] whose entry is a frame: the same fields, with the tags as fields. Read like this nothing is buffered, which
+/// serde does at each enumeration that has its tag inside.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FrameLine<'a> {
+    n: u64,
+    settled: u64,
+    prev: String,
+    #[serde(borrow)]
+    entry: FrameEntry<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FrameEntry<'a> {
+    kind: &'a str,
+    seq: u64,
+    received_at: Timestamp,
+    #[serde(borrow)]
+    input: FrameInput<'a>,
+    outputs: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FrameInput<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    conn: u64,
+    #[serde(default)]
+    identity: Option<Known>,
+    #[serde(default)]
+    signed: Option<Verdict>,
+    text: String,
+}
+
+impl FrameLine<'_> {
+    fn line(self) -> Option<Line> {
+        let Self { n, settled, prev, entry: FrameEntry { kind, seq, received_at, input, outputs } } = self;
+        if kind != "input" || input.kind != "frame" {
+            return None;
+        }
+        let FrameInput { conn, identity, signed, text, .. } = input;
+        let input = Stored::Frame { conn, identity, signed, text };
+        let entry = Entry::Input(Happened::stored(seq, received_at, input, outputs));
+        Some(Line { n, settled, prev, entry })
     }
 }
 
@@ -68,9 +129,13 @@ pub(super) fn write(
     (n, settled, prev): (u64, u64, &str),
     entry: &Entry,
 ) -> Result<String, serde_json::Error> {
-    let json = serde_json::to_string(&LineOut { n, settled, prev, entry })?;
-    let sum = sha256(json.as_bytes());
-    buffer.extend_from_slice(format!("{:08x} {sum} {json}\n", json.len()).as_bytes());
+    let begin = buffer.len();
+    buffer.resize(begin + HEADER, b' ');
+    serde_json::to_writer(&mut *buffer, &LineOut { n, settled, prev, entry })?;
+    let json = &buffer[begin + HEADER..];
+    let (length, sum) = (json.len(), sha256(json));
+    buffer[begin..begin + HEADER].copy_from_slice(format!("{length:08x} {sum} ").as_bytes());
+    buffer.push(b'\n');
     Ok(sum)
 }
 
@@ -83,7 +148,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<(&str, &str, usize)> {
     let end = HEADER.checked_add(length)?;
     let json = bytes.get(HEADER..end)?;
     let ended = bytes.get(end) == Some(&b'\n') && header.as_bytes()[8] == b' ' && header.ends_with(' ');
-    if !ended || sha256(json) != sum {
+    if !ended || !is_sha256(json, sum) {
         return None;
     }
     Some((std::str::from_utf8(json).ok()?, sum, end + 1))
@@ -110,7 +175,7 @@ pub(super) fn scan(bytes: &[u8]) -> impl Iterator<Item = (usize, &str, &str)> {
 /// The number of the last record in `bytes` that can be read.
 pub(crate) fn last(bytes: &[u8]) -> Option<u64> {
     let (_, json, _) = scan(bytes).last()?;
-    serde_json::from_str::<Line>(json).ok().map(|line| line.n)
+    Line::parse(json).ok().map(|line| line.n)
 }
 
 /// How long the JSON is behind this header, if it is one.
@@ -149,7 +214,63 @@ fn is_vouched_for(rest: &[u8], n: u64) -> bool {
 
 fn length(header: &str) -> Option<usize> {
     let digits = header.get(..8)?;
-    let length = u32::from_str_radix(digits, 16).ok()?;
     // In one spelling only, so that no flipped bit goes unnoticed.
-    if format!("{length:08x}") == digits { length.try_into().ok() } else { None }
+    let is_ours = digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    if is_ours { u32::from_str_radix(digits, 16).ok()?.try_into().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Read by the short way where that is possible, and by the long way, written again.
+    fn both(json: &str) -> (bool, Option<String>, Option<String>) {
+        let again = |line: Line| {
+            let Line { n, settled, prev, entry } = line;
+            serde_json::to_string(&LineOut { n, settled, prev: &prev, entry: &entry }).unwrap()
+        };
+        let short = serde_json::from_str::<FrameLine<'_>>(json).ok().and_then(FrameLine::line).is_some();
+        (short, Line::parse(json).ok().map(again), serde_json::from_str::<Line>(json).ok().map(again))
+    }
+
+    fn line(entry: &str) -> String {
+        format!(r#"{{"n":2,"settled":1,"prev":"00","entry":{entry}}}"#)
+    }
+
+    fn input(input: &str) -> String {
+        let (at, outputs) = ("2026-01-01T00:00:00.000001Z", "ab");
+        line(&format!(
+            r#"{{"kind":"input","seq":1,"received_at":"{at}","input":{input},"outputs":"{outputs}"}}"#
+        ))
+    }
+
+    #[test]
+    fn a_frame_reads_the_same_by_the_short_way() {
+        for text in [
+            r#"{"type":"frame","conn":1,"text":"{\"a\":1.50}\n\u0000é"}"#,
+            r#"{"type":"frame","conn":1,"signed":{"signature":"wrong"},"text":""}"#,
+            r#"{"type":"frame","conn":1,"identity":{"proof":"rejected","method":"api_key"},"text":""}"#,
+        ] {
+            let json = input(text);
+            assert_eq!(both(&json), (true, Some(json.clone()), Some(json)));
+        }
+    }
+
+    #[test]
+    fn everything_else_takes_the_long_way_and_nothing_wrong_is_read() {
+        let timeout = input(r#"{"type":"timeout"}"#);
+        assert_eq!(both(&timeout), (false, Some(timeout.clone()), Some(timeout)));
+        let escaped = input(r#"{"type":"fr\u0061me","conn":1,"text":""}"#);
+        let plain = Some(input(r#"{"type":"frame","conn":1,"text":""}"#));
+        assert_eq!(both(&escaped), (false, plain.clone(), plain));
+        for wrong in [
+            input(r#"{"type":"frame","conn":1}"#),
+            input(r#"{"type":"frame","conn":1,"text":"","more":1}"#),
+            input(r#"{"type":"frame","conn":1,"text":"","text":""}"#),
+            input(r#"{"type":"other","conn":1,"text":""}"#),
+            line("{}"),
+        ] {
+            assert_eq!(both(&wrong), (false, None, None), "{wrong}");
+        }
+    }
 }

@@ -50,7 +50,7 @@ impl Log {
         while !records.is_empty() {
             let n = self.n + 1;
             let (json, sum, length) = record::read(records).ok_or(NotTaken::Checksum(n))?;
-            let line: Line = serde_json::from_str(json).map_err(|error| NotTaken::Form(n, error))?;
+            let line = Line::parse(json).map_err(|error| NotTaken::Form(n, error))?;
             // Whoever begins behind a snapshot has no record to compare the first one's with.
             let follows = line.prev == self.sum || self.sum.is_empty();
             if line.n != n || !follows || line.settled >= n || !line.is_where_it_says() {

@@ -41,7 +41,7 @@ impl Lost {
             // A segment that cannot be read at all has nothing that is readable.
             let Ok(bytes) = files.read(first) else { continue };
             for (_, json, _) in record::scan(&bytes) {
-                if let Ok(line) = serde_json::from_str::<Line>(json)
+                if let Ok(line) = Line::parse(json)
                     && line.n > n
                 {
                     lost.readable += 1;

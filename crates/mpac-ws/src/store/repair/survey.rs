@@ -231,7 +231,7 @@ fn from_snapshot(
 fn without_torn_end(bytes: &mut Vec<u8>) {
     let last = record::scan(bytes).filter_map(|(at, json, _)| {
         let length = bytes[at..].iter().position(|&byte| byte == b'\n')? + 1;
-        Some((at + length, serde_json::from_str::<Line>(json).ok()?.n))
+        Some((at + length, Line::parse(json).ok()?.n))
     });
     if let Some((end, n)) = last.last()
         && record::judge(&bytes[end..], end, n + 1) == Unreadable::Torn
@@ -244,7 +244,7 @@ fn without_torn_end(bytes: &mut Vec<u8>) {
 fn after_snapshot(bytes: &[u8], from: &Position) -> Option<(Vec<u8>, bool)> {
     let mut last = None;
     for (at, json, sum) in record::scan(bytes) {
-        let Ok(line) = serde_json::from_str::<Line>(json) else { continue };
+        let Ok(line) = Line::parse(json) else { continue };
         if line.n == from.n + 1 && line.prev == from.sum {
             return Some((bytes[at..].to_vec(), false));
         }
