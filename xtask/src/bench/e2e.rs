@@ -4,6 +4,7 @@
 //! compare with those of the other implementations. Servers and generator take turns, each fresh, the server on one core
 //! and the generator on the other where there are two.
 
+mod disk;
 mod load;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value;
 
+use self::disk::Sync;
 use self::load::{Kind, Load, Mode};
 use super::table::{Row, Target};
 use super::{median, report};
@@ -55,9 +57,10 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
                     kind.name(),
                     mode.name()
                 ));
-                measured.0.push((kind, mode, found.clone()));
+                measured.found.push((kind, mode, found.clone()));
                 raw.push(found);
             }
+            measured.syncs.push(Load::sync()?);
         }
         rows.extend(measured.rows(clients));
     }
@@ -79,11 +82,15 @@ const MEASURED: [(Kind, Mode); 6] = [
 ];
 
 #[derive(Default)]
-struct Measured(Vec<(Kind, Mode, Value)>);
+struct Measured {
+    found: Vec<(Kind, Mode, Value)>,
+    /// Of each round, as the disk was then.
+    syncs: Vec<Sync>,
+}
 
 impl Measured {
     fn median(&self, kind: Kind, mode: Mode, pointer: &str) -> f64 {
-        let of = self.0.iter().filter(|(its, in_mode, _)| (*its, *in_mode) == (kind, mode));
+        let of = self.found.iter().filter(|(its, in_mode, _)| (*its, *in_mode) == (kind, mode));
         median(of.map(|(_, _, found)| number(found, pointer)).collect())
     }
 
@@ -94,7 +101,7 @@ impl Measured {
             Row::new(format!("{clients} clients: {what}"), unit, figure, limit)
         };
         let (ours, bare, batched) = (rate(Kind::Ours), rate(Kind::Bare), rate(Kind::Batched));
-        vec![
+        let mut rows = vec![
             row("deliveries", "/s", ours, bare).beside("bare broadcast").target(Target::AtLeast(0.8)),
             row("deliveries", "/s", ours, batched).beside("bare broadcast that batches"),
             row("deliveries, durable", "/s", rate(Kind::Durable), ours)
@@ -105,6 +112,23 @@ impl Measured {
             row("p99 at 20 announces a second", "ms", at(Kind::Ours, P99), at(Kind::Bare, P99))
                 .beside("bare broadcast")
                 .target(Target::AtMost(1.5)),
+        ];
+        if clients == 1 {
+            rows.extend(self.alone(ours));
+        }
+        rows
+    }
+
+    /// Of one client, which waits for the disk with each message: how near it is to what it could be at best.
+    fn alone(&self, in_memory: f64) -> [Row; 2] {
+        let ahead = median(self.syncs.iter().map(|it| it.ahead).collect());
+        let growing = median(self.syncs.iter().map(|it| it.growing).collect());
+        let durable = self.median(Kind::Durable, Mode::Closed, "/deliveries_per_s");
+        [
+            Row::new("write 1 KiB and sync, file allocated", "us", ahead * 1e6, growing * 1e6)
+                .beside("growing file"),
+            Row::new("1 clients: deliveries, durable", "/s", durable, 1.0 / (1.0 / in_memory + ahead))
+                .beside("in memory, and one such sync"),
         ]
     }
 }

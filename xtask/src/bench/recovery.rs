@@ -123,7 +123,7 @@ impl Bench<'_> {
                 bytes / MIB,
             )
             .beside("the files' bytes")
-            .target(Target::AtMost(2.0)),
+            .target(Target::AtMost(1.5)),
         ])
     }
 

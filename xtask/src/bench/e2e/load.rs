@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::disk::Sync;
 use crate::bench::server::{Ours, START};
 use crate::peer::Peer;
 use crate::step::{self, Failure};
@@ -111,6 +112,12 @@ impl Load {
             return Err(Failure::check(format!("{}: refused or hung up on: {found}", kind.name())));
         }
         Ok(found)
+    }
+
+    /// What the disk costs where the servers keep their logs.
+    pub(super) fn sync() -> Result<Sync, Failure> {
+        let dir = tempfile::tempdir().map_err(Failure::io("make a directory"))?;
+        Sync::measure(dir.path()).map_err(Failure::io("write and sync"))
     }
 
     fn serve(&self, kind: Kind, dir: &Path) -> Result<(Peer, String), Failure> {
