@@ -3,9 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use futures::future::try_join_all;
+use tokio::sync::Barrier;
 
 use super::client::Client;
 use super::report;
@@ -154,12 +157,14 @@ impl Bench<'_> {
                 all.push(Client::join(&url, "default", &format!("p{number}")).await?);
             }
             let each = self.options.inputs / u64::from(PARTICIPANTS);
+            let together = Arc::new(Barrier::new(all.len()));
             // Tasks of their own: what shares one shares its budget.
-            let writing = all.into_iter().enumerate().map(|(at, one)| tokio::spawn(write(one, at, each)));
-            for one in writing.collect::<Vec<_>>() {
-                one.await.map_err(|error| Failure::check(error.to_string()))??;
-            }
-            Ok::<_, Failure>(())
+            let writing = all.into_iter().enumerate().map(|(at, one)| {
+                let writing = tokio::spawn(write(one, at, each, Arc::clone(&together)));
+                async { writing.await.map_err(|error| Failure::check(error.to_string()))? }
+            });
+            // The first that fails, because the others wait for it.
+            try_join_all(writing).await.map(drop)
         })?;
         drop(server);
         Ok(began.elapsed().as_secs_f64())
@@ -168,8 +173,9 @@ impl Bench<'_> {
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// Announces and withdraws, a window at a time.
-async fn write(mut one: Client, at: usize, count: u64) -> Result<(), Failure> {
+/// Announces and withdraws, a window at a time, and all begin the next one `together`: whoever is ahead would otherwise write
+/// what those behind have to read before they hear their own, and the last of them falls back until it is hung up on.
+async fn write(mut one: Client, at: usize, count: u64, together: Arc<Barrier>) -> Result<(), Failure> {
     let mut told = Instant::now();
     for number in 0..count {
         let (id, intent) = (format!("m-{at}-{number}"), format!("i-{at}-{}", number / 2));
@@ -180,6 +186,7 @@ async fn write(mut one: Client, at: usize, count: u64) -> Result<(), Failure> {
         }
         if number % WINDOW == WINDOW - 1 || number + 1 == count {
             one.until(&id).await?;
+            together.wait().await;
         }
         if at == 0 && told.elapsed() > PROGRESS {
             told = Instant::now();
