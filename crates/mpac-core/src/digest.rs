@@ -1,6 +1,5 @@
 //! What a step said, as one number: a log keeps it, and a replay that says the same has the same one.
 
-use alloc::format;
 use alloc::string::{String, ToString};
 
 use mpac_wire::sideband::Request;
@@ -15,7 +14,8 @@ impl Step {
         let mut hash = Hash(Sha256::new());
         self.outputs.iter().for_each(|output| hash.output(output));
         let digest = hash.0.finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
     }
 }
 
