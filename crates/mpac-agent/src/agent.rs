@@ -59,6 +59,7 @@ mod event;
 mod hub;
 pub(crate) mod refusal;
 mod telling;
+mod teller;
 mod verbs;
 mod view;
 
@@ -82,6 +83,7 @@ pub use connect::ConnectOptions;
 pub use event::{Ended, Event, Events};
 pub use mpac_core::participant::Holder;
 pub use refusal::TurnedDown;
+pub(crate) use teller::Teller;
 pub use verbs::conflict::{Report, Verdict};
 pub use verbs::intent::{Announce, Announced, Claim, Defer, Update};
 pub use verbs::operation::{Batch, BatchOutcome, Committed, Edit, Proposal};

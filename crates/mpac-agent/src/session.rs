@@ -33,6 +33,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::agent::Teller;
 use crate::arrival::{Arrival, Back};
 use crate::connection::{Connection, Link};
 use crate::console::{Console, Style};
@@ -111,6 +112,8 @@ pub struct Session {
     taken: Option<Vec<Holder>>,
     /// What was found out about signatures before somebody listened.
     trust: Vec<Trust>,
+    /// Over a part of somebody's connection: who else hears what tasks use up.
+    teller: Option<Teller>,
 }
 
 impl Session {
@@ -147,6 +150,7 @@ impl Session {
             orphans: BTreeMap::new(),
             taken: None,
             trust: Vec::new(),
+            teller: None,
         }
     }
 

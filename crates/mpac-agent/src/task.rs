@@ -22,6 +22,7 @@ mod health;
 mod moved;
 mod queue;
 mod settle;
+mod tally;
 mod think;
 mod write;
 
@@ -45,6 +46,8 @@ use health::Shown;
 use queue::Freed;
 use settle::Settled;
 use think::{Ear, think};
+
+pub use tally::{Change, Tally};
 
 /// How long somebody we yielded to, or who holds our files, is waited for.
 pub const WAIT_LIMIT: Duration = Duration::from_secs(300);
@@ -135,6 +138,8 @@ pub struct TaskOptions {
     pub dry_run: bool,
     /// Who else hears what the brain says, tokens and costs included.
     pub listener: Option<Notes>,
+    /// What it comes to is counted here.
+    pub tally: Tally,
 }
 
 impl Default for TaskOptions {
@@ -149,6 +154,7 @@ impl Default for TaskOptions {
             time_limit: None,
             dry_run: false,
             listener: None,
+            tally: Tally::default(),
         }
     }
 }
@@ -180,7 +186,7 @@ pub async fn run_task(
 ) -> Result<Outcome, AgentError> {
     let (notes, heard) = Notes::channel();
     session.begin_task();
-    let ear = Ear::new(heard, options.listener.clone(), brain.model_id());
+    let ear = Ear::new(heard, options, brain.model_id());
     let (task, model) = (task.to_owned(), brain.model_id());
     let mut worker = Worker { session, brain, naming, options, task, notes, ear, written: Vec::new() };
     let outcome = match options.time_limit {
