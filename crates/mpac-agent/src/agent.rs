@@ -58,8 +58,8 @@ mod connect;
 mod event;
 mod hub;
 pub(crate) mod refusal;
-mod telling;
 mod teller;
+mod telling;
 mod verbs;
 mod view;
 

@@ -27,6 +27,7 @@ mod think;
 mod write;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use mpac_wire::{IntentId, PrincipalId};
@@ -75,6 +76,48 @@ pub enum Outcome {
     Declined,
     /// These files would have been committed ([`TaskOptions::dry_run`]).
     Shown(Vec<String>),
+}
+
+impl Outcome {
+    /// In one word.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Committed(_) => "committed",
+            Self::Partly { .. } => "partly",
+            Self::Unchanged => "unchanged",
+            Self::Yielded => "yielded",
+            Self::Declined => "declined",
+            Self::Shown(_) => "shown",
+        }
+    }
+
+    /// What a program ends with: 0 where all is as it was asked for, 3 where somebody else was first, else 1.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Committed(_) | Self::Unchanged | Self::Shown(_) => 0,
+            Self::Declined | Self::Partly { .. } => 1,
+            Self::Yielded => 3,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Committed(files) => write!(f, "done: {} committed", report::files(files)),
+            Self::Unchanged => f.write_str("done: nothing had to change"),
+            Self::Declined => f.write_str("stopped: the change was not approved"),
+            Self::Shown(files) => {
+                write!(f, "dry run: {} would be committed; nothing was", report::files(files))
+            }
+            Self::Partly { committed, left } => {
+                write!(f, "only {} committed, and not {}", report::files(committed), report::files(left))
+            }
+            Self::Yielded => f.write_str("the task is left to the others"),
+        }
+    }
 }
 
 /// A file's change that was shown and waits for its person.
@@ -343,21 +386,10 @@ impl Worker<'_> {
 
     fn say_done(&mut self, outcome: &Outcome) {
         match outcome {
-            Outcome::Committed(files) => {
-                self.say(Style::Green, &format!("done: {} committed", report::files(files)));
-            }
-            Outcome::Unchanged => self.say(Style::Green, "done: nothing had to change"),
-            Outcome::Declined => self.say(Style::Yellow, "stopped: the change was not approved"),
-            Outcome::Shown(files) => {
-                let text = format!("dry run: {} would be committed; nothing was", report::files(files));
-                self.say(Style::Green, &text);
-            }
-            Outcome::Partly { committed, left } => {
-                let text =
-                    format!("only {} committed, and not {}", report::files(committed), report::files(left));
-                self.say(Style::Yellow, &text);
-            }
+            // Told where it happened.
             Outcome::Yielded => {}
+            Outcome::Declined | Outcome::Partly { .. } => self.say(Style::Yellow, &outcome.to_string()),
+            _ => self.say(Style::Green, &outcome.to_string()),
         }
     }
 }
