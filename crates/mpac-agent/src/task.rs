@@ -381,7 +381,7 @@ impl Worker<'_> {
     }
 
     fn say(&mut self, style: Style, text: &str) {
-        self.session.console().say(style, &report::indented(text));
+        self.session.say(style, text);
     }
 
     fn say_done(&mut self, outcome: &Outcome) {
