@@ -65,9 +65,14 @@ impl Ear {
         }
     }
 
-    /// Shows one note; `what` is being done.
+    /// Takes a note in as it comes; `what` is being done.
     pub(super) fn take(&mut self, session: &mut Session, what: &str, note: Note) {
         self.diagnose(session, &note);
+        self.show(session, what, note);
+    }
+
+    /// Shows one note. One that was held back says nothing of how the model is by now.
+    pub(super) fn show(&mut self, session: &mut Session, what: &str, note: Note) {
         if let Some(listener) = &self.listener {
             listener.say(note.clone());
         }
