@@ -6,6 +6,7 @@ pub mod key;
 pub mod mcp;
 pub mod parse;
 pub mod security;
+pub mod task;
 mod thinking;
 pub mod verb;
 
@@ -18,7 +19,6 @@ use mpac_wire::{PrincipalId, SessionId};
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 
 use crate::agent::ConnectOptions;
-use crate::brain::claude::DEFAULT_MODEL;
 use crate::connection::{Header, Pin, Route};
 use crate::console::Layout;
 use crate::error::AgentError;
@@ -51,6 +51,8 @@ Examples:
     mpac-agent ws://127.0.0.1:8766 --name Bob --task \"Fix it\" --dry-run --budget-usd 0.50
   Without a key, with answers from a program of your own (fixtures/brain/README.md tells how):
     mpac-agent ws://127.0.0.1:8766 --name Bob --brain-command \"python3 brain.py\"
+  One task for a script to read: what happens as lines of JSON, and what became of it as the last
+    mpac-agent task \"Fix it\" --json
   One thing, and leave: who is at work, a commit, a conflict acknowledged (--help of each verb tells more)
     mpac-agent who
     mpac-agent commit money.py --from fixed.py -m \"round half to even\" --json
@@ -158,9 +160,6 @@ pub struct Cli {
     /// What to do; without it the agent is interactive
     #[arg(long, value_name = "TEXT")]
     pub task: Option<String>,
-    /// The Claude model that plans and writes
-    #[arg(long, default_value = DEFAULT_MODEL)]
-    pub model: String,
     /// A role to ask for; may be repeated
     #[arg(long = "role", default_value = "contributor", value_name = "ROLE")]
     pub roles: Vec<String>,
@@ -176,18 +175,6 @@ pub struct Cli {
     /// A file with the credential to join with, as TYPE:VALUE; MPAC_CREDENTIAL is read without it
     #[arg(long, env = "MPAC_CREDENTIAL_FILE", value_name = "FILE")]
     pub credential_file: Option<PathBuf>,
-    /// Answers from this file instead of Claude; no key for it is needed
-    #[arg(long, value_name = "FILE.json")]
-    pub script: Option<PathBuf>,
-    /// Who the agent is and what it cares for, told to Claude
-    #[arg(long, value_name = "TEXT")]
-    pub about: Option<String>,
-    /// How often to redo a file that somebody else changed meanwhile
-    #[arg(long, default_value_t = 2, value_name = "N")]
-    pub max_rebase: u32,
-    /// Commit each file of a task by itself; else all or none, where the server can (Python servers cannot)
-    #[arg(long)]
-    pub commit_each: bool,
     /// Interactive: commit without asking (with --task it never asks)
     #[arg(long)]
     pub yes: bool,

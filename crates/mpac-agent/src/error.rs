@@ -11,6 +11,7 @@ use crate::agent::refusal::TurnedDown;
 use crate::brain::BrainError;
 use crate::decide::{PlanFault, Refusal};
 use crate::session::FileState;
+use crate::task::Outcome;
 
 /// Why the agent stopped.
 #[derive(Debug, Error)]
@@ -234,6 +235,9 @@ pub enum AgentError {
     /// A resolution went against the agent's own intent.
     #[error("the conflict was resolved against this task ({0}); nothing more is written")]
     Overruled(String),
+    /// A task ended well in itself, and not with what was asked for.
+    #[error("{0}")]
+    NotDone(Outcome),
     /// The brain has no answer.
     #[error(transparent)]
     Brain(#[from] BrainError),

@@ -65,7 +65,7 @@ use interactive::Keyboard;
 use naming::Naming;
 use security::{Connected, Security};
 use session::Session;
-use task::{Outcome, TaskOptions, run_task};
+use task::{TaskOptions, run_task};
 
 /// What the agent can do, for HELLO. No more than it does.
 const CAPABILITIES: [&str; 6] = [
@@ -109,8 +109,8 @@ async fn start(cli: &Cli, thinking: &Thinking, security: &Security) -> Result<u8
     let place = cli.place()?;
     let secret = credential::given(cli.credential_file.as_deref())?;
     let (recorder, history) = history::channel();
-    let mut brain = thinking.brain(cli, history.clone())?;
-    let options = thinking.task_options(cli);
+    let mut brain = thinking.brain(cli.name.as_deref().unwrap_or_default(), history.clone())?;
+    let options = thinking.task_options();
     let Some(task) = &cli.task else {
         let mut joining = cli.options()?;
         joining.credential = secret;
@@ -200,9 +200,5 @@ async fn one_task(
     };
     let reason = if outcome.is_ok() { GoodbyeReason::from("completed") } else { GoodbyeReason::Error };
     session.leave(reason).await;
-    Ok(match outcome? {
-        Outcome::Committed(_) | Outcome::Unchanged | Outcome::Shown(_) => 0,
-        Outcome::Declined | Outcome::Partly { .. } => 1,
-        Outcome::Yielded => 3,
-    })
+    outcome.map(|outcome| outcome.exit_code())
 }

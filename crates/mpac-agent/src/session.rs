@@ -33,11 +33,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::agent::Teller;
 use crate::arrival::{Arrival, Back};
 use crate::connection::{Connection, Link};
 use crate::console::{Console, Style};
 use crate::decide::{Holder, Sign};
 use crate::error::AgentError;
+use crate::report::indented;
 use crate::view::View;
 
 use away::Place;
@@ -111,6 +113,8 @@ pub struct Session {
     taken: Option<Vec<Holder>>,
     /// What was found out about signatures before somebody listened.
     trust: Vec<Trust>,
+    /// Over a part of somebody's connection: who else hears what tasks use up.
+    teller: Option<Teller>,
 }
 
 impl Session {
@@ -147,6 +151,7 @@ impl Session {
             orphans: BTreeMap::new(),
             taken: None,
             trust: Vec::new(),
+            teller: None,
         }
     }
 
@@ -211,9 +216,9 @@ impl Session {
             info.participant_count.as_ref().map_or(String::new(), |here| format!(", {} here", here.get()));
         let joined = format!("joined session {} as {}{here}", info.session_id, self.view.me());
         let warnings = info.compatibility_errors.clone().unwrap_or_default();
-        self.console.say(Style::Bold, &joined);
+        self.say(Style::Bold, &joined);
         for warning in warnings {
-            self.console.say(Style::Yellow, &format!("the coordinator warns: {warning}"));
+            self.say(Style::Yellow, &format!("the coordinator warns: {warning}"));
         }
     }
 
@@ -365,6 +370,11 @@ impl Session {
     /// The own live intent.
     pub(crate) fn own(&self) -> Option<&OwnIntent> {
         self.own.as_ref()
+    }
+
+    /// A line for people. What others wrote in it stays on it.
+    pub(crate) fn say(&mut self, style: Style, text: &str) {
+        self.console.say(style, &indented(text));
     }
 
     /// Where lines for people go.

@@ -22,10 +22,12 @@ mod health;
 mod moved;
 mod queue;
 mod settle;
+mod tally;
 mod think;
 mod write;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use mpac_wire::{IntentId, PrincipalId};
@@ -45,6 +47,8 @@ use health::Shown;
 use queue::Freed;
 use settle::Settled;
 use think::{Ear, think};
+
+pub use tally::{Change, Tally};
 
 /// How long somebody we yielded to, or who holds our files, is waited for.
 pub const WAIT_LIMIT: Duration = Duration::from_secs(300);
@@ -72,6 +76,48 @@ pub enum Outcome {
     Declined,
     /// These files would have been committed ([`TaskOptions::dry_run`]).
     Shown(Vec<String>),
+}
+
+impl Outcome {
+    /// In one word.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Committed(_) => "committed",
+            Self::Partly { .. } => "partly",
+            Self::Unchanged => "unchanged",
+            Self::Yielded => "yielded",
+            Self::Declined => "declined",
+            Self::Shown(_) => "shown",
+        }
+    }
+
+    /// What a program ends with: 0 where all is as it was asked for, 3 where somebody else was first, else 1.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Committed(_) | Self::Unchanged | Self::Shown(_) => 0,
+            Self::Declined | Self::Partly { .. } => 1,
+            Self::Yielded => 3,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Committed(files) => write!(f, "done: {} committed", report::files(files)),
+            Self::Unchanged => f.write_str("done: nothing had to change"),
+            Self::Declined => f.write_str("stopped: the change was not approved"),
+            Self::Shown(files) => {
+                write!(f, "dry run: {} would be committed; nothing was", report::files(files))
+            }
+            Self::Partly { committed, left } => {
+                write!(f, "only {} committed, and not {}", report::files(committed), report::files(left))
+            }
+            Self::Yielded => f.write_str("the task is left to the others"),
+        }
+    }
 }
 
 /// A file's change that was shown and waits for its person.
@@ -135,6 +181,8 @@ pub struct TaskOptions {
     pub dry_run: bool,
     /// Who else hears what the brain says, tokens and costs included.
     pub listener: Option<Notes>,
+    /// What it comes to is counted here.
+    pub tally: Tally,
 }
 
 impl Default for TaskOptions {
@@ -149,6 +197,7 @@ impl Default for TaskOptions {
             time_limit: None,
             dry_run: false,
             listener: None,
+            tally: Tally::default(),
         }
     }
 }
@@ -180,7 +229,7 @@ pub async fn run_task(
 ) -> Result<Outcome, AgentError> {
     let (notes, heard) = Notes::channel();
     session.begin_task();
-    let ear = Ear::new(heard, options.listener.clone(), brain.model_id());
+    let ear = Ear::new(heard, options, brain.model_id());
     let (task, model) = (task.to_owned(), brain.model_id());
     let mut worker = Worker { session, brain, naming, options, task, notes, ear, written: Vec::new() };
     let outcome = match options.time_limit {
@@ -332,26 +381,15 @@ impl Worker<'_> {
     }
 
     fn say(&mut self, style: Style, text: &str) {
-        self.session.console().say(style, &report::indented(text));
+        self.session.say(style, text);
     }
 
     fn say_done(&mut self, outcome: &Outcome) {
         match outcome {
-            Outcome::Committed(files) => {
-                self.say(Style::Green, &format!("done: {} committed", report::files(files)));
-            }
-            Outcome::Unchanged => self.say(Style::Green, "done: nothing had to change"),
-            Outcome::Declined => self.say(Style::Yellow, "stopped: the change was not approved"),
-            Outcome::Shown(files) => {
-                let text = format!("dry run: {} would be committed; nothing was", report::files(files));
-                self.say(Style::Green, &text);
-            }
-            Outcome::Partly { committed, left } => {
-                let text =
-                    format!("only {} committed, and not {}", report::files(committed), report::files(left));
-                self.say(Style::Yellow, &text);
-            }
+            // Told where it happened.
             Outcome::Yielded => {}
+            Outcome::Declined | Outcome::Partly { .. } => self.say(Style::Yellow, &outcome.to_string()),
+            _ => self.say(Style::Green, &outcome.to_string()),
         }
     }
 }

@@ -8,6 +8,7 @@ mod acting;
 mod looking;
 mod out;
 mod settling;
+mod task;
 mod watching;
 
 use std::collections::BTreeSet;
@@ -16,10 +17,12 @@ use mpac_wire::IntentId;
 use mpac_wire::names::GoodbyeReason;
 
 use crate::agent::{Agent, Events, Leaving};
+use crate::brain::Brain;
 use crate::cli::connection::Joining;
 use crate::cli::exit;
 use crate::cli::verb::Verb;
 use crate::error::AgentError;
+use crate::history;
 
 use out::Out;
 
@@ -42,14 +45,23 @@ pub async fn run(verb: &Verb, lines: Lines) -> u8 {
 
 async fn begun(verb: &Verb, joining: &Joining, out: &mut Out) -> Result<(), AgentError> {
     let sources = acting::read_sources(verb)?;
+    let (recorder, history) = history::channel();
+    let mut brain = match verb {
+        Verb::Task(it) => {
+            Some(it.thinking.brain(joining.name.as_deref().unwrap_or_default(), history.clone())?)
+        }
+        _ => None,
+    };
     let looks =
         matches!(verb, Verb::Watch(_) | Verb::Who(_) | Verb::Conflicts(_) | Verb::Files(_) | Verb::Cat(_));
-    let (agent, events) = Agent::connect(joining.options(looks)?).await?;
+    let mut options = joining.options(looks)?;
+    options.backend = brain.as_deref().and_then(crate::backend);
+    let (agent, events) = Agent::connect_noting(options, (recorder, history)).await?;
     // These end that way by themselves.
     let ends_so = matches!(verb, Verb::Watch(_)) || matches!(verb, Verb::Announce(it) if it.hold);
     let before = own_intents(&agent).await;
     let done = tokio::select! {
-        done = carried_out(verb, &agent, events, sources, out) => done,
+        done = carried_out(verb, &agent, events, (sources, &mut brain), out) => done,
         () = interrupted(), if !ends_so => Err(AgentError::Interrupted),
     };
     if matches!(done, Err(AgentError::Interrupted)) {
@@ -77,7 +89,7 @@ async fn carried_out(
     verb: &Verb,
     agent: &Agent,
     events: Events,
-    sources: Vec<String>,
+    (sources, brain): (Vec<String>, &mut Option<Box<dyn Brain>>),
     out: &mut Out,
 ) -> Result<(), AgentError> {
     match verb {
@@ -90,6 +102,10 @@ async fn carried_out(
         Verb::Commit(it) => acting::commit(agent, it, sources, false, out).await,
         Verb::Batch(it) => acting::batch(agent, it, sources, out).await,
         Verb::Supersede(it) => acting::supersede(agent, it, sources, out).await,
+        Verb::Task(it) => match brain {
+            Some(brain) => task::task(agent, events, it, &mut **brain, out).await,
+            None => Err(AgentError::Usage("nobody thinks about the task".to_owned())),
+        },
         Verb::Ack(it) => settling::ack(agent, it, out).await,
         Verb::Escalate(it) => settling::escalate(agent, it, out).await,
         Verb::Resolve(it) => settling::resolve(agent, it, out).await,
@@ -112,6 +128,7 @@ fn joining(verb: &Verb) -> &Joining {
         Verb::Propose(it) | Verb::Commit(it) => &it.joining,
         Verb::Batch(it) => &it.joining,
         Verb::Supersede(it) => &it.joining,
+        Verb::Task(it) => &it.joining,
         Verb::Ack(it) => &it.joining,
         Verb::Escalate(it) => &it.joining,
         Verb::Resolve(it) => &it.joining,
@@ -134,6 +151,7 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Commit(_) => "commit",
         Verb::Batch(_) => "batch",
         Verb::Supersede(_) => "supersede",
+        Verb::Task(_) => "task",
         Verb::Ack(_) => "ack",
         Verb::Escalate(_) => "escalate",
         Verb::Resolve(_) => "resolve",

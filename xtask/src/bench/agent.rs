@@ -58,7 +58,7 @@ pub(crate) struct Options {
 /// Builds, measures, prints, and writes the figures to a file.
 ///
 /// # Errors
-/// As [`super::run`]; an agent that does not finish its task, or a text that is lost.
+/// As [`super::run`]; an agent that does not finish its task, a text that is lost, more calls than the case needs.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let wanted = |case: &Case| options.case.as_ref().is_none_or(|text| case.name().contains(text));
     let cases: Vec<Case> = Case::all().into_iter().filter(wanted).collect();
@@ -84,5 +84,6 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         }
     }
     report::print(&cases, &rounds);
-    report::write(&step::root().join(&options.json), options, &rounds)
+    report::write(&step::root().join(&options.json), options, &rounds)?;
+    report::judge(&cases, &rounds)
 }

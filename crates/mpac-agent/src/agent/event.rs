@@ -8,6 +8,8 @@ use mpac_wire::{BatchId, ClaimId, ConflictId, DeferralId, IntentId, OpId, Princi
 use serde::Serialize;
 use tokio::sync::broadcast;
 
+use crate::brain::usage::{Cost, Spent};
+
 /// Something that happened. Own doings are told as well: `principal_id` says whose it was.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -114,12 +116,38 @@ pub enum Event {
     CoordinatorSilent { for_sec: u64 },
     /// It is heard of again.
     CoordinatorBack,
+    /// What a call to the model of an own task has used up; told of the tasks of this process alone. `cost_usd` is an estimate by
+    /// the prices of `prices_of`, or what the brain says where that is `None`.
+    Used {
+        calls: u32,
+        input_tokens: u64,
+        output_tokens: u64,
+        cache_read_tokens: u64,
+        cache_write_tokens: u64,
+        cost_usd: Option<f64>,
+        prices_of: Option<String>,
+    },
     /// SESSION_CLOSE. Nothing comes after it.
     SessionClosed { reason: String },
     /// The connection ended for good. Nothing comes after it.
     Disconnected { why: String },
     /// So many events were lost, because they were not taken in time. The [view](super::Agent::view) has all that counts.
     Lagged { lost: u64 },
+}
+
+impl Event {
+    /// [`Used`](Self::Used), of one call or of several.
+    pub(crate) fn of_use(spent: &Spent) -> Self {
+        Self::Used {
+            calls: spent.calls,
+            input_tokens: spent.usage.input,
+            output_tokens: spent.usage.output,
+            cache_read_tokens: spent.usage.cache_read,
+            cache_write_tokens: spent.usage.cache_write,
+            cost_usd: spent.cost.map(Cost::in_dollars),
+            prices_of: spent.prices_of.clone(),
+        }
+    }
 }
 
 /// How an own intent ended.

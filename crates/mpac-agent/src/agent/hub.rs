@@ -57,6 +57,8 @@ pub(super) enum Order {
     Lane(oneshot::Sender<(Connection, View, SessionInfo)>),
     /// Something said on a lane; `None`: its holder is gone.
     Given(u64, Option<Given>),
+    /// Something that no message tells.
+    Tell(Box<Event>),
     /// Leave, and tell when that is done.
     Leave(Box<Goodbye>, oneshot::Sender<()>),
 }
@@ -176,6 +178,7 @@ impl Hub {
             }
             Order::Lane(tell) => self.open_lane(tell),
             Order::Given(lane, given) => self.given(lane, given).await,
+            Order::Tell(event) => self.tell(*event),
             Order::Leave(..) => unreachable!("the loop takes it out"),
         }
     }

@@ -80,6 +80,16 @@ impl Cost {
     }
 }
 
+impl Cost {
+    /// In US dollars, for programs to read; exact up to millions.
+    #[must_use]
+    pub fn in_dollars(self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "amounts are far below 2^53 billionths")]
+        let nano = self.0 as f64;
+        nano / 1e9
+    }
+}
+
 impl Add for Cost {
     type Output = Self;
 

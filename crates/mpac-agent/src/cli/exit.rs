@@ -19,8 +19,10 @@ Exit codes:
 #[must_use]
 pub fn code(error: &AgentError) -> u8 {
     match error {
-        AgentError::Usage(_) | AgentError::Brain(BrainError::NoKey | BrainError::BadAddress(_)) => 2,
-        AgentError::Stale { .. } => 3,
+        AgentError::Usage(_)
+        | AgentError::Brain(BrainError::NoKey | BrainError::BadAddress(_) | BrainError::NoPrice(_)) => 2,
+        AgentError::NotDone(outcome) => outcome.exit_code(),
+        AgentError::Stale { .. } | AgentError::AlwaysStale { .. } => 3,
         AgentError::TurnedDown(refusal) if was_first(refusal) => 3,
         AgentError::TurnedDown(_)
         | AgentError::Refused { .. }
@@ -29,6 +31,7 @@ pub fn code(error: &AgentError) -> u8 {
         | AgentError::Withheld { .. }
         | AgentError::TooLarge { .. }
         | AgentError::Unsupported { .. }
+        | AgentError::Overruled(_)
         | AgentError::PreCommit
         | AgentError::StateRefFormat(_) => 4,
         AgentError::NobodyThere { .. }

@@ -1,12 +1,11 @@
-//! Who thinks, and how much of it: the options beside `--model` and `--script`.
+//! Who thinks, and how a task is worked on: of the program itself, and of the verb `task`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::Cli;
-use crate::brain::claude::{Claude, ClaudeConfig};
+use crate::brain::claude::{Claude, ClaudeConfig, DEFAULT_MODEL};
 use crate::brain::command::{CommandBrain, CommandConfig};
 use crate::brain::prices::Prices;
 use crate::brain::scripted::ScriptedBrain;
@@ -23,9 +22,18 @@ const DEFAULT_PARALLEL: u8 = 4;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Thinking")]
 pub struct Thinking {
+    /// The Claude model that plans and writes
+    #[arg(long, default_value = DEFAULT_MODEL)]
+    pub model: String,
+    /// Answers from this file instead of Claude; no key for it is needed
+    #[arg(long, value_name = "FILE.json")]
+    pub script: Option<PathBuf>,
     /// Answers from a program of your own instead of Claude: "PROGRAM ARGUMENTS", which speaks JSON lines
     #[arg(long, value_name = "COMMAND", conflicts_with = "script")]
     pub brain_command: Option<String>,
+    /// Who the agent is and what it cares for, told to Claude
+    #[arg(long, value_name = "TEXT")]
+    pub about: Option<String>,
     /// Show the plan and the diffs; announce nothing and commit nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -38,6 +46,12 @@ pub struct Thinking {
     /// Prices to estimate costs by, in the form of crates/mpac-agent/src/brain/prices.json; those are not checked against a price list
     #[arg(long, value_name = "FILE.json", conflicts_with_all = ["script", "brain_command"])]
     pub prices: Option<PathBuf>,
+    /// How often to redo a file that somebody else changed meanwhile
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub max_rebase: u32,
+    /// Commit each file of a task by itself; else all or none, where the server can (Python servers cannot)
+    #[arg(long)]
+    pub commit_each: bool,
     /// Longest time for one answer
     #[arg(long, value_name = "SECONDS", default_value_t = 1_800, value_parser = clap::value_parser!(u32).range(1..))]
     pub call_limit_sec: u32,
@@ -51,16 +65,16 @@ pub struct Thinking {
 }
 
 impl Thinking {
-    /// Who thinks.
+    /// Who thinks, for the agent of this name.
     ///
     /// # Errors
     /// [`AgentError::Usage`] and those of the brains, before anybody is connected to.
-    pub(crate) fn brain(&self, cli: &Cli, history: History) -> Result<Box<dyn Brain>, AgentError> {
+    pub(crate) fn brain(&self, name: &str, history: History) -> Result<Box<dyn Brain>, AgentError> {
         let usage = |error: BrainError| AgentError::Usage(error.to_string());
-        if let Some(path) = &cli.script {
+        if let Some(path) = &self.script {
             return Ok(Box::new(ScriptedBrain::load(path, history).map_err(usage)?));
         }
-        let persona = Persona { name: cli.name.clone().unwrap_or_default(), about: cli.about.clone() };
+        let persona = Persona { name: name.to_owned(), about: self.about.clone() };
         let answer_limit = Duration::from_secs(self.call_limit_sec.into());
         let budget = Budget { cost: self.budget_usd, tokens: self.budget_tokens };
         if let Some(command) = &self.brain_command {
@@ -68,7 +82,7 @@ impl Thinking {
             (config.answer_limit, config.budget) = (answer_limit, budget);
             return Ok(Box::new(CommandBrain::new(config, persona).map_err(usage)?));
         }
-        let mut config = ClaudeConfig::from_env(&cli.model)?;
+        let mut config = ClaudeConfig::from_env(&self.model)?;
         (config.answer_limit, config.budget) = (answer_limit, budget);
         if let Some(path) = &self.prices {
             config.prices = Prices::read(path)
@@ -78,12 +92,12 @@ impl Thinking {
     }
 
     /// How tasks are run.
-    pub(crate) fn task_options(&self, cli: &Cli) -> TaskOptions {
+    pub(crate) fn task_options(&self) -> TaskOptions {
         let limit = self.task_limit_sec;
         TaskOptions {
-            max_rebase: cli.max_rebase,
+            max_rebase: self.max_rebase,
             parallel_writes: self.parallel_writes.into(),
-            commit_each: cli.commit_each,
+            commit_each: self.commit_each,
             time_limit: (limit > 0).then(|| Duration::from_secs(limit.into())),
             dry_run: self.dry_run,
             ..TaskOptions::default()
@@ -127,7 +141,7 @@ mod tests {
     fn limits_are_told_to_the_task() {
         let options = |more: &[&str]| {
             let asked = cli(more).unwrap();
-            asked.thinking.task_options(&asked.join.unwrap())
+            asked.thinking.task_options()
         };
         let unlimited = options(&["--task-limit-sec", "0", "--dry-run"]);
         assert!(unlimited.dry_run && unlimited.time_limit.is_none());
@@ -144,7 +158,7 @@ mod tests {
         for command in ["", "  ", "sh 'x"] {
             let history = crate::history::channel().1;
             let asked = cli(&["--brain-command", command]).unwrap();
-            let error = asked.thinking.brain(&asked.join.unwrap(), history).err().unwrap();
+            let error = asked.thinking.brain("Bob", history).err().unwrap();
             assert_eq!(error.exit_code(), 2, "{command}");
         }
     }

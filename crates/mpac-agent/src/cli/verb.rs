@@ -9,6 +9,7 @@ use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, StateRef};
 
 use super::connection::Joining;
 use super::exit::TABLE;
+use super::task::Task;
 
 /// What can be done.
 #[derive(Debug, Subcommand)]
@@ -47,6 +48,11 @@ pub enum Verb {
     /// Replace what an own commit brought
     #[command(after_help = TABLE)]
     Supersede(Supersede),
+    /// Do a whole task, as --task does: plan, announce, settle conflicts, write, commit, leave
+    ///
+    /// With --json what happens are lines of JSON, those for people go to standard error, and what became of it is the last.
+    #[command(after_help = TABLE)]
+    Task(Box<Task>),
     /// Acknowledge a conflict
     #[command(after_help = TABLE)]
     Ack(Ack),

@@ -29,7 +29,7 @@ pub fn merge(base: &str, ours: &str, theirs: &str) -> Merged {
     if base == theirs {
         return Merged::Text(ours.to_owned());
     }
-    if [base, ours, theirs].iter().any(|text| text.lines().count() > MOST_LINES) {
+    if [base, ours, theirs].iter().any(|text| count_lines(text) > MOST_LINES) {
         return Merged::Clash;
     }
     let merge = TextMerge::from_lines(base, ours, theirs);
@@ -44,6 +44,11 @@ pub fn merge(base: &str, ours: &str, theirs: &str) -> Merged {
     }
 }
 
+/// How many lines are compared: a lone carriage return ends one as well.
+fn count_lines(text: &str) -> usize {
+    text.lines().map(|line| 1 + line.matches('\r').count()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -52,6 +57,22 @@ mod tests {
 
     fn text(merged: &str) -> Merged {
         Merged::Text(merged.to_owned())
+    }
+
+    #[test]
+    fn too_many_lines_are_not_merged_whatever_ends_them() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = |first: &str, last: &str| {
+                let middle: String = (2..=MOST_LINES).map(|number| format!("{number}{end}")).collect();
+                format!("{first}{end}{middle}{last}")
+            };
+            let (base, ours) = (text("a", ""), text("A", ""));
+            assert_eq!(count_lines(&base), MOST_LINES + usize::from(end == "\r"), "{end:?}");
+            assert_eq!(merge(&base, &ours, &base), Merged::Text(ours.clone()), "nothing is to be compared");
+            assert_eq!(merge(&base, &ours, &text("a", "one\ntwo")), Merged::Clash, "{end:?}");
+        }
+        let lone = "a\rb\rc\rd\re";
+        assert_eq!(merge(lone, "A\rb\rc\rd\re", "a\rb\rc\rd\rE"), text("A\rb\rc\rd\rE"));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(super) struct Names {
     pub(super) files: Vec<String>,
     pub(super) conflicts: Vec<String>,
     pub(super) intents: Vec<String>,
+    /// Those of this name.
+    pub(super) own_intents: Vec<String>,
     pub(super) people: Vec<String>,
 }
 
@@ -43,6 +45,9 @@ impl Names {
         Self {
             files: offered(view.files.keys().cloned().collect()),
             conflicts: offered(view.conflicts.iter().map(|it| it.conflict_id.to_string()).collect()),
+            own_intents: offered(
+                view.intents.iter().filter(|it| it.own).map(|it| it.intent_id.to_string()).collect(),
+            ),
             intents: offered(view.intents.iter().map(|it| it.intent_id.to_string()).collect()),
             people: offered(others.map(|person| person.principal_id.to_string()).collect()),
         }

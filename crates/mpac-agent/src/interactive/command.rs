@@ -44,6 +44,10 @@ pub(super) enum Command {
     Unknown(String),
     View(String),
     Who,
+    Withdraw {
+        intent: Option<String>,
+        reason: Option<String>,
+    },
 }
 
 impl Command {
@@ -81,6 +85,7 @@ impl Command {
             "task" => (!rest.is_empty()).then(|| Self::Task(rest.to_owned())),
             "view" => (!rest.is_empty()).then(|| Self::View(rest.to_owned())),
             "who" => alone(Self::Who),
+            "withdraw" => withdraw(rest),
             _ => None,
         }
     }
@@ -112,6 +117,16 @@ fn with_reason(rest: &str) -> Option<(&str, Option<String>)> {
         None if rest.ends_with(" -m") => None,
         None => Some((rest, None)),
     }
+}
+
+fn withdraw(rest: &str) -> Option<Command> {
+    // The reason may be all there is.
+    let (before, reason) = match rest.strip_prefix("-m") {
+        Some(why) if why.starts_with(' ') => ("", Some(why.trim().to_owned())),
+        Some(_) => return None,
+        None => with_reason(rest)?,
+    };
+    Some(Command::Withdraw { intent: at_most_one(before)?, reason })
 }
 
 fn escalate(rest: &str) -> Option<Command> {
@@ -186,6 +201,10 @@ mod tests {
             ("diff", "Diff(None)"),
             ("diff Side-By-Side", "Diff(Some(SideBySide))"),
             ("status", "Status"),
+            ("withdraw", "Withdraw { intent: None, reason: None }"),
+            ("withdraw i-1", r#"Withdraw { intent: Some("i-1"), reason: None }"#),
+            ("withdraw -m not now", r#"Withdraw { intent: None, reason: Some("not now") }"#),
+            ("withdraw i-1 -m not now", r#"Withdraw { intent: Some("i-1"), reason: Some("not now") }"#),
             ("rotate-key", "RotateKey"),
             ("ack", "Ack { conflict: None, how: Seen }"),
             ("ack disputed", "Ack { conflict: None, how: Disputed }"),
@@ -234,6 +253,8 @@ mod tests {
             "resolve c-1 approved --rollback",
             "resolve c-1 approved now",
             "conflict a b",
+            "withdraw a b",
+            "withdraw -m",
         ] {
             let name = line.split(' ').next().unwrap();
             assert_eq!(parsed(line), format!("misused {name}"), "{line}");

@@ -44,6 +44,7 @@ fn words(name: &str, before: &[&str], names: &Names) -> Vec<String> {
     let more = |words: &[String]| words.iter().map(|word| format!("{word} ")).collect::<Vec<_>>();
     let how = || AckType::LISTED.iter().map(ToString::to_string).collect::<Vec<_>>();
     match (name, before) {
+        ("withdraw", []) => more(&names.own_intents),
         ("conflict", []) => names.conflicts.clone(),
         ("ack", []) => [more(&names.conflicts), how()].concat(),
         ("resolve" | "escalate", []) => more(&names.conflicts),
@@ -83,6 +84,7 @@ mod tests {
             files: own(&["src/a.py", "src/lib/b.py", "src/lib/c.py", "my notes.md"]),
             conflicts: own(&["conflict-1", "conflict-2"]),
             intents: own(&["intent-1"]),
+            own_intents: own(&["intent-2"]),
             people: own(&["agent:Ann Lee", "human:Olga"]),
         }
     }
@@ -102,6 +104,7 @@ mod tests {
             ("ack conflict-2 a", 15, &["accepted"]),
             ("resolve conf", 8, &["conflict-1 ", "conflict-2 "]),
             ("ack s", 4, &["seen"]),
+            ("withdraw i", 9, &["intent-2 "]),
             ("resolve conflict-1 m", 19, &["merged "]),
             ("resolve conflict-1 merged --a", 26, &["--accept "]),
             ("resolve conflict-1 merged --accept ", 35, &["intent-1 "]),

@@ -55,6 +55,9 @@ impl Desk {
                 settling::escalate(self, conflict, to, reason.as_deref()).await
             }
             Command::Resolve { conflict, verdict } => settling::resolve(self, conflict, verdict).await,
+            Command::Withdraw { intent, reason } => {
+                settling::withdraw(self, intent.as_deref(), reason.as_deref()).await
+            }
             Command::RotateKey => self.rotate_key().await,
             Command::Diff(layout) => {
                 self.lay_out(*layout);

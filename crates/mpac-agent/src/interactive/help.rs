@@ -66,6 +66,12 @@ pub(super) const ENTRIES: &[Entry] = &[
         more: "",
     },
     Entry {
+        names: &["withdraw"],
+        takes: "[INTENT] [-m WHY]",
+        does: "give up an own intent, such as one from `mpac-agent announce`",
+        more: "Where there is only one, none has to be named. That of a running task is given up with the task, by Ctrl-C.",
+    },
+    Entry {
         names: &["log"],
         takes: "[N]",
         does: "the last N things that happened since you joined (20)",

@@ -1,7 +1,7 @@
-//! `ack`, `escalate`, `resolve`.
+//! `ack`, `escalate`, `resolve`, `withdraw`.
 
 use mpac_wire::names::AckType;
-use mpac_wire::{ConflictId, PrincipalId};
+use mpac_wire::{ConflictId, IntentId, PrincipalId};
 
 use super::desk::{Desk, look};
 use crate::agent::{Snapshot, Verdict};
@@ -44,6 +44,45 @@ pub(super) async fn resolve(desk: &mut Desk, typed: &str, verdict: &Verdict) -> 
     desk.agent.resolve_conflict(&conflict, verdict.clone()).await?;
     desk.say(Style::Green, &format!("{conflict} is settled: {}", verdict.decision));
     Ok(())
+}
+
+/// Gives an own intent up. What is announced for a task is the task's: ended under its hands it would only be announced again.
+pub(super) async fn withdraw(
+    desk: &mut Desk,
+    typed: Option<&str>,
+    reason: Option<&str>,
+) -> Result<(), AgentError> {
+    if desk.task.is_some() {
+        let text = "a task is at work, and its intent goes with it; Ctrl-C cancels both";
+        return Err(AgentError::Usage(text.to_owned()));
+    }
+    let intent = own_intent(&look(&desk.agent, &desk.board).await?, typed)?;
+    desk.needs_coordinator(&format!("the withdrawal of {intent}"))?;
+    desk.agent.withdraw(&intent, reason.or(Some("cancelled"))).await?;
+    desk.say(Style::Green, &format!("{intent} is given up"));
+    Ok(())
+}
+
+/// The own intent that was meant: by its id, by the beginning of it, or the only one.
+///
+/// # Errors
+/// [`AgentError::Usage`] when that is none, or more than one.
+fn own_intent(view: &Snapshot, typed: Option<&str>) -> Result<IntentId, AgentError> {
+    let own = || view.intents.iter().filter(|it| it.own).map(|it| &it.intent_id);
+    if let Some(id) = own().find(|id| Some(id.as_str()) == typed) {
+        return Ok(id.clone());
+    }
+    let begins = |id: &&IntentId| typed.is_none_or(|typed| id.as_str().starts_with(typed));
+    let found: Vec<&IntentId> = own().filter(begins).collect();
+    let names = || found.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ");
+    match (&found[..], typed) {
+        ([one], _) => Ok((*one).clone()),
+        ([], None) => Err(AgentError::Usage("you have no intent".to_owned())),
+        ([], Some(typed)) => {
+            Err(AgentError::Usage(format!("no intent of yours is called {typed}; `status` lists them")))
+        }
+        _ => Err(AgentError::Usage(format!("say which: {}", names()))),
+    }
 }
 
 /// The conflict that was meant: by its id, by the beginning of it, or the only one.

@@ -96,6 +96,7 @@ impl Resource {
             | Event::CoordinatorSilent { .. }
             | Event::CoordinatorBack
             | Event::SessionClosed { .. }
+            | Event::Used { .. }
             | Event::Disconnected { .. } => &[],
         }
     }

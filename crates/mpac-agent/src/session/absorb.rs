@@ -42,7 +42,7 @@ impl Session {
                 }
             }
             Arrival::Unreadable(why) => {
-                self.console.say(Style::Dim, &format!("passed over a frame that cannot be read: {why}"));
+                self.say(Style::Dim, &format!("passed over a frame that cannot be read: {why}"));
             }
             Arrival::Silence(Some(since)) => {
                 self.silent = true;
@@ -50,11 +50,11 @@ impl Session {
                     "the coordinator has been silent for {} s; it or the way to it may be down",
                     since.as_secs()
                 );
-                self.console.say(Style::Red, &text);
+                self.say(Style::Red, &text);
             }
             Arrival::Silence(None) => {
                 self.silent = false;
-                self.console.say(Style::Yellow, "the coordinator is back");
+                self.say(Style::Yellow, "the coordinator is back");
             }
             Arrival::Summary(summary) => {
                 self.manner = Manner::Tells;
@@ -100,7 +100,7 @@ impl Session {
             }
             _ => {}
         }
-        let watched = self.heard(envelope, message);
+        let watched = self.heard(envelope, message, coordinators);
         let told = report::line(&self.view, envelope, message);
         let signs = self.view.observe(envelope, message, Instant::now());
         if let Some(kept) = &mut self.signs {
@@ -109,24 +109,26 @@ impl Session {
         if let Some((style, text)) = told
             && !watched
         {
-            self.console.say(style, &text);
+            self.say(style, &text);
         }
         Ok(())
     }
 
     /// Is it about the watched message? Then its fate is noted, and the work reports it.
-    fn heard(&mut self, envelope: &Envelope, message: &Message) -> bool {
+    /// Only the coordinator refuses; who that is is not known before it lets us in.
+    fn heard(&mut self, envelope: &Envelope, message: &Message, coordinators: bool) -> bool {
+        let refuses = coordinators || self.info.is_none();
         let Some(watched) = &mut self.watched else { return false };
         if envelope.message_id == watched.message {
             watched.heard.echo = true;
             return true;
         }
         match message {
-            Message::ProtocolError(error) if refers_to(error, watched.message.as_str()) => {
+            Message::ProtocolError(error) if refuses && refers_to(error, watched.message.as_str()) => {
                 watched.heard.error = Some(Refusal::of(error));
                 true
             }
-            Message::OpReject(reject) => {
+            Message::OpReject(reject) if refuses => {
                 let rejected = reject.op_id.as_str();
                 let ours = match &watched.subject {
                     Subject::Commit { op, .. } => op.as_str() == rejected,
@@ -162,7 +164,7 @@ impl Session {
             report.category,
             report.severity
         );
-        self.console.say(Style::Yellow, &report::one_line(&text));
+        self.say(Style::Yellow, &report::one_line(&text));
         self.link.mention(ConflictAck::new(report.conflict_id.clone(), AckType::Seen).into());
         if let Some(undecided) = &mut self.undecided {
             undecided.push(report.clone());

@@ -51,7 +51,7 @@ impl Session {
         self.asked.clear();
         self.silent = false;
         let text = format!("connection lost: {why}; trying again for {} s", patience.as_secs());
-        self.console.say(Style::Red, &text);
+        self.say(Style::Red, &text);
     }
 
     pub(super) fn retrying(&mut self, attempt: &Attempt) {
@@ -64,7 +64,7 @@ impl Session {
                 attempt.wait.as_secs_f32(),
                 attempt.why
             );
-            self.console.say(Style::Dim, &text);
+            self.say(Style::Dim, &text);
         }
     }
 
@@ -94,7 +94,7 @@ impl Session {
         };
         self.same_epoch = back.epochs.0 == back.epochs.1;
         let text = format!("back{at} after {:.1} s{whose}", back.after.as_secs_f32());
-        self.console.say(Style::Green, &text);
+        self.say(Style::Green, &text);
     }
 
     /// As [`here`](Self::here), unless something stops the task.
@@ -112,7 +112,7 @@ impl Session {
     /// [`AgentError::Lost`] when that is given up, [`AgentError::SessionClosed`].
     pub(super) async fn here(&mut self) -> Result<(), AgentError> {
         if self.is_away() {
-            self.console.say(Style::Dim, "waiting for the coordinator to come back");
+            self.say(Style::Dim, "waiting for the coordinator to come back");
         }
         loop {
             match self.place {
@@ -200,7 +200,7 @@ impl Session {
     ) -> Result<(), AgentError> {
         match self.link.presence(own.id.clone()).await? {
             Presence::Live | Presence::Suspended => {
-                self.console.say(Style::Dim, &format!("intent {} is still there", own.id));
+                self.say(Style::Dim, &format!("intent {} is still there", own.id));
                 self.link.status(HeartbeatStatus::Working, Some(own.id.clone()));
                 for report in summary.into_iter().flat_map(|summary| reports_of(summary, &own.id)) {
                     let news = |known: &Vec<ConflictReport>| {
@@ -236,7 +236,7 @@ impl Session {
 
     fn tell_lost(&mut self, lost: Vec<String>) {
         let error = AgentError::Diverged(lost);
-        self.console.say(Style::Red, &error.to_string());
+        self.say(Style::Red, &error.to_string());
         if self.in_task {
             self.stop = Some(error);
         }

@@ -78,6 +78,15 @@ impl Change {
         }
     }
 
+    /// Whether what was heard means one thing or another by what is in the file.
+    fn depends_on_file(&self, heard: &Heard) -> bool {
+        match (self, &heard.error) {
+            (Self::Batch(_), _) => false,
+            (Self::One(_), Some(refusal)) => refusal.duplicate.is_some() || refusal.code == "STALE_STATE_REF",
+            (Self::One(_), None) => !heard.is_decisive(),
+        }
+    }
+
     /// What the targets look like. A batch that is all or nothing was applied if all of them say so: somebody else may have
     /// made the same of one, and one that was changed again after it tells nothing. It is said again then, under the id by
     /// which it is remembered (BAT-16).
@@ -155,7 +164,12 @@ impl Session {
             let said = (sending.change.message(), sending.under.is_some());
             match self.exchange(said, &what, read(&first), sending.change.subject()).await {
                 Ok(Exchanged::Answered(heard, answer)) => {
-                    return Ok(sending.judge(heard, file_state(&first, answer)?, &own));
+                    // An answer that says nothing of the file does not hide what was said of the commit.
+                    let now = match file_state(&first, answer) {
+                        Err(error) if sending.change.depends_on_file(&heard) => return Err(error),
+                        now => now.unwrap_or_default(),
+                    };
+                    return Ok(sending.judge(heard, now, &own));
                 }
                 Ok(Exchanged::Broken { sent, heard }) => {
                     if sent {
@@ -194,10 +208,10 @@ impl Session {
             return Ok(Some(Sent::Answered(heard, now.into_iter().next())));
         }
         if found == Found::Applied {
-            self.console.say(Style::Yellow, &format!("{what} had arrived"));
+            self.say(Style::Yellow, &format!("{what} had arrived"));
             return Ok(Some(Sent::Applied));
         }
-        self.console.say(Style::Yellow, &format!("{what} is sent again"));
+        self.say(Style::Yellow, &format!("{what} is sent again"));
         Ok(None)
     }
 
@@ -206,7 +220,7 @@ impl Session {
     async fn hold_while_silent(&mut self, what: &str) -> Result<(), AgentError> {
         if self.silent {
             let text = format!("{what} is held back until the coordinator is back");
-            self.console.say(Style::Yellow, &text);
+            self.say(Style::Yellow, &text);
         }
         while self.silent {
             self.next().await?;

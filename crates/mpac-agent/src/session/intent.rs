@@ -103,7 +103,7 @@ impl Session {
     /// The coordinator says that the own intent is over. It can be announced again, under another id.
     pub(crate) fn has_expired(&mut self) {
         if let Some(own) = self.own.take() {
-            self.console.say(Style::Yellow, &format!("intent {} is over", own.id));
+            self.say(Style::Yellow, &format!("intent {} is over", own.id));
             self.link.status(HeartbeatStatus::Working, None);
         }
     }
@@ -125,7 +125,7 @@ impl Session {
         } else {
             format!("our intent is not there any more; announcing {}", own.id)
         };
-        self.console.say(Style::Yellow, &text);
+        self.say(Style::Yellow, &text);
         let exchanged = self.exchange_announce(&own, perhaps).await?;
         if let Exchanged::Answered(heard, _) = exchanged {
             self.take_announced(own.id, heard, perhaps)?;
@@ -139,7 +139,7 @@ impl Session {
     fn take_announced(&mut self, id: IntentId, heard: Heard, again: bool) -> Result<(), AgentError> {
         if let Some(refusal) = &heard.error {
             if again && refusal.duplicate == Some("intent_id") {
-                self.console.say(Style::Dim, &format!("intent {id} is still there"));
+                self.say(Style::Dim, &format!("intent {id} is still there"));
                 self.link.status(HeartbeatStatus::Working, Some(id));
                 return Ok(());
             }
@@ -184,7 +184,7 @@ impl Session {
                 self.orphans.remove(&own.id);
                 self.link.status(HeartbeatStatus::Idle, None);
                 if let Err(error) = accepted(heard, "the withdrawal") {
-                    self.console.say(Style::Dim, &error.to_string());
+                    self.say(Style::Dim, &error.to_string());
                 }
                 Ok(())
             }

@@ -7,7 +7,9 @@ use tokio::task::JoinHandle;
 
 use super::Session;
 use super::trust::Trust;
+use crate::agent::Teller;
 use crate::arrival::Arrival;
+use crate::brain::usage::Spent;
 use crate::connection::{Connection, Link};
 use crate::console::Console;
 use crate::view::View;
@@ -36,5 +38,19 @@ impl Session {
         let mut session = Self::new(view.me().clone(), connection, console);
         (session.view, session.info) = (view, Some(info));
         session
+    }
+
+    /// Whose connection it is a part of hears what tasks use up.
+    #[must_use]
+    pub(crate) fn telling(mut self, teller: Teller) -> Self {
+        self.teller = Some(teller);
+        self
+    }
+
+    /// A call has used up this much.
+    pub(crate) fn tell_used(&self, spent: &Spent) {
+        if let Some(teller) = &self.teller {
+            teller.used(spent);
+        }
     }
 }

@@ -100,7 +100,7 @@ impl Session {
         if self.info.is_none() {
             self.trust.push(news.trust());
         }
-        self.console.say(style, &one_line(&text));
+        self.say(style, &one_line(&text));
         Ok(())
     }
 }

@@ -20,7 +20,7 @@ const MOST_ENTRIES: usize = 1_000;
 /// What became of it.
 pub(super) enum Together {
     Over(Outcome),
-    /// It does not fit into one message; nothing was committed.
+    /// It does not fit into one batch; nothing was committed.
     TooMuch(Vec<Draft>),
 }
 
@@ -40,6 +40,14 @@ impl Worker<'_> {
         plan: &Plan,
         mut drafts: Vec<Draft>,
     ) -> Result<Together, AgentError> {
+        if drafts.len() > MOST_ENTRIES {
+            let many = drafts.len();
+            let text = format!(
+                "{many} files are more than the {MOST_ENTRIES} of one batch; they are committed one by one"
+            );
+            self.say(Style::Yellow, &text);
+            return Ok(Together::TooMuch(drafts));
+        }
         let mut redone = 0;
         loop {
             self.before_commit().await?;
@@ -99,10 +107,6 @@ impl Worker<'_> {
 
     /// Commits, whatever the connection does meanwhile.
     async fn send_together(&mut self, plan: &Plan, drafts: &[Draft]) -> Result<Attempt, AgentError> {
-        if drafts.len() > MOST_ENTRIES {
-            let what = format!("a batch of {} files", drafts.len());
-            return Err(AgentError::TooLarge { what, bytes: drafts.len(), limit: MOST_ENTRIES });
-        }
         self.say(Style::Bold, &format!("committing {} together", count(drafts.len(), "file")));
         let mut sending = Sending::batch(self.batch_of(drafts));
         let mut rejected = false;

@@ -7,7 +7,7 @@ use mpac_wire::payload::operation::{FileChange, OpCommit};
 use super::batch::Together;
 use super::draft::Draft;
 use super::think::think;
-use super::{Outcome, Worker};
+use super::{Change, Outcome, Worker};
 use crate::brain::Plan;
 use crate::console::Style;
 use crate::decide::{CommitVerdict, Heard, judge_commit};
@@ -155,6 +155,8 @@ impl Worker<'_> {
         let after = StateRef::of(&written.content);
         self.say(Style::Green, &format!("committed {path}: {} -> {after}", base.state_ref));
         self.session.note_committed(path, base.state_ref.clone());
+        let (path, state_ref_before) = (path.clone(), base.state_ref.clone());
+        self.options.tally.commits(Change { path, state_ref_before, state_ref_after: after });
     }
 
     fn commit_of(&mut self, draft: &Draft) -> OpCommit {

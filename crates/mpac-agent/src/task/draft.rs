@@ -102,17 +102,53 @@ pub(super) fn show(console: &mut Console, wanted: &Wanted, after: &str, live: Op
     console.block(&lines);
 }
 
+/// So much of a frame is left for what stands around a text: the envelope, the ids, a signature.
+const ROOM: usize = 16 << 10;
+
 /// A text that no commit can carry is refused before anything of the plan is committed.
 pub(super) fn check_size(path: &str, written: &Written) -> Result<(), AgentError> {
-    // Each quote, backslash and control character takes more room in the frame than in the file.
+    let summary = written.summary.as_deref().map_or(0, in_frame);
+    // Its path is the operation's target and the change's name.
+    let bytes = in_frame(&written.content) + summary + 2 * in_frame(path) + ROOM;
+    if bytes <= MAX_FRAME_OUT {
+        return Ok(());
+    }
+    Err(AgentError::TooLarge { what: format!("the commit to {path}"), bytes, limit: MAX_FRAME_OUT })
+}
+
+/// How much room a text takes in a frame: each quote, backslash and control character more than in its file.
+fn in_frame(text: &str) -> usize {
     let longer = |byte: u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
         0..=0x1f => 5,
         _ => 0,
     };
-    let bytes = written.content.bytes().map(longer).sum::<usize>() + written.content.len();
-    if bytes <= MAX_FRAME_OUT {
-        return Ok(());
+    text.bytes().map(longer).sum::<usize>() + text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_has_to_leave_room_for_what_stands_around_it() {
+        let written = |size: usize, summary: usize| Written {
+            content: "x".repeat(size),
+            summary: Some("s".repeat(summary)),
+        };
+        let most = MAX_FRAME_OUT - ROOM - 2;
+        check_size("a", &written(most, 0)).unwrap();
+        for (path, too_much) in
+            [("a", written(most + 1, 0)), ("a", written(most, 1)), ("ab", written(most, 0))]
+        {
+            let error = check_size(path, &too_much).unwrap_err();
+            assert!(matches!(error, AgentError::TooLarge { bytes, limit, .. } if bytes > limit), "{error}");
+        }
+        check_size("a", &written(MAX_FRAME_OUT, 0)).unwrap_err();
     }
-    Err(AgentError::TooLarge { what: format!("the commit to {path}"), bytes, limit: MAX_FRAME_OUT })
+
+    #[test]
+    fn what_is_escaped_takes_more_room() {
+        assert_eq!(in_frame("a\"\n\u{1}"), serde_json::to_string("a\"\n\u{1}").unwrap().len() - 2);
+    }
 }

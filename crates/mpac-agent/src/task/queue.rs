@@ -54,7 +54,7 @@ impl Worker<'_> {
                 }
                 let place = view.before(&deferral, Instant::now()).map(|before| place(&before));
                 if let Some(place) = place.filter(|place| told.as_ref() != Some(place)) {
-                    self.session.console().say(Style::Yellow, &one_line(&place));
+                    self.session.say(Style::Yellow, &one_line(&place));
                     told = Some(place);
                 }
                 self.session.next_until(next).await?;
@@ -69,7 +69,9 @@ impl Worker<'_> {
     }
 
     /// INTENT_DEFERRED (LCK-10). Whoever answers with STALE_INTENT knows what that is, and it ends by itself when we
-    /// announce, when the holders are done, and when we would give up.
+    /// announce, when the holders are done, and when we would give up. Nothing takes one back, so a task that is cancelled seems
+    /// to wait until then; a short one that is renewed (DEF-10) would not, but the core's participant lets no deferral be said
+    /// twice under its id.
     fn defer(&mut self, files: &[String], holders: &[Holder]) -> DeferralId {
         let deferral: DeferralId = self
             .naming

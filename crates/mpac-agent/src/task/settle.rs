@@ -175,7 +175,7 @@ impl Worker<'_> {
             let next = watch.watched().filter_map(expiry).min();
             if let Some(first) = watch.goes_first().filter(|_| !told) {
                 let text = format!("{first} stepped back too and goes first; waiting for its work");
-                self.session.console().say(Style::Yellow, &one_line(&text));
+                self.session.say(Style::Yellow, &one_line(&text));
                 told = true;
             }
             self.session.next_until(next).await?;

@@ -14,6 +14,7 @@ use crate::report::{bytes, one_line};
 use crate::session::Session;
 
 use super::health::Shown;
+use super::{Tally, TaskOptions};
 
 /// So much of the end of a text that is still coming is shown, so that the line fits a terminal.
 const SHOWN_CHARS: usize = 40;
@@ -24,6 +25,7 @@ pub(super) struct Ear {
     heard: mpsc::UnboundedReceiver<Note>,
     listener: Option<Notes>,
     spent: Spent,
+    tally: Tally,
     /// The model that heartbeats speak of.
     model: Option<String>,
     /// The end of the text that is coming, and its length in bytes.
@@ -36,10 +38,12 @@ pub(super) struct Ear {
 impl Ear {
     pub(super) fn new(
         heard: mpsc::UnboundedReceiver<Note>,
-        listener: Option<Notes>,
+        options: &TaskOptions,
         model: Option<String>,
     ) -> Self {
-        Self { heard, listener, spent: Spent::default(), model, tail: String::new(), size: 0, live: None }
+        let (listener, tally) = (options.listener.clone(), options.tally.clone());
+        let (spent, tail) = (Spent::default(), String::new());
+        Self { heard, listener, spent, tally, model, tail, size: 0, live: None }
     }
 
     /// What a note shows of the model's health is told to the others (BHM-01).
@@ -61,11 +65,21 @@ impl Ear {
         }
     }
 
-    /// Shows one note; `what` is being done.
+    /// Takes a note in as it comes; `what` is being done.
     pub(super) fn take(&mut self, session: &mut Session, what: &str, note: Note) {
         self.diagnose(session, &note);
+        self.show(session, what, note);
+    }
+
+    /// Shows one note. One that was held back says nothing of how the model is by now.
+    pub(super) fn show(&mut self, session: &mut Session, what: &str, note: Note) {
         if let Some(listener) = &self.listener {
             listener.say(note.clone());
+        }
+        if let Note::Used(spent) = note {
+            self.spent += &spent;
+            self.tally.add(&spent);
+            return session.tell_used(&spent);
         }
         let console = session.console();
         match note {
@@ -92,7 +106,7 @@ impl Ear {
                 console.block(&lines.unwrap_or_default());
             }
             Note::Said(text) => console.say(Style::Dim, &format!("  {}", one_line(&text))),
-            Note::Used(spent) => self.spent += &spent,
+            Note::Used(_) => {}
             Note::Retrying { why, wait } => console.say(Style::Yellow, &again(&why, wait)),
             Note::WaitingFor(event) => console.say(Style::Dim, &format!("waiting for {event}")),
         }

@@ -86,7 +86,7 @@ impl Worker<'_> {
         if !forks.is_empty() {
             let at_once = forks.len() + 1;
             let text = format!("writing {}, {at_once} at the same time", count(to_write, "file"));
-            session.console().say(Style::Dim, &text);
+            session.say(Style::Dim, &text);
         }
         // The last is the first to work.
         let mut idle: Vec<Hand<'_>> = forks.iter_mut().map(|fork| -> Hand<'_> { &mut **fork }).collect();
@@ -193,14 +193,14 @@ impl<'w> Desk<'w> {
             }
             if !self.headed {
                 self.headed = true;
-                self.session.console().say(Style::Bold, &file.wanted.heading());
+                self.session.say(Style::Bold, &file.wanted.heading());
                 let look = self.session.console().look();
                 let Wanted { path, base, .. } = &file.wanted;
                 self.ear.live = Some(LiveDiff::new(path, &base.content, look));
                 for held in std::mem::take(&mut file.held) {
                     match held {
-                        Held::Note(note) => self.ear.take(self.session, &progress(path), note),
-                        Held::Line(style, text) => self.session.console().say(style, &text),
+                        Held::Note(note) => self.ear.show(self.session, &progress(path), note),
+                        Held::Line(style, text) => self.session.say(style, &text),
                     }
                 }
             }
@@ -208,7 +208,7 @@ impl<'w> Desk<'w> {
             let (wanted, live) = (&file.wanted, self.ear.live.take());
             if written.content == wanted.base.content {
                 let text = format!("{} already is as it should be", wanted.path);
-                self.session.console().say(Style::Plain, &text);
+                self.session.say(Style::Plain, &text);
                 self.settle(false);
                 continue;
             }
@@ -267,7 +267,7 @@ impl<'w> Desk<'w> {
 
     fn say(&mut self, at: usize, style: Style, text: String) {
         if self.shows(at) {
-            self.session.console().say(style, &text);
+            self.session.say(style, &text);
         } else if let Some(file) = self.files.get_mut(at) {
             file.held.push_back(Held::Line(style, text));
         }

@@ -4,11 +4,13 @@ use std::io::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::task::members_of_failure;
 use crate::agent::{Event, Events};
 use crate::cli::exit;
 use crate::diff::printable;
 use crate::error::AgentError;
 use crate::report::one_line;
+use crate::task::Tally;
 
 /// Takes whole lines: `true` for what is a result, `false` for what is said about it.
 pub type Lines = Box<dyn FnMut(bool, &str) + Send>;
@@ -30,11 +32,18 @@ pub(super) struct Out {
     lines: Lines,
     json: bool,
     verb: &'static str,
+    /// Of a task.
+    tally: Option<Tally>,
 }
 
 impl Out {
     pub(super) fn new(lines: Lines, json: bool, verb: &'static str) -> Self {
-        Self { lines, json, verb }
+        Self { lines, json, verb, tally: None }
+    }
+
+    /// What a task comes to is told with its failure as well.
+    pub(super) fn counts(&mut self, tally: Tally) {
+        self.tally = Some(tally);
     }
 
     pub(super) fn is_json(&self) -> bool {
@@ -96,6 +105,9 @@ impl Out {
         };
         if let (Value::Object(object), Value::Object(members)) = (&mut object, members) {
             object.extend(members);
+        }
+        if let (Value::Object(object), Some(tally)) = (&mut object, &self.tally) {
+            object.extend(members_of_failure(error, tally));
         }
         (self.lines)(true, &object.to_string());
     }

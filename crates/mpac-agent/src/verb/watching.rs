@@ -8,7 +8,7 @@ use super::out::{Out, follow, interrupted};
 use crate::agent::{Event, Events};
 use crate::cli::verb::Watch;
 use crate::error::AgentError;
-use crate::report::one_line;
+use crate::report::{count, one_line};
 
 pub(super) async fn watch(mut events: Events, asked: &Watch, out: &mut Out) -> Result<(), AgentError> {
     let end = async {
@@ -130,6 +130,10 @@ fn about_conflicts(event: &Event) -> String {
         Event::ConnectionBack { after_sec } => format!("back after {after_sec:.1} s"),
         Event::CoordinatorSilent { for_sec } => format!("the coordinator has been silent for {for_sec} s"),
         Event::CoordinatorBack => "the coordinator is heard of again".to_owned(),
+        Event::Used { calls, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, .. } => {
+            let read = input_tokens.saturating_add(*cache_read_tokens).saturating_add(*cache_write_tokens);
+            format!("{}: {read} tokens in, {output_tokens} out", count(*calls as usize, "call"))
+        }
         Event::SessionClosed { reason } => format!("the session is closed ({reason})"),
         Event::Disconnected { why } => format!("disconnected: {why}"),
         Event::Lagged { lost } => format!("{lost} events were lost"),

@@ -7,6 +7,7 @@ mod examples;
 mod lanes;
 mod mcp;
 mod program;
+mod pty;
 mod refusals;
 mod tasks;
 mod terminal;

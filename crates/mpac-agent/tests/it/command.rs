@@ -28,7 +28,7 @@ fn example(name: &str) -> String {
 }
 
 /// A program in Python that handles each question, `asked`, by setting `reply`.
-fn python(name: &str, each: &str) -> String {
+pub(crate) fn python(name: &str, each: &str) -> String {
     let each = each.replace('\n', "\n    ");
     let text = format!(
         "import json, os, sys\nplan = {{'objective': 'mend it', 'files': ['a.py']}}\nfor text in sys.stdin:\n    asked = json.loads(text)\n    \

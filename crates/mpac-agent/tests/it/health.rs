@@ -111,3 +111,29 @@ async fn a_session_that_does_not_want_to_know_is_told_nothing_of_the_model() {
     tokio::time::timeout(Duration::from_secs(20), work).await.unwrap().unwrap().unwrap();
     assert!(beats(&peer).iter().all(|(_, _, health)| health.is_null()));
 }
+
+#[tokio::test]
+async fn what_is_shown_late_says_nothing_of_how_the_model_is_by_now() {
+    covers!("BHM-01");
+    let mut hands = Hands::on(&["a.py", "b.py"]);
+    hands.retries = true;
+    // The second file is done, its trouble included, before the first is.
+    hands.after = [("a.py", "b.py")].into();
+    let (mut peer, work) = watched(hands).await;
+    peer.answer_list(&["a.py", "b.py"]).await;
+    peer.take("PROTOCOL_ERROR").await;
+    peer.accept_announce(|_| vec![]).await;
+    peer.answer_read("a.py", "old").await;
+    peer.answer_read("b.py", "old").await;
+    for path in ["a.py", "b.py"] {
+        let commit = peer.take("OP_COMMIT").await;
+        assert_eq!(commit["payload"]["target"], path);
+        peer.relay(&commit).await;
+        peer.answer_read(path, "new").await;
+    }
+    while peer.next().await.is_some() {}
+    work.await.unwrap().unwrap();
+    let said: Vec<Value> = beats(&peer).into_iter().map(|(_, _, health)| health).collect();
+    assert_eq!(said.iter().filter(|health| *health == "degraded").count(), 2, "once a file: {said:?}");
+    assert_eq!(said.last().unwrap(), "operational", "{said:?}");
+}

@@ -388,3 +388,24 @@ async fn a_file_that_cannot_be_had_is_named_before_anything_is_written() {
     assert_eq!(error, "the coordinator cannot hand out b.py: too large");
     assert_eq!(asked.paths(), [""; 0]);
 }
+
+#[tokio::test]
+async fn more_files_than_a_batch_takes_are_committed_one_by_one_for_that_reason() {
+    let names: Vec<String> = (0..1_001).map(|number| format!("f{number}.py")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let hands = Hands::on(&names);
+    let (mut peer, lines, work) = joined(hands, TaskOptions::default()).await;
+    peer.answer_list(&names).await;
+    peer.take("PROTOCOL_ERROR").await;
+    peer.send(&json!({"type": "SESSION_SUMMARY_RESPONSE", "session": summary()})).await;
+    let announce = peer.take("INTENT_ANNOUNCE").await;
+    peer.relay(&announce).await;
+    peer.answer_read("f0.py", "old\n").await;
+    for name in &names {
+        peer.answer_read(name, "old\n").await;
+    }
+    assert_eq!(peer.take("OP_COMMIT").await["payload"]["target"], "f0.py");
+    let text = lines.text();
+    assert!(text.contains("1001 files are more than the 1000 of one batch"), "{text}");
+    work.abort();
+}

@@ -68,8 +68,7 @@ fn line(rounds: &[Round], case: &Case, side: Side, theirs: Option<f64>) {
     let least = its.map(Round::overhead_ms).fold(f64::INFINITY, f64::min);
     let (mut name, mut verdict, mut ratio) = (case.name(), String::new(), String::new());
     if side == Side::Ours {
-        let over = if overhead <= case.limit_ms() { "" } else { " OVER" };
-        verdict = format!("{:.0}{over}", case.limit_ms());
+        verdict = format!("{:.0}{}", case.limit_ms(), if overhead <= case.limit_ms() { "" } else { " OVER" });
         if let Some(theirs) = theirs {
             ratio = format!("{:.0}x", theirs / overhead);
             name.clear();
@@ -77,11 +76,38 @@ fn line(rounds: &[Round], case: &Case, side: Side, theirs: Option<f64>) {
     }
     let (wall, own, path) =
         (of(|round| round.wall_sec), of(|round| round.own_path.seconds), of(|round| round.path().seconds));
-    let calls = format!("{:.0} of {}", of(calls), case.calls_needed());
+    let over =
+        if side == Side::Ours && most_calls(rounds, case) > case.calls_needed() { " OVER" } else { "" };
+    let calls = format!("{:.0} of {}{over}", of(calls), case.calls_needed());
     let (side, kept) = (side.name(), of(kept));
     say(&format!(
         "{name:<36} {side:<6} {wall:>8.3} {own:>9.3} {path:>8.3} {calls:>7} {kept:>5.0} {overhead:>12.1} {least:>9.1} {verdict:>9} {ratio:>7}"
     ));
+}
+
+/// The longest chain of calls that ours made in any round of a case.
+fn most_calls(rounds: &[Round], case: &Case) -> usize {
+    let ours = rounds.iter().filter(|round| round.case == *case && round.side == Side::Ours);
+    ours.map(|round| round.path().calls).max().unwrap_or_default()
+}
+
+/// Whether our agents made do with the calls that each case needs: with a fixed model that is no matter of the machine, as
+/// milliseconds are.
+///
+/// # Errors
+/// The cases in which one round took more.
+pub(super) fn judge(cases: &[Case], rounds: &[Round]) -> Result<(), Failure> {
+    let over = |case: &&Case| most_calls(rounds, case) > case.calls_needed();
+    let told = |case: &Case| {
+        format!(
+            "{}: {} calls where {} are needed",
+            case.name(),
+            most_calls(rounds, case),
+            case.calls_needed()
+        )
+    };
+    let over: Vec<String> = cases.iter().filter(over).map(told).collect();
+    if over.is_empty() { Ok(()) } else { Err(Failure::check(over.join("\n"))) }
 }
 
 /// All rounds with all their calls.
@@ -109,4 +135,39 @@ pub(super) fn write(path: &Path, options: &Options, rounds: &[Round]) -> Result<
     std::fs::write(path, format!("{all:#}\n")).map_err(Failure::io(format!("write {}", path.display())))?;
     say(&format!("\nall figures are in {}", path.display()));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::agent::chain::Chain;
+
+    fn round(case: Case, side: Side, calls: usize) -> Round {
+        let chain = || Chain { calls, seconds: 0.0 };
+        let (own_path, chain) = (chain(), chain());
+        let (wall_sec, before_ms, between_ms, after_ms) = (0.0, 0.0, 0.0, 0.0);
+        Round {
+            case,
+            side,
+            wall_sec,
+            own_path,
+            chain,
+            before_ms,
+            between_ms,
+            after_ms,
+            kept: 0,
+            calls: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn one_round_of_ours_with_a_call_too_many_is_a_failure() {
+        for case in Case::all() {
+            let needed = case.calls_needed();
+            let good = [round(case, Side::Ours, needed), round(case, Side::Python, needed + 5)];
+            judge(&[case], &good).unwrap();
+            let bad = [good[0].clone(), round(case, Side::Ours, needed + 1)];
+            assert!(judge(&[case], &bad).is_err(), "{}", case.name());
+        }
+    }
 }

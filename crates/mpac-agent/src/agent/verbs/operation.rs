@@ -101,6 +101,8 @@ enum Step {
     Done(Committed),
     /// It had not arrived, or not for certain: say the same again.
     Again,
+    /// The connection broke before it: say it for the first time.
+    NotSent,
     /// It was recorded and rejected: the same under another id.
     Anew,
 }
@@ -230,6 +232,7 @@ impl Agent {
             match self.commit_once(&commit, again, &what).await? {
                 Step::Done(committed) => return Ok(committed),
                 Step::Again => again = true,
+                Step::NotSent => {}
                 Step::Anew => {
                     op = self.op_id(&edit.path);
                     again = false;
@@ -252,7 +255,7 @@ impl Agent {
         match self.exchange(said, read(path), what).await? {
             Outcome::Answered(reply) => self.judge(commit, *reply, again, what).await,
             Outcome::Broken { sent, .. } if sent || again => Ok(Step::Again),
-            Outcome::Broken { .. } => Box::pin(self.commit_once(commit, false, what)).await,
+            Outcome::Broken { .. } => Ok(Step::NotSent),
         }
     }
 

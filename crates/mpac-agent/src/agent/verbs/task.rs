@@ -9,9 +9,9 @@ use tokio::sync::oneshot;
 use super::Tentative;
 use super::intent::Announce;
 use super::operation::{Committed, Edit};
-use crate::agent::Agent;
 use crate::agent::event::{Event, Events};
 use crate::agent::hub::Order;
+use crate::agent::{Agent, Teller};
 use crate::brain::Brain;
 use crate::console::Console;
 use crate::error::AgentError;
@@ -167,8 +167,9 @@ impl Agent {
         let (tell, told) = oneshot::channel();
         self.order(Order::Lane(tell))?;
         let (connection, view, info) = told.await.map_err(|_| self.ended())?;
-        let mut session =
-            Session::joined(connection, view, info, console).with_answer_limit(self.0.answer_limit);
+        let mut session = Session::joined(connection, view, info, console)
+            .with_answer_limit(self.0.answer_limit)
+            .telling(Teller::new(&self.0.orders));
         session.knows_manner(self.0.tells.load(Ordering::Relaxed));
         Ok((session, Naming::new(&self.0.name)))
     }

@@ -273,3 +273,68 @@ async fn what_others_are_called_and_say_is_no_line_of_its_own() {
         assert!(text.lines().all(|line| !line.trim_start().starts_with("agent:Root")), "{text}");
     }
 }
+
+/// Starts the verb `task` with this script, and gives its lines of JSON: the events, and what became of it.
+async fn task(host: &Host, script: &Value, more: &[&str]) -> (Option<i32>, Vec<Value>, Value) {
+    let (_file, path) = local(&script.to_string());
+    let mut command =
+        command(&host.url, "Bob", &[&["task", "mend it", "--json", "--script", &path], more].concat());
+    let done = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let Output { status, stdout, .. } = patiently(done).await.unwrap();
+    let text = String::from_utf8(stdout).unwrap();
+    let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last = lines.pop().unwrap();
+    assert_eq!((&last["verb"], &last["ok"]), (&"task".into(), &(status.code() == Some(0)).into()), "{last}");
+    (status.code(), lines, last)
+}
+
+/// Puts `new` in place of this in `a.py`.
+fn mends_a(find: &str) -> Value {
+    serde_json::json!({
+        "plan": {"objective": "mend it", "files": ["a.py"]},
+        "edits": {"a.py": [{"find": find, "replace": "new"}]},
+    })
+}
+
+#[tokio::test]
+async fn a_task_tells_programs_what_became_of_it() {
+    let host = Host::start(&["--protocol-level=0.1.15"]).await;
+    let (code, _, shown) = task(&host, &mends_a("old"), &["--dry-run"]).await;
+    assert_eq!(
+        (code, &shown["outcome"], &shown["would_commit"][0]),
+        (Some(0), &"shown".into(), &"a.py".into())
+    );
+    assert_eq!(shown["committed"], serde_json::json!([]));
+
+    let (code, events, done) = task(&host, &mends_a("old"), &[]).await;
+    assert_eq!((code, &done["outcome"]), (Some(0), &"committed".into()));
+    assert_eq!((&done["committed"][0]["path"], &done["used"]["calls"]), (&"a.py".into(), &0.into()));
+    let (_, cat) = told(&host, "Ann", &["cat", "a.py"]).await;
+    assert_eq!(
+        (&cat["content"], &cat["state_ref"]),
+        (&"new\n".into(), &done["committed"][0]["state_ref_after"])
+    );
+    assert!(
+        events.iter().any(|event| event["event"] == "committed" && event["path"] == "a.py"),
+        "{events:?}"
+    );
+
+    let (code, _, again) = task(&host, &mends_a("new"), &[]).await;
+    assert_eq!(
+        (code, &again["outcome"], &again["committed"]),
+        (Some(0), &"unchanged".into(), &serde_json::json!([]))
+    );
+
+    let odd = serde_json::json!({"plan": {"objective": "o", "files": ["nowhere.py"]}});
+    let (code, _, failed) = task(&host, &odd, &[]).await;
+    assert_eq!((code, &failed["outcome"], &failed["exit_code"]), (Some(1), &"failed".into(), &1.into()));
+    let (_, who) = told(&host, "Ann", &["who"]).await;
+    assert_eq!(who["intents"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn an_empty_task_and_one_without_a_brain_are_bad_usage() {
+    let host = Host::start(&[]).await;
+    assert_eq!(run(&host, "Bob", &["task", " ", "--script", "nowhere.json"]).await.0, Some(2));
+    assert_eq!(run(&host, "Bob", &["task", "mend", "--script", "nowhere.json"]).await.0, Some(2));
+}

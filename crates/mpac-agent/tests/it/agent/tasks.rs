@@ -3,6 +3,7 @@
 use mpac_agent::agent::{Agent, Announce, Edit, Event};
 use mpac_agent::error::AgentError;
 use mpac_agent::task::{Outcome, TaskOptions};
+use mpac_wire::StateRef;
 use tokio::task::JoinHandle;
 
 use super::{Host, heard, on_a, patiently};
@@ -145,4 +146,29 @@ async fn whose_intent_expires_frees_the_files_at_once() {
     let lines = Lines::default();
     let outcome = patiently(works(&bob, &Hands::on(&["a.py"]), &lines)).await.unwrap();
     assert!(matches!(outcome, Ok(Outcome::Committed(_))), "{}", lines.text());
+}
+
+#[tokio::test]
+async fn what_a_task_uses_up_and_commits_is_counted_and_told_to_the_own_process_alone() {
+    let host = Host::start(&[]).await;
+    let ((ann, mut anns), (bob, mut bobs)) = (host.join("Ann").await, host.join("Bob").await);
+    let options = TaskOptions::default();
+    let mut hands = Hands::on(&["a.py"]);
+    patiently(bob.run_task(&mut hands, &options, "mend", Lines::default().console())).await.unwrap();
+    let used = heard(&mut bobs, |event| match event {
+        Event::Used { calls, cost_usd, .. } => Some((calls, cost_usd)),
+        _ => None,
+    });
+    assert_eq!(used.await, (1, None));
+    assert_eq!(options.tally.used().calls, 1);
+    let state_refs = options.tally.committed().into_iter().map(|it| (it.path, it.state_ref_after));
+    assert_eq!(state_refs.collect::<Vec<_>>(), [("a.py".to_owned(), StateRef::of("new\n"))]);
+
+    ann.announce(on_a()).await.unwrap();
+    let told = heard(&mut anns, |event| match event {
+        Event::Used { .. } => Some(true),
+        Event::Announced { principal_id, .. } => (principal_id == *ann.me()).then_some(false),
+        _ => None,
+    });
+    assert!(!told.await, "it is nobody else's");
 }

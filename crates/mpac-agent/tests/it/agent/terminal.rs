@@ -155,3 +155,22 @@ async fn what_others_are_called_and_say_cannot_steer_the_terminal() {
     assert!(text.lines().all(|line| !line.starts_with("agent:Root")), "no line of hers: {text}");
     person.leaves().await;
 }
+
+#[tokio::test]
+async fn an_own_intent_is_given_up_and_nobody_elses() {
+    covers!("INT-23");
+    let host = Host::start(&[]).await;
+    let ((ann, _), (bob, _)) = (host.join("Ann").await, host.join("Bob").await);
+    let his = bob.announce(on_a()).await.unwrap().intent;
+    let person = Person::sit_down(ann.clone()).await;
+    person.types("withdraw", "you have no intent").await;
+    person.types(&format!("withdraw {his}"), "no intent of yours is called").await;
+    let first = ann.announce(Announce::files("one", ["b.py"])).await.unwrap().intent;
+    let second = ann.announce(Announce::files("two", ["c.py"])).await.unwrap().intent;
+    person.types("withdraw", "say which: ").await;
+    person.types(&format!("withdraw {first} -m not now"), &format!("{first} is given up")).await;
+    person.types("withdraw", &format!("{second} is given up")).await;
+    let left: Vec<_> = ann.view().await.unwrap().intents.into_iter().map(|it| it.intent_id).collect();
+    assert_eq!(left, [his]);
+    person.leaves().await;
+}
