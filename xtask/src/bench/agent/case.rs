@@ -79,12 +79,10 @@ impl Case {
     pub(super) fn calls_needed(&self) -> usize {
         match self.files {
             Files::Disjoint(_) => 2,
-            // Plan and text, and for each of the others a question and the text again: they may come one after the other,
-            // and whoever is first by name need not be first with a text.
-            Files::Same(OnConflict::Proceed | OnConflict::First) => 2 * self.agents,
+            Files::Same(OnConflict::Proceed) => 2 + self.agents,
             // The first one's plan and text; then the rest as if they began, but for their plans.
-            Files::Same(OnConflict::Yield) if self.agents > 2 => 2 + self.agents,
-            Files::Same(OnConflict::Yield) => 3,
+            Files::Same(OnConflict::Yield | OnConflict::First) if self.agents > 2 => 2 + self.agents,
+            Files::Same(OnConflict::Yield | OnConflict::First) => 3,
         }
     }
 
