@@ -123,17 +123,28 @@ pub(super) enum Unreadable {
     Damaged,
 }
 
-/// Appends the record of `entry` to `buffer`; gives its checksum, which the next one names.
+/// Appends the record of `entry` to `buffer`; gives its checksum, which the next one names. On an error nothing is appended.
 pub(super) fn write(
     buffer: &mut Vec<u8>,
     (n, settled, prev): (u64, u64, &str),
     entry: &Entry,
 ) -> Result<String, serde_json::Error> {
     let begin = buffer.len();
+    let written = append(buffer, &LineOut { n, settled, prev, entry });
+    if written.is_err() {
+        buffer.truncate(begin);
+    }
+    written
+}
+
+fn append(buffer: &mut Vec<u8>, line: &LineOut<'_>) -> Result<String, serde_json::Error> {
+    let begin = buffer.len();
     buffer.resize(begin + HEADER, b' ');
-    serde_json::to_writer(&mut *buffer, &LineOut { n, settled, prev, entry })?;
+    serde_json::to_writer(&mut *buffer, line)?;
     let json = &buffer[begin + HEADER..];
-    let (length, sum) = (json.len(), sha256(json));
+    // Eight digits; the limit of a frame is far below.
+    let length = u32::try_from(json.len()).map_err(serde::ser::Error::custom)?;
+    let sum = sha256(json);
     buffer[begin..begin + HEADER].copy_from_slice(format!("{length:08x} {sum} ").as_bytes());
     buffer.push(b'\n');
     Ok(sum)
