@@ -64,6 +64,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         println!("{name}: {} packages below it, {} of them forbidden", packages.len() - 1, reached.len());
         if pure {
             broken.extend(no_std(name)?);
+            broken.extend(alone(name));
             broken.extend(hash_maps(name)?);
         }
     }
@@ -91,6 +92,14 @@ fn no_std(name: &str) -> Result<Option<String>, Failure> {
     let page = step::text(&step::root().join("crates").join(name).join("src/lib.rs"))?;
     let found = page.lines().any(|line| line.trim() == "#![no_std]");
     Ok((!found).then(|| format!("crates/{name}/src/lib.rs does not say #![no_std]")))
+}
+
+/// Whoever depends on nothing else of ours has none of the features that the adapters turn on for the workspace.
+fn alone(name: &str) -> Option<String> {
+    let args = ["check", "--locked", "--quiet", "--no-default-features", "--lib", "-p", name];
+    step::run(&mut step::cargo(&args))
+        .err()
+        .map(|error| format!("{name} does not compile by itself: {error}"))
 }
 
 fn json_features() -> Result<Vec<String>, Failure> {

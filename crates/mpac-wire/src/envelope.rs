@@ -1,7 +1,6 @@
 //! The envelope around every message (`spec/wire.md` §2).
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
@@ -77,12 +76,7 @@ impl Envelope {
 
     /// JSON on one line, in the order of `spec/wire.md`.
     pub fn to_json(&self) -> String {
-        // Room for what is around the payload too: a text that grows is copied each time.
-        let mut json = Vec::with_capacity(self.payload.get().len() + AROUND_PAYLOAD);
-        // Nothing in an envelope can refuse: all keys are text and all raw parts are JSON already.
-        self.serialize(&mut serde_json::Serializer::new(&mut json))
-            .unwrap_or_else(|error| unreachable!("an envelope is JSON: {error}"));
-        let json = String::from_utf8(json).unwrap_or_else(|error| unreachable!("JSON is UTF-8: {error}"));
+        let json = text_of(self);
         // Parts kept as text may have come in another layout. Inside a string a line break is always escaped.
         if has_line_break(json.as_bytes()) { crate::layout::compact(&json) } else { json }
     }
@@ -93,8 +87,24 @@ impl Envelope {
     }
 }
 
-/// Bytes that an envelope rarely has beside its payload.
-const AROUND_PAYLOAD: usize = 768;
+/// Its JSON, written into room that is there: a text that grows is copied each time.
+#[cfg(feature = "std")]
+fn text_of(envelope: &Envelope) -> String {
+    /// Bytes that an envelope rarely has beside its payload.
+    const AROUND_PAYLOAD: usize = 768;
+    let mut json = alloc::vec::Vec::with_capacity(envelope.payload.get().len() + AROUND_PAYLOAD);
+    let written = envelope.serialize(&mut serde_json::Serializer::new(&mut json));
+    // Nothing in an envelope can refuse: all keys are text and all raw parts are JSON already.
+    written.unwrap_or_else(|error| unreachable!("an envelope is JSON: {error}"));
+    String::from_utf8(json).unwrap_or_else(|error| unreachable!("JSON is UTF-8: {error}"))
+}
+
+/// Its JSON. Without std the library lets nobody choose the room.
+#[cfg(not(feature = "std"))]
+fn text_of(envelope: &Envelope) -> String {
+    // Nothing in an envelope can refuse: all keys are text and all raw parts are JSON already.
+    serde_json::to_string(envelope).unwrap_or_else(|error| unreachable!("an envelope is JSON: {error}"))
+}
 
 /// Looked for in small parts, each to its end: that way the compiler compares many bytes at once.
 fn has_line_break(text: &[u8]) -> bool {
