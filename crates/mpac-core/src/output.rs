@@ -1,5 +1,6 @@
 //! What comes out: the host carries these out, in order.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -28,7 +29,6 @@ pub struct Step {
 /// One effect. Its `Debug` shows no texts.
 #[derive(Clone, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "an output that a host does not know would be lost in silence")]
-#[expect(clippy::large_enum_variant, reason = "outputs live for one step")]
 pub enum Output {
     /// A participant's message goes on to others (`spec/wire.md` §8.1).
     Relay {
@@ -45,8 +45,8 @@ pub enum Output {
     Send {
         /// To whom.
         to: Recipients,
-        /// What.
-        envelope: Envelope,
+        /// What. In a box: beside it every other output is small, and a message may lead to hundreds.
+        envelope: Box<Envelope>,
     },
     /// A sideband request that the host answers from its workspace, on this connection alone.
     Workspace {

@@ -308,8 +308,8 @@ impl Participant {
         self.time_is(stamp.ts.at());
         self.remember(&stamp.message_id, &message);
         let mut envelope = Envelope::new(
-            Envelope::PROTOCOL.to_owned(),
-            self.version().to_owned(),
+            Envelope::PROTOCOL.into(),
+            self.version().into(),
             message.message_type(),
             stamp.message_id,
             self.session_id.clone(),

@@ -14,5 +14,6 @@ mod symbols;
 pub use containment::{Cover, cover, is_inside};
 pub use index::ScopeIndex;
 pub use names::Names;
+pub(crate) use normalize::normalized;
 pub use normalize::{is_safe, normalize, same_path};
 pub use overlap::{Overlap, contains_target, overlap};

@@ -4,6 +4,7 @@ use alloc::string::String;
 
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
+use smol_str::SmolStr;
 
 use crate::error::{DecodeError, decode};
 use crate::id::{InstanceId, MessageId, PrincipalId, SessionId};
@@ -30,9 +31,9 @@ object! {
     /// One message: the ten base fields in their order, then those that the references never send (ENV-01, ENV-08).
     pub struct Envelope {
         /// Always [`Envelope::PROTOCOL`]; that it is, is the coordinator's check (ENV-03).
-        req protocol: String,
+        req protocol: SmolStr,
         /// The level of its session: `0.1.13` and so on (ENV-04).
-        req version: String,
+        req version: SmolStr,
         /// How to read the payload.
         req message_type: MessageType,
         /// Unique for its sender's lifetime (ENV-06).

@@ -1,16 +1,16 @@
 //! State references: which content an operation was based on.
 
-use alloc::boxed::Box;
 use core::fmt;
 
 use sha2::{Digest, Sha256};
+use smol_str::SmolStr;
 
 /// A reference to the state of one target.
 ///
 /// In sessions whose `state_ref_format` is `sha256` it is `sha256:` and the first 16 hex digits of SHA-256 over the
-/// UTF-8 content (OCC-01); in others it is opaque and compared for equality only.
+/// UTF-8 content (OCC-01): 23 bytes, which lie in the value itself. In others it is opaque and compared for equality only.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct StateRef(Box<str>);
+pub struct StateRef(SmolStr);
 
 impl StateRef {
     /// The reference to `content` (OCC-01).

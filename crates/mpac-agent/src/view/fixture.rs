@@ -25,8 +25,8 @@ pub(crate) fn from(principal: &str, message: &Message) -> Envelope {
         InstanceId::new("i").unwrap(),
     );
     let mut envelope = Envelope::new(
-        "MPAC".to_owned(),
-        "0.1.13".to_owned(),
+        "MPAC".into(),
+        "0.1.13".into(),
         message.message_type(),
         MessageId::new("m").unwrap(),
         SessionId::new("s").unwrap(),

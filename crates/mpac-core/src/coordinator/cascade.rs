@@ -1,5 +1,6 @@
 //! What follows from what: the couplings between the three life cycles (`spec/requirements.md` §3.4), and relays.
 
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -13,7 +14,7 @@ use super::operation::authorise;
 use super::outbox::Outbox;
 use super::records::Settled;
 use super::session::catch_up;
-use super::state::Session;
+use super::state::{InOrder, Session};
 use crate::output::{Output, Recipients};
 use crate::table::{conflict, operation};
 
@@ -120,9 +121,9 @@ pub(super) fn batches_fall<'a>(
 fn dismiss_where_all_ended(
     session: &mut Session,
     out: &mut Outbox,
-    conflicts: Option<alloc::collections::BTreeSet<ConflictId>>,
+    conflicts: Option<BTreeSet<InOrder<ConflictId>>>,
 ) {
-    for id in conflicts.into_iter().flatten() {
+    for (_, id) in conflicts.into_iter().flatten() {
         dismiss_if_over(session, out, &id);
     }
 }
@@ -157,7 +158,7 @@ pub(super) fn dismiss_if_over(session: &mut Session, out: &mut Outbox, id: &Conf
         causally_partial: false,
     };
     if let Some(record) = session.conflicts.get_mut(id) {
-        record.resolution = Some(settled);
+        record.resolution = Some(settled.into());
     }
     out.send(session, Recipients::All, resolution);
 }

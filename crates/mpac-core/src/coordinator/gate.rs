@@ -1,7 +1,7 @@
 //! The checks every frame goes through, in the order of `spec/requirements.md` §2. The first that fails answers.
 
 use alloc::borrow::ToOwned;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -127,7 +127,7 @@ pub(super) fn unreadable(session: &mut Session, out: &mut Outbox, from: &Peer, p
 /// Step 4, beyond what the types say: returns the Lamport value.
 fn shape(session: &Session, envelope: &Envelope) -> Result<Option<u64>, Refusal> {
     if envelope.protocol != Envelope::PROTOCOL {
-        return Err(Refusal::WrongProtocol(envelope.protocol.clone()));
+        return Err(Refusal::WrongProtocol(envelope.protocol.to_string()));
     }
     if envelope.sender.principal_type.as_str().is_empty() {
         return Err(DecodeError::shape("sender.principal_type", "must not be empty").into()); // ENV-02
@@ -170,7 +170,7 @@ fn note_leap(session: &Session, out: &mut Outbox, facts: &Facts<'_>) {
 fn admit(session: &Session, facts: &Facts<'_>) -> Result<(), Refusal> {
     let Facts { envelope, conn, lamport, .. } = facts;
     if minor_version(&envelope.version).is_none() {
-        return Err(Refusal::VersionMismatch(envelope.version.clone()));
+        return Err(Refusal::VersionMismatch(envelope.version.to_string()));
     }
     if envelope.session_id != session.config.session_id {
         return Err(Refusal::ForeignSession {

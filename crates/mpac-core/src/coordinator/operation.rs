@@ -107,8 +107,7 @@ fn reject_too_late(session: &mut Session, out: &mut Outbox, record: Operation) {
 fn attach_to_conflicts(session: &mut Session, op: &OpId) {
     let Some(record) = session.operations.get(op) else { return };
     let (Some(intent), proposer) = (record.intent.clone(), record.proposer.clone()) else { return };
-    let open: alloc::vec::Vec<ConflictId> =
-        session.disputes_by_intent.get(&intent).into_iter().flatten().cloned().collect();
+    let open: alloc::vec::Vec<ConflictId> = session.disputes_of_intent(&intent).cloned().collect();
     for conflict in &open {
         session.attach(conflict, op, &proposer);
     }

@@ -57,8 +57,8 @@ impl Outbox {
     ) -> MessageId {
         let id = session.ids.message_id();
         let mut envelope = Envelope::new(
-            Envelope::PROTOCOL.to_owned(),
-            session.config.level.as_str().to_owned(),
+            Envelope::PROTOCOL.into(),
+            session.config.level.as_str().into(),
             message.message_type(),
             id.clone(),
             session.config.session_id.clone(),
@@ -69,7 +69,7 @@ impl Outbox {
         envelope.watermark = Some(watermark);
         envelope.coordinator_epoch = Some(Integer::new(session.epoch));
         envelope.in_reply_to = in_reply_to.cloned();
-        self.outputs.push(Output::Send { to, envelope });
+        self.outputs.push(Output::Send { to, envelope: envelope.into() });
         id
     }
 

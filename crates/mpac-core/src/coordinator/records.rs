@@ -1,5 +1,6 @@
 //! What a session keeps of each participant, operation, conflict, claim and connection. No rules.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -181,10 +182,10 @@ pub(crate) struct Conflict {
     pub(crate) report: Option<MessageId>,
     pub(crate) acks: Vec<(PrincipalId, AckType, Timestamp)>,
     pub(crate) escalated: Option<(PrincipalId, Timestamp)>,
-    pub(crate) resolution: Option<Settled>,
+    pub(crate) resolution: Option<Box<Settled>>,
     /// When it has been pending for too long (GOV-14).
     pub(crate) timeout_at: Option<Timestamp>,
-    pub(crate) freeze: Option<Freeze>,
+    pub(crate) freeze: Option<Box<Freeze>>,
     pub(crate) sequence: u64,
 }
 
@@ -258,7 +259,7 @@ pub(crate) struct Handover {
 }
 
 /// What is left to do after a session was taken up from a snapshot.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Recovery {
     /// How and when it last was: `recovered` or `assumed`.
     pub(crate) taken_up: Option<(CoordinatorEvent, Timestamp)>,
@@ -270,4 +271,17 @@ pub(crate) struct Recovery {
     pub(crate) diverged: BTreeMap<PrincipalId, ConflictId>,
     /// Whose divergence was settled in this epoch: it is not opened again, and the conflict may be forgotten.
     pub(crate) settled: Recent<PrincipalId>,
+}
+
+impl Recovery {
+    /// Nothing to do. `seed` is the session's.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            taken_up: None,
+            untold: BTreeSet::new(),
+            awaited: BTreeSet::new(),
+            diverged: BTreeMap::new(),
+            settled: Recent::new(seed),
+        }
+    }
 }

@@ -6,7 +6,6 @@ use mpac_wire::payload::CoordinatorStatus;
 use mpac_wire::{Integer, PrincipalId, Timestamp};
 
 use super::outbox::Outbox;
-use super::retention::Recent;
 use super::session::status::{counted, health};
 use super::state::Session;
 use crate::error::RestoreError;
@@ -35,7 +34,7 @@ pub(super) fn take_up(session: &mut Session, seed: u64, now: Timestamp) -> Resul
     restart_liveness(session);
     exclude_outage(session, captured_at);
     session.recovery.taken_up = Some((how, session.now));
-    session.recovery.settled = Recent::default();
+    session.recovery.settled.replace([]);
     session.recovery.untold = session.members.keys().cloned().collect();
     let available = session.members.iter().filter(|(_, member)| member.available);
     session.recovery.awaited = available.map(|(id, _)| id.clone()).collect();

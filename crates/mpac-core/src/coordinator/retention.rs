@@ -1,17 +1,19 @@
 //! What a session may forget: finished records that nothing alive refers to, the oldest first, beyond as many as the
 //! configuration keeps (SES-27). Whoever asks about a forgotten one is told that it is not known; the log has it.
 
+mod recent;
 mod traces;
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use mpac_wire::{BatchId, ConflictId, InstanceId, IntentId, OpId, PrincipalId, Timestamp};
 
 use super::records::{Member, Operation};
 use super::state::{Session, discount_kind};
-use crate::scope::normalize;
+use crate::scope::normalized;
 use crate::table::{conflict, intent, operation};
+pub(crate) use recent::Recent;
 pub(crate) use traces::{Trace, Traces};
 
 /// How many were forgotten, by the state they ended in: the session's summary still counts them.
@@ -30,7 +32,7 @@ impl Forgotten {
     fn operation(&mut self, record: &Operation, records: usize) {
         *self.operations.entry(record.state).or_default() += 1;
         self.traces.insert(Trace::Operation(record.id.as_str()), records);
-        let target = normalize(&record.target);
+        let target = normalized(&record.target);
         for state in [&record.before, &record.after].into_iter().flatten() {
             self.traces.insert(Trace::State(&target, state), records);
         }
@@ -46,50 +48,6 @@ pub(crate) struct Finished {
     operations: BTreeSet<(u64, OpId)>,
     conflicts: BTreeSet<(u64, ConflictId)>,
     members: BTreeSet<(Timestamp, PrincipalId)>,
-}
-
-/// The last ids of a kind, in the order they came.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Recent<T> {
-    order: VecDeque<T>,
-    known: BTreeSet<T>,
-}
-
-impl<T> Default for Recent<T> {
-    fn default() -> Self {
-        Self { order: VecDeque::new(), known: BTreeSet::new() }
-    }
-}
-
-impl<T: Ord + Clone> Recent<T> {
-    /// Remembers one more, and no more than `limit`.
-    pub(crate) fn insert(&mut self, id: T, limit: usize) {
-        if self.known.insert(id.clone()) {
-            self.order.push_back(id);
-        }
-        while self.order.len() > limit.max(1) {
-            if let Some(oldest) = self.order.pop_front() {
-                self.known.remove(&oldest);
-            }
-        }
-    }
-
-    pub(crate) fn contains(&self, id: &T) -> bool {
-        self.known.contains(id)
-    }
-
-    /// Oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.order.iter()
-    }
-}
-
-impl<T: Ord + Clone> FromIterator<T> for Recent<T> {
-    fn from_iter<I: IntoIterator<Item = T>>(ids: I) -> Self {
-        let mut recent = Self::default();
-        ids.into_iter().for_each(|id| recent.insert(id, usize::MAX));
-        recent
-    }
 }
 
 /// Adds to a set or takes from it.
@@ -180,7 +138,7 @@ impl Session {
     pub(crate) fn take_finished_intent(&mut self, id: &IntentId) {
         let Some(record) = self.intents.remove(id) else { return };
         self.finished.intents.remove(&(record.sequence, id.clone()));
-        self.archived_intents.push_back(record);
+        self.archived_intents.push_back(*record);
         while self.archived_intents.len() > self.config.retained_records {
             if let Some(oldest) = self.archived_intents.pop_front() {
                 discount_kind(&mut self.scope_kinds, &oldest.scope.kind);
@@ -201,11 +159,11 @@ pub(super) fn settle(session: &mut Session) {
         }
     }
     while session.finished.operations.len() > limit {
-        let Some((_, id)) = session.finished.operations.pop_first() else { break };
-        let Some(record) = session.operations.remove(&id) else { continue };
+        let Some(place) = session.finished.operations.pop_first() else { break };
+        let Some(record) = session.operations.remove(&place.1) else { continue };
         session.forgotten.operation(&record, limit);
         if let Some(intent) = &record.intent {
-            session.standing_by_intent.take(intent, &id);
+            session.standing_by_intent.take(intent, &place);
         }
         let Some(batch) = record.batch else { continue };
         if !session.is_anything_left_of(&batch) {

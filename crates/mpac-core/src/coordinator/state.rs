@@ -24,7 +24,7 @@ use mpac_wire::{
 };
 
 pub(crate) use backoffs::Backoffs;
-pub(crate) use by_id::{ById, SetsById};
+pub(crate) use by_id::{ById, Records, SetsById};
 pub(crate) use claims::Claims;
 pub(crate) use deferrals::Deferrals;
 pub(crate) use sizes::Sizes;
@@ -45,6 +45,10 @@ use crate::table::intent;
 use waiting::{Rejudge, Waiting};
 
 pub(super) use indexes::{count_kind, discount_kind};
+
+/// Something by its place in the order of receipt: sorted by a number, whose comparison needs no look at a text that lies
+/// elsewhere.
+pub(crate) type InOrder<T> = (u64, T);
 
 /// Somebody announced what they are about to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,12 +132,12 @@ pub(crate) struct Session {
     pub(crate) closed: bool,
     pub(crate) members: BTreeMap<PrincipalId, Member>,
     pub(crate) connections: BTreeMap<ConnId, Connection>,
-    pub(crate) intents: ById<IntentId, Intent>,
+    pub(crate) intents: Records<IntentId, Intent>,
     /// Finished records whose id was used again (D-024).
     pub(crate) archived_intents: VecDeque<Intent>,
-    pub(crate) operations: ById<OpId, Operation>,
+    pub(crate) operations: Records<OpId, Operation>,
     pub(crate) batches: BTreeMap<BatchId, Batch>,
-    pub(crate) conflicts: ById<ConflictId, Conflict>,
+    pub(crate) conflicts: Records<ConflictId, Conflict>,
     pub(crate) deferrals: Deferrals,
     /// Who should wait before announcing what again (D-083).
     pub(crate) backoff: Backoffs,
@@ -186,10 +190,10 @@ pub(crate) struct Session {
     pub(crate) pending_by_intent: SetsById<IntentId, OpId>,
     pub(crate) pending_by_proposer: SetsById<PrincipalId, OpId>,
     /// Derived: operations that are not over, committed ones included, by intent.
-    pub(crate) standing_by_intent: SetsById<IntentId, OpId>,
+    pub(crate) standing_by_intent: SetsById<IntentId, InOrder<OpId>>,
     /// Derived: conflicts that are not over, by intent and by operation.
-    pub(crate) disputes_by_intent: SetsById<IntentId, ConflictId>,
-    pub(crate) disputes_by_op: SetsById<OpId, ConflictId>,
+    pub(crate) disputes_by_intent: SetsById<IntentId, InOrder<ConflictId>>,
+    pub(crate) disputes_by_op: SetsById<OpId, InOrder<ConflictId>>,
     /// Derived: how many conflicts that are not over came from whom.
     pub(crate) disputes_by_author: BTreeMap<PrincipalId, usize>,
     /// Derived: conflicts whose scope is frozen.
@@ -241,17 +245,17 @@ impl Session {
             closed: false,
             members: BTreeMap::new(),
             connections: BTreeMap::new(),
-            intents: ById::new(seed),
+            intents: Records::new(seed),
             archived_intents: VecDeque::new(),
-            operations: ById::new(seed),
+            operations: Records::new(seed),
             batches: BTreeMap::new(),
-            conflicts: ById::new(seed),
+            conflicts: Records::new(seed),
             deferrals: Deferrals::default(),
             backoff: Backoffs::new(Names::new(config.resource_registry.as_ref())),
             claims: Claims::default(),
-            claim_ids: Recent::default(),
+            claim_ids: Recent::new(seed),
             refused_claimers: BTreeMap::new(),
-            resolutions: Recent::default(),
+            resolutions: Recent::new(seed),
             frontier: ById::new(seed),
             seen_ids: SeenIds::default(),
             keys: Keys::default(),
@@ -268,7 +272,7 @@ impl Session {
             retired: false,
             persisted: None,
             fenced_by: None,
-            recovery: Recovery::default(),
+            recovery: Recovery::new(seed),
             scopes: ScopeIndex::new(Names::new(config.resource_registry.as_ref())),
             forgotten: Forgotten::default(),
             scope_kinds: BTreeMap::new(),

@@ -39,7 +39,7 @@ pub(super) fn applied(session: &Session, outputs: Vec<Output>) -> Vec<Output> {
             // What the coordinator says to one alone is about that one's own affairs.
             Output::Send { to, envelope } if !is_for_one(&to) => {
                 for (sight, to) in audiences(session, &to, None) {
-                    shown.push(Output::Send { to, envelope: said(&envelope, sight) });
+                    shown.push(Output::Send { to, envelope: said(&envelope, sight).into() });
                 }
             }
             Output::Workspace { conn, request } => shown.push(asked(session, conn, request)),

@@ -1,11 +1,17 @@
 //! One spelling for each path (SCO-03, D-063), and which paths may be written (OCC-08, D-092).
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 
 /// `path` in its one spelling: runs of `/` collapsed, every leading `./` dropped, one trailing `/` dropped.
 ///
 /// Nothing else: no `..`, no inner `/./`, no case folding; a leading `/` is significant.
 pub fn normalize(path: &str) -> String {
+    normalized(path).into_owned()
+}
+
+/// The same, borrowed where `path` is in its one spelling already.
+pub(crate) fn normalized(path: &str) -> Cow<'_, str> {
     if is_normal(path) {
         return path.into();
     }
@@ -22,7 +28,7 @@ pub fn normalize(path: &str) -> String {
     if rest.len() > 1 {
         rest = rest.strip_suffix('/').unwrap_or(rest);
     }
-    rest.into()
+    Cow::Owned(rest.into())
 }
 
 /// Whether a path is in its one spelling, as nearly every path is. Some others that are, too, count as if they were not.

@@ -96,9 +96,9 @@ fn each_check_of_the_gate_has_its_code() {
     );
     type Alter = fn(&mut Envelope);
     let cases: &[(Alter, ErrorCode)] = &[
-        (|it| it.protocol = "mpac".to_owned(), ErrorCode::MalformedMessage),
-        (|it| it.version = "9.9".to_owned(), ErrorCode::VersionMismatch),
-        (|it| it.version = "0.1.".to_owned(), ErrorCode::VersionMismatch),
+        (|it| it.protocol = "mpac".into(), ErrorCode::MalformedMessage),
+        (|it| it.version = "9.9".into(), ErrorCode::VersionMismatch),
+        (|it| it.version = "0.1.".into(), ErrorCode::VersionMismatch),
         (|it| it.session_id = "other".parse().unwrap(), ErrorCode::InvalidReference),
         (|it| it.sender.principal_id = "alice".parse().unwrap(), ErrorCode::AuthorizationFailed),
         (|it| it.sender.sender_instance_id = "bob:2".parse().unwrap(), ErrorCode::AuthorizationFailed),
@@ -201,9 +201,9 @@ fn an_error_is_not_answered_by_an_error() {
     assert_eq!(world.say("bob", report.clone()).len(), 0);
     let stamp = world.stamp();
     let mut envelope = world.people.get_mut("bob").unwrap().1.write(stamp, report);
-    envelope.version = "9.9".to_owned();
+    envelope.version = "9.9".into();
     assert_eq!(world.send("bob", &envelope).len(), 0);
-    envelope.protocol = "mpac".to_owned();
+    envelope.protocol = "mpac".into();
     assert_eq!(world.send("bob", &envelope).len(), 0);
 }
 

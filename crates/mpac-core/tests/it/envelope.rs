@@ -20,7 +20,7 @@ fn written(world: &World) -> Vec<Envelope> {
     let outputs = world.steps.iter().flat_map(|step| &step.outputs);
     outputs
         .filter_map(|output| match output {
-            Output::Send { envelope, .. } => Some(envelope.clone()),
+            Output::Send { envelope, .. } => Some(Envelope::clone(envelope)),
             _ => None,
         })
         .collect()
@@ -137,7 +137,7 @@ fn a_refusal_says_what_is_wrong_and_with_which_message() {
     let withdraw = |id: &str| Message::from(IntentWithdraw::new(intent(id)));
     assert_eq!(refuse(withdraw("x"), |_| {}), ErrorCode::InvalidReference);
     assert_eq!(refuse(withdraw("i"), |_| {}), ErrorCode::AuthorizationFailed);
-    assert_eq!(refuse(withdraw("i"), |it| it.version = "2.0".to_owned()), ErrorCode::VersionMismatch);
+    assert_eq!(refuse(withdraw("i"), |it| it.version = "2.0".into()), ErrorCode::VersionMismatch);
     assert_eq!(
         refuse(withdraw("i"), |it| it.message_type = "RESOLUTION".into()),
         ErrorCode::MalformedMessage
@@ -152,7 +152,7 @@ fn a_session_of_a_lower_level_is_one_for_participants_of_a_higher_one() {
     let stamp = world.stamp();
     let bob = &mut world.people.get_mut("bob").unwrap().1;
     let mut envelope = bob.announce(stamp, intent("j"), "o".to_owned(), Scope::files(["a.py"]), None);
-    envelope.version = "0.1.15".to_owned();
+    envelope.version = "0.1.15".into();
     let answer = world.send("bob", &envelope);
     assert_eq!(heard(&answer, "bob"), ["INTENT_ANNOUNCE", "CONFLICT_REPORT"], "no race lock");
     let report = answer.iter().find(|it| it.line() == "CONFLICT_REPORT").unwrap();

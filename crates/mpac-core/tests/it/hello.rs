@@ -51,7 +51,7 @@ fn what_does_not_fit_is_listed_and_keeps_nobody_out() {
         "{old:?}"
     );
     let new = |text: &'static str| {
-        misfits(level(ProtocolLevel::V0_1_15), &[], move |it: &mut Envelope| it.version = text.to_owned())
+        misfits(level(ProtocolLevel::V0_1_15), &[], move |it: &mut Envelope| it.version = text.into())
     };
     assert_eq!(new("0.1.15"), [""; 0], "nobody needs to be able to defer");
     assert_eq!(new("0.1.99999999999999999999"), [""; 0], "newer than anything");

@@ -171,8 +171,8 @@ impl Lone {
         let message = message.into();
         self.count += 1;
         let mut envelope = Envelope::new(
-            "MPAC".to_owned(),
-            "0.1.13".to_owned(),
+            "MPAC".into(),
+            "0.1.13".into(),
             message.message_type(),
             format!("x{}", self.count).parse().unwrap(),
             SessionId::new("s").unwrap(),

@@ -65,7 +65,7 @@ impl Voice {
         for output in outputs {
             match output {
                 Output::Send { envelope, .. } => {
-                    let said = Said::Spoken(Box::new(envelope.clone()), self.key);
+                    let said = Said::Spoken(envelope.clone(), self.key);
                     crossed.push(Crossed { at, clock, said });
                 }
                 Output::Notice(Notice::CoordinatorKey { key }) => self.key = Some(*key),

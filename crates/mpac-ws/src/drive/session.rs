@@ -256,7 +256,7 @@ impl Session {
                         // Only a snapshot can have brought it in; whoever needs the signature drops the message.
                         tracing::warn!(message = %envelope.message_id, %error, "not signed");
                     }
-                    (to, What::Coordinator(Box::new(envelope)))
+                    (to, What::Coordinator(envelope))
                 }
                 Output::Workspace { conn, request } => (Recipients::Conn(conn), self.answer(&request)),
                 Output::Answer { conn, text } => {

@@ -60,8 +60,7 @@ pub(super) fn detect(
 
 /// The intents with which this one has an open conflict over a dependency already (CON-22).
 fn reported(session: &Session, id: &IntentId) -> BTreeSet<IntentId> {
-    let open = session.disputes_by_intent.get(id).into_iter().flatten();
-    let open = open.filter_map(|id| session.conflicts.get(id));
+    let open = session.disputes_of_intent(id).filter_map(|id| session.conflicts.get(id));
     let about = open.filter(|conflict| conflict.category == ConflictCategory::DependencyBreakage);
     about.flat_map(|conflict| conflict.intents.iter().cloned()).collect()
 }

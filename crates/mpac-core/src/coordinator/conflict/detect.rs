@@ -78,8 +78,7 @@ fn unreported(
 /// What the open conflicts of an intent say it overlaps in, by the other intent.
 fn told<'a>(session: &'a Session, id: &IntentId) -> BTreeMap<&'a IntentId, Vec<&'a Overlap>> {
     let mut told: BTreeMap<&IntentId, Vec<&Overlap>> = BTreeMap::new();
-    let open = session.disputes_by_intent.get(id).into_iter().flatten();
-    for conflict in open.filter_map(|id| session.conflicts.get(id)) {
+    for conflict in session.disputes_of_intent(id).filter_map(|id| session.conflicts.get(id)) {
         for (other, part) in conflict.intents.iter().zip(core::iter::repeat(&conflict.part)) {
             told.entry(other).or_default().extend(part);
         }

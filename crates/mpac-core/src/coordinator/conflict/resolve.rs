@@ -247,7 +247,7 @@ fn settle(
     session.resolutions.insert(completed.id.clone(), session.config.retained_records);
     let at = session.now;
     if let Some(record) = session.conflicts.get_mut(id) {
-        record.resolution = Some(Settled {
+        let settled = Settled {
             id: completed.id.clone(),
             by: facts.envelope.sender.principal_id.clone(),
             decision: resolution.decision,
@@ -256,7 +256,8 @@ fn settle(
             at,
             escalated_to,
             causally_partial: facts.envelope.watermark.as_ref().is_some_and(Watermark::is_opaque),
-        });
+        };
+        record.resolution = Some(settled.into());
     }
 }
 

@@ -29,7 +29,9 @@ pub(super) fn begin(session: &mut Session, out: &mut Outbox, id: &ConflictId) {
 
 /// The next phase begins.
 pub(in super::super) fn next_phase(session: &mut Session, out: &mut Outbox, id: &ConflictId) {
-    let Some(freeze) = session.conflicts.get(id).and_then(|record| record.freeze.clone()) else { return };
+    let Some(freeze) = session.conflicts.get(id).and_then(|record| record.freeze.as_deref().cloned()) else {
+        return;
+    };
     if freeze.phase == 1 {
         second_phase(session, out, id, freeze);
     } else {
@@ -177,7 +179,7 @@ fn third_phase(session: &mut Session, out: &mut Outbox, id: &ConflictId) {
         causally_partial: false,
     };
     if let Some(record) = session.conflicts.get_mut(id) {
-        record.resolution = Some(settled);
+        record.resolution = Some(settled.into());
     }
     out.send(session, Recipients::All, resolution);
     for op in &losers {
@@ -190,7 +192,8 @@ fn third_phase(session: &mut Session, out: &mut Outbox, id: &ConflictId) {
 fn candidates(session: &Session, id: &ConflictId) -> Vec<OpId> {
     let Some(conflict) = session.conflicts.get(id) else { return Vec::new() };
     let standing = conflict.intents.iter().filter_map(|intent| session.standing_by_intent.get(intent));
-    let named = conflict.ops.iter().chain(standing.flatten()).filter_map(|op| session.operations.get(op));
+    let named = conflict.ops.iter().chain(standing.flatten().map(|(_, op)| op));
+    let named = named.filter_map(|op| session.operations.get(op));
     let found: BTreeSet<(u64, OpId)> =
         named.filter(|op| !op.state.is_terminal()).map(|op| (op.sequence, op.id.clone())).collect();
     found.into_iter().map(|(_, op)| op).collect()

@@ -122,8 +122,7 @@ fn is_hindered(session: &Session, record: &Operation, target: &str) -> bool {
 /// open for this intent the conflict does not hold it back either (FRZ-10).
 fn is_disputed(session: &Session, record: &Operation) -> bool {
     let Some(own) = &record.intent else { return false };
-    let conflicts = session.disputes_by_intent.get(own).into_iter().flatten();
-    let conflicts = conflicts.filter_map(|id| session.conflicts.get(id));
+    let conflicts = session.disputes_of_intent(own).filter_map(|id| session.conflicts.get(id));
     conflicts.filter(|conflict| !frozen::favours(session, conflict, own)).any(|conflict| {
         let others = conflict.intents.iter().filter(|intent| *intent != own);
         others.filter_map(|id| session.intents.get(id)).any(|intent| {

@@ -212,7 +212,7 @@ pub(super) fn complete(session: &mut Session, committed: Operation) -> Option<Op
         ..committed
     };
     if let Some(intent) = &known.intent {
-        session.standing_by_intent.put(intent.clone(), op); // the commit may have named it first
+        session.standing_by_intent.put(intent.clone(), (known.sequence, op)); // the commit may have named it first
     }
     let old = known.supersedes.clone()?;
     session.move_operation(&old, Event::Superseded).map(|_| old)

@@ -37,8 +37,10 @@ impl Trace<'_> {
         }
         hash.update([matches!(self, Self::State(..)).into()]);
         let digest: [u8; 32] = hash.finalize().into();
-        let (parts, _) = digest.as_chunks::<8>();
-        let places: Vec<u64> = parts.iter().map(|part| u64::from_le_bytes(*part)).collect();
+        let mut places = [0; 4];
+        for (place, part) in places.iter_mut().zip(digest.as_chunks().0) {
+            *place = u64::from_le_bytes(*part);
+        }
         places.into_iter().map(move |place| ((place >> 6) as usize % words, 1 << (place & 63)))
     }
 }

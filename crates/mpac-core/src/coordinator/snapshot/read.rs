@@ -153,8 +153,8 @@ fn continuation(session: &mut Session, state: &CoordinatorState) -> Result<u64, 
         session.sizes = Sizes::default();
         session.sizes.extend(sizes.iter().map(|(path, bytes)| (path.clone(), bytes.get())));
     }
-    session.claim_ids = state.claim_ids.iter().flatten().cloned().collect();
-    session.resolutions = state.resolution_ids.iter().flatten().cloned().collect();
+    session.claim_ids.replace(state.claim_ids.iter().flatten().cloned());
+    session.resolutions.replace(state.resolution_ids.iter().flatten().cloned());
     for (principal, until) in state.refused_claimers.iter().flatten() {
         session.refused_claimers.insert(principal_id(principal)?, *until);
     }
@@ -181,7 +181,7 @@ fn continuation(session: &mut Session, state: &CoordinatorState) -> Result<u64, 
     });
     recovery.untold = state.untold.iter().flatten().cloned().collect();
     recovery.awaited = state.awaited.iter().flatten().cloned().collect();
-    recovery.settled = state.divergences_settled.iter().flatten().cloned().collect();
+    recovery.settled.replace(state.divergences_settled.iter().flatten().cloned());
     for (principal, conflict) in state.diverged.iter().flatten() {
         // Nothing else would ever let this principal go on.
         if session.conflicts.get(conflict).is_none_or(|record| record.state.is_terminal()) {

@@ -1,6 +1,7 @@
 //! From stored records to the session's.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -270,10 +271,11 @@ fn read_conflict(
         acks: acks(record),
         // One that is not over can still be decided, whatever stands beside it.
         resolution: settled(record, escalated.as_ref().map(|(to, _)| to.clone()), created_at)
-            .filter(|_| state.is_terminal()),
+            .filter(|_| state.is_terminal())
+            .map(Box::new),
         escalated,
         timeout_at: record.resolution_due_at,
-        freeze: freeze(session, record, snapshot.captured_at),
+        freeze: freeze(session, record, snapshot.captured_at).map(Box::new),
         sequence: order.place(record.sequence.as_ref(), "conflict", id.as_str()),
     };
     // A reference does not say when it has been pending for too long, but since when it is.

@@ -12,15 +12,14 @@ use core::hash::Hash;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
 
 /// A map whose entries are looked up far more often than they are walked.
 ///
 /// Two are equal when they hold the same, whatever came and went before.
 ///
-/// Values are in boxes of their own: records are large, and a table keeps up to four places for each of them.
+/// A table keeps up to four places for each entry: what is large has [`Records`].
 #[derive(Clone, Debug)]
-pub(crate) struct ById<K, V>(HashMap<K, Box<V>, FixedState>);
+pub(crate) struct ById<K, V>(HashMap<K, V, FixedState>);
 
 impl<K: Eq + Hash, V: PartialEq> PartialEq for ById<K, V> {
     fn eq(&self, other: &Self) -> bool {
@@ -47,8 +46,8 @@ impl<K, V> ById<K, V> {
     }
 
     /// Changes every value by itself, in no order that anybody could see.
-    pub(crate) fn change_each(&mut self, mut change: impl FnMut(&mut V)) {
-        self.0.values_mut().for_each(|value| change(value));
+    pub(crate) fn change_each(&mut self, change: impl FnMut(&mut V)) {
+        self.0.values_mut().for_each(change);
     }
 }
 
@@ -57,14 +56,14 @@ impl<K: Eq + Hash, V> ById<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.0.get(key).map(|value| &**value)
+        self.0.get(key)
     }
 
     pub(crate) fn get_mut<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
     {
-        self.0.get_mut(key).map(|value| &mut **value)
+        self.0.get_mut(key)
     }
 
     pub(crate) fn contains_key<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> bool
@@ -75,32 +74,26 @@ impl<K: Eq + Hash, V> ById<K, V> {
     }
 
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
-        match self.0.entry(key) {
-            Entry::Occupied(mut known) => Some(core::mem::replace(&mut **known.get_mut(), value)),
-            Entry::Vacant(place) => {
-                place.insert(value.into());
-                None
-            }
-        }
+        self.0.insert(key, value)
     }
 
     pub(crate) fn remove<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
     {
-        self.0.remove(key).map(|value| *value)
+        self.0.remove(key)
     }
 
     /// The value, made first where there is none.
     pub(crate) fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
-        self.0.entry(key).or_insert_with(|| make().into())
+        self.0.entry(key).or_insert_with(make)
     }
 }
 
 impl<K: Eq + Hash + Ord, V> ById<K, V> {
     /// All entries in the order of their ids. Costs a sort.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
-        let mut all: Vec<(&K, &V)> = self.0.iter().map(|(key, value)| (key, &**value)).collect();
+        let mut all: Vec<(&K, &V)> = self.0.iter().collect();
         all.sort_unstable_by_key(|(key, _)| *key); // no two are alike
         all.into_iter()
     }
@@ -117,13 +110,74 @@ impl<K: Eq + Hash + Ord, V> ById<K, V> {
 impl<K: Ord + Clone, V: Clone> ById<K, V> {
     /// A copy as the map that is written.
     pub(crate) fn to_ordered(&self) -> BTreeMap<K, V> {
-        self.0.iter().map(|(key, value)| (key.clone(), V::clone(value))).collect()
+        self.0.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 }
 
 impl<K: Eq + Hash, V> Extend<(K, V)> for ById<K, V> {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
-        self.0.extend(entries.into_iter().map(|(key, value)| (key, value.into())));
+        self.0.extend(entries);
+    }
+}
+
+/// The same for records, which are large: each in a box of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Records<K, V>(ById<K, Box<V>>);
+
+impl<K: Eq + Hash, V: PartialEq> PartialEq for Records<K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<K: Eq + Hash + Ord, V> Records<K, V> {
+    /// As [`ById::new`].
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(ById::new(seed))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.0.get(key).map(|record| &**record)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.0.get_mut(key).map(|record| &mut **record)
+    }
+
+    pub(crate) fn contains_key<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.0.contains_key(key)
+    }
+
+    pub(crate) fn insert(&mut self, key: K, record: V) -> Option<Box<V>> {
+        self.0.insert(key, record.into())
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) -> Option<Box<V>> {
+        self.0.remove(key)
+    }
+
+    /// As [`ById::change_each`].
+    pub(crate) fn change_each(&mut self, mut change: impl FnMut(&mut V)) {
+        self.0.change_each(|record| change(record));
+    }
+
+    pub(crate) fn keys(&self) -> impl DoubleEndedIterator<Item = &K> {
+        self.0.keys()
+    }
+
+    /// In the order of their ids. Costs a sort.
+    pub(crate) fn values(&self) -> impl DoubleEndedIterator<Item = &V> {
+        self.0.values().map(|record| &**record)
     }
 }
 

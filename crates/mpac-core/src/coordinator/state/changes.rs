@@ -57,8 +57,7 @@ impl Session {
             discount_kind(&mut self.scope_kinds, &record.scope.kind);
             record.scope = scope;
             self.rejudge_intent(id);
-            let disputes = self.disputes_by_intent.get(id);
-            if disputes.is_some_and(|disputes| !disputes.is_disjoint(&self.frozen)) {
+            if self.disputes_of_intent(id).any(|conflict| self.frozen.contains(conflict)) {
                 self.rejudge_everything(); // another scope is frozen now
             }
         }
@@ -102,7 +101,7 @@ impl Session {
         if state.is_terminal()
             && let Some(intent) = &record.intent
         {
-            self.standing_by_intent.take(intent, id);
+            self.standing_by_intent.take(intent, &(record.sequence, id.clone()));
         }
         if !state.is_pending() {
             if let Some(intent) = &record.intent {
@@ -150,11 +149,12 @@ impl Session {
         let state = conflict::next(Some(record.state), on)?;
         record.state = state;
         if state.is_terminal() {
+            let place = (record.sequence, id.clone());
             for intent in &record.intents {
-                self.disputes_by_intent.take(intent, id);
+                self.disputes_by_intent.take(intent, &place);
             }
             for op in &record.ops {
-                self.disputes_by_op.take(op, id);
+                self.disputes_by_op.take(op, &place);
             }
             let was_frozen = self.frozen.remove(id);
             self.open_conflicts -= 1;
@@ -209,7 +209,7 @@ impl Session {
             if let Some(at) = freeze.phase_ends {
                 self.deadlines.insert(at, cause);
             }
-            record.freeze = Some(freeze);
+            record.freeze = Some(freeze.into());
             self.frozen.insert(id.clone());
         }
     }
@@ -217,15 +217,16 @@ impl Session {
     /// Adds an operation to a conflict that is not over (CON-21).
     pub(crate) fn attach(&mut self, conflict: &ConflictId, op: &OpId, proposer: &PrincipalId) {
         let limit = self.config.retained_records;
-        if let Some(record) = self.conflicts.get_mut(conflict)
-            && record.ops.len() < limit // the first committers count, and the list is not for ever
-            && !self.disputes_by_op.get(op).is_some_and(|known| known.contains(conflict))
+        let Some(record) = self.conflicts.get_mut(conflict) else { return };
+        let place = (record.sequence, conflict.clone());
+        if record.ops.len() < limit // the first committers count, and the list is not for ever
+            && !self.disputes_by_op.get(op).is_some_and(|known| known.contains(&place))
         {
             record.ops.push(op.clone());
             if let Err(at) = record.principals.binary_search(proposer) {
                 record.principals.insert(at, proposer.clone());
             }
-            self.disputes_by_op.put(op.clone(), conflict.clone());
+            self.disputes_by_op.put(op.clone(), place);
             self.review_operation(op);
         }
     }

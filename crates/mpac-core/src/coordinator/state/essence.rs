@@ -334,7 +334,7 @@ fn write_conflict(text: &mut String, now: Timestamp, conflict: &Conflict) {
         "conflict {category:?} {state:?} {intents:?} {ops:?} {principals:?} {author:?} {a:?} {b:?} {part:?} {acks:?} \
          {escalated:?} {pending:?}"
     );
-    if let Some(Freeze { at: _, phase, phase_ends, favoured }) = freeze {
+    if let Some(Freeze { at: _, phase, phase_ends, favoured }) = freeze.as_deref() {
         say!(text, "frozen {phase} {:?} {favoured:?}", left(now, *phase_ends));
     }
 }

@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 
 use mpac_wire::names::ScopeKind;
+use mpac_wire::{ConflictId, IntentId};
 
 use super::super::deadlines::{Cause, Deadlines};
 use super::super::records::{Conflict, Operation};
@@ -23,7 +24,7 @@ impl Session {
         if !record.state.is_terminal()
             && let Some(intent) = &record.intent
         {
-            self.standing_by_intent.put(intent.clone(), record.id.clone());
+            self.standing_by_intent.put(intent.clone(), (record.sequence, record.id.clone()));
         }
         if record.state.is_pending() {
             if let Some(intent) = &record.intent {
@@ -44,10 +45,10 @@ impl Session {
                 *self.disputes_by_author.entry(author.clone()).or_default() += 1;
             }
             for intent in &record.intents {
-                self.disputes_by_intent.put(intent.clone(), record.id.clone());
+                self.disputes_by_intent.put(intent.clone(), (record.sequence, record.id.clone()));
             }
             for op in &record.ops {
-                self.disputes_by_op.put(op.clone(), record.id.clone());
+                self.disputes_by_op.put(op.clone(), (record.sequence, record.id.clone()));
             }
             if let Some(at) = record.timeout_at {
                 self.deadlines.insert(at, Cause::Unresolved(record.sequence, record.id.clone()));
@@ -59,6 +60,11 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// The open conflicts about an intent, in the order of receipt.
+    pub(crate) fn disputes_of_intent(&self, id: &IntentId) -> impl Iterator<Item = &ConflictId> {
+        self.disputes_by_intent.get(id).into_iter().flatten().map(|(_, conflict)| conflict)
     }
 
     /// This session with every derived part made anew from the records: equal to itself, or there is a bug.

@@ -71,7 +71,7 @@ impl Session {
             return;
         }
         self.rejudge.ops.extend(self.pending_by_intent.get(id).into_iter().flatten().cloned());
-        for conflict in self.disputes_by_intent.get(id).cloned().unwrap_or_default() {
+        for (_, conflict) in self.disputes_by_intent.get(id).cloned().unwrap_or_default() {
             self.rejudge_conflict(&conflict);
         }
     }

@@ -36,7 +36,7 @@ impl Moment<'_> {
 
     pub(super) fn sends(&self) -> impl Iterator<Item = (&Recipients, &Envelope)> {
         self.outputs.iter().filter_map(|output| match output {
-            Output::Send { to, envelope } => Some((to, envelope)),
+            Output::Send { to, envelope } => Some((to, &**envelope)),
             _ => None,
         })
     }

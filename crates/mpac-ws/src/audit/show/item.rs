@@ -95,7 +95,7 @@ impl Item {
     /// The coordinator's messages that it led to.
     pub(super) fn sent(&self) -> impl Iterator<Item = &Envelope> {
         self.outputs.iter().flatten().filter_map(|output| match output {
-            Output::Send { envelope, .. } => Some(envelope),
+            Output::Send { envelope, .. } => Some(&**envelope),
             _ => None,
         })
     }
