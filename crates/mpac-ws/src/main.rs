@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::pin::pin;
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
 use mpac_ws::cli::standby::Standby;
 use mpac_ws::cli::{Command, Settings};
 use mpac_ws::error::Error;
@@ -11,6 +12,11 @@ use mpac_ws::server::Server;
 use mpac_ws::{ask, audit, backup, cert, close, config, drive, repair, signing_key, standby, store, token};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
 use tracing_subscriber::EnvFilter;
+
+/// A third less for a conflict than with the system's, which walks through all that was freed whenever a text of more than
+/// 1 KiB is written.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Log lines that may wait for whoever reads stderr; more are lost, and counted.
 const LOG_LINES: usize = 8192;

@@ -20,6 +20,10 @@ mod workload;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// The server's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const USAGE: &str = "usage: measure generate DIR NAME... | measure core FILE | measure limit FILE
   generate  writes streams (w1, w2_n100, w3, w4, ...) into DIR
   core      runs a stream through a coordinator
