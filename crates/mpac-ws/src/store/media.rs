@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +24,11 @@ pub(crate) trait Media: Debug + Send {
     fn size(&self, first: u64) -> io::Result<u64>;
     /// A whole segment.
     fn read(&self, first: u64) -> io::Result<Vec<u8>>;
+    /// The same into a buffer, whose room is used again: a log of many segments is read in the memory of one.
+    fn read_into(&self, first: u64, into: &mut Vec<u8>) -> io::Result<()> {
+        *into = self.read(first)?;
+        Ok(())
+    }
     /// Makes an empty segment, under a name that lasts, and writes to it from now on.
     fn begin(&mut self, first: u64) -> io::Result<()>;
     /// Writes to a segment that is there.
@@ -149,6 +154,17 @@ impl Media for Files {
         let mut bytes = gzip::read(&path)?;
         bytes.truncate(written);
         Ok(bytes)
+    }
+
+    fn read_into(&self, first: u64, into: &mut Vec<u8>) -> io::Result<()> {
+        into.clear();
+        match File::open(self.path(first)) {
+            Ok(mut file) if !self.live => file.read_to_end(into).map(drop),
+            _ => {
+                *into = self.read(first)?;
+                Ok(())
+            }
+        }
     }
 
     fn begin(&mut self, first: u64) -> io::Result<()> {

@@ -94,11 +94,12 @@ impl<'a> Reader<'a> {
             segments.iter().map(|&first| self.media.size(first)).collect::<io::Result<_>>()?;
         let total = sizes.iter().sum();
         let mut behind = 0;
+        let mut bytes = Vec::new();
         for (at, &segment) in segments.iter().enumerate() {
             if segment != self.end.n + 1 {
                 return Err(Damage::Missing(self.end.n + 1));
             }
-            let bytes = self.media.read(segment)?;
+            self.media.read_into(segment, &mut bytes)?;
             (self.end.segment, self.end.offset, self.end.length) = (segment, 0, bytes.len());
             // Compressed it takes up less than is read.
             let share = sizes[at] as f64 / bytes.len().max(1) as f64;
