@@ -4,6 +4,7 @@
 //! for an answer or for somebody's message, never for a fixed time. A connection that breaks at any of them comes back by
 //! itself ([`Session`]), and the work goes on where it stood.
 //!
+//! - **Settling** (`settle`): all rivals are asked about at the same time (`deciding`), as many as files are written.
 //! - **Reading**: the files of the plan are asked for together, one round trip for all.
 //! - **Writing** (`write`): [`parallel_writes`](TaskOptions::parallel_writes) at the same time, where the brain can be
 //!   [forked](Brain::fork) and the plan is not [in order](Plan::in_order): whoever plans knows best whether a file has to fit
@@ -12,10 +13,12 @@
 //!   leaves nothing behind. Several go in one batch, all or none (`batch`), where the server keeps a batch's texts; else one
 //!   after the other (`commit`).
 //! - **A file that moved** while we wrote, waited or committed (`moved`): the two changes are merged where they do not touch,
-//!   and the brain is asked again where they do. Either is shown, and approved, like the first.
+//!   and the brain is asked again where they do. Either is shown, and approved, like the first. Where nothing of the new text
+//!   has come yet, it is asked again at once (`write::overtaken`).
 
 mod batch;
 mod commit;
+mod deciding;
 mod draft;
 mod dry;
 mod health;
@@ -24,6 +27,7 @@ mod queue;
 mod settle;
 mod tally;
 mod think;
+mod voice;
 mod write;
 
 use std::collections::BTreeSet;
@@ -169,7 +173,8 @@ pub struct TaskOptions {
     pub max_rebase: u32,
     /// Who looks at each diff before its commit; `None` commits without asking.
     pub approver: Option<Approver>,
-    /// How many files are written at the same time, where the brain and the plan allow it; 0 counts as 1.
+    /// How many files are written at the same time, where the brain and the plan allow it, and how many conflicts are decided
+    /// on; 0 counts as 1.
     pub parallel_writes: usize,
     /// Commit each file by itself, in the plan's order, also where all or none would go.
     pub commit_each: bool,

@@ -6,6 +6,7 @@ use mpac_wire::StateRef;
 use mpac_wire::sideband::{FileEntry, Request};
 
 use super::Session;
+use super::away::Place;
 use super::exchange::{Step, within};
 use crate::arrival::Answer;
 use crate::error::AgentError;
@@ -129,7 +130,11 @@ impl Session {
         Ok(files)
     }
 
-    async fn read_files_now(&mut self, paths: &[String]) -> Result<Vec<FileState>, AgentError> {
+    /// Several files at once, without waiting for a coordinator that is away.
+    ///
+    /// # Errors
+    /// As [`read_file_now`](Self::read_file_now).
+    pub(crate) async fn read_files_now(&mut self, paths: &[String]) -> Result<Vec<FileState>, AgentError> {
         let what = |path: &String| format!("FILE_READ {path}");
         let asked: Vec<(u64, &String)> = paths
             .iter()
@@ -160,6 +165,11 @@ impl Session {
     /// Whether another state was heard of since, or may have come about while the connection was broken.
     pub(crate) fn has_moved(&self, path: &str) -> bool {
         self.bases.moved.contains(path)
+    }
+
+    /// As [`has_moved`](Self::has_moved), while the coordinator is there to say what it is now.
+    pub(crate) fn is_known_to_move(&self, path: &str) -> bool {
+        self.place == Place::Here && self.has_moved(path)
     }
 
     /// The file of the last commit, once it is another than that commit was based on: a Python server stores a text
