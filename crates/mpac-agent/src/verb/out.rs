@@ -136,6 +136,15 @@ pub(super) async fn follow(
     }
 }
 
+/// Why the session is over for us, when this event says so.
+pub(super) fn end_of(event: &Event) -> Option<AgentError> {
+    match event {
+        Event::Disconnected { why } => Some(AgentError::Lost(why.clone())),
+        Event::SessionClosed { reason } => Some(AgentError::SessionClosed(reason.clone())),
+        _ => None,
+    }
+}
+
 /// Ctrl-C, or the polite kill, from the call on: whoever reads the line that comes next may send either at once. A program
 /// that cannot be told of either waits for ever.
 #[cfg(unix)]
