@@ -23,6 +23,7 @@ mod draft;
 mod dry;
 mod health;
 mod moved;
+mod outcome;
 mod queue;
 mod settle;
 mod tally;
@@ -31,7 +32,6 @@ mod voice;
 mod write;
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::time::Duration;
 
 use mpac_wire::{IntentId, PrincipalId};
@@ -42,16 +42,17 @@ use crate::console::Style;
 use crate::decide::check_plan;
 use crate::error::AgentError;
 use crate::naming::Naming;
-use crate::report::{self, count};
+use crate::report::count;
 use crate::session::{OwnIntent, Session};
 
-use crate::view::{COMPLETED, DECLINED, YIELDED};
+use crate::view::YIELDED;
 
 use health::Shown;
 use queue::Freed;
 use settle::Settled;
 use think::{Ear, think};
 
+pub use outcome::Outcome;
 pub use tally::{Change, Tally};
 
 /// How long somebody we yielded to, or who holds our files, is waited for.
@@ -59,70 +60,6 @@ pub const WAIT_LIMIT: Duration = Duration::from_secs(300);
 
 /// So many files are written at the same time by default: enough to matter, and few enough for the limits that APIs have.
 pub const PARALLEL_WRITES: usize = 4;
-
-/// How a task ended, when it did not fail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// These files were committed.
-    Committed(Vec<String>),
-    /// Where files are committed one by one: the first were, and then one was declined, or others had its files.
-    Partly {
-        /// These files were committed.
-        committed: Vec<String>,
-        /// These were not.
-        left: Vec<String>,
-    },
-    /// The files already are as the task wants them.
-    Unchanged,
-    /// Somebody else goes on with it.
-    Yielded,
-    /// The person looked at the diff and said no.
-    Declined,
-    /// These files would have been committed ([`TaskOptions::dry_run`]).
-    Shown(Vec<String>),
-}
-
-impl Outcome {
-    /// In one word.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Committed(_) => "committed",
-            Self::Partly { .. } => "partly",
-            Self::Unchanged => "unchanged",
-            Self::Yielded => "yielded",
-            Self::Declined => "declined",
-            Self::Shown(_) => "shown",
-        }
-    }
-
-    /// What a program ends with: 0 where all is as it was asked for, 3 where somebody else was first, else 1.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Committed(_) | Self::Unchanged | Self::Shown(_) => 0,
-            Self::Declined | Self::Partly { .. } => 1,
-            Self::Yielded => 3,
-        }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Committed(files) => write!(f, "done: {} committed", report::files(files)),
-            Self::Unchanged => f.write_str("done: nothing had to change"),
-            Self::Declined => f.write_str("stopped: the change was not approved"),
-            Self::Shown(files) => {
-                write!(f, "dry run: {} would be committed; nothing was", report::files(files))
-            }
-            Self::Partly { committed, left } => {
-                write!(f, "only {} committed, and not {}", report::files(committed), report::files(left))
-            }
-            Self::Yielded => f.write_str("the task is left to the others"),
-        }
-    }
-}
 
 /// A file's change that was shown and waits for its person.
 #[derive(Debug)]
@@ -302,7 +239,7 @@ impl Worker<'_> {
     /// Ends the intent, outside the time limit: what is done is done, whatever comes of that. The coordinator ends the intent
     /// of one that is gone by itself (LIV-05).
     async fn finish(&mut self, outcome: Outcome) -> Result<Outcome, AgentError> {
-        if let Err(error) = self.session.withdraw(reason(&outcome)).await {
+        if let Err(error) = self.session.withdraw(outcome.reason()).await {
             self.say(Style::Yellow, &format!("the intent could not be ended: {error}"));
         }
         self.session.check_committed()?;
@@ -396,15 +333,6 @@ impl Worker<'_> {
             Outcome::Declined | Outcome::Partly { .. } => self.say(Style::Yellow, &outcome.to_string()),
             _ => self.say(Style::Green, &outcome.to_string()),
         }
-    }
-}
-
-/// Why the intent is over. Who stepped back for it gives up for good when the work was done, and goes on when it was not.
-fn reason(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Committed(_) | Outcome::Unchanged | Outcome::Shown(_) => COMPLETED,
-        Outcome::Yielded => YIELDED,
-        Outcome::Declined | Outcome::Partly { .. } => DECLINED,
     }
 }
 
