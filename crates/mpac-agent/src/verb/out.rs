@@ -101,6 +101,7 @@ impl Out {
                 json!({"code": "STALE_STATE_REF", "path": path, "state_ref": current.state_ref})
             }
             AgentError::Refused { code, .. } => json!({ "code": code }),
+            AgentError::NoAnswer { accepted, .. } => json!({ "accepted": accepted }),
             _ => json!({}),
         };
         if let (Value::Object(object), Value::Object(members)) = (&mut object, members) {

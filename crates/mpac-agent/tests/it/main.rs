@@ -48,6 +48,7 @@ mod small_coordinator;
 mod task;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod tls;
+mod unanswered;
 
 /// Names the requirements and decisions a test shows; `cargo xtask requirements` reads it.
 macro_rules! covers {
