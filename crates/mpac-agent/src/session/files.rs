@@ -143,7 +143,10 @@ impl Session {
         let mut files = Vec::new();
         for (number, path) in asked {
             let answer = self.answer_to(number, &what(path)).await?;
-            files.push(file_state(path, answer)?.unwrap_or_else(FileState::absent));
+            let file = file_state(path, answer)?.unwrap_or_else(FileState::absent);
+            // What is heard of it while the others are waited for is news already.
+            self.bases.note(path, &file.state_ref);
+            files.push(file);
         }
         Ok(files)
     }
@@ -159,7 +162,9 @@ impl Session {
 
     /// A task writes on top of this state of a file; [`has_moved`](Self::has_moved) tells whether it is the state still.
     pub(crate) fn watch_base(&mut self, path: &str, state: &StateRef) {
-        self.bases.note(path, state);
+        if self.bases.read.get(path) != Some(state) {
+            self.bases.note(path, state);
+        }
     }
 
     /// Whether another state was heard of since, or may have come about while the connection was broken.

@@ -104,6 +104,28 @@ async fn a_file_that_moves_all_the_time_does_not_hold_the_work_up_for_ever() {
     work.abort();
 }
 
+#[tokio::test]
+async fn what_is_heard_while_the_other_files_are_read_counts() {
+    let hands = Hands::on(&["a.py", "b.py"]);
+    let questions = hands.asked.clone();
+    let options = TaskOptions { commit_each: true, ..TaskOptions::default() };
+    let (mut peer, lines, work) = joined(hands, options).await;
+    peer.answer_list(&["a.py", "b.py"]).await;
+    peer.accept_announce(|_| vec![]).await;
+    for path in ["a.py", "b.py"] {
+        assert_eq!(peer.take("FILE_READ").await["path"], path);
+    }
+    peer.content("a.py", "old\n").await;
+    alice_commits(&mut peer, "old and theirs\n").await;
+    peer.content("b.py", "old\n").await;
+    peer.answer_read("a.py", "old and theirs\n").await;
+    let commit = peer.take("OP_COMMIT").await;
+    assert_eq!(commit["payload"]["file_changes"]["a.py"]["content"], "new and theirs\n", "{}", lines.text());
+    let asked: Vec<String> = questions.lock().unwrap().iter().map(|ask| ask.content.clone()).collect();
+    assert_eq!(asked.len(), 2, "nobody was asked about the text that was over: {asked:?}");
+    work.abort();
+}
+
 /// After a break nobody knows whether the file has moved; it has not.
 #[tokio::test]
 async fn a_break_alone_calls_nothing_off() {

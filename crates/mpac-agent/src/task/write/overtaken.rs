@@ -34,8 +34,6 @@ impl Desk<'_> {
             read => read?,
         };
         for (path, now) in moved.into_iter().zip(now) {
-            // Looked at now: what is heard from here on is news.
-            self.session.watch_base(&path, &now.state_ref);
             let Some(at) = self.files.iter().position(|file| file.wanted.path == path) else { continue };
             let file = &mut self.files[at];
             if file.wanted.base.state_ref == now.state_ref {
