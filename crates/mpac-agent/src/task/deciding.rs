@@ -1,6 +1,6 @@
 //! Asking the brain about conflicts: about each rival once, and about all that are known at the same time.
 //!
-//! As many at once as [`parallel_writes`](TaskOptions::parallel_writes) says, where the brain can be [forked](Brain::fork), one
+//! As many at once as [`parallel_writes`](super::TaskOptions::parallel_writes) says, where the brain can be [forked](Brain::fork), one
 //! after the other where it cannot. A rival that is reported meanwhile, which a break can bring about, is asked about at once
 //! too. People see the decisions in the order of the reports. The brain's own hand has the first question, the others are for
 //! its forks; each has the repair of what it could not answer.

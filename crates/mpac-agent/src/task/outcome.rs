@@ -23,7 +23,7 @@ pub enum Outcome {
     Yielded,
     /// The person looked at the diff and said no.
     Declined,
-    /// These files would have been committed ([`TaskOptions::dry_run`]).
+    /// These files would have been committed ([`TaskOptions::dry_run`](super::TaskOptions::dry_run)).
     Shown(Vec<String>),
 }
 
