@@ -67,8 +67,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use mpac_core::participant::{Participant, Stage};
 use mpac_wire::sideband::Request;
-use mpac_wire::{Message, PrincipalId};
+use mpac_wire::{Message, OpId, PrincipalId};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::connection::Link;
@@ -194,15 +195,29 @@ impl Agent {
     /// Says something, and gives what was heard until the barrier behind it was answered.
     async fn exchange(&self, said: Said, barrier: Request, what: &str) -> Result<Outcome, AgentError> {
         let (tell, told) = oneshot::channel();
+        let operations = said.operations();
         self.order(Order::Exchange { said, barrier, what: what.to_owned(), tell })?;
         let limit = self.0.answer_limit;
-        let no_answer = || AgentError::NoAnswer { what: what.to_owned(), seconds: limit.as_secs() };
         match tokio::time::timeout(limit, told).await {
             Ok(Ok(outcome)) => outcome,
             // Its request was passed over, or it is all over.
             Ok(Err(_)) if matches!(*self.0.place.borrow(), Place::Ended(_)) => Err(self.ended()),
-            Ok(Err(_)) | Err(_) => Err(no_answer()),
+            Ok(Err(_)) | Err(_) => Err(AgentError::NoAnswer {
+                what: what.to_owned(),
+                seconds: limit.as_secs(),
+                accepted: self.accepted(operations).await,
+            }),
         }
+    }
+
+    /// Those of these operations that the coordinator has accepted, as far as that was heard.
+    async fn accepted(&self, operations: Vec<OpId>) -> Vec<OpId> {
+        let is_accepted = |it: &Participant, op: &OpId| {
+            it.operation(op).is_some_and(|operation| operation.stage == Stage::Committed)
+        };
+        let look = move |it: &Participant| operations.into_iter().filter(|op| is_accepted(it, op)).collect();
+        // After the end there is nobody to ask, and another error to tell.
+        self.0.link.look(look).await.unwrap_or_default()
     }
 
     /// Says something once, waiting for the coordinator if it has to.

@@ -151,7 +151,8 @@ pub struct Written {
 ///
 /// An answer that cannot be used is asked for once more, with what was wrong in the question's `fault`; an answer that is
 /// an error ends the task, and its intent is withdrawn. A question may be given up at any time (Ctrl-C, a time limit): then its
-/// future is dropped.
+/// future is dropped. So is one about a file that somebody else changes before anything of the answer has come, and it is asked
+/// again on top of that: say [`Note::Began`] when the answer begins, and it is waited for.
 ///
 /// A brain without a model, which puts a licence above every Python file that the task names:
 ///
@@ -225,8 +226,8 @@ pub trait Brain: Send {
     fn before_commit<'a>(&'a mut self, _notes: &'a Notes) -> BoxFuture<'a, Result<(), BrainError>> {
         Box::pin(std::future::ready(Ok(())))
     }
-    /// Another one like this, to write a file while this one writes another; a budget counts for both. `None` when it thinks
-    /// of one thing at a time, which is the default: then files are written one after the other.
+    /// Another one like this, to write a file while this one writes another, or to decide about another conflict; a budget
+    /// counts for both. `None` when it thinks of one thing at a time, which is the default: then one comes after the other.
     fn fork(&self) -> Option<Box<dyn Brain>> {
         None
     }

@@ -2,6 +2,7 @@
 
 pub mod connection;
 pub mod exit;
+pub mod heartbeat;
 pub mod key;
 pub mod mcp;
 pub mod parse;
@@ -9,6 +10,7 @@ pub mod security;
 pub mod task;
 mod thinking;
 pub mod verb;
+mod words;
 
 use std::path::PathBuf;
 use std::time::Duration;

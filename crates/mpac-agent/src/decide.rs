@@ -5,6 +5,7 @@ mod merge;
 mod plan;
 mod stepback;
 
+pub(crate) use commit::operations_of;
 pub use commit::{CommitVerdict, Heard, Refusal, judge_batch, judge_commit};
 pub use merge::{Merged, merge};
 pub use mpac_core::participant::{Holder, holders};

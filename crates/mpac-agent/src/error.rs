@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use mpac_core::participant::Withheld;
-use mpac_wire::StateRef;
 use mpac_wire::signature::NotCanonical;
+use mpac_wire::{OpId, StateRef};
 use thiserror::Error;
 
 use crate::agent::refusal::TurnedDown;
@@ -55,15 +55,18 @@ pub enum AgentError {
     /// SESSION_CLOSE arrived (PAR-16).
     #[error("the coordinator closed the session ({0}); work has ended")]
     SessionClosed(String),
-    /// An answer did not come in time, so it is unknown whether the message had an effect (PAR-12).
+    /// An answer did not come in time, so it is unknown whether the message had an effect (PAR-12), or all of it.
     #[error(
-        "no answer to {what} within {seconds} s, so it is unknown whether it took effect; look at the workspace before you repeat it"
+        "no answer to {what} within {seconds} s, {}; look at the workspace before you repeat it",
+        so(accepted)
     )]
     NoAnswer {
         /// What was asked.
         what: String,
         /// The limit.
         seconds: u64,
+        /// What was heard to be accepted before: operations of the message. That their texts are stored was not.
+        accepted: Vec<OpId>,
     },
     /// The coordinator passed over a message: neither its echo nor an error came.
     #[error(
@@ -257,6 +260,15 @@ fn after(why: &str) -> &'static str {
         "ask whoever runs the coordinator for another credential, and start the agent again with that"
     } else {
         "start the agent again to join again"
+    }
+}
+
+/// What is known without an answer.
+fn so(accepted: &[OpId]) -> String {
+    let ids: Vec<&str> = accepted.iter().map(OpId::as_str).collect();
+    match ids.is_empty() {
+        true => "so it is unknown whether it took effect".to_owned(),
+        false => format!("but {} was accepted", ids.join(", ")),
     }
 }
 

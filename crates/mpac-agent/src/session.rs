@@ -18,10 +18,9 @@ mod intent;
 mod manner;
 mod parts;
 mod trust;
+mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::future::Future;
-use std::pin::pin;
 use std::time::Duration;
 
 use mpac_wire::names::{ExecutionModel, GoodbyeReason, HeartbeatStatus, IntentDisposition, ProviderStatus};
@@ -236,6 +235,11 @@ impl Session {
         self.undecided.take().unwrap_or_default()
     }
 
+    /// Whether there are any.
+    pub(crate) fn has_undecided(&self) -> bool {
+        self.undecided.as_ref().is_some_and(|undecided| !undecided.is_empty())
+    }
+
     /// What was seen of others since the announce, or since the last call.
     pub(crate) fn take_signs(&mut self) -> Vec<Sign> {
         self.signs.as_mut().map(std::mem::take).unwrap_or_default()
@@ -307,54 +311,6 @@ impl Session {
         self.link.close();
         // What cannot be sent in this time has nobody to read it.
         let _ = tokio::time::timeout(LEAVE_LIMIT, self.keeper).await;
-    }
-
-    /// Lets things arrive while something else is awaited. After a break the session is looked at meanwhile.
-    ///
-    /// # Errors
-    /// [`AgentError::Lost`], [`AgentError::SessionClosed`], [`AgentError::Overruled`].
-    pub async fn meanwhile<T>(&mut self, other: impl Future<Output = T>) -> Result<T, AgentError> {
-        let mut other = pin!(other);
-        loop {
-            self.check_stop()?;
-            if self.place == Place::Back {
-                let mut look = pin!(self.catch_up());
-                let done = tokio::select! {
-                    biased;
-                    looked = &mut look => { looked?; continue }
-                    done = &mut other => done,
-                };
-                look.await?;
-                return Ok(done);
-            }
-            tokio::select! {
-                done = &mut other => return Ok(done),
-                step = self.step() => { step?; }
-            }
-        }
-    }
-
-    /// As [`next`](Self::next), at most until `until`; with `None` for as long as it takes.
-    ///
-    /// # Errors
-    /// As [`next`](Self::next).
-    pub async fn next_until(&mut self, until: Option<Instant>) -> Result<(), AgentError> {
-        match until {
-            None => self.next().await,
-            // Nothing came, which is as good a reason to look again.
-            Some(until) => tokio::time::timeout_at(until, self.next()).await.unwrap_or(Ok(())),
-        }
-    }
-
-    /// Lets one thing arrive, or looks at the session after a break. Safe to be dropped while it waits.
-    ///
-    /// # Errors
-    /// [`AgentError::Lost`], [`AgentError::SessionClosed`], and what an announce that has to be repeated ends with.
-    pub async fn next(&mut self) -> Result<(), AgentError> {
-        if self.place == Place::Back {
-            return self.catch_up().await;
-        }
-        self.step().await.map(|_| ())
     }
 
     /// The others.

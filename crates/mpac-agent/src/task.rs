@@ -4,6 +4,7 @@
 //! for an answer or for somebody's message, never for a fixed time. A connection that breaks at any of them comes back by
 //! itself ([`Session`]), and the work goes on where it stood.
 //!
+//! - **Settling** (`settle`): all rivals are asked about at the same time (`deciding`), as many as files are written.
 //! - **Reading**: the files of the plan are asked for together, one round trip for all.
 //! - **Writing** (`write`): [`parallel_writes`](TaskOptions::parallel_writes) at the same time, where the brain can be
 //!   [forked](Brain::fork) and the plan is not [in order](Plan::in_order): whoever plans knows best whether a file has to fit
@@ -12,22 +13,25 @@
 //!   leaves nothing behind. Several go in one batch, all or none (`batch`), where the server keeps a batch's texts; else one
 //!   after the other (`commit`).
 //! - **A file that moved** while we wrote, waited or committed (`moved`): the two changes are merged where they do not touch,
-//!   and the brain is asked again where they do. Either is shown, and approved, like the first.
+//!   and the brain is asked again where they do. Either is shown, and approved, like the first. Where nothing of the new text
+//!   has come yet, it is asked again at once (`write::overtaken`).
 
 mod batch;
 mod commit;
+mod deciding;
 mod draft;
 mod dry;
 mod health;
 mod moved;
+mod outcome;
 mod queue;
 mod settle;
 mod tally;
 mod think;
+mod voice;
 mod write;
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::time::Duration;
 
 use mpac_wire::{IntentId, PrincipalId};
@@ -38,16 +42,17 @@ use crate::console::Style;
 use crate::decide::check_plan;
 use crate::error::AgentError;
 use crate::naming::Naming;
-use crate::report::{self, count};
+use crate::report::count;
 use crate::session::{OwnIntent, Session};
 
-use crate::view::{COMPLETED, DECLINED, YIELDED};
+use crate::view::YIELDED;
 
 use health::Shown;
 use queue::Freed;
 use settle::Settled;
 use think::{Ear, think};
 
+pub use outcome::Outcome;
 pub use tally::{Change, Tally};
 
 /// How long somebody we yielded to, or who holds our files, is waited for.
@@ -55,70 +60,6 @@ pub const WAIT_LIMIT: Duration = Duration::from_secs(300);
 
 /// So many files are written at the same time by default: enough to matter, and few enough for the limits that APIs have.
 pub const PARALLEL_WRITES: usize = 4;
-
-/// How a task ended, when it did not fail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// These files were committed.
-    Committed(Vec<String>),
-    /// Where files are committed one by one: the first were, and then one was declined, or others had its files.
-    Partly {
-        /// These files were committed.
-        committed: Vec<String>,
-        /// These were not.
-        left: Vec<String>,
-    },
-    /// The files already are as the task wants them.
-    Unchanged,
-    /// Somebody else goes on with it.
-    Yielded,
-    /// The person looked at the diff and said no.
-    Declined,
-    /// These files would have been committed ([`TaskOptions::dry_run`]).
-    Shown(Vec<String>),
-}
-
-impl Outcome {
-    /// In one word.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Committed(_) => "committed",
-            Self::Partly { .. } => "partly",
-            Self::Unchanged => "unchanged",
-            Self::Yielded => "yielded",
-            Self::Declined => "declined",
-            Self::Shown(_) => "shown",
-        }
-    }
-
-    /// What a program ends with: 0 where all is as it was asked for, 3 where somebody else was first, else 1.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Committed(_) | Self::Unchanged | Self::Shown(_) => 0,
-            Self::Declined | Self::Partly { .. } => 1,
-            Self::Yielded => 3,
-        }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Committed(files) => write!(f, "done: {} committed", report::files(files)),
-            Self::Unchanged => f.write_str("done: nothing had to change"),
-            Self::Declined => f.write_str("stopped: the change was not approved"),
-            Self::Shown(files) => {
-                write!(f, "dry run: {} would be committed; nothing was", report::files(files))
-            }
-            Self::Partly { committed, left } => {
-                write!(f, "only {} committed, and not {}", report::files(committed), report::files(left))
-            }
-            Self::Yielded => f.write_str("the task is left to the others"),
-        }
-    }
-}
 
 /// A file's change that was shown and waits for its person.
 #[derive(Debug)]
@@ -169,7 +110,8 @@ pub struct TaskOptions {
     pub max_rebase: u32,
     /// Who looks at each diff before its commit; `None` commits without asking.
     pub approver: Option<Approver>,
-    /// How many files are written at the same time, where the brain and the plan allow it; 0 counts as 1.
+    /// How many files are written at the same time, where the brain and the plan allow it, and how many conflicts are decided
+    /// on; 0 counts as 1.
     pub parallel_writes: usize,
     /// Commit each file by itself, in the plan's order, also where all or none would go.
     pub commit_each: bool,
@@ -297,7 +239,7 @@ impl Worker<'_> {
     /// Ends the intent, outside the time limit: what is done is done, whatever comes of that. The coordinator ends the intent
     /// of one that is gone by itself (LIV-05).
     async fn finish(&mut self, outcome: Outcome) -> Result<Outcome, AgentError> {
-        if let Err(error) = self.session.withdraw(reason(&outcome)).await {
+        if let Err(error) = self.session.withdraw(outcome.reason()).await {
             self.say(Style::Yellow, &format!("the intent could not be ended: {error}"));
         }
         self.session.check_committed()?;
@@ -391,15 +333,6 @@ impl Worker<'_> {
             Outcome::Declined | Outcome::Partly { .. } => self.say(Style::Yellow, &outcome.to_string()),
             _ => self.say(Style::Green, &outcome.to_string()),
         }
-    }
-}
-
-/// Why the intent is over. Who stepped back for it gives up for good when the work was done, and goes on when it was not.
-fn reason(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Committed(_) | Outcome::Unchanged | Outcome::Shown(_) => COMPLETED,
-        Outcome::Yielded => YIELDED,
-        Outcome::Declined | Outcome::Partly { .. } => DECLINED,
     }
 }
 

@@ -5,6 +5,7 @@
 //! claim, a deferral; BYE-07, BYE-10) is waited for.
 
 mod acting;
+mod heartbeat;
 mod looking;
 mod out;
 mod settling;
@@ -55,10 +56,18 @@ async fn begun(verb: &Verb, joining: &Joining, out: &mut Out) -> Result<(), Agen
     let looks =
         matches!(verb, Verb::Watch(_) | Verb::Who(_) | Verb::Conflicts(_) | Verb::Files(_) | Verb::Cat(_));
     let mut options = joining.options(looks)?;
-    options.backend = brain.as_deref().and_then(crate::backend);
+    options.backend = match verb {
+        Verb::Heartbeat(it) => it.backend(),
+        _ => brain.as_deref().and_then(crate::backend),
+    };
     let (agent, events) = Agent::connect_noting(options, (recorder, history)).await?;
     // These end that way by themselves.
-    let ends_so = matches!(verb, Verb::Watch(_)) || matches!(verb, Verb::Announce(it) if it.hold);
+    let ends_so = match verb {
+        Verb::Watch(_) => true,
+        Verb::Announce(it) => it.hold,
+        Verb::Heartbeat(it) => it.hold,
+        _ => false,
+    };
     let before = own_intents(&agent).await;
     let done = tokio::select! {
         done = carried_out(verb, &agent, events, (sources, &mut brain), out) => done,
@@ -106,6 +115,7 @@ async fn carried_out(
             Some(brain) => task::task(agent, events, it, &mut **brain, out).await,
             None => Err(AgentError::Usage("nobody thinks about the task".to_owned())),
         },
+        Verb::Heartbeat(it) => heartbeat::heartbeat(agent, events, it, out).await,
         Verb::Ack(it) => settling::ack(agent, it, out).await,
         Verb::Escalate(it) => settling::escalate(agent, it, out).await,
         Verb::Resolve(it) => settling::resolve(agent, it, out).await,
@@ -129,6 +139,7 @@ fn joining(verb: &Verb) -> &Joining {
         Verb::Batch(it) => &it.joining,
         Verb::Supersede(it) => &it.joining,
         Verb::Task(it) => &it.joining,
+        Verb::Heartbeat(it) => &it.joining,
         Verb::Ack(it) => &it.joining,
         Verb::Escalate(it) => &it.joining,
         Verb::Resolve(it) => &it.joining,
@@ -152,6 +163,7 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Batch(_) => "batch",
         Verb::Supersede(_) => "supersede",
         Verb::Task(_) => "task",
+        Verb::Heartbeat(_) => "heartbeat",
         Verb::Ack(_) => "ack",
         Verb::Escalate(_) => "escalate",
         Verb::Resolve(_) => "resolve",

@@ -75,7 +75,8 @@ pub struct KnownIntent {
     pub scope: Option<Scope>,
     /// It is suspended, and can be claimed.
     pub suspended: bool,
-    /// Seconds until it expires, if nothing more is heard of it (INT-05).
+    /// Seconds until it expires, if nothing more is heard of it (INT-05); `None` for one of which only a summary told, which
+    /// does not say that.
     pub expires_in_sec: Option<f64>,
 }
 
@@ -195,16 +196,17 @@ impl Snapshot {
 
 fn intents(participant: &Participant, book: &Book, now: Timestamp) -> Vec<KnownIntent> {
     let me = &participant.sender().principal_id;
-    let own =
-        participant.intents().iter().filter(|(_, own)| own.expires > now).map(|(id, own)| KnownIntent {
+    let own = participant.intents().iter().filter(|(_, own)| own.expires.is_none_or(|at| at > now)).map(
+        |(id, own)| KnownIntent {
             intent_id: id.clone(),
             principal_id: me.clone(),
             own: true,
             objective: Some(own.announced.objective.clone()),
             scope: Some(own.announced.scope.clone()),
             suspended: own.standing == Standing::Suspended,
-            expires_in_sec: Some(seconds(&own.expires.since(now))),
-        });
+            expires_in_sec: own.expires.map(|at| seconds(&at.since(now))),
+        },
+    );
     let lives = |it: &mpac_core::participant::OtherIntent| {
         it.standing == Standing::Suspended || it.expires.is_none_or(|at| at > now)
     };
@@ -243,7 +245,7 @@ fn conflicts(participant: &Participant, book: &Book) -> Vec<Conflict> {
     clippy::cast_precision_loss,
     reason = "a duration for people, exact to the microsecond for 285 years"
 )]
-fn seconds(duration: &Seconds) -> f64 {
+pub(super) fn seconds(duration: &Seconds) -> f64 {
     duration.micros() as f64 / 1e6
 }
 

@@ -153,12 +153,10 @@ impl Claude {
         let mut failed = 0;
         loop {
             self.account.check()?;
-            let mut usage = Usage::default();
-            let attempt = self.api.attempt(&request, &mut usage, notes);
+            let mut meter = Meter { account: &self.account, notes, usage: Usage::default() };
+            let attempt = self.api.attempt(&request, &mut meter.usage, notes);
             let ended = tokio::time::timeout(self.answer_limit, attempt).await;
-            if usage != Usage::default() {
-                notes.say(Note::Used(self.account.add(usage, None)));
-            }
+            drop(meter);
             let (error, asked) = match ended {
                 Ok(Ok(reply)) => return Ok(reply),
                 Ok(Err(Failure::Final(error))) => return Err(error),
@@ -171,6 +169,21 @@ impl Claude {
             };
             notes.say(Note::Retrying { why: error.to_string(), wait });
             tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+/// Counts what one attempt has used up when it is over, however it ends: one that is given up as well.
+struct Meter<'a> {
+    account: &'a Account,
+    notes: &'a Notes,
+    usage: Usage,
+}
+
+impl Drop for Meter<'_> {
+    fn drop(&mut self) {
+        if self.usage != Usage::default() {
+            self.notes.say(Note::Used(self.account.add(self.usage, None)));
         }
     }
 }

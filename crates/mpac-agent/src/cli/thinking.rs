@@ -55,8 +55,8 @@ pub struct Thinking {
     /// Longest time for one answer
     #[arg(long, value_name = "SECONDS", default_value_t = 1_800, value_parser = clap::value_parser!(u32).range(1..))]
     pub call_limit_sec: u32,
-    /// Have at most so many files written at the same time, where the plan allows it (a program of your own writes one after
-    /// the other)
+    /// Have at most so many files written at the same time, where the plan allows it, and so many conflicts decided on (a
+    /// program of your own does one after the other)
     #[arg(long, value_name = "N", default_value_t = DEFAULT_PARALLEL, value_parser = clap::value_parser!(u8).range(1..=16))]
     pub parallel_writes: u8,
     /// Longest time for one task, with all its waiting; 0 for as long as it takes

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use mpac_core::scope::normalize;
 use mpac_wire::names::{AckType, Decision, Severity};
 use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, StateRef};
 
 use super::connection::Joining;
 use super::exit::TABLE;
+use super::heartbeat::Heartbeat;
 use super::task::Task;
+use super::words::{ack, decision, pair, severity, shared, state_ref};
 
 /// What can be done.
 #[derive(Debug, Subcommand)]
@@ -53,6 +54,12 @@ pub enum Verb {
     /// With --json what happens are lines of JSON, those for people go to standard error, and what became of it is the last.
     #[command(after_help = TABLE)]
     Task(Box<Task>),
+    /// Say what you are at, and see what is left of your intents
+    ///
+    /// Brings back what was suspended while nobody of this name was heard of. With --hold the program stays until Ctrl-C, so that
+    /// the others see what you are at, and your intents stay yours: it sends a heartbeat as often as the session wants one.
+    #[command(after_help = TABLE)]
+    Heartbeat(Heartbeat),
     /// Acknowledge a conflict
     #[command(after_help = TABLE)]
     Ack(Ack),
@@ -353,45 +360,4 @@ pub struct Cat {
     #[command(flatten)]
     #[expect(missing_docs, reason = "as above")]
     pub joining: Joining,
-}
-
-/// A shared file, in its one spelling (SCO-03), as intents and commits name it.
-fn shared(text: &str) -> Result<String, String> {
-    match normalize(text) {
-        file if file.is_empty() => Err("name a file, relative to the shared workspace".to_owned()),
-        file => Ok(file),
-    }
-}
-
-fn pair(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
-        Some((file, local)) if !file.is_empty() && !local.is_empty() => Ok((shared(file)?, local.into())),
-        _ => Err("write it as FILE=LOCAL, as in src/a.py=/tmp/a.py".to_owned()),
-    }
-}
-
-fn state_ref(text: &str) -> Result<StateRef, String> {
-    let state_ref = StateRef::new(text);
-    match state_ref.has_format("sha256") {
-        true => Ok(state_ref),
-        false => Err("give it as `cat --json` prints it, sha256: and digits".to_owned()),
-    }
-}
-
-/// One of the listed words: what is not listed goes over the wire as well, but a person has mistyped it.
-fn word<T: for<'a> From<&'a str> + PartialEq>(text: &str, listed: &[T]) -> Result<T, String> {
-    let word = T::from(text);
-    if listed.contains(&word) { Ok(word) } else { Err("no such word; see above".to_owned()) }
-}
-
-fn ack(text: &str) -> Result<AckType, String> {
-    word(text, AckType::LISTED)
-}
-
-fn decision(text: &str) -> Result<Decision, String> {
-    word(text, Decision::LISTED)
-}
-
-fn severity(text: &str) -> Result<Severity, String> {
-    word(text, Severity::LISTED)
 }

@@ -224,8 +224,8 @@ impl Keeper {
                     self.post(envelope);
                 }
             }
-            Command::Status(status, intent) => {
-                let news = self.status != status || self.intent != intent;
+            Command::Status { status, intent, always } => {
+                let news = always || self.status != status || self.intent != intent;
                 (self.status, self.intent) = (status, intent);
                 if news && self.pulse.is_some() {
                     self.heartbeat();

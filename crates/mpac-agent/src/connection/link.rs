@@ -33,7 +33,12 @@ pub(super) enum Command {
     Presence(IntentId, oneshot::Sender<Presence>),
     /// The coordinator has lost these operations, and the person knows.
     Forget(Vec<String>),
-    Status(HeartbeatStatus, Option<IntentId>),
+    /// What heartbeats say from now on. One goes out if that is news, or `always`.
+    Status {
+        status: HeartbeatStatus,
+        intent: Option<IntentId>,
+        always: bool,
+    },
     /// How the own model is.
     Health(Box<BackendHealth>),
     /// Ask for another key of our own, and tell which, or why not.
@@ -125,7 +130,12 @@ impl Link {
 
     /// Sets what heartbeats say from now on, and says it at once (PAR-03, LIV-19).
     pub fn status(&self, status: HeartbeatStatus, intent: Option<IntentId>) {
-        let _ = self.give(Command::Status(status, intent));
+        let _ = self.give(Command::Status { status, intent, always: false });
+    }
+
+    /// As [`status`](Self::status), and says it whether it is news or not. While the connection is broken nothing goes out.
+    pub fn beat(&self, status: HeartbeatStatus, intent: Option<IntentId>) {
+        let _ = self.give(Command::Status { status, intent, always: true });
     }
 
     /// What is known of the own model, for heartbeats where the session wants to know (BHM-01). Another status than before is

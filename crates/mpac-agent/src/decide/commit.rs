@@ -2,7 +2,7 @@
 
 use mpac_core::participant::{holders, is_duplicate};
 use mpac_wire::payload::error::ProtocolError;
-use mpac_wire::{OpId, StateRef};
+use mpac_wire::{Message, OpId, StateRef};
 
 use super::Holder;
 
@@ -59,12 +59,28 @@ impl Heard {
         self.error.is_some() || self.rejected.is_some() || (self.echo && self.updated)
     }
 
+    /// It came back, and nothing against it.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.echo && self.error.is_none() && self.rejected.is_none()
+    }
+
     /// Rejected because the intent that it named is over (D-093): the same can be said under another.
     #[must_use]
     pub fn is_without_intent(&self) -> bool {
         const OVER: &str = "intent_terminated";
         let entries = !self.entries.is_empty() && self.entries.iter().all(|(_, code)| code == OVER);
         self.error.is_none() && self.rejected.as_deref().is_some_and(|reason| reason == OVER || entries)
+    }
+}
+
+/// The operations that a message would carry out.
+pub(crate) fn operations_of(message: &Message) -> Vec<OpId> {
+    match message {
+        Message::OpCommit(it) => vec![it.op_id.clone()],
+        Message::OpSupersede(it) => vec![it.op_id.clone()],
+        Message::OpBatchCommit(it) => it.operations.iter().map(|entry| entry.op_id.clone()).collect(),
+        _ => Vec::new(),
     }
 }
 

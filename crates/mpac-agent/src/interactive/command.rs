@@ -19,6 +19,8 @@ pub(super) enum Command {
     Conflict(Option<String>),
     Conflicts,
     Diff(Option<Layout>),
+    /// How a local file differs from the shared one.
+    Differ(String),
     Escalate {
         conflict: String,
         to: String,
@@ -68,10 +70,11 @@ impl Command {
             "ack" => ack(rest),
             "conflict" => Some(Self::Conflict(at_most_one(rest)?)),
             "conflicts" => alone(Self::Conflicts),
-            "diff" => match rest {
-                "" => Some(Self::Diff(None)),
-                layout => Layout::named(layout).map(|layout| Self::Diff(Some(layout))),
-            },
+            "diff" if rest.is_empty() => Some(Self::Diff(None)),
+            "diff" => Some(match Layout::named(rest) {
+                Some(layout) => Self::Diff(Some(layout)),
+                None => Self::Differ(rest.to_owned()),
+            }),
             "escalate" => escalate(rest),
             "files" => alone(Self::Files),
             "help" if rest.is_empty() => Some(Self::Help(None)),
@@ -200,6 +203,7 @@ mod tests {
             ("log 3", "Log(3)"),
             ("diff", "Diff(None)"),
             ("diff Side-By-Side", "Diff(Some(SideBySide))"),
+            ("diff src/my file.py", r#"Differ("src/my file.py")"#),
             ("status", "Status"),
             ("withdraw", "Withdraw { intent: None, reason: None }"),
             ("withdraw i-1", r#"Withdraw { intent: Some("i-1"), reason: None }"#),
@@ -240,7 +244,6 @@ mod tests {
             "who else",
             "log many",
             "log 0",
-            "diff sideways",
             "help me",
             "ack a b c",
             "ack c-1 perhaps",

@@ -24,6 +24,10 @@ pub(super) fn complete(line: &str, names: &Names) -> (usize, Vec<String>) {
     match entry.name() {
         // A path may have blanks, so it is all of the rest.
         "view" => (whole, paths(&line[whole..], &names.files)),
+        "diff" => {
+            let typed = &line[whole..];
+            (whole, [fitting(typed, &LAYOUTS.map(str::to_owned)), paths(typed, &names.files)].concat())
+        }
         "task" if line[last..].is_empty() => (last, Vec::new()),
         "task" => (last, paths(&line[last..], &names.files)),
         "escalate" if !before.is_empty() => {
@@ -54,7 +58,6 @@ fn words(name: &str, before: &[&str], names: &Names) -> Vec<String> {
         ("resolve", [_, _, more @ ..]) if !more.contains(&"-m") && !more.contains(&"--rollback") => {
             own(&["--accept ", "--reject ", "--rollback ", "-m "])
         }
-        ("diff", []) => own(&LAYOUTS),
         ("help", []) => ENTRIES.iter().map(|entry| entry.name().to_owned()).collect(),
         _ => Vec::new(),
     }
@@ -112,7 +115,8 @@ mod tests {
             ("escalate conflict-1 ", 20, &["to "]),
             ("escalate conflict-1 to agent:Ann ", 23, &["agent:Ann Lee"]),
             ("escalate conflict-1 to human:Olga -m h", 37, &[]),
-            ("diff s", 5, &["side-by-side"]),
+            ("diff s", 5, &["side-by-side", "src/"]),
+            ("diff my n", 5, &["my notes.md"]),
             ("help qu", 5, &["quit"]),
             ("mend src/a", 10, &[]),
             ("who x", 4, &[]),

@@ -63,6 +63,7 @@ impl Desk {
                 self.lay_out(*layout);
                 Ok(())
             }
+            Command::Differ(path) => looking::differ(self, path).await,
             Command::Help(entry) => {
                 let text = entry.map_or_else(|| help::list(self.console.columns()), help::Entry::told);
                 self.say(Style::Plain, &text);

@@ -85,9 +85,10 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         names: &["diff"],
-        takes: "[unified|side-by-side|auto]",
-        does: "how changes are shown; auto takes what fits the terminal",
-        more: "Side by side needs 60 columns, and auto takes it from 120 on. While a change waits for your answer, d shows\n\
+        takes: "[FILE|unified|side-by-side|auto]",
+        does: "how your own copy of a file differs from the shared one; or how changes are shown",
+        more: "Your own copy is the one of the same name in the directory where the program was started. `auto` takes what fits\n\
+            the terminal: side by side needs 60 columns, and auto takes it from 120 on. While a change waits for your answer, d shows\n\
             it again in the new way.",
     },
     Entry {

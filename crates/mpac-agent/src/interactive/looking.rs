@@ -1,9 +1,11 @@
-//! `files`, `view`, `who`, `conflicts`, `conflict`, `status`.
+//! `files`, `view`, `diff FILE`, `who`, `conflicts`, `conflict`, `status`.
+
+use std::io::{Error, ErrorKind};
 
 use super::desk::{Desk, look};
 use crate::agent::{Conflict, KnownIntent, Snapshot};
 use crate::console::Style;
-use crate::diff::{columns, cut, printable};
+use crate::diff::{self, columns, cut, printable};
 use crate::error::AgentError;
 use crate::report::{count, one_line};
 
@@ -58,6 +60,45 @@ pub(super) async fn view(desk: &mut Desk, path: &str) -> Result<(), AgentError> 
         .map(|(at, line)| format!("{:5}  {line}", at + 1))
         .collect();
     // Not folded: it is to be copied.
+    desk.console.block(&lines);
+    Ok(())
+}
+
+/// How the local file of this name differs from the shared one.
+pub(super) async fn differ(desk: &mut Desk, path: &str) -> Result<(), AgentError> {
+    desk.needs_coordinator(&format!("FILE_READ {path}"))?;
+    let shared = desk.agent.read_file(path).await?;
+    // A device or a pipe may have no end.
+    let read = std::fs::metadata(path).and_then(|found| match found.is_file() {
+        true => std::fs::read_to_string(path),
+        false => Err(Error::other("it is no file")),
+    });
+    let local = match read {
+        Ok(local) => local,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let text = match shared {
+                Some(_) => format!("there is no {path} of your own here; `view {path}` shows the shared one"),
+                None => {
+                    format!("there is no file {path}, here or shared; `help diff` tells what else there is")
+                }
+            };
+            desk.say(Style::Yellow, &one_line(&text));
+            return Ok(());
+        }
+        Err(error) => {
+            return Err(AgentError::Usage(format!("cannot read your own {path} as UTF-8 text: {error}")));
+        }
+    };
+    let text = match &shared {
+        Some(shared) if shared.content == local => {
+            format!("{path} of your own is as the shared one, at {}", shared.state_ref)
+        }
+        Some(shared) => format!("{path}: + your own, - shared, at {}", shared.state_ref),
+        None => format!("{path}: + your own; there is no shared one"),
+    };
+    desk.say(Style::Bold, &one_line(&text));
+    let shared = shared.map_or_else(String::new, |shared| shared.content);
+    let lines = diff::shown(path, &shared, &local, desk.console.look());
     desk.console.block(&lines);
     Ok(())
 }

@@ -262,6 +262,10 @@ fn failed(error: &AgentError) -> (&'static str, &'static str) {
             "SESSION_ENDED",
             "call who_is_working: it joins anew where that can be; if it cannot, tell your user",
         ),
+        AgentError::NoAnswer { accepted, .. } if !accepted.is_empty() => (
+            "UNDECIDED",
+            "it was accepted: do not repeat it before get_file_state shows that it is not there",
+        ),
         AgentError::NoAnswer { .. } | AgentError::Ignored { .. } | AgentError::Unsettled { .. } => (
             "UNDECIDED",
             "whether it took effect is not known: look at who_is_working and get_file_state before you repeat it",

@@ -8,7 +8,7 @@ use mpac_wire::{BatchId, Message, MessageId, OpId, StateRef};
 
 use super::Session;
 use crate::arrival::{Answer, Arrival, Question};
-use crate::decide::Heard;
+use crate::decide::{Heard, operations_of};
 use crate::error::AgentError;
 
 /// The message whose fate is being watched.
@@ -146,6 +146,7 @@ impl Session {
         barrier: Request,
         subject: Subject,
     ) -> Result<Exchanged, AgentError> {
+        let operations = operations_of(&message);
         let said =
             if again { self.link.repeat(message, what).await } else { self.link.say(message, what).await };
         let id = match said {
@@ -162,6 +163,9 @@ impl Session {
         match answer {
             Ok(answer) => Ok(Exchanged::Answered(heard, answer)),
             Err(AgentError::Away { .. }) => Ok(Exchanged::Broken { sent: true, heard }),
+            Err(AgentError::NoAnswer { what, seconds, .. }) if heard.is_accepted() => {
+                Err(AgentError::NoAnswer { what, seconds, accepted: operations })
+            }
             Err(error) => Err(error),
         }
     }
@@ -193,6 +197,10 @@ pub(super) async fn within<T>(
 ) -> Result<T, AgentError> {
     match tokio::time::timeout(limit, work).await {
         Ok(done) => done,
-        Err(_) => Err(AgentError::NoAnswer { what: what.to_owned(), seconds: limit.as_secs() }),
+        Err(_) => Err(AgentError::NoAnswer {
+            what: what.to_owned(),
+            seconds: limit.as_secs(),
+            accepted: Vec::new(),
+        }),
     }
 }

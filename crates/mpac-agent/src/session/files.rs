@@ -6,6 +6,7 @@ use mpac_wire::StateRef;
 use mpac_wire::sideband::{FileEntry, Request};
 
 use super::Session;
+use super::away::Place;
 use super::exchange::{Step, within};
 use crate::arrival::Answer;
 use crate::error::AgentError;
@@ -129,7 +130,11 @@ impl Session {
         Ok(files)
     }
 
-    async fn read_files_now(&mut self, paths: &[String]) -> Result<Vec<FileState>, AgentError> {
+    /// Several files at once, without waiting for a coordinator that is away.
+    ///
+    /// # Errors
+    /// As [`read_file_now`](Self::read_file_now).
+    pub(crate) async fn read_files_now(&mut self, paths: &[String]) -> Result<Vec<FileState>, AgentError> {
         let what = |path: &String| format!("FILE_READ {path}");
         let asked: Vec<(u64, &String)> = paths
             .iter()
@@ -138,7 +143,10 @@ impl Session {
         let mut files = Vec::new();
         for (number, path) in asked {
             let answer = self.answer_to(number, &what(path)).await?;
-            files.push(file_state(path, answer)?.unwrap_or_else(FileState::absent));
+            let file = file_state(path, answer)?.unwrap_or_else(FileState::absent);
+            // What is heard of it while the others are waited for is news already.
+            self.bases.note(path, &file.state_ref);
+            files.push(file);
         }
         Ok(files)
     }
@@ -154,12 +162,19 @@ impl Session {
 
     /// A task writes on top of this state of a file; [`has_moved`](Self::has_moved) tells whether it is the state still.
     pub(crate) fn watch_base(&mut self, path: &str, state: &StateRef) {
-        self.bases.note(path, state);
+        if self.bases.read.get(path) != Some(state) {
+            self.bases.note(path, state);
+        }
     }
 
     /// Whether another state was heard of since, or may have come about while the connection was broken.
     pub(crate) fn has_moved(&self, path: &str) -> bool {
         self.bases.moved.contains(path)
+    }
+
+    /// As [`has_moved`](Self::has_moved), while the coordinator is there to say what it is now.
+    pub(crate) fn is_known_to_move(&self, path: &str) -> bool {
+        self.place == Place::Here && self.has_moved(path)
     }
 
     /// The file of the last commit, once it is another than that commit was based on: a Python server stores a text

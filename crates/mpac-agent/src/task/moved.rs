@@ -25,8 +25,6 @@ impl Worker<'_> {
             let moved: Vec<String> =
                 drafts.iter().map(|it| it.path.clone()).filter(|path| self.session.has_moved(path)).collect();
             let now = self.session.read_files(&moved).await?;
-            // Looked at now: what is heard from here on is news.
-            moved.iter().zip(&now).for_each(|(path, now)| self.session.watch_base(path, &now.state_ref));
             let states = moved.into_iter().zip(now).collect();
             let (redo, same) = self.again(drafts, states);
             if redo.is_empty() {

@@ -4,16 +4,14 @@
 //! acknowledged, and the work goes on. So two of our agents step back for each other only when both announced
 //! before either had its answers; with Python agents, which both decide, it is common. [`StepBack`] settles it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use mpac_wire::names::HeartbeatStatus;
-use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::{IntentId, PrincipalId};
 use tokio::time::Instant;
 
-use super::think::think;
 use super::{Rival, Worker};
-use crate::brain::{BrainError, Choice, ConflictAsk, Decision, Plan};
+use crate::brain::{Choice, Plan};
 use crate::console::Style;
 use crate::decide::{End, Sign, StepBack, Verdict};
 use crate::error::AgentError;
@@ -31,29 +29,16 @@ pub(super) enum Settled {
 }
 
 impl Worker<'_> {
-    /// Asks the brain about each rival once. `settled_with` have stepped back for us already.
+    /// Has each conflict decided on. `settled_with` have stepped back for us already.
     pub(super) async fn settle(
         &mut self,
         plan: &Plan,
         settled_with: &BTreeSet<PrincipalId>,
     ) -> Result<Settled, AgentError> {
-        let mut yielding: Vec<Rival> = Vec::new();
-        let mut met: Vec<Rival> = Vec::new();
-        // A break while the brain thinks may bring more of them.
-        let mut reports = VecDeque::from(self.session.take_undecided());
-        while let Some(report) = reports.pop_front() {
-            let Some(rival) = self.rival(&report) else { continue };
-            if met.contains(&rival) {
-                continue;
-            }
-            met.push(rival.clone());
-            if settled_with.contains(&rival.principal) {
-                self.say(Style::Yellow, &format!("settled before with {}", rival.principal));
-            } else if self.decide(plan, &report, &rival).await? == Choice::Yield {
-                yielding.push(rival);
-            }
-            reports.extend(self.session.take_undecided());
-        }
+        let decided = self.decide(plan, settled_with).await?;
+        let any = !decided.is_empty();
+        let yields = decided.into_iter().filter(|(_, choice)| *choice == Choice::Yield);
+        let mut yielding: Vec<Rival> = yields.map(|(rival, _)| rival).collect();
         // While the brain thought, the reason to step back may have gone.
         let signs = self.session.signs();
         yielding.retain(|rival| !has_gone(rival, signs));
@@ -62,7 +47,7 @@ impl Worker<'_> {
             if self.session.own().is_some() {
                 self.session.forget_signs();
             }
-            if !met.is_empty() {
+            if any {
                 self.say(Style::Yellow, "proceeding");
             }
             return Ok(Settled::Proceed);
@@ -70,55 +55,6 @@ impl Worker<'_> {
         self.session.take_signs();
         let watchable = yielding.iter().all(|rival| rival.intent.is_some());
         Ok(Settled::Yield { to: yielding, watchable })
-    }
-
-    fn rival(&mut self, report: &ConflictReport) -> Option<Rival> {
-        let own = self.session.own()?.id.clone();
-        let other = self.session.view_mut().other_side(report, &own, Instant::now())?;
-        Some(Rival { principal: other.principal, intent: other.intent })
-    }
-
-    async fn decide(
-        &mut self,
-        plan: &Plan,
-        report: &ConflictReport,
-        rival: &Rival,
-    ) -> Result<Choice, AgentError> {
-        let theirs = rival.intent.as_ref().and_then(|id| self.session.view().intent(id)).cloned();
-        let ask = ConflictAsk {
-            task: self.task.clone(),
-            plan: plan.clone(),
-            category: report.category.to_string(),
-            severity: report.severity.to_string(),
-            other: rival.principal.to_string(),
-            other_objective: theirs.as_ref().and_then(|intent| intent.objective.clone()),
-            other_files: theirs.map(|intent| intent.files).unwrap_or_default(),
-            description: report.description.clone(),
-            fault: None,
-        };
-        let decision = self.decision(ask).await?;
-        let word = match decision.choice {
-            Choice::Proceed => "proceed",
-            Choice::Yield => "yield",
-        };
-        self.say(Style::Yellow, &format!("decision: {word} ({})", decision.reason));
-        Ok(decision.choice)
-    }
-
-    /// The brain's decision; one round of repair for an answer that is none.
-    async fn decision(&mut self, mut ask: ConflictAsk) -> Result<Decision, AgentError> {
-        loop {
-            let thought = self.brain.decide_conflict(ask.clone(), &self.notes);
-            match think(self.session, &mut self.ear, "deciding", thought).await? {
-                Ok(decision) => return Ok(decision),
-                Err(BrainError::Unusable(why)) if ask.fault.is_none() => {
-                    let text = format!("the answer is no decision ({why}); asking for another");
-                    self.say(Style::Yellow, &text);
-                    ask.fault = Some(why);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 
     /// Withdraws for the rivals and waits until it shows who goes on: `Some` when it is up to us again.

@@ -1,21 +1,19 @@
 //! Having files written, several at the same time, and shown one after the other.
 //!
-//! Each file has notes of its own. Those of the file in front, the first in order that is not settled, are shown as they
-//! come; those of the others are held back until it is their turn. So people, and whoever else listens, see one file after
-//! the other, whoever is faster. A file is settled when its diff was shown and, where somebody is asked, approved. Nothing
-//! is sent.
+//! What is said about the file in front, the first in order that is not settled, is shown as it comes (`voice`). A file is
+//! settled when its diff was shown and, where somebody is asked, approved. Nothing is sent.
 
-use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
-use std::task::Poll;
+mod overtaken;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use mpac_wire::names::HeartbeatStatus;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::draft::{Draft, How, Wanted, check_size, remember, show};
 use super::think::Ear;
+use super::voice::{Voice, next_note};
 use super::{TaskOptions, Worker};
 use crate::brain::{Brain, BrainError, Note, Notes, OtherFile, Plan, WriteAsk, Written};
 use crate::console::Style;
@@ -27,16 +25,26 @@ use crate::session::Session;
 /// A file in work.
 struct InWork {
     wanted: Wanted,
-    /// What it says while it is written; closed before and after.
-    heard: Option<mpsc::UnboundedReceiver<Note>>,
-    /// What it said while others were in front.
-    held: VecDeque<Held>,
+    voice: Voice,
+    /// The question that is being answered.
+    asked: Option<Asked>,
+    /// How often the file was overtaken before anything of its text had come.
+    overtaken: u32,
     written: Option<Written>,
 }
 
-enum Held {
-    Note(Note),
-    Line(Style, String),
+struct Asked {
+    since: Instant,
+    /// Calls the question off.
+    off: oneshot::Sender<()>,
+}
+
+/// One question.
+struct Job {
+    at: usize,
+    ask: WriteAsk,
+    notes: Notes,
+    called_off: oneshot::Receiver<()>,
 }
 
 /// Somebody who writes one file at a time.
@@ -45,7 +53,17 @@ type Hand<'b> = &'b mut dyn Brain;
 /// What came first.
 enum Event<'b> {
     Heard(usize, Note),
-    Written { at: usize, hand: Hand<'b>, ask: Box<WriteAsk>, answer: Result<Written, BrainError> },
+    Written {
+        at: usize,
+        hand: Hand<'b>,
+        ask: Box<WriteAsk>,
+        answer: Result<Written, BrainError>,
+    },
+    /// The question about this file was called off.
+    Off {
+        at: usize,
+        hand: Hand<'b>,
+    },
     Answered(bool),
 }
 
@@ -95,29 +113,36 @@ impl Worker<'_> {
         let mut running = FuturesUnordered::new();
         loop {
             while let Some(hand) = idle.pop() {
-                let Some((at, ask, notes)) = desk.begin(task, plan) else {
+                let Some(job) = desk.begin(task, plan) else {
                     idle.push(hand);
                     break;
                 };
-                running.push(write(at, hand, ask, notes));
+                running.push(write(hand, job));
             }
             if !desk.advance()? {
                 return Ok(Some(desk.drafts));
             }
+            let young = desk.young();
             let next = async {
                 tokio::select! {
                     biased;
-                    (at, note) = next_note(&mut desk.files) => Event::Heard(at, note),
+                    (at, note) = next_note(&mut desk.files, |file| &mut file.voice) => Event::Heard(at, note),
                     Some(done) = running.next() => done,
                     answer = answer(&mut desk.asking) => Event::Answered(answer),
                 }
             };
-            match desk.session.meanwhile(next).await? {
-                Event::Heard(at, note) => desk.hear(at, note),
-                Event::Answered(false) => return Ok(None),
-                Event::Answered(true) => desk.approved(),
-                Event::Written { at, hand, ask, answer } => match desk.take(at, *ask, answer)? {
-                    Some((ask, notes)) => running.push(write(at, hand, ask, notes)),
+            let overtaken = |session: &Session| young.iter().any(|path| session.is_known_to_move(path));
+            match desk.session.meanwhile_or(next, overtaken).await? {
+                None => desk.call_off().await?,
+                Some(Event::Heard(at, note)) => desk.hear(at, note),
+                Some(Event::Answered(false)) => return Ok(None),
+                Some(Event::Answered(true)) => desk.approved(),
+                Some(Event::Written { at, hand, ask, answer }) => match desk.take(at, *ask, answer)? {
+                    Some(job) => running.push(write(hand, job)),
+                    None => idle.push(hand),
+                },
+                Some(Event::Off { at, hand }) => match desk.files[at].wanted.ask(task, plan, desk.written) {
+                    Some(ask) => running.push(write(hand, desk.job(at, ask))),
                     None => idle.push(hand),
                 },
             }
@@ -125,23 +150,13 @@ impl Worker<'_> {
     }
 }
 
-async fn write<'b>(at: usize, hand: Hand<'b>, ask: WriteAsk, notes: Notes) -> Event<'b> {
-    let answer = hand.write_file(ask.clone(), &notes).await;
+async fn write<'b>(hand: Hand<'b>, Job { at, ask, notes, called_off }: Job) -> Event<'b> {
+    let answer = tokio::select! {
+        biased;
+        Ok(()) = called_off => return Event::Off { at, hand },
+        answer = hand.write_file(ask.clone(), &notes) => answer,
+    };
     Event::Written { at, hand, ask: Box::new(ask), answer }
-}
-
-/// The next note of any file, those in front first.
-fn next_note(files: &mut [InWork]) -> impl Future<Output = (usize, Note)> {
-    poll_fn(move |context| {
-        for (at, file) in files.iter_mut().enumerate() {
-            if let Some(heard) = &mut file.heard
-                && let Poll::Ready(Some(note)) = heard.poll_recv(context)
-            {
-                return Poll::Ready((at, note));
-            }
-        }
-        Poll::Pending
-    })
 }
 
 /// The person's answer; never without a question.
@@ -162,19 +177,20 @@ impl<'w> Desk<'w> {
         ),
         wanted: Vec<Wanted>,
     ) -> Self {
-        let file = |wanted| InWork { wanted, heard: None, held: VecDeque::new(), written: None };
+        let file =
+            |wanted| InWork { wanted, voice: Voice::default(), asked: None, overtaken: 0, written: None };
         let files = wanted.into_iter().map(file).collect();
         let (front, next, headed, asking) = (0, 0, false, None);
         Self { session, ear, options, written, files, front, headed, next, asking, drafts: Vec::new() }
     }
 
-    /// The next file that has to be written, and where what is said about it is heard. Those that are merged need nobody.
-    fn begin(&mut self, task: &str, plan: &Plan) -> Option<(usize, WriteAsk, Notes)> {
+    /// The next file that has to be written. Those that are merged need nobody.
+    fn begin(&mut self, task: &str, plan: &Plan) -> Option<Job> {
         while let Some(file) = self.files.get_mut(self.next) {
             let at = self.next;
             self.next += 1;
             match file.wanted.ask(task, plan, self.written) {
-                Some(ask) => return Some((at, ask, file.listen())),
+                Some(ask) => return Some(self.job(at, ask)),
                 None => {
                     if let How::Merged(written) = &file.wanted.how {
                         file.written = Some(written.clone());
@@ -183,6 +199,13 @@ impl<'w> Desk<'w> {
             }
         }
         None
+    }
+
+    fn job(&mut self, at: usize, ask: WriteAsk) -> Job {
+        let (off, called_off) = oneshot::channel();
+        let file = &mut self.files[at];
+        file.asked = Some(Asked { since: Instant::now(), off });
+        Job { at, ask, notes: file.voice.listen(), called_off }
     }
 
     /// Shows the file in front as far as it has come, and the next when that one is settled. False when all are.
@@ -197,12 +220,7 @@ impl<'w> Desk<'w> {
                 let look = self.session.console().look();
                 let Wanted { path, base, .. } = &file.wanted;
                 self.ear.live = Some(LiveDiff::new(path, &base.content, look));
-                for held in std::mem::take(&mut file.held) {
-                    match held {
-                        Held::Note(note) => self.ear.show(self.session, &progress(path), note),
-                        Held::Line(style, text) => self.session.say(style, &text),
-                    }
-                }
+                file.voice.release((self.session, self.ear), &progress(path));
             }
             let Some(written) = &file.written else { return Ok(true) };
             let (wanted, live) = (&file.wanted, self.ear.live.take());
@@ -248,29 +266,15 @@ impl<'w> Desk<'w> {
         self.headed = false;
     }
 
-    /// Whether what this file says may be shown now.
-    fn shows(&self, at: usize) -> bool {
-        at == self.front && self.headed && self.asking.is_none()
+    /// What is being done with this file, when that may be shown now.
+    fn shown(&self, at: usize) -> Option<String> {
+        let shown = at == self.front && self.headed && self.asking.is_none();
+        shown.then(|| progress(&self.files[at].wanted.path))
     }
 
     fn hear(&mut self, at: usize, note: Note) {
-        let shown = self.shows(at);
-        let Some(file) = self.files.get_mut(at) else { return };
-        // What is used up counts at once.
-        if shown || matches!(note, Note::Used(_)) {
-            self.ear.take(self.session, &progress(&file.wanted.path), note);
-        } else {
-            self.ear.diagnose(self.session, &note);
-            file.held.push_back(Held::Note(note));
-        }
-    }
-
-    fn say(&mut self, at: usize, style: Style, text: String) {
-        if self.shows(at) {
-            self.session.say(style, &text);
-        } else if let Some(file) = self.files.get_mut(at) {
-            file.held.push_back(Held::Line(style, text));
-        }
+        let shown = self.shown(at);
+        self.files[at].voice.hear((self.session, self.ear), shown.as_deref(), note);
     }
 
     /// Takes an answer in: the question to ask instead, when it cannot be used. There is one round of repair for an answer
@@ -280,20 +284,18 @@ impl<'w> Desk<'w> {
         at: usize,
         mut ask: WriteAsk,
         answer: Result<Written, BrainError>,
-    ) -> Result<Option<(WriteAsk, Notes)>, AgentError> {
-        // All that was said about it has been said.
-        while let Some(note) = self.files.get_mut(at).and_then(|file| file.heard.as_mut()?.try_recv().ok()) {
-            self.hear(at, note);
-        }
+    ) -> Result<Option<Job>, AgentError> {
+        let shown = self.shown(at);
+        let file = &mut self.files[at];
+        file.voice.end((self.session, self.ear), shown.as_deref());
+        file.asked = None;
         let (what, why) = match answer {
             Ok(written) => {
-                if let Some(file) = self.files.get_mut(at) {
-                    if written.content != file.wanted.base.content {
-                        let Wanted { path, base, .. } = &file.wanted;
-                        remember(self.written, path, &base.content, &written.content);
-                    }
-                    (file.written, file.heard) = (Some(written), None);
+                let Wanted { path, base, .. } = &file.wanted;
+                if written.content != base.content {
+                    remember(self.written, path, &base.content, &written.content);
                 }
+                file.written = Some(written);
                 return Ok(None);
             }
             Err(BrainError::Misfit(why)) if ask.fault.is_none() => ("the edits do not apply", why),
@@ -305,17 +307,10 @@ impl<'w> Desk<'w> {
             Err(error) => return Err(error.into()),
         };
         let wanted = if ask.whole { "the whole file" } else { "another" };
-        self.say(at, Style::Yellow, format!("{what} ({why}); asking for {wanted}"));
+        let text = format!("{what} ({why}); asking for {wanted}");
+        file.voice.say(self.session, shown.is_some(), Style::Yellow, text);
         ask.fault = Some(why);
-        Ok(self.files.get_mut(at).map(|file| (ask, file.listen())))
-    }
-}
-
-impl InWork {
-    fn listen(&mut self) -> Notes {
-        let (notes, heard) = Notes::channel();
-        self.heard = Some(heard);
-        notes
+        Ok(Some(self.job(at, ask)))
     }
 }
 

@@ -53,7 +53,7 @@ fn status(status: Option<&str>) -> String {
     status.map_or(String::new(), |status| format!(", {status}"))
 }
 
-fn line(intent: &KnownIntent) -> String {
+pub(super) fn line(intent: &KnownIntent) -> String {
     let files = intent.files().join(", ");
     let objective = intent.objective.as_deref().unwrap_or("(words not heard)");
     let state = if intent.suspended { " (suspended: it can be claimed)" } else { "" };

@@ -101,6 +101,7 @@ impl Out {
                 json!({"code": "STALE_STATE_REF", "path": path, "state_ref": current.state_ref})
             }
             AgentError::Refused { code, .. } => json!({ "code": code }),
+            AgentError::NoAnswer { accepted, .. } => json!({ "accepted": accepted }),
             _ => json!({}),
         };
         if let (Value::Object(object), Value::Object(members)) = (&mut object, members) {
@@ -133,6 +134,15 @@ pub(super) async fn follow(
                 None => return,
             },
         }
+    }
+}
+
+/// Why the session is over for us, when this event says so.
+pub(super) fn end_of(event: &Event) -> Option<AgentError> {
+    match event {
+        Event::Disconnected { why } => Some(AgentError::Lost(why.clone())),
+        Event::SessionClosed { reason } => Some(AgentError::SessionClosed(reason.clone())),
+        _ => None,
     }
 }
 

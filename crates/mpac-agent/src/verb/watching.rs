@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::out::{Out, follow, interrupted};
+use super::out::{Out, end_of, follow, interrupted};
 use crate::agent::{Event, Events};
 use crate::cli::verb::Watch;
 use crate::error::AgentError;
@@ -27,10 +27,8 @@ pub(super) async fn watch(mut events: Events, asked: &Watch, out: &mut Out) -> R
             out.event(&event, &sentence(&event));
             left = left.map(|left| left - 1);
         }
-        match event {
-            Event::Disconnected { why } => ended = Some(AgentError::Lost(why)),
-            Event::SessionClosed { reason } => ended = Some(AgentError::SessionClosed(reason)),
-            _ => {}
+        if let Some(end) = end_of(&event) {
+            ended = Some(end);
         }
         left != Some(0)
     })

@@ -4,6 +4,7 @@ mod breaking;
 mod dropping;
 mod ending;
 mod examples;
+mod heartbeat;
 mod lanes;
 mod mcp;
 mod program;

@@ -135,6 +135,36 @@ async fn the_text_is_told_while_the_answer_is_still_coming() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_given_up_counts_as_far_as_it_has_come() {
+    let mut events = tool_events("write_file", &json!({"content": "one\ntwo\nthree and more"}), "tool_use");
+    events[0]["message"]["usage"] = json!({"input_tokens": 7, "output_tokens": 1});
+    let whole = stream(&events);
+    let half = whole.rfind("event: content_block_delta").unwrap();
+    let (api, _never) = FakeApi::holding_the_last(Vec::new(), whole, half).await;
+    let mut config = ClaudeConfig::new(Secret::new("sk-test"), "model-1");
+    config.base_url.clone_from(&api.url);
+    config.budget.tokens = Some(8);
+    let mut claude = Claude::new(config, Persona { name: "Bob".to_owned(), about: None }).unwrap();
+    let (notes, mut heard) = Notes::channel();
+    {
+        let mut writing = claude.write_file(write_ask(), &notes);
+        let text = async { while !matches!(heard.recv().await, Some(Note::Text(_))) {} };
+        tokio::select! {
+            biased;
+            written = &mut writing => panic!("{written:?}"),
+            () = text => {}
+        }
+    }
+    let used = std::iter::from_fn(|| heard.try_recv().ok()).find_map(|note| match note {
+        Note::Used(spent) => Some((spent.calls, spent.usage.input, spent.usage.output)),
+        _ => None,
+    });
+    assert_eq!(used, Some((1, 7, 1)));
+    let error = claude.write_file(write_ask(), &notes).await.unwrap_err();
+    assert!(matches!(&error, BrainError::OverBudget(why) if why.contains("8 of 8 tokens")), "{error}");
+}
+
+#[tokio::test]
 async fn patience_has_an_end() {
     let api = FakeApi::answering(vec![error(500, ""), error(503, ""), error(529, "")]).await;
     let failed = claude(&api.url).plan(plan_ask(None), &Notes::unread()).await.unwrap_err();

@@ -25,6 +25,18 @@ pub(crate) struct Hands {
     /// What comes before the answers about a file.
     pub(crate) fails: BTreeMap<&'static str, BrainError>,
     pub(crate) retries: bool,
+    /// Whom it was asked about.
+    pub(crate) about: watch::Sender<Vec<String>>,
+    /// The first conflict is decided on when it was asked about the second.
+    pub(crate) decides_after: BTreeMap<&'static str, &'static str>,
+    pub(crate) yields_to: BTreeSet<&'static str>,
+    /// Its first answer about these cannot be used.
+    pub(crate) mumbles_about: BTreeSet<&'static str>,
+    /// It thinks of one thing at a time.
+    pub(crate) alone: bool,
+    /// An answer has begun before it waits to be let go on.
+    pub(crate) begins_early: bool,
+    before_write: Arc<Mutex<Option<Hold>>>,
     before_commit: Arc<Mutex<Option<Hold>>>,
     before_decision: Arc<Mutex<Option<Hold>>>,
 }
@@ -40,6 +52,13 @@ impl Hands {
             asked: Arc::default(),
             fails: BTreeMap::new(),
             retries: false,
+            about: watch::Sender::default(),
+            decides_after: BTreeMap::new(),
+            yields_to: BTreeSet::new(),
+            mumbles_about: BTreeSet::new(),
+            alone: false,
+            begins_early: false,
+            before_write: Arc::default(),
             before_commit: Arc::default(),
             before_decision: Arc::default(),
         }
@@ -48,6 +67,11 @@ impl Hands {
     /// It waits before the next commit: what tells that it does, and what lets it go on.
     pub(crate) fn hold(&self) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
         held(&self.before_commit)
+    }
+
+    /// It waits before its next text.
+    pub(crate) fn hold_text(&self) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        held(&self.before_write)
     }
 
     /// It waits before its next decision.
@@ -82,12 +106,23 @@ impl Brain for Hands {
 
     fn decide_conflict<'a>(
         &'a mut self,
-        _: ConflictAsk,
-        _: &'a Notes,
+        ask: ConflictAsk,
+        notes: &'a Notes,
     ) -> BoxFuture<'a, Result<Decision, BrainError>> {
         async move {
+            let mut about = self.about.subscribe();
+            self.about.send_modify(|about| about.push(ask.other.clone()));
             wait(&self.before_decision).await;
-            Ok(Decision { choice: Choice::Proceed, reason: "r".to_owned() })
+            let other = ask.other.as_str();
+            if let Some(first) = self.decides_after.get(other) {
+                about.wait_for(|about| about.iter().any(|asked| asked == first)).await.unwrap();
+            }
+            notes.say(Note::Said(format!("thought about {other}")));
+            if self.mumbles_about.contains(other) && ask.fault.is_none() {
+                return Err(BrainError::Unusable(format!("mumbled about {other}")));
+            }
+            let choice = if self.yields_to.contains(other) { Choice::Yield } else { Choice::Proceed };
+            Ok(Decision { choice, reason: "r".to_owned() })
         }
         .boxed()
     }
@@ -99,6 +134,10 @@ impl Brain for Hands {
     ) -> BoxFuture<'a, Result<Written, BrainError>> {
         async move {
             self.asked.lock().unwrap().push(ask.clone());
+            if self.begins_early {
+                notes.say(Note::Began);
+            }
+            wait(&self.before_write).await;
             let mut done = self.done.subscribe();
             if let Some(other) = self.after.get(ask.path.as_str()) {
                 done.wait_for(|done| done.contains(*other)).await.unwrap();
@@ -133,7 +172,7 @@ impl Brain for Hands {
     }
 
     fn fork(&self) -> Option<Box<dyn Brain>> {
-        Some(Box::new(self.clone()))
+        (!self.alone).then(|| -> Box<dyn Brain> { Box::new(self.clone()) })
     }
 
     fn model_id(&self) -> Option<String> {

@@ -101,6 +101,36 @@ async fn files_are_shown_a_task_is_approved_and_quit_leaves() {
 }
 
 #[tokio::test]
+async fn an_own_copy_is_compared_with_the_shared_file() {
+    let mut played = Played::start().await;
+    // Tests run in their package's directory.
+    let own = std::fs::read_to_string("Cargo.toml").unwrap();
+    played.line("diff Cargo.toml");
+    played.peer.answer_read("Cargo.toml", &own.replacen("mpac-agent", "shared-name", 1)).await;
+    played.lines.wait_for("Cargo.toml: + your own, - shared, at sha256:").await;
+    played.lines.wait_for("-name = \"shared-name\"\n+name = \"mpac-agent\"\n").await;
+    played.line("diff Cargo.toml");
+    played.peer.answer_read("Cargo.toml", &own).await;
+    played.lines.wait_for("Cargo.toml of your own is as the shared one, at sha256:").await;
+    let missing = json!({"type": "FILE_ERROR", "path": "Cargo.toml", "error": "File not found"});
+    played.line("diff Cargo.toml");
+    played.peer.take("FILE_READ").await;
+    played.peer.send(&missing).await;
+    played.lines.wait_for("Cargo.toml: + your own; there is no shared one").await;
+    played.line("diff sideways");
+    played.peer.answer_read("sideways", "x").await;
+    played
+        .lines
+        .wait_for("there is no sideways of your own here; `view sideways` shows the shared one")
+        .await;
+    played.line("diff src");
+    played.peer.answer_read("src", "x").await;
+    played.lines.wait_for("cannot read your own src as UTF-8 text: it is no file").await;
+    played.line("quit");
+    played.leaves().await;
+}
+
+#[tokio::test]
 async fn what_others_do_shows_while_the_prompt_waits() {
     let mut played = Played::start().await;
     let announce = json!({"intent_id": "i-alice", "objective": "mend it too",

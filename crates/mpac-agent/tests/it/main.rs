@@ -14,6 +14,7 @@ mod claude;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod command;
 mod conflicts;
+mod deciding;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod expiry;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
@@ -26,6 +27,8 @@ mod hands;
 mod health;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod interactive;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod overtaken;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod process;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
@@ -45,6 +48,7 @@ mod small_coordinator;
 mod task;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod tls;
+mod unanswered;
 
 /// Names the requirements and decisions a test shows; `cargo xtask requirements` reads it.
 macro_rules! covers {

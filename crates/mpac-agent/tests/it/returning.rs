@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Far below the limit for waiting for others.
 const SOON: Duration = Duration::from_secs(20);
 
-async fn listener() -> (TcpListener, String) {
+pub(crate) async fn listener() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
     (listener, url)
@@ -56,7 +56,7 @@ fn at_work_on(
 }
 
 /// As the coordinator of this epoch.
-async fn welcome(peer: &mut Peer, epoch: u64, more: Value) {
+pub(crate) async fn welcome(peer: &mut Peer, epoch: u64, more: Value) {
     let mut welcome = peer.message(COORDINATOR, "SESSION_INFO", info(more));
     welcome["coordinator_epoch"] = json!(epoch);
     peer.send(&welcome).await;
@@ -231,7 +231,7 @@ async fn what_a_recovery_has_lost_is_told_and_not_named_again() {
 }
 
 /// How the session stands, with this intent of Alice's.
-fn summary(live: &[&str]) -> Value {
+pub(crate) fn summary(live: &[&str]) -> Value {
     let intents: Vec<Value> = live
         .iter()
         .map(|id| {

@@ -56,7 +56,7 @@ impl Participant {
         let Some((message_id, claim)) = own else { return };
         if approved {
             let announced = IntentAnnounce::new(claim.new_intent_id, claim.objective, claim.scope);
-            let expires = expiry(None, self.now);
+            let expires = Some(expiry(None, self.now));
             self.keep(OwnIntent::new(announced, Some(message_id.clone()), Standing::Active, expires));
         }
         self.answers.settle(&message_id, super::Fate::Accepted);

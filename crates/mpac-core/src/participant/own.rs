@@ -15,6 +15,8 @@ use crate::config::minor_version;
 
 /// How many own intents are remembered.
 pub(super) const MOST_OWN: usize = 1_024;
+/// After everything that expires.
+const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
 /// How many rejected scopes are remembered.
 const MOST_BACKOFFS: usize = 64;
 
@@ -28,8 +30,9 @@ pub struct OwnIntent {
     pub message_id: Option<MessageId>,
     /// Whether it can be worked under.
     pub standing: Standing,
-    /// When it should expire, by our clock: nobody is told of that.
-    pub expires: Timestamp,
+    /// When it should expire, by our clock: nobody is told of that. `None` for one of an earlier incarnation, whose time no summary
+    /// tells, until it is updated.
+    pub expires: Option<Timestamp>,
     /// A resolution rejected it: what ends it now does not reset the count (BKO-06).
     pub(super) overruled: bool,
     /// That it should have expired has been told.
@@ -41,7 +44,7 @@ impl OwnIntent {
         announced: IntentAnnounce,
         message_id: Option<MessageId>,
         standing: Standing,
-        expires: Timestamp,
+        expires: Option<Timestamp>,
     ) -> Self {
         Self { announced, message_id, standing, expires, overruled: false, expired: false }
     }
@@ -63,7 +66,7 @@ impl Participant {
     pub(super) fn keep(&mut self, own: OwnIntent) {
         let id = own.announced.intent_id.clone();
         let full = self.intents.len() >= MOST_OWN && !self.intents.contains_key(&id);
-        let first = self.intents.iter().filter(|_| full).min_by_key(|(_, own)| own.expires);
+        let first = self.intents.iter().filter(|_| full).min_by_key(|(_, own)| own.expires.unwrap_or(NEVER));
         if let Some(first) = first.map(|(id, _)| id.clone()) {
             self.intents.remove(&first);
             self.unconfirmed.remove(&first);
@@ -89,7 +92,7 @@ impl Participant {
             replaced.iter().for_each(|id| self.own_ended(id));
         }
         self.unconfirmed.remove(&announced.intent_id);
-        let expires = expiry(announced.ttl_sec.as_ref(), self.now);
+        let expires = Some(expiry(announced.ttl_sec.as_ref(), self.now));
         self.keep(OwnIntent::new(announced.clone(), Some(message_id.clone()), Standing::Active, expires));
     }
 
@@ -104,7 +107,7 @@ impl Participant {
         announced.assumptions = update.assumptions.clone().or_else(|| announced.assumptions.take());
         if update.ttl_sec.is_some() {
             announced.ttl_sec = update.ttl_sec.clone();
-            own.expires = expiry(update.ttl_sec.as_ref(), now);
+            own.expires = Some(expiry(update.ttl_sec.as_ref(), now));
             own.expired = false;
         }
     }
@@ -175,7 +178,8 @@ impl Participant {
     /// Tells of own intents that should have expired, after which nothing is held against their scope (BKO-03).
     pub(super) fn look_for_expired(&mut self) {
         let now = self.now;
-        for (id, own) in self.intents.iter_mut().filter(|(_, own)| !own.expired && now >= own.expires) {
+        let over = |own: &OwnIntent| !own.expired && own.expires.is_some_and(|expires| now >= expires);
+        for (id, own) in self.intents.iter_mut().filter(|(_, own)| over(own)) {
             own.expired = true;
             if !own.overruled {
                 backoff::forget(

@@ -48,11 +48,10 @@ impl Participant {
             self.intent_over(&id, Over::NotListed);
         }
         for it in mine {
-            let now = self.now;
             let own = self.intents.entry(it.intent_id.clone()).or_insert_with(|| {
                 let announced =
                     IntentAnnounce::new(it.intent_id.clone(), it.objective.clone(), it.scope.clone());
-                OwnIntent::new(announced, None, standing(&it.state), expiry(None, now))
+                OwnIntent::new(announced, None, standing(&it.state), None)
             });
             own.announced.scope = it.scope.clone();
             own.standing = standing(&it.state);
@@ -65,6 +64,8 @@ impl Participant {
             if let Message::IntentAnnounce(announce) = sent.message
                 && let Some(own) = self.intents.get_mut(&announce.intent_id)
             {
+                // Counted from now: when it was accepted nobody tells.
+                own.expires = Some(expiry(announce.ttl_sec.as_ref(), self.now));
                 own.announced = announce;
             }
         }

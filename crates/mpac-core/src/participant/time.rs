@@ -46,7 +46,7 @@ impl Participant {
         let beat = self.beat.deadline(&self.heartbeat_interval()).filter(|_| inside);
         let backend = self.backend_deadline().filter(|_| inside);
         let rotation = self.trust.deadline().filter(|_| inside);
-        let expiry = self.intents.values().filter(|own| !own.expired).map(|own| own.expires).min();
+        let expiry = self.intents.values().filter(|own| !own.expired).filter_map(|own| own.expires).min();
         let others = [self.answers.deadline(), self.deferrals.deadline(), self.holder_deadline()];
         others.into_iter().chain([silence, beat, backend, rotation, expiry]).flatten().min()
     }

@@ -180,6 +180,20 @@ fn a_summary_of_another_session_or_of_none_says_nothing() {
 }
 
 #[test]
+fn an_own_intent_that_a_summary_lists_is_not_thought_over_before_its_time_is_known() {
+    covers!("PAR-22", "INT-12");
+    let mut bob = Lone::joined();
+    bob.who.hear_summary(bob.now, &summary(&[("i", "bob", &["a"])]));
+    assert_eq!(bob.who.intents()[&intent("i")].expires, None);
+    assert!(!bob.pass(100_000.0).contains(&News::IntentExpired(intent("i"))));
+    let mut update = IntentUpdate::new(intent("i"));
+    update.ttl_sec = Some(Seconds::whole(60));
+    bob.accepted(update);
+    assert_eq!(bob.who.intents()[&intent("i")].expires, Some(bob.now.after(&Seconds::whole(60))));
+    assert!(bob.pass(60.0).contains(&News::IntentExpired(intent("i"))));
+}
+
+#[test]
 fn after_being_taken_for_gone_own_intents_are_read_again() {
     covers!("PAR-22");
     let mut bob = Lone::working();

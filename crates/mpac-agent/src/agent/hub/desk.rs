@@ -8,11 +8,12 @@ use mpac_core::participant::is_warning;
 use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::payload::{IntentDeferred, OpReject, ProtocolError};
 use mpac_wire::sideband::{FileUpdated, Request, SessionSummary};
-use mpac_wire::{Envelope, Message, MessageId, PrincipalId, StateRef};
+use mpac_wire::{Envelope, Message, MessageId, OpId, PrincipalId, StateRef};
 use tokio::sync::oneshot;
 
 use super::place::End;
 use crate::arrival::{Answer, Question};
+use crate::decide::operations_of;
 use crate::error::AgentError;
 
 /// What is to be said before a barrier.
@@ -24,6 +25,16 @@ pub(crate) enum Said {
     Request(Request),
     /// The barrier is the question itself.
     Nothing,
+}
+
+impl Said {
+    /// The operations that it would have carried out.
+    pub(crate) fn operations(&self) -> Vec<OpId> {
+        match self {
+            Self::First(message) | Self::Again(message) => operations_of(message),
+            Self::Request(_) | Self::Nothing => Vec::new(),
+        }
+    }
 }
 
 /// Everything that was heard about a message until the barrier behind it was answered.

@@ -17,7 +17,7 @@ use crate::error::AgentError;
 #[derive(Debug, Default)]
 pub(super) struct Own {
     /// Known to be live, with when they expire by our clock.
-    live: BTreeMap<IntentId, Timestamp>,
+    live: BTreeMap<IntentId, Option<Timestamp>>,
     /// Told to be over, though the coordinator does not say so.
     expired: BTreeSet<IntentId>,
     /// We ended them ourselves, so that there is nothing to tell.
@@ -104,7 +104,8 @@ impl Own {
 
     /// When the next one's time is over.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        let next = self.live.iter().filter(|(id, _)| !self.expired.contains(*id)).map(|(_, at)| *at).min()?;
+        let next =
+            self.live.iter().filter(|(id, _)| !self.expired.contains(*id)).filter_map(|(_, at)| *at).min()?;
         let left = u64::try_from(next.since(now()).micros()).unwrap_or_default();
         Instant::now().checked_add(Duration::from_micros(left))
     }
@@ -143,11 +144,12 @@ impl Own {
         self.withdrawn.retain(|id| live.contains_key(id));
         self.live = live;
         let now = now();
+        let is_over = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         // One that was prolonged may expire again.
-        self.expired.retain(|id| self.live.get(id).is_some_and(|at| *at <= now));
+        self.expired.retain(|id| self.live.get(id).is_some_and(|at| is_over(*at)));
         if by_time {
             for (id, at) in &self.live {
-                if *at <= now && self.expired.insert(id.clone()) {
+                if is_over(*at) && self.expired.insert(id.clone()) {
                     ended.push((id.clone(), Ended::Expired));
                 }
             }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Host, heard, patiently};
 use crate::covers;
 
-fn command(url: &str, name: &str, arguments: &[&str]) -> Command {
+pub(super) fn command(url: &str, name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mpac-agent"));
     command.args(arguments).env("MPAC_URL", url).env("MPAC_NAME", name).env_remove("MPAC_CREDENTIAL");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -17,7 +17,7 @@ fn command(url: &str, name: &str, arguments: &[&str]) -> Command {
 }
 
 /// Runs a verb to its end: its exit code and what it printed.
-async fn run(host: &Host, name: &str, arguments: &[&str]) -> (Option<i32>, String) {
+pub(super) async fn run(host: &Host, name: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = command(&host.url, name, arguments);
     let done = tokio::task::spawn_blocking(move || command.output().unwrap());
     let Output { status, stdout, stderr } = patiently(done).await.unwrap();
@@ -25,7 +25,7 @@ async fn run(host: &Host, name: &str, arguments: &[&str]) -> (Option<i32>, Strin
 }
 
 /// The same with `--json`: the one object that it printed.
-async fn told(host: &Host, name: &str, arguments: &[&str]) -> (Option<i32>, Value) {
+pub(super) async fn told(host: &Host, name: &str, arguments: &[&str]) -> (Option<i32>, Value) {
     let (code, text) = run(host, name, &[arguments, &["--json"]].concat()).await;
     let value: Value = serde_json::from_str(text.trim()).unwrap_or_else(|error| panic!("{error}: {text}"));
     assert_eq!(value["verb"], arguments[0]);

@@ -1,0 +1,64 @@
+//! Values of options as a person writes them.
+
+use std::path::PathBuf;
+
+use mpac_core::scope::normalize;
+use mpac_wire::StateRef;
+use mpac_wire::names::{AckType, Decision, HeartbeatStatus, ProviderStatus, Severity};
+
+/// A shared file, in its one spelling (SCO-03), as intents and commits name it.
+pub(super) fn shared(text: &str) -> Result<String, String> {
+    match normalize(text) {
+        file if file.is_empty() => Err("name a file, relative to the shared workspace".to_owned()),
+        file => Ok(file),
+    }
+}
+
+pub(super) fn pair(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((file, local)) if !file.is_empty() && !local.is_empty() => Ok((shared(file)?, local.into())),
+        _ => Err("write it as FILE=LOCAL, as in src/a.py=/tmp/a.py".to_owned()),
+    }
+}
+
+pub(super) fn state_ref(text: &str) -> Result<StateRef, String> {
+    let state_ref = StateRef::new(text);
+    match state_ref.has_format("sha256") {
+        true => Ok(state_ref),
+        false => Err("give it as `cat --json` prints it, sha256: and digits".to_owned()),
+    }
+}
+
+/// One of the listed words: what is not listed goes over the wire as well, but a person has mistyped it.
+pub(super) fn word<T: for<'a> From<&'a str> + PartialEq>(text: &str, listed: &[T]) -> Result<T, String> {
+    let word = T::from(text);
+    if listed.contains(&word) { Ok(word) } else { Err("no such word; see above".to_owned()) }
+}
+
+pub(super) fn ack(text: &str) -> Result<AckType, String> {
+    word(text, AckType::LISTED)
+}
+
+pub(super) fn decision(text: &str) -> Result<Decision, String> {
+    word(text, Decision::LISTED)
+}
+
+pub(super) fn severity(text: &str) -> Result<Severity, String> {
+    word(text, Severity::LISTED)
+}
+
+pub(super) fn activity(text: &str) -> Result<HeartbeatStatus, String> {
+    word(text, HeartbeatStatus::LISTED)
+}
+
+pub(super) fn provider_status(text: &str) -> Result<ProviderStatus, String> {
+    word(text, ProviderStatus::LISTED)
+}
+
+/// `provider/model`, as sessions that allow some providers want it (BHM-10).
+pub(super) fn model(text: &str) -> Result<String, String> {
+    match text.split_once('/') {
+        Some((provider, model)) if !provider.is_empty() && !model.is_empty() => Ok(text.to_owned()),
+        _ => Err("write it as PROVIDER/MODEL, as in anthropic/claude-sonnet-4-6".to_owned()),
+    }
+}
