@@ -55,8 +55,9 @@ impl Media for Memory {
         self.read(first).map(|bytes| bytes.len() as u64)
     }
 
-    fn read(&self, first: u64) -> io::Result<Vec<u8>> {
-        self.state().segments.get(&first).cloned().ok_or_else(|| ErrorKind::NotFound.into())
+    fn read_into(&self, first: u64, into: &mut Vec<u8>) -> io::Result<()> {
+        self.state().segments.get(&first).ok_or(ErrorKind::NotFound)?.clone_into(into);
+        Ok(())
     }
 
     fn begin(&mut self, first: u64) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! Files of a log that are done with, compressed so that `zcat` reads them.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,15 +28,23 @@ pub(super) fn packed(path: &Path) -> PathBuf {
 
 /// What a file holds, or its compressed form where there is no such file.
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    match fs::read(path) {
+    let mut bytes = Vec::new();
+    read_into(path, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The same in place of what `bytes` holds.
+pub(super) fn read_into(path: &Path, bytes: &mut Vec<u8>) -> io::Result<()> {
+    bytes.clear();
+    match File::open(path) {
+        Ok(mut file) => file.read_to_end(bytes)?,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let mut bytes = Vec::new();
             let file = File::open(packed(path)).map_err(|_| error)?;
-            GzDecoder::new(BufReader::new(file)).read_to_end(&mut bytes)?;
-            Ok(bytes)
+            GzDecoder::new(BufReader::new(file)).read_to_end(bytes)?
         }
-        read => read,
-    }
+        Err(error) => return Err(error),
+    };
+    Ok(())
 }
 
 /// Writes `path` as `into`, compressed, and reads that back. Unless `stop` is raised `into` is then whole and on the disk;

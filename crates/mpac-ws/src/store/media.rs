@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,12 +22,13 @@ pub(crate) trait Media: Debug + Send {
     fn head(&self) -> io::Result<Option<u64>>;
     /// Bytes that a segment takes up.
     fn size(&self, first: u64) -> io::Result<u64>;
-    /// A whole segment.
-    fn read(&self, first: u64) -> io::Result<Vec<u8>>;
-    /// The same into a buffer, whose room is used again: a log of many segments is read in the memory of one.
-    fn read_into(&self, first: u64, into: &mut Vec<u8>) -> io::Result<()> {
-        *into = self.read(first)?;
-        Ok(())
+    /// A whole segment, in place of what is in `into`: a log of many segments is read in the memory of one.
+    fn read_into(&self, first: u64, into: &mut Vec<u8>) -> io::Result<()>;
+    /// The same in memory of its own.
+    fn read(&self, first: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read_into(first, &mut bytes)?;
+        Ok(bytes)
     }
     /// Makes an empty segment, under a name that lasts, and writes to it from now on.
     fn begin(&mut self, first: u64) -> io::Result<()>;
@@ -141,30 +142,18 @@ impl Media for Files {
         size(self.path(first)).or_else(|_| size(gzip::packed(&self.path(first))))
     }
 
-    fn read(&self, first: u64) -> io::Result<Vec<u8>> {
-        let path = self.path(first);
-        if !self.live || self.head()? != Some(first) {
-            return gzip::read(&path);
-        }
-        // A read beside a write may see the end of a record and not its beginning. What the first read saw something
-        // behind was written before the second.
-        let before = gzip::read(&path)?;
-        let written = before.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-        drop(before);
-        let mut bytes = gzip::read(&path)?;
-        bytes.truncate(written);
-        Ok(bytes)
-    }
-
     fn read_into(&self, first: u64, into: &mut Vec<u8>) -> io::Result<()> {
-        into.clear();
-        match File::open(self.path(first)) {
-            Ok(mut file) if !self.live => file.read_to_end(into).map(drop),
-            _ => {
-                *into = self.read(first)?;
-                Ok(())
-            }
+        let path = self.path(first);
+        let is_written = self.live && self.head()? == Some(first);
+        gzip::read_into(&path, into)?;
+        if is_written {
+            // A read beside a write may see the end of a record and not its beginning. What the first read saw something
+            // behind was written before the second.
+            let written = into.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+            gzip::read_into(&path, into)?;
+            into.truncate(written);
         }
+        Ok(())
     }
 
     fn begin(&mut self, first: u64) -> io::Result<()> {

@@ -29,10 +29,13 @@ impl Media for Patched<'_> {
         }
     }
 
-    fn read(&self, first: u64) -> io::Result<Vec<u8>> {
+    fn read_into(&self, first: u64, into: &mut Vec<u8>) -> io::Result<()> {
         match self.segments.get(&first) {
-            Some(Some(bytes)) => Ok(bytes.clone()),
-            _ => self.of.read(first),
+            Some(Some(bytes)) => {
+                bytes.clone_into(into);
+                Ok(())
+            }
+            _ => self.of.read_into(first, into),
         }
     }
 
