@@ -128,6 +128,7 @@ impl Session {
         batch: &mut Vec<Inbound>,
         over: &mut bool,
     ) -> Vec<Output> {
+        self.delivery.report().await;
         // The clock before the timer: an expired sleep may still say "pending" when the task's budget is spent.
         let now = clock::now();
         let deadline = self.core.next_deadline();
