@@ -4,6 +4,7 @@
 //! order. Nothing here decides anything about the protocol; what it knows of connections is who is bound, and that from the
 //! core's notices.
 
+mod alarm;
 mod deliver;
 mod events;
 mod setup;
@@ -17,9 +18,9 @@ use mpac_wire::names::{CloseDisposition, CloseReason, MessageType};
 use mpac_wire::redact::blank_credentials;
 use mpac_wire::{Frame as Parsed, Limits, MessageId, PrincipalId, Seconds};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::sleep;
 use tracing::error;
 
+use self::alarm::Alarm;
 use self::deliver::Delivery;
 pub(crate) use self::setup::{Goes, Template, Tenure, seed};
 use self::snapshots::Snapshots;
@@ -98,10 +99,10 @@ impl Session {
 
     /// Runs until it is stopped, or until it is not open and nobody is connected to it. Gives the commits that are in no file.
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Inbound>) -> Vec<Unwritten> {
-        let mut batch = Vec::with_capacity(BATCH);
+        let (mut batch, mut alarm) = (Vec::with_capacity(BATCH), Alarm::default());
         let mut over = false;
         while !over {
-            let outputs = self.next(&mut inbox, &mut batch, &mut over).await;
+            let outputs = self.next((&mut inbox, &mut alarm), &mut batch, &mut over).await;
             if !self.see_through(outputs, over).await {
                 break;
             }
@@ -124,7 +125,7 @@ impl Session {
     /// Waits for what comes next, and applies it.
     async fn next(
         &mut self,
-        inbox: &mut mpsc::Receiver<Inbound>,
+        (inbox, alarm): (&mut mpsc::Receiver<Inbound>, &mut Alarm),
         batch: &mut Vec<Inbound>,
         over: &mut bool,
     ) -> Vec<Output> {
@@ -140,7 +141,7 @@ impl Session {
         tokio::select! {
             taken = inbox.recv_many(batch, BATCH) => *over = taken == 0,
             lamport = self.snapshots.written() => return self.apply(Input::Command(Command::Persisted { lamport })),
-            () = sleep(nap) => {}
+            () = alarm.within(nap) => {}
         }
         let mut outputs = Vec::new();
         for inbound in batch.drain(..) {
