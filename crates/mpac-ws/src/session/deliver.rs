@@ -9,6 +9,7 @@ use axum::extract::ws::Utf8Bytes;
 use mpac_core::{ConnId, HangUpReason, Notice, Output, Recipients};
 use mpac_wire::sideband::Request;
 use mpac_wire::{Envelope, Message, MessageType, PrincipalId, Timestamp};
+use tokio::task::yield_now;
 use tracing::error;
 
 pub(super) use self::voice::Voice;
@@ -130,6 +131,8 @@ impl Delivery {
                     self.events.unsigned(&unsigned);
                     return self.dismiss(&to);
                 }
+                self.count(&envelope);
+                self.send(&to, &envelope.to_json().into(), Some(&envelope.message_type));
                 let hearer = match &to {
                     Recipients::All => "everybody",
                     Recipients::Only(_) => "those concerned",
@@ -137,9 +140,7 @@ impl Delivery {
                         self.bound.get(conn).map_or("a connection that has not joined", PrincipalId::as_str)
                     }
                 };
-                self.events.sent(&envelope, hearer);
-                self.count(&envelope);
-                self.send(&to, &envelope.to_json().into(), Some(&envelope.message_type));
+                self.events.sent(envelope, hearer);
             }
             Output::Workspace { conn, request } => {
                 let answer = self.answer(&request);
@@ -161,8 +162,16 @@ impl Delivery {
         }
     }
 
+    /// Writes down for the operator what was carried out, once everybody's sockets had their turn.
+    pub(super) async fn report(&mut self) {
+        if self.events.is_behind() {
+            yield_now().await;
+            self.events.write();
+        }
+    }
+
     /// Tells everybody that the session cannot go on. What was carried out before is stored; what was not, nobody has seen.
-    pub(super) fn fail(&self, why: &Unkept) {
+    pub(super) fn fail(&mut self, why: &Unkept) {
         let (code, text) = if matches!(why, Unkept::TooMuch) {
             self.meters.reached(Limit::Unopened);
             (1008, "too many messages to a session that nobody has opened")
@@ -193,6 +202,7 @@ impl Delivery {
         for outbox in self.connections.values() {
             outbox.close(1001, "the server is stopping");
         }
+        self.events.write();
         match self.writer.take() {
             Some(writer) => writer.finish().await,
             None => Vec::new(),
@@ -270,7 +280,7 @@ impl Delivery {
                 self.workspace.put(&path, file);
             }
             Notice::Opened => self.open = true,
-            Notice::Remark(remark) => self.events.remarked(&remark.to_string()),
+            Notice::Remark(remark) => self.events.remarked(remark.to_string()),
             // The server looks whether one of its standbys has the session.
             Notice::CoordinatorConflict { reported_by } => self.events.other_coordinator(&reported_by),
             Notice::CoordinatorKey { key } => {

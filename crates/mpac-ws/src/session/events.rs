@@ -1,4 +1,7 @@
 //! What an operator sees of a session: one line for each thing that people did.
+//!
+//! Lines wait until those who hear of these things have heard: whoever writes a line reads the message once more and wakes
+//! another thread, which on one core runs before the sockets do.
 
 use std::sync::Arc;
 
@@ -16,33 +19,69 @@ const SHOWN: usize = 100;
 #[derive(Debug)]
 pub(super) struct Events {
     session: SessionId,
+    waiting: Vec<Event>,
+}
+
+/// What there will be a line about.
+#[derive(Debug)]
+enum Event {
+    /// A participant's message, as it came.
+    Relayed(Arc<str>),
+    /// A message of the coordinator, and who hears it.
+    Sent(Box<Envelope>, String),
+    /// Words.
+    Line(String),
+    /// The same, of something that an operator should know.
+    Warning(String),
 }
 
 impl Events {
     pub(super) const fn new(session: SessionId) -> Self {
-        Self { session }
+        Self { session, waiting: Vec::new() }
     }
 
-    pub(super) fn joined(&self, who: &PrincipalId, here: usize) {
-        self.line(&format!("{} joined ({here} here)", shown(who.as_str())));
+    /// Whether there is anything to write.
+    pub(super) const fn is_behind(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
-    pub(super) fn left(&self, who: &PrincipalId, here: usize) {
+    /// Writes the lines.
+    pub(super) fn write(&mut self) {
+        for event in std::mem::take(&mut self.waiting) {
+            match event {
+                Event::Relayed(text) => {
+                    if let Ok(received) = Received::parse(text, &Limits::default()) {
+                        self.said(received.envelope(), "everybody");
+                    }
+                }
+                Event::Sent(envelope, to) => self.said(&envelope, &to),
+                Event::Line(text) => info!("[{}] {text}", shown(self.session.as_str())),
+                Event::Warning(text) => warn!("[{}] {}", shown(self.session.as_str()), shown(&text)),
+            }
+        }
+    }
+
+    pub(super) fn joined(&mut self, who: &PrincipalId, here: usize) {
+        self.line(format!("{} joined ({here} here)", shown(who.as_str())));
+    }
+
+    pub(super) fn left(&mut self, who: &PrincipalId, here: usize) {
         // After a goodbye, or without one: then what it announced stays until it is back or counts as unavailable.
-        self.line(&format!("{} is disconnected ({here} here)", shown(who.as_str())));
+        self.line(format!("{} is disconnected ({here} here)", shown(who.as_str())));
     }
 
-    pub(super) fn closed(&self, reason: &str) {
-        self.line(&format!("session closed: {}", shown(reason)));
+    pub(super) fn closed(&mut self, reason: &str) {
+        self.line(format!("session closed: {}", shown(reason)));
     }
 
     /// Something that an operator should know, though nothing was refused.
-    pub(super) fn remarked(&self, text: &str) {
-        warn!("[{}] {}", shown(self.session.as_str()), shown(text));
+    pub(super) fn remarked(&mut self, text: String) {
+        self.waiting.push(Event::Warning(text));
     }
 
     /// The session has stopped, and everything anybody was told is in its log.
-    pub(super) fn failed(&self, why: &Unkept) {
+    pub(super) fn failed(&mut self, why: &Unkept) {
+        self.write();
         error!(
             "[{}] stopped: its log cannot be written: {why}. Everything that anybody was told is in it; mend the disk or \
              make room, and start the server again",
@@ -51,48 +90,53 @@ impl Events {
     }
 
     /// A message that nobody hears, and those it was for are hung up on.
-    pub(super) fn unsigned(&self, why: &Unsigned) {
+    pub(super) fn unsigned(&mut self, why: &Unsigned) {
+        self.write();
         error!("[{}] a message could not be signed and was not sent: {why}", shown(self.session.as_str()));
     }
 
     /// The coordinator goes on with another key (SEC-32).
-    pub(super) fn signs_with(&self, key: &Fingerprint) {
-        self.line(&format!("the coordinator signs with {key} from now on"));
+    pub(super) fn signs_with(&mut self, key: &Fingerprint) {
+        self.line(format!("the coordinator signs with {key} from now on"));
     }
 
     /// A participant hears a second coordinator (REC-25).
-    pub(super) fn other_coordinator(&self, reported_by: &PrincipalId) {
-        self.line(&format!("{} reports a second coordinator of this session", shown(reported_by.as_str())));
+    pub(super) fn other_coordinator(&mut self, reported_by: &PrincipalId) {
+        self.line(format!("{} reports a second coordinator of this session", shown(reported_by.as_str())));
     }
 
     /// A participant's message that was accepted.
-    pub(super) fn relayed(&self, message_type: &MessageType, text: &Arc<str>) {
-        // A relay is not parsed again for a log that nobody keeps.
-        if !enabled!(Level::INFO) || !tells_something(message_type) {
-            return;
-        }
-        if let Ok(received) = Received::parse(Arc::clone(text), &Limits::default()) {
-            self.sent(received.envelope(), "everybody");
+    pub(super) fn relayed(&mut self, message_type: &MessageType, text: &Arc<str>) {
+        if is_told(message_type) {
+            self.waiting.push(Event::Relayed(Arc::clone(text)));
         }
     }
 
-    /// A message by anybody; `to` is who hears it.
-    pub(super) fn sent(&self, envelope: &Envelope, to: &str) {
-        if !enabled!(Level::INFO) || !tells_something(&envelope.message_type) {
-            return;
+    /// A message of the coordinator; `to` is who hears it.
+    pub(super) fn sent(&mut self, envelope: Envelope, to: &str) {
+        if is_told(&envelope.message_type) {
+            self.waiting.push(Event::Sent(Box::new(envelope), to.to_owned()));
         }
+    }
+
+    fn said(&self, envelope: &Envelope, to: &str) {
         if let Some(what) = envelope.message().ok().as_ref().and_then(|message| describe(message, to)) {
             let who = match envelope.coordinator_epoch {
                 Some(_) => "the coordinator".to_owned(),
                 None => shown(envelope.sender.principal_id.as_str()),
             };
-            self.line(&format!("{who} {what}"));
+            info!("[{}] {who} {what}", shown(self.session.as_str()));
         }
     }
 
-    fn line(&self, text: &str) {
-        info!("[{}] {text}", shown(self.session.as_str()));
+    fn line(&mut self, text: String) {
+        self.waiting.push(Event::Line(text));
     }
+}
+
+/// Whether there is a line about such a message. A relay is not kept for a log that nobody writes.
+fn is_told(message_type: &MessageType) -> bool {
+    enabled!(Level::INFO) && tells_something(message_type)
 }
 
 const fn tells_something(message_type: &MessageType) -> bool {

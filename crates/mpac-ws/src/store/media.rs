@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -171,9 +171,7 @@ impl Media for Files {
     }
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let file = self.current()?;
-        file.seek(SeekFrom::Start(at))?;
-        file.write_all(bytes)
+        write_at(self.current()?, at, bytes)
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
@@ -195,6 +193,18 @@ impl Media for Files {
     fn beside(&self) -> Option<Beside> {
         Some(Beside { dir: self.dir.clone(), house: self.house.clone() })
     }
+}
+
+/// One call into the system where it has one.
+#[cfg(unix)]
+fn write_at(file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
+}
+
+#[cfg(not(unix))]
+fn write_at(mut file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
+    std::io::Seek::seek(&mut file, io::SeekFrom::Start(at))?;
+    file.write_all(bytes)
 }
 
 /// Whether more room would help.
