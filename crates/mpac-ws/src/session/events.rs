@@ -113,9 +113,9 @@ impl Events {
     }
 
     /// A message of the coordinator; `to` is who hears it.
-    pub(super) fn sent(&mut self, envelope: Envelope, to: &str) {
+    pub(super) fn sent(&mut self, envelope: Box<Envelope>, to: &str) {
         if is_told(&envelope.message_type) {
-            self.waiting.push(Event::Sent(Box::new(envelope), to.to_owned()));
+            self.waiting.push(Event::Sent(envelope, to.to_owned()));
         }
     }
 
