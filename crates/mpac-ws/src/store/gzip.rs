@@ -1,7 +1,7 @@
 //! Files of a log that are done with, compressed so that `zcat` reads them.
 
 use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -39,12 +39,27 @@ pub(super) fn read_into(path: &Path, bytes: &mut Vec<u8>) -> io::Result<()> {
     match File::open(path) {
         Ok(mut file) => file.read_to_end(bytes)?,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let file = File::open(packed(path)).map_err(|_| error)?;
+            let mut file = File::open(packed(path)).map_err(|_| error)?;
+            bytes.reserve(told_length(&mut file)?);
             GzDecoder::new(BufReader::new(file)).read_to_end(bytes)?
         }
         Err(error) => return Err(error),
     };
     Ok(())
+}
+
+/// How long a compressed file says that its original is, at its end; as far as room may be made for that unseen. Where it says
+/// nothing, 0.
+fn told_length(file: &mut File) -> io::Result<usize> {
+    /// More than a segment has, and than damage may ask for.
+    const MOST: u32 = 64 * 1024 * 1024;
+    let mut told = [0; 4];
+    if file.metadata()?.len() > told.len() as u64 {
+        file.seek(SeekFrom::End(-4))?;
+        file.read_exact(&mut told)?;
+        file.rewind()?;
+    }
+    Ok(u32::from_le_bytes(told).min(MOST) as usize)
 }
 
 /// Writes `path` as `into`, compressed, and reads that back. Unless `stop` is raised `into` is then whole and on the disk;
