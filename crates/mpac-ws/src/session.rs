@@ -1,8 +1,8 @@
 //! One session: the task that owns its [`Coordinator`].
 //!
 //! It takes what waits, stamps and applies each input, waits until all of it is in the log, then carries the outputs out in
-//! order. While the disk is busy with one batch the next is decided; what comes of that waits for a sync of its own. Nothing
-//! here decides anything about the protocol; what it knows of connections is who is bound, and that from the core's notices.
+//! order. Nothing here decides anything about the protocol; what it knows of connections is who is bound, and that from the
+//! core's notices.
 
 mod alarm;
 mod deliver;
@@ -34,7 +34,7 @@ use crate::socket::Frame;
 use crate::store::journal::{Journal, Unkept};
 use crate::store::kept::Kept;
 
-/// Inputs decided at once: the bound on the work between two looks at the clock, and on what one sync is for.
+/// Inputs taken from the inbox at once: the bound on the work between two looks at the clock, and on what one sync is for.
 const BATCH: usize = 256;
 /// A machine that slept finds its clock far ahead of its timers, so the clock is asked at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -85,39 +85,10 @@ pub(crate) struct Session {
     snapshots: Snapshots,
     /// It was closed just now, and nobody has been told yet.
     closing: bool,
+    /// Questions of this batch.
+    asked: Vec<oneshot::Sender<Standing>>,
     /// Why it has to end.
     unkept: Option<Unkept>,
-}
-
-/// What a session waits for.
-struct Incoming {
-    inbox: mpsc::Receiver<Inbound>,
-    batch: Vec<Inbound>,
-    alarm: Alarm,
-}
-
-/// What was decided and nobody has seen yet.
-#[derive(Default)]
-struct Decided {
-    /// How much came and was worked off.
-    inputs: usize,
-    outputs: Vec<Output>,
-    /// Questions, and their answers.
-    asked: Vec<(oneshot::Sender<Standing>, Standing)>,
-    /// It is the last.
-    over: bool,
-}
-
-impl Decided {
-    /// What came of one input.
-    fn add(&mut self, outputs: Vec<Output>) {
-        self.inputs += 1;
-        self.outputs.extend(outputs);
-    }
-
-    const fn is_anything(&self) -> bool {
-        self.inputs > 0 || self.over
-    }
 }
 
 impl Session {
@@ -127,112 +98,90 @@ impl Session {
     }
 
     /// Runs until it is stopped, or until it is not open and nobody is connected to it. Gives the commits that are in no file.
-    pub(crate) async fn run(mut self, inbox: mpsc::Receiver<Inbound>) -> Vec<Unwritten> {
-        let mut incoming = Incoming { inbox, batch: Vec::with_capacity(BATCH), alarm: Alarm::default() };
-        let mut decided = Decided::default();
-        loop {
-            if !decided.is_anything() {
-                self.next(&mut incoming, &mut decided).await;
-            }
-            let over = decided.over;
-            let Some(ahead) = self.see_through(decided, &mut incoming).await else { break };
-            decided = ahead;
-            if over {
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Inbound>) -> Vec<Unwritten> {
+        let (mut batch, mut alarm) = (Vec::with_capacity(BATCH), Alarm::default());
+        let mut over = false;
+        while !over {
+            let outputs = self.next((&mut inbox, &mut alarm), &mut batch, &mut over).await;
+            if !self.see_through(outputs, over).await {
                 break;
             }
-            if self.journal.is_short() && !decided.over {
+            if !over && self.journal.is_short() {
                 // The disk is full. There is room to say goodbye, and what waits in the inbox was promised nothing.
-                decided.outputs.extend(self.apply(Input::Command(self.farewell())));
-                decided.over = true;
+                over = true;
+                let outputs = self.apply(Input::Command(self.farewell()));
+                if !self.see_through(outputs, over).await {
+                    break;
+                }
             }
-            if !decided.is_anything() && self.is_temporary() && self.tenancy.end() {
-                break;
-            }
+            self.answer();
+            over |= self.is_temporary() && self.tenancy.end();
         }
         self.snapshots.settle().await;
         self.journal.finish().await;
         self.delivery.finish().await
     }
 
-    /// Waits for what comes next, and applies it. Can be dropped meanwhile.
-    async fn next(&mut self, incoming: &mut Incoming, decided: &mut Decided) {
-        // With more at hand the disk is set to work first: lines can be written while it is busy.
-        if !self.journal.is_at_rest() || incoming.inbox.is_empty() {
-            self.delivery.report().await;
-        }
+    /// Waits for what comes next, and applies it.
+    async fn next(
+        &mut self,
+        (inbox, alarm): (&mut mpsc::Receiver<Inbound>, &mut Alarm),
+        batch: &mut Vec<Inbound>,
+        over: &mut bool,
+    ) -> Vec<Output> {
+        self.delivery.report().await;
         // The clock before the timer: an expired sleep may still say "pending" when the task's budget is spent.
         let now = clock::now();
         let deadline = self.core.next_deadline();
         if deadline.is_some_and(|at| at <= now) {
-            return decided.add(self.apply(Input::Timeout));
+            return self.apply(Input::Timeout);
         }
         let deadline = deadline.into_iter().chain(self.snapshots.due(false)).min();
         let nap = deadline.map_or(LONGEST_SLEEP, |at| clock::until(at, now).min(LONGEST_SLEEP));
         tokio::select! {
-            taken = incoming.inbox.recv_many(&mut incoming.batch, BATCH - decided.inputs) => decided.over |= taken == 0,
-            lamport = self.snapshots.written() => {
-                return decided.add(self.apply(Input::Command(Command::Persisted { lamport })));
-            }
-            () = incoming.alarm.within(nap) => {}
+            taken = inbox.recv_many(batch, BATCH) => *over = taken == 0,
+            lamport = self.snapshots.written() => return self.apply(Input::Command(Command::Persisted { lamport })),
+            () = alarm.within(nap) => {}
         }
-        for inbound in incoming.batch.drain(..) {
-            decided.over |= matches!(inbound, Inbound::Stop);
-            self.take(inbound, decided);
+        let mut outputs = Vec::new();
+        for inbound in batch.drain(..) {
+            *over |= matches!(inbound, Inbound::Stop);
+            outputs.extend(self.take(inbound));
         }
+        outputs
     }
 
-    /// Carries out what was decided once it may be seen: what somebody sees is in the log, and nobody sees anything of what is
-    /// not (SRV-13). Gives what was decided meanwhile; `None` where it is impossible, which everybody is told.
-    async fn see_through(&mut self, decided: Decided, incoming: &mut Incoming) -> Option<Decided> {
-        let ahead = match self.settle(decided.over, incoming).await {
-            Ok(ahead) => ahead,
-            Err(unkept) => {
-                if matches!(unkept, Unkept::TooMuch) {
-                    // First, so that whoever comes again begins anew.
-                    self.tenancy.leave();
-                }
-                self.delivery.fail(&unkept);
-                return None;
+    /// Carries outputs out once they may be seen: what somebody sees is in the log, and nobody sees anything of what is not
+    /// (SRV-13). False where that is impossible, which everybody is told.
+    async fn see_through(&mut self, outputs: Vec<Output>, over: bool) -> bool {
+        if let Err(unkept) = self.settle(over).await {
+            if matches!(unkept, Unkept::TooMuch) {
+                // First, so that whoever comes again begins anew.
+                self.tenancy.leave();
             }
-        };
-        for output in decided.outputs {
+            self.delivery.fail(&unkept);
+            return false;
+        }
+        for output in outputs {
             let other_key = matches!(output, Output::Notice(Notice::CoordinatorKey { .. }));
             self.delivery.carry_out(output);
             if let Some(key) = self.delivery.signing().filter(|_| other_key) {
                 self.journal.seal_with(key);
             }
         }
-        for (done, standing) in decided.asked {
-            // Whoever asked may have gone.
-            let _ = done.send(standing);
-        }
-        Some(ahead)
+        true
     }
 
-    /// Makes durable what has happened, and writes the session down as a whole when that is due, or at its end (REC-07). Gives
-    /// what was decided while the disk was busy: nothing where the session is written down, which is as its log is.
-    async fn settle(&mut self, over: bool, incoming: &mut Incoming) -> Result<Decided, Unkept> {
+    /// Makes durable what has happened, and writes the session down as a whole when that is due, or at its end (REC-07).
+    async fn settle(&mut self, over: bool) -> Result<(), Unkept> {
         if let Some(unkept) = self.unkept.take() {
             return Err(unkept);
         }
+        self.journal.settle(self.core.view().is_open()).await?;
         let closing = std::mem::take(&mut self.closing);
         let last = over || closing;
         let due =
             self.snapshots.due(last).is_some_and(|due| last || self.journal.is_full() || due <= clock::now());
-        let mut ahead = Decided::default();
-        if let Some(mut writing) = self.journal.write(self.core.view().is_open()) {
-            let mut looks = !last && !due;
-            let written = loop {
-                tokio::select! {
-                    biased;
-                    written = &mut writing => break written,
-                    () = self.next(incoming, &mut ahead), if looks => {
-                        looks = ahead.is_anything() && !ahead.over && ahead.inputs < BATCH;
-                    }
-                }
-            };
-            self.journal.written(written)?;
-        }
         if due {
             match self.journal.position().await? {
                 Some(mark) => self.snapshots.take(mark, &self.core, &self.kept).await,
@@ -243,7 +192,7 @@ impl Session {
             // Before anybody hears of it (SES-19).
             self.snapshots.settle().await;
         }
-        Ok(ahead)
+        Ok(())
     }
 
     /// Whether it is there for its connections only: nobody has opened it, or it is closed.
@@ -251,8 +200,8 @@ impl Session {
         self.places.is_some() && self.place.is_none()
     }
 
-    fn take(&mut self, inbound: Inbound, decided: &mut Decided) {
-        let outputs = match inbound {
+    fn take(&mut self, inbound: Inbound) -> Vec<Output> {
+        match inbound {
             Inbound::Joined { conn, outbox } => {
                 self.delivery.joined(conn, outbox);
                 Vec::new()
@@ -270,18 +219,20 @@ impl Session {
             }
             Inbound::Frame { .. } | Inbound::Left { .. } | Inbound::TooFast { .. } => Vec::new(),
             Inbound::Ask { command, done } => {
-                let outputs = command.map(|command| self.apply(Input::Command(command)));
-                decided.asked.push((done, self.standing()));
-                outputs.unwrap_or_default()
+                self.asked.push(done);
+                command.map(|command| self.apply(Input::Command(command))).unwrap_or_default()
             }
             Inbound::Stop => self.apply(Input::Command(self.farewell())),
-        };
-        decided.add(outputs);
+        }
     }
 
-    fn standing(&self) -> Standing {
+    fn answer(&mut self) {
         let view = self.core.view();
-        Standing { epoch: self.core.epoch(), open: view.is_open(), closed: view.is_closed() }
+        let standing = Standing { epoch: self.core.epoch(), open: view.is_open(), closed: view.is_closed() };
+        for done in self.asked.drain(..) {
+            // Whoever asked may have gone.
+            let _ = done.send(standing);
+        }
     }
 
     /// A session that is stored goes on later, under the same coordinator and the next epoch; any other is over (SRV-12).

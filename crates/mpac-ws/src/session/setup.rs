@@ -269,7 +269,7 @@ fn assembled(core: Coordinator, kept: Kept, tenure: Tenure, delivery: Delivery, 
     let config = &kept.config;
     let snapshots = Snapshots::new(config.session_id.clone(), &config.heartbeat_interval());
     let (coordinator, limits) = (config.coordinator_id(), config.limits.clone());
-    let (closing, unkept, known) = (false, None, Known::default());
+    let (closing, asked, unkept, known) = (false, Vec::new(), None, Known::default());
     Session {
         core,
         coordinator,
@@ -283,6 +283,7 @@ fn assembled(core: Coordinator, kept: Kept, tenure: Tenure, delivery: Delivery, 
         kept,
         snapshots,
         closing,
+        asked,
         unkept,
     }
 }

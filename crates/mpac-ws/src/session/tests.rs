@@ -1,13 +1,10 @@
 //! A session whose log fails.
 
 use std::ops::ControlFlow;
-use std::sync::Barrier;
 
 use clap::Parser;
-use futures::FutureExt;
 use mpac_core::ConnId;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 use super::*;
 use crate::cli::Settings;
@@ -69,35 +66,6 @@ async fn what_could_not_be_made_durable_is_seen_by_nobody_and_the_session_stops(
         assert_eq!(task.await.unwrap(), [], "{fault:?}");
         assert!(inbox.is_closed(), "{fault:?}: later connections are refused");
     }
-}
-
-/// Returns once the session has taken everything that was said to it.
-async fn taken(inbox: &mpsc::Sender<Inbound>) {
-    let all = inbox.reserve_many(inbox.max_capacity());
-    drop(timeout(LONGEST_SLEEP, all).await.expect("the session takes what comes").unwrap());
-}
-
-#[tokio::test]
-async fn while_the_disk_is_busy_more_is_decided_and_seen_by_nobody_before_a_sync_of_its_own() {
-    let (media, gate) = (Memory::default(), Arc::new(Barrier::new(2)));
-    let (inbox, queue, task) = session(&media);
-    media.state().gate = Some(Arc::clone(&gate));
-    for text in ["{bad", "{worse", "{worst"] {
-        say(&inbox, text).await;
-        taken(&inbox).await;
-    }
-    let mut frames = Vec::new();
-    assert_eq!(queue.next(&mut frames).now_or_never(), None, "nothing is on the disk");
-    gate.wait();
-    assert_eq!(queue.next(&mut frames).await, Next::Frames);
-    assert_eq!(frames.len(), 1, "the answer to the first");
-    frames.clear();
-    assert_eq!(queue.next(&mut frames).now_or_never(), None, "the others wait for a sync of their own");
-    media.state().fault = Some(Fault::Sync);
-    gate.wait();
-    assert_eq!(closed(&queue).await, (0, 1011));
-    assert_eq!(media.state().syncs, 2, "one for both");
-    assert_eq!(task.await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
-use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::media::{Beside, Media};
 
@@ -15,8 +15,6 @@ pub(crate) struct State {
     pub(crate) segments: BTreeMap<u64, Vec<u8>>,
     pub(crate) fault: Option<Fault>,
     pub(crate) syncs: usize,
-    /// Where each sync waits for the test.
-    pub(crate) gate: Option<Arc<Barrier>>,
     /// Bytes that a full disk gets back.
     pub(crate) reserve: Option<usize>,
     short: bool,
@@ -122,10 +120,6 @@ impl Media for Memory {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let gate = self.state().gate.clone();
-        if let Some(gate) = gate {
-            gate.wait();
-        }
         let mut state = self.state();
         state.syncs += 1;
         match state.fault {

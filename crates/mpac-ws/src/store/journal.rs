@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mpac_core::{Record, Step};
 use mpac_wire::SessionId;
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use super::Store;
 use super::entry::{Entry, Happened, Unusable};
@@ -24,14 +24,9 @@ pub(crate) enum Journal {
     Unopened { begin: Begin, sealer: Option<Sealer>, waiting: Vec<Entry>, bytes: usize },
     /// In a log; entries wait for the end of the batch that they belong to.
     On { log: Box<Log>, waiting: Vec<Entry> },
-    /// The log is where it is written to; entries wait for the next batch.
-    Away { waiting: Vec<Entry> },
     /// The log has failed.
     Failed,
 }
-
-/// A batch on its way to the disk: gives the log back.
-pub(crate) type Writing = JoinHandle<Result<Box<Log>, Unkept>>;
 
 /// Makes the log of a session on its opening.
 #[derive(Clone)]
@@ -76,7 +71,7 @@ impl Journal {
     /// The log says now that this key takes the place of the one that seals it, if it is sealed at all.
     pub(crate) fn seal_with(&mut self, key: Arc<Signing>) {
         let sealer = match self {
-            Self::Off | Self::Away { .. } | Self::Failed => None,
+            Self::Off | Self::Failed => None,
             Self::Unopened { sealer, .. } => sealer.as_mut(),
             Self::On { log, .. } => log.sealer(),
         };
@@ -100,11 +95,6 @@ impl Journal {
 
     /// Whether sessions outlive the process.
     pub(crate) const fn is_on(&self) -> bool {
-        matches!(self, Self::On { .. } | Self::Away { .. })
-    }
-
-    /// Whether the log waits for something to write.
-    pub(crate) const fn is_at_rest(&self) -> bool {
         matches!(self, Self::On { .. })
     }
 
@@ -131,7 +121,7 @@ impl Journal {
         let waiting = match self {
             Self::Off => return Ok(()),
             Self::Failed => return Err(Unkept::Lost),
-            Self::On { waiting, .. } | Self::Away { waiting } => waiting,
+            Self::On { waiting, .. } => waiting,
             Self::Unopened { waiting, bytes, .. } => {
                 *bytes += size(record);
                 if *bytes > UNOPENED_BYTES {
@@ -160,46 +150,33 @@ impl Journal {
         }
     }
 
-    /// Begins to write everything noted, if that is anything; whatever is noted from now on is not part of it. What happens
-    /// before a session is `open` is kept for later, and is as good as not durable: it promises nothing.
-    pub(crate) fn write(&mut self, open: bool) -> Option<Writing> {
+    /// Returns once everything noted is as durable as was asked for: then, and not before, its outputs may be seen (SRV-13).
+    /// What happens before a session is `open` is kept for later, and is as good as not durable: it promises nothing.
+    pub(crate) async fn settle(&mut self, open: bool) -> Result<(), Unkept> {
         match std::mem::replace(self, Self::Failed) {
-            Self::On { log, waiting } if !waiting.is_empty() => Some(self.lend(move || Ok(log), waiting)),
+            Self::On { log, waiting } if !waiting.is_empty() => {
+                *self = written(move || Ok(*log), waiting).await?;
+            }
             Self::Unopened { begin, sealer, waiting, .. } if open => {
-                let begin = move || Ok(Box::new((begin.0)().map_err(NotAppended::from)?.sealed_by(sealer)));
-                Some(self.lend(begin, waiting))
+                let begin = move || Ok((begin.0)().map_err(NotAppended::from)?.sealed_by(sealer));
+                *self = written(begin, waiting).await?;
             }
-            as_before => {
-                *self = as_before;
-                None
-            }
+            as_before => *self = as_before,
         }
-    }
-
-    fn lend(
-        &mut self,
-        log: impl FnOnce() -> Result<Box<Log>, Unkept> + Send + 'static,
-        entries: Vec<Entry>,
-    ) -> Writing {
-        *self = Self::Away { waiting: Vec::new() };
-        spawn_blocking(move || {
-            let mut log = log()?;
-            log.append(&entries)?;
-            Ok(log)
-        })
-    }
-
-    /// A batch has been written and is as durable as was asked for: then, and not before, its outputs may be seen (SRV-13).
-    pub(crate) fn written(
-        &mut self,
-        result: Result<Result<Box<Log>, Unkept>, JoinError>,
-    ) -> Result<(), Unkept> {
-        let noted = std::mem::replace(self, Self::Failed);
-        let log = result.map_err(|_| Unkept::Lost)??;
-        let Self::Away { waiting } = noted else { return Err(Unkept::Lost) };
-        *self = Self::On { log, waiting };
         Ok(())
     }
+}
+
+async fn written(
+    log: impl FnOnce() -> Result<Log, Unkept> + Send + 'static,
+    waiting: Vec<Entry>,
+) -> Result<Journal, Unkept> {
+    let write = move || -> Result<Journal, Unkept> {
+        let mut log = log()?;
+        log.append(&waiting)?;
+        Ok(Journal::on(log))
+    };
+    spawn_blocking(write).await.map_err(|_| Unkept::Lost)?
 }
 
 fn size(record: &Record) -> usize {
