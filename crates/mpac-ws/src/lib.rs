@@ -72,5 +72,6 @@ mod sideband;
 mod signing;
 mod socket;
 
-/// The program that wrote an entry of a log, or speaks to another: another one may say other things.
-pub(crate) const PROGRAM: &str = concat!("mpac-ws ", env!("CARGO_PKG_VERSION"));
+/// The program that wrote an entry of a log, or speaks to another: another one may say other things. The number behind `+` rises
+/// with each change, between two versions, of what the same inputs lead to.
+pub(crate) const PROGRAM: &str = concat!("mpac-ws ", env!("CARGO_PKG_VERSION"), "+1");

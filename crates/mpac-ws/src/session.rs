@@ -83,6 +83,7 @@ pub(crate) struct Session {
     /// What a snapshot needs beside the coordinator.
     kept: Kept,
     snapshots: Snapshots,
+    alarm: Alarm,
     /// It was closed just now, and nobody has been told yet.
     closing: bool,
     /// Questions of this batch.
@@ -99,10 +100,10 @@ impl Session {
 
     /// Runs until it is stopped, or until it is not open and nobody is connected to it. Gives the commits that are in no file.
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Inbound>) -> Vec<Unwritten> {
-        let (mut batch, mut alarm) = (Vec::with_capacity(BATCH), Alarm::default());
+        let mut batch = Vec::with_capacity(BATCH);
         let mut over = false;
         while !over {
-            let outputs = self.next((&mut inbox, &mut alarm), &mut batch, &mut over).await;
+            let outputs = self.next(&mut inbox, &mut batch, &mut over).await;
             if !self.see_through(outputs, over).await {
                 break;
             }
@@ -114,9 +115,10 @@ impl Session {
                     break;
                 }
             }
-            self.answer();
+            self.answer().await;
             over |= self.is_temporary() && self.tenancy.end();
         }
+        self.delivery.report().await;
         self.snapshots.settle().await;
         self.journal.finish().await;
         self.delivery.finish().await
@@ -125,7 +127,7 @@ impl Session {
     /// Waits for what comes next, and applies it.
     async fn next(
         &mut self,
-        (inbox, alarm): (&mut mpsc::Receiver<Inbound>, &mut Alarm),
+        inbox: &mut mpsc::Receiver<Inbound>,
         batch: &mut Vec<Inbound>,
         over: &mut bool,
     ) -> Vec<Output> {
@@ -141,7 +143,7 @@ impl Session {
         tokio::select! {
             taken = inbox.recv_many(batch, BATCH) => *over = taken == 0,
             lamport = self.snapshots.written() => return self.apply(Input::Command(Command::Persisted { lamport })),
-            () = alarm.within(nap) => {}
+            () = self.alarm.within(nap) => {}
         }
         let mut outputs = Vec::new();
         for inbound in batch.drain(..) {
@@ -226,7 +228,11 @@ impl Session {
         }
     }
 
-    fn answer(&mut self) {
+    async fn answer(&mut self) {
+        if !self.asked.is_empty() {
+            // Whoever hears that a session is closed may look for the line about it.
+            self.delivery.report().await;
+        }
         let view = self.core.view();
         let standing = Standing { epoch: self.core.epoch(), open: view.is_open(), closed: view.is_closed() };
         for done in self.asked.drain(..) {

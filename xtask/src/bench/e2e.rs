@@ -107,6 +107,7 @@ impl Measured {
             row("deliveries, durable", "/s", rate(Kind::Durable), ours)
                 .beside("in memory")
                 .target(Target::AtLeast(0.5)),
+            row("deliveries, durable", "/s", rate(Kind::Durable), bare).beside("bare broadcast"),
             row("p50 at 20 announces a second", "ms", at(Kind::Ours, P50), at(Kind::Bare, P50))
                 .beside("bare broadcast"),
             row("p99 at 20 announces a second", "ms", at(Kind::Ours, P99), at(Kind::Bare, P99))

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use mpac_wire::{BatchId, ConflictId, InstanceId, IntentId, OpId, PrincipalId, Timestamp};
 
 use super::records::{Member, Operation};
-use super::state::{Session, discount_kind};
+use super::state::{InOrder, Session, discount_kind};
 use crate::scope::normalized;
 use crate::table::{conflict, intent, operation};
 pub(crate) use recent::Recent;
@@ -44,9 +44,9 @@ impl Forgotten {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Finished {
     instances: BTreeSet<(Timestamp, PrincipalId, InstanceId)>,
-    intents: BTreeSet<(u64, IntentId)>,
-    operations: BTreeSet<(u64, OpId)>,
-    conflicts: BTreeSet<(u64, ConflictId)>,
+    intents: BTreeSet<InOrder<IntentId>>,
+    operations: BTreeSet<InOrder<OpId>>,
+    conflicts: BTreeSet<InOrder<ConflictId>>,
     members: BTreeSet<(Timestamp, PrincipalId)>,
 }
 

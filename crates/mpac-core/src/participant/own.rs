@@ -30,8 +30,8 @@ pub struct OwnIntent {
     pub message_id: Option<MessageId>,
     /// Whether it can be worked under.
     pub standing: Standing,
-    /// When it should expire, by our clock: nobody is told of that. `None` for one of an earlier incarnation, whose time no summary
-    /// tells, until it is updated.
+    /// When it should expire, by our clock: nobody is told of that. `None` for one of an earlier incarnation, whose time no
+    /// summary tells, until an update gives it one.
     pub expires: Option<Timestamp>,
     /// A resolution rejected it: what ends it now does not reset the count (BKO-06).
     pub(super) overruled: bool,

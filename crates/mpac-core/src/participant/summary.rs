@@ -66,6 +66,7 @@ impl Participant {
             {
                 // Counted from now: when it was accepted nobody tells.
                 own.expires = Some(expiry(announce.ttl_sec.as_ref(), self.now));
+                own.expired = false;
                 own.announced = announce;
             }
         }

@@ -162,7 +162,7 @@ impl Delivery {
         }
     }
 
-    /// Writes down for the operator what was carried out, once everybody's sockets had their turn.
+    /// Writes down for the operator what was carried out, once the sockets had a turn.
     pub(super) async fn report(&mut self) {
         if self.events.is_behind() {
             yield_now().await;
@@ -210,8 +210,9 @@ impl Delivery {
     }
 
     /// One serialised frame, shared by all who get it (SRV-06).
-    fn send(&self, to: &Recipients, frame: &Utf8Bytes, message_type: Option<&MessageType>) {
+    fn send(&mut self, to: &Recipients, frame: &Utf8Bytes, message_type: Option<&MessageType>) {
         if frame.len() > self.max_frame {
+            self.events.write(); // what led to it
             // Python clients would close the connection over it (SRV-18).
             return error!("a frame of {} bytes was not sent: more than --max-frame-bytes", frame.len());
         }

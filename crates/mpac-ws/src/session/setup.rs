@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{info, warn};
 
 use super::Session;
+use super::alarm::Alarm;
 use super::deliver::{Delivery, Voice};
 use super::events::Events;
 use super::snapshots::Snapshots;
@@ -282,6 +283,7 @@ fn assembled(core: Coordinator, kept: Kept, tenure: Tenure, delivery: Delivery, 
         journal,
         kept,
         snapshots,
+        alarm: Alarm::default(),
         closing,
         asked,
         unkept,

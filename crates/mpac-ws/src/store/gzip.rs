@@ -51,7 +51,7 @@ pub(super) fn read_into(path: &Path, bytes: &mut Vec<u8>) -> io::Result<()> {
 /// How long a compressed file says that its original is, at its end; as far as room may be made for that unseen. Where it says
 /// nothing, 0.
 fn told_length(file: &mut File) -> io::Result<usize> {
-    /// More than a segment has, and than damage may ask for.
+    /// Twice what a segment is meant to have; damage may ask for no more.
     const MOST: u32 = 64 * 1024 * 1024;
     let mut told = [0; 4];
     if file.metadata()?.len() > told.len() as u64 {
@@ -96,6 +96,32 @@ fn copy(mut from: impl Read, into: &mut impl Write, stop: &AtomicBool) -> io::Re
                 sum.update(&chunk[..length]);
                 into.write_all(&chunk[..length])?;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_was_packed_is_read_into_the_same_memory_and_damage_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let text = b"a line\n".repeat(10_000);
+        fs::write(&path, &text).unwrap();
+        pack(&path, &packed(&path), &AtomicBool::new(false)).unwrap();
+        fs::remove_file(&path).unwrap();
+        let mut bytes = vec![1; 100_000];
+        let room = bytes.as_ptr();
+        read_into(&path, &mut bytes).unwrap();
+        assert!(bytes == text && bytes.as_ptr() == room);
+        assert_eq!(read(&path).unwrap(), text);
+        for damaged in [&b""[..], b"\x1f", b"abcd", b"abcd\xff\xff\xff\xff"] {
+            fs::write(packed(&path), damaged).unwrap();
+            assert!(read_into(&path, &mut bytes).is_err(), "{damaged:?}");
         }
     }
 }

@@ -13,7 +13,7 @@ use super::super::cascade;
 use super::super::operation::authorise;
 use super::super::outbox::Outbox;
 use super::super::records::{Conflict, Freeze, Settled};
-use super::super::state::Session;
+use super::super::state::{InOrder, Session};
 use super::{arbiter, timeout};
 use crate::output::Recipients;
 use crate::table::conflict::{self, State};
@@ -194,7 +194,7 @@ fn candidates(session: &Session, id: &ConflictId) -> Vec<OpId> {
     let standing = conflict.intents.iter().filter_map(|intent| session.standing_by_intent.get(intent));
     let named = conflict.ops.iter().chain(standing.flatten().map(|(_, op)| op));
     let named = named.filter_map(|op| session.operations.get(op));
-    let found: BTreeSet<(u64, OpId)> =
+    let found: BTreeSet<InOrder<OpId>> =
         named.filter(|op| !op.state.is_terminal()).map(|op| (op.sequence, op.id.clone())).collect();
     found.into_iter().map(|(_, op)| op).collect()
 }
