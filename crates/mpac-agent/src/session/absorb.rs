@@ -145,9 +145,10 @@ impl Session {
         }
     }
 
-    /// Shown and acknowledged (PAR-19). One that comes with the announce is also kept for a decision; one that
-    /// comes later, because somebody announced after us, is theirs to decide first: our work goes on, and the
-    /// state references protect both.
+    /// Shown and acknowledged (PAR-19). One that comes with the announce is also kept for a decision; one with somebody who
+    /// announced after us is theirs to decide first: our work goes on, and the state references protect both. That is so
+    /// when it comes later, and when it overtakes the answer to our announce and says that we are the older side
+    /// (`spec/wire.md` §6.18): else two who announce at the same time would both decide, and both step back.
     pub(super) fn conflict(&mut self, report: &ConflictReport) {
         let Some(own) = self.own.clone() else { return };
         let Some(other) = self.view.other_side(report, &own.id, Instant::now()) else { return };
@@ -156,7 +157,9 @@ impl Session {
             .map(|intent| own.files.iter().filter(|file| intent.files.contains(file)).cloned().collect())
             .unwrap_or_default();
         let about = if shared.is_empty() { &own.files } else { &shared };
-        let later = if self.undecided.is_some() { "" } else { " (they came later; the work goes on)" };
+        let is_older = report.intent_b.as_ref() == Some(&own.id);
+        let ours_to_decide = self.undecided.is_some() && !is_older;
+        let later = if ours_to_decide { "" } else { " (they came later; the work goes on)" };
         let text = format!(
             "conflict with {} about {}: {}, {}{later}",
             other.principal,
@@ -166,7 +169,7 @@ impl Session {
         );
         self.say(Style::Yellow, &report::one_line(&text));
         self.link.mention(ConflictAck::new(report.conflict_id.clone(), AckType::Seen).into());
-        if let Some(undecided) = &mut self.undecided {
+        if let Some(undecided) = self.undecided.as_mut().filter(|_| ours_to_decide) {
             undecided.push(report.clone());
         }
     }
