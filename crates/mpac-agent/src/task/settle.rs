@@ -1,8 +1,7 @@
 //! Conflicts with the intents that were there first: decide, and step back when that is the decision.
 //!
-//! Who announces second decides. Conflicts that come later belong to those who came later; they are shown and
-//! acknowledged, and the work goes on. So two of our agents step back for each other only when both announced
-//! before either had its answers; with Python agents, which both decide, it is common. [`StepBack`] settles it.
+//! Who announces second decides. Conflicts with whoever came later are theirs; they are shown and acknowledged, and the
+//! work goes on. With Python agents, which both decide, it is common that both step back. [`StepBack`] settles it.
 
 use std::collections::BTreeSet;
 

@@ -76,6 +76,29 @@ async fn all_rivals_are_asked_about_at_once_and_shown_in_order() {
     work.abort();
 }
 
+/// The report came before the answer to the announce, and says that the other one is the newer side (`spec/wire.md` §6.18).
+#[tokio::test]
+async fn whoever_announced_first_does_not_decide() {
+    covers!("PAR-19");
+    let hands = Hands::on(&["a.py"]);
+    let about = hands.about.clone();
+    let (mut peer, lines, work) = joined(hands, TaskOptions::default()).await;
+    peer.answer_list(&["a.py"]).await;
+    let older = |ours: &str| {
+        let mut report = report("c1", "i-alice", ours, "agent:Bob");
+        report["principal_a"] = "agent:Alice".into();
+        vec![report]
+    };
+    let intent = peer.accept_announce(older).await;
+    tokio::time::timeout(SOON, finish(&mut peer, &intent))
+        .await
+        .unwrap_or_else(|_| panic!("{}", lines.text()));
+    assert_eq!(peer.said("CONFLICT_ACK").len(), 1);
+    assert!(about.borrow().is_empty());
+    assert!(lines.text().contains("(they came later; the work goes on)"), "{}", lines.text());
+    work.abort();
+}
+
 #[tokio::test]
 async fn one_to_whom_it_yields_is_enough() {
     for yields_to in ["agent:Alice", "agent:Carol"] {
