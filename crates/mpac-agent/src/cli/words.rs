@@ -30,9 +30,16 @@ pub(super) fn state_ref(text: &str) -> Result<StateRef, String> {
 }
 
 /// One of the listed words: what is not listed goes over the wire as well, but a person has mistyped it.
-pub(super) fn word<T: for<'a> From<&'a str> + PartialEq>(text: &str, listed: &[T]) -> Result<T, String> {
+pub(super) fn word<T>(text: &str, listed: &[T]) -> Result<T, String>
+where
+    T: for<'a> From<&'a str> + PartialEq + ToString,
+{
     let word = T::from(text);
-    if listed.contains(&word) { Ok(word) } else { Err("no such word; see above".to_owned()) }
+    if listed.contains(&word) {
+        return Ok(word);
+    }
+    let listed: Vec<String> = listed.iter().map(T::to_string).collect();
+    Err(format!("it is one of {}", listed.join(", ")))
 }
 
 pub(super) fn ack(text: &str) -> Result<AckType, String> {
@@ -60,5 +67,17 @@ pub(super) fn model(text: &str) -> Result<String, String> {
     match text.split_once('/') {
         Some((provider, model)) if !provider.is_empty() && !model.is_empty() => Ok(text.to_owned()),
         _ => Err("write it as PROVIDER/MODEL, as in anthropic/claude-sonnet-4-6".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_word_is_answered_with_those_that_there_are() {
+        assert_eq!(activity("working"), Ok(HeartbeatStatus::Working));
+        let why = activity("busy").unwrap_err();
+        assert!(why.starts_with("it is one of idle, working"), "{why}");
     }
 }
