@@ -3,20 +3,18 @@
 use std::time::Duration;
 
 use mpac_agent::error::AgentError;
-use mpac_agent::naming::Naming;
-use mpac_agent::task::{Outcome, TaskOptions, run_task};
+use mpac_agent::task::{Outcome, TaskOptions};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use crate::at_work::joined;
 use crate::covers;
-use crate::fake_coordinator::{Lines, Peer, hello, opened, report};
+use crate::fake_coordinator::{Lines, Peer, report};
 use crate::hands::Hands;
-use crate::returning::{listener, summary, welcome};
+use crate::returning::{begun, listener, summary, welcome};
 
 /// Far more than all of it takes, and far less than a limit of the agent.
 const SOON: Duration = Duration::from_secs(20);
-const PATIENCE: Duration = Duration::from_secs(60);
 
 type Work = JoinHandle<Result<Outcome, AgentError>>;
 
@@ -142,15 +140,7 @@ async fn a_rival_that_comes_while_the_brain_decides_is_asked_about_at_once() {
     // Not before the question about Carol there is a decision about Alice.
     hands.decides_after = [("agent:Alice", "agent:Carol")].into();
     let about = hands.about.clone();
-    let opening = opened("agent:Bob", &url, PATIENCE, &lines);
-    let ((mut session, _), mut peer) = tokio::join!(opening, Peer::accept(&listener));
-    let work = tokio::spawn(async move {
-        session.join(hello()).await?;
-        let mut naming = Naming::new("Bob");
-        run_task(&mut session, &mut hands, &mut naming, &TaskOptions::default(), "mend").await
-    });
-    peer.take("HELLO").await;
-    peer.welcome().await;
+    let (mut peer, work) = begun((&listener, &url), &lines, hands).await;
     peer.answer_list(&["a.py"]).await;
     let first = peer.accept_announce(|ours| both(ours).drain(..1).collect()).await;
     about.subscribe().wait_for(|about| about.len() == 1).await.unwrap();

@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use mpac_agent::error::AgentError;
-use mpac_agent::naming::Naming;
-use mpac_agent::task::{Outcome, TaskOptions, run_task};
+use mpac_agent::task::{Outcome, TaskOptions};
 use mpac_wire::StateRef;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::at_work::joined;
-use crate::fake_coordinator::{Lines, Peer, hello, opened};
+use crate::fake_coordinator::{Lines, Peer};
 use crate::hands::Hands;
-use crate::returning::{listener, summary, welcome};
+use crate::returning::{begun, listener, summary, welcome};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Far more than all of it takes, and far less than a limit of the agent.
 const SOON: Duration = Duration::from_secs(20);
 
@@ -131,17 +129,9 @@ async fn what_is_heard_while_the_other_files_are_read_counts() {
 async fn a_break_alone_calls_nothing_off() {
     let (listener, url) = listener().await;
     let lines = Lines::default();
-    let mut hands = Hands::on(&["a.py"]);
+    let hands = Hands::on(&["a.py"]);
     let (questions, (reached, go_on)) = (hands.asked.clone(), hands.hold_text());
-    let opening = opened("agent:Bob", &url, PATIENCE, &lines);
-    let ((mut session, _), mut peer) = tokio::join!(opening, Peer::accept(&listener));
-    let work = tokio::spawn(async move {
-        session.join(hello()).await?;
-        let mut naming = Naming::new("Bob");
-        run_task(&mut session, &mut hands, &mut naming, &TaskOptions::default(), "mend").await
-    });
-    peer.take("HELLO").await;
-    peer.welcome().await;
+    let (mut peer, work) = begun((&listener, &url), &lines, hands).await;
     peer.answer_list(&["a.py"]).await;
     peer.accept_announce(|_| vec![]).await;
     peer.answer_read("a.py", "old").await;

@@ -55,6 +55,24 @@ fn at_work_on(
     })
 }
 
+/// These hands at a task, with no limit of their own on a break, and the other end after SESSION_INFO.
+pub(crate) async fn begun(
+    (listener, url): (&TcpListener, &str),
+    lines: &Lines,
+    mut hands: Hands,
+) -> (Peer, JoinHandle<Result<Outcome, AgentError>>) {
+    let opening = opened("agent:Bob", url, PATIENCE, lines);
+    let ((mut session, _), mut peer) = tokio::join!(opening, Peer::accept(listener));
+    let work = tokio::spawn(async move {
+        session.join(hello()).await?;
+        let mut naming = Naming::new("Bob");
+        run_task(&mut session, &mut hands, &mut naming, &TaskOptions::default(), "mend").await
+    });
+    peer.take("HELLO").await;
+    peer.welcome().await;
+    (peer, work)
+}
+
 /// As the coordinator of this epoch.
 pub(crate) async fn welcome(peer: &mut Peer, epoch: u64, more: Value) {
     let mut welcome = peer.message(COORDINATOR, "SESSION_INFO", info(more));
@@ -288,16 +306,7 @@ async fn whose_end_came_before_the_wait_is_not_waited_for() {
         let mut hands = Hands::on(&["a.py"]);
         hands.after = [("a.py", "the end of Carol's")].into();
         let (done, (reached, go_on)) = (hands.done.clone(), hands.hold_decision());
-        let opening = opened("agent:Bob", &url, PATIENCE, &lines);
-        let ((session, _), mut peer) = tokio::join!(opening, Peer::accept(&listener));
-        let work = tokio::spawn(async move {
-            let mut session = session;
-            session.join(hello()).await?;
-            let mut naming = Naming::new("Bob");
-            run_task(&mut session, &mut hands, &mut naming, &TaskOptions::default(), "mend").await
-        });
-        peer.take("HELLO").await;
-        peer.welcome().await;
+        let (mut peer, work) = begun((&listener, &url), &lines, hands).await;
         peer.answer_list(&["a.py"]).await;
         peer.accept_announce(|ours| vec![report("c", ours, "i-alice", "agent:Alice")]).await;
         reached.await.unwrap();
