@@ -1,7 +1,7 @@
 //! How fast one connection may talk, and one principal on all of its own: token buckets (D-134, SEC-37).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mpac_wire::PrincipalId;
@@ -40,6 +40,11 @@ impl RateLimit {
         }
         allowed
     }
+
+    /// Whether all tokens are there, as in a new one.
+    fn is_full(&self, now: Instant) -> bool {
+        self.full_at <= now
+    }
 }
 
 /// What becomes of one more message.
@@ -69,9 +74,16 @@ impl Paced {
             Pace::Hopeless
         }
     }
+
+    /// Whether nothing is lost when they are forgotten.
+    fn are_full(&self, now: Instant) -> bool {
+        let both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        both.0.is_full(now) && both.1.is_full(now)
+    }
 }
 
-/// All principals who are somewhere on this server, whatever their sessions.
+/// All principals who are somewhere on this server, whatever their sessions, and those who were until their buckets are full
+/// again: nobody gains anything by hanging up and coming back.
 #[derive(Debug)]
 pub(crate) struct Everybody {
     per_sec: u32,
@@ -81,8 +93,8 @@ pub(crate) struct Everybody {
 
 #[derive(Debug, Default)]
 struct Here {
-    by_principal: HashMap<PrincipalId, Weak<Paced>>,
-    /// With so many it is looked who has gone.
+    by_principal: HashMap<PrincipalId, Arc<Paced>>,
+    /// With so many it is looked who may be forgotten.
     full: usize,
 }
 
@@ -91,20 +103,19 @@ impl Everybody {
         Arc::new(Self { per_sec, burst, here: Mutex::default() })
     }
 
-    /// The buckets that all connections of `principal` share, for as long as there is one.
-    pub(crate) fn paced(&self, principal: &PrincipalId) -> Arc<Paced> {
+    /// The buckets that all connections of `principal` share.
+    pub(crate) fn paced(&self, principal: &PrincipalId, now: Instant) -> Arc<Paced> {
         let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(paced) = here.by_principal.get(principal).and_then(Weak::upgrade) {
-            return paced;
+        if let Some(paced) = here.by_principal.get(principal) {
+            return Arc::clone(paced);
         }
         if here.by_principal.len() >= here.full {
-            here.by_principal.retain(|_, paced| paced.strong_count() > 0);
+            here.by_principal.retain(|_, paced| Arc::strong_count(paced) > 1 || !paced.are_full(now));
             here.full = 2 * here.by_principal.len() + 16;
         }
-        let now = Instant::now();
         let buckets = (RateLimit::new(self.per_sec, self.burst, now), RateLimit::new(1, ANSWERS, now));
         let paced = Arc::new(Paced(Mutex::new(buckets)));
-        here.by_principal.insert(principal.clone(), Arc::downgrade(&paced));
+        here.by_principal.insert(principal.clone(), Arc::clone(&paced));
         paced
     }
 }
@@ -144,8 +155,8 @@ mod tests {
     fn whoever_is_too_fast_is_told_so_before_being_given_up() {
         let everybody = Everybody::new(10, 5);
         let bob = PrincipalId::new("agent:bob").unwrap();
-        let (here, there) = (everybody.paced(&bob), everybody.paced(&bob));
-        let now = Instant::now() + Duration::from_secs(1);
+        let now = Instant::now();
+        let (here, there) = (everybody.paced(&bob, now), everybody.paced(&bob, now));
         let paces: Vec<Pace> =
             (0..30).map(|n| if n % 2 == 0 { here.take(now) } else { there.take(now) }).collect();
         assert!(paces[..5].iter().all(|pace| *pace == Pace::Fine), "{paces:?}");
@@ -161,12 +172,31 @@ mod tests {
         );
     }
 
+    fn principal(n: u32) -> PrincipalId {
+        PrincipalId::new(format!("agent:{n}")).unwrap()
+    }
+
     #[test]
     fn nothing_is_kept_of_those_who_are_gone() {
-        let everybody = Everybody::new(10, 5);
-        for n in 0..10_000 {
-            drop(everybody.paced(&PrincipalId::new(format!("agent:{n}")).unwrap()));
-        }
+        let (everybody, now) = (Everybody::new(10, 5), Instant::now());
+        (0..10_000).for_each(|n| drop(everybody.paced(&principal(n), now)));
         assert!(everybody.here.lock().unwrap().by_principal.len() <= 17);
+    }
+
+    #[test]
+    fn coming_back_fills_no_bucket_and_waiting_does() {
+        let (everybody, now) = (Everybody::new(10, 5), Instant::now());
+        let spent = |at| {
+            let paced = everybody.paced(&principal(0), at);
+            std::iter::repeat_with(|| paced.take(at)).take_while(|pace| *pace == Pace::Fine).count()
+        };
+        assert_eq!(spent(now), 5);
+        // However many come and go meanwhile.
+        (1..1_000).for_each(|n| drop(everybody.paced(&principal(n), now)));
+        assert_eq!(spent(now), 0);
+        let later = now + Duration::from_secs(60);
+        (1_000..2_000).for_each(|n| drop(everybody.paced(&principal(n), later)));
+        assert!(!everybody.here.lock().unwrap().by_principal.contains_key(&principal(0)));
+        assert_eq!(spent(later), 5);
     }
 }

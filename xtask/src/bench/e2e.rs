@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::Value;
 
 use self::disk::Sync;
-use self::load::{Kind, Load, Mode};
+use self::load::{Kind, Lasting, Load, Mode};
 use super::table::{Row, Target};
 use super::{median, report};
 use crate::step::{Failure, say};
@@ -30,9 +30,12 @@ pub(crate) struct Options {
     /// Rounds, of which the median counts; the servers take turns
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
-    /// Seconds of each measurement, after one of warm-up
+    /// Seconds of each measurement of how much goes, after one of warm-up
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
     seconds: u16,
+    /// Seconds of each measurement at 20 announces a second: of few announces the slowest hundredth is chance
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+    calm_seconds: u16,
     /// Write rows and single measurements there, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -43,7 +46,8 @@ pub(crate) struct Options {
 /// # Errors
 /// As [`super::run`], and when the measuring tools are not there.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
-    let load = Load::build(&options.measure, options.seconds)?;
+    let load =
+        Load::build(&options.measure, Lasting { closed: options.seconds, open: options.calm_seconds })?;
     let (mut rows, mut raw) = (Vec::new(), Vec::new());
     for &clients in &options.clients {
         let mut measured = Measured::default();

@@ -4,6 +4,7 @@ mod voice;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::ws::Utf8Bytes;
 use mpac_core::{ConnId, HangUpReason, Notice, Output, Recipients};
@@ -259,7 +260,7 @@ impl Delivery {
         match notice {
             Notice::Bound { conn, principal } => {
                 if let Some(outbox) = self.connections.get(&conn) {
-                    outbox.admit(self.paces.as_ref().map(|paces| paces.paced(&principal)));
+                    outbox.admit(self.paces.as_ref().map(|paces| paces.paced(&principal, Instant::now())));
                 }
                 if self.bound.insert(conn, principal.clone()).is_none() {
                     self.meters.participants(1);

@@ -52,19 +52,35 @@ impl Mode {
     }
 }
 
+/// Seconds that a measurement takes, after one of warm-up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lasting {
+    pub(crate) closed: u16,
+    pub(crate) open: u16,
+}
+
+impl Lasting {
+    const fn of(self, mode: Mode) -> u16 {
+        match mode {
+            Mode::Closed => self.closed,
+            Mode::Open => self.open,
+        }
+    }
+}
+
 /// Everything built.
 #[derive(Debug)]
 pub(crate) struct Load {
     generator: PathBuf,
     bare: PathBuf,
     ours: Ours,
-    seconds: u16,
+    lasting: Lasting,
 }
 
 impl Load {
     /// # Errors
     /// The tools are not there, or something does not build.
-    pub(crate) fn build(measure: &Path, seconds: u16) -> Result<Self, Failure> {
+    pub(crate) fn build(measure: &Path, lasting: Lasting) -> Result<Self, Failure> {
         let ours = Ours::build()?;
         let into = step::target().join("measure");
         let tool = |dir: &str, name: &str| {
@@ -83,7 +99,7 @@ impl Load {
             generator: tool("loadgen", "mpac-loadgen")?,
             bare: tool("limits", "ws-limit")?,
             ours,
-            seconds,
+            lasting,
         })
     }
 
@@ -96,7 +112,7 @@ impl Load {
         command.args(["--clients", &clients.to_string(), "--mode", mode.name(), "--rate", "20"]);
         command.args([
             "--seconds",
-            &self.seconds.to_string(),
+            &self.lasting.of(mode).to_string(),
             "--warmup",
             "1",
             "--pid",
