@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures, each beside the figure that it is a ratio of, taken in the same run.
 
 mod agent;
+mod all;
 mod client;
 mod core;
 mod e2e;
@@ -36,6 +37,8 @@ pub(crate) enum Bench {
     Instructions(instructions::Options),
     /// What signatures cost: messages per second of a verified session against an open one.
     Signatures(signatures::Options),
+    /// All of these one after the other, and one table.
+    All(all::Options),
 }
 
 /// Measures, and prints a table.
@@ -52,6 +55,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
         Bench::Core(options) => core::run(options),
         Bench::Instructions(options) => instructions::run(options),
         Bench::Signatures(options) => signatures::run(options),
+        Bench::All(options) => all::run(options),
     }
 }
 

@@ -84,6 +84,6 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         }
     }
     report::print(&cases, &rounds);
-    report::write(&step::root().join(&options.json), options, &rounds)?;
+    report::write(options, &cases, &rounds)?;
     report::judge(&cases, &rounds)
 }

@@ -14,12 +14,11 @@ mod programs;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
 
 use self::figures::Round;
 use self::programs::Programs;
 pub(super) use self::programs::build;
-use super::table;
+use super::report;
 use crate::step::{Failure, say};
 
 /// What the command is told.
@@ -49,11 +48,5 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         rounds.push(round);
     }
     let rows = figures::rows(&rounds);
-    table::print(&rows);
-    if let Some(path) = &options.json {
-        let figures = json!({ "bench": "core", "rows": rows, "rounds": rounds });
-        std::fs::write(path, format!("{figures:#}\n"))
-            .map_err(Failure::io(format!("write {}", path.display())))?;
-    }
-    table::judge(&rows)
+    report::finish("core", &rows, &rounds, options.json.as_deref())
 }

@@ -13,6 +13,8 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::core::build;
+use super::report;
+use super::table::{Row, Target};
 use crate::step::{self, Failure, say};
 
 /// Messages of the two beginnings.
@@ -26,6 +28,9 @@ pub(crate) struct Options {
     /// Make the figure that is counted now the committed one.
     #[arg(long)]
     accept: bool,
+    /// Write the figure there, as JSON
+    #[arg(long, value_name = "FILE", conflicts_with = "accept")]
+    json: Option<PathBuf>,
 }
 
 /// What `fixtures/bench/instructions.json` holds.
@@ -54,6 +59,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     }
     let known: Figure = serde_json::from_str(&step::text(&path)?)
         .map_err(|error| Failure::check(format!("{}: {error}", path.display())))?;
+    let figures = [&found, &known].map(|it| it.instructions_per_message as f64);
+    let row = Row::new("instructions for a message of W1", "", figures[0], figures[1])
+        .beside("committed")
+        .target(Target::AtMost(MOST));
+    report::keep("instructions", &[row], &[&found, &known], options.json.as_deref())?;
     judge(&known, &found)
 }
 

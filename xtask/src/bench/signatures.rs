@@ -7,7 +7,7 @@
 
 mod participant;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use self::participant::{Participant, Signer};
-use super::median;
+use super::table::Row;
+use super::{median, report};
 use crate::interop::url_in;
 use crate::peer::Peer;
 use crate::step::{self, Failure, say};
@@ -35,6 +36,9 @@ pub(crate) struct Options {
     /// Rounds, of which the median counts; the three kinds take turns.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
+    /// Write rows and single measurements there, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 /// A kind of session.
@@ -76,12 +80,11 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
             rates.push(rate);
         }
     }
-    let medians = rates.map(median);
-    say(&format!("\n{:<28} {:>12} {:>8}", "session", "messages/s", "ratio"));
-    for (kind, rate) in Kind::ALL.into_iter().zip(medians) {
-        say(&format!("{:<28} {rate:>12.0} {:>8.2}", kind.name(), rate / medians[0]));
-    }
-    Ok(())
+    let [open, verified, by_all] = rates.each_ref().map(|rates| median(rates.clone()));
+    let row = |kind: Kind, rate| Row::new(format!("session {}", kind.name()), "messages/s", rate, open);
+    let rows = [row(Kind::Open, open), row(Kind::Verified, verified), row(Kind::VerifiedByAll, by_all)]
+        .map(|row| row.beside("open"));
+    report::finish("signatures", &rows, &rates, options.json.as_deref())
 }
 
 struct Bench<'a> {

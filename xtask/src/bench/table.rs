@@ -1,11 +1,13 @@
 //! Figures as one table: each with what it is beside, the ratio of the two, and what the ratio has to be.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use crate::step::{Failure, say};
 
 /// What a ratio has to be.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Target {
     AtLeast(f64),
@@ -29,13 +31,13 @@ impl Target {
 }
 
 /// One figure.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(super) struct Row {
     pub(super) what: String,
-    pub(super) unit: &'static str,
+    pub(super) unit: Cow<'static, str>,
     pub(super) figure: f64,
     /// What it is compared with, and how much that is.
-    pub(super) beside: &'static str,
+    pub(super) beside: Cow<'static, str>,
     pub(super) limit: f64,
     pub(super) ratio: f64,
     pub(super) target: Option<Target>,
@@ -46,11 +48,12 @@ impl Row {
     /// `figure` is so many times `limit`.
     pub(super) fn new(what: impl Into<String>, unit: &'static str, figure: f64, limit: f64) -> Self {
         let ratio = figure / limit;
-        Self { what: what.into(), unit, figure, beside: "", limit, ratio, target: None, met: None }
+        let (what, unit, beside) = (what.into(), unit.into(), Cow::default());
+        Self { what, unit, figure, beside, limit, ratio, target: None, met: None }
     }
 
     pub(super) fn beside(self, beside: &'static str) -> Self {
-        Self { beside, ..self }
+        Self { beside: beside.into(), ..self }
     }
 
     pub(super) fn target(self, target: Target) -> Self {
@@ -59,10 +62,18 @@ impl Row {
 }
 
 pub(super) fn print(rows: &[Row]) {
+    print_header();
+    print_rows(rows);
+}
+
+pub(super) fn print_header() {
     say(&format!(
         "\n{:<42} {:>12} {:<12} {:>12} {:<30} {:>7} {:>8}",
         "what", "figure", "", "beside", "", "ratio", "target"
     ));
+}
+
+pub(super) fn print_rows(rows: &[Row]) {
     for row in rows {
         let verdict = row.met.map_or("", |met| if met { "met" } else { "MISSED" });
         let target = row.target.map(Target::text).unwrap_or_default();
@@ -81,9 +92,9 @@ pub(super) fn print(rows: &[Row]) {
 
 /// # Errors
 /// A target is missed.
-pub(super) fn judge(rows: &[Row]) -> Result<(), Failure> {
+pub(super) fn judge<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Result<(), Failure> {
     let missed: Vec<&str> =
-        rows.iter().filter(|row| row.met == Some(false)).map(|row| row.what.as_str()).collect();
+        rows.into_iter().filter(|row| row.met == Some(false)).map(|row| row.what.as_str()).collect();
     if missed.is_empty() {
         return Ok(());
     }

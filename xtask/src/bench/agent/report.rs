@@ -1,14 +1,13 @@
 //! The table, and the file with all figures.
 
-use std::path::Path;
-
 use serde_json::json;
 
 use super::case::Case;
 use super::round::{Round, Side};
 use super::{Options, VERSION};
-use crate::bench::median;
-use crate::step::{Failure, say};
+use crate::bench::table::{Row, Target};
+use crate::bench::{median, report};
+use crate::step::{self, Failure, say};
 
 /// The middle of a figure over the rounds of one side; `None` where it did not play.
 fn middle(rounds: &[Round], case: &Case, side: Side, figure: impl Fn(&Round) -> f64) -> Option<f64> {
@@ -110,31 +109,30 @@ pub(super) fn judge(cases: &[Case], rounds: &[Round]) -> Result<(), Failure> {
     if over.is_empty() { Ok(()) } else { Err(Failure::check(over.join("\n"))) }
 }
 
+/// Each figure as a row: overhead beside what a case allows and beside that of the Python agents, calls beside what it needs.
+fn rows(cases: &[Case], rounds: &[Round]) -> Vec<Row> {
+    let of = |case: &Case| {
+        let ours = middle(rounds, case, Side::Ours, Round::overhead_ms)?;
+        let python = middle(rounds, case, Side::Python, Round::overhead_ms);
+        let row = |unit, figure, beside| Row::new(case.name(), unit, figure, beside);
+        let (most, needed) = (most_calls(rounds, case) as f64, case.calls_needed() as f64);
+        let limit = row("ms", ours, case.limit_ms()).beside("allowed").target(Target::AtMost(1.0));
+        let calls = row("calls", most, needed).beside("needed").target(Target::AtMost(1.0));
+        let python = python.map(|python| row("ms", ours, python).beside("Python agents"));
+        Some([Some(limit), python, Some(calls)].into_iter().flatten())
+    };
+    cases.iter().filter_map(of).flatten().collect()
+}
+
 /// All rounds with all their calls.
 ///
 /// # Errors
 /// The file cannot be written.
-pub(super) fn write(path: &Path, options: &Options, rounds: &[Round]) -> Result<(), Failure> {
-    let medians: Vec<_> = Case::all()
-        .iter()
-        .filter_map(|case| {
-            let ours = middle(rounds, case, Side::Ours, Round::overhead_ms)?;
-            let python = middle(rounds, case, Side::Python, Round::overhead_ms);
-            Some(json!({
-                "case": case.name(), "overhead_ms": ours, "limit_ms": case.limit_ms(), "python_overhead_ms": python,
-                "ratio": python.map(|python| python / ours), "calls_needed": case.calls_needed(),
-            }))
-        })
-        .collect();
-    let all = json!({
-        "python": VERSION, "delay_ms": options.delay_ms, "rounds": options.rounds, "medians": medians, "all": rounds,
-    });
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(Failure::io(format!("create {}", folder.display())))?;
-    }
-    std::fs::write(path, format!("{all:#}\n")).map_err(Failure::io(format!("write {}", path.display())))?;
-    say(&format!("\nall figures are in {}", path.display()));
-    Ok(())
+pub(super) fn write(options: &Options, cases: &[Case], rounds: &[Round]) -> Result<(), Failure> {
+    let path = step::root().join(&options.json);
+    let all =
+        json!({ "python": VERSION, "delay_ms": options.delay_ms, "rounds": options.rounds, "all": rounds });
+    report::keep("agent", &rows(cases, rounds), &all, Some(&path))
 }
 
 #[cfg(test)]
