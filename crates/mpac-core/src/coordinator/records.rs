@@ -16,6 +16,7 @@ use mpac_wire::{
 };
 
 use super::retention::Recent;
+use super::state::{Absent, Rare};
 pub(crate) use crate::backoff::Backoff;
 use crate::input::ConnId;
 use crate::scope::Overlap;
@@ -110,6 +111,19 @@ pub(crate) struct Operation {
     pub(crate) kind: OpKind,
     pub(crate) before: Option<StateRef>,
     pub(crate) after: Option<StateRef>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) uncoordinated: bool,
+    pub(crate) out_of_scope: bool,
+    pub(crate) content_missing: bool,
+    /// Objected to after the fact (OPS-18, D-118).
+    pub(crate) contested: bool,
+    pub(crate) sequence: u64,
+    pub(crate) more: Rare<Particulars>,
+}
+
+/// What few operations have.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Particulars {
     pub(crate) batch: Option<BatchId>,
     /// The committed operation that it replaces once it is completed (D-099).
     pub(crate) supersedes: Option<OpId>,
@@ -117,17 +131,26 @@ pub(crate) struct Operation {
     pub(crate) approved_by: Option<PrincipalId>,
     /// Who authorised it, and when (OPS-06).
     pub(crate) authorised: Option<(PrincipalId, Timestamp)>,
-    pub(crate) created_at: Timestamp,
     pub(crate) change_ref: Option<String>,
     pub(crate) summary: Option<String>,
-    pub(crate) uncoordinated: bool,
-    pub(crate) out_of_scope: bool,
-    pub(crate) content_missing: bool,
-    /// Objected to after the fact (OPS-18, D-118).
-    pub(crate) contested: bool,
     /// Until when it outlives its intent (CAS-02).
     pub(crate) grace_until: Option<Timestamp>,
-    pub(crate) sequence: u64,
+}
+
+impl Particulars {
+    pub(crate) const NONE: Self = Self {
+        batch: None,
+        supersedes: None,
+        approved_by: None,
+        authorised: None,
+        change_ref: None,
+        summary: None,
+        grace_until: None,
+    };
+}
+
+impl Absent for Particulars {
+    const ABSENT: &'static Self = &Self::NONE;
 }
 
 /// Somebody stepped back for others.

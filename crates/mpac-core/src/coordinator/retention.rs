@@ -119,7 +119,7 @@ impl Session {
         let listed = self.batches.get_key_value(batch);
         listed.into_iter().flat_map(|(id, record)| {
             let known = record.ops.iter().filter_map(|op| self.operations.get(op));
-            known.filter(move |op| op.batch.as_ref() == Some(id))
+            known.filter(move |op| op.more.batch.as_ref() == Some(id))
         })
     }
 
@@ -165,9 +165,9 @@ pub(super) fn settle(session: &mut Session) {
         if let Some(intent) = &record.intent {
             session.standing_by_intent.take(intent, &place);
         }
-        let Some(batch) = record.batch else { continue };
-        if !session.is_anything_left_of(&batch) {
-            session.batches.remove(&batch);
+        let Some(batch) = &record.more.batch else { continue };
+        if !session.is_anything_left_of(batch) {
+            session.batches.remove(batch);
         }
     }
     while session.finished.conflicts.len() > limit {

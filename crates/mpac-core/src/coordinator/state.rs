@@ -8,6 +8,7 @@ mod deferrals;
 pub(super) mod essence;
 mod indexes;
 mod presence;
+mod rare;
 mod sizes;
 mod waiting;
 
@@ -27,6 +28,7 @@ pub(crate) use backoffs::Backoffs;
 pub(crate) use by_id::{ById, Records, SetsById};
 pub(crate) use claims::Claims;
 pub(crate) use deferrals::Deferrals;
+pub(crate) use rare::{Absent, Rare};
 pub(crate) use sizes::Sizes;
 
 use super::deadlines::{Cause, Deadlines};

@@ -54,7 +54,10 @@ pub(in super::super) fn settle(session: &mut Session, out: &mut Outbox) {
 /// Whether all of a unit waits, has who would authorise it, and nothing in its way.
 fn is_free(session: &Session, unit: &[OpId]) -> bool {
     let waits = |op: &OpId| {
-        session.operations.get(op).is_some_and(|op| op.authorised.is_none() && op.state == State::Proposed)
+        session
+            .operations
+            .get(op)
+            .is_some_and(|op| op.more.authorised.is_none() && op.state == State::Proposed)
     };
     unit.iter().all(|op| waits(op) && approver(session, op).is_some()) && !is_unit_blocked(session, unit)
 }
@@ -66,7 +69,7 @@ pub(in super::super) fn nothing_is_overlooked(session: &Session) -> bool {
 
 /// What is authorised together: the whole of an all-or-nothing batch, else the operation alone.
 pub(in super::super) fn unit(session: &Session, op: &OpId) -> Vec<OpId> {
-    let batch = session.operations.get(op).and_then(|record| record.batch.as_ref());
+    let batch = session.operations.get(op).and_then(|record| record.more.batch.as_ref());
     match batch.and_then(|batch| session.batches.get_key_value(batch)) {
         Some((id, batch)) if batch.atomicity == Atomicity::AllOrNothing => {
             session.ops_of(id).map(|op| op.id.clone()).collect()
@@ -80,9 +83,9 @@ fn approver(session: &Session, op: &OpId) -> Option<PrincipalId> {
     let record = session.operations.get(op)?;
     match session.config.operation_authorization {
         OperationAuthorization::Auto => {
-            Some(record.approved_by.clone().unwrap_or_else(|| session.coordinator.principal_id.clone()))
+            Some(record.more.approved_by.clone().unwrap_or_else(|| session.coordinator.principal_id.clone()))
         }
-        OperationAuthorization::Review => record.approved_by.clone(),
+        OperationAuthorization::Review => record.more.approved_by.clone(),
     }
 }
 
@@ -115,7 +118,7 @@ fn is_hindered(session: &Session, record: &Operation, target: &str) -> bool {
     let frozen = frozen::target(session, target, record.intent.as_ref()).is_err();
     let own = record.intent.as_ref().and_then(|id| session.intents.get(id));
     let idle = own.is_some_and(|intent| intent.state() != intent::State::Active);
-    frozen || idle || record.grace_until.is_some() || is_disputed(session, record)
+    frozen || idle || record.more.grace_until.is_some() || is_disputed(session, record)
 }
 
 /// A conflict of the operation's intent that is not over, with another intent that covers the target. Where its freeze is
@@ -138,7 +141,7 @@ fn authorise(session: &mut Session, out: &mut Outbox, op: &OpId, by: PrincipalId
         return;
     }
     let Some(record) = session.operations.get(op) else { return };
-    let (proposer, batch) = (record.proposer.clone(), record.batch.clone());
+    let (proposer, batch) = (record.proposer.clone(), record.more.batch.clone());
     let mut status = CoordinatorStatus::new(
         CoordinatorEvent::Authorization,
         session.coordinator.principal_id.clone(),
@@ -199,7 +202,7 @@ pub(in super::super) fn decided(
     for op in ops {
         if approved {
             if let Some(record) = session.operations.get_mut(op) {
-                record.approved_by = Some(by.clone());
+                record.more.approved_by = Some(by.clone());
                 session.rejudge_operation(op);
             }
         } else if session.move_operation(op, Event::Rejected).is_some() {
@@ -225,14 +228,14 @@ pub(super) fn completable(
     }
     match record.state {
         State::Frozen => return Err(Refusal::OperationFrozen(op())),
-        State::Proposed if record.grace_until.is_none() => {}
+        State::Proposed if record.more.grace_until.is_none() => {}
         state => return Err(Refusal::OperationState { op: op(), state }),
     }
-    if record.authorised.is_none() {
+    if record.more.authorised.is_none() {
         return Err(Refusal::NotAuthorised(op()));
     }
     // Somebody else's supersession may have been completed first.
-    if let Some(old) = record.supersedes.as_ref().and_then(|id| session.operations.get(id))
+    if let Some(old) = record.more.supersedes.as_ref().and_then(|id| session.operations.get(id))
         && old.state != State::Committed
     {
         return Err(Refusal::OperationState { op: old.id.clone(), state: old.state });

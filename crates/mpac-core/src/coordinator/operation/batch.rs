@@ -16,7 +16,7 @@ use super::super::conflict::detect;
 use super::super::gate::Facts;
 use super::super::governance::frozen;
 use super::super::outbox::Outbox;
-use super::super::records::{Batch, Operation};
+use super::super::records::{Batch, Operation, Particulars};
 use super::super::state::Session;
 use super::authorise::{is_pre_commit, is_subject};
 use super::content::{self, Upload};
@@ -243,20 +243,20 @@ pub(super) fn record(
         kind: entry.op_kind.clone(),
         before: Some(entry.state_ref_before.clone()),
         after: Some(entry.state_ref_after.clone()),
-        batch: Some(batch.batch_id.clone()),
-        supersedes: None,
-        approved_by: None,
-        authorised: None,
         created_at: session.now,
-        change_ref: entry.change_ref.clone(),
-        summary: entry.summary.clone(),
         uncoordinated: guard == Guard::Uncoordinated,
         out_of_scope: scope.and_then(|scope| contains_target(session.scopes.names(), scope, &entry.target))
             == Some(false),
         content_missing: false,
         contested: false,
-        grace_until: None,
         sequence: 0,
+        more: Particulars {
+            batch: Some(batch.batch_id.clone()),
+            change_ref: entry.change_ref.clone(),
+            summary: entry.summary.clone(),
+            ..Particulars::NONE
+        }
+        .into(),
     }
 }
 

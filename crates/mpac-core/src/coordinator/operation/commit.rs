@@ -12,7 +12,7 @@ use super::super::conflict::detect;
 use super::super::gate::Facts;
 use super::super::governance::frozen;
 use super::super::outbox::Outbox;
-use super::super::records::Operation;
+use super::super::records::{Operation, Particulars};
 use super::super::state::Session;
 use super::authorise::{completable, is_pre_commit};
 use super::content::{self, Upload};
@@ -124,7 +124,7 @@ fn plan(session: &Session, facts: &Facts<'_>, commit: &OpCommit) -> Result<Plan,
 
 /// An entry of an all-or-nothing batch is completed with its batch only (BAT-09).
 fn not_part_of_a_whole(session: &Session, known: &Operation) -> Result<(), Refusal> {
-    let Some(id) = &known.batch else { return Ok(()) };
+    let Some(id) = &known.more.batch else { return Ok(()) };
     match session.batches.get(id) {
         Some(batch) if batch.atomicity == Atomicity::AllOrNothing => {
             Err(Refusal::PartOfBatch { op: known.id.clone(), batch: id.clone() })
@@ -140,7 +140,7 @@ fn completes(facts: &Facts<'_>, known: &Operation, commit: &OpCommit) -> Result<
         return duplicate();
     }
     match known.state {
-        State::Proposed if known.grace_until.is_some() => {
+        State::Proposed if known.more.grace_until.is_some() => {
             Err(Refusal::OperationState { op: known.id.clone(), state: known.state }) // CAS-09
         }
         State::Proposed if normalize(&known.target) != normalize(&commit.target) => {
@@ -175,18 +175,13 @@ pub(super) fn record(
         kind: commit.op_kind,
         before: Some(commit.state_ref_before),
         after: Some(commit.state_ref_after),
-        batch: None,
-        supersedes: None,
-        approved_by: None,
-        authorised: None,
         created_at: session.now,
-        change_ref: commit.change_ref,
-        summary: commit.summary,
         uncoordinated: false,
         content_missing: false,
         contested: false,
-        grace_until: None,
         sequence: 0,
+        more: Particulars { change_ref: commit.change_ref, summary: commit.summary, ..Particulars::NONE }
+            .into(),
     }
 }
 
@@ -201,19 +196,20 @@ pub(super) fn complete(session: &mut Session, committed: Operation) -> Option<Op
         state: known.state,
         intent: known.intent.clone().or_else(|| committed.intent.clone().filter(|_| !asked_first)),
         uncoordinated: if asked_first { known.uncoordinated } else { committed.uncoordinated },
-        change_ref: committed.change_ref.clone().or_else(|| known.change_ref.clone()),
-        summary: committed.summary.clone().or_else(|| known.summary.clone()),
-        batch: known.batch.clone(),
-        supersedes: known.supersedes.clone(),
-        approved_by: known.approved_by.clone(),
-        authorised: known.authorised.clone(),
         sequence: known.sequence,
         created_at: known.created_at,
+        more: Particulars {
+            change_ref: committed.more.change_ref.clone().or_else(|| known.more.change_ref.clone()),
+            summary: committed.more.summary.clone().or_else(|| known.more.summary.clone()),
+            grace_until: None,
+            ..(*known.more).clone()
+        }
+        .into(),
         ..committed
     };
     if let Some(intent) = &known.intent {
         session.standing_by_intent.put(intent.clone(), (known.sequence, op)); // the commit may have named it first
     }
-    let old = known.supersedes.clone()?;
+    let old = known.more.supersedes.clone()?;
     session.move_operation(&old, Event::Superseded).map(|_| old)
 }

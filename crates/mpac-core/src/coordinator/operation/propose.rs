@@ -10,7 +10,7 @@ use super::super::gate::{Facts, sorted};
 use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::quota;
-use super::super::records::Operation;
+use super::super::records::{Operation, Particulars};
 use super::super::state::Session;
 use super::authorise::{is_pre_commit, is_subject};
 use super::{Guard, attach_to_conflicts, begins, current, reject_too_late, strict_guard, well_formed};
@@ -52,18 +52,13 @@ pub(in super::super) fn handle(
         kind: propose.op_kind,
         before: propose.state_ref_before,
         after: None,
-        batch: None,
-        supersedes: None,
-        approved_by: None,
-        authorised: None,
         created_at: session.now,
-        change_ref: propose.change_ref,
-        summary: propose.summary,
         uncoordinated: guard == Guard::Uncoordinated,
         content_missing: false,
         contested: false,
-        grace_until: None,
         sequence: 0,
+        more: Particulars { change_ref: propose.change_ref, summary: propose.summary, ..Particulars::NONE }
+            .into(),
     };
     if too_late {
         reject_too_late(session, out, record);

@@ -118,8 +118,10 @@ pub(super) fn completes(
 ) -> Result<(), Refusal> {
     let sender = &facts.envelope.sender.principal_id;
     for entry in &message.operations {
-        let record =
-            session.operations.get(&entry.op_id).filter(|it| it.batch.as_ref() == Some(&message.batch_id));
+        let record = session
+            .operations
+            .get(&entry.op_id)
+            .filter(|it| it.more.batch.as_ref() == Some(&message.batch_id));
         let record = record.ok_or_else(|| Refusal::UnknownOperation(entry.op_id.clone()))?;
         completable(session, record, sender, &entry.target)?;
     }

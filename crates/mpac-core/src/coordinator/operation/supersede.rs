@@ -13,7 +13,7 @@ use super::super::gate::Facts;
 use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::quota;
-use super::super::records::Operation;
+use super::super::records::{Operation, Particulars};
 use super::super::state::Session;
 use super::authorise::{is_pre_commit, is_subject};
 use super::content::{self, Upload};
@@ -34,7 +34,7 @@ pub(in super::super) fn handle(
     well_formed(session, &supersede.state_ref_after)?;
     content::may_come(session, supersede.file_changes.as_ref())?;
     let old = plan(session, facts, &supersede)?.clone();
-    if old.grace_until.is_some() {
+    if old.more.grace_until.is_some() {
         return reassociate(session, out, facts, &supersede, &old);
     }
     let guard = commit_guard(session, supersede.intent_id.as_ref())?;
@@ -65,7 +65,7 @@ pub(in super::super) fn handle(
     if is_pre_commit(session) {
         quota::operations(session, &record.proposer, 1)?;
         record.state = begins(Event::Proposed);
-        record.supersedes = Some(old.id.clone());
+        record.more.supersedes = Some(old.id.clone());
         session.register_operation(record);
         attach_to_conflicts(session, &op);
         show_to_reviewers(session, out, facts, text);
@@ -102,7 +102,7 @@ fn plan<'a>(
         .members
         .get(sender)
         .is_some_and(|member| member.roles.iter().any(|role| matches!(role, Role::Owner | Role::Arbiter)));
-    let orphaned = old.state == State::Proposed && old.grace_until.is_some();
+    let orphaned = old.state == State::Proposed && old.more.grace_until.is_some();
     if old.proposer != *sender && (orphaned || !governs) {
         return Err(Refusal::NotAuthor { op: id.clone(), author: old.proposer.clone() });
     }
@@ -135,7 +135,7 @@ fn reassociate(
     frozen::target(session, &normalize(&old.target), Some(intent))?;
     let text = facts.without_contents("file_changes", supersede.file_changes.is_some(), &supersede.extra)?;
     let mut record = successor(session, facts, supersede, old, Event::Proposed);
-    record.supersedes = old.supersedes.clone();
+    record.more.supersedes = old.more.supersedes.clone();
     record.before = old.before.clone();
     record.after = None;
     let op = record.id.clone();
@@ -167,20 +167,14 @@ fn successor(
         kind: supersede.op_kind.clone().unwrap_or_else(|| old.kind.clone()),
         before: old.after.clone(),
         after: supersede.state_ref_after.clone(),
-        batch: None,
-        supersedes: None,
-        approved_by: None,
-        authorised: None,
         created_at: session.now,
-        change_ref: supersede.change_ref.clone(),
-        summary,
         uncoordinated: false,
         out_of_scope: scope
             .and_then(|scope| contains_target(session.scopes.names(), scope, &supersede.target))
             == Some(false),
         content_missing: false,
         contested: false,
-        grace_until: None,
         sequence: 0,
+        more: Particulars { change_ref: supersede.change_ref.clone(), summary, ..Particulars::NONE }.into(),
     }
 }

@@ -16,7 +16,9 @@ use mpac_wire::{InstanceId, Integer, IntentId, MessageId, PrincipalId, Sender, T
 
 use super::super::gate::sorted;
 use super::super::governance::timeout;
-use super::super::records::{Conflict, Freeze, Member, Missed, NewIntent, Operation, Proof, Settled};
+use super::super::records::{
+    Conflict, Freeze, Member, Missed, NewIntent, Operation, Particulars, Proof, Settled,
+};
 use super::super::state::{Intent, Session};
 use super::names::{conflict_state, intent_state, named, operation_state};
 use super::waiting;
@@ -207,19 +209,22 @@ fn read_operation(
         kind: record.op_kind.clone().unwrap_or(OpKind::Replace),
         before: record.state_ref_before.clone(),
         after: record.state_ref_after.clone(),
-        batch: record.batch_id.clone(),
-        supersedes: record.supersedes_op_id.clone(),
-        approved_by: record.approved_by.clone(),
-        authorised: by.map(|by| (by, record.authorized_at.unwrap_or(created_at))),
         created_at,
-        change_ref: record.change_ref.clone(),
-        summary: record.summary.clone(),
         uncoordinated: record.uncoordinated.unwrap_or(false),
         out_of_scope: record.out_of_scope.unwrap_or(false),
         content_missing: record.content_missing.unwrap_or(false),
         contested: record.contested.unwrap_or(false),
-        grace_until: record.grace_until,
         sequence: order.place(record.sequence.as_ref(), "operation", id.as_str()),
+        more: Particulars {
+            batch: record.batch_id.clone(),
+            supersedes: record.supersedes_op_id.clone(),
+            approved_by: record.approved_by.clone(),
+            authorised: by.map(|by| (by, record.authorized_at.unwrap_or(created_at))),
+            change_ref: record.change_ref.clone(),
+            summary: record.summary.clone(),
+            grace_until: record.grace_until,
+        }
+        .into(),
     })
 }
 

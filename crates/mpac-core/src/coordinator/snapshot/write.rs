@@ -230,20 +230,20 @@ fn operation_record(op: &Operation) -> OperationRecord {
     record.op_kind = Some(op.kind.clone());
     record.state_ref_before = op.before.clone();
     record.state_ref_after = op.after.clone();
-    record.batch_id = op.batch.clone();
-    record.authorized_by = op.authorised.as_ref().map(|(by, _)| by.clone());
-    record.authorized_at = op.authorised.as_ref().map(|(_, at)| *at);
-    record.supersedes_op_id = op.supersedes.clone();
-    record.approved_by = op.approved_by.clone();
+    record.batch_id = op.more.batch.clone();
+    record.authorized_by = op.more.authorised.as_ref().map(|(by, _)| by.clone());
+    record.authorized_at = op.more.authorised.as_ref().map(|(_, at)| *at);
+    record.supersedes_op_id = op.more.supersedes.clone();
+    record.approved_by = op.more.approved_by.clone();
     record.created_at = Some(op.created_at);
-    record.change_ref = op.change_ref.clone();
-    record.summary = op.summary.clone();
+    record.change_ref = op.more.change_ref.clone();
+    record.summary = op.more.summary.clone();
     record.uncoordinated = flag(op.uncoordinated);
     record.out_of_scope = flag(op.out_of_scope);
     record.contested = flag(op.contested);
     record.content_missing = flag(op.content_missing);
     record.sequence = Some(Integer::new(op.sequence));
-    record.grace_until = op.grace_until;
+    record.grace_until = op.more.grace_until;
     record
 }
 

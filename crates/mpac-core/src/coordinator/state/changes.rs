@@ -24,7 +24,10 @@ impl Session {
         if is_used_again {
             self.take_finished_intent(&new.id);
         }
-        let record = Intent::begin(new, state, self.now, sequence);
+        let mut record = Intent::begin(new, state, self.now, sequence);
+        if let Some((owner, _)) = self.members.get_key_value(&record.owner) {
+            record.owner = owner.clone(); // not the message's own copy
+        }
         self.index_intent(&record);
         self.review_member(&record.owner);
         self.intents.insert(record.id.clone(), record);
@@ -79,6 +82,13 @@ impl Session {
     pub(crate) fn register_operation(&mut self, mut record: Operation) {
         record.sequence = self.next_sequence();
         record.created_at = self.now;
+        // Not the message's own copies: thousands of records keep one text of each name.
+        if let Some(intent) = record.intent.as_ref().and_then(|id| self.intents.get(id)) {
+            record.intent = Some(intent.id.clone());
+            if record.proposer == intent.owner {
+                record.proposer = intent.owner.clone();
+            }
+        }
         self.index_operation(&record);
         self.note_operation(&record);
         self.rejudge_operation(&record.id);
@@ -108,7 +118,8 @@ impl Session {
                 self.pending_by_intent.take(intent, id);
             }
             self.pending_by_proposer.take(&record.proposer, id);
-            if let Some(until) = record.grace_until.take() {
+            if let Some(until) = record.more.grace_until {
+                record.more.grace_until = None;
                 self.deadlines.remove(until, &Cause::Grace(record.sequence, id.clone()));
             }
             let (intent, proposer) = (record.intent.clone(), record.proposer.clone());
@@ -126,7 +137,7 @@ impl Session {
     /// Lets a proposal outlive its intent until `until` (CAS-02).
     pub(crate) fn grant_grace(&mut self, id: &OpId, until: Timestamp) {
         if let Some(record) = self.operations.get_mut(id) {
-            record.grace_until = Some(until);
+            record.more.grace_until = Some(until);
             self.deadlines.insert(until, Cause::Grace(record.sequence, id.clone()));
         }
     }

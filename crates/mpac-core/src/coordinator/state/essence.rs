@@ -17,7 +17,7 @@ use mpac_wire::{Scope, Timestamp};
 use super::super::keys::BoundKey;
 use super::super::records::{
     Backoff, Batch, Claim, Conflict, Connection, Deferral, Freeze, Handover, Member, Missed, Operation,
-    Recovery,
+    Particulars, Recovery,
 };
 use super::{Intent, Session};
 use crate::table::intent::State;
@@ -273,20 +273,16 @@ fn write_operation(text: &mut String, now: Timestamp, op: &Operation) {
         kind,
         before,
         after,
-        batch,
-        supersedes,
-        approved_by,
-        authorised,
         created_at: _,
-        change_ref: _,
-        summary: _,
         uncoordinated,
         out_of_scope,
         content_missing: _,
         contested,
-        grace_until,
         sequence: _,
+        more,
     } = op;
+    let Particulars { batch, supersedes, approved_by, authorised, change_ref: _, summary: _, grace_until } =
+        &**more;
     let _ = write!(text, "op {id} {state:?} {proposer} {target} {intent:?} {contested}");
     if state.is_pending() {
         let grace = left(now, *grace_until);

@@ -32,7 +32,7 @@ impl Session {
             }
             self.pending_by_proposer.put(record.proposer.clone(), record.id.clone());
             self.index_waiting(record);
-            if let Some(until) = record.grace_until {
+            if let Some(until) = record.more.grace_until {
                 self.deadlines.insert(until, Cause::Grace(record.sequence, record.id.clone()));
             }
         }

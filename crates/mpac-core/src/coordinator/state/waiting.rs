@@ -30,7 +30,7 @@ impl Session {
     }
 
     pub(super) fn index_waiting(&mut self, record: &Operation) {
-        if self.authorises() && record.state.is_pending() && record.authorised.is_none() {
+        if self.authorises() && record.state.is_pending() && record.more.authorised.is_none() {
             put(&mut self.waiting, normalize(&record.target), record.id.clone());
         }
     }
@@ -47,7 +47,7 @@ impl Session {
     pub(crate) fn authorise(&mut self, id: &OpId, by: PrincipalId) -> Option<()> {
         self.move_operation(id, Event::Authorised)?;
         let now = self.now;
-        self.operations.get_mut(id)?.authorised = Some((by, now));
+        self.operations.get_mut(id)?.more.authorised = Some((by, now));
         self.waits_no_more(id);
         Some(())
     }
