@@ -41,7 +41,12 @@ impl Trace<'_> {
         for (place, part) in places.iter_mut().zip(digest.as_chunks().0) {
             *place = u64::from_le_bytes(*part);
         }
-        places.into_iter().map(move |place| ((place >> 6) as usize % words, 1 << (place & 63)))
+        // A remainder takes as long as a look into memory; ours is always a power of two, a stored one need not be.
+        let word = move |place: u64| {
+            let place = (place >> 6) as usize;
+            if words.is_power_of_two() { place & (words - 1) } else { place % words }
+        };
+        places.into_iter().map(move |place| (word(place), 1 << (place & 63)))
     }
 }
 
