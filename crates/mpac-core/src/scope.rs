@@ -3,6 +3,7 @@
 pub mod containment;
 pub mod dependency;
 pub mod glob;
+mod holders;
 pub mod index;
 pub(crate) mod meaning;
 pub mod names;

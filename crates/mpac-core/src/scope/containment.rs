@@ -67,7 +67,7 @@ fn lies_inside(inner: &Outline<'_>, outer: &[Outline<'_>], targets: &BTreeSet<St
 }
 
 /// Whether one entry of a set lies in a target, in a set of its kind, or is a file that a pattern matches.
-fn is_covered(class: Class, entry: &String, outer: &[Outline<'_>], targets: &BTreeSet<String>) -> bool {
+fn is_covered(class: Class, entry: &str, outer: &[Outline<'_>], targets: &BTreeSet<String>) -> bool {
     let is_file = class == Class::Files;
     is_file && targets.contains(entry)
         || outer.iter().any(|outer| match &outer.pattern {

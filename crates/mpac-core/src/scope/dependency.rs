@@ -59,20 +59,20 @@ pub(super) fn impact(scope: &Scope) -> BTreeSet<String> {
 }
 
 /// A set of files and what was declared of editing them: worked out once, compared often.
-pub struct Edits {
-    files: Entries,
+pub struct Edits<'a> {
+    files: Entries<'a>,
     declared: Declared,
 }
 
-impl Edits {
+impl<'a> Edits<'a> {
     /// What a scope says; `None` for other kinds, which declare nothing that counts.
-    pub fn of(scope: &Scope) -> Option<Self> {
+    pub fn of(scope: &'a Scope) -> Option<Self> {
         let (class, files) = entries(scope);
         (class == Class::Files).then(|| Self { files, declared: Declared::of(scope) })
     }
 
     /// The files of `other` that these edits reach. There must be no direct overlap.
-    pub fn reach(&self, other: &Self) -> Vec<Reached> {
+    pub fn reach(&self, other: &Edits<'_>) -> Vec<Reached> {
         let (from, to) = (&self.declared, &other.declared);
         let mut found = Vec::new();
         // Looked up one by one: the declared list is mostly the much shorter one.

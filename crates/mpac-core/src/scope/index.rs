@@ -1,5 +1,6 @@
 //! From a scope to the live intents that overlap it, in the cost of what is found.
 
+use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,7 +8,8 @@ use alloc::vec::Vec;
 use mpac_wire::{IntentId, Scope};
 
 use super::dependency;
-use super::outline::{Class, Outline, entries};
+use super::holders::{Holders, put, take};
+use super::outline::{self, Class, Outline, entries};
 use super::{Names, Overlap, glob, normalize};
 
 /// Live intents, or whatever else has a scope, by what they cover. Derived from the session: two sessions that are equal
@@ -23,11 +25,11 @@ pub struct ScopeIndex<K = IntentId> {
     /// All of a kind, those with canonical URIs apart: another kind may overlap any of them.
     by_class: BTreeMap<(Class, bool), BTreeSet<K>>,
     /// Canonical URI and kind to those that carry it.
-    by_uri: BTreeMap<(String, Class), BTreeSet<K>>,
+    by_uri: BTreeMap<(String, Class), Holders<K>>,
     /// Patterns, normalised, by the path they begin with.
     patterns: BTreeMap<String, BTreeMap<K, String>>,
     /// Files that edits reach, to those that declare it.
-    by_impact: BTreeMap<String, BTreeSet<K>>,
+    by_impact: BTreeMap<String, Holders<K>>,
 }
 
 impl<K> Default for ScopeIndex<K> {
@@ -37,7 +39,7 @@ impl<K> Default for ScopeIndex<K> {
 }
 
 /// From an entry of one kind of set to those that list it.
-type Entries<K> = BTreeMap<String, BTreeSet<K>>;
+type Entries<K> = BTreeMap<String, Holders<K>>;
 
 /// The same for all kinds. A map for each, so that looking an entry up needs no copy of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,15 +105,26 @@ impl<K> ScopeIndex<K> {
 impl<K: Ord + Clone> ScopeIndex<K> {
     /// Adds one.
     pub fn insert(&mut self, key: &K, scope: &Scope) {
+        self.add(key, Outline::of(&self.names, scope));
+    }
+
+    /// The same, and says what of the others it overlaps, and in what.
+    pub fn insert_among(&mut self, key: &K, scope: &Scope) -> BTreeMap<K, Overlap> {
         let outline = Outline::of(&self.names, scope);
+        let found = self.overlapping(&outline);
+        self.add(key, outline);
+        found
+    }
+
+    fn add(&mut self, key: &K, outline: Outline<'_>) {
         let class = outline.class;
         self.by_class.entry((class, outline.known.complete)).or_default().insert(key.clone());
-        for uri in &outline.known.uris {
-            self.by_uri.entry((uri.clone(), class)).or_default().insert(key.clone());
+        for uri in outline.known.uris {
+            put(&mut self.by_uri, (uri, class), key);
         }
         if let Some(listed) = self.by_entry.of_mut(class) {
-            for entry in outline.entries {
-                listed.entry(entry).or_default().insert(key.clone());
+            for entry in outline.entries.iter() {
+                put(listed, entry.to_owned(), key);
             }
         }
         if let Some(pattern) = outline.pattern {
@@ -119,8 +132,8 @@ impl<K: Ord + Clone> ScopeIndex<K> {
             self.patterns.entry(beginning).or_default().insert(key.clone(), pattern);
         }
         if class == Class::Files {
-            for file in dependency::impact(scope) {
-                self.by_impact.entry(file).or_default().insert(key.clone());
+            for file in dependency::impact(outline.scope) {
+                put(&mut self.by_impact, file, key);
             }
         }
     }
@@ -129,9 +142,14 @@ impl<K: Ord + Clone> ScopeIndex<K> {
     pub fn remove(&mut self, key: &K, scope: &Scope) {
         let outline = Outline::of(&self.names, scope);
         let class = outline.class;
-        take(&mut self.by_class, &(class, outline.known.complete), key);
-        for uri in &outline.known.uris {
-            take(&mut self.by_uri, &(uri.clone(), class), key);
+        if let Some(all) = self.by_class.get_mut(&(class, outline.known.complete)) {
+            all.remove(key);
+            if all.is_empty() {
+                self.by_class.remove(&(class, outline.known.complete));
+            }
+        }
+        for uri in outline.known.uris {
+            take(&mut self.by_uri, &(uri, class), key);
         }
         if let Some(listed) = self.by_entry.of_mut(class) {
             for entry in outline.entries.iter() {
@@ -164,10 +182,10 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         };
         if class == Class::Files {
             for file in files.iter().filter(|_| !self.by_impact.is_empty()) {
-                found.extend(self.by_impact.get(file).into_iter().flatten().cloned());
+                found.extend(self.by_impact.get(file).into_iter().flat_map(Holders::iter).cloned());
             }
             for file in dependency::impact(scope) {
-                found.extend(self.by_entry.files.get(&file).into_iter().flatten().cloned());
+                found.extend(self.by_entry.files.get(&file).into_iter().flat_map(Holders::iter).cloned());
             }
         }
         found
@@ -175,7 +193,10 @@ impl<K: Ord + Clone> ScopeIndex<K> {
 
     /// Everything that overlaps `scope`, and in what: as [`overlap`](super::overlap()) says of each.
     pub fn overlaps(&self, scope: &Scope) -> BTreeMap<K, Overlap> {
-        let asked = Outline::of(&self.names, scope);
+        self.overlapping(&Outline::of(&self.names, scope))
+    }
+
+    fn overlapping(&self, asked: &Outline<'_>) -> BTreeMap<K, Overlap> {
         let told = asked.known.complete;
         let mut found: BTreeMap<K, Overlap> = BTreeMap::new();
         // Weakest first: what is known takes the place of what is assumed.
@@ -186,7 +207,7 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         }
         let hits = match (&asked.pattern, asked.class) {
             (Some(pattern), _) => self.files_of(pattern),
-            (None, Class::Files) => self.patterns_on(&asked.entries),
+            (None, Class::Files) => self.patterns_on(asked.entries.iter()),
             (None, _) => Hits::new(),
         };
         // Of those that both say what they are, URIs decide (D-066).
@@ -200,7 +221,7 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         }
         let by_name =
             if asked.class.is_set() { self.sharing(asked.class, &asked.entries) } else { Hits::new() };
-        for (key, names) in by_name.into_iter().chain(self.by_uris(&asked)) {
+        for (key, names) in by_name.into_iter().chain(self.by_uris(asked)) {
             found.insert(key, Overlap::Shared(names));
         }
         found
@@ -209,13 +230,13 @@ impl<K: Ord + Clone> ScopeIndex<K> {
     /// Everything that an operation's target provably lies in (D-069).
     pub fn covering(&self, target: &str) -> BTreeSet<K> {
         let path = normalize(target);
-        let mut found: BTreeSet<K> = self.patterns_on(core::slice::from_ref(&path)).into_keys().collect();
+        let mut found: BTreeSet<K> = self.patterns_on([path.as_str()]).into_keys().collect();
         let lists = [(Class::Files, path.as_str()), (Class::Entities, target), (Class::Tasks, target)];
         let lists = lists.into_iter().filter_map(|(class, name)| self.by_entry.of(class)?.get(name));
-        found.extend(lists.flatten().cloned());
+        found.extend(lists.flat_map(Holders::iter).cloned());
         for uri in self.names.of_target(target) {
             let known = Class::ALL.into_iter().filter_map(|class| self.by_uri.get(&(uri.clone(), class)));
-            found.extend(known.flatten().cloned());
+            found.extend(known.flat_map(Holders::iter).cloned());
         }
         found
     }
@@ -226,12 +247,12 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         all.flatten()
     }
 
-    fn sharing(&self, class: Class, entries: &[String]) -> Hits<K> {
+    fn sharing(&self, class: Class, entries: &outline::Entries<'_>) -> Hits<K> {
         let mut hits = Hits::new();
         let Some(listed) = self.by_entry.of(class) else { return hits };
-        for entry in entries {
-            for key in listed.get(entry).into_iter().flatten() {
-                hits.entry(key.clone()).or_default().push(entry.clone());
+        for entry in entries.iter() {
+            for key in listed.get(entry).into_iter().flat_map(Holders::iter) {
+                hits.entry(key.clone()).or_default().push(entry.to_owned());
             }
         }
         hits
@@ -243,7 +264,7 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         let classes = Class::ALL.into_iter().filter(|class| !(class.is_set() && *class == asked.class));
         for class in classes {
             for uri in &asked.known.uris {
-                for key in self.by_uri.get(&(uri.clone(), class)).into_iter().flatten() {
+                for key in self.by_uri.get(&(uri.clone(), class)).into_iter().flat_map(Holders::iter) {
                     hits.entry(key.clone()).or_default().push(uri.clone());
                 }
             }
@@ -257,7 +278,7 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         let beginning = glob::literal_beginning(pattern);
         for (file, keys) in below(&self.by_entry.files, beginning) {
             if glob::matches(pattern, file) {
-                for key in keys {
+                for key in keys.iter() {
                     hits.entry(key.clone()).or_default().push(file.clone());
                 }
             }
@@ -266,7 +287,7 @@ impl<K: Ord + Clone> ScopeIndex<K> {
     }
 
     /// The patterns that match one of these files, and which.
-    fn patterns_on(&self, files: &[String]) -> Hits<K> {
+    fn patterns_on<'a>(&self, files: impl IntoIterator<Item = &'a str>) -> Hits<K> {
         let mut hits = Hits::new();
         if self.patterns.is_empty() {
             return hits;
@@ -275,7 +296,7 @@ impl<K: Ord + Clone> ScopeIndex<K> {
             for beginning in beginnings(file) {
                 for (key, pattern) in self.patterns.get(beginning).into_iter().flatten() {
                     if glob::matches(pattern, file) {
-                        hits.entry(key.clone()).or_default().push(file.clone());
+                        hits.entry(key.clone()).or_default().push(file.to_owned());
                     }
                 }
             }
@@ -321,15 +342,6 @@ fn below<'a, V>(map: &'a BTreeMap<String, V>, path: &str) -> impl Iterator<Item 
     };
     let rest = map.range(from..).take_while(move |(key, _)| to.as_ref().is_none_or(|to| *key < to));
     own.into_iter().chain(rest)
-}
-
-fn take<Q: Ord, K: Ord>(map: &mut BTreeMap<Q, BTreeSet<K>>, place: &Q, key: &K) {
-    if let Some(set) = map.get_mut(place) {
-        set.remove(key);
-        if set.is_empty() {
-            map.remove(place);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use mpac_wire::names::ScopeKind;
 use mpac_wire::policy::ResourceRegistry;
 
 use super::normalize;
-use super::outline::entries;
+use super::outline::{Entries, entries};
 
 /// The resource registry, for lookups. Without a registry: empty, and only what scopes give themselves counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Names {
 
     /// What a scope covers: the URIs it gives, and those that the registry has for its entries.
     /// `entries` are those it lists.
-    pub(super) fn resolve(&self, scope: &Scope, entries: &[String]) -> Resolved {
+    pub(super) fn resolve(&self, scope: &Scope, entries: &Entries<'_>) -> Resolved {
         let mut uris: BTreeSet<String> = scope.canonical_uris.iter().flatten().cloned().collect();
         let given = !uris.is_empty();
         let all_found = !self.by_alias.is_empty() && self.look_up(scope, entries, &mut uris);
@@ -61,7 +61,7 @@ impl Names {
     }
 
     /// Adds what the registry knows of a scope's entries; says whether that is all of them, and not none.
-    fn look_up(&self, scope: &Scope, entries: &[String], uris: &mut BTreeSet<String>) -> bool {
+    fn look_up(&self, scope: &Scope, entries: &Entries<'_>, uris: &mut BTreeSet<String>) -> bool {
         let mut one = |value: String| match self.by_alias.get(&(scope.kind.clone(), value)) {
             Some(found) => {
                 uris.extend(found.iter().cloned());
@@ -71,7 +71,7 @@ impl Names {
         };
         if !entries.is_empty() {
             // Every one, so that none is left out.
-            return entries.iter().filter(|entry| one((*entry).clone())).count() == entries.len();
+            return entries.iter().filter(|entry| one((*entry).to_owned())).count() == entries.iter().len();
         }
         let value = match scope.kind {
             ScopeKind::ResourcePath => scope.pattern.as_ref(),

@@ -1,5 +1,6 @@
 //! A scope with everything worked out that comparing it needs: made once, compared often.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -7,7 +8,7 @@ use mpac_wire::Scope;
 use mpac_wire::names::ScopeKind;
 
 use super::names::{Names, Resolved};
-use super::normalize;
+use super::{normalize, normalized};
 
 /// What a scope is, as far as comparing goes. The order is the index's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,47 +36,40 @@ impl Class {
 
 /// What a set lists: sorted, without repeats.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Entries(Vec<String>);
+pub(super) struct Entries<'a>(Vec<Cow<'a, str>>);
 
-impl Entries {
-    fn new(mut names: Vec<String>) -> Self {
+impl<'a> Entries<'a> {
+    fn new(mut names: Vec<Cow<'a, str>>) -> Self {
         names.sort_unstable();
         names.dedup();
         Self(names)
     }
 
     pub(super) fn contains(&self, name: &str) -> bool {
-        self.0.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
+        self.0.binary_search_by(|known| (**known).cmp(name)).is_ok()
     }
 
     /// Those that are in `other`, too.
-    pub(super) fn common<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a String> {
-        self.0.iter().filter(|name| other.contains(name))
+    pub(super) fn common(&self, other: &Self) -> impl Iterator<Item = &str> {
+        self.iter().filter(|name| other.contains(name))
     }
 
     /// Those that are not in `other`.
-    pub(super) fn beyond<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a String> {
-        self.0.iter().filter(|name| !other.contains(name))
+    pub(super) fn beyond(&self, other: &Self) -> impl Iterator<Item = &str> {
+        self.iter().filter(|name| !other.contains(name))
     }
-}
 
-impl core::ops::Deref for Entries {
-    type Target = [String];
-    fn deref(&self) -> &[String] {
-        &self.0
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.0.iter().map(|name| &**name)
     }
-}
 
-impl IntoIterator for Entries {
-    type Item = String;
-    type IntoIter = alloc::vec::IntoIter<String>;
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
 /// What a scope is, and what it lists if it is a set: normalised for files, as they are for tasks and entities.
-pub(super) fn entries(scope: &Scope) -> (Class, Entries) {
+pub(super) fn entries(scope: &Scope) -> (Class, Entries<'_>) {
     let (class, list) = match scope.kind {
         ScopeKind::FileSet => (Class::Files, &scope.resources),
         ScopeKind::EntitySet => (Class::Entities, &scope.entities),
@@ -85,8 +79,8 @@ pub(super) fn entries(scope: &Scope) -> (Class, Entries) {
     };
     let list = list.iter().flatten();
     let names = match class {
-        Class::Files => list.map(|path| normalize(path)).collect(),
-        _ => list.cloned().collect(),
+        Class::Files => list.map(|path| normalized(path)).collect(),
+        _ => list.map(Cow::from).collect(),
     };
     (class, Entries::new(names))
 }
@@ -97,7 +91,7 @@ pub(super) struct Outline<'a> {
     pub(super) scope: &'a Scope,
     pub(super) class: Class,
     /// What a set lists.
-    pub(super) entries: Entries,
+    pub(super) entries: Entries<'a>,
     /// Normalised; of patterns only.
     pub(super) pattern: Option<String>,
     /// What it covers in words that all kinds share.

@@ -29,7 +29,7 @@ pub fn overlap(names: &Names, a: &Scope, b: &Scope) -> Option<Overlap> {
 pub(super) fn compare(a: &Outline<'_>, b: &Outline<'_>) -> Option<Overlap> {
     if a.class == b.class && a.class.is_set() {
         // The set kinds go by their own rule alone, whatever URIs say (D-067).
-        return shared(a.entries.common(&b.entries).cloned().collect());
+        return shared(a.entries.common(&b.entries).map(Into::into).collect());
     }
     let common: Vec<String> = a.known.uris.intersection(&b.known.uris).cloned().collect();
     if !common.is_empty() {
@@ -51,7 +51,7 @@ pub(super) fn compare(a: &Outline<'_>, b: &Outline<'_>) -> Option<Overlap> {
 }
 
 fn matched(pattern: &str, files: &Outline<'_>) -> Option<Overlap> {
-    shared(files.entries.iter().filter(|file| glob::matches(pattern, file)).cloned().collect())
+    shared(files.entries.iter().filter(|file| glob::matches(pattern, file)).map(Into::into).collect())
 }
 
 fn shared(common: Vec<String>) -> Option<Overlap> {
@@ -81,7 +81,7 @@ pub fn growth(names: &Names, new: &Scope, old: &Scope) -> Option<Scope> {
     if ours.class != theirs.class || !ours.class.is_set() {
         return (!is_inside(names, new, &[old], &<_>::default())).then(|| new.clone());
     }
-    let added: Vec<String> = ours.entries.beyond(&theirs.entries).cloned().collect();
+    let added: Vec<String> = ours.entries.beyond(&theirs.entries).map(Into::into).collect();
     if added.is_empty() {
         return None;
     }

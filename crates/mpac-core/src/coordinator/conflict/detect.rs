@@ -17,22 +17,40 @@ use super::found::{Found, governing, report};
 use crate::remark::Remark;
 use crate::scope::{Overlap, contains_target};
 
-/// One conflict for each live intent that overlaps the new or grown intent `id`: in `part` of its scope, where only that is
-/// new.
-pub(in super::super) fn overlaps(
+/// One conflict for each live intent that the new intent `id` overlaps.
+pub(in super::super) fn of_new(
     session: &mut Session,
     out: &mut Outbox,
     id: &IntentId,
-    part: Option<&Scope>,
+    overlapping: BTreeMap<IntentId, Overlap>,
 ) {
-    let overlapping_with = |session: &Session, part: Option<&Scope>| {
-        let whole = || session.intents.get(id).map(|record| &record.scope);
-        let mut found = part.or_else(whole).map(|scope| session.scopes.overlaps(scope)).unwrap_or_default();
-        found.remove(id);
-        found
-    };
-    let overlapping = overlapping_with(session, part);
+    let direct = overlapping.keys().cloned().collect();
+    report_overlaps(session, out, id, overlapping);
+    if session.config.dependency_detection {
+        dependency::detect(session, out, id, None, &direct);
+    }
+}
+
+/// The same for one that has grown, by `part` of its scope: for what overlaps that.
+pub(in super::super) fn of_grown(session: &mut Session, out: &mut Outbox, id: &IntentId, part: &Scope) {
+    let mut overlapping = session.scopes.overlaps(part);
+    overlapping.remove(id);
     let mut direct: BTreeSet<IntentId> = overlapping.keys().cloned().collect();
+    report_overlaps(session, out, id, overlapping);
+    if session.config.dependency_detection {
+        // One that overlaps in what the intent covered before overlaps directly all the same (SCO-18).
+        let whole = session.intents.get(id).map(|record| session.scopes.overlaps(&record.scope));
+        direct.extend(whole.unwrap_or_default().into_keys().filter(|other| other != id));
+        dependency::detect(session, out, id, Some(part), &direct);
+    }
+}
+
+fn report_overlaps(
+    session: &mut Session,
+    out: &mut Outbox,
+    id: &IntentId,
+    overlapping: BTreeMap<IntentId, Overlap>,
+) {
     let unreported = unreported(session, id, overlapping);
     if !unreported.is_empty() {
         let governing = governing(session);
@@ -41,13 +59,6 @@ pub(in super::super) fn overlaps(
                 report(session, out, found, &governing);
             }
         }
-    }
-    if session.config.dependency_detection {
-        // One that overlaps in what the intent covered before overlaps directly all the same (SCO-18).
-        if part.is_some() {
-            direct.extend(overlapping_with(session, None).into_keys());
-        }
-        dependency::detect(session, out, id, part, &direct);
     }
 }
 

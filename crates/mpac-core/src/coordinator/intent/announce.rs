@@ -40,12 +40,12 @@ pub(in super::super) fn handle(
     for old in &replaced {
         super::end(session, out, old, Event::Superseded);
     }
-    session.register_intent(new);
+    let overlapping = session.register_intent(new).unwrap_or_default();
     defer::principal_announced(session, out, &owner);
     if let Some(warning) = warning {
         warning.send(session, out, facts);
     }
-    detect::overlaps(session, out, &id, None);
+    detect::of_new(session, out, &id, overlapping);
     Ok(())
 }
 

@@ -198,8 +198,8 @@ fn approve(session: &mut Session, out: &mut Outbox, id: &ClaimId, by: Option<Pri
         supersedes: None,
     };
     out.send(session, Recipients::Only(to), status);
-    if session.register_intent(new).is_some() {
-        detect::overlaps(session, out, &claim.new_intent, None);
+    if let Some(overlapping) = session.register_intent(new) {
+        detect::of_new(session, out, &claim.new_intent, overlapping);
     }
 }
 

@@ -57,7 +57,7 @@ pub(in super::super) fn handle(
         warning.send(session, out, facts);
     }
     if let Some(part) = grown {
-        detect::overlaps(session, out, &id, Some(&part));
+        detect::of_grown(session, out, &id, &part);
     }
     Ok(())
 }

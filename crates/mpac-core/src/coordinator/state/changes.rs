@@ -1,6 +1,6 @@
 //! The only ways in which records come to be and change: along their tables, and with every index that follows from them.
 
-use alloc::collections::btree_map::Entry;
+use alloc::collections::btree_map::{BTreeMap, Entry};
 use alloc::vec::Vec;
 
 use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, Scope, Seconds, Timestamp};
@@ -8,12 +8,13 @@ use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, Scope, Seconds, Timesta
 use super::super::deadlines::Cause;
 use super::super::records::{Conflict, Freeze, NewIntent, Operation};
 use super::{Intent, Session, count_kind, discount_kind};
+use crate::scope::Overlap;
 use crate::table::{conflict, intent, operation};
 
 impl Session {
-    /// Registers what was announced and gives its state from the table; `None` where the table has no such row, or a live
-    /// intent has this id: it is never overwritten (INT-04).
-    pub(crate) fn register_intent(&mut self, new: NewIntent) -> Option<()> {
+    /// Registers what was announced, gives its state from the table, and says which live intents it overlaps; `None` where
+    /// the table has no such row, or a live intent has this id: it is never overwritten (INT-04).
+    pub(crate) fn register_intent(&mut self, new: NewIntent) -> Option<BTreeMap<IntentId, Overlap>> {
         let known = self.intents.get(&new.id);
         if known.is_some_and(Intent::is_live) {
             return None;
@@ -28,10 +29,11 @@ impl Session {
         if let Some((owner, _)) = self.members.get_key_value(&record.owner) {
             record.owner = owner.clone(); // not the message's own copy
         }
-        self.index_intent(&record);
+        let overlapping = self.scopes.insert_among(&record.id, &record.scope);
+        self.index_intent_beside_scope(&record);
         self.review_member(&record.owner);
         self.intents.insert(record.id.clone(), record);
-        Some(())
+        Some(overlapping)
     }
 
     /// Moves an intent along its table, the only way its state changes. `None` where the table has no such row.

@@ -12,9 +12,16 @@ use super::{Intent, Session};
 
 impl Session {
     pub(super) fn index_intent(&mut self, record: &Intent) {
-        count_kind(&mut self.scope_kinds, &record.scope.kind);
         if record.is_live() {
             self.scopes.insert(&record.id, &record.scope);
+        }
+        self.index_intent_beside_scope(record);
+    }
+
+    /// The same for one whose scope is indexed already.
+    pub(super) fn index_intent_beside_scope(&mut self, record: &Intent) {
+        count_kind(&mut self.scope_kinds, &record.scope.kind);
+        if record.is_live() {
             self.live.put(record.owner.clone(), record.id.clone());
             self.deadlines.insert(record.expires_at, Cause::IntentTtl(record.sequence, record.id.clone()));
         }
