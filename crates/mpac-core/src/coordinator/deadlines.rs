@@ -1,9 +1,12 @@
 //! What falls due, and in which order (`spec/requirements.md` §1, D-012, D-013).
 
+mod silence;
+
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use mpac_wire::{ClaimId, ConflictId, DeferralId, IntentId, OpId, PrincipalId, Timestamp};
+use silence::Silence;
 
 /// Why something happens without a message. The order of the variants is the order in one sweep.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,46 +52,66 @@ impl Cause {
 }
 
 /// All deadlines, ordered by time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Deadlines(BTreeSet<(Timestamp, Cause)>);
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Deadlines {
+    /// All but those of silence.
+    others: BTreeSet<(Timestamp, Cause)>,
+    silence: Silence,
+}
 
 impl Deadlines {
+    /// None yet. `seed` is the session's.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { others: BTreeSet::new(), silence: Silence::new(seed) }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.others.clear();
+        self.silence.clear();
+    }
+
+    /// Adds one; [`Cause::Silent`] has [`watch_silence`](Self::watch_silence).
     pub(crate) fn insert(&mut self, at: Timestamp, cause: Cause) {
-        self.0.insert((at, cause));
+        self.others.insert((at, cause));
+    }
+
+    /// Adds when somebody's silence falls due, or moves it.
+    pub(crate) fn watch_silence(&mut self, of: &PrincipalId, until: Timestamp) {
+        self.silence.set(of, until);
+    }
+
+    pub(crate) fn ignore_silence(&mut self, of: &PrincipalId) {
+        self.silence.remove(of);
     }
 
     pub(crate) fn remove(&mut self, at: Timestamp, cause: &Cause) {
-        self.0.remove(&(at, cause.clone()));
-    }
-
-    /// Moves one to another time; one that was not there is added.
-    pub(crate) fn postpone(&mut self, from: Timestamp, to: Timestamp, cause: Cause) {
-        let mut entry = (from, cause);
-        self.0.remove(&entry);
-        entry.0 = to;
-        self.0.insert(entry);
+        self.others.remove(&(at, cause.clone()));
     }
 
     /// Removes a cause whatever its time is.
     pub(crate) fn remove_all(&mut self, cause: &Cause) {
-        self.0.retain(|(_, known)| known != cause);
+        self.others.retain(|(_, known)| known != cause);
     }
 
     /// When the first one is.
     pub(crate) fn next(&self) -> Option<Timestamp> {
-        self.0.first().map(|(at, _)| *at)
+        self.others.first().map(|(at, _)| *at).into_iter().chain(self.silence.first()).min()
     }
 
     /// Those due at `now`, in the order of one sweep: by kind, then by time, then by order of receipt.
     pub(crate) fn due(&self, now: Timestamp) -> Vec<(Timestamp, Cause)> {
-        let mut due: Vec<_> = self.0.iter().take_while(|(at, _)| *at <= now).cloned().collect();
+        let mut silent: Vec<_> = self.silence.iter().take_while(|(at, _)| *at <= now).collect();
+        silent.sort_unstable(); // no two are alike
+        let silent = silent.into_iter().map(|(at, who)| (at, Cause::Silent(who.clone())));
+        let others = self.others.iter().take_while(|(at, _)| *at <= now).cloned();
+        let mut due: Vec<_> = others.chain(silent).collect();
         due.sort_by_key(|(at, cause)| (cause.rank(), *at));
         due
     }
 
     /// The claims whose grace is over at `now`, first come first.
     pub(crate) fn due_claims(&self, now: Timestamp) -> Vec<ClaimId> {
-        let due = self.0.iter().take_while(|(at, _)| *at <= now);
+        let due = self.others.iter().take_while(|(at, _)| *at <= now);
         let claim = |cause: &Cause| match cause {
             Cause::ClaimGrace(id) => Some(id.clone()),
             _ => None,
@@ -98,6 +121,15 @@ impl Deadlines {
 
     /// Takes one that is about to fire; says whether it was still there.
     pub(crate) fn take(&mut self, at: Timestamp, cause: &Cause) -> bool {
-        self.0.remove(&(at, cause.clone()))
+        match cause {
+            Cause::Silent(who) => {
+                let there = self.silence.get(who) == Some(at);
+                if there {
+                    self.silence.remove(who);
+                }
+                there
+            }
+            _ => self.others.remove(&(at, cause.clone())),
+        }
     }
 }

@@ -287,7 +287,7 @@ impl Session {
             disputes_by_author: BTreeMap::new(),
             frozen: BTreeSet::new(),
             open_conflicts: 0,
-            deadlines: Deadlines::default(),
+            deadlines: Deadlines::new(seed),
             finished: Finished::default(),
             config,
         };

@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 use mpac_wire::names::ScopeKind;
 use mpac_wire::{ConflictId, IntentId};
 
-use super::super::deadlines::{Cause, Deadlines};
+use super::super::deadlines::Cause;
 use super::super::records::{Conflict, Operation};
 use super::super::retention::Finished;
 use super::{Intent, Session};
@@ -89,7 +89,7 @@ impl Session {
         fresh.disputes_by_author.clear();
         fresh.frozen.clear();
         fresh.open_conflicts = 0;
-        fresh.deadlines = Deadlines::default();
+        fresh.deadlines.clear();
         fresh.finished = Finished::default();
         self.intents.values().for_each(|record| fresh.index_intent(record));
         self.archived_intents.iter().for_each(|it| count_kind(&mut fresh.scope_kinds, &it.scope.kind));

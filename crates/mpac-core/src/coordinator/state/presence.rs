@@ -3,7 +3,6 @@
 use mpac_wire::names::HeartbeatStatus;
 use mpac_wire::{MessageId, PrincipalId, Seconds, Timestamp};
 
-use super::super::deadlines::Cause;
 use super::super::records::Member;
 use super::Session;
 
@@ -13,14 +12,12 @@ impl Session {
     pub(crate) fn seen(&mut self, principal: &PrincipalId, message: &MessageId) -> bool {
         let timeout = self.config.unavailability_timeout();
         let Some(member) = self.members.get_mut(principal) else { return false };
-        let (before, after) = (silent_at(&timeout, member.last_seen), silent_at(&timeout, self.now));
         member.last_seen = self.now;
         member.last_message = Some(message.clone());
-        let cause = Cause::Silent(principal.clone());
         if is_watched(member) {
-            self.deadlines.postpone(before, after, cause);
+            self.deadlines.watch_silence(principal, silent_at(&timeout, self.now));
         } else {
-            self.deadlines.remove(before, &cause);
+            self.deadlines.ignore_silence(principal);
         }
         !member.available
     }
@@ -28,12 +25,11 @@ impl Session {
     /// Watches for silence of somebody who is here and not exempt (LIV-05).
     pub(crate) fn watch_silence(&mut self, principal: &PrincipalId) {
         if let Some(member) = self.members.get(principal) {
-            let at = silent_at(&self.config.unavailability_timeout(), member.last_seen);
-            let cause = Cause::Silent(principal.clone());
             if is_watched(member) {
-                self.deadlines.insert(at, cause);
+                let at = silent_at(&self.config.unavailability_timeout(), member.last_seen);
+                self.deadlines.watch_silence(principal, at);
             } else {
-                self.deadlines.remove(at, &cause);
+                self.deadlines.ignore_silence(principal);
             }
         }
     }
