@@ -58,17 +58,17 @@ pub(super) fn later(epoch: u64) -> Option<u64> {
 fn forget_connections(session: &mut Session) {
     session.connections.clear();
     session.next_status = None;
-    session.members.values_mut().for_each(|member| member.conn = None);
+    session.members.change_each(|member| member.conn = None);
 }
 
 /// A full timeout for everybody who was there: nobody is to blame for the outage (D-036).
 fn restart_liveness(session: &mut Session) {
     let now = session.now;
-    for member in session.members.values_mut() {
+    session.members.change_each(|member| {
         if member.available && member.status != HeartbeatStatus::Offline {
             member.last_seen = now;
         }
-    }
+    });
 }
 
 /// Waiting for a resolution and the phases of a freeze do not count the outage; times to live do (D-036, FRZ-19).

@@ -7,6 +7,7 @@ mod claims;
 mod deferrals;
 pub(super) mod essence;
 mod indexes;
+mod members;
 mod presence;
 mod rare;
 mod sizes;
@@ -28,6 +29,7 @@ pub(crate) use backoffs::Backoffs;
 pub(crate) use by_id::{ById, Records, SetsById};
 pub(crate) use claims::Claims;
 pub(crate) use deferrals::Deferrals;
+pub(crate) use members::Members;
 pub(crate) use rare::{Absent, Rare};
 pub(crate) use sizes::Sizes;
 
@@ -132,7 +134,7 @@ pub(crate) struct Session {
     /// The host has room for it.
     pub(crate) vacancy: bool,
     pub(crate) closed: bool,
-    pub(crate) members: BTreeMap<PrincipalId, Member>,
+    pub(crate) members: Members,
     pub(crate) connections: BTreeMap<ConnId, Connection>,
     pub(crate) intents: Records<IntentId, Intent>,
     /// Finished records whose id was used again (D-024).
@@ -245,7 +247,7 @@ impl Session {
             unopened: config.opens_with_hello,
             vacancy: true,
             closed: false,
-            members: BTreeMap::new(),
+            members: Members::new(seed),
             connections: BTreeMap::new(),
             intents: Records::new(seed),
             archived_intents: VecDeque::new(),

@@ -30,7 +30,7 @@ use crate::table::{conflict, intent, operation};
 pub(super) fn read(session: &mut Session, snapshot: &Snapshot) -> Result<(), RestoreError> {
     for record in snapshot.participants.iter().flatten() {
         let member = participant(record, snapshot.captured_at, session.members.len() as u64);
-        if session.members.insert(record.principal_id.clone(), member).is_some() {
+        if session.members.insert(record.principal_id.clone(), member) {
             return Err(RestoreError::repeated("participant", &record.principal_id));
         }
     }

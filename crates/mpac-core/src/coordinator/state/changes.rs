@@ -26,8 +26,8 @@ impl Session {
             self.take_finished_intent(&new.id);
         }
         let mut record = Intent::begin(new, state, self.now, sequence);
-        if let Some((owner, _)) = self.members.get_key_value(&record.owner) {
-            record.owner = owner.clone(); // not the message's own copy
+        if let Some(owner) = self.members.get(&record.owner) {
+            record.owner = owner.sender.principal_id.clone(); // not the message's own copy
         }
         let overlapping = self.scopes.insert_among(&record.id, &record.scope);
         self.index_intent_beside_scope(&record);
