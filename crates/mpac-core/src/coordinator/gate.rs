@@ -11,7 +11,7 @@ use mpac_wire::sideband::{self, FileError, Request, SessionSummaryResponse, Side
 use mpac_wire::{DecodeError, Envelope, Extra, Frame, MessageId, Received, Seconds, Timestamp};
 
 use super::outbox::Outbox;
-use super::records::Frontier;
+use super::records::{Connection, Frontier, Incarnation};
 use super::replay;
 use super::session::{credential, divergence, hello, liveness, signature};
 use super::state::Session;
@@ -65,7 +65,7 @@ impl Facts<'_> {
 /// Takes one frame.
 pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: &Arc<str>) {
     let conn = from.conn;
-    session.connections.entry(conn).or_default();
+    session.connections.get_or_insert_with(conn, Connection::default);
     let received = match Frame::parse(text.clone(), &session.config.limits) {
         Ok(Frame::Message(received)) => received,
         Ok(Frame::Sideband(request)) => return beside_the_protocol(session, out, conn, request),
@@ -120,7 +120,7 @@ pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: 
 
 /// Takes a frame that is no text.
 pub(super) fn unreadable(session: &mut Session, out: &mut Outbox, from: &Peer, problem: &str) {
-    session.connections.entry(from.conn).or_default();
+    session.connections.get_or_insert_with(from.conn, Connection::default);
     malformed(session, out, from.conn, &Refusal::Unreadable(problem.into()), None);
 }
 
@@ -201,8 +201,7 @@ fn admit(session: &Session, facts: &Facts<'_>) -> Result<(), Refusal> {
     }
     signature::judge(session, facts)?;
     replay::check(session, envelope)?;
-    let key = (sender.principal_id.clone(), sender.sender_instance_id.clone());
-    let last = session.frontier.get(&key).and_then(|frontier| frontier.lamport);
+    let last = session.frontier.get(&Incarnation::of(sender)).and_then(|frontier| frontier.lamport);
     match (*lamport, last) {
         (Some(found), Some(last)) if found <= last && session.config.enforce_lamport => {
             Err(Refusal::LamportNotAbove { found, last })
@@ -223,13 +222,16 @@ pub(super) fn count_as_received(session: &mut Session, out: &mut Outbox, facts: 
     note_leap(session, out, facts);
     session.lamport.receive(facts.lamport);
     let sender = &facts.envelope.sender;
-    let key = (sender.principal_id.clone(), sender.sender_instance_id.clone());
-    let now = session.now;
-    let frontier =
-        session.frontier.get_or_insert_with(key, || Frontier { ts: None, lamport: None, heard_at: now });
-    frontier.heard_at = now;
-    frontier.ts = Some(facts.envelope.ts.at());
-    frontier.lamport = facts.lamport.or(frontier.lamport);
+    let (ts, heard_at) = (Some(facts.envelope.ts.at()), session.now);
+    match session.frontier.get_mut(&Incarnation::of(sender)) {
+        Some(frontier) => {
+            *frontier = Frontier { ts, lamport: facts.lamport.or(frontier.lamport), heard_at };
+        }
+        None => {
+            let key = (sender.principal_id.clone(), sender.sender_instance_id.clone());
+            session.frontier.insert(key, Frontier { ts, lamport: facts.lamport, heard_at });
+        }
+    }
     if !session.config.is_open() {
         let window = &session.config.replay_window_sec;
         session.seen_ids.insert(&facts.envelope.message_id, &sender.principal_id, session.now, window);

@@ -11,9 +11,11 @@ use mpac_wire::names::{
 };
 use mpac_wire::payload::{Backend, Basis, IntentWithdraw, OpReject, Outcome};
 use mpac_wire::{
-    BatchId, ClaimId, ConflictId, DeferralId, IntentId, MessageId, OpId, PrincipalId, ResolutionId, Scope,
-    Seconds, Sender, StateRef, Timestamp, Watermark,
+    BatchId, ClaimId, ConflictId, DeferralId, InstanceId, IntentId, MessageId, OpId, PrincipalId,
+    ResolutionId, Scope, Seconds, Sender, StateRef, Timestamp, Watermark,
 };
+
+use hashbrown::Equivalent;
 
 use super::retention::Recent;
 use super::state::{Absent, Rare};
@@ -263,6 +265,22 @@ pub(crate) struct Frontier {
     pub(crate) lamport: Option<u64>,
     /// When, by our clock.
     pub(crate) heard_at: Timestamp,
+}
+
+/// One sender instance, for looking its [`Frontier`] up: nothing is copied.
+#[derive(Hash)]
+pub(crate) struct Incarnation<'a>(&'a PrincipalId, &'a InstanceId);
+
+impl<'a> Incarnation<'a> {
+    pub(crate) const fn of(sender: &'a Sender) -> Self {
+        Self(&sender.principal_id, &sender.sender_instance_id)
+    }
+}
+
+impl Equivalent<(PrincipalId, InstanceId)> for Incarnation<'_> {
+    fn equivalent(&self, (principal, instance): &(PrincipalId, InstanceId)) -> bool {
+        self.0 == principal && self.1 == instance
+    }
 }
 
 /// A connection: who speaks on it, and how it behaved.

@@ -135,7 +135,7 @@ pub(crate) struct Session {
     pub(crate) vacancy: bool,
     pub(crate) closed: bool,
     pub(crate) members: Members,
-    pub(crate) connections: BTreeMap<ConnId, Connection>,
+    pub(crate) connections: ById<ConnId, Connection>,
     pub(crate) intents: Records<IntentId, Intent>,
     /// Finished records whose id was used again (D-024).
     pub(crate) archived_intents: VecDeque<Intent>,
@@ -199,7 +199,7 @@ pub(crate) struct Session {
     pub(crate) disputes_by_intent: SetsById<IntentId, InOrder<ConflictId>>,
     pub(crate) disputes_by_op: SetsById<OpId, InOrder<ConflictId>>,
     /// Derived: how many conflicts that are not over came from whom.
-    pub(crate) disputes_by_author: BTreeMap<PrincipalId, usize>,
+    pub(crate) disputes_by_author: ById<PrincipalId, usize>,
     /// Derived: conflicts whose scope is frozen.
     pub(crate) frozen: BTreeSet<ConflictId>,
     /// Derived: how many conflicts are not over.
@@ -248,7 +248,7 @@ impl Session {
             vacancy: true,
             closed: false,
             members: Members::new(seed),
-            connections: BTreeMap::new(),
+            connections: ById::new(seed),
             intents: Records::new(seed),
             archived_intents: VecDeque::new(),
             operations: Records::new(seed),
@@ -286,7 +286,7 @@ impl Session {
             standing_by_intent: ById::new(seed),
             disputes_by_intent: ById::new(seed),
             disputes_by_op: ById::new(seed),
-            disputes_by_author: BTreeMap::new(),
+            disputes_by_author: ById::new(seed),
             frozen: BTreeSet::new(),
             open_conflicts: 0,
             deadlines: Deadlines::new(seed),

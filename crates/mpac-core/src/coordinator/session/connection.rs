@@ -3,6 +3,7 @@
 use mpac_wire::{PrincipalId, Sender};
 
 use super::super::outbox::Outbox;
+use super::super::records::Connection;
 use super::super::recover;
 use super::super::state::Session;
 use super::status;
@@ -16,7 +17,7 @@ pub(super) fn bind(session: &mut Session, out: &mut Outbox, conn: ConnId, princi
         let instance = member.sender.sender_instance_id.clone();
         session.review_instance(principal, &instance);
         session.review_member(principal);
-        session.connections.entry(conn).or_default().principal = Some(principal.clone());
+        session.connections.get_or_insert_with(conn, Connection::default).principal = Some(principal.clone());
         if !known {
             out.notice(Notice::Bound { conn, principal: principal.clone() });
         }

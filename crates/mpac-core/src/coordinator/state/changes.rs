@@ -1,6 +1,6 @@
 //! The only ways in which records come to be and change: along their tables, and with every index that follows from them.
 
-use alloc::collections::btree_map::{BTreeMap, Entry};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, Scope, Seconds, Timestamp};
@@ -172,11 +172,11 @@ impl Session {
             let was_frozen = self.frozen.remove(id);
             self.open_conflicts -= 1;
             if let Some(author) = &record.author
-                && let Entry::Occupied(mut count) = self.disputes_by_author.entry(author.clone())
+                && let Some(count) = self.disputes_by_author.get_mut(author)
             {
-                *count.get_mut() -= 1;
-                if *count.get() == 0 {
-                    count.remove();
+                *count -= 1;
+                if *count == 0 {
+                    self.disputes_by_author.remove(author);
                 }
             }
             let settled = self.recovery.diverged.extract_if(.., |_, conflict| conflict == id); // REC-30

@@ -49,7 +49,7 @@ impl Session {
         if !record.state.is_terminal() {
             self.open_conflicts += 1;
             if let Some(author) = &record.author {
-                *self.disputes_by_author.entry(author.clone()).or_default() += 1;
+                *self.disputes_by_author.get_or_insert_with(author.clone(), || 0) += 1;
             }
             for intent in &record.intents {
                 self.disputes_by_intent.put(intent.clone(), (record.sequence, record.id.clone()));
