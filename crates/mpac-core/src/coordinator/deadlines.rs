@@ -100,6 +100,9 @@ impl Deadlines {
 
     /// Those due at `now`, in the order of one sweep: by kind, then by time, then by order of receipt.
     pub(crate) fn due(&self, now: Timestamp) -> Vec<(Timestamp, Cause)> {
+        if self.next().is_none_or(|first| first > now) {
+            return Vec::new(); // as nearly always
+        }
         let mut silent: Vec<_> = self.silence.iter().take_while(|(at, _)| *at <= now).collect();
         silent.sort_unstable(); // no two are alike
         let silent = silent.into_iter().map(|(at, who)| (at, Cause::Silent(who.clone())));

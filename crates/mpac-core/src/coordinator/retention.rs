@@ -156,6 +156,7 @@ pub(super) fn settle(session: &mut Session) {
         if let Some(record) = session.intents.remove(&id) {
             discount_kind(&mut session.scope_kinds, &record.scope.kind);
             *session.forgotten.intents.entry(record.state()).or_default() += 1;
+            session.intents.recycle(record);
         }
     }
     while session.finished.operations.len() > limit {
@@ -165,10 +166,12 @@ pub(super) fn settle(session: &mut Session) {
         if let Some(intent) = &record.intent {
             session.standing_by_intent.take(intent, &place);
         }
-        let Some(batch) = &record.more.batch else { continue };
-        if !session.is_anything_left_of(batch) {
+        if let Some(batch) = &record.more.batch
+            && !session.is_anything_left_of(batch)
+        {
             session.batches.remove(batch);
         }
+        session.operations.recycle(record);
     }
     while session.finished.conflicts.len() > limit {
         let Some((_, id)) = session.finished.conflicts.pop_first() else { break };

@@ -110,62 +110,78 @@ impl<K: Eq + Hash, V> Extend<(K, V)> for ById<K, V> {
 
 /// The same for records, which are large: each in a box of its own.
 #[derive(Clone, Debug)]
-pub(crate) struct Records<K, V>(ById<K, Box<V>>);
+pub(crate) struct Records<K, V> {
+    of: ById<K, Box<V>>,
+    /// The box of the last that was forgotten, with what was in it: it is in the cache, where a new one would not be.
+    spare: Option<Box<V>>,
+}
 
 impl<K: Eq + Hash, V: PartialEq> PartialEq for Records<K, V> {
     fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
+        self.of == other.of
     }
 }
 
 impl<K: Eq + Hash + Ord, V> Records<K, V> {
     /// As [`ById::new`].
     pub(crate) fn new(seed: u64) -> Self {
-        Self(ById::new(seed))
+        Self { of: ById::new(seed), spare: None }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.of.is_empty()
     }
 
     pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
-        self.0.get(key).map(|record| &**record)
+        self.of.get(key).map(|record| &**record)
     }
 
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.0.get_mut(key).map(|record| &mut **record)
+        self.of.get_mut(key).map(|record| &mut **record)
     }
 
     pub(crate) fn contains_key<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
     {
-        self.0.contains_key(key)
+        self.of.contains_key(key)
     }
 
     pub(crate) fn insert(&mut self, key: K, record: V) -> Option<Box<V>> {
-        self.0.insert(key, record.into())
+        let record = match self.spare.take() {
+            Some(mut spare) => {
+                *spare = record;
+                spare
+            }
+            None => record.into(),
+        };
+        self.of.insert(key, record)
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<Box<V>> {
-        self.0.remove(key)
+        self.of.remove(key)
+    }
+
+    /// Gives a box back that was removed.
+    pub(crate) fn recycle(&mut self, record: Box<V>) {
+        self.spare = Some(record);
     }
 
     /// As [`ById::change_each`].
     pub(crate) fn change_each(&mut self, mut change: impl FnMut(&mut V)) {
-        self.0.change_each(|record| change(record));
+        self.of.change_each(|record| change(record));
     }
 
     pub(crate) fn keys(&self) -> impl DoubleEndedIterator<Item = &K> {
-        self.0.keys()
+        self.of.keys()
     }
 
     /// In the order of their ids. Costs a sort.
     pub(crate) fn values(&self) -> impl DoubleEndedIterator<Item = &V> {
-        self.0.values().map(|record| &**record)
+        self.of.values().map(|record| &**record)
     }
 }
 
