@@ -18,7 +18,7 @@ use mpac_wire::{
 use hashbrown::Equivalent;
 
 use super::retention::Recent;
-use super::state::{Absent, Rare};
+use super::state::{Absent, HasId, Rare};
 pub(crate) use crate::backoff::Backoff;
 use crate::input::ConnId;
 use crate::scope::Overlap;
@@ -71,6 +71,13 @@ pub(crate) struct Missed {
     pub(crate) operations: Vec<OpReject>,
 }
 
+impl HasId for Member {
+    type Id = PrincipalId;
+    fn id(&self) -> &PrincipalId {
+        &self.sender.principal_id
+    }
+}
+
 impl Member {
     /// Only observers: may look, report and escalate (INT-21).
     pub(crate) fn is_read_only(&self) -> bool {
@@ -121,6 +128,13 @@ pub(crate) struct Operation {
     pub(crate) contested: bool,
     pub(crate) sequence: u64,
     pub(crate) more: Rare<Particulars>,
+}
+
+impl HasId for Operation {
+    type Id = OpId;
+    fn id(&self) -> &OpId {
+        &self.id
+    }
 }
 
 /// What few operations have.
@@ -212,6 +226,13 @@ pub(crate) struct Conflict {
     pub(crate) timeout_at: Option<Timestamp>,
     pub(crate) freeze: Option<Box<Freeze>>,
     pub(crate) sequence: u64,
+}
+
+impl HasId for Conflict {
+    type Id = ConflictId;
+    fn id(&self) -> &ConflictId {
+        &self.id
+    }
 }
 
 /// Nobody settled a conflict in time: its scope is frozen (FRZ-01).

@@ -2,6 +2,7 @@
 
 mod backoffs;
 mod by_id;
+mod by_own_id;
 mod changes;
 mod claims;
 mod deferrals;
@@ -26,7 +27,8 @@ use mpac_wire::{
 };
 
 pub(crate) use backoffs::Backoffs;
-pub(crate) use by_id::{ById, Records, SetsById};
+pub(crate) use by_id::{ById, SetsById};
+pub(crate) use by_own_id::{HasId, Records};
 pub(crate) use claims::Claims;
 pub(crate) use deferrals::Deferrals;
 pub(crate) use members::Members;
@@ -73,6 +75,13 @@ pub(crate) struct Intent {
     /// Why it is suspended (D-051).
     pub(crate) suspended_cause: Option<Box<str>>,
     pub(crate) sequence: u64,
+}
+
+impl HasId for Intent {
+    type Id = IntentId;
+    fn id(&self) -> &IntentId {
+        &self.id
+    }
 }
 
 impl Intent {
@@ -136,12 +145,12 @@ pub(crate) struct Session {
     pub(crate) closed: bool,
     pub(crate) members: Members,
     pub(crate) connections: ById<ConnId, Connection>,
-    pub(crate) intents: Records<IntentId, Intent>,
+    pub(crate) intents: Records<Intent>,
     /// Finished records whose id was used again (D-024).
     pub(crate) archived_intents: VecDeque<Intent>,
-    pub(crate) operations: Records<OpId, Operation>,
+    pub(crate) operations: Records<Operation>,
     pub(crate) batches: BTreeMap<BatchId, Batch>,
-    pub(crate) conflicts: Records<ConflictId, Conflict>,
+    pub(crate) conflicts: Records<Conflict>,
     pub(crate) deferrals: Deferrals,
     /// Who should wait before announcing what again (D-083).
     pub(crate) backoff: Backoffs,

@@ -150,7 +150,7 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
         conn: before.and_then(|member| member.conn),
         missed: <_>::default(),
     };
-    session.members.insert(principal.clone(), member);
+    session.members.insert(member);
     let is_news = join.key.is_some() || !was_here;
     if let Some(key) = join.key {
         signature::bind(session, &principal, key);

@@ -30,14 +30,14 @@ use crate::table::{conflict, intent, operation};
 pub(super) fn read(session: &mut Session, snapshot: &Snapshot) -> Result<(), RestoreError> {
     for record in snapshot.participants.iter().flatten() {
         let member = participant(record, snapshot.captured_at, session.members.len() as u64);
-        if session.members.insert(record.principal_id.clone(), member) {
+        if session.members.insert(member) {
             return Err(RestoreError::repeated("participant", &record.principal_id));
         }
     }
     let mut order = Order::of(snapshot);
     for record in snapshot.intents.iter().flatten() {
         let intent = read_intent(session, record, snapshot.captured_at, &mut order)?;
-        if session.intents.insert(record.intent_id.clone(), intent).is_some() {
+        if session.intents.insert(intent) {
             return Err(RestoreError::repeated("intent", &record.intent_id));
         }
     }
@@ -47,7 +47,7 @@ pub(super) fn read(session: &mut Session, snapshot: &Snapshot) -> Result<(), Res
     }
     for record in snapshot.operations.iter().flatten() {
         let op = read_operation(record, snapshot.captured_at, &mut order)?;
-        if session.operations.insert(record.op_id.clone(), op).is_some() {
+        if session.operations.insert(op) {
             return Err(RestoreError::repeated("operation", &record.op_id));
         }
     }
@@ -56,7 +56,7 @@ pub(super) fn read(session: &mut Session, snapshot: &Snapshot) -> Result<(), Res
         if record.sequence.is_some() && !conflict.state.is_terminal() {
             disputes_what_is_there(session, &conflict)?;
         }
-        if session.conflicts.insert(record.conflict_id.clone(), conflict).is_some() {
+        if session.conflicts.insert(conflict) {
             return Err(RestoreError::repeated("conflict", &record.conflict_id));
         }
     }

@@ -4,10 +4,8 @@
 //! others, each somewhere else in memory; that was a quarter of what a message of W1 cost. What a session does must not
 //! depend on where a hash puts things, so nothing here can be walked in that order.
 
-use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use core::borrow::Borrow;
 use core::hash::Hash;
 
 use foldhash::fast::FixedState;
@@ -43,11 +41,6 @@ impl<K, V> ById<K, V> {
 
     pub(crate) fn clear(&mut self) {
         self.0.clear();
-    }
-
-    /// Changes every value by itself, in no order that anybody could see.
-    pub(crate) fn change_each(&mut self, change: impl FnMut(&mut V)) {
-        self.0.values_mut().for_each(change);
     }
 }
 
@@ -108,83 +101,6 @@ impl<K: Eq + Hash, V> Extend<(K, V)> for ById<K, V> {
     }
 }
 
-/// The same for records, which are large: each in a box of its own.
-#[derive(Clone, Debug)]
-pub(crate) struct Records<K, V> {
-    of: ById<K, Box<V>>,
-    /// The box of the last that was forgotten, with what was in it: it is in the cache, where a new one would not be.
-    spare: Option<Box<V>>,
-}
-
-impl<K: Eq + Hash, V: PartialEq> PartialEq for Records<K, V> {
-    fn eq(&self, other: &Self) -> bool {
-        self.of == other.of
-    }
-}
-
-impl<K: Eq + Hash + Ord, V> Records<K, V> {
-    /// As [`ById::new`].
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { of: ById::new(seed), spare: None }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.of.is_empty()
-    }
-
-    pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
-    where
-        K: Borrow<Q>,
-    {
-        self.of.get(key).map(|record| &**record)
-    }
-
-    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.of.get_mut(key).map(|record| &mut **record)
-    }
-
-    pub(crate) fn contains_key<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> bool
-    where
-        K: Borrow<Q>,
-    {
-        self.of.contains_key(key)
-    }
-
-    pub(crate) fn insert(&mut self, key: K, record: V) -> Option<Box<V>> {
-        let record = match self.spare.take() {
-            Some(mut spare) => {
-                *spare = record;
-                spare
-            }
-            None => record.into(),
-        };
-        self.of.insert(key, record)
-    }
-
-    pub(crate) fn remove(&mut self, key: &K) -> Option<Box<V>> {
-        self.of.remove(key)
-    }
-
-    /// Gives a box back that was removed.
-    pub(crate) fn recycle(&mut self, record: Box<V>) {
-        self.spare = Some(record);
-    }
-
-    /// As [`ById::change_each`].
-    pub(crate) fn change_each(&mut self, mut change: impl FnMut(&mut V)) {
-        self.of.change_each(|record| change(record));
-    }
-
-    pub(crate) fn keys(&self) -> impl DoubleEndedIterator<Item = &K> {
-        self.of.keys()
-    }
-
-    /// In the order of their ids. Costs a sort.
-    pub(crate) fn values(&self) -> impl DoubleEndedIterator<Item = &V> {
-        self.of.values().map(|record| &**record)
-    }
-}
-
 /// Sets of what belongs to an id, none of them empty.
 pub(crate) type SetsById<K, V> = ById<K, BTreeSet<V>>;
 
@@ -220,9 +136,9 @@ mod tests {
         }
         assert_eq!(one, two);
         assert!(one.keys().copied().eq(0..500) && two.values().copied().eq(0..500));
-        two.change_each(|value| *value += 1);
+        two.get_mut(&1).into_iter().for_each(|value| *value = 0);
         assert_ne!(one, two);
-        assert!(two.to_ordered().into_iter().eq((0..500).map(|n| (n, n + 1))));
+        assert!(two.to_ordered().into_iter().eq((0..500).map(|n| (n, if n == 1 { 0 } else { n }))));
         assert_eq!((*one.get_or_insert_with(7, || 0), *one.get_or_insert_with(500, || 8)), (7, 8));
     }
 

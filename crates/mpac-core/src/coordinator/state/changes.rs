@@ -32,7 +32,7 @@ impl Session {
         let overlapping = self.scopes.insert_among(&record.id, &record.scope);
         self.index_intent_beside_scope(&record);
         self.review_member(&record.owner);
-        self.intents.insert(record.id.clone(), record);
+        self.intents.insert(record);
         Some(overlapping)
     }
 
@@ -96,7 +96,7 @@ impl Session {
         self.rejudge_operation(&record.id);
         // One that waits for nothing keeps nobody and no intent from being forgotten.
         let keeps = record.state.is_pending().then(|| (record.proposer.clone(), record.intent.clone()));
-        self.operations.insert(record.id.clone(), record);
+        self.operations.insert(record);
         if let Some((proposer, intent)) = keeps {
             self.review_member(&proposer);
             if let Some(intent) = intent {
@@ -152,7 +152,7 @@ impl Session {
         record.sequence = self.next_sequence();
         self.index_conflict(&record);
         let id = record.id.clone();
-        self.conflicts.insert(id.clone(), record);
+        self.conflicts.insert(record);
         self.review_conflict(&id);
     }
 

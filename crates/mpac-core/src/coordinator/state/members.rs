@@ -11,7 +11,7 @@ use super::Records;
 /// The participants, present or not.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Members {
-    records: Records<PrincipalId, Member>,
+    records: Records<Member>,
     /// Their ids: walks are frequent, too, and there may be thousands of them.
     order: BTreeSet<PrincipalId>,
 }
@@ -39,9 +39,9 @@ impl Members {
     }
 
     /// Adds one; says whether it takes the place of another.
-    pub(crate) fn insert(&mut self, id: PrincipalId, member: Member) -> bool {
-        self.order.insert(id.clone());
-        self.records.insert(id, member).is_some()
+    pub(crate) fn insert(&mut self, member: Member) -> bool {
+        self.order.insert(member.sender.principal_id.clone());
+        self.records.insert(member)
     }
 
     pub(crate) fn remove(&mut self, id: &PrincipalId) -> Option<Member> {
