@@ -11,7 +11,8 @@ use super::super::state::ById;
 #[derive(Clone, Debug)]
 pub(super) struct Silence {
     places: ById<PrincipalId, usize>,
-    /// A ring in the order of time. The place at 0 is nobody's: it is where the ring begins and ends.
+    /// A ring in the order of time, which never gets shorter: whatever number of a place is kept anywhere stays one. The place
+    /// at 0 is nobody's: it is where the ring begins and ends.
     ring: Vec<Place>,
     /// Other places that are nobody's.
     free: Vec<usize>,

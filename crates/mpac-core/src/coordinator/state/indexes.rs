@@ -1,6 +1,7 @@
 //! What is derived from the records: who is live, pending, disputed, due, and who may be forgotten.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use mpac_wire::names::ScopeKind;
 use mpac_wire::{ConflictId, IntentId};
@@ -106,7 +107,9 @@ impl Session {
         fresh.claims = self.claims.rebuilt();
         let granted = self.claims.values().filter_map(|it| Some((it.granted_at?, it.id.clone())));
         granted.for_each(|(at, id)| fresh.deadlines.insert(at, Cause::ClaimGrace(id)));
-        self.members.keys().for_each(|principal| fresh.watch_silence(principal));
+        let mut heard: Vec<_> = self.members.iter().map(|(who, it)| (it.last_seen, who)).collect();
+        heard.sort_unstable(); // each goes to the end of the list then
+        heard.into_iter().for_each(|(_, who)| fresh.watch_silence(who));
         self.members.keys().for_each(|principal| fresh.review_member(principal));
         if let Some(at) = self.closes_at {
             fresh.deadlines.insert(at, Cause::AutoClose);
