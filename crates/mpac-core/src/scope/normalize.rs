@@ -45,7 +45,8 @@ pub fn same_path(path: &str, normal: &str) -> bool {
     if path == normal {
         return true;
     }
-    !is_normal(path) && normalize(path) == normal
+    // Another spelling is longer.
+    path.len() > normal.len() && !is_normal(path) && normalize(path) == normal
 }
 
 /// Whether a normalised path stays inside a workspace on every platform: relative, no `..`, no NUL, no backslash.

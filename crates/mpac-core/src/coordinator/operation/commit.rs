@@ -68,6 +68,7 @@ pub(in super::super) fn handle(
     let strays = completes || record.uncoordinated || record.out_of_scope || !beside.is_empty();
     let disputed = |intent: &IntentId| session.disputes_by_intent.contains_key(intent);
     let disputed = completes || record.intent.as_ref().is_some_and(disputed);
+    cascade::relay(out, facts, Recipients::All, text);
     if !record.content_missing {
         session.set_ref(target, after); // OCC-04; without content the file is as it was (OCC-16)
     }
@@ -77,7 +78,6 @@ pub(in super::super) fn handle(
         session.register_operation(record);
         None
     };
-    cascade::relay(out, facts, Recipients::All, text);
     upload.apply(session, out, &facts.envelope.sender.principal_id);
     if disputed {
         attach_to_conflicts(session, &op);

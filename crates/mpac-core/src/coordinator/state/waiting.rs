@@ -92,6 +92,9 @@ impl Session {
 
     /// Takes what has to be judged, in the order of receipt.
     pub(crate) fn take_rejudged(&mut self) -> Vec<OpId> {
+        if !self.rejudge.everything && self.rejudge.ops.is_empty() {
+            return Vec::new();
+        }
         let Rejudge { everything, ops } = core::mem::take(&mut self.rejudge);
         let of = |op: &OpId| Some((self.operations.get(op)?.sequence, op.clone()));
         let mut found: Vec<(u64, OpId)> = if everything {
