@@ -15,10 +15,8 @@ use mpac_wire::{
     ResolutionId, Scope, Seconds, Sender, StateRef, Timestamp, Watermark,
 };
 
-use hashbrown::Equivalent;
-
 use super::retention::Recent;
-use super::state::{Absent, HasId, Rare};
+use super::state::{Absent, Equivalent, HasId, Rare};
 pub(crate) use crate::backoff::Backoff;
 use crate::input::ConnId;
 use crate::scope::Overlap;

@@ -27,7 +27,7 @@ use mpac_wire::{
 };
 
 pub(crate) use backoffs::Backoffs;
-pub(crate) use by_id::{ById, SetsById};
+pub(crate) use by_id::{ById, Equivalent, SetsById};
 pub(crate) use by_own_id::{HasId, Records};
 pub(crate) use claims::Claims;
 pub(crate) use deferrals::Deferrals;

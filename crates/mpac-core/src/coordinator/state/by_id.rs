@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 use core::hash::Hash;
 
 use foldhash::fast::FixedState;
-use hashbrown::{Equivalent, HashMap};
+pub(crate) use hashbrown::Equivalent;
+use hashbrown::HashMap;
 
 /// A map whose entries are looked up far more often than they are walked.
 ///
