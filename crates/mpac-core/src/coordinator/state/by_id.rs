@@ -16,7 +16,7 @@ use hashbrown::HashMap;
 ///
 /// Two are equal when they hold the same, whatever came and went before.
 ///
-/// A table keeps up to four places for each entry: what is large has [`Records`].
+/// A table keeps up to four places for each entry: what is large has [`Records`](super::Records).
 #[derive(Clone, Debug)]
 pub(crate) struct ById<K, V>(HashMap<K, V, FixedState>);
 
