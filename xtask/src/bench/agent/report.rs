@@ -109,16 +109,18 @@ pub(super) fn judge(cases: &[Case], rounds: &[Round]) -> Result<(), Failure> {
     if over.is_empty() { Ok(()) } else { Err(Failure::check(over.join("\n"))) }
 }
 
-/// Each figure as a row: overhead beside what a case allows and beside that of the Python agents, calls beside what it needs.
+/// Each figure as a row: overhead beside what a case allows, that of the Python agents beside ours, calls beside what it needs.
 fn rows(cases: &[Case], rounds: &[Round]) -> Vec<Row> {
     let of = |case: &Case| {
         let ours = middle(rounds, case, Side::Ours, Round::overhead_ms)?;
         let python = middle(rounds, case, Side::Python, Round::overhead_ms);
-        let row = |unit, figure, beside| Row::new(case.name(), unit, figure, beside);
+        let row = |unit, figure, limit| Row::new(case.name(), unit, figure, limit);
         let (most, needed) = (most_calls(rounds, case) as f64, case.calls_needed() as f64);
         let limit = row("ms", ours, case.limit_ms()).beside("allowed").target(Target::AtMost(1.0));
         let calls = row("calls", most, needed).beside("needed").target(Target::AtMost(1.0));
-        let python = python.map(|python| row("ms", ours, python).beside("Python agents"));
+        let python = python.map(|python| {
+            Row::new(format!("{}: Python agents", case.name()), "ms", python, ours).beside("ours")
+        });
         Some([Some(limit), python, Some(calls)].into_iter().flatten())
     };
     cases.iter().filter_map(of).flatten().collect()
