@@ -33,7 +33,7 @@ pub(crate) struct Options {
     /// Only these.
     #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',', value_parser = PossibleValuesParser::new(BENCHES.map(|it| it.0)))]
     only: Vec<String>,
-    /// Rounds of each that is repeated, of which the median counts; three take some 45 minutes
+    /// Rounds of each that is repeated, of which the median counts; three take some 40 minutes, with what is built for it
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
     /// Where all figures go, as JSON; those of each bench lie beside it

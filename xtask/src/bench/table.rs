@@ -93,8 +93,12 @@ pub(super) fn print_rows(rows: &[Row]) {
 /// # Errors
 /// A target is missed.
 pub(super) fn judge<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Result<(), Failure> {
-    let missed: Vec<&str> =
-        rows.into_iter().filter(|row| row.met == Some(false)).map(|row| row.what.as_str()).collect();
+    // One thing may stand beside several.
+    let name = |row: &Row| match &*row.beside {
+        "" => row.what.clone(),
+        beside => format!("{} (beside {beside})", row.what),
+    };
+    let missed: Vec<String> = rows.into_iter().filter(|row| row.met == Some(false)).map(name).collect();
     if missed.is_empty() {
         return Ok(());
     }
@@ -116,8 +120,10 @@ mod tests {
             Row::new("fast", "", 6.0, 10.0).target(Target::AtLeast(0.6)),
             Row::new("flat", "", 14.0, 10.0).target(Target::AtMost(1.3)),
             Row::new("told", "", 1.0, 10.0),
+            Row::new("fast", "", 5.0, 10.0).beside("another").target(Target::AtLeast(0.6)),
         ];
-        assert_eq!(judge(&rows).unwrap_err().to_string(), "not every target is met: flat");
+        let told = judge(&rows).unwrap_err().to_string();
+        assert_eq!(told, "not every target is met: flat; fast (beside another)");
         assert!(judge(&rows[..1]).is_ok());
     }
 }
