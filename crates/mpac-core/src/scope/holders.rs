@@ -62,8 +62,11 @@ pub(super) fn take<N: Ord + core::borrow::Borrow<Q>, Q: Ord + ?Sized, K: Ord + C
     name: &Q,
     key: &K,
 ) {
-    if map.get_mut(name).is_some_and(|holders| holders.remove(key)) {
-        map.remove(name);
+    // Nearly always the name goes, so that it is looked for once.
+    if let Some((name, mut holders)) = map.remove_entry(name)
+        && !holders.remove(key)
+    {
+        map.insert(name, holders);
     }
 }
 
