@@ -4,8 +4,20 @@
 use libfuzzer_sys::fuzz_target;
 use mpac_wire::names::CredentialType;
 use mpac_wire::redact::{BLANK, blank_credentials, without_contents, without_free_text};
-use mpac_wire::{Frame, Limits, Message, Received};
+use mpac_wire::{Envelope, Frame, Limits, Message, Received};
 use serde_json::Value;
+
+/// What is read in the quick way is what `serde` reads.
+fn in_both_ways(text: &str, received: &mut Received) {
+    let slow: Envelope = serde_json::from_str(text).expect("a message is an envelope");
+    assert_eq!(*received.envelope(), slow);
+    assert_eq!(received.envelope().to_json(), slow.to_json());
+    if let Some(message) = received.take_message() {
+        let said = slow.message().expect("its payload was read");
+        assert_eq!(*message, said);
+        assert_eq!(message.to_payload(), said.to_payload());
+    }
+}
 
 fuzz_target!(|text: &str| {
     let limits = Limits::default();
@@ -14,7 +26,8 @@ fuzz_target!(|text: &str| {
         let again = blank_credentials(&blanked).expect("a blanked text is one");
         assert_eq!(blanked, again, "blanking has an end");
     }
-    let Ok(Frame::Message(received)) = Frame::parse(text, &limits) else { return };
+    let Ok(Frame::Message(mut received)) = Frame::parse(text, &limits) else { return };
+    in_both_ways(text, &mut received);
     let json = received.envelope().to_json();
     let again = Received::parse(json.as_str(), &limits).expect("an envelope that was written can be read");
     // Where the known members come in another order, those that nobody knows are written in other places.

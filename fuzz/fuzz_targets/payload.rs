@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mpac_wire::{Limits, MessageType, Received};
+use mpac_wire::{Envelope, Limits, MessageType, Received};
 use serde_json::Value;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -14,8 +14,16 @@ fuzz_target!(|bytes: &[u8]| {
     let text = format!(
         r#"{{"protocol":"MPAC","version":"0.1.13","message_type":"{kind}","message_id":"m","session_id":"s","sender":{{"principal_id":"a","principal_type":"agent","sender_instance_id":"i"}},"ts":"2026-01-02T03:04:05Z","payload":{payload}}}"#
     );
-    let Ok(received) = Received::parse(text, &Limits::default()) else { return };
-    let Ok(message) = received.envelope().message() else { return };
+    let Ok(mut received) = Received::parse(text.as_str(), &Limits::default()) else { return };
+    let quick = received.take_message();
+    // What is read in the quick way is what `serde` reads.
+    let slow: Envelope = serde_json::from_str(&text).expect("a message is an envelope");
+    assert_eq!(received.envelope().to_json(), slow.to_json());
+    let Ok(message) = slow.message() else { return assert!(quick.is_none()) };
+    if let Some(quick) = quick {
+        assert_eq!(*quick, message);
+        assert_eq!(quick.to_payload(), message.to_payload());
+    }
     let written = message.to_payload();
     let mut envelope = received.envelope().clone();
     envelope.payload = written.clone();

@@ -8,6 +8,8 @@ use core::ops::Deref;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::plain::{Cursor, Plain};
+
 /// A file's text. `Debug` says how long it is and nothing of it, so that no log line can hold it by mistake (PRV-03).
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Content(String);
@@ -68,6 +70,12 @@ impl fmt::Debug for Content {
 impl fmt::Debug for Unseen<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{} bytes]", self.0.len())
+    }
+}
+
+impl Plain for Content {
+    fn plain(cursor: &mut Cursor<'_>) -> Option<Self> {
+        String::plain(cursor).map(Self)
     }
 }
 

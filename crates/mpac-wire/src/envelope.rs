@@ -1,10 +1,16 @@
 //! The envelope around every message (`spec/wire.md` §2).
 
 use alloc::string::String;
+use alloc::sync::Arc;
+use core::fmt;
+use core::ops::Range;
 
-use serde::de::{Deserialize, Deserializer, Error};
-use serde::ser::{Serialize, Serializer};
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::ser::{Error as _, Serialize, Serializer};
+use serde_json::value::RawValue;
 use smol_str::SmolStr;
+
+use crate::content::Unseen;
 
 use crate::error::{DecodeError, decode};
 use crate::id::{InstanceId, MessageId, PrincipalId, SessionId};
@@ -12,12 +18,13 @@ use crate::message::Message;
 use crate::names::{MessageType, PrincipalType};
 use crate::number::Integer;
 use crate::object::Raw;
+use crate::plain::Cursor;
 use crate::time::ClaimedTime;
 use crate::watermark::Watermark;
 
 object! {
     /// Who speaks (ENV-02).
-    pub struct Sender {
+    pub struct Sender: Plain {
         /// Stable in the session.
         req principal_id: PrincipalId,
         /// Human, agent or service.
@@ -29,7 +36,7 @@ object! {
 
 object! {
     /// One message: the ten base fields in their order, then those that the references never send (ENV-01, ENV-08).
-    pub struct Envelope {
+    pub struct Envelope: Plain {
         /// Always [`Envelope::PROTOCOL`]; that it is, is the coordinator's check (ENV-03).
         req protocol: SmolStr,
         /// The level of its session: `0.1.13` and so on (ENV-04).
@@ -45,7 +52,7 @@ object! {
         /// The sender's own clock, for the audit trail only (INT-05).
         req ts: ClaimedTime,
         /// Unread until [`Envelope::message`].
-        req payload: Payload,
+        req payload by message_type: Payload,
         /// The sender's place in the causal order (ENV-11, ENV-12).
         opt watermark: Watermark,
         /// On every message that a coordinator wrote, and on no other (ENV-10).
@@ -116,19 +123,32 @@ fn has_line_break(text: &[u8]) -> bool {
 }
 
 /// A payload: an object, kept as text until its type is known.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Payload(Raw);
+#[derive(Clone)]
+pub struct Payload(Form);
+
+/// Where the text is.
+#[derive(Clone)]
+enum Form {
+    Alone(Raw),
+    /// A part of what came.
+    Within(Arc<str>, Range<usize>),
+}
 
 impl Payload {
     /// The JSON text of `value`, which must be an object of this crate.
     pub fn of<T: Serialize>(value: &T) -> Self {
         // The objects of this crate have text keys and JSON values, so they serialise.
-        Self(Raw::of(value).unwrap_or_else(|error| unreachable!("a payload is JSON: {error}")))
+        let raw = Raw::of(value).unwrap_or_else(|error| unreachable!("a payload is JSON: {error}"));
+        Self(Form::Alone(raw))
     }
 
     /// The JSON text.
     pub fn get(&self) -> &str {
-        self.0.get()
+        match &self.0 {
+            Form::Alone(raw) => raw.get(),
+            // Cut where the parser was, between two tokens.
+            Form::Within(text, at) => text.get(at.clone()).unwrap_or_default(),
+        }
     }
 
     /// Reads it as the payload type `T`.
@@ -136,19 +156,49 @@ impl Payload {
     /// # Errors
     /// When it has not the fields of `T`.
     pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, DecodeError> {
-        decode(self.0.get(), "payload")
+        decode(self.get(), "payload")
+    }
+
+    /// Reads what it says, too, which the cursor keeps.
+    pub(crate) fn plain_by(cursor: &mut Cursor<'_>, message_type: &MessageType) -> Option<Self> {
+        let begin = cursor.at();
+        let message = Message::plain(message_type, cursor)?;
+        cursor.keep(message);
+        Some(Self(Form::Within(Arc::clone(cursor.whole()), begin..cursor.at())))
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Unseen(self.get()).fmt(f)
+    }
+}
+
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
     }
 }
 
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        match &self.0 {
+            Form::Alone(raw) => raw.serialize(serializer),
+            Form::Within(..) => {
+                let raw: &RawValue = serde_json::from_str(self.get()).map_err(S::Error::custom)?;
+                raw.serialize(serializer)
+            }
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Raw::deserialize(deserializer)?;
-        if raw.get().starts_with('{') { Ok(Self(raw)) } else { Err(D::Error::custom("expected an object")) }
+        if raw.get().starts_with('{') {
+            Ok(Self(Form::Alone(raw)))
+        } else {
+            Err(D::Error::custom("expected an object"))
+        }
     }
 }

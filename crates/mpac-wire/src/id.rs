@@ -61,6 +61,12 @@ macro_rules! id {
             }
         }
 
+        impl crate::plain::Plain for $name {
+            fn plain(cursor: &mut crate::plain::Cursor<'_>) -> Option<Self> {
+                Self::new(cursor.text()?).ok()
+            }
+        }
+
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(&self.0)

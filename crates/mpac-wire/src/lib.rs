@@ -1,7 +1,8 @@
 //! The wire format of MPAC: open on input, exact on output.
 //!
 //! A frame is read in two steps. [`Received::parse`] checks the limits, reads the envelope and keeps the text
-//! that came; [`Envelope::message`] then reads the payload by its type. Writing gives the field order of the
+//! that came; [`Envelope::message`] then reads the payload by its type. Where a message is written as nearly everybody writes it, the
+//! first step has read the payload already, and [`Received::take_message`] has it. Writing gives the field order of the
 //! specification, and what was read is written back byte for byte, in compact and in two-space layout:
 //!
 //! ```
@@ -29,6 +30,7 @@
 //! | [`canonical`], [`signature`] | the one form of a JSON text that is signed (RFC 8785), and how signatures are written |
 //! | [`sideband`], [`snapshot`], [`transcript`] | what is not MPAC on the same socket; the stored forms |
 //! | [`layout`] | white space between tokens |
+//! | `plain` | the quick way to read, which leaves everything odd to `serde` |
 //! | [`object`] | the macro behind every object, and [`object::Extra`], the members we do not know |
 //!
 //! # Never here
@@ -58,6 +60,8 @@ pub mod message;
 pub mod names;
 pub mod number;
 pub mod payload;
+#[doc(hidden)]
+pub mod plain;
 pub mod policy;
 pub mod received;
 pub mod redact;

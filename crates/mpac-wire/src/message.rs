@@ -1,16 +1,18 @@
 //! The one table from message type to payload.
 
+use alloc::boxed::Box;
+
 use crate::envelope::Payload;
 use crate::error::DecodeError;
 use crate::names::MessageType;
 use crate::payload::{conflict, error, intent, operation, session};
+use crate::plain::{Cursor, Plain};
 
 macro_rules! messages {
     ($($(#[$meta:meta])* $variant:ident($payload:ty),)*) => {
         /// A payload, by its type.
         #[derive(Clone, Debug, PartialEq)]
         #[expect(clippy::exhaustive_enums, reason = "a type to come is `Unknown`; every known one must be handled")]
-        #[expect(clippy::large_enum_variant, reason = "short-lived, and boxing would cost an allocation a message")]
         pub enum Message {
             $($(#[$meta])* $variant($payload),)*
             /// A type we do not know, with its payload as it came (EXT-04).
@@ -33,6 +35,14 @@ macro_rules! messages {
                     MessageType::Other(_) => {
                         Ok(Self::Unknown { message_type: message_type.clone(), payload: payload.clone() })
                     }
+                }
+            }
+
+            /// Reads the payload that stands at `cursor`, in the quick way.
+            pub(crate) fn plain(message_type: &MessageType, cursor: &mut Cursor<'_>) -> Option<Box<Self>> {
+                match message_type {
+                    $(MessageType::$variant => Some(Box::new(Self::$variant(<$payload>::plain(cursor)?))),)*
+                    MessageType::Other(_) => None,
                 }
             }
 
@@ -65,7 +75,7 @@ messages! {
     /// Asks to join.
     Hello(session::Hello),
     /// Answers HELLO.
-    SessionInfo(session::SessionInfo),
+    SessionInfo(Box<session::SessionInfo>),
     /// Says that the sender is alive.
     Heartbeat(session::Heartbeat),
     /// Leaves.
@@ -97,7 +107,7 @@ messages! {
     /// Replaces a committed operation.
     OpSupersede(operation::OpSupersede),
     /// Reports a conflict.
-    ConflictReport(conflict::ConflictReport),
+    ConflictReport(Box<conflict::ConflictReport>),
     /// Acknowledges a conflict.
     ConflictAck(conflict::ConflictAck),
     /// Hands a conflict to somebody with authority.
@@ -106,4 +116,16 @@ messages! {
     Resolution(conflict::Resolution),
     /// Refuses a message, or warns.
     ProtocolError(error::ProtocolError),
+}
+
+impl From<session::SessionInfo> for Message {
+    fn from(payload: session::SessionInfo) -> Self {
+        Self::SessionInfo(Box::new(payload))
+    }
+}
+
+impl From<conflict::ConflictReport> for Message {
+    fn from(payload: conflict::ConflictReport) -> Self {
+        Self::ConflictReport(Box::new(payload))
+    }
 }

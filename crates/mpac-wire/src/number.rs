@@ -8,6 +8,8 @@ use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::plain::{Cursor, Plain};
+
 /// The largest whole number that every JSON implementation keeps exactly: 2^53 - 1.
 const MAX_SAFE: u64 = (1 << 53) - 1;
 
@@ -39,6 +41,12 @@ impl Integer {
         let whole = value as u64;
         let exact = value >= 0.0 && whole <= MAX_SAFE && whole as f64 == value;
         exact.then(|| Self { value: whole, spelling: Some(text.into()) })
+    }
+}
+
+impl Plain for Integer {
+    fn plain(cursor: &mut Cursor<'_>) -> Option<Self> {
+        cursor.digits::<15>().map(Self::new).or_else(|| cursor.other())
     }
 }
 

@@ -310,28 +310,29 @@ impl<'a, M: SerializeMap, P: Fn(&str) -> bool> Members<'a, M, P> {
 /// null when they have no value (snapshots only), `tri` ones tell null from absent ([`Nullable`]).
 ///
 /// Gives a `#[non_exhaustive]` struct with public fields and [`Extra`], `new` with the required members, and serde
-/// both ways. A key that is no identifier is given with `as "key"`.
+/// both ways. A key that is no identifier is given with `as "key"`. With `: Plain` behind its name it can be read in the quick way,
+/// too ([`plain`](crate::plain)); a member that is read `by` another one has to stand behind it there.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! object {
-    ($(#[$meta:meta])* pub struct $name:ident { $($body:tt)* }) => {
-        $crate::object!(@collect [$(#[$meta])* $name] [] [] $($body)*);
+    ($(#[$meta:meta])* pub struct $name:ident $(: $plain:ident)? { $($body:tt)* }) => {
+        $crate::object!(@collect [$(#[$meta])* $name [$($plain)?]] [] [] $($body)*);
     };
 
     // One member a step: `all` keeps every member, `required` those that `new` takes.
     (@collect $head:tt [$($all:tt)*] [$($required:tt)*]
-        $(#[$meta:meta])* req $field:ident $(as $key:literal)? : $type:ty, $($rest:tt)*) => {
+        $(#[$meta:meta])* req $field:ident $(as $key:literal)? $(by $by:ident)? : $type:ty, $($rest:tt)*) => {
         $crate::object!(@collect $head
-            [$($all)* { [$(#[$meta])*] req $field [$($key)?] $type }] [$($required)* { $field $type }] $($rest)*);
+            [$($all)* { [$(#[$meta])*] req $field [$($key)?] [$($by)?] $type }] [$($required)* { $field $type }] $($rest)*);
     };
     (@collect $head:tt [$($all:tt)*] $required:tt
         $(#[$meta:meta])* $kind:ident $field:ident $(as $key:literal)? : $type:ty, $($rest:tt)*) => {
         $crate::object!(@collect $head
-            [$($all)* { [$(#[$meta])*] $kind $field [$($key)?] $type }] $required $($rest)*);
+            [$($all)* { [$(#[$meta])*] $kind $field [$($key)?] [] $type }] $required $($rest)*);
     };
 
-    (@collect [$(#[$meta:meta])* $name:ident]
-        [$({ [$(#[$field_meta:meta])*] $kind:ident $field:ident $key:tt $type:ty })*]
+    (@collect [$(#[$meta:meta])* $name:ident $plain:tt]
+        [$({ [$(#[$field_meta:meta])*] $kind:ident $field:ident $key:tt $by:tt $type:ty })*]
         [$({ $required:ident $required_type:ty })*]) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq)]
@@ -403,6 +404,8 @@ macro_rules! object {
                 deserializer.deserialize_map(ObjectVisitor)
             }
         }
+
+        $crate::plainly!($plain $name $({ $kind $field $key $by $type })*);
     };
 
     (@type req $type:ty) => { $type };

@@ -78,6 +78,12 @@ macro_rules! open_enum {
             }
         }
 
+        impl $crate::plain::Plain for $name {
+            fn plain(cursor: &mut $crate::plain::Cursor<'_>) -> Option<Self> {
+                cursor.text().map(|text| Self::from(&*text))
+            }
+        }
+
         impl ::serde::Serialize for $name {
             fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())

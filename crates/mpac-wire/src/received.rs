@@ -1,5 +1,6 @@
 //! What came off a connection: the text, kept, and its envelope.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
@@ -12,19 +13,23 @@ use crate::envelope::{Envelope, Payload};
 use crate::error::{DecodeError, decode};
 use crate::id::MessageId;
 use crate::limits::Limits;
+use crate::message::Message;
 use crate::object::{Extra, Key, Raw};
+use crate::plain;
 use crate::sideband::Request;
 
 /// A message as it came. Relays and logs use the text, rules the envelope.
 #[derive(Clone)]
 pub struct Received {
     text: Arc<str>,
-    envelope: Envelope,
+    envelope: Box<Envelope>,
+    /// What the payload says, where it was read with the envelope.
+    message: Option<Box<Message>>,
 }
 
 impl fmt::Debug for Received {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { text, envelope } = self;
+        let Self { text, envelope, message: _ } = self;
         f.debug_struct("Received").field("text", &Unseen(text)).field("envelope", envelope).finish()
     }
 }
@@ -37,8 +42,15 @@ impl Received {
     pub fn parse(text: impl Into<Arc<str>>, limits: &Limits) -> Result<Self, DecodeError> {
         let text = text.into();
         limits.check(&text)?;
-        let envelope = decode(&text, "")?;
-        Ok(Self { text, envelope })
+        Self::read(text)
+    }
+
+    fn read(text: Arc<str>) -> Result<Self, DecodeError> {
+        if let Some((envelope, message)) = plain::read(&text) {
+            return Ok(Self { text, envelope, message: Some(message) });
+        }
+        let envelope = Box::new(decode(&text, "")?);
+        Ok(Self { text, envelope, message: None })
     }
 
     /// The text as it came.
@@ -49,6 +61,12 @@ impl Received {
     /// Everything around the payload, and the payload unread.
     pub fn envelope(&self) -> &Envelope {
         &self.envelope
+    }
+
+    /// What the payload says, if it was read with the envelope and has not been taken yet. [`Envelope::message`] reads it in any
+    /// case.
+    pub fn take_message(&mut self) -> Option<Box<Message>> {
+        self.message.take()
     }
 
     /// The text of the same message with its payload's members changed by `edit`. Everything outside the payload
@@ -114,7 +132,6 @@ impl<'de> Deserialize<'de> for Outline<'de> {
     clippy::exhaustive_enums,
     reason = "a frame is one or the other, and whoever reads frames must know both"
 )]
-#[expect(clippy::large_enum_variant, reason = "nearly every frame is a message, and none is kept for long")]
 pub enum Frame {
     /// An MPAC message.
     Message(Received),
@@ -144,8 +161,8 @@ impl Frame {
         let text = text.into();
         limits.check(&text)?;
         // Nearly every frame is a message: read it as one first, and ask what it is only when that fails.
-        let refused = match decode(&text, "") {
-            Ok(envelope) => return Ok(Self::Message(Received { text, envelope })),
+        let refused = match Received::read(Arc::clone(&text)) {
+            Ok(received) => return Ok(Self::Message(received)),
             Err(error @ DecodeError::Shape { .. }) => error,
             Err(error) => return Err(error),
         };

@@ -8,7 +8,7 @@ use crate::object::Raw;
 
 object! {
     /// A set of things an intent will touch. Which member is needed depends on the kind (SCO-01).
-    pub struct Scope {
+    pub struct Scope: Plain {
         /// What it lists; other kinds are opaque but kept (SCO-15).
         req kind: ScopeKind,
         /// Paths, for kind `file_set`.

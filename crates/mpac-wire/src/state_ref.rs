@@ -5,6 +5,8 @@ use core::fmt;
 use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
 
+use crate::plain::{Cursor, Plain};
+
 /// A reference to the state of one target.
 ///
 /// In sessions whose `state_ref_format` is `sha256` it is `sha256:` and the first 16 hex digits of SHA-256 over the
@@ -46,6 +48,12 @@ impl StateRef {
 impl fmt::Display for StateRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Plain for StateRef {
+    fn plain(cursor: &mut Cursor<'_>) -> Option<Self> {
+        cursor.text().map(|text| Self::new(&text))
     }
 }
 

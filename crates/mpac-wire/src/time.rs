@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::number::{Excerpt, serialize_spelled};
+use crate::plain::{Cursor, Plain};
 
 /// The text is not an RFC 3339 date-time (ENV-07).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ThisError)]
@@ -188,6 +189,12 @@ impl fmt::Debug for ClaimedTime {
     }
 }
 
+impl Plain for ClaimedTime {
+    fn plain(cursor: &mut Cursor<'_>) -> Option<Self> {
+        Self::parse(&cursor.text()?).ok()
+    }
+}
+
 impl Serialize for ClaimedTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.text)
@@ -272,6 +279,13 @@ fn exact(digits: &str) -> Option<i64> {
     }
     let fraction: i64 = alloc::format!("{fraction:0<6}").parse().ok()?;
     whole.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(fraction)
+}
+
+impl Plain for Seconds {
+    fn plain(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let whole = cursor.digits::<9>().and_then(|digits| u32::try_from(digits).ok());
+        whole.map(Self::whole).or_else(|| cursor.other())
+    }
 }
 
 impl PartialEq for Seconds {

@@ -1,20 +1,56 @@
 //! What a sender had seen when it spoke (`spec/wire.md` §3.2).
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::names::WatermarkKind;
 use crate::number::Integer;
 use crate::object::Raw;
+use crate::plain::{Cursor, Plain};
 
 object! {
     /// A sender's place in the causal order.
-    pub struct Watermark {
+    pub struct Watermark: Plain {
         /// How it counts; `lamport_clock` is the baseline (LAM-01).
         req kind: WatermarkKind,
         /// A whole number for `lamport_clock`, an object for `vector_clock`, text for the others.
-        req value: Raw,
+        req value: WatermarkValue,
         /// The Lamport value beside any other kind (LAM-03).
         opt lamport_value: Integer,
         /// Namespaced additions.
         opt extensions: Raw,
+    }
+}
+
+/// How far a sender had come.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a number in digits or anything else")]
+pub enum WatermarkValue {
+    /// A whole number that was written with nothing but its digits, as nearly always.
+    Count(u64),
+    /// Anything else, as it came.
+    Other(Raw),
+}
+
+impl Serialize for WatermarkValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Count(count) => serializer.serialize_u64(*count),
+            Self::Other(raw) => raw.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for WatermarkValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Raw::deserialize(deserializer)?;
+        // JSON's numbers have no sign and no zero before their digits that `parse` would take.
+        Ok(raw.get().parse().map_or(Self::Other(raw), Self::Count))
+    }
+}
+
+impl Plain for WatermarkValue {
+    fn plain(cursor: &mut Cursor<'_>) -> Option<Self> {
+        cursor.digits::<15>().map(Self::Count).or_else(|| cursor.other())
     }
 }
 
@@ -29,10 +65,9 @@ impl Watermark {
 
     /// A Lamport watermark.
     pub fn lamport(value: u64) -> Self {
-        // A whole number always serialises; the fallback is the clock's origin.
         Self {
             kind: WatermarkKind::LamportClock,
-            value: number(value),
+            value: WatermarkValue::Count(value),
             lamport_value: None,
             extensions: None,
             extra: <_>::default(),
@@ -45,11 +80,10 @@ impl Watermark {
     /// When the value is negative, fractional, too large or no number.
     pub fn lamport_value(&self) -> Result<Option<u64>, InvalidLamport> {
         let value = match self.kind {
-            WatermarkKind::LamportClock => {
-                let plain = self.value.get().parse().ok(); // nothing but digits, as nearly always
-                let read = || self.value.read::<Integer>().map(|value| value.get());
-                Some(plain.map_or_else(read, Ok).map_err(|_| InvalidLamport)?)
-            }
+            WatermarkKind::LamportClock => Some(match &self.value {
+                WatermarkValue::Count(count) => *count,
+                WatermarkValue::Other(raw) => raw.read::<Integer>().map_err(|_| InvalidLamport)?.get(),
+            }),
             WatermarkKind::VectorClock
             | WatermarkKind::CausalFrontier
             | WatermarkKind::Opaque
@@ -68,11 +102,6 @@ impl Watermark {
     pub fn is_opaque(&self) -> bool {
         self.kind != WatermarkKind::LamportClock && self.lamport_value.is_none()
     }
-}
-
-fn number(value: u64) -> Raw {
-    // The digits of a number are JSON.
-    Raw::of(&value).unwrap_or_else(|_| unreachable!("a whole number is JSON"))
 }
 
 #[cfg(test)]

@@ -304,7 +304,7 @@ impl Hub {
             && self.back.is_some()
         {
             self.parts.view.joined(envelope.sender.principal_id.clone());
-            self.parts.info = info.clone();
+            self.parts.info = (**info).clone();
             self.look_around();
             return;
         }

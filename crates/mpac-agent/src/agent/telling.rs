@@ -54,7 +54,7 @@ pub(super) fn events(envelope: &Envelope, message: &Message, coordinator: bool) 
             path: it.target,
         },
         Message::OpReject(it) => Event::Rejected { op_id: it.op_id, reason: it.reason.to_string() },
-        Message::ConflictReport(it) => conflict(it),
+        Message::ConflictReport(it) => conflict(*it),
         Message::ConflictAck(it) => {
             Event::Acknowledged { conflict_id: it.conflict_id, principal_id, ack_type: it.ack_type }
         }

@@ -77,7 +77,7 @@ impl Session {
         match message {
             Message::SessionInfo(info) if envelope.coordinator_epoch.is_some() && self.awaits_info() => {
                 self.view.joined(envelope.sender.principal_id.clone());
-                self.info = Some(info.clone());
+                self.info = Some((**info).clone());
                 self.welcomed();
             }
             Message::SessionClose(close) if coordinators => {

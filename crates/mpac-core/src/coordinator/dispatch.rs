@@ -1,5 +1,7 @@
 //! One `match` from message to rule, and one from deadline to rule.
 
+use alloc::boxed::Box;
+
 use mpac_wire::names::ErrorCode;
 use mpac_wire::{Message, Sender, Timestamp};
 
@@ -81,13 +83,17 @@ const fn is_operation(message: &Message) -> bool {
 }
 
 /// Steps 16 and 17 for everything but HELLO, which the gate hands over itself.
-pub(super) fn message(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>) -> Result<(), Refusal> {
-    let message = facts.envelope.message()?;
+pub(super) fn message(
+    session: &mut Session,
+    out: &mut Outbox,
+    facts: &Facts<'_>,
+    message: Box<Message>,
+) -> Result<(), Refusal> {
     if is_operation(&message) {
         layer::divergence::check(session, &facts.envelope.sender.principal_id)?;
     }
     quota::conflicts(session, &facts.envelope.sender.principal_id, &message)?;
-    match message {
+    match *message {
         Message::Heartbeat(payload) => layer::heartbeat::handle(session, out, facts, payload)?,
         Message::Goodbye(payload) => layer::goodbye::handle(session, out, facts, &payload),
         Message::IntentAnnounce(payload) => intent::announce::handle(session, out, facts, payload)?,
@@ -100,7 +106,7 @@ pub(super) fn message(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>
         Message::OpBatchCommit(payload) => operation::batch::handle(session, out, facts, payload)?,
         Message::OpReject(payload) => operation::reject::handle(session, out, facts, &payload)?,
         Message::OpSupersede(payload) => operation::supersede::handle(session, out, facts, payload)?,
-        Message::ConflictReport(payload) => conflict::report::handle(session, out, facts, payload)?,
+        Message::ConflictReport(payload) => conflict::report::handle(session, out, facts, *payload)?,
         Message::ConflictAck(payload) => conflict::ack::handle(session, out, facts, &payload)?,
         Message::ConflictEscalate(payload) => conflict::escalate::handle(session, out, facts, &payload)?,
         Message::Resolution(payload) => conflict::resolve::handle(session, out, facts, payload)?,

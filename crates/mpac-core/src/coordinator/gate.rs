@@ -1,6 +1,7 @@
 //! The checks every frame goes through, in the order of `spec/requirements.md` §2. The first that fails answers.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -66,7 +67,7 @@ impl Facts<'_> {
 pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: &Arc<str>) {
     let conn = from.conn;
     session.connections.get_or_insert_with(conn, Connection::default);
-    let received = match Frame::parse(text.clone(), &session.config.limits) {
+    let mut received = match Frame::parse(text.clone(), &session.config.limits) {
         Ok(Frame::Message(received)) => received,
         Ok(Frame::Sideband(request)) => return beside_the_protocol(session, out, conn, request),
         Err(error) => {
@@ -74,6 +75,7 @@ pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: 
             return malformed(session, out, conn, &error.into(), refers_to.as_ref());
         }
     };
+    let message = received.take_message();
     let envelope = received.envelope();
     out.received = Some(envelope.message_type.clone());
     let message_id = &envelope.message_id;
@@ -101,7 +103,8 @@ pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: 
                 return unknown_type(session, &facts);
             }
             permitted(session, &facts)?;
-            dispatch::message(session, out, &facts)
+            let message = message.map_or_else(|| envelope.message().map(Box::new), Ok)?;
+            dispatch::message(session, out, &facts, message)
         }),
     };
     let Err(refusal) = outcome else { return note_missing_watermark(out, envelope) };

@@ -28,7 +28,7 @@ fn reports(deliveries: &[Delivery], who: &str) -> Vec<ConflictReport> {
         Message::ConflictReport(report) => Some(report.clone()),
         _ => None,
     });
-    reports.collect()
+    reports.map(|report| *report).collect()
 }
 
 /// States are numbers here.

@@ -11,7 +11,7 @@ use crate::time::{ClaimedTime, Seconds};
 
 object! {
     /// INTENT_ANNOUNCE: what the sender is about to do (INT-03).
-    pub struct IntentAnnounce {
+    pub struct IntentAnnounce: Plain {
         /// Not used before in this session, save for D-024.
         req intent_id: IntentId,
         /// For people.
@@ -35,7 +35,7 @@ object! {
 
 object! {
     /// INTENT_UPDATE: changes an intent; absent fields stay (INT-12).
-    pub struct IntentUpdate {
+    pub struct IntentUpdate: Plain {
         /// Which one.
         req intent_id: IntentId,
         /// The new objective.
@@ -53,7 +53,7 @@ object! {
 
 object! {
     /// INTENT_WITHDRAW: gives an intent up, or says that it is done (INT-15).
-    pub struct IntentWithdraw {
+    pub struct IntentWithdraw: Plain {
         /// Which one.
         req intent_id: IntentId,
         /// Why, in free text; the Python agent says `yielded` or `task_completed`.
@@ -63,7 +63,7 @@ object! {
 
 object! {
     /// INTENT_DEFERRED: somebody stepped back for others (DEF-01). Three forms, told apart by their members.
-    pub struct IntentDeferred {
+    pub struct IntentDeferred: Plain {
         /// Absent in a participant's message: the coordinator makes one (D-003).
         opt deferral_id: DeferralId,
         /// Who stepped back; only the coordinator's word counts (D-088).
@@ -89,7 +89,7 @@ object! {
 
 object! {
     /// INTENT_CLAIM: asks for somebody's suspended intent (CLM-01).
-    pub struct IntentClaim {
+    pub struct IntentClaim: Plain {
         /// Not used before.
         req claim_id: ClaimId,
         /// The suspended intent.

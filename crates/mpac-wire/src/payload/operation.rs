@@ -11,7 +11,7 @@ use crate::state_ref::StateRef;
 
 object! {
     /// OP_PROPOSE: asks to do an operation (OPS-01).
-    pub struct OpPropose {
+    pub struct OpPropose: Plain {
         /// Not used before.
         req op_id: OpId,
         /// The intent it serves; needed in governance sessions (OPS-14).
@@ -31,7 +31,7 @@ object! {
 
 object! {
     /// OP_COMMIT: says that an operation was done, on which state, with which result (OPS-03).
-    pub struct OpCommit {
+    pub struct OpCommit: Plain {
         /// Not used before, or an own proposal's (D-103).
         req op_id: OpId,
         /// The intent it serves; needed in governance sessions (OPS-14).
@@ -58,7 +58,7 @@ pub type FileChanges = Ordered<FileChange>;
 
 object! {
     /// The new content of one file.
-    pub struct FileChange {
+    pub struct FileChange: Plain {
         /// The whole content.
         req content: Content,
         /// What it replaces (OCC-03).
@@ -68,7 +68,7 @@ object! {
 
 object! {
     /// OP_BATCH_COMMIT: several operations at once (BAT-01).
-    pub struct OpBatchCommit {
+    pub struct OpBatchCommit: Plain {
         /// Not used before.
         req batch_id: BatchId,
         /// All or none, or as many as can be.
@@ -86,7 +86,7 @@ object! {
 
 object! {
     /// One operation of a batch.
-    pub struct BatchEntry {
+    pub struct BatchEntry: Plain {
         /// Not used before.
         req op_id: OpId,
         /// What it changed.
@@ -124,7 +124,7 @@ object! {
 
 object! {
     /// OP_SUPERSEDE: a committed operation is replaced (OPS-19).
-    pub struct OpSupersede {
+    pub struct OpSupersede: Plain {
         /// Of the new operation.
         req op_id: OpId,
         /// The old one.

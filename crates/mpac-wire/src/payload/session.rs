@@ -97,7 +97,7 @@ object! {
 
 object! {
     /// HEARTBEAT: the sender is alive (LIV-02).
-    pub struct Heartbeat {
+    pub struct Heartbeat: Plain {
         /// What it is doing.
         req status: HeartbeatStatus,
         /// Under which intent.

@@ -1,6 +1,7 @@
 //! What came is what goes out, byte for byte.
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod both_ways;
 mod golden;
 mod messages;
 mod signatures;

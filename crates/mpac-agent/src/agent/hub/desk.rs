@@ -221,7 +221,7 @@ impl Desk {
                     exchange.reply.reject = Some(it.clone());
                 }
                 Message::ConflictReport(it) if exchange.subject.is_in(it) => {
-                    exchange.reply.conflicts.push(it.clone());
+                    exchange.reply.conflicts.push((**it).clone());
                 }
                 Message::IntentDeferred(it)
                     if coordinator
