@@ -178,11 +178,10 @@ pub fn read(text: &str) -> Arrival {
     let mut limits = Limits::default();
     limits.max_bytes = MAX_FRAME_IN;
     let refused = match Received::parse(text, &limits) {
-        Ok(received) => {
-            let envelope = received.envelope().clone();
-            return match envelope.message() {
-                Ok(message) => Arrival::Message(Box::new(envelope), Box::new(message)),
-                Err(error) => Arrival::Unreadable(format!("{}: {error}", envelope.message_type)),
+        Ok(mut received) => {
+            return match received.message() {
+                Ok(message) => Arrival::Message(received.into_envelope(), message),
+                Err(error) => Arrival::Unreadable(format!("{}: {error}", received.envelope().message_type)),
             };
         }
         Err(error) => error.to_string(),

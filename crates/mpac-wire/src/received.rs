@@ -69,6 +69,19 @@ impl Received {
         self.message.take()
     }
 
+    /// What the payload says: taken from here, or read.
+    ///
+    /// # Errors
+    /// As [`Envelope::message`].
+    pub fn message(&mut self) -> Result<Box<Message>, DecodeError> {
+        self.take_message().map_or_else(|| self.envelope.message().map(Box::new), Ok)
+    }
+
+    /// The envelope alone.
+    pub fn into_envelope(self) -> Box<Envelope> {
+        self.envelope
+    }
+
     /// The text of the same message with its payload's members changed by `edit`. Everything outside the payload
     /// stays as it came, and so does every member's value; white space between the members goes (ENV-16).
     ///

@@ -50,11 +50,17 @@ impl Events {
         for event in std::mem::take(&mut self.waiting) {
             match event {
                 Event::Relayed(text) => {
-                    if let Ok(received) = Received::parse(text, &Limits::default()) {
-                        self.said(received.envelope(), "everybody");
+                    if let Ok(mut received) = Received::parse(text, &Limits::default())
+                        && let Ok(message) = received.message()
+                    {
+                        self.said(received.envelope(), &message, "everybody");
                     }
                 }
-                Event::Sent(envelope, to) => self.said(&envelope, &to),
+                Event::Sent(envelope, to) => {
+                    if let Ok(message) = envelope.message() {
+                        self.said(&envelope, &message, &to);
+                    }
+                }
                 Event::Line(text) => info!("[{}] {text}", shown(self.session.as_str())),
                 Event::Warning(text) => warn!("[{}] {}", shown(self.session.as_str()), shown(&text)),
             }
@@ -119,8 +125,8 @@ impl Events {
         }
     }
 
-    fn said(&self, envelope: &Envelope, to: &str) {
-        if let Some(what) = envelope.message().ok().as_ref().and_then(|message| describe(message, to)) {
+    fn said(&self, envelope: &Envelope, message: &Message, to: &str) {
+        if let Some(what) = describe(message, to) {
             let who = match envelope.coordinator_epoch {
                 Some(_) => "the coordinator".to_owned(),
                 None => shown(envelope.sender.principal_id.as_str()),
