@@ -130,7 +130,7 @@ pub struct Payload(Form);
 #[derive(Clone)]
 enum Form {
     Alone(Raw),
-    /// A part of what came.
+    /// A part of what came, all of which is kept with it.
     Within(Arc<str>, Range<usize>),
 }
 
@@ -146,8 +146,8 @@ impl Payload {
     pub fn get(&self) -> &str {
         match &self.0 {
             Form::Alone(raw) => raw.get(),
-            // Cut where the parser was, between two tokens.
-            Form::Within(text, at) => text.get(at.clone()).unwrap_or_default(),
+            // From the `{` to behind the `}` that the parser has seen there, so between characters.
+            Form::Within(text, at) => &text[at.clone()],
         }
     }
 

@@ -310,8 +310,8 @@ impl<'a, M: SerializeMap, P: Fn(&str) -> bool> Members<'a, M, P> {
 /// null when they have no value (snapshots only), `tri` ones tell null from absent ([`Nullable`]).
 ///
 /// Gives a `#[non_exhaustive]` struct with public fields and [`Extra`], `new` with the required members, and serde
-/// both ways. A key that is no identifier is given with `as "key"`. With `: Plain` behind its name it can be read in the quick way,
-/// too ([`plain`](crate::plain)); a member that is read `by` another one has to stand behind it there.
+/// both ways. A key that is no identifier is given with `as "key"`. Within this crate an object with `: Plain` behind its name can be read
+/// in the quick way, too ([`plain`](crate::plain)): there a member that is read `by` another one is quick where it comes behind it.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! object {

@@ -6,7 +6,8 @@
 //!
 //! This way refuses nothing. Whatever is not plain gives `None`: a member that is unknown, repeated or null, and every error. Then the
 //! whole text is read with `serde`, which knows what to make of it, and says what is wrong. What is read in both ways is the same;
-//! `tests/it/messages.rs` and the fuzz targets hold them to it.
+//! `tests/it/both_ways.rs` and the fuzz targets hold them to it. A text that turns out not to be plain is gone through once more, at the
+//! most; the members of an object are tried as often as there are steps back in their order, and there are few members.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -73,7 +74,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn open(&mut self) -> Option<()> {
         self.take(b'{')?;
         self.skip_space();
-        matches!(self.peek()?, b'"' | b'}').then_some(())
+        Some(())
     }
 
     /// Out of an object, if it ends here.
@@ -132,6 +133,7 @@ impl<'a> Cursor<'a> {
     /// A number that is `MOST` digits at the most, and nothing else. Stays where it is for any other.
     #[inline]
     pub(crate) fn digits<const MOST: usize>(&mut self) -> Option<u64> {
+        const { assert!(MOST < 20, "a number of as many digits fits into the result") };
         let rest = self.rest();
         let count = rest.iter().take(MOST + 1).take_while(|byte| byte.is_ascii_digit()).count();
         let ends = matches!(rest.get(count)?, b',' | b'}' | b']');

@@ -35,7 +35,7 @@ impl fmt::Debug for Received {
 }
 
 impl Received {
-    /// Checks the limits and reads the envelope; the payload is read later, by type.
+    /// Checks the limits and reads the envelope; and the payload by its type, where that takes no second look at it.
     ///
     /// # Errors
     /// When a limit is exceeded, the text is no JSON object, or a field is missing or of a wrong type (ENV-01).
@@ -45,10 +45,24 @@ impl Received {
         Self::read(text)
     }
 
+    /// The same without a look at the payload, for whoever does not want it.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn parse_envelope(text: impl Into<Arc<str>>, limits: &Limits) -> Result<Self, DecodeError> {
+        let text = text.into();
+        limits.check(&text)?;
+        Self::read_envelope(text)
+    }
+
     fn read(text: Arc<str>) -> Result<Self, DecodeError> {
-        if let Some((envelope, message)) = plain::read(&text) {
-            return Ok(Self { text, envelope, message: Some(message) });
+        match plain::read(&text) {
+            Some((envelope, message)) => Ok(Self { text, envelope, message: Some(message) }),
+            None => Self::read_envelope(text),
         }
+    }
+
+    fn read_envelope(text: Arc<str>) -> Result<Self, DecodeError> {
         let envelope = Box::new(decode(&text, "")?);
         Ok(Self { text, envelope, message: None })
     }
@@ -171,10 +185,25 @@ impl Frame {
     /// # Errors
     /// As [`Received::parse`]; and when it is neither a message nor a known request.
     pub fn parse(text: impl Into<Arc<str>>, limits: &Limits) -> Result<Self, DecodeError> {
-        let text = text.into();
+        Self::parse_with(Received::read, text.into(), limits)
+    }
+
+    /// The same, of a message without a look at its payload: what a stranger sends is not to cost more than its refusal.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn parse_envelope(text: impl Into<Arc<str>>, limits: &Limits) -> Result<Self, DecodeError> {
+        Self::parse_with(Received::read_envelope, text.into(), limits)
+    }
+
+    fn parse_with(
+        read: impl FnOnce(Arc<str>) -> Result<Received, DecodeError>,
+        text: Arc<str>,
+        limits: &Limits,
+    ) -> Result<Self, DecodeError> {
         limits.check(&text)?;
         // Nearly every frame is a message: read it as one first, and ask what it is only when that fails.
-        let refused = match Received::read(Arc::clone(&text)) {
+        let refused = match read(Arc::clone(&text)) {
             Ok(received) => return Ok(Self::Message(received)),
             Err(error @ DecodeError::Shape { .. }) => error,
             Err(error) => return Err(error),

@@ -283,8 +283,9 @@ fn exact(digits: &str) -> Option<i64> {
 
 impl Plain for Seconds {
     fn plain(cursor: &mut Cursor<'_>) -> Option<Self> {
-        let whole = cursor.digits::<9>().and_then(|digits| u32::try_from(digits).ok());
-        whole.map(Self::whole).or_else(|| cursor.other())
+        // Nine digits fit, as seconds and as microseconds.
+        let whole = cursor.digits::<9>().map(|seconds| Self::from_micros(seconds as i64 * 1_000_000));
+        whole.or_else(|| cursor.other())
     }
 }
 

@@ -147,7 +147,9 @@ impl Verifier {
         if !is_signed && !self.may_look(text) {
             return Looked::default();
         }
-        let Ok(Frame::Message(received)) = Frame::parse(text, limits) else { return Looked::default() };
+        let Ok(Frame::Message(received)) = Frame::parse_envelope(text, limits) else {
+            return Looked::default();
+        };
         let envelope = received.envelope();
         if at.stranger && envelope.message_type != MessageType::Hello {
             return Looked::default();

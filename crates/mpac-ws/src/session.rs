@@ -338,7 +338,7 @@ fn without_credentials(text: &str, limits: &Limits) -> Result<Arc<str>, String> 
     if !text.contains("credential") && !text.contains("\\u") {
         return Ok(text.into());
     }
-    match Parsed::parse(Arc::<str>::from(text), limits) {
+    match Parsed::parse_envelope(Arc::<str>::from(text), limits) {
         Ok(Parsed::Message(received)) if received.envelope().message_type != MessageType::Hello => {
             Ok(text.into())
         }
@@ -352,7 +352,7 @@ fn without_credentials(text: &str, limits: &Limits) -> Result<Arc<str>, String> 
 /// Whether a frame could open a session; that it does is the core's to say.
 fn is_hello(text: &Arc<str>, limits: &Limits) -> bool {
     matches!(
-        Parsed::parse(Arc::clone(text), limits),
+        Parsed::parse_envelope(Arc::clone(text), limits),
         Ok(Parsed::Message(received)) if received.envelope().message_type == MessageType::Hello
     )
 }

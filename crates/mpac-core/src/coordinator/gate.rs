@@ -67,7 +67,12 @@ impl Facts<'_> {
 pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: &Arc<str>) {
     let conn = from.conn;
     session.connections.get_or_insert_with(conn, Connection::default);
-    let mut received = match Frame::parse(text.clone(), &session.config.limits) {
+    let limits = &session.config.limits;
+    let frame = match session.bound(conn) {
+        Some(_) => Frame::parse(text.clone(), limits),
+        None => Frame::parse_envelope(text.clone(), limits),
+    };
+    let mut received = match frame {
         Ok(Frame::Message(received)) => received,
         Ok(Frame::Sideband(request)) => return beside_the_protocol(session, out, conn, request),
         Err(error) => {
@@ -75,6 +80,7 @@ pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: 
             return malformed(session, out, conn, &error.into(), refers_to.as_ref());
         }
     };
+    // Out of it before others look into it.
     let message = received.take_message();
     let envelope = received.envelope();
     out.received = Some(envelope.message_type.clone());

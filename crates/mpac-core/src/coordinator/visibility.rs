@@ -113,7 +113,7 @@ fn relay(text: &Arc<str>, message_type: &MessageType, sight: Sight) -> Option<Ar
         Sight::NoContents => without_contents(text).ok()?,
         Sight::NoWords | Sight::Coordination => without_free_text(text).ok()?,
     };
-    let received = Received::parse(text.clone(), &unlimited()).ok()?;
+    let received = Received::parse_envelope(text.clone(), &unlimited()).ok()?;
     // Compared in the same layout: what has nothing to leave out goes on as it came.
     if left == compact(text).ok()? {
         return Some(text.clone());

@@ -216,7 +216,7 @@ impl Session {
         if !verifies && self.returning.is_empty() {
             return (peer, false);
         }
-        let Ok(received) = Received::parse(frame, &self.limits) else { return (peer, false) };
+        let Ok(received) = Received::parse_envelope(frame, &self.limits) else { return (peer, false) };
         if !self.is_open_profile {
             peer.signed = self.ring.verify(self.core.view(), frame, received.envelope());
         }
