@@ -5,6 +5,7 @@ pub mod dependency;
 pub mod glob;
 mod holders;
 pub mod index;
+mod listed;
 pub(crate) mod meaning;
 pub mod names;
 pub mod normalize;

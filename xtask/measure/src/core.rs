@@ -130,6 +130,7 @@ impl Run {
         Ok(clock::cpu()? - begin)
     }
 
+    #[inline(never)] // as above
     fn one_by_one(
         &mut self,
         part: &Part,

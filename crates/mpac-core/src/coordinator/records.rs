@@ -16,8 +16,9 @@ use mpac_wire::{
 };
 
 use super::retention::Recent;
-use super::state::{Absent, Equivalent, HasId, Rare};
+use super::state::{Absent, HasId, Rare};
 pub(crate) use crate::backoff::Backoff;
+use crate::by_id::Equivalent;
 use crate::input::ConnId;
 use crate::scope::Overlap;
 use crate::table::{conflict, operation};

@@ -1,7 +1,6 @@
 //! The whole state of a session as one value. No rules.
 
 mod backoffs;
-mod by_id;
 mod by_own_id;
 mod changes;
 mod claims;
@@ -27,7 +26,6 @@ use mpac_wire::{
 };
 
 pub(crate) use backoffs::Backoffs;
-pub(crate) use by_id::{ById, Equivalent, SetsById};
 pub(crate) use by_own_id::{HasId, Records};
 pub(crate) use claims::Claims;
 pub(crate) use deferrals::Deferrals;
@@ -42,6 +40,7 @@ use super::records::{
 };
 use super::replay::SeenIds;
 use super::retention::{Finished, Forgotten, Recent};
+use crate::by_id::{ById, SetsById};
 use crate::config::SessionConfig;
 use crate::ids::IdSource;
 use crate::input::ConnId;
@@ -197,8 +196,8 @@ pub(crate) struct Session {
     pub(crate) scopes: ScopeIndex,
     /// Derived: how many intents of each scope kind are remembered, finished ones included (SCO-13).
     pub(crate) scope_kinds: BTreeMap<ScopeKind, usize>,
-    /// Derived: live intents by owner.
-    pub(crate) live: SetsById<PrincipalId, IntentId>,
+    /// Derived: live intents by owner, in the order of receipt.
+    pub(crate) live: SetsById<PrincipalId, (u64, IntentId)>,
     /// Derived: pending operations by intent and by proposer.
     pub(crate) pending_by_intent: SetsById<IntentId, OpId>,
     pub(crate) pending_by_proposer: SetsById<PrincipalId, OpId>,
@@ -264,7 +263,7 @@ impl Session {
             batches: BTreeMap::new(),
             conflicts: Records::new(seed),
             deferrals: Deferrals::default(),
-            backoff: Backoffs::new(Names::new(config.resource_registry.as_ref())),
+            backoff: Backoffs::new(Names::new(config.resource_registry.as_ref()), seed),
             claims: Claims::default(),
             claim_ids: Recent::new(seed),
             refused_claimers: BTreeMap::new(),
@@ -286,7 +285,7 @@ impl Session {
             persisted: None,
             fenced_by: None,
             recovery: Recovery::new(seed),
-            scopes: ScopeIndex::new(Names::new(config.resource_registry.as_ref())),
+            scopes: ScopeIndex::new(Names::new(config.resource_registry.as_ref()), seed),
             forgotten: Forgotten::default(),
             scope_kinds: BTreeMap::new(),
             live: ById::new(seed),

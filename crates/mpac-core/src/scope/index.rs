@@ -4,89 +4,78 @@ use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::hash::Hash;
+use core::ops::Bound;
 
 use mpac_wire::{IntentId, Scope};
 
 use super::dependency;
-use super::holders::{Holders, put, take};
+use super::listed::Listed;
 use super::outline::{self, Class, Outline, entries};
 use super::{Names, Overlap, glob, normalize};
+use crate::by_id::IdSet;
 
 /// Live intents, or whatever else has a scope, by what they cover. Derived from the session: two sessions that are equal
 /// have equal indexes.
 ///
 /// A lookup costs what the asked scope lists and what is found, with two exceptions: patterns that begin with an
-/// operator are compared with every file or pattern asked for, and such a pattern, when asked for, with every live file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// operator are compared with every file or pattern asked for, and such a pattern, when asked for, with every live file;
+/// so is any pattern that is asked for before the first one was added.
+#[derive(Clone, Debug)]
 pub struct ScopeIndex<K = IntentId> {
     names: Names,
+    seed: u64,
     /// Of each kind of set, entry to those that list it.
-    by_entry: Listed<K>,
+    by_entry: Listed<Class, K>,
+    /// The files among them in order. Only patterns need that: there is none before the first one, nor when all are gone.
+    paths: Option<BTreeSet<String>>,
     /// All of a kind, those with canonical URIs apart: another kind may overlap any of them.
-    by_class: BTreeMap<(Class, bool), BTreeSet<K>>,
+    by_class: BTreeMap<(Class, bool), IdSet<K>>,
     /// Canonical URI and kind to those that carry it.
-    by_uri: BTreeMap<(String, Class), Holders<K>>,
+    by_uri: Listed<Class, K>,
     /// Patterns, normalised, by the path they begin with.
     patterns: BTreeMap<String, BTreeMap<K, String>>,
     /// Files that edits reach, to those that declare it.
-    by_impact: BTreeMap<String, Holders<K>>,
+    by_impact: Listed<(), K>,
 }
 
 impl<K> Default for ScopeIndex<K> {
     fn default() -> Self {
-        Self::new(Names::default())
+        Self::new(Names::default(), 0)
     }
 }
 
-/// From an entry of one kind of set to those that list it.
-type Entries<K> = BTreeMap<String, Holders<K>>;
-
-/// The same for all kinds. A map for each, so that looking an entry up needs no copy of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Listed<K> {
-    files: Entries<K>,
-    entities: Entries<K>,
-    tasks: Entries<K>,
-}
-
-impl<K> Listed<K> {
-    const fn new() -> Self {
-        Self { files: BTreeMap::new(), entities: BTreeMap::new(), tasks: BTreeMap::new() }
-    }
-
-    /// Nothing for kinds that list nothing.
-    const fn of(&self, class: Class) -> Option<&Entries<K>> {
-        match class {
-            Class::Files => Some(&self.files),
-            Class::Entities => Some(&self.entities),
-            Class::Tasks => Some(&self.tasks),
-            Class::Pattern | Class::Opaque => None,
-        }
-    }
-
-    const fn of_mut(&mut self, class: Class) -> Option<&mut Entries<K>> {
-        match class {
-            Class::Files => Some(&mut self.files),
-            Class::Entities => Some(&mut self.entities),
-            Class::Tasks => Some(&mut self.tasks),
-            Class::Pattern | Class::Opaque => None,
-        }
+/// Whether the paths are in order, and how the hashes were made, is nobody's business.
+impl<K: Ord + Clone + Hash> PartialEq for ScopeIndex<K> {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { names, seed: _, by_entry, paths: _, by_class, by_uri, patterns, by_impact } = self;
+        *names == other.names
+            && *by_entry == other.by_entry
+            && *by_class == other.by_class
+            && *by_uri == other.by_uri
+            && *patterns == other.patterns
+            && *by_impact == other.by_impact
     }
 }
+
+impl<K: Ord + Clone + Hash> Eq for ScopeIndex<K> {}
 
 /// What was found so far: the names that are shared.
 type Hits<K> = BTreeMap<K, Vec<String>>;
 
 impl<K> ScopeIndex<K> {
-    /// An empty index, under these names.
-    pub const fn new(names: Names) -> Self {
+    /// An empty index, under these names. Participants choose what is listed and must not know the seed: it is what
+    /// keeps them from choosing entries that are all kept in one place.
+    pub fn new(names: Names, seed: u64) -> Self {
         Self {
             names,
-            by_entry: Listed::new(),
+            seed,
+            by_entry: Listed::new(seed),
+            paths: None,
             by_class: BTreeMap::new(),
-            by_uri: BTreeMap::new(),
+            by_uri: Listed::new(seed),
             patterns: BTreeMap::new(),
-            by_impact: BTreeMap::new(),
+            by_impact: Listed::new(seed),
         }
     }
 
@@ -98,11 +87,11 @@ impl<K> ScopeIndex<K> {
     /// The same names, and nothing else.
     #[must_use]
     pub fn emptied(&self) -> Self {
-        Self::new(self.names.clone())
+        Self::new(self.names.clone(), self.seed)
     }
 }
 
-impl<K: Ord + Clone> ScopeIndex<K> {
+impl<K: Ord + Clone + Hash> ScopeIndex<K> {
     /// Adds one.
     pub fn insert(&mut self, key: &K, scope: &Scope) {
         self.add(key, Outline::of(&self.names, scope));
@@ -118,22 +107,27 @@ impl<K: Ord + Clone> ScopeIndex<K> {
 
     fn add(&mut self, key: &K, outline: Outline<'_>) {
         let class = outline.class;
-        self.by_class.entry((class, outline.known.complete)).or_default().insert(key.clone());
-        for uri in outline.known.uris {
-            put(&mut self.by_uri, (uri, class), key);
+        let like_it = self.by_class.entry((class, outline.known.complete));
+        like_it.or_insert_with(|| IdSet::new(self.seed)).insert(key.clone(), ());
+        for uri in &outline.known.uris {
+            self.by_uri.put(class, uri, key);
         }
-        if let Some(listed) = self.by_entry.of_mut(class) {
-            for entry in outline.entries.iter() {
-                put(listed, entry.to_owned(), key);
+        for entry in outline.entries.iter() {
+            let is_new = self.by_entry.put(class, entry, key);
+            if let Some(paths) = self.paths.as_mut().filter(|_| is_new && class == Class::Files) {
+                paths.insert(entry.to_owned());
             }
         }
         if let Some(pattern) = outline.pattern {
+            let in_order =
+                || self.by_entry.names(Class::Files, |_| true).into_iter().map(String::from).collect();
+            self.paths.get_or_insert_with(in_order);
             let beginning = glob::literal_beginning(&pattern).into();
             self.patterns.entry(beginning).or_default().insert(key.clone(), pattern);
         }
         if class == Class::Files {
             for file in dependency::impact(outline.scope) {
-                put(&mut self.by_impact, file, key);
+                self.by_impact.put((), &file, key);
             }
         }
     }
@@ -148,13 +142,17 @@ impl<K: Ord + Clone> ScopeIndex<K> {
                 self.by_class.remove(&(class, outline.known.complete));
             }
         }
-        for uri in outline.known.uris {
-            take(&mut self.by_uri, &(uri, class), key);
+        for uri in &outline.known.uris {
+            self.by_uri.take(class, uri, key);
         }
-        if let Some(listed) = self.by_entry.of_mut(class) {
-            for entry in outline.entries.iter() {
-                take(listed, entry, key);
+        for entry in outline.entries.iter() {
+            let is_gone = self.by_entry.take(class, entry, key);
+            if let Some(paths) = self.paths.as_mut().filter(|_| is_gone && class == Class::Files) {
+                paths.remove(entry);
             }
+        }
+        if self.by_entry.is_empty() {
+            self.paths = None;
         }
         if let Some(pattern) = outline.pattern {
             let beginning = glob::literal_beginning(&pattern);
@@ -167,7 +165,7 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         }
         if class == Class::Files {
             for file in dependency::impact(scope) {
-                take(&mut self.by_impact, &file, key);
+                self.by_impact.take((), &file, key);
             }
         }
     }
@@ -182,10 +180,10 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         };
         if class == Class::Files {
             for file in files.iter().filter(|_| !self.by_impact.is_empty()) {
-                found.extend(self.by_impact.get(file).into_iter().flat_map(Holders::iter).cloned());
+                found.extend(self.by_impact.of((), file).cloned());
             }
             for file in dependency::impact(scope) {
-                found.extend(self.by_entry.files.get(&file).into_iter().flat_map(Holders::iter).cloned());
+                found.extend(self.by_entry.of(Class::Files, &file).cloned());
             }
         }
         found
@@ -202,7 +200,7 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         // Weakest first: what is known takes the place of what is assumed.
         for ((class, also_told), keys) in &self.by_class {
             if !(is_compared(asked.class, *class) || told && *also_told) {
-                found.extend(keys.iter().map(|key| (key.clone(), Overlap::Assumed)));
+                found.extend(keys.keys().map(|key| (key.clone(), Overlap::Assumed)));
             }
         }
         let hits = match (&asked.pattern, asked.class) {
@@ -213,7 +211,7 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         // Of those that both say what they are, URIs decide (D-066).
         let theirs = if asked.class == Class::Files { Class::Pattern } else { Class::Files };
         let decided = self.by_class.get(&(theirs, true)).filter(|_| told);
-        let hits = hits.into_iter().filter(|(key, _)| !decided.is_some_and(|keys| keys.contains(key)));
+        let hits = hits.into_iter().filter(|(key, _)| !decided.is_some_and(|keys| keys.contains_key(key)));
         found.extend(hits.map(|(key, names)| (key, Overlap::Shared(names))));
         if let Some(pattern) = &asked.pattern {
             let met = self.patterns_that_meet(pattern).cloned();
@@ -232,11 +230,9 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         let path = normalize(target);
         let mut found: BTreeSet<K> = self.patterns_on([path.as_str()]).into_keys().collect();
         let lists = [(Class::Files, path.as_str()), (Class::Entities, target), (Class::Tasks, target)];
-        let lists = lists.into_iter().filter_map(|(class, name)| self.by_entry.of(class)?.get(name));
-        found.extend(lists.flat_map(Holders::iter).cloned());
+        found.extend(lists.into_iter().flat_map(|(class, name)| self.by_entry.of(class, name)).cloned());
         for uri in self.names.of_target(target) {
-            let known = Class::ALL.into_iter().filter_map(|class| self.by_uri.get(&(uri.clone(), class)));
-            found.extend(known.flat_map(Holders::iter).cloned());
+            found.extend(Class::ALL.into_iter().flat_map(|class| self.by_uri.of(class, &uri)).cloned());
         }
         found
     }
@@ -244,14 +240,13 @@ impl<K: Ord + Clone> ScopeIndex<K> {
     /// Everything of a kind that does not say what it covers.
     pub fn opaque(&self) -> impl Iterator<Item = &K> {
         let all = [false, true].into_iter().filter_map(|told| self.by_class.get(&(Class::Opaque, told)));
-        all.flatten()
+        all.flat_map(IdSet::keys)
     }
 
     fn sharing(&self, class: Class, entries: &outline::Entries<'_>) -> Hits<K> {
         let mut hits = Hits::new();
-        let Some(listed) = self.by_entry.of(class) else { return hits };
         for entry in entries.iter() {
-            for key in listed.get(entry).into_iter().flat_map(Holders::iter) {
+            for key in self.by_entry.of(class, entry) {
                 hits.entry(key.clone()).or_default().push(entry.to_owned());
             }
         }
@@ -264,7 +259,7 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         let classes = Class::ALL.into_iter().filter(|class| !(class.is_set() && *class == asked.class));
         for class in classes {
             for uri in &asked.known.uris {
-                for key in self.by_uri.get(&(uri.clone(), class)).into_iter().flat_map(Holders::iter) {
+                for key in self.by_uri.of(class, uri) {
                     hits.entry(key.clone()).or_default().push(uri.clone());
                 }
             }
@@ -276,11 +271,17 @@ impl<K: Ord + Clone> ScopeIndex<K> {
     fn files_of(&self, pattern: &str) -> Hits<K> {
         let mut hits = Hits::new();
         let beginning = glob::literal_beginning(pattern);
-        for (file, keys) in below(&self.by_entry.files, beginning) {
-            if glob::matches(pattern, file) {
-                for key in keys.iter() {
-                    hits.entry(key.clone()).or_default().push(file.clone());
-                }
+        let is_met = |file: &str| glob::matches(pattern, file);
+        let files: Vec<&str> = match &self.paths {
+            Some(paths) => {
+                let there = paths.get(beginning).into_iter().chain(paths.range(below(beginning)));
+                there.map(String::as_str).filter(|file| is_met(file)).collect()
+            }
+            None => self.by_entry.names(Class::Files, |file| file.starts_with(beginning) && is_met(file)),
+        };
+        for file in files {
+            for key in self.by_entry.of(Class::Files, file) {
+                hits.entry(key.clone()).or_default().push(file.to_owned());
             }
         }
         hits
@@ -309,8 +310,10 @@ impl<K: Ord + Clone> ScopeIndex<K> {
         // Those that begin further up, then those that begin there or further down.
         let above = beginnings(beginning).filter(move |up| *up != beginning);
         let above = above.filter_map(|up| self.patterns.get(up));
-        let below = below(&self.patterns, beginning).map(|(_, known)| known);
-        let met = above.chain(below).flatten().filter(|(_, other)| glob::intersects(pattern, other));
+        let there = self.patterns.get(beginning);
+        let below = self.patterns.range(below(beginning)).map(|(_, known)| known);
+        let met =
+            above.chain(there).chain(below).flatten().filter(|(_, other)| glob::intersects(pattern, other));
         met.map(|(key, _)| key)
     }
 }
@@ -331,17 +334,13 @@ fn beginnings(path: &str) -> impl Iterator<Item = &str> {
     [""].into_iter().chain(folders).chain(own)
 }
 
-/// The entries at a path and below it; all for the empty one.
-fn below<'a, V>(map: &'a BTreeMap<String, V>, path: &str) -> impl Iterator<Item = (&'a String, &'a V)> {
-    let own = if path.is_empty() { None } else { map.get_key_value(path) };
+/// Where all that lies below a path stands in an order of paths; for the empty one, all but it.
+fn below(path: &str) -> (Bound<String>, Bound<String>) {
+    if path.is_empty() {
+        return (Bound::Excluded(String::new()), Bound::Unbounded);
+    }
     // `0` is what follows `/`.
-    let (from, to) = if path.is_empty() {
-        (String::new(), None)
-    } else {
-        (alloc::format!("{path}/"), Some(alloc::format!("{path}0")))
-    };
-    let rest = map.range(from..).take_while(move |(key, _)| to.as_ref().is_none_or(|to| *key < to));
-    own.into_iter().chain(rest)
+    (Bound::Included(alloc::format!("{path}/")), Bound::Excluded(alloc::format!("{path}0")))
 }
 
 #[cfg(test)]
@@ -389,7 +388,7 @@ mod tests {
             .map(|(n, scope)| (IntentId::new(alloc::format!("i{n}")).unwrap(), scope))
             .collect();
         let registry = registered.then(registry);
-        let mut index = ScopeIndex::new(Names::new(registry.as_ref()));
+        let mut index = ScopeIndex::new(Names::new(registry.as_ref()), 7);
         for (intent, scope) in &named {
             index.insert(intent, scope);
         }
@@ -397,17 +396,19 @@ mod tests {
     }
 
     proptest! {
-        /// The index finds what comparing one by one finds, and taking everything away leaves it empty.
+        /// The index finds what comparing one by one finds, also when some are gone, and taking all away leaves it empty.
         #[test]
         fn overlaps_are_those_of_each(scopes in proptest::collection::vec(any_scope(), 0..8), asked in any_scope(), registered in any::<bool>()) {
             let (mut index, named) = indexed(scopes, registered);
+            let (gone, staying) = named.split_at(named.len() / 2);
             let found = index.overlaps(&asked);
             for (intent, scope) in &named {
                 prop_assert_eq!(found.get(intent).cloned(), overlap(index.names(), &asked, scope), "{} {:?}", intent, scope);
             }
-            for (intent, scope) in &named {
-                index.remove(intent, scope);
-            }
+            gone.iter().for_each(|(intent, scope)| index.remove(intent, scope));
+            let left: BTreeMap<IntentId, Overlap> = found.into_iter().filter(|(intent, _)| staying.iter().any(|(it, _)| it == intent)).collect();
+            prop_assert_eq!(index.overlaps(&asked), left);
+            staying.iter().for_each(|(intent, scope)| index.remove(intent, scope));
             prop_assert_eq!(&index, &index.emptied());
         }
 

@@ -11,7 +11,7 @@ use super::names::{Names, Resolved};
 use super::{normalize, normalized};
 
 /// What a scope is, as far as comparing goes. The order is the index's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Class {
     /// `file_set`.
     Files,

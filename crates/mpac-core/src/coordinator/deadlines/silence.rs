@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use mpac_wire::{PrincipalId, Timestamp};
 
-use super::super::state::ById;
+use crate::by_id::ById;
 
 /// Those who are watched, by when their silence falls due.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 use core::hash::Hash;
 
-use super::super::state::ById;
+use crate::by_id::ById;
 
 /// The last ids of a kind, in the order they came.
 #[derive(Clone, Debug, PartialEq)]

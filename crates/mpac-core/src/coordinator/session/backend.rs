@@ -75,7 +75,7 @@ fn act(
     set_alerted(session, principal, true);
     alert(session, out, principal, report);
     if *action == BackendAction::SuspendAndClaim {
-        for id in session.live.get(principal).cloned().unwrap_or_default() {
+        for id in session.live_of(principal) {
             intent::suspend(session, out, &id, cause);
         }
     }

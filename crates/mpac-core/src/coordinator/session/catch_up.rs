@@ -49,7 +49,7 @@ impl News {
     ) {
         let to = || Recipients::Conn(conn);
         if self.returned {
-            for id in session.live.get(principal).cloned().unwrap_or_default() {
+            for id in session.live_of(principal) {
                 if !restored.contains(&id) {
                     intent::tell_as_it_is(session, out, to(), &id);
                 }

@@ -31,7 +31,7 @@ pub(in super::super) fn apply(
         return;
     }
     if *disposition != CloseDisposition::ExpireAll {
-        let active: Vec<IntentId> = session.live.values().flatten().cloned().collect();
+        let active: Vec<IntentId> = session.live.values().flatten().map(|(_, id)| id.clone()).collect();
         for id in &active {
             // Suspended ones stay suspended: the table has no such row.
             intent::end_at_close(session, out, id);

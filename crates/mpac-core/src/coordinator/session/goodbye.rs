@@ -20,7 +20,7 @@ pub(in super::super) fn handle(
     cascade::relay_as_it_came(out, facts);
     if !session.closed {
         // The disposition covers all active intents, whatever the list says (D-054).
-        let intents = session.live.get(principal).cloned().unwrap_or_default();
+        let intents = session.live_of(principal);
         cascade::proposer_lost(session, out, principal);
         for id in &intents {
             match &goodbye.intent_disposition {

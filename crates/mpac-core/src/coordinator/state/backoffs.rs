@@ -24,8 +24,8 @@ impl PartialEq for Backoffs {
 
 impl Backoffs {
     /// None yet.
-    pub(crate) const fn new(names: Names) -> Self {
-        Self { next: 0, entries: BTreeMap::new(), scopes: ScopeIndex::new(names) }
+    pub(crate) fn new(names: Names, seed: u64) -> Self {
+        Self { next: 0, entries: BTreeMap::new(), scopes: ScopeIndex::new(names, seed) }
     }
 
     /// Adds one; beyond `limit` the oldest are forgotten (SES-27).

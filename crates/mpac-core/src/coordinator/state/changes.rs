@@ -43,7 +43,7 @@ impl Session {
         record.state = state;
         if state.is_terminal() {
             self.scopes.remove(id, &record.scope);
-            self.live.take(&record.owner, id);
+            self.live.take(&record.owner, &(record.sequence, id.clone()));
             let (owner, cause) = (record.owner.clone(), Cause::IntentTtl(record.sequence, id.clone()));
             self.deadlines.remove(record.expires_at, &cause);
             self.review_member(&owner);

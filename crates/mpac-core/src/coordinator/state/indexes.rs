@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use mpac_wire::names::ScopeKind;
-use mpac_wire::{ConflictId, IntentId};
+use mpac_wire::{ConflictId, IntentId, PrincipalId};
 
 use super::super::deadlines::Cause;
 use super::super::records::{Conflict, Operation};
@@ -23,7 +23,7 @@ impl Session {
     pub(super) fn index_intent_beside_scope(&mut self, record: &Intent) {
         count_kind(&mut self.scope_kinds, &record.scope.kind);
         if record.is_live() {
-            self.live.put(record.owner.clone(), record.id.clone());
+            self.live.put(record.owner.clone(), (record.sequence, record.id.clone()));
             self.deadlines.insert(record.expires_at, Cause::IntentTtl(record.sequence, record.id.clone()));
         }
     }
@@ -68,6 +68,11 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// A principal's live intents, in the order of receipt. Copies: nearly everybody who asks ends some of them.
+    pub(crate) fn live_of(&self, owner: &PrincipalId) -> Vec<IntentId> {
+        self.live.get(owner).into_iter().flatten().map(|(_, intent)| intent.clone()).collect()
     }
 
     /// The open conflicts about an intent, in the order of receipt.

@@ -16,7 +16,7 @@ use hashbrown::HashMap;
 ///
 /// Two are equal when they hold the same, whatever came and went before.
 ///
-/// A table keeps up to four places for each entry: what is large has [`Records`](super::Records).
+/// A table keeps up to four places for each entry: what is large has [`Records`](crate::coordinator::state::Records).
 #[derive(Clone, Debug)]
 pub(crate) struct ById<K, V>(HashMap<K, V, FixedState>);
 
@@ -101,6 +101,9 @@ impl<K: Eq + Hash, V> Extend<(K, V)> for ById<K, V> {
         self.0.extend(entries);
     }
 }
+
+/// A set that is asked for one far more often than it is walked.
+pub(crate) type IdSet<K> = ById<K, ()>;
 
 /// Sets of what belongs to an id, none of them empty.
 pub(crate) type SetsById<K, V> = ById<K, BTreeSet<V>>;
