@@ -112,12 +112,10 @@ impl<'de> Deserialize<'de> for Timestamp {
 /// behind the point. `None` for every other text, which may be a moment all the same: leap days and leap seconds are left to the
 /// library.
 fn utc(text: &[u8]) -> Option<i64> {
-    let (date, rest) = text.split_at_checked(19)?;
-    let number = |from: usize, to: usize| digits(date.get(from..to)?);
-    let is_there = |(at, mark): (usize, u8)| date.get(at) == Some(&mark);
-    let marked = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')].into_iter().all(is_there);
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', rest @ ..] = text else { return None };
+    let [h1, h2, b':', n1, n2, b':', s1, s2, rest @ ..] = rest else { return None };
+    let (year, month, day) = (digits([y1, y2, y3, y4])?, digits([m1, m2])?, digits([d1, d2])?);
+    let (hour, minute, second) = (digits([h1, h2])?, digits([n1, n2])?, digits([s1, s2])?);
     let last_day = match month {
         2 => 28,
         4 | 6 | 9 | 11 => 30,
@@ -125,7 +123,7 @@ fn utc(text: &[u8]) -> Option<i64> {
     };
     let fits = (1..=12).contains(&month) && (1..=last_day).contains(&day);
     let fits = fits && hour < 24 && minute < 60 && second < 60;
-    if !marked || !fits || year == 0 {
+    if !fits || year == 0 {
         return None;
     }
     let micros = match rest.strip_suffix(b"Z")? {
@@ -139,8 +137,8 @@ fn utc(text: &[u8]) -> Option<i64> {
 }
 
 /// The number that nothing but digits stand for.
-fn digits(text: &[u8]) -> Option<i64> {
-    text.iter()
+fn digits<'a>(text: impl IntoIterator<Item = &'a u8>) -> Option<i64> {
+    text.into_iter()
         .try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
 }
 

@@ -66,11 +66,12 @@ impl Facts<'_> {
 /// Takes one frame.
 pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: &Arc<str>) {
     let conn = from.conn;
-    session.connections.get_or_insert_with(conn, Connection::default);
+    let has_joined = session.connections.get_or_insert_with(conn, Connection::default).principal.is_some();
     let limits = &session.config.limits;
-    let frame = match session.bound(conn) {
-        Some(_) => Frame::parse(text.clone(), limits),
-        None => Frame::parse_envelope(text.clone(), limits),
+    let frame = if has_joined {
+        Frame::parse(text.clone(), limits)
+    } else {
+        Frame::parse_envelope(text.clone(), limits)
     };
     let mut received = match frame {
         Ok(Frame::Message(received)) => received,
