@@ -16,7 +16,7 @@ use hashbrown::HashMap;
 ///
 /// Two are equal when they hold the same, whatever came and went before.
 ///
-/// A table keeps up to four places for each entry: what is large has [`Records`](crate::coordinator::state::Records).
+/// A table keeps up to four places for each entry: what is large has [`Records`](crate::by_own_id::Records).
 #[derive(Clone, Debug)]
 pub(crate) struct ById<K, V>(HashMap<K, V, FixedState>);
 
@@ -104,6 +104,13 @@ impl<K: Eq + Hash, V> Extend<(K, V)> for ById<K, V> {
 
 /// A set that is asked for one far more often than it is walked.
 pub(crate) type IdSet<K> = ById<K, ()>;
+
+impl<K: Ord + Clone> IdSet<K> {
+    /// All of them, each with this value.
+    pub(crate) fn each_with<V: Clone>(&self, value: &V) -> BTreeMap<K, V> {
+        self.0.keys().map(|key| (key.clone(), value.clone())).collect()
+    }
+}
 
 /// Sets of what belongs to an id, none of them empty.
 pub(crate) type SetsById<K, V> = ById<K, BTreeSet<V>>;

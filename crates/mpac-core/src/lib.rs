@@ -31,7 +31,7 @@
 //! | [`signed`] | what a host found out about a signature: the cryptography is never here |
 //! | [`config`], [`ids`], [`lamport`] | a session's configuration; reproducible ids; the clock of messages |
 //! | [`participant`] | the client's half |
-//! | `by_id` | records by their id: found by a hash, walked in order |
+//! | `by_id`, `by_own_id` | records by an id, and by the id they have: found by a hash, walked in order |
 //! | `backoff` | the wait after a rejection, the same on both sides |
 //! | `digest` | what a step said as one number, for logs |
 //!
@@ -48,6 +48,7 @@ extern crate std;
 
 mod backoff;
 mod by_id;
+mod by_own_id;
 pub mod config;
 pub mod coordinator;
 mod digest;

@@ -1,8 +1,6 @@
 //! What one principal may keep open at one time, and how large the workspace may become: asked before a message changes
 //! anything (SEC-37).
 
-use alloc::collections::BTreeSet;
-
 use mpac_wire::{Message, PrincipalId, Seconds};
 
 use super::state::Session;
@@ -12,14 +10,13 @@ use crate::refusal::LimitReached;
 /// asks again when it is granted.
 pub(super) fn intents(session: &Session, owner: &PrincipalId, ending: usize) -> Result<(), LimitReached> {
     let max = session.config.max_open_each.intents;
-    let live = session.live.get(owner).map_or(0, BTreeSet::len);
+    let live = session.live_of(owner);
     let claimed = session.claims.of(owner).count();
-    let standing = live.saturating_sub(ending) + claimed;
+    let standing = live.len().saturating_sub(ending) + claimed;
     if standing < max {
         return Ok(());
     }
-    let ends =
-        session.live_of(owner).into_iter().filter_map(|id| session.intents.get(&id)).map(|it| it.expires_at);
+    let ends = live.filter_map(|id| session.intents.get(id)).map(|it| it.expires_at);
     let retry_after = ends.min().map(|at| whole(&at.since(session.now)));
     Err(LimitReached::Open { what: "intents", max, limit: "max_open_intents_each", retry_after })
 }

@@ -16,9 +16,10 @@ use mpac_wire::{
 };
 
 use super::retention::Recent;
-use super::state::{Absent, HasId, Rare};
+use super::state::{Absent, Rare};
 pub(crate) use crate::backoff::Backoff;
 use crate::by_id::Equivalent;
+use crate::by_own_id::HasId;
 use crate::input::ConnId;
 use crate::scope::Overlap;
 use crate::table::{conflict, operation};

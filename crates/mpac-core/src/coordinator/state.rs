@@ -1,7 +1,6 @@
 //! The whole state of a session as one value. No rules.
 
 mod backoffs;
-mod by_own_id;
 mod changes;
 mod claims;
 mod deferrals;
@@ -26,7 +25,6 @@ use mpac_wire::{
 };
 
 pub(crate) use backoffs::Backoffs;
-pub(crate) use by_own_id::{HasId, Records};
 pub(crate) use claims::Claims;
 pub(crate) use deferrals::Deferrals;
 pub(crate) use members::Members;
@@ -41,6 +39,7 @@ use super::records::{
 use super::replay::SeenIds;
 use super::retention::{Finished, Forgotten, Recent};
 use crate::by_id::{ById, SetsById};
+use crate::by_own_id::{HasId, Records};
 use crate::config::SessionConfig;
 use crate::ids::IdSource;
 use crate::input::ConnId;
@@ -197,7 +196,7 @@ pub(crate) struct Session {
     /// Derived: how many intents of each scope kind are remembered, finished ones included (SCO-13).
     pub(crate) scope_kinds: BTreeMap<ScopeKind, usize>,
     /// Derived: live intents by owner, in the order of receipt.
-    pub(crate) live: SetsById<PrincipalId, (u64, IntentId)>,
+    pub(crate) live: SetsById<PrincipalId, InOrder<IntentId>>,
     /// Derived: pending operations by intent and by proposer.
     pub(crate) pending_by_intent: SetsById<IntentId, OpId>,
     pub(crate) pending_by_proposer: SetsById<PrincipalId, OpId>,

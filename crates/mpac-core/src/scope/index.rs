@@ -20,14 +20,15 @@ use crate::by_id::IdSet;
 ///
 /// A lookup costs what the asked scope lists and what is found, with two exceptions: patterns that begin with an
 /// operator are compared with every file or pattern asked for, and such a pattern, when asked for, with every live file;
-/// so is any pattern that is asked for before the first one was added.
+/// so is any pattern while none has been added.
 #[derive(Clone, Debug)]
 pub struct ScopeIndex<K = IntentId> {
     names: Names,
     seed: u64,
     /// Of each kind of set, entry to those that list it.
     by_entry: Listed<Class, K>,
-    /// The files among them in order. Only patterns need that: there is none before the first one, nor when all are gone.
+    /// The files among them in order. Only patterns need that: it is made with the first, and kept until nothing is listed
+    /// and no pattern is there. If it went with the last pattern, one participant could have all files sorted again and again.
     paths: Option<BTreeSet<String>>,
     /// All of a kind, those with canonical URIs apart: another kind may overlap any of them.
     by_class: BTreeMap<(Class, bool), IdSet<K>>,
@@ -151,9 +152,6 @@ impl<K: Ord + Clone + Hash> ScopeIndex<K> {
                 paths.remove(entry);
             }
         }
-        if self.by_entry.is_empty() {
-            self.paths = None;
-        }
         if let Some(pattern) = outline.pattern {
             let beginning = glob::literal_beginning(&pattern);
             if let Some(known) = self.patterns.get_mut(beginning) {
@@ -167,6 +165,9 @@ impl<K: Ord + Clone + Hash> ScopeIndex<K> {
             for file in dependency::impact(scope) {
                 self.by_impact.take((), &file, key);
             }
+        }
+        if self.by_entry.is_empty() && self.patterns.is_empty() {
+            self.paths = None;
         }
     }
 
@@ -200,7 +201,7 @@ impl<K: Ord + Clone + Hash> ScopeIndex<K> {
         // Weakest first: what is known takes the place of what is assumed.
         for ((class, also_told), keys) in &self.by_class {
             if !(is_compared(asked.class, *class) || told && *also_told) {
-                found.extend(keys.keys().map(|key| (key.clone(), Overlap::Assumed)));
+                found.append(&mut keys.each_with(&Overlap::Assumed));
             }
         }
         let hits = match (&asked.pattern, asked.class) {
@@ -396,20 +397,27 @@ mod tests {
     }
 
     proptest! {
-        /// The index finds what comparing one by one finds, also when some are gone, and taking all away leaves it empty.
+        /// The index finds what comparing one by one finds, whatever came and went, and taking all away leaves it empty.
         #[test]
-        fn overlaps_are_those_of_each(scopes in proptest::collection::vec(any_scope(), 0..8), asked in any_scope(), registered in any::<bool>()) {
-            let (mut index, named) = indexed(scopes, registered);
-            let (gone, staying) = named.split_at(named.len() / 2);
-            let found = index.overlaps(&asked);
-            for (intent, scope) in &named {
-                prop_assert_eq!(found.get(intent).cloned(), overlap(index.names(), &asked, scope), "{} {:?}", intent, scope);
+        fn overlaps_are_those_of_each(steps in proptest::collection::vec((any_scope(), any::<bool>()), 0..10), asked in any_scope(), registered in any::<bool>()) {
+            let (mut index, mut live) = indexed(Vec::new(), registered);
+            for (n, (scope, one_ends)) in steps.into_iter().enumerate() {
+                let intent = IntentId::new(alloc::format!("i{n}")).unwrap();
+                index.insert(&intent, &scope);
+                live.push((intent, scope));
+                if one_ends {
+                    let (intent, scope) = live.remove(n % live.len());
+                    index.remove(&intent, &scope);
+                }
+                let by_one = |(intent, scope): &(IntentId, Scope)| Some((intent.clone(), overlap(index.names(), &asked, scope)?));
+                prop_assert_eq!(index.overlaps(&asked), live.iter().filter_map(by_one).collect());
+                let files = index.by_entry.names(Class::Files, |_| true);
+                prop_assert!(index.paths.as_ref().is_none_or(|paths| paths.iter().eq(files)), "{:?}", index.paths);
+                prop_assert!(index.paths.is_some() || index.patterns.is_empty());
             }
-            gone.iter().for_each(|(intent, scope)| index.remove(intent, scope));
-            let left: BTreeMap<IntentId, Overlap> = found.into_iter().filter(|(intent, _)| staying.iter().any(|(it, _)| it == intent)).collect();
-            prop_assert_eq!(index.overlaps(&asked), left);
-            staying.iter().for_each(|(intent, scope)| index.remove(intent, scope));
+            live.iter().for_each(|(intent, scope)| index.remove(intent, scope));
             prop_assert_eq!(&index, &index.emptied());
+            prop_assert!(index.paths.is_none());
         }
 
         #[test]

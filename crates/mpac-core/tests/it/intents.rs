@@ -257,6 +257,24 @@ fn leaving_disposes_of_intents_as_said() {
 }
 
 #[test]
+fn intents_of_one_owner_are_suspended_and_restored_in_the_order_of_receipt() {
+    covers!("BYE-05", "HEL-17");
+    let mut world = World::of(&["alice", "bob"]);
+    for id in ["z", "a", "m"] {
+        world.announce("alice", id, &[id]);
+    }
+    let mut goodbye = Goodbye::new("user_exit".into());
+    goodbye.intent_disposition = Some("transfer".into());
+    let told = heard(&world.say("alice", goodbye), "bob");
+    let suspended =
+        ["z", "a", "m"].map(|id| format!("INTENT_UPDATE {id} [SUSPENDED: goodbye_transfer] alice does {id}"));
+    assert_eq!(told[1..], suspended);
+    let back = heard(&world.hello("alice"), "bob");
+    let restored = ["z", "a", "m"].map(|id| format!("INTENT_UPDATE {id} alice does {id}"));
+    assert_eq!(back, restored);
+}
+
+#[test]
 fn what_would_be_expensive_or_makes_no_sense_is_refused() {
     covers!("INT-08", "D-073", "SRV-10", "D-134");
     let mut world = World::of(&["alice"]);

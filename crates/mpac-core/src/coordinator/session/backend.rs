@@ -1,6 +1,7 @@
 //! How agents' models are doing, and what that means for their intents (BHM-02 to BHM-15, D-058 to D-062).
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use mpac_wire::names::{AutoSwitch, BackendAction, CoordinatorEvent, ProviderStatus};
 use mpac_wire::object::Nullable;
@@ -75,7 +76,7 @@ fn act(
     set_alerted(session, principal, true);
     alert(session, out, principal, report);
     if *action == BackendAction::SuspendAndClaim {
-        for id in session.live_of(principal) {
+        for id in session.live_of(principal).cloned().collect::<Vec<_>>() {
             intent::suspend(session, out, &id, cause);
         }
     }

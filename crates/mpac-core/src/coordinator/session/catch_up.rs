@@ -49,7 +49,7 @@ impl News {
     ) {
         let to = || Recipients::Conn(conn);
         if self.returned {
-            for id in session.live_of(principal) {
+            for id in session.live_of(principal).cloned().collect::<Vec<_>>() {
                 if !restored.contains(&id) {
                     intent::tell_as_it_is(session, out, to(), &id);
                 }

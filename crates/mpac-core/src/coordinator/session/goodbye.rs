@@ -1,5 +1,7 @@
 //! GOODBYE: a participant leaves (BYE-03 to BYE-10).
 
+use alloc::vec::Vec;
+
 use mpac_wire::names::{HeartbeatStatus, IntentDisposition};
 use mpac_wire::payload::Goodbye;
 
@@ -20,7 +22,7 @@ pub(in super::super) fn handle(
     cascade::relay_as_it_came(out, facts);
     if !session.closed {
         // The disposition covers all active intents, whatever the list says (D-054).
-        let intents = session.live_of(principal);
+        let intents: Vec<_> = session.live_of(principal).cloned().collect();
         cascade::proposer_lost(session, out, principal);
         for id in &intents {
             match &goodbye.intent_disposition {

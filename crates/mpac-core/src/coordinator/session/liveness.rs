@@ -53,7 +53,7 @@ fn lost(session: &mut Session, out: &mut Outbox, principal: &PrincipalId, why: &
     error.affected_principal = Some(principal.clone());
     out.send(session, Recipients::All, error);
     cascade::proposer_lost(session, out, principal);
-    for id in session.live_of(principal) {
+    for id in session.live_of(principal).cloned().collect::<Vec<_>>() {
         intent::suspend(session, out, &id, "owner_unavailable");
     }
     intent::claim::claimer_lost(session, out, principal);
@@ -88,7 +88,7 @@ pub(super) fn restore(
     principal: &PrincipalId,
     which: impl Fn(&Intent) -> bool,
 ) -> Vec<IntentId> {
-    let records = session.live_of(principal).into_iter().filter_map(|id| session.intents.get(&id));
+    let records = session.live_of(principal).filter_map(|id| session.intents.get(id));
     let suspended: Vec<IntentId> = records
         .filter(|intent| intent.state() == State::Suspended && which(intent))
         .map(|intent| intent.id.clone())

@@ -1,6 +1,6 @@
 //! What is derived from the records: who is live, pending, disputed, due, and who may be forgotten.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use mpac_wire::names::ScopeKind;
@@ -70,9 +70,9 @@ impl Session {
         }
     }
 
-    /// A principal's live intents, in the order of receipt. Copies: nearly everybody who asks ends some of them.
-    pub(crate) fn live_of(&self, owner: &PrincipalId) -> Vec<IntentId> {
-        self.live.get(owner).into_iter().flatten().map(|(_, intent)| intent.clone()).collect()
+    /// A principal's live intents, in the order of receipt.
+    pub(crate) fn live_of(&self, owner: &PrincipalId) -> impl ExactSizeIterator<Item = &IntentId> {
+        self.live.get(owner).map(BTreeSet::iter).unwrap_or_default().map(|(_, intent)| intent)
     }
 
     /// The open conflicts about an intent, in the order of receipt.

@@ -6,7 +6,7 @@ use alloc::collections::BTreeSet;
 use mpac_wire::PrincipalId;
 
 use super::super::records::Member;
-use super::Records;
+use crate::by_own_id::Records;
 
 /// The participants, present or not.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,7 +14,7 @@ pub(crate) trait HasId {
     fn id(&self) -> &Self::Id;
 }
 
-/// What [`ById`] is for records that are large and know their ids: each has a box of its own.
+/// What [`ById`](crate::by_id::ById) is for records that are large and know their ids: each has a box of its own.
 ///
 /// The table keeps hashes and no ids. It is smaller by a third, and made anew from time to time without a look at ten
 /// thousand texts.
@@ -40,7 +40,7 @@ impl<V: HasId + PartialEq> PartialEq for Records<V> {
 }
 
 impl<V: HasId> Records<V> {
-    /// As [`ById::new`].
+    /// As [`ById::new`](crate::by_id::ById::new).
     pub(crate) fn new(seed: u64) -> Self {
         Self { table: HashTable::new(), hasher: FixedState::with_seed(seed), spare: None }
     }
