@@ -3,19 +3,19 @@
 use alloc::collections::VecDeque;
 use core::hash::Hash;
 
-use crate::by_id::ById;
+use crate::by_id::IdSet;
 
 /// The last ids of a kind, in the order they came.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Recent<T: Eq + Hash> {
     order: VecDeque<T>,
-    known: ById<T, ()>,
+    known: IdSet<T>,
 }
 
 impl<T: Eq + Hash + Clone> Recent<T> {
-    /// None yet. Participants choose ids and do not know the session's seed: see [`ById::new`].
+    /// None yet. Participants choose ids and do not know the session's seed: see [`ById::new`](crate::by_id::ById::new).
     pub(crate) fn new(seed: u64) -> Self {
-        Self { order: VecDeque::new(), known: ById::new(seed) }
+        Self { order: VecDeque::new(), known: IdSet::new(seed) }
     }
 
     /// Remembers one more, and no more than `limit`.
