@@ -5,6 +5,7 @@ mod all;
 mod client;
 mod core;
 mod e2e;
+mod generator;
 mod instructions;
 mod recovery;
 mod report;

@@ -26,9 +26,19 @@ pub(super) struct Client {
 impl Client {
     /// Joins `session` at `url` (`ws://host:port/path`).
     pub(super) async fn join(url: &str, session: &str, name: &str) -> Result<Self, Failure> {
-        let address = url.trim_start_matches("ws://").split('/').next().unwrap_or_default();
+        let address = address(url);
         let stream =
             TcpStream::connect(address).await.map_err(Failure::io(format!("connect to {address}")))?;
+        Self::join_by(stream, url, session, name).await
+    }
+
+    /// The same, by a connection to its host.
+    pub(super) async fn join_by(
+        stream: TcpStream,
+        url: &str,
+        session: &str,
+        name: &str,
+    ) -> Result<Self, Failure> {
         stream.set_nodelay(true).map_err(Failure::io("set up a socket"))?;
         let (socket, _) = tokio_tungstenite::client_async(url, stream)
             .await
@@ -98,6 +108,11 @@ impl Client {
         while !self.hear().await?.contains(&quoted) {}
         Ok(())
     }
+}
+
+/// `host:port` of a server.
+pub(super) fn address(url: &str) -> &str {
+    url.trim_start_matches("ws://").split('/').next().unwrap_or_default()
 }
 
 /// The value that this part of all is not above (`0.99` for p99).

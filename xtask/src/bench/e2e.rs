@@ -13,7 +13,8 @@ use clap::Args;
 use serde_json::Value;
 
 use self::disk::Sync;
-use self::load::{Kind, Lasting, Load, Mode};
+use self::load::{Kind, Lasting, Load};
+use super::generator::{Mode, P50, P99, number};
 use super::table::{Row, Target};
 use super::{median, report};
 use crate::step::{Failure, say};
@@ -71,9 +72,8 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     report::finish("e2e", &rows, &raw, options.json.as_deref())
 }
 
-/// Of the time from an announce to each who hears it.
-const P50: &str = "/announce_each/p50_ms";
-const P99: &str = "/announce_each/p99_ms";
+/// Announces a second that are calm.
+const CALM: Mode = Mode::Open { rate: 20 };
 
 /// In this order, once a round.
 const MEASURED: [(Kind, Mode); 6] = [
@@ -81,8 +81,8 @@ const MEASURED: [(Kind, Mode); 6] = [
     (Kind::Batched, Mode::Closed),
     (Kind::Ours, Mode::Closed),
     (Kind::Durable, Mode::Closed),
-    (Kind::Bare, Mode::Open),
-    (Kind::Ours, Mode::Open),
+    (Kind::Bare, CALM),
+    (Kind::Ours, CALM),
 ];
 
 #[derive(Default)]
@@ -100,7 +100,7 @@ impl Measured {
 
     fn rows(&self, clients: u16) -> Vec<Row> {
         let rate = |kind| self.median(kind, Mode::Closed, "/deliveries_per_s");
-        let at = |kind, pointer| self.median(kind, Mode::Open, pointer);
+        let at = |kind, pointer| self.median(kind, CALM, pointer);
         let row = |what: &str, unit, figure, limit| {
             Row::new(format!("{clients} clients: {what}"), unit, figure, limit)
         };
@@ -141,8 +141,4 @@ impl Measured {
     fn at_best(&self, clients: u16, in_memory: f64) -> f64 {
         1.0 / (1.0 / in_memory + self.sync(|it| it.ahead) / f64::from(clients).powi(2))
     }
-}
-
-fn number(found: &Value, pointer: &str) -> f64 {
-    found.pointer(pointer).and_then(Value::as_f64).unwrap_or(f64::NAN)
 }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::disk::Sync;
+use crate::bench::generator::{Generator, Mode, Task, tool};
 use crate::bench::server::{Ours, START};
 use crate::peer::Peer;
-use crate::step::{self, Failure};
+use crate::step::Failure;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,24 +35,6 @@ impl Kind {
     }
 }
 
-/// How the generator sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Each client sends its next message when it has heard its last one: as much as goes.
-    Closed,
-    /// 20 announces and 20 withdrawals a second: how long each takes.
-    Open,
-}
-
-impl Mode {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-        }
-    }
-}
-
 /// Seconds that a measurement takes, after one of warm-up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lasting {
@@ -63,7 +46,7 @@ impl Lasting {
     const fn of(self, mode: Mode) -> u16 {
         match mode {
             Mode::Closed => self.closed,
-            Mode::Open => self.open,
+            Mode::Open { .. } => self.open,
         }
     }
 }
@@ -71,7 +54,7 @@ impl Lasting {
 /// Everything built.
 #[derive(Debug)]
 pub(crate) struct Load {
-    generator: PathBuf,
+    generator: Generator,
     bare: PathBuf,
     ours: Ours,
     lasting: Lasting,
@@ -82,52 +65,17 @@ impl Load {
     /// The tools are not there, or something does not build.
     pub(crate) fn build(measure: &Path, lasting: Lasting) -> Result<Self, Failure> {
         let ours = Ours::build()?;
-        let into = step::target().join("measure");
-        let tool = |dir: &str, name: &str| {
-            let manifest = step::root().join(measure).join(dir).join("Cargo.toml");
-            if !manifest.is_file() {
-                return Err(Failure::check(format!(
-                    "the measuring tools are not in {}: give their directory with --measure, it has `loadgen` and `limits` in it",
-                    measure.display()
-                )));
-            }
-            let mut build = step::cargo(&["build", "--release", "--bin", name, "--manifest-path"]);
-            step::run(build.arg(&manifest).env("CARGO_TARGET_DIR", &into))?;
-            Ok(into.join("release").join(name))
-        };
-        Ok(Self {
-            generator: tool("loadgen", "mpac-loadgen")?,
-            bare: tool("limits", "ws-limit")?,
-            ours,
-            lasting,
-        })
+        let generator = Generator::build(measure)?;
+        Ok(Self { generator, bare: tool(measure, "limits", "ws-limit")?, ours, lasting })
     }
 
     /// What the generator found at a fresh server of this kind.
     pub(super) fn measure(&self, kind: Kind, mode: Mode, clients: u16) -> Result<Value, Failure> {
         let dir = tempfile::tempdir().map_err(Failure::io("make a directory"))?;
         let (server, url) = self.serve(kind, dir.path())?;
-        let mut command = self.ours.cores.run(1, &self.generator);
-        command.args(["--url", &format!("{url}/"), "--session", "default", "--label", kind.name()]);
-        command.args(["--clients", &clients.to_string(), "--mode", mode.name(), "--rate", "20"]);
-        command.args([
-            "--seconds",
-            &self.lasting.of(mode).to_string(),
-            "--warmup",
-            "1",
-            "--pid",
-            &server.id().to_string(),
-        ]);
-        if matches!(kind, Kind::Bare | Kind::Batched) {
-            command.arg("--no-hello");
-        }
-        let said = step::read(&mut command)?;
-        let found: Value = serde_json::from_str(said.trim())
-            .map_err(|error| Failure::check(format!("the generator said no JSON ({error}): {said}")))?;
-        if found["errors"] != 0 || found["closed"] != 0 {
-            return Err(Failure::check(format!("{}: refused or hung up on: {found}", kind.name())));
-        }
-        Ok(found)
+        let hello = matches!(kind, Kind::Ours | Kind::Durable);
+        let task = Task { label: kind.name(), clients, mode, seconds: self.lasting.of(mode), hello };
+        self.generator.run(self.ours.cores, &server, &url, task)
     }
 
     /// What the disk costs where the servers keep their logs.
