@@ -106,6 +106,9 @@ pub struct Settings {
     /// refused: any page open in a browser could reach a server on the same machine
     #[arg(long, value_name = "ORIGIN", help_heading = "Server")]
     pub allow_origin: Vec<String>,
+    /// Threads that serve sessions and connections [default: one for each core]
+    #[arg(long, value_name = "N", help_heading = "Server", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
     /// Read options from this TOML file; flags win over it
     #[arg(long, value_name = "FILE.toml", help_heading = "Server")]
     pub config: Option<PathBuf>,

@@ -85,7 +85,8 @@ fn run(stderr: &NonBlocking) -> Result<(), Error> {
         Some(Command::Cert(command)) => return Ok(cert::run(command, &mut stdout)?),
         _ => {}
     }
-    let runtime = runtime().map_err(|source| Error::Io { step: "starting the runtime", source })?;
+    let threads = standby.as_ref().map_or(&settings, |standby| &standby.server).threads;
+    let runtime = runtime(threads).map_err(|source| Error::Io { step: "starting the runtime", source })?;
     let outcome = runtime.block_on(async {
         let done = match &settings.command {
             Some(asked) => command(asked).await,
@@ -101,10 +102,17 @@ fn run(stderr: &NonBlocking) -> Result<(), Error> {
     outcome
 }
 
-/// On one core a scheduler for several only costs: without it ten clients get 1.15 times the deliveries.
-fn runtime() -> std::io::Result<Runtime> {
-    let one = std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
-    let mut builder = if one { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+/// With so many threads, or one for each core. One thread gets the scheduler for one: that for several, with one, makes up to an
+/// eighth fewer deliveries to ten clients.
+fn runtime(threads: Option<u16>) -> std::io::Result<Runtime> {
+    let is_one = threads.map_or_else(
+        || std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1),
+        |threads| threads == 1,
+    );
+    let mut builder = if is_one { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    if let Some(threads) = threads {
+        builder.worker_threads(threads.into());
+    }
     builder.enable_all().build()
 }
 
@@ -165,19 +173,27 @@ fn log_to(stderr: &NonBlocking, settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-/// Completes at the first SIGINT or SIGTERM; a second one ends the process without waiting for anybody.
+/// Completes at the first SIGINT or SIGTERM. After that the next one ends the process without waiting for anybody, even where the
+/// only thread that could hear of it hangs.
 #[cfg(unix)]
 fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use signal_hook::flag::register_conditional_shutdown;
     use tokio::signal::unix::{SignalKind, signal};
 
-    let listen = |kind| signal(kind).map_err(|source| Error::Io { step: "listening for signals", source });
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let failed = |source| Error::Io { step: "listening for signals", source };
+    let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+    let listen = |kind| signal(kind).map_err(failed);
+    let (mut interrupted, mut terminated) = (listen(interrupt)?, listen(terminate)?);
+    let stopping = Arc::new(AtomicBool::new(false));
+    for kind in [interrupt, terminate] {
+        register_conditional_shutdown(kind.as_raw_value(), 130, Arc::clone(&stopping)).map_err(failed)?;
+    }
     Ok(async move {
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        tokio::spawn(async move {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-            std::process::exit(130);
-        });
+        tokio::select! { _ = interrupted.recv() => {}, _ = terminated.recv() => {} }
+        stopping.store(true, Ordering::SeqCst);
     })
 }
 

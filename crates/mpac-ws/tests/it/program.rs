@@ -73,13 +73,28 @@ async fn join(address: SocketAddr, who: &str) -> Client {
 
 #[tokio::test]
 async fn sigint_closes_the_session_and_then_the_connections() {
-    let mut server = Program::start(&[], Stdio::null());
-    let mut alice = join(server.address().await, "agent:alice").await;
-    server.signal("-INT");
-    assert_eq!(alice.until("SESSION_CLOSE").await["payload"]["reason"], "coordinator_shutdown");
-    assert_eq!(alice.close_code().await, 1001);
-    drop(alice);
-    assert_eq!(server.exit_code().await, Some(0));
+    for threads in ["--threads=1", "--threads=2"] {
+        let mut server = Program::start(&[threads], Stdio::null());
+        let mut alice = join(server.address().await, "agent:alice").await;
+        server.signal("-INT");
+        assert_eq!(alice.until("SESSION_CLOSE").await["payload"]["reason"], "coordinator_shutdown");
+        assert_eq!(alice.close_code().await, 1001);
+        drop(alice);
+        assert_eq!(server.exit_code().await, Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_a_server_that_waits_for_somebody() {
+    for threads in ["--threads=1", "--threads=2"] {
+        let mut server = Program::start(&[threads], Stdio::null());
+        let mut alice = join(server.address().await, "agent:alice").await;
+        server.signal("-TERM");
+        // She is told, and does not answer the close frame: the server would wait for some seconds.
+        alice.until("SESSION_CLOSE").await;
+        server.signal("-INT");
+        assert_eq!(server.exit_code().await, Some(130));
+    }
 }
 
 #[tokio::test]
