@@ -17,7 +17,7 @@ pub(super) fn tool(measure: &Path, dir: &str, name: &str) -> Result<PathBuf, Fai
     let manifest = step::root().join(measure).join(dir).join("Cargo.toml");
     if !manifest.is_file() {
         return Err(Failure::check(format!(
-            "the measuring tools are not in {}: give their directory with --measure, it has `loadgen` and `limits` in it",
+            "the measuring tools are not in {}: give their directory with --measure, it has `{dir}` in it",
             measure.display()
         )));
     }
@@ -44,7 +44,7 @@ impl Mode {
     }
 }
 
-/// What it does.
+/// One run of the generator.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Task {
     pub(super) label: &'static str,
@@ -70,7 +70,7 @@ impl Generator {
     /// What it found at this server.
     ///
     /// # Errors
-    /// It failed, or was refused something, or a client was hung up on.
+    /// The generator failed, was refused something, or one of its clients was hung up on.
     pub(super) fn run(&self, cores: Cores, server: &Peer, url: &str, task: Task) -> Result<Value, Failure> {
         let mut command = cores.run(1, &self.0);
         command.args(["--url", &format!("{url}/"), "--session", "default", "--label", task.label]);

@@ -1,13 +1,17 @@
 //! `cargo xtask bench slow-reader`: what it costs the others, and the server, when one client stops reading.
 //!
-//! Those who read are the load generator's, which is exact to some microseconds. The one that does not is kept beside them: it has
-//! joined, and its system takes next to nothing for it, so that the server's queue fills.
+//! What is measured is what the load generator's clients hear, which is exact to some microseconds. Beside them there is one client
+//! more, which reads in one half of the measurements and does not in the other; its system takes next to nothing for it.
 
+use std::future::pending;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::client::{Client, address};
 use super::generator::{Generator, Mode, P50, P99, Task, number};
@@ -22,13 +26,14 @@ pub(crate) struct Options {
     /// Directory of the measuring tools, with `loadgen` in it
     #[arg(long, value_name = "DIR", env = "MPAC_MEASURE", default_value = "../shared/measure")]
     measure: PathBuf,
-    /// Clients, of which one stops reading
+    /// Clients, of which one stops reading; the others are measured
     #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u16).range(3..=200))]
     clients: u16,
     /// Announces a second, and as many withdrawals; one that does not read is hung up on when 10,000 messages wait for it
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rate: u32,
-    /// Seconds of each measurement, after one of warm-up: in the first seven the server's system takes what nobody reads
+    /// Seconds of each measurement, after one of warm-up. With the default rate, about half of them pass before the server's
+    /// system takes no more and its own queue fills
     #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u16).range(1..))]
     seconds: u16,
     /// Rounds, of which the median counts; with and without take turns
@@ -39,7 +44,7 @@ pub(crate) struct Options {
     json: Option<PathBuf>,
 }
 
-/// Bytes that the system of the one that does not read takes for it, about.
+/// Bytes that its system is asked to take for it.
 const TAKEN: u32 = 4096;
 
 /// Builds, measures, prints.
@@ -49,16 +54,22 @@ const TAKEN: u32 = 4096;
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let (ours, generator) = (Ours::build()?, Generator::build(&options.measure)?);
     ours.cores.stay_off_the_servers()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    // This thread waits for the generator, the worker reads.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build()
         .map_err(Failure::io("start a runtime"))?;
     let (mut all_read, mut one_does_not) = (Vec::new(), Vec::new());
     for round in 1..=options.rounds {
-        for (stalled, found) in [(false, &mut all_read), (true, &mut one_does_not)] {
-            let it = runtime.block_on(measure(options, &ours, &generator, stalled))?;
-            let what = if stalled { "one does not read" } else { "all read" };
-            say(&format!("round {round} of {}: {what:<18} p99 {:.3} ms", options.rounds, number(&it, P99)));
+        for (one_more, found) in [(OneMore::Reads, &mut all_read), (OneMore::IsDeaf, &mut one_does_not)] {
+            let it = runtime.block_on(measure(options, &ours, &generator, one_more))?;
+            say(&format!(
+                "round {round} of {}: {:<18} p99 {:.3} ms",
+                options.rounds,
+                one_more.name(),
+                number(&it, P99)
+            ));
             found.push(it);
         }
     }
@@ -78,40 +89,97 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
 /// The most memory that the server took, beside what the generator found.
 const MOST: &str = "/server_most_mib";
 
+/// The client beside those who are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OneMore {
+    Reads,
+    IsDeaf,
+}
+
+impl OneMore {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Reads => "all read",
+            Self::IsDeaf => "one does not read",
+        }
+    }
+}
+
 async fn measure(
     options: &Options,
     ours: &Ours,
     generator: &Generator,
-    stalled: bool,
+    one_more: OneMore,
 ) -> Result<Value, Failure> {
     let dir = tempfile::tempdir().map_err(Failure::io("make a directory"))?;
     let (server, url) = ours.serve(&["--durability", "none"], dir.path())?;
-    // Kept, so that its socket stays open.
-    let stalled = if stalled { Some(deaf(&url).await?) } else { None };
+    let beside = match one_more {
+        OneMore::Reads => Client::join(&url, "default", "beside").await?,
+        OneMore::IsDeaf => join_with_little_room(&url).await?,
+    };
+    let (done, is_done) = oneshot::channel();
+    let hearing = tokio::spawn(hear_all(beside, one_more, is_done));
     let task = Task {
-        label: if stalled.is_some() { "one does not read" } else { "all read" },
-        clients: options.clients - u16::from(stalled.is_some()),
+        label: one_more.name(),
+        clients: options.clients - 1,
         mode: Mode::Open { rate: options.rate },
         seconds: options.seconds,
         hello: true,
     };
-    // This thread has nothing else to do: whoever is deaf is asked for nothing.
-    let mut found = generator.run(ours.cores, &server, &url, task)?;
-    let (_, most) = memory(&server)?;
+    let found = generator.run(ours.cores, &server, &url, task);
+    let most = memory(&server);
+    // It waits for nothing else, and has ended before only where it was hung up on.
+    let _ = done.send(());
+    let heard = hearing.await.map_err(|error| Failure::check(error.to_string()))??;
+    let (mut found, (_, most)) = (found?, most?);
+    // It was not hung up on, and has missed nothing.
+    let sent = number(&found, "/sent");
+    if (heard as f64) < sent {
+        return Err(Failure::check(format!("{}: it heard {heard} of {sent} messages", one_more.name())));
+    }
     if let Some(found) = found.as_object_mut() {
         found.insert("server_most_mib".to_owned(), json!(most / (1024.0 * 1024.0)));
     }
-    drop(stalled);
     Ok(found)
 }
 
-/// A client that has joined, and reads no more.
-async fn deaf(url: &str) -> Result<Client, Failure> {
+/// With nothing more to hear for so long, everything has been heard.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// How many frames it heard until it was told that all is said, or, deaf until then, after that.
+async fn hear_all(
+    mut client: Client,
+    one_more: OneMore,
+    done: oneshot::Receiver<()>,
+) -> Result<u64, Failure> {
+    let mut heard = 0;
+    let meanwhile = async {
+        if one_more == OneMore::IsDeaf {
+            pending::<()>().await;
+        }
+        loop {
+            client.hear().await?;
+            heard += 1;
+        }
+    };
+    tokio::select! {
+        hung_up = meanwhile => return hung_up,
+        _ = done => {}
+    }
+    while let Ok(frame) = timeout(QUIET, client.hear()).await {
+        frame?;
+        heard += 1;
+    }
+    Ok(heard)
+}
+
+/// Joins by a socket that takes little.
+async fn join_with_little_room(url: &str) -> Result<Client, Failure> {
     let connect = async {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(TAKEN)?;
         socket.connect(address(url).parse().map_err(std::io::Error::other)?).await
     };
     let stream = connect.await.map_err(Failure::io(format!("connect to {url}")))?;
-    Client::join_by(stream, url, "default", "stalled").await
+    Client::join_by(stream, url, "default", "beside").await
 }
