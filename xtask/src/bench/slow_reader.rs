@@ -1,16 +1,15 @@
 //! `cargo xtask bench slow-reader`: what it costs the others, and the server, when one client stops reading.
 //!
-//! What is measured is what the load generator's clients hear, which is exact to some microseconds. Beside them there is one client
-//! more, which reads in one half of the measurements and does not in the other; its system takes next to nothing for it.
+//! Those who read are the load generator's, which is exact to some microseconds: all of them in one half of the measurements, all
+//! but one in the other. There the last one is kept beside them, has joined, and does not read; its system takes next to nothing
+//! for it, so that the server's queue fills.
 
-use std::future::pending;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::client::{Client, address};
@@ -26,7 +25,7 @@ pub(crate) struct Options {
     /// Directory of the measuring tools, with `loadgen` in it
     #[arg(long, value_name = "DIR", env = "MPAC_MEASURE", default_value = "../shared/measure")]
     measure: PathBuf,
-    /// Clients, of which one stops reading; the others are measured
+    /// Clients, of which one stops reading
     #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u16).range(3..=200))]
     clients: u16,
     /// Announces a second, and as many withdrawals; one that does not read is hung up on when 10,000 messages wait for it
@@ -54,20 +53,18 @@ const TAKEN: u32 = 4096;
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let (ours, generator) = (Ours::build()?, Generator::build(&options.measure)?);
     ours.cores.stay_off_the_servers()?;
-    // This thread waits for the generator, the worker reads.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Failure::io("start a runtime"))?;
     let (mut all_read, mut one_does_not) = (Vec::new(), Vec::new());
     for round in 1..=options.rounds {
-        for (one_more, found) in [(OneMore::Reads, &mut all_read), (OneMore::IsDeaf, &mut one_does_not)] {
-            let it = runtime.block_on(measure(options, &ours, &generator, one_more))?;
+        for (is_one_deaf, found) in [(false, &mut all_read), (true, &mut one_does_not)] {
+            let it = runtime.block_on(measure(options, &ours, &generator, is_one_deaf))?;
             say(&format!(
                 "round {round} of {}: {:<18} p99 {:.3} ms",
                 options.rounds,
-                one_more.name(),
+                name(is_one_deaf),
                 number(&it, P99)
             ));
             found.push(it);
@@ -89,53 +86,34 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
 /// The most memory that the server took, beside what the generator found.
 const MOST: &str = "/server_most_mib";
 
-/// The client beside those who are measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OneMore {
-    Reads,
-    IsDeaf,
-}
-
-impl OneMore {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Reads => "all read",
-            Self::IsDeaf => "one does not read",
-        }
-    }
+const fn name(is_one_deaf: bool) -> &'static str {
+    if is_one_deaf { "one does not read" } else { "all read" }
 }
 
 async fn measure(
     options: &Options,
     ours: &Ours,
     generator: &Generator,
-    one_more: OneMore,
+    is_one_deaf: bool,
 ) -> Result<Value, Failure> {
     let dir = tempfile::tempdir().map_err(Failure::io("make a directory"))?;
     let (server, url) = ours.serve(&["--durability", "none"], dir.path())?;
-    let beside = match one_more {
-        OneMore::Reads => Client::join(&url, "default", "beside").await?,
-        OneMore::IsDeaf => join_with_little_room(&url).await?,
-    };
-    let (done, is_done) = oneshot::channel();
-    let hearing = tokio::spawn(hear_all(beside, one_more, is_done));
+    let deaf = if is_one_deaf { Some(join_with_little_room(&url).await?) } else { None };
     let task = Task {
-        label: one_more.name(),
-        clients: options.clients - 1,
+        label: name(is_one_deaf),
+        clients: options.clients - u16::from(is_one_deaf),
         mode: Mode::Open { rate: options.rate },
         seconds: options.seconds,
         hello: true,
     };
-    let found = generator.run(ours.cores, &server, &url, task);
-    let most = memory(&server);
-    // It waits for nothing else, and has ended before only where it was hung up on.
-    let _ = done.send(());
-    let heard = hearing.await.map_err(|error| Failure::check(error.to_string()))??;
-    let (mut found, (_, most)) = (found?, most?);
-    // It was not hung up on, and has missed nothing.
-    let sent = number(&found, "/sent");
-    if (heard as f64) < sent {
-        return Err(Failure::check(format!("{}: it heard {heard} of {sent} messages", one_more.name())));
+    // Meanwhile this thread reads nothing.
+    let mut found = generator.run(ours.cores, &server, &url, task)?;
+    let (_, most) = memory(&server)?;
+    if let Some(mut deaf) = deaf {
+        let (heard, sent) = (catch_up(&mut deaf).await?, number(&found, "/sent"));
+        if (heard as f64) < sent {
+            return Err(Failure::check(format!("who did not read was sent {heard} of {sent} messages")));
+        }
     }
     if let Some(found) = found.as_object_mut() {
         found.insert("server_most_mib".to_owned(), json!(most / (1024.0 * 1024.0)));
@@ -146,26 +124,9 @@ async fn measure(
 /// With nothing more to hear for so long, everything has been heard.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// How many frames it heard until it was told that all is said, or, deaf until then, after that.
-async fn hear_all(
-    mut client: Client,
-    one_more: OneMore,
-    done: oneshot::Receiver<()>,
-) -> Result<u64, Failure> {
+/// How many frames waited for it. Whoever was hung up on was no slow reader, and is an error.
+async fn catch_up(client: &mut Client) -> Result<u64, Failure> {
     let mut heard = 0;
-    let meanwhile = async {
-        if one_more == OneMore::IsDeaf {
-            pending::<()>().await;
-        }
-        loop {
-            client.hear().await?;
-            heard += 1;
-        }
-    };
-    tokio::select! {
-        hung_up = meanwhile => return hung_up,
-        _ = done => {}
-    }
     while let Ok(frame) = timeout(QUIET, client.hear()).await {
         frame?;
         heard += 1;
@@ -181,5 +142,5 @@ async fn join_with_little_room(url: &str) -> Result<Client, Failure> {
         socket.connect(address(url).parse().map_err(std::io::Error::other)?).await
     };
     let stream = connect.await.map_err(Failure::io(format!("connect to {url}")))?;
-    Client::join_by(stream, url, "default", "beside").await
+    Client::join_by(stream, url, "default", "deaf").await
 }
