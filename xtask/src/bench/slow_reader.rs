@@ -43,7 +43,7 @@ pub(crate) struct Options {
     json: Option<PathBuf>,
 }
 
-/// Bytes that its system is asked to take for it.
+/// Bytes that the system is asked to take for the one that does not read.
 const TAKEN: u32 = 4096;
 
 /// Builds, measures, prints.
@@ -51,7 +51,8 @@ const TAKEN: u32 = 4096;
 /// # Errors
 /// As [`super::run`], and when the measuring tools are not there.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
-    let (ours, generator) = (Ours::build()?, Generator::build(&options.measure)?);
+    // First what is quick, and may not be there.
+    let (generator, ours) = (Generator::build(&options.measure)?, Ours::build()?);
     ours.cores.stay_off_the_servers()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -83,7 +84,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     report::finish("slow-reader", &rows, &raw, options.json.as_deref())
 }
 
-/// The most memory that the server took, beside what the generator found.
+/// Where the most memory that the server took is, beside what the generator found.
 const MOST: &str = "/server_most_mib";
 
 const fn name(is_one_deaf: bool) -> &'static str {
@@ -116,7 +117,7 @@ async fn measure(
         }
     }
     if let Some(found) = found.as_object_mut() {
-        found.insert("server_most_mib".to_owned(), json!(most / (1024.0 * 1024.0)));
+        found.insert(MOST.trim_start_matches('/').to_owned(), json!(most / (1024.0 * 1024.0)));
     }
     Ok(found)
 }

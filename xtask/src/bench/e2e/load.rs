@@ -64,9 +64,9 @@ impl Load {
     /// # Errors
     /// The tools are not there, or something does not build.
     pub(crate) fn build(measure: &Path, lasting: Lasting) -> Result<Self, Failure> {
-        let ours = Ours::build()?;
-        let generator = Generator::build(measure)?;
-        Ok(Self { generator, bare: tool(measure, "limits", "ws-limit")?, ours, lasting })
+        // First what is quick, and may not be there.
+        let (generator, bare) = (Generator::build(measure)?, tool(measure, "limits", "ws-limit")?);
+        Ok(Self { generator, bare, ours: Ours::build()?, lasting })
     }
 
     /// What the generator found at a fresh server of this kind.
