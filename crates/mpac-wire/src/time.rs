@@ -76,21 +76,26 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = i128::from(self.0);
-        // Inside the years 1 to 9999 the conversion cannot fail.
-        let moment =
-            OffsetDateTime::from_unix_timestamp_nanos(micros * 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
-            moment.year(),
-            u8::from(moment.month()),
-            moment.day(),
-            moment.hour(),
-            moment.minute(),
-            moment.second(),
-            moment.microsecond()
-        )
+        let (seconds, micros) = (self.0.div_euclid(1_000_000), self.0.rem_euclid(1_000_000));
+        // Inside the years 1 to 9999 the conversion cannot fail, and no part is negative or has more digits than places.
+        let moment = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        write_digits(&mut text[..4], i64::from(moment.year()));
+        write_digits(&mut text[5..7], i64::from(u8::from(moment.month())));
+        write_digits(&mut text[8..10], i64::from(moment.day()));
+        write_digits(&mut text[11..13], i64::from(moment.hour()));
+        write_digits(&mut text[14..16], i64::from(moment.minute()));
+        write_digits(&mut text[17..19], i64::from(moment.second()));
+        write_digits(&mut text[20..26], micros);
+        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// The last digits of `number`, which is not negative, one for each place.
+fn write_digits(places: &mut [u8], mut number: i64) {
+    for place in places.iter_mut().rev() {
+        *place += (number % 10) as u8;
+        number /= 10;
     }
 }
 
