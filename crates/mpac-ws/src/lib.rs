@@ -25,7 +25,8 @@
 //! | [`drive`] | the core without any of that, over lines of JSON |
 //! | [`workspace`], `sideband` | the shared files: loading, serving, writing back |
 //! | `signing` | the cryptography of signed messages, the coordinator's keys |
-//! | `banner`, [`error`], `clock`, `hex` | what is printed at the start; what can go wrong; the one look at the time; hashes and randomness as text |
+//! | `banner`, [`stderr`], [`error`] | what is printed at the start; what the operator reads meanwhile; what can go wrong |
+//! | `clock`, `hex` | the one look at the time; hashes and randomness as text |
 //!
 //! # Never here
 //!
@@ -50,6 +51,7 @@ pub mod repair;
 pub mod server;
 pub mod signing_key;
 pub mod standby;
+pub mod stderr;
 pub mod store;
 pub mod token;
 pub mod workspace;

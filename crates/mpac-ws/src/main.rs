@@ -1,6 +1,6 @@
 //! `mpac-ws`: share a directory with the agents of several people.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::pin::pin;
 use std::process::ExitCode;
 
@@ -9,23 +9,17 @@ use mpac_ws::cli::standby::Standby;
 use mpac_ws::cli::{Command, Settings};
 use mpac_ws::error::Error;
 use mpac_ws::server::Server;
+use mpac_ws::stderr::Stderr;
 use mpac_ws::{ask, audit, backup, cert, close, config, drive, repair, signing_key, standby, store, token};
 use tokio::runtime::{Builder, Runtime};
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
-use tracing_subscriber::EnvFilter;
 
 /// A third less for a conflict than with the system's, which walks through all that was freed whenever a text of more than
 /// 1 KiB is written.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Log lines that may wait for whoever reads stderr; more are lost, and counted.
-const LOG_LINES: usize = 8192;
-
 fn main() -> ExitCode {
-    // Its own thread writes to stderr: a pipe that nobody reads must hold up neither a session nor the stop.
-    let (stderr, _flushed_at_the_end) =
-        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LOG_LINES).finish(std::io::stderr());
+    let stderr = Stderr::open();
     let code = match run(&stderr) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Error::Usage(help)) if !help.use_stderr() => {
@@ -34,23 +28,15 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            say(&stderr, &format!("error: {error}"));
+            stderr.say(&format!("error: {error}"));
             ExitCode::from(error.exit_code())
         }
     };
-    let lost = stderr.error_counter().dropped_lines();
+    let lost = stderr.lost();
     if lost > 0 {
-        say(
-            &stderr,
-            &format!("warning: {lost} lines of this log were lost: stderr was not read fast enough"),
-        );
+        stderr.say(&format!("warning: {lost} lines of this log were lost: stderr was not read fast enough"));
     }
     code
-}
-
-/// A line on stderr, if it has room.
-fn say(stderr: &NonBlocking, line: &str) {
-    let _ = writeln!(stderr.clone(), "{line}");
 }
 
 /// A line on stdout, for whoever reads it.
@@ -58,7 +44,7 @@ fn say_out(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-fn run(stderr: &NonBlocking) -> Result<(), Error> {
+fn run(stderr: &Stderr) -> Result<(), Error> {
     // There is one in the tree; that it is there already would be no mistake.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let settings = config::load(std::env::args_os())?;
@@ -74,7 +60,7 @@ fn run(stderr: &NonBlocking) -> Result<(), Error> {
         Some(Command::Standby(rest)) => Some(config::standby(rest)?),
         _ => None,
     };
-    log_to(stderr, standby.as_ref().map_or(&settings, |standby| &standby.server))?;
+    stderr.log(&standby.as_ref().map_or(&settings, |standby| &standby.server).log)?;
     if let Some(Command::Repair(options)) = &settings.command {
         return repair::run(options, &mut std::io::stdout().lock());
     }
@@ -157,20 +143,6 @@ async fn command(command: &Command) -> Option<Result<String, Error>> {
         Command::SigningKey(asked) => Some(signing_key::run(asked).await),
         _ => None,
     }
-}
-
-fn log_to(stderr: &NonBlocking, settings: &Settings) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(&settings.log)
-        .map_err(|error| Error::Log { filter: settings.log.clone(), reason: error.to_string() })?;
-    let ansi =
-        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(stderr.clone())
-        .with_target(false)
-        .with_ansi(ansi)
-        .init();
-    Ok(())
 }
 
 /// Completes at the first SIGINT or SIGTERM. After that the next one ends the process without waiting for anybody, even where the

@@ -3,10 +3,12 @@
 //! Lines wait until those who hear of these things have heard: whoever writes a line reads the message once more and wakes
 //! another thread, which on one core runs before the sockets do.
 
+use std::borrow::Cow;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use mpac_wire::names::MessageType;
-use mpac_wire::{Envelope, Fingerprint, Limits, Message, PrincipalId, Received, Scope, SessionId};
+use mpac_wire::{Envelope, Fingerprint, Limits, Message, PrincipalId, Received, Scope, SessionId, StateRef};
 use tracing::{Level, enabled, error, info, warn};
 
 use crate::signing::signer::Unsigned;
@@ -61,23 +63,23 @@ impl Events {
                         self.said(&envelope, &message, &to);
                     }
                 }
-                Event::Line(text) => info!("[{}] {text}", shown(self.session.as_str())),
-                Event::Warning(text) => warn!("[{}] {}", shown(self.session.as_str()), shown(&text)),
+                Event::Line(text) => info!("[{}] {text}", Shown(self.session.as_str())),
+                Event::Warning(text) => warn!("[{}] {}", Shown(self.session.as_str()), Shown(&text)),
             }
         }
     }
 
     pub(super) fn joined(&mut self, who: &PrincipalId, here: usize) {
-        self.line(format!("{} joined ({here} here)", shown(who.as_str())));
+        self.line(format!("{} joined ({here} here)", Shown(who.as_str())));
     }
 
     pub(super) fn left(&mut self, who: &PrincipalId, here: usize) {
         // After a goodbye, or without one: then what it announced stays until it is back or counts as unavailable.
-        self.line(format!("{} is disconnected ({here} here)", shown(who.as_str())));
+        self.line(format!("{} is disconnected ({here} here)", Shown(who.as_str())));
     }
 
     pub(super) fn closed(&mut self, reason: &str) {
-        self.line(format!("session closed: {}", shown(reason)));
+        self.line(format!("session closed: {}", Shown(reason)));
     }
 
     /// Something that an operator should know, though nothing was refused.
@@ -91,14 +93,14 @@ impl Events {
         error!(
             "[{}] stopped: its log cannot be written: {why}. Everything that anybody was told is in it; mend the disk or \
              make room, and start the server again",
-            shown(self.session.as_str())
+            Shown(self.session.as_str())
         );
     }
 
     /// A message that nobody hears, and those it was for are hung up on.
     pub(super) fn unsigned(&mut self, why: &Unsigned) {
         self.write();
-        error!("[{}] a message could not be signed and was not sent: {why}", shown(self.session.as_str()));
+        error!("[{}] a message could not be signed and was not sent: {why}", Shown(self.session.as_str()));
     }
 
     /// The coordinator goes on with another key (SEC-32).
@@ -108,7 +110,7 @@ impl Events {
 
     /// A participant hears a second coordinator (REC-25).
     pub(super) fn other_coordinator(&mut self, reported_by: &PrincipalId) {
-        self.line(format!("{} reports a second coordinator of this session", shown(reported_by.as_str())));
+        self.line(format!("{} reports a second coordinator of this session", Shown(reported_by.as_str())));
     }
 
     /// A participant's message that was accepted.
@@ -127,11 +129,11 @@ impl Events {
 
     fn said(&self, envelope: &Envelope, message: &Message, to: &str) {
         if let Some(what) = describe(message, to) {
-            let who = match envelope.coordinator_epoch {
-                Some(_) => "the coordinator".to_owned(),
-                None => shown(envelope.sender.principal_id.as_str()),
-            };
-            info!("[{}] {who} {what}", shown(self.session.as_str()));
+            let session = Shown(self.session.as_str());
+            match envelope.coordinator_epoch {
+                Some(_) => info!("[{session}] the coordinator {what}"),
+                None => info!("[{session}] {} {what}", Shown(envelope.sender.principal_id.as_str())),
+            }
         }
     }
 
@@ -163,65 +165,69 @@ const fn tells_something(message_type: &MessageType) -> bool {
 fn describe(message: &Message, to: &str) -> Option<String> {
     Some(match message {
         Message::IntentAnnounce(it) => {
-            let id = shown(it.intent_id.as_str());
-            format!("announced {id} on {}: {}", covered(&it.scope), shown(&it.objective))
+            let (id, scope) = (Shown(it.intent_id.as_str()), covered(&it.scope));
+            format!("announced {id} on {}: {}", Shown(&scope), Shown(&it.objective))
         }
         Message::IntentWithdraw(it) => {
-            let reason =
-                it.reason.as_deref().map(|reason| format!(": {}", shown(reason))).unwrap_or_default();
-            format!("withdrew {}{reason}", shown(it.intent_id.as_str()))
+            let id = Shown(it.intent_id.as_str());
+            match it.reason.as_deref() {
+                Some(reason) => format!("withdrew {id}: {}", Shown(reason)),
+                None => format!("withdrew {id}"),
+            }
         }
         Message::OpCommit(it) => {
-            format!(
-                "committed {} ({} -> {})",
-                shown(&it.target),
-                shown_ref(&it.state_ref_before),
-                shown_ref(&it.state_ref_after)
-            )
+            let (before, after) = (digits(&it.state_ref_before), digits(&it.state_ref_after));
+            format!("committed {} ({} -> {})", Shown(&it.target), Shown(before), Shown(after))
         }
         Message::OpBatchCommit(it) => {
             let targets: Vec<&str> = it.operations.iter().map(|entry| entry.target.as_str()).collect();
-            format!("committed {} files: {}", targets.len(), shown(&targets.join(", ")))
+            format!("committed {} files: {}", targets.len(), Shown(&targets.join(", ")))
         }
         Message::OpSupersede(it) => {
-            format!("committed {} in place of {}", shown(&it.target), shown(it.supersedes_op_id.as_str()))
+            format!("committed {} in place of {}", Shown(&it.target), Shown(it.supersedes_op_id.as_str()))
         }
         Message::ConflictReport(it) => {
-            let named = |who: &Option<PrincipalId>| {
-                who.as_ref().map_or_else(|| "?".to_owned(), |who| shown(who.as_str()))
-            };
-            format!(
-                "reported a conflict: {} ({}) between {} and {}",
-                shown(it.category.as_str()),
-                shown(it.severity.as_str()),
-                named(&it.principal_a),
-                named(&it.principal_b)
-            )
+            let [one, other] = [&it.principal_a, &it.principal_b]
+                .map(|who| Shown(who.as_ref().map_or("?", PrincipalId::as_str)));
+            let (category, severity) = (Shown(it.category.as_str()), Shown(it.severity.as_str()));
+            format!("reported a conflict: {category} ({severity}) between {one} and {other}")
         }
         Message::ProtocolError(it) => {
-            format!("told {}: {}: {}", shown(to), shown(it.error_code.as_str()), shown(&it.description))
+            format!("told {}: {}: {}", Shown(to), Shown(it.error_code.as_str()), Shown(&it.description))
         }
-        Message::Resolution(it) => format!("resolved a conflict: {}", shown(it.decision.as_str())),
+        Message::Resolution(it) => format!("resolved a conflict: {}", Shown(it.decision.as_str())),
         _ => return None,
     })
 }
 
-fn covered(scope: &Scope) -> String {
-    let listed = scope.resources.as_ref().or(scope.entities.as_ref()).or(scope.task_ids.as_ref());
-    let text = listed.map(|names| names.join(", ")).or_else(|| scope.pattern.clone());
-    shown(text.as_deref().unwrap_or(scope.kind.as_str()))
+fn covered(scope: &Scope) -> Cow<'_, str> {
+    match scope.resources.as_ref().or(scope.entities.as_ref()).or(scope.task_ids.as_ref()) {
+        Some(listed) => listed.join(", ").into(),
+        None => scope.pattern.as_deref().unwrap_or(scope.kind.as_str()).into(),
+    }
 }
 
-fn shown_ref(state_ref: &mpac_wire::StateRef) -> String {
-    shown(state_ref.as_str().strip_prefix("sha256:").unwrap_or(state_ref.as_str()))
+/// Of a hash what tells it from another.
+fn digits(state_ref: &StateRef) -> &str {
+    state_ref.as_str().strip_prefix("sha256:").unwrap_or(state_ref.as_str())
 }
 
-/// What peers write may hold line ends and terminal codes, and may be long.
-fn shown(text: &str) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}...", &text[..end]).chars().map(clean).collect(),
-        None => text.chars().map(clean).collect(),
+/// A part of a line that somebody else wrote: it may hold line ends and terminal codes, and may be long.
+struct Shown<'a>(&'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(text) = *self;
+        // No character takes less than a byte.
+        let end = if text.len() > SHOWN { text.char_indices().nth(SHOWN) } else { None };
+        let (text, rest) = end.map_or((text, ""), |(end, _)| (&text[..end], "..."));
+        for (number, clean) in text.split(char::is_control).enumerate() {
+            if number > 0 {
+                f.write_char(' ')?;
+            }
+            f.write_str(clean)?;
+        }
+        f.write_str(rest)
     }
 }
 
@@ -229,7 +235,7 @@ fn shown(text: &str) -> String {
 mod tests {
     use mpac_wire::names::{ErrorCode, OpKind};
     use mpac_wire::payload::{IntentAnnounce, OpCommit, ProtocolError};
-    use mpac_wire::{IntentId, OpId, StateRef};
+    use mpac_wire::{IntentId, OpId};
 
     use super::*;
 
@@ -264,6 +270,6 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut_between_characters() {
-        assert_eq!(shown(&"é".repeat(200)), format!("{}...", "é".repeat(SHOWN)));
+        assert_eq!(Shown(&"é".repeat(200)).to_string(), format!("{}...", "é".repeat(SHOWN)));
     }
 }

@@ -1,0 +1,180 @@
+//! What the operator reads: lines on stderr, and nobody waits for their reader.
+//!
+//! A busy session says a line for each message, so that what one costs is a good part of what a message costs.
+
+use std::fmt::{self, Debug, Write as _};
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::thread::sleep;
+use std::time::Duration;
+
+use tracing::field::Field;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::fmt::time::FormatTime;
+
+use crate::clock;
+use crate::error::Error;
+
+/// Lines that may wait for whoever reads stderr; more are lost, and counted.
+const LINES: usize = 8192;
+/// Bytes of them that are written at once.
+const AT_ONCE: usize = 64 * 1024;
+/// How long the lines that follow one may wait, so that they are written together.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// Stderr, written to by a thread of its own: a pipe that nobody reads must hold up neither a session nor the stop. What waits is
+/// written when this is dropped, if there is a reader.
+#[derive(Debug)]
+pub struct Stderr {
+    lines: NonBlocking,
+    _written_at_the_end: WorkerGuard,
+}
+
+impl Stderr {
+    /// Starts the thread.
+    pub fn open() -> Self {
+        let gathering = Gathering(BufWriter::with_capacity(AT_ONCE, io::stderr()));
+        let (lines, guard) =
+            NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES).finish(gathering);
+        Self { lines, _written_at_the_end: guard }
+    }
+
+    /// A line, if it has room.
+    pub fn say(&self, line: &str) {
+        let _ = writeln!(self.lines.clone(), "{line}");
+    }
+
+    /// Lines that had no room so far.
+    pub fn lost(&self) -> usize {
+        self.lines.error_counter().dropped_lines()
+    }
+
+    /// Writes from now on what this program and its libraries tell, as far as `filter` lets it through; in colours on a terminal,
+    /// unless `NO_COLOR` is set.
+    ///
+    /// # Errors
+    /// When there is no such filter.
+    pub fn log(&self, filter: &str) -> Result<(), Error> {
+        let parsed = EnvFilter::try_new(filter)
+            .map_err(|error| Error::Log { filter: filter.to_owned(), reason: error.to_string() })?;
+        let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        tracing_subscriber::fmt()
+            .with_env_filter(parsed)
+            .with_writer(self.lines.clone())
+            .with_target(false)
+            .with_ansi(io::stderr().is_terminal() && !is_plain)
+            .with_timer(Now)
+            .fmt_fields(debug_fn(field).delimited(" "))
+            .init();
+        Ok(())
+    }
+}
+
+/// Writes at once what has come, and then waits: on one core, a thread that is woken for each line takes it from whom the line is
+/// about.
+struct Gathering<W: Write>(BufWriter<W>);
+
+impl<W: Write> Write for Gathering<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    /// Called when nothing more waits.
+    fn flush(&mut self) -> io::Result<()> {
+        let written = self.0.flush();
+        sleep(GATHER);
+        written
+    }
+}
+
+/// The time of the sessions. The library's own takes three times as long.
+struct Now;
+
+impl FormatTime for Now {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        write!(writer, "{}", clock::now())
+    }
+}
+
+/// The message as it is, anything else with its name. The library looks for terminal codes character by character.
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    let mut clean = Clean(writer);
+    match field.name() {
+        "message" => write!(clean, "{value:?}"),
+        name => write!(clean, "{name}={value:?}"),
+    }
+}
+
+/// Lets no terminal codes through: some of what is written comes from strangers.
+struct Clean<W>(W);
+
+impl<W: fmt::Write> fmt::Write for Clean<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // The second byte of the codes beyond ASCII is behind this first one. Without a way out in the middle, many bytes are
+        // looked at in one step.
+        let suspect = |byte: u8| matches!(byte, 0..b' ' | 0x7F | 0xC2);
+        if !text.bytes().fold(false, |found, byte| found | suspect(byte)) {
+            return self.0.write_str(text);
+        }
+        text.chars().try_for_each(|c| match c {
+            '\n' | '\t' => self.0.write_char(c),
+            c if c.is_control() => write!(self.0, "{}", c.escape_default()),
+            c => self.0.write_char(c),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[test]
+    fn terminal_codes_are_spelled_and_everything_else_is_as_it_was() {
+        let clean = |text: &str| {
+            let mut clean = Clean(String::new());
+            clean.write_str(text).unwrap();
+            clean.0
+        };
+        for same in ["", "a line: \"é\" {}\\ ° ü 語", "two\n\tlines"] {
+            assert_eq!(clean(same), same);
+        }
+        assert_eq!(
+            clean("\u{1b}[31mred\r\u{7}\u{7f}\u{9b}0m é"),
+            "\\u{1b}[31mred\\r\\u{7}\\u{7f}\\u{9b}0m é"
+        );
+    }
+
+    /// Counts the calls, and keeps what was written.
+    #[derive(Clone, Debug, Default)]
+    struct Kept(Arc<Mutex<Vec<Vec<u8>>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().push(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_come_together_are_written_together_and_none_is_lost() {
+        let kept = Kept::default();
+        let gathering = Gathering(BufWriter::with_capacity(AT_ONCE, kept.clone()));
+        let (mut lines, guard) = NonBlockingBuilder::default().lossy(false).finish(gathering);
+        let expected: String = (0..1000).map(|number| format!("line {number}\n")).collect();
+        for line in expected.split_inclusive('\n') {
+            lines.write_all(line.as_bytes()).unwrap();
+        }
+        drop(guard);
+        let writes = kept.0.lock().unwrap();
+        assert_eq!(String::from_utf8(writes.concat()).unwrap(), expected);
+        assert!(writes.len() < 500, "{} writes", writes.len());
+    }
+}
