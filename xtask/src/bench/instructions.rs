@@ -1,4 +1,5 @@
-//! `cargo xtask bench instructions`: how many instructions the coordinator takes for a message of W1, counted by callgrind.
+//! `cargo xtask bench instructions`: how many instructions the coordinator takes for a message of W1, and whether those of W2 and
+//! W3 grow, counted by callgrind.
 //!
 //! Time tells of the machine, too; instructions hardly do, so that a rise of a tenth can be refused. What is counted is the
 //! difference of two beginnings of the stream, divided by the messages that one has more: start and end of the program fall out.
@@ -6,15 +7,18 @@
 //! why. Another compiler gives another figure, and so does another C library; then the figure is that of the compiler
 //! named beside it.
 
-use std::path::{Path, PathBuf};
+mod callgrind;
+mod growth;
+
+use std::path::PathBuf;
 use std::process::Command;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::core::build;
+use self::callgrind::Callgrind;
 use super::report;
-use super::table::{Row, Target};
+use super::table::{self, Row, Target};
 use crate::step::{self, Failure, say};
 
 /// Messages of the two beginnings.
@@ -45,9 +49,11 @@ struct Figure {
 /// Builds, counts, compares.
 ///
 /// # Errors
-/// The figure has risen by more than a tenth; something cannot be built or run; valgrind is missing.
+/// The figure has risen by more than a tenth, or one grows with what there is; something cannot be built or run; valgrind is
+/// missing.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let found = count()?;
+    let callgrind = Callgrind::prepare()?;
+    let found = count(&callgrind)?;
     let path = committed();
     say(&format!(
         "{} instructions for a message of W1, with {}",
@@ -60,11 +66,14 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let known: Figure = serde_json::from_str(&step::text(&path)?)
         .map_err(|error| Failure::check(format!("{}: {error}", path.display())))?;
     let figures = [&found, &known].map(|it| it.instructions_per_message as f64);
-    let row = Row::new("instructions for a message of W1", "", figures[0], figures[1])
-        .beside("committed")
-        .target(Target::AtMost(MOST));
-    report::keep("instructions", &[row], &[&found, &known], options.json.as_deref())?;
-    judge(&known, &found)
+    let message = Row::new("instructions for a message of W1", "", figures[0], figures[1]);
+    let grown = growth::rows(&callgrind)?;
+    let rows: Vec<Row> =
+        [message.beside("committed").target(Target::AtMost(MOST))].into_iter().chain(grown).collect();
+    table::print(&rows);
+    report::keep("instructions", &rows, &[&found, &known], options.json.as_deref())?;
+    judge(&known, &found)?;
+    table::judge(&rows)
 }
 
 fn committed() -> PathBuf {
@@ -89,37 +98,14 @@ fn judge(known: &Figure, found: &Figure) -> Result<(), Failure> {
     Ok(())
 }
 
-fn count() -> Result<Figure, Failure> {
-    let program = build()?;
-    let streams = step::target().join("bench");
-    let names = MESSAGES.map(|messages| format!("w1_m{messages}"));
-    step::run(Command::new(&program).arg("generate").arg(&streams).args(&names))?;
-    let [few, many] = names.map(|name| instructions(&program, &streams.join(name).with_extension("jsonl")));
-    let (few, many) = (few?, many?);
+fn count(callgrind: &Callgrind) -> Result<Figure, Failure> {
+    let [few, many] = MESSAGES.map(|messages| format!("w1_m{messages}"));
     let rustc = step::read(Command::new("rustc").arg("--version"))?;
     Ok(Figure {
         workload: format!("w1, messages {} to {}", MESSAGES[0], MESSAGES[1]),
-        instructions_per_message: many.saturating_sub(few) / (MESSAGES[1] - MESSAGES[0]),
+        instructions_per_message: callgrind.each([&few, &many], MESSAGES[1] - MESSAGES[0])?,
         rustc: rustc.split(' ').take(2).collect::<Vec<_>>().join(" "),
     })
-}
-
-/// All that the program takes for a stream.
-fn instructions(program: &Path, stream: &Path) -> Result<u64, Failure> {
-    let mut command = Command::new("valgrind");
-    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--error-exitcode=1"]);
-    let output =
-        command.arg(program).arg("core").arg(stream).output().map_err(Failure::io(
-            "run valgrind (Debian: `apt-get install valgrind`; `.ci/run` installs it)",
-        ))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let counted = said.lines().find_map(collected).filter(|_| output.status.success());
-    counted.ok_or_else(|| Failure::check(format!("valgrind counted nothing ({}):\n{said}", output.status)))
-}
-
-/// `==1234== Collected : 567`.
-fn collected(line: &str) -> Option<u64> {
-    line.split_once("Collected : ")?.1.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -136,11 +122,5 @@ mod tests {
         assert!(judge(&figure(1000), &figure(500)).is_ok());
         let refused = judge(&figure(1000), &figure(1101)).unwrap_err().to_string();
         assert!(refused.contains("takes 1101 instructions"), "{refused}");
-    }
-
-    #[test]
-    fn the_count_is_read_from_what_valgrind_says() {
-        assert_eq!(collected("==12== Collected : 135817303"), Some(135_817_303));
-        assert_eq!(collected("==12== I   refs:      343,476"), None);
     }
 }
