@@ -19,13 +19,14 @@ use crate::error::Error;
 
 /// Lines that may wait for whoever reads stderr; more are lost, and counted.
 const LINES: usize = 8192;
-/// Bytes of them that are written at once.
-const AT_ONCE: usize = 64 * 1024;
-/// How long the lines that follow one may wait, so that they are written together.
+/// Bytes of them that are written at once: as many as a pipe takes without somebody else's in between (`PIPE_BUF`).
+const AT_ONCE: usize = 4096;
+/// How long the lines that follow one may wait, so that they are written together. A process that is killed has not written those of
+/// its last milliseconds.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// Stderr, written to by a thread of its own: a pipe that nobody reads must hold up neither a session nor the stop. What waits is
-/// written when this is dropped, if there is a reader.
+/// Stderr, written to by a thread of its own: a pipe that nobody reads must hold up neither a session nor the stop. When this is
+/// dropped, what waits is written, if that takes no longer than a second.
 #[derive(Debug)]
 pub struct Stderr {
     lines: NonBlocking,
@@ -43,7 +44,8 @@ impl Stderr {
 
     /// A line, if it has room.
     pub fn say(&self, line: &str) {
-        let _ = writeln!(self.lines.clone(), "{line}");
+        // In one piece: each call is an entry of its own in the queue.
+        let _ = self.lines.clone().write_all(format!("{line}\n").as_bytes());
     }
 
     /// Lines that had no room so far.
@@ -66,14 +68,14 @@ impl Stderr {
             .with_target(false)
             .with_ansi(io::stderr().is_terminal() && !is_plain)
             .with_timer(Now)
-            .fmt_fields(debug_fn(field).delimited(" "))
+            .fmt_fields(debug_fn(write_field).delimited(" "))
             .init();
         Ok(())
     }
 }
 
-/// Writes at once what has come, and then waits: on one core, a thread that is woken for each line takes it from whom the line is
-/// about.
+/// Writes at once what has come, and then waits for more: on one core, a thread that is woken for each line takes the core from the
+/// sessions, with four calls into the system to fall asleep again.
 struct Gathering<W: Write>(BufWriter<W>);
 
 impl<W: Write> Write for Gathering<W> {
@@ -81,15 +83,19 @@ impl<W: Write> Write for Gathering<W> {
         self.0.write(bytes)
     }
 
-    /// Called when nothing more waits.
+    /// Called when nothing more waits, and at the end.
     fn flush(&mut self) -> io::Result<()> {
-        let written = self.0.flush();
-        sleep(GATHER);
-        written
+        if !self.0.buffer().is_empty() {
+            // Who should be told that nobody can be told? And the thread would forget, over an error, that it has to end.
+            let _ = self.0.flush();
+            sleep(GATHER);
+        }
+        Ok(())
     }
 }
 
-/// The time of the sessions. The library's own takes three times as long.
+/// The time of the sessions: where the system's clock is set back, it goes on until that has caught up. The library's own takes three
+/// times as long.
 struct Now;
 
 impl FormatTime for Now {
@@ -98,8 +104,8 @@ impl FormatTime for Now {
     }
 }
 
-/// The message as it is, anything else with its name. The library looks for terminal codes character by character.
-fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+/// The message as it is, anything else with its name.
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
     let mut clean = Clean(writer);
     match field.name() {
         "message" => write!(clean, "{value:?}"),
@@ -107,7 +113,7 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Resu
     }
 }
 
-/// Lets no terminal codes through: some of what is written comes from strangers.
+/// Lets no terminal codes through: some of what is written comes from strangers. The library looks for them character by character.
 struct Clean<W>(W);
 
 impl<W: fmt::Write> fmt::Write for Clean<W> {
@@ -128,7 +134,11 @@ impl<W: fmt::Write> fmt::Write for Clean<W> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
     use std::sync::{Arc, Mutex};
+    use std::time::Instant;
+
+    use tracing::subscriber::with_default;
 
     use super::*;
 
@@ -148,9 +158,15 @@ mod tests {
         );
     }
 
-    /// Counts the calls, and keeps what was written.
+    /// Keeps what is written in one call.
     #[derive(Clone, Debug, Default)]
     struct Kept(Arc<Mutex<Vec<Vec<u8>>>>);
+
+    impl Kept {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().concat()).unwrap()
+        }
+    }
 
     impl Write for Kept {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -164,17 +180,61 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_the_time_the_level_the_message_and_its_fields() {
+        let kept = Kept::default();
+        let written = kept.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || written.clone())
+            .with_target(false)
+            .with_ansi(false)
+            .with_timer(Now)
+            .fmt_fields(debug_fn(write_field).delimited(" "))
+            .finish();
+        with_default(subscriber, || tracing::warn!(conns = 2, name = "a\rb", "it is {}", "\u{1b}so"));
+        let text = kept.text();
+        let (time, rest) = text.split_at("2026-01-02T03:04:05.123456Z".len());
+        mpac_wire::Timestamp::parse(time).unwrap();
+        assert_eq!(rest, "  WARN it is \\u{1b}so conns=2 name=\"a\\rb\"\n");
+    }
+
+    #[test]
     fn lines_that_come_together_are_written_together_and_none_is_lost() {
         let kept = Kept::default();
         let gathering = Gathering(BufWriter::with_capacity(AT_ONCE, kept.clone()));
         let (mut lines, guard) = NonBlockingBuilder::default().lossy(false).finish(gathering);
         let expected: String = (0..1000).map(|number| format!("line {number}\n")).collect();
+        let begun = Instant::now();
         for line in expected.split_inclusive('\n') {
             lines.write_all(line.as_bytes()).unwrap();
         }
         drop(guard);
+        assert_eq!(kept.text(), expected);
+        // Beside those that a full buffer leads to, there is one at the most before each wait.
+        let most =
+            expected.len() / (AT_ONCE - 10) + 2 + (begun.elapsed().as_millis() / GATHER.as_millis()) as usize;
         let writes = kept.0.lock().unwrap();
-        assert_eq!(String::from_utf8(writes.concat()).unwrap(), expected);
-        assert!(writes.len() < 500, "{} writes", writes.len());
+        assert!(writes.len() <= most, "{} writes, at most {most}", writes.len());
+        assert!(writes.iter().all(|write| write.ends_with(b"\n")), "no line is torn");
+    }
+
+    /// Takes nothing.
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_is_no_error_which_would_keep_the_thread_from_ending() {
+        let mut gathering = Gathering(BufWriter::with_capacity(AT_ONCE, Closed));
+        gathering.write_all(b"a line\n").unwrap();
+        gathering.flush().unwrap();
+        gathering.flush().unwrap();
     }
 }

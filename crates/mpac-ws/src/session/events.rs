@@ -1,7 +1,7 @@
 //! What an operator sees of a session: one line for each thing that people did.
 //!
-//! Lines wait until those who hear of these things have heard: whoever writes a line reads the message once more and wakes
-//! another thread, which on one core runs before the sockets do.
+//! Lines wait until those who hear of these things have heard: whoever writes a line reads the message once more, and may wake
+//! the thread for stderr, which on one core runs before the sockets do.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -176,7 +176,7 @@ fn describe(message: &Message, to: &str) -> Option<String> {
             }
         }
         Message::OpCommit(it) => {
-            let (before, after) = (digits(&it.state_ref_before), digits(&it.state_ref_after));
+            let (before, after) = (bare(&it.state_ref_before), bare(&it.state_ref_after));
             format!("committed {} ({} -> {})", Shown(&it.target), Shown(before), Shown(after))
         }
         Message::OpBatchCommit(it) => {
@@ -207,8 +207,8 @@ fn covered(scope: &Scope) -> Cow<'_, str> {
     }
 }
 
-/// Of a hash what tells it from another.
-fn digits(state_ref: &StateRef) -> &str {
+/// The reference without the name of its hash.
+fn bare(state_ref: &StateRef) -> &str {
     state_ref.as_str().strip_prefix("sha256:").unwrap_or(state_ref.as_str())
 }
 
