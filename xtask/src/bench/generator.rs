@@ -46,8 +46,9 @@ impl Mode {
 
 /// One run of the generator.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Task {
-    pub(super) label: &'static str,
+pub(super) struct Task<'a> {
+    pub(super) label: &'a str,
+    pub(super) session: &'a str,
     pub(super) clients: u16,
     pub(super) mode: Mode,
     /// After one of warm-up.
@@ -71,9 +72,15 @@ impl Generator {
     ///
     /// # Errors
     /// The generator failed, was refused something, or one of its clients was hung up on.
-    pub(super) fn run(&self, cores: Cores, server: &Peer, url: &str, task: Task) -> Result<Value, Failure> {
+    pub(super) fn run(
+        &self,
+        cores: Cores,
+        server: &Peer,
+        url: &str,
+        task: Task<'_>,
+    ) -> Result<Value, Failure> {
         let mut command = cores.run(1, &self.0);
-        command.args(["--url", &format!("{url}/"), "--session", "default", "--label", task.label]);
+        command.args(["--url", &format!("{url}/"), "--session", task.session, "--label", task.label]);
         command.args(["--clients", &task.clients.to_string(), "--mode", task.mode.name()]);
         command.args(["--seconds", &task.seconds.to_string(), "--warmup", "1"]);
         command.args(["--pid", &server.id().to_string()]);

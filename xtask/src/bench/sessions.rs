@@ -1,13 +1,17 @@
 //! `cargo xtask bench sessions`: many sessions at once: what each costs while it is idle, and whether one starves another.
+//!
+//! Each busy session has a load generator of its own, and one that is calm has one as well: all of them together take less than the
+//! server does, so that what is measured is the server with as much to do as it can.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::thread;
 
 use clap::Args;
 use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::{Client, percentile};
+use super::generator::{Generator, Mode, P50, P99, Task, number};
 use super::report;
 use super::server::{Ours, memory};
 use super::table::{Row, Target};
@@ -16,24 +20,32 @@ use crate::step::{Failure, say};
 
 /// Connections that are made at the same time.
 const AT_ONCE: usize = 32;
-/// Between two messages of the session whose latency is looked at.
-const BEAT: Duration = Duration::from_millis(20);
+/// The calm session: who is in it, and how often one of them announces something in a second, and withdraws it.
+const CALM: (u16, u32) = (2, 20);
+/// From the answer to what one has sent to that to the next of a busy session.
+const ROUND_TRIP: &str = "/own_round_trip/p50_ms";
 
 /// What the command is told.
 #[derive(Args)]
 pub(crate) struct Options {
+    /// Directory of the measuring tools, with `loadgen` in it
+    #[arg(long, value_name = "DIR", env = "MPAC_MEASURE", default_value = "../shared/measure")]
+    measure: PathBuf,
     /// Sessions that are open.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=5000))]
     sessions: u32,
     /// Participants of each.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=100))]
-    participants: u32,
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=100))]
+    participants: u16,
     /// One of so many sessions is busy.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     one_in: u32,
     /// Seconds of load; the idle ones answer no pings, and are hung up on after 40.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=20))]
-    seconds: u64,
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(3..=20))]
+    seconds: u16,
+    /// Store them: whatever anybody hears is on the disk by then
+    #[arg(long)]
+    durable: bool,
     /// Write rows and single measurements there, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -42,59 +54,60 @@ pub(crate) struct Options {
 /// Builds, measures, prints.
 ///
 /// # Errors
-/// As [`super::run`].
+/// As [`super::run`], and when the measuring tools are not there.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
-    let ours = Ours::build()?;
+    // First what is quick, and may not be there.
+    let (generator, ours) = (Generator::build(&options.measure)?, Ours::build()?);
     ours.cores.stay_off_the_servers()?;
     let dir = tempfile::tempdir().map_err(Failure::io("make a directory"))?;
-    let most = options.sessions.to_string();
-    let (server, url) =
-        ours.serve(&["--multi-session", "--max-sessions", &most, "--durability", "none"], dir.path())?;
+    let most = (options.sessions + 1).to_string();
+    let stored: &[&str] = if options.durable { &["--data-dir", "data"] } else { &["--durability", "none"] };
+    let more = [&["--multi-session", "--max-sessions", &most], stored].concat();
+    let (server, url) = ours.serve(&more, dir.path())?;
     // The printed one is that of a session.
     let url = url.split("/session/").next().unwrap_or(&url);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Failure::io("start a runtime"))?;
-    runtime.block_on(Bench { options, server: &server, url }.run())
+    runtime.block_on(Bench { options, ours: &ours, generator: &generator, server: &server, url }.run())
 }
 
 struct Bench<'a> {
     options: &'a Options,
+    ours: &'a Ours,
+    generator: &'a Generator,
     server: &'a Peer,
     url: &'a str,
 }
 
-/// A session's participants.
-type Team = Vec<Client>;
-
 impl Bench<'_> {
     async fn run(&self) -> Result<(), Failure> {
-        let Options { sessions, participants, .. } = self.options;
+        let Options { sessions, participants, one_in, seconds, .. } = *self.options;
+        let busy = (sessions / one_in).max(1);
+        let idle = sessions - busy;
         let (empty, _) = memory(self.server)?;
-        let mut teams: Vec<Team> = Vec::new();
-        for joined in self.join_all(0).await? {
-            teams.push(vec![joined]);
-        }
+        // Kept, so that their connections stay open.
+        let mut joined = self.join_all(idle, 0).await?;
         let (one_each, _) = memory(self.server)?;
-        for person in 1..*participants {
-            for (team, joined) in teams.iter_mut().zip(self.join_all(person).await?) {
-                team.push(joined);
-            }
+        for person in 1..participants {
+            joined.extend(self.join_all(idle, person).await?);
         }
         let (all, _) = memory(self.server)?;
-        say(&format!("{sessions} sessions with {participants} participants each are open"));
-        let connections = f64::from(*sessions) * f64::from(*participants);
-        let connection = (all - one_each) / (connections - f64::from(*sessions));
-        let session = (one_each - empty) / f64::from(*sessions) - connection;
+        say(&format!("{idle} sessions with {participants} participants each are open; {busy} begin to work"));
+        let connection = (all - one_each) / (f64::from(idle) * f64::from(participants - 1));
+        let session = (one_each - empty) / f64::from(idle) - connection;
 
-        let mut quiet = teams.pop().unwrap_or_default();
-        let alone = beat(&mut quiet, Duration::from_secs(self.options.seconds.min(5)), "alone").await?;
-        let (busy, beside) = self.busy(teams, quiet).await?;
-        let mut rates = busy.clone();
-        let (median, least) = (percentile(&mut rates, 0.5), percentile(&mut rates, 0.0));
+        let alone = self.generate("alone", CALM.0, Mode::Open { rate: CALM.1 }, seconds.min(5))?;
+        let (busy, beside) = self.work(busy)?;
         let (loaded, _) = memory(self.server)?;
+        drop(joined);
 
+        let of_busy = |pointer| busy.iter().map(|it| number(it, pointer)).collect::<Vec<_>>();
+        let mut rates = of_busy("/sent_per_s");
+        let (sum, median, least) =
+            (rates.iter().sum(), percentile(&mut rates, 0.5), percentile(&mut rates, 0.0));
+        let round_trip = percentile(&mut of_busy(ROUND_TRIP), 0.5);
         let kib = 1024.0;
         let rows = [
             Row::new("memory of an idle session", "KiB", session / kib, all / kib)
@@ -105,96 +118,52 @@ impl Bench<'_> {
             Row::new("messages, slowest busy session", "/s", least, median)
                 .beside("the median one")
                 .target(Target::AtLeast(0.5)),
-            Row::new("messages, all busy sessions", "/s", busy.iter().sum(), median).beside("the median one"),
-            Row::new("p50 of a calm session", "ms", beside.0, alone.0).beside("the same without load"),
-            Row::new("p99 of a calm session", "ms", beside.1, alone.1).beside("the same without load"),
+            Row::new("messages, all busy sessions", "/s", sum, median).beside("the median one"),
+            Row::new("p50 of a calm session", "ms", number(&beside, P50), number(&alone, P50))
+                .beside("the same without load"),
+            Row::new("p50 of a calm session", "ms", number(&beside, P50), round_trip)
+                .beside("a round trip of a busy one")
+                .target(Target::AtMost(1.2)),
+            Row::new("p99 of a calm session", "ms", number(&beside, P99), round_trip)
+                .beside("p50 of a busy one's")
+                .target(Target::AtMost(2.0)),
         ];
-        report::finish(
-            "sessions",
-            &rows,
-            &json!({ "busy_sessions_per_s": busy }),
-            self.options.json.as_deref(),
-        )
+        let raw = json!({ "busy": busy, "calm_alone": alone, "calm_beside": beside });
+        report::finish("sessions", &rows, &raw, self.options.json.as_deref())
     }
 
-    /// The participant of this number, in every session.
-    async fn join_all(&self, person: u32) -> Result<Vec<Client>, Failure> {
-        let joining = (0..self.options.sessions).map(|number| async move {
-            let session = format!("s{number}");
+    /// The participant of this number, in so many sessions.
+    async fn join_all(&self, sessions: u32, person: u16) -> Result<Vec<Client>, Failure> {
+        let joining = (0..sessions).map(|number| async move {
+            let session = format!("idle-{number}");
             let url = format!("{}/session/{session}", self.url);
             Client::join(&url, &session, &format!("p{person}")).await
         });
         stream::iter(joining).buffered(AT_ONCE).try_collect().await
     }
 
-    /// Messages per second of each busy session, and the latency of the calm one meanwhile.
-    async fn busy(&self, teams: Vec<Team>, mut calm: Team) -> Result<(Vec<f64>, (f64, f64)), Failure> {
-        let load = Duration::from_secs(self.options.seconds);
-        let until = Instant::now() + load;
-        let (mut busy, mut idle) = (Vec::new(), Vec::new());
-        for (number, team) in teams.into_iter().enumerate() {
-            if number % self.options.one_in as usize > 0 {
-                idle.push(team); // kept, so that its connections stay open
-                continue;
-            }
-            // Tasks of their own: what shares one shares its budget, and the last of them would be starved here.
-            let at_work = team.into_iter().enumerate().map(|(at, one)| tokio::spawn(work(one, at, until)));
-            busy.push(at_work.collect::<Vec<_>>());
-        }
-        let beside = tokio::spawn(async move { beat(&mut calm, load, "beside").await });
-        let mut rates = Vec::new();
-        for session in busy {
-            let mut count = 0;
-            for one in session {
-                count += one.await.map_err(|error| Failure::check(error.to_string()))??;
-            }
-            rates.push(f64::from(count) / load.as_secs_f64());
-        }
-        let beside = beside.await.map_err(|error| Failure::check(error.to_string()))??;
-        drop(idle);
-        Ok((rates, beside))
+    /// What so many busy sessions came to, and a calm one meanwhile.
+    fn work(&self, sessions: u32) -> Result<(Vec<Value>, Value), Failure> {
+        let Options { participants, seconds, .. } = *self.options;
+        thread::scope(|scope| {
+            let start = |number| {
+                let name = format!("busy-{number}");
+                scope.spawn(move || self.generate(&name, participants, Mode::Closed, seconds))
+            };
+            let busy: Vec<_> = (0..sessions).map(start).collect();
+            // Ends before the first of them does.
+            let calm = self.generate("calm", CALM.0, Mode::Open { rate: CALM.1 }, seconds - 2);
+            let ended = busy.into_iter().map(|it| {
+                it.join().map_err(|_| Failure::check("a thread with a generator panicked")).flatten()
+            });
+            Ok((ended.collect::<Result<_, _>>()?, calm?))
+        })
     }
-}
 
-/// Announces and withdraws, each when the last one came back; gives how many messages that were.
-async fn work(mut one: Client, at: usize, until: Instant) -> Result<u32, Failure> {
-    let mut count = 0;
-    while Instant::now() < until {
-        let (intent, id) = (format!("i-{at}-{count}"), format!("m-{at}-{count}"));
-        if count % 2 == 0 {
-            one.announce(&id, &intent, "measure").await?;
-        } else {
-            one.withdraw(&id, &format!("i-{at}-{}", count - 1)).await?;
-        }
-        one.until(&id).await?;
-        count += 1;
+    /// What a generator finds in a session of its own.
+    fn generate(&self, session: &str, clients: u16, mode: Mode, seconds: u16) -> Result<Value, Failure> {
+        let task = Task { label: session, session, clients, mode, seconds, hello: true };
+        let url = format!("{}/session/{session}", self.url);
+        self.generator.run(self.ours.cores, self.server, &url, task)
     }
-    Ok(count)
-}
-
-/// p50 and p99 in milliseconds of the calm session's messages, from one participant to another.
-async fn beat(team: &mut Team, load: Duration, name: &str) -> Result<(f64, f64), Failure> {
-    let [first, second, ..] = team.as_mut_slice() else {
-        return Err(Failure::check("a session needs two participants"));
-    };
-    let mut taken = Vec::new();
-    let mut ticks = tokio::time::interval(BEAT);
-    let until = Instant::now() + load;
-    for count in 0.. {
-        ticks.tick().await;
-        if Instant::now() >= until {
-            break;
-        }
-        let (intent, id) = (format!("i-{name}-{}", count / 2), format!("m-{name}-{count}"));
-        let began = Instant::now();
-        if count % 2 == 0 {
-            first.announce(&id, &intent, "measure").await?;
-        } else {
-            first.withdraw(&id, &intent).await?;
-        }
-        second.until(&id).await?;
-        taken.push(began.elapsed().as_secs_f64() * 1e3);
-        first.until(&id).await?;
-    }
-    Ok((percentile(&mut taken, 0.5), percentile(&mut taken, 0.99)))
 }

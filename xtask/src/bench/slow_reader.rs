@@ -102,6 +102,7 @@ async fn measure(
     let deaf = if is_one_deaf { Some(join_with_little_room(&url).await?) } else { None };
     let task = Task {
         label: name(is_one_deaf),
+        session: "default",
         clients: options.clients - u16::from(is_one_deaf),
         mode: Mode::Open { rate: options.rate },
         seconds: options.seconds,

@@ -74,7 +74,8 @@ impl Load {
         let dir = tempfile::tempdir().map_err(Failure::io("make a directory"))?;
         let (server, url) = self.serve(kind, dir.path())?;
         let hello = matches!(kind, Kind::Ours | Kind::Durable);
-        let task = Task { label: kind.name(), clients, mode, seconds: self.lasting.of(mode), hello };
+        let (label, seconds) = (kind.name(), self.lasting.of(mode));
+        let task = Task { label, session: "default", clients, mode, seconds, hello };
         self.generator.run(self.ours.cores, &server, &url, task)
     }
 
