@@ -60,7 +60,8 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let (generator, ours) = (Generator::build(&options.measure)?, Ours::build()?);
     ours.cores.stay_off_the_servers()?;
     let dir = tempfile::tempdir().map_err(Failure::io("make a directory"))?;
-    let most = (options.sessions + 1).to_string();
+    // And two that are calm: alone, and beside the others.
+    let most = (options.sessions + 2).to_string();
     let stored: &[&str] = if options.durable { &["--data-dir", "data"] } else { &["--durability", "none"] };
     let more = [&["--multi-session", "--max-sessions", &most], stored].concat();
     let (server, url) = ours.serve(&more, dir.path())?;
