@@ -133,7 +133,7 @@ impl<W: fmt::Write> fmt::Write for Clean<W> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::io::ErrorKind;
     use std::sync::{Arc, Mutex};
     use std::time::Instant;
@@ -142,20 +142,19 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn terminal_codes_are_spelled_and_everything_else_is_as_it_was() {
-        let clean = |text: &str| {
-            let mut clean = Clean(String::new());
-            clean.write_str(text).unwrap();
-            clean.0
-        };
-        for same in ["", "a line: \"é\" {}\\ ° ü 語", "two\n\tlines"] {
-            assert_eq!(clean(same), same);
-        }
-        assert_eq!(
-            clean("\u{1b}[31mred\r\u{7}\u{7f}\u{9b}0m é"),
-            "\\u{1b}[31mred\\r\\u{7}\\u{7f}\\u{9b}0m é"
-        );
+    /// What the operator reads of what this thread does.
+    pub(crate) fn told(act: impl FnOnce()) -> String {
+        let kept = Kept::default();
+        let written = kept.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || written.clone())
+            .with_target(false)
+            .with_ansi(false)
+            .with_timer(Now)
+            .fmt_fields(debug_fn(write_field).delimited(" "))
+            .finish();
+        with_default(subscriber, act);
+        kept.text()
     }
 
     /// Keeps what is written in one call.
@@ -180,18 +179,24 @@ mod tests {
     }
 
     #[test]
+    fn terminal_codes_are_spelled_and_everything_else_is_as_it_was() {
+        let clean = |text: &str| {
+            let mut clean = Clean(String::new());
+            clean.write_str(text).unwrap();
+            clean.0
+        };
+        for same in ["", "a line: \"é\" {}\\ ° ü 語", "two\n\tlines"] {
+            assert_eq!(clean(same), same);
+        }
+        assert_eq!(
+            clean("\u{1b}[31mred\r\u{7}\u{7f}\u{9b}0m é"),
+            "\\u{1b}[31mred\\r\\u{7}\\u{7f}\\u{9b}0m é"
+        );
+    }
+
+    #[test]
     fn a_line_is_the_time_the_level_the_message_and_its_fields() {
-        let kept = Kept::default();
-        let written = kept.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || written.clone())
-            .with_target(false)
-            .with_ansi(false)
-            .with_timer(Now)
-            .fmt_fields(debug_fn(write_field).delimited(" "))
-            .finish();
-        with_default(subscriber, || tracing::warn!(conns = 2, name = "a\rb", "it is {}", "\u{1b}so"));
-        let text = kept.text();
+        let text = told(|| tracing::warn!(conns = 2, name = "a\rb", "it is {}", "\u{1b}so"));
         let (time, rest) = text.split_at("2026-01-02T03:04:05.123456Z".len());
         mpac_wire::Timestamp::parse(time).unwrap();
         assert_eq!(rest, "  WARN it is \\u{1b}so conns=2 name=\"a\\rb\"\n");

@@ -142,6 +142,13 @@ impl Events {
     }
 }
 
+impl Drop for Events {
+    /// What led to a panic is what an operator wants to read then.
+    fn drop(&mut self) {
+        self.write();
+    }
+}
+
 /// Whether there is a line about such a message. A relay is not kept for a log that nobody writes.
 fn is_told(message_type: &MessageType) -> bool {
     enabled!(Level::INFO) && tells_something(message_type)
@@ -233,11 +240,14 @@ impl fmt::Display for Shown<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
     use mpac_wire::names::{ErrorCode, OpKind};
     use mpac_wire::payload::{IntentAnnounce, OpCommit, ProtocolError};
     use mpac_wire::{IntentId, OpId};
 
     use super::*;
+    use crate::stderr::tests::told;
 
     #[test]
     fn an_announce_is_one_line_whatever_is_in_it() {
@@ -266,6 +276,23 @@ mod tests {
             describe(&error.into(), "agent:bob").unwrap(),
             "told agent:bob: STALE_STATE_REF: read it again"
         );
+    }
+
+    #[test]
+    fn what_waits_when_the_session_panics_is_written() {
+        let session = SessionId::new("s\n1").unwrap();
+        let text = told(|| {
+            let mut events = Events::new(session);
+            events.joined(&PrincipalId::new("agent:a").unwrap(), 1);
+            catch_unwind(AssertUnwindSafe(move || {
+                events.remarked("something\todd".to_owned());
+                std::panic::panic_any(())
+            }))
+            .unwrap_err();
+        });
+        let lines: Vec<&str> =
+            text.lines().filter_map(|line| line.split_once("Z ")).map(|(_, it)| it).collect();
+        assert_eq!(lines, [" INFO [s 1] agent:a joined (1 here)", " WARN [s 1] something odd"]);
     }
 
     #[test]
