@@ -34,7 +34,7 @@ pub(crate) enum Bench {
     Agent(agent::Options),
     /// What the coordinator takes for messages, in process, beside parsing alone and beside the Python reference.
     Core(core::Options),
-    /// Instructions for a message of W1, counted by callgrind, and whether they have risen.
+    /// Instructions for a message of W1, counted by callgrind, and whether they have risen; whether those of W2 and W3 grow.
     Instructions(instructions::Options),
     /// What signatures cost: messages per second of a verified session against an open one.
     Signatures(signatures::Options),
@@ -60,7 +60,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
     }
 }
 
-/// The step of the continuous integration: instructions have not risen.
+/// The step of the continuous integration: instructions have not risen, and do not grow.
 ///
 /// # Errors
 /// As [`instructions::run`].

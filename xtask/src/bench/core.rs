@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+pub(super) use self::figures::Core;
 use self::figures::Round;
 use self::programs::Programs;
 pub(super) use self::programs::build;

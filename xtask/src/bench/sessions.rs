@@ -1,10 +1,11 @@
 //! `cargo xtask bench sessions`: many sessions at once: what each costs while it is idle, and whether one starves another.
 //!
-//! Each busy session has a load generator of its own, and one that is calm has one as well: all of them together take less than the
-//! server does, so that what is measured is the server with as much to do as it can.
+//! Each busy session has a load generator of its own, and one that is calm has one as well: together they take less than their core, so
+//! that what is measured is the server with as much to do as it can. A row says how much it was.
 
 use std::path::PathBuf;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -21,9 +22,13 @@ use crate::step::{Failure, say};
 /// Connections that are made at the same time.
 const AT_ONCE: usize = 32;
 /// The calm session: who is in it, and how often one of them announces something in a second, and withdraws it.
-const CALM: (u16, u32) = (2, 20);
-/// From the answer to what one has sent to that to the next of a busy session.
+const CALM: (u16, u32) = (2, 50);
+/// Seconds that the busy ones get to begin before the calm one is looked at, and that they go on after it.
+const AROUND: u16 = 2;
+/// From sending a message to hearing it oneself.
 const ROUND_TRIP: &str = "/own_round_trip/p50_ms";
+/// After so long the server hangs up on the idle ones: nobody answers its pings for them.
+const UNHEARD: Duration = Duration::from_secs(40);
 
 /// What the command is told.
 #[derive(Args)]
@@ -38,10 +43,10 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=100))]
     participants: u16,
     /// One of so many sessions is busy.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..))]
     one_in: u32,
     /// Seconds of load; the idle ones answer no pings, and are hung up on after 40.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(3..=20))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(8..=20))]
     seconds: u16,
     /// Store them: whatever anybody hears is on the disk by then
     #[arg(long)]
@@ -88,6 +93,7 @@ impl Bench<'_> {
         let busy = (sessions / one_in).max(1);
         let idle = sessions - busy;
         let (empty, _) = memory(self.server)?;
+        let begun = Instant::now();
         // Kept, so that their connections stay open.
         let mut joined = self.join_all(idle, 0).await?;
         let (one_each, _) = memory(self.server)?;
@@ -102,9 +108,15 @@ impl Bench<'_> {
         let alone = self.generate("alone", CALM.0, Mode::Open { rate: CALM.1 }, seconds.min(5))?;
         let (busy, beside) = self.work(busy)?;
         let (loaded, _) = memory(self.server)?;
+        if begun.elapsed() > UNHEARD {
+            return Err(Failure::check(
+                "the idle ones were hung up on meanwhile: fewer --sessions or --seconds",
+            ));
+        }
         drop(joined);
 
         let of_busy = |pointer| busy.iter().map(|it| number(it, pointer)).collect::<Vec<_>>();
+        let load = of_busy("/loadgen_cpu").iter().sum::<f64>() + number(&beside, "/loadgen_cpu");
         let mut rates = of_busy("/sent_per_s");
         let (sum, median, least) =
             (rates.iter().sum(), percentile(&mut rates, 0.5), percentile(&mut rates, 0.0));
@@ -115,14 +127,16 @@ impl Bench<'_> {
         let kib = 1024.0;
         let rows = [
             Row::new("memory of an idle session", "KiB", session / kib, all / kib)
-                .beside("all of them, open"),
+                .beside("all of the idle ones"),
             Row::new("memory of an idle connection", "KiB", connection / kib, all / kib)
-                .beside("all of them, open"),
-            Row::new("memory after the load", "KiB", loaded / kib, all / kib).beside("before it"),
+                .beside("all of the idle ones"),
+            Row::new("memory after the load", "KiB", loaded / kib, all / kib).beside("the idle ones alone"),
             Row::new("messages, slowest busy session", "/s", least, median)
                 .beside("the median one")
                 .target(Target::AtLeast(0.5)),
             Row::new("messages, all busy sessions", "/s", sum, median).beside("the median one"),
+            Row::new("cores that the load took", "", load, number(&beside, "/server_cpu"))
+                .beside("the server"),
             Row::new("p50 of a calm session", "ms", number(&beside, P50), number(&alone, P50))
                 .beside("the same without load"),
             // A busy session hears all its answers at once and asks again; what comes at any time waits for the round before its own.
@@ -151,22 +165,49 @@ impl Bench<'_> {
         thread::scope(|scope| {
             let start = |number| {
                 let name = format!("busy-{number}");
-                scope.spawn(move || self.generate(&name, participants, Mode::Closed, seconds))
+                scope.spawn(move || self.timed(&name, participants, Mode::Closed, seconds))
             };
             let busy: Vec<_> = (0..sessions).map(start).collect();
-            // Ends before the first of them does.
-            let calm = self.generate("calm", CALM.0, Mode::Open { rate: CALM.1 }, seconds - 2);
+            thread::sleep(Duration::from_secs(AROUND.into()));
+            let calm = self.timed("calm", CALM.0, Mode::Open { rate: CALM.1 }, seconds - 2 * AROUND);
             let ended = busy.into_iter().map(|it| {
                 it.join().map_err(|_| Failure::check("a thread with a generator panicked")).flatten()
             });
-            Ok((ended.collect::<Result<_, _>>()?, calm?))
+            let busy = ended.collect::<Result<Vec<_>, _>>()?;
+            let (calm, [from, to]) = calm?;
+            if busy.iter().any(|(_, [begun, ended])| *begun > from || *ended < to) {
+                return Err(Failure::check("the busy sessions were not at work as long as the calm one"));
+            }
+            Ok((busy.into_iter().map(|(found, _)| found).collect(), calm))
         })
     }
 
-    /// What a generator finds in a session of its own.
+    /// What a generator finds in a session of its own, and from when to when that was, to some milliseconds.
+    fn timed(
+        &self,
+        session: &str,
+        clients: u16,
+        mode: Mode,
+        seconds: u16,
+    ) -> Result<(Value, [Instant; 2]), Failure> {
+        let found = self.generate(session, clients, mode, seconds)?;
+        let end = Instant::now();
+        let begin = end.checked_sub(Duration::from_secs(seconds.into())).unwrap_or(end);
+        Ok((found, [begin, end]))
+    }
+
+    /// The same without the time. It has heard nearly all that it should have: what was not heard has no latency.
     fn generate(&self, session: &str, clients: u16, mode: Mode, seconds: u16) -> Result<Value, Failure> {
         let task = Task { label: session, session, clients, mode, seconds, hello: true };
         let url = format!("{}/session/{session}", self.url);
-        self.generator.run(self.ours.cores, self.server, &url, task)
+        let found = self.generator.run(self.ours.cores, self.server, &url, task)?;
+        let wanted = match mode {
+            Mode::Closed => 1.0,
+            Mode::Open { rate } => 0.9 * f64::from(rate) * f64::from(seconds) * f64::from(clients),
+        };
+        if number(&found, "/announce_each/n") < wanted || number(&found, "/own_round_trip/n") < 1.0 {
+            return Err(Failure::check(format!("{session} heard too little: {found}")));
+        }
+        Ok(found)
     }
 }

@@ -22,7 +22,7 @@ struct Limit {
 
 /// What `measure core` prints.
 #[derive(Deserialize)]
-struct Core {
+pub(in super::super) struct Core {
     phases: BTreeMap<String, Phase>,
     /// The coordinator's own messages, by type.
     said: BTreeMap<String, u64>,
@@ -170,7 +170,7 @@ impl Core {
     }
 
     /// How many conflicts there were: one for every two participants, or the workload is not what it says.
-    fn conflicts(&self, people: u32) -> Result<f64, Failure> {
+    pub(in super::super) fn conflicts(&self, people: u32) -> Result<f64, Failure> {
         let conflicts = pairs_of(people);
         for kind in ["CONFLICT_REPORT", "RESOLUTION"] {
             let found = self.said.get(kind).copied().unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::bench::core::build;
+use crate::bench::core::{Core, build};
 use crate::step::{self, Failure};
 
 /// Program and streams.
@@ -18,8 +18,8 @@ impl Callgrind {
         Ok(Self { program: build()?, streams: step::target().join("bench") })
     }
 
-    /// All that a workload takes, start and end of the program included.
-    pub(super) fn all(&self, workload: &str) -> Result<u64, Failure> {
+    /// All that a workload takes, start and end of the program included; and what the coordinator said in it.
+    pub(super) fn all(&self, workload: &str) -> Result<(u64, Core), Failure> {
         step::run(Command::new(&self.program).arg("generate").arg(&self.streams).arg(workload))?;
         let mut command = Command::new("valgrind");
         command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--error-exitcode=1"]);
@@ -27,17 +27,22 @@ impl Callgrind {
         let output = command.output().map_err(Failure::io(
             "run valgrind (Debian: `apt-get install valgrind`; `.ci/run` installs it)",
         ))?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        let counted = said.lines().find_map(collected).filter(|_| output.status.success());
-        counted
-            .ok_or_else(|| Failure::check(format!("valgrind counted nothing ({}):\n{said}", output.status)))
+        let told = String::from_utf8_lossy(&output.stderr);
+        let counted = told.lines().find_map(collected).filter(|_| output.status.success());
+        let counted = counted.ok_or_else(|| {
+            Failure::check(format!("valgrind counted nothing ({}):\n{told}", output.status))
+        })?;
+        let core = serde_json::from_slice(&output.stdout)
+            .map_err(|error| Failure::check(format!("{workload}: no figures were printed: {error}")))?;
+        Ok((counted, core))
     }
 
     /// What each takes of the `more` that the second workload has more than the first, of which it is the continuation: everything
     /// else falls out.
     pub(super) fn each(&self, [few, many]: [&str; 2], more: u64) -> Result<u64, Failure> {
-        let few = self.all(few)?;
-        Ok(self.all(many)?.saturating_sub(few) / more)
+        let ((less, _), (all, _)) = (self.all(few)?, self.all(many)?);
+        let taken = all.checked_sub(less);
+        taken.map(|it| it / more).ok_or_else(|| Failure::check(format!("{many} takes less than {few}")))
     }
 }
 
