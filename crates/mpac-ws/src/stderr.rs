@@ -11,8 +11,9 @@ use tracing::field::Field;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
-use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::fmt::format::{Format, Full, Writer, debug_fn};
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::{FormatFields, SubscriberBuilder};
 
 use crate::clock;
 use crate::error::Error;
@@ -62,16 +63,21 @@ impl Stderr {
         let parsed = EnvFilter::try_new(filter)
             .map_err(|error| Error::Log { filter: filter.to_owned(), reason: error.to_string() })?;
         let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        tracing_subscriber::fmt()
+        written()
             .with_env_filter(parsed)
             .with_writer(self.lines.clone())
-            .with_target(false)
             .with_ansi(io::stderr().is_terminal() && !is_plain)
-            .with_timer(Now)
-            .fmt_fields(debug_fn(write_field).delimited(" "))
             .init();
         Ok(())
     }
+}
+
+/// How a line looks: time, level, message, fields.
+fn written() -> SubscriberBuilder<impl for<'w> FormatFields<'w> + Send + Sync + 'static, Format<Full, Now>> {
+    tracing_subscriber::fmt()
+        .with_target(false)
+        .with_timer(Now)
+        .fmt_fields(debug_fn(write_field).delimited(" "))
 }
 
 /// Writes at once what has come, and then waits for more: on one core, a thread that is woken for each line takes the core from the
@@ -145,15 +151,8 @@ pub(crate) mod tests {
     /// What the operator reads of what this thread does.
     pub(crate) fn told(act: impl FnOnce()) -> String {
         let kept = Kept::default();
-        let written = kept.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || written.clone())
-            .with_target(false)
-            .with_ansi(false)
-            .with_timer(Now)
-            .fmt_fields(debug_fn(write_field).delimited(" "))
-            .finish();
-        with_default(subscriber, act);
+        let writer = kept.clone();
+        with_default(written().with_ansi(false).with_writer(move || writer.clone()).finish(), act);
         kept.text()
     }
 
