@@ -22,8 +22,6 @@ pub(crate) trait HasId {
 pub(crate) struct Records<V> {
     table: HashTable<Slot<V>>,
     hasher: FixedState,
-    /// The box of the last that was forgotten, with what was in it: it is in the cache, where a new one would not be.
-    spare: Option<Box<V>>,
 }
 
 #[derive(Clone, Debug)]
@@ -42,7 +40,7 @@ impl<V: HasId + PartialEq> PartialEq for Records<V> {
 impl<V: HasId> Records<V> {
     /// As [`ById::new`](crate::by_id::ById::new).
     pub(crate) fn new(seed: u64) -> Self {
-        Self { table: HashTable::new(), hasher: FixedState::with_seed(seed), spare: None }
+        Self { table: HashTable::new(), hasher: FixedState::with_seed(seed) }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -71,13 +69,7 @@ impl<V: HasId> Records<V> {
 
     /// Adds one; says whether it takes the place of another.
     pub(crate) fn insert(&mut self, record: V) -> bool {
-        let record = match self.spare.take() {
-            Some(mut spare) => {
-                *spare = record;
-                spare
-            }
-            None => record.into(),
-        };
+        let record = Box::new(record);
         let hash = self.hasher.hash_one(record.id());
         match self.table.find_mut(hash, |slot| slot.is(hash, record.id())) {
             Some(slot) => {
@@ -95,11 +87,6 @@ impl<V: HasId> Records<V> {
         let hash = self.hasher.hash_one(id);
         let found = self.table.find_entry(hash, |slot| slot.is(hash, id)).ok()?;
         Some(found.remove().0.record)
-    }
-
-    /// Gives a box back that was removed.
-    pub(crate) fn recycle(&mut self, record: Box<V>) {
-        self.spare = Some(record);
     }
 
     /// Changes every one by itself, in no order that anybody could see.
@@ -149,9 +136,8 @@ mod tests {
             let (mut records, mut known) = (Records::new(1), BTreeMap::new());
             for (what, id, value) in steps {
                 if what == 0 {
-                    let gone = records.remove(&id);
-                    prop_assert_eq!(gone.as_deref().copied(), known.remove(&id).map(|value| (id, value)));
-                    gone.into_iter().for_each(|record| records.recycle(record));
+                    let gone = records.remove(&id).as_deref().copied();
+                    prop_assert_eq!(gone, known.remove(&id).map(|value| (id, value)));
                 } else {
                     prop_assert_eq!(records.insert((id, value)), known.insert(id, value).is_some());
                 }

@@ -1,11 +1,15 @@
 //! What a session may forget: finished records that nothing alive refers to, the oldest first, beyond as many as the
 //! configuration keeps (SES-27). Whoever asks about a forgotten one is told that it is not known; the log has it.
+//!
+//! The oldest are in no cache, so that a look at one is a wait for memory. They are forgotten many at a time, in passes that wait
+//! for several at once.
 
 mod recent;
 mod traces;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::iter;
 
 use mpac_wire::{BatchId, ConflictId, InstanceId, IntentId, OpId, PrincipalId, Timestamp};
 
@@ -15,6 +19,9 @@ use crate::scope::normalized;
 use crate::table::{conflict, intent, operation};
 pub(crate) use recent::Recent;
 pub(crate) use traces::{Trace, Traces};
+
+/// Of how many that the configuration keeps one more may wait to be forgotten with others.
+const TOGETHER: usize = 64;
 
 /// How many were forgotten, by the state they ended in: the session's summary still counts them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -148,37 +155,12 @@ impl Session {
     }
 }
 
-/// Forgets what is beyond the limit. Run after every record, so that it costs what that record finished.
+/// Forgets what is beyond the limit. Run after every record, so that it costs what records finish.
 pub(super) fn settle(session: &mut Session) {
     let limit = session.config.retained_records;
-    while session.finished.intents.len() > limit {
-        let Some((_, id)) = session.finished.intents.pop_first() else { break };
-        if let Some(record) = session.intents.remove(&id) {
-            discount_kind(&mut session.scope_kinds, &record.scope.kind);
-            *session.forgotten.intents.entry(record.state()).or_default() += 1;
-            session.intents.recycle(record);
-        }
-    }
-    while session.finished.operations.len() > limit {
-        let Some(place) = session.finished.operations.pop_first() else { break };
-        let Some(record) = session.operations.remove(&place.1) else { continue };
-        session.forgotten.operation(&record, limit);
-        if let Some(intent) = &record.intent {
-            session.standing_by_intent.take(intent, &place);
-        }
-        if let Some(batch) = &record.more.batch
-            && !session.is_anything_left_of(batch)
-        {
-            session.batches.remove(batch);
-        }
-        session.operations.recycle(record);
-    }
-    while session.finished.conflicts.len() > limit {
-        let Some((_, id)) = session.finished.conflicts.pop_first() else { break };
-        if let Some(record) = session.conflicts.remove(&id) {
-            *session.forgotten.conflicts.entry(record.state).or_default() += 1;
-        }
-    }
+    forget_intents(session, limit);
+    forget_operations(session, limit);
+    forget_conflicts(session, limit);
     // Whoever is here stays, however many they are.
     while session.members.len() > limit {
         let Some((_, id)) = session.finished.members.pop_first() else { break };
@@ -192,4 +174,45 @@ pub(super) fn settle(session: &mut Session) {
         let Some((_, principal, instance)) = session.finished.instances.pop_first() else { break };
         session.frontier.remove(&(principal, instance));
     }
+}
+
+fn forget_intents(session: &mut Session, limit: usize) {
+    let oldest = beyond(limit, &mut session.finished.intents);
+    let gone: Vec<_> = oldest.iter().filter_map(|(_, id)| session.intents.remove(id)).collect();
+    for record in gone {
+        discount_kind(&mut session.scope_kinds, &record.scope.kind);
+        *session.forgotten.intents.entry(record.state()).or_default() += 1;
+    }
+}
+
+fn forget_operations(session: &mut Session, limit: usize) {
+    let oldest = beyond(limit, &mut session.finished.operations);
+    let gone: Vec<_> =
+        oldest.iter().filter_map(|place| Some((place, session.operations.remove(&place.1)?))).collect();
+    for (place, record) in gone {
+        session.forgotten.operation(&record, limit);
+        if let Some(intent) = &record.intent {
+            session.standing_by_intent.take(intent, place);
+        }
+        if let Some(batch) = &record.more.batch
+            && !session.is_anything_left_of(batch)
+        {
+            session.batches.remove(batch);
+        }
+    }
+}
+
+fn forget_conflicts(session: &mut Session, limit: usize) {
+    for (_, id) in beyond(limit, &mut session.finished.conflicts) {
+        if let Some(record) = session.conflicts.remove(&id) {
+            *session.forgotten.conflicts.entry(record.state).or_default() += 1;
+        }
+    }
+}
+
+/// Takes the oldest out, once there are enough beyond the limit.
+fn beyond<T: Ord>(limit: usize, finished: &mut BTreeSet<T>) -> Vec<T> {
+    let due = finished.len() > limit + limit / TOGETHER;
+    let next = || if finished.len() > limit { finished.pop_first() } else { None };
+    if due { iter::from_fn(next).collect() } else { Vec::new() }
 }

@@ -62,6 +62,13 @@ fn round(world: &mut World, n: u32, content: &mut String) {
     world.steps.clear();
 }
 
+/// What everybody is told at the end.
+fn summary(world: &mut World) -> serde_json::Value {
+    let close = world.close();
+    let Message::SessionClose(close) = &close.last().unwrap().message else { panic!("no SESSION_CLOSE") };
+    serde_json::to_value(close.summary.as_ref().unwrap()).unwrap()
+}
+
 #[test]
 fn a_session_that_goes_on_for_ever_does_not_grow() {
     covers!("SES-27", "D-134");
@@ -81,13 +88,45 @@ fn a_session_that_goes_on_for_ever_does_not_grow() {
     world.checked = true;
     world.say("bob", Heartbeat::new("idle".into()));
     // The summary still counts all of it.
-    let close = world.close();
-    let Message::SessionClose(close) = &close.last().unwrap().message else { panic!("no SESSION_CLOSE") };
-    let summary = serde_json::to_value(close.summary.as_ref().unwrap()).unwrap();
-    assert_eq!(summary["total_intents"].to_string(), "800");
-    assert_eq!(summary["total_operations"].to_string(), "600");
-    assert_eq!(summary["total_conflicts"].to_string(), "200");
-    assert_eq!(summary["total_participants"].to_string(), "203");
+    let summary = summary(&mut world);
+    assert_eq!(summary["total_intents"], 800);
+    assert_eq!(summary["total_operations"], 600);
+    assert_eq!(summary["total_conflicts"], 200);
+    assert_eq!(summary["total_participants"], 203);
+}
+
+/// Of these, those that the session still knows.
+fn known_of<'a>(names: &'a [String], knows: impl Fn(&str) -> bool) -> &'a [String] {
+    let first = names.iter().position(|name| knows(name)).unwrap_or(names.len());
+    let (gone, there) = names.split_at(first);
+    assert!(there.iter().all(|name| knows(name)), "the oldest go first: {gone:?} are gone, and others");
+    there
+}
+
+#[test]
+fn what_is_beyond_the_limit_is_forgotten_many_at_a_time() {
+    covers!("SES-27");
+    const LIMIT: usize = 128; // and two are a 64th of it
+    let mut world = small(LIMIT);
+    world.checked = false; // for the time it takes; once at the end
+    let names: Vec<String> = (0..LIMIT + 10).map(|n| format!("{n}")).collect();
+    for (n, name) in names.iter().enumerate() {
+        world.announce("alice", name, &["a"]);
+        world.withdraw("alice", name);
+        world.say("bob", commit_payload(name, None, name, "", "x"));
+        let (view, names) = (world.coordinator.view(), &names[..=n]);
+        let kept = match names.len() {
+            all @ ..=130 => all,
+            more => LIMIT + (more - LIMIT) % 3,
+        };
+        assert_eq!(known_of(names, |name| view.intent(&intent(name)).is_some()).len(), kept, "{n}");
+        assert_eq!(known_of(names, |name| view.operation(&op(name)).is_some()).len(), kept, "{n}");
+    }
+    world.checked = true;
+    world.say("bob", Heartbeat::new("idle".into()));
+    let summary = summary(&mut world);
+    assert_eq!(summary["total_intents"], names.len());
+    assert_eq!(summary["total_operations"], names.len());
 }
 
 #[test]
