@@ -121,7 +121,7 @@ pub enum RestoreError {
     #[error("id_seed {0:?} is no hexadecimal number")]
     Seed(String),
     /// What is left of forgotten operations cannot be read.
-    #[error("forgotten.traces is not 16 hexadecimal digits a word")]
+    #[error("forgotten.trace_words is not 16 hexadecimal digits a word")]
     Traces,
     /// A key that does not name a principal and an incarnation.
     #[error("{0:?} does not name a participant")]

@@ -150,7 +150,7 @@ fn a_session_that_forgot_without_traces_blocks_nobody_for_it() {
     let mut stored = world.coordinator.snapshot();
     let forgotten = |stored: &mut Snapshot, traces: Option<&str>| {
         let state = stored.coordinator_state.as_mut().unwrap();
-        state.forgotten.as_mut().unwrap().traces = traces.map(ToOwned::to_owned);
+        state.forgotten.as_mut().unwrap().trace_words = traces.map(ToOwned::to_owned);
     };
     forgotten(&mut stored, Some("what"));
     let error = mpac_core::Coordinator::load(world.config.clone(), &stored).map(|_| ()).unwrap_err();
@@ -158,6 +158,19 @@ fn a_session_that_forgot_without_traces_blocks_nobody_for_it() {
     forgotten(&mut stored, None);
     let mut world = world;
     world.restore(&stored);
+    assert_eq!(told(&hello_with(&mut world, "alice", &["whatever"]), "alice"), [""; 0]);
+}
+
+#[test]
+fn traces_of_another_hash_are_not_read() {
+    covers!("D-041", "EXT-08");
+    let mut world = forgetful();
+    let stored = serde_json::to_string(&world.coordinator.snapshot()).unwrap();
+    let before: Snapshot = serde_json::from_str(&stored.replace("\"trace_words\"", "\"traces\"")).unwrap();
+    world.restore(&before);
+    assert_eq!(told(&hello_with(&mut world, "alice", &["o0", "whatever"]), "alice"), [""; 0]);
+    // They go on as of anything, in the form that is read.
+    world.restart(1.0);
     assert_eq!(told(&hello_with(&mut world, "alice", &["whatever"]), "alice"), [""; 0]);
 }
 

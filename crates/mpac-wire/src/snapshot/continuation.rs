@@ -116,8 +116,9 @@ object! {
         opt conflicts: BTreeMap<String, Integer>,
         /// Participants.
         opt participants: Integer,
-        /// Which operations these were, as a Bloom filter: 16 hexadecimal digits a word (D-041).
-        opt traces: String,
+        /// Which operations these were, as a Bloom filter: 16 hexadecimal digits a word (D-041). There was a `traces` before it, with
+        /// bits of another hash.
+        opt trace_words: String,
     }
 }
 

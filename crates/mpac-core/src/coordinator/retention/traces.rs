@@ -3,9 +3,10 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
+use core::hash::Hasher as _;
 
 use mpac_wire::StateRef;
-use sha2::{Digest, Sha256};
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 /// Words at the most: 128 KiB. An operation sets eight bits: its own four, and those of the state that it left. At 10,000
 /// records kept, one in a hundred questions about what never was is answered wrongly after 50,000 forgotten operations,
@@ -23,26 +24,27 @@ pub(crate) enum Trace<'a> {
 }
 
 impl Trace<'_> {
-    /// The bits that stand for it, of so many words.
+    /// The bits that stand for it, of so many words. They are stored, so that the hash is one that is the same everywhere and for
+    /// ever; under a secret key ids could be invented that fill the filter, too.
     fn bits(self, words: usize) -> impl Iterator<Item = (usize, u64)> {
-        let mut hash = Sha256::new();
+        let mut hash = SipHasher13::new();
         match self {
-            Self::Operation(id) => hash.update(id.as_bytes()),
+            Self::Operation(id) => hash.write(id.as_bytes()),
             // A target holds no line break that could be mistaken: its length goes before it.
             Self::State(target, state) => {
-                hash.update((target.len() as u64).to_le_bytes());
-                hash.update(target.as_bytes());
-                hash.update(state.as_str().as_bytes());
+                hash.write(&(target.len() as u64).to_le_bytes());
+                hash.write(target.as_bytes());
+                hash.write(state.as_str().as_bytes());
             }
         }
-        hash.update([matches!(self, Self::State(..)).into()]);
-        let digest: [u8; 32] = hash.finalize().into();
+        hash.write(&[matches!(self, Self::State(..)).into()]);
+        let digest = hash.finish128().as_bytes();
         let mut places = [0; 4];
         for (place, part) in places.iter_mut().zip(digest.as_chunks().0) {
-            *place = u64::from_le_bytes(*part);
+            *place = u32::from_le_bytes(*part);
         }
         // A remainder takes as long as a look into memory; ours is always a power of two, a stored one need not be.
-        let word = move |place: u64| {
+        let word = move |place: u32| {
             let place = (place >> 6) as usize;
             if words.is_power_of_two() { place & (words - 1) } else { place % words }
         };

@@ -227,7 +227,7 @@ fn forgotten(state: &CoordinatorState) -> Result<Forgotten, RestoreError> {
         let state = state.ok_or_else(|| RestoreError::state("conflict", "forgotten", name))?;
         forgotten.conflicts.insert(state, count.get());
     }
-    forgotten.traces = match &record.traces {
+    forgotten.traces = match &record.trace_words {
         Some(text) => Traces::parse(text).ok_or(RestoreError::Traces)?,
         None if forgotten.operations.is_empty() => Traces::default(),
         None => Traces::of_anything(),

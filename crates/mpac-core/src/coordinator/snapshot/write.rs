@@ -142,7 +142,7 @@ fn forgotten(counts: &Forgotten) -> ForgottenRecord {
     let intents = counts.intents.iter();
     record.intents = Some(intents.map(|(state, n)| named(intent_state(*state).as_str(), n)).collect());
     let operations = counts.operations.iter();
-    record.traces = counts.traces.to_text();
+    record.trace_words = counts.traces.to_text();
     record.operations =
         Some(operations.map(|(state, n)| named(operation_state(*state).as_str(), n)).collect());
     let conflicts = counts.conflicts.iter();
