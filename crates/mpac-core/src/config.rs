@@ -169,8 +169,8 @@ pub struct SessionConfig {
     /// How large commits may make it.
     pub workspace_limits: WorkspaceLimits,
     /// How many finished records of each kind are kept in memory: 10,000. Older ones are forgotten unless something
-    /// alive refers to them, many at a time, so that there can be a 64th more: their ids count as unknown then, and as
-    /// new (SES-27).
+    /// alive refers to them, many at a time, so that there can be a 64th more, at most 128: their ids count as unknown
+    /// then, and as new (SES-27).
     pub retained_records: usize,
     /// How many deferrals may stand in the session: 5,000. One more is refused (SES-27).
     pub max_deferrals: usize,

@@ -21,7 +21,7 @@ use super::report;
 use super::table::{self, Row, Target};
 use crate::step::{self, Failure, say};
 
-/// Messages of the two beginnings: both so many that for each record which ends another is forgotten, intents from 60,000 on.
+/// Messages of the two beginnings: both so many that for each operation and each intent that ends another is forgotten.
 const MESSAGES: [u64; 2] = [64_000, 68_000];
 /// How far the figure may rise.
 const MOST: f64 = 1.1;

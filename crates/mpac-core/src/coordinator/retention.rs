@@ -20,8 +20,10 @@ use crate::table::{conflict, intent, operation};
 pub(crate) use recent::Recent;
 pub(crate) use traces::{Trace, Traces};
 
-/// Of how many that the configuration keeps one more may wait to be forgotten with others.
-const TOGETHER: usize = 64;
+/// How many records of a kind may wait to be forgotten together: that takes as long as a few dozen messages do.
+const MOST_TOGETHER: usize = 128;
+/// And no more than one for so many that the configuration keeps.
+const SHARE: usize = 64;
 
 /// How many were forgotten, by the state they ended in: the session's summary still counts them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -212,7 +214,9 @@ fn forget_conflicts(session: &mut Session, limit: usize) {
 
 /// Takes the oldest out, once there are enough beyond the limit.
 fn beyond<T: Ord>(limit: usize, finished: &mut BTreeSet<T>) -> Vec<T> {
-    let due = finished.len() > limit + limit / TOGETHER;
-    let next = || if finished.len() > limit { finished.pop_first() } else { None };
-    if due { iter::from_fn(next).collect() } else { Vec::new() }
+    let waiting = finished.len().saturating_sub(limit);
+    if waiting <= (limit / SHARE).min(MOST_TOGETHER) {
+        return Vec::new();
+    }
+    iter::from_fn(|| finished.pop_first()).take(waiting).collect()
 }

@@ -4,7 +4,8 @@ use mpac_core::Input;
 use mpac_core::table::{conflict, intent as intents, operation};
 use mpac_wire::names::{AckType, Atomicity, Decision, ErrorCode, IntentDisposition, Role};
 use mpac_wire::payload::{
-    BatchEntry, ConflictAck, Goodbye, Heartbeat, IntentClaim, OpBatchCommit, OpPropose, Resolution,
+    BatchEntry, ConflictAck, ConflictReport, Goodbye, Heartbeat, IntentClaim, OpBatchCommit, OpPropose,
+    Resolution,
 };
 use mpac_wire::{Message, Scope, StateRef};
 
@@ -96,7 +97,7 @@ fn a_session_that_goes_on_for_ever_does_not_grow() {
 }
 
 /// Of these, those that the session still knows.
-fn known_of<'a>(names: &'a [String], knows: impl Fn(&str) -> bool) -> &'a [String] {
+fn known_of(names: &[String], knows: impl Fn(&str) -> bool) -> &[String] {
     let first = names.iter().position(|name| knows(name)).unwrap_or(names.len());
     let (gone, there) = names.split_at(first);
     assert!(there.iter().all(|name| knows(name)), "the oldest go first: {gone:?} are gone, and others");
@@ -127,6 +128,36 @@ fn what_is_beyond_the_limit_is_forgotten_many_at_a_time() {
     let summary = summary(&mut world);
     assert_eq!(summary["total_intents"], names.len());
     assert_eq!(summary["total_operations"], names.len());
+}
+
+#[test]
+fn a_session_that_forgets_many_at_a_time_is_as_one_that_is_taken_up_in_between() {
+    covers!("SES-27", "REC-11");
+    let mut world = small(128);
+    let mut content = "one\n".to_owned();
+    for n in 1000..1140 {
+        // Looked at after each input, where conflicts, operations and intents go by turns.
+        world.checked = n >= 1134;
+        round(&mut world, n, &mut content);
+    }
+}
+
+#[test]
+fn what_waits_to_be_forgotten_and_comes_into_a_conflict_stays() {
+    covers!("SES-27");
+    let mut world = small(128);
+    let end = |world: &mut World, n: u32| {
+        world.announce("alice", &format!("{n}"), &["a"]);
+        world.withdraw("alice", &format!("{n}"));
+    };
+    (0..130).for_each(|n| end(&mut world, n));
+    world.announce("bob", "live", &["b"]);
+    let mut report = ConflictReport::new("c".parse().unwrap(), "semantic_goal_conflict".into(), "low".into());
+    report.related_intents = Some(vec![intent("0"), intent("live")]);
+    assert_eq!(heard(&world.say("bob", report), "bob"), ["CONFLICT_REPORT"]);
+    (130..140).for_each(|n| end(&mut world, n));
+    let knows = |n: u32| world.coordinator.view().intent(&intent(&format!("{n}"))).is_some();
+    assert_eq!([0, 1, 2, 139].map(knows), [true, false, false, true]);
 }
 
 #[test]

@@ -121,6 +121,21 @@ mod tests {
         );
     }
 
+    /// One build stores them and another reads them. As an implementation of SipHash-1-3-128 of its own has them, in Python.
+    #[test]
+    fn the_bits_are_the_same_for_ever() {
+        let mut traces = Traces::default();
+        traces.insert(Trace::Operation("o"), 16);
+        traces.insert(Trace::State("src/a.py", &StateRef::of("one")), 16);
+        let bits = concat!(
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "0000000010000000000000004000000000000008800000000000000000000000",
+            "0000000000808080000000000000000000000000000000000080000000000000",
+            "0000000000000000000000000000000000000000000000000000000000000000",
+        );
+        assert_eq!(traces.to_text().as_deref(), Some(bits));
+    }
+
     #[test]
     fn the_text_of_traces_is_read_back_and_no_other() {
         let mut traces = Traces::default();
