@@ -94,10 +94,6 @@ impl Delivery {
         self.connections.contains_key(&conn)
     }
 
-    pub(super) fn is_to_several(&self) -> bool {
-        self.connections.len() > 1
-    }
-
     /// Whether it was still there.
     pub(super) fn left(&mut self, conn: ConnId) -> bool {
         self.connections.remove(&conn).is_some()
