@@ -104,12 +104,13 @@ pub(crate) async fn run(
         sleep(times.close_within).await;
     };
     tokio::select! {
-        // What has come is read before anybody says that nothing came: it may be this program that was held up.
+        // Who sends without a pause takes all that this task may do in a turn, so that reading comes behind what has an end. And
+        // what has come is read before anybody says that nothing came: it may be this program that was held up.
         biased;
-        () = read(&mut stream, &outbox, limits, link, &alive) => {}
-        () = write(&mut sink, &queue, &alive) => {}
-        () = alive.watch(&outbox, times) => outbox.close_for(Limit::Silence, "no answer to a ping"),
         () = closing => {}
+        () = write(&mut sink, &queue, &alive) => {}
+        () = read(&mut stream, &outbox, limits, link, &alive) => {}
+        () = alive.watch(&outbox, times) => outbox.close_for(Limit::Silence, "no answer to a ping"),
     }
     // Before the transport goes: whoever sees its end can come back under the same name.
     link.left().await;

@@ -1,10 +1,14 @@
 //! One connection over channels.
 
+use std::pin::pin;
 use std::sync::Mutex;
 
-use futures::channel::mpsc::{Receiver, Sender, channel};
+use futures::channel::mpsc::{Receiver, SendError, Sender, channel};
+use futures::future::{Either, select};
+use futures::stream::unfold;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, consume_budget};
+use tokio::time::timeout;
 
 use super::*;
 use crate::metrics::Meters;
@@ -15,6 +19,10 @@ const LONG: Duration = Duration::from_secs(600);
 /// Nobody waits for it but the connection under test.
 const SHORT: Duration = Duration::from_millis(2);
 const PATIENT: Times = Times { ping_every: LONG, pong_within: LONG, close_within: LONG };
+const LIMITS: SocketLimits =
+    SocketLimits { max_frame: 20, rate_per_sec: 1, rate_burst: 3, idle: None, times: PATIENT };
+/// For what would never end.
+const TOO_LONG: Duration = Duration::from_secs(20);
 
 #[derive(Default)]
 struct Session {
@@ -50,7 +58,7 @@ struct Rig {
 }
 
 fn rig(times: Times) -> Rig {
-    let limits = SocketLimits { max_frame: 20, rate_per_sec: 1, rate_burst: 3, idle: None, times };
+    let limits = SocketLimits { times, ..LIMITS };
     let (peer, stream) = channel(8);
     let (sink, wire) = channel(0); // a peer with no room at all: every frame waits until it is read
     let (outbox, queue) = outbox(QueueLimits { frames: 10, bytes: 1000 }, Meters::default());
@@ -158,6 +166,43 @@ async fn a_reader_who_never_reads_is_given_up_after_the_grace() {
     }
     rig.task.await.unwrap();
     assert!(*rig.session.left.lock().unwrap() > 0);
+}
+
+/// Pings from somebody who never pauses: of each turn of the task they take all that it may do.
+fn flood() -> impl Stream<Item = Result<Message, Lost>> {
+    unfold((), async |()| {
+        consume_budget().await;
+        Some((Ok(Message::Ping(Vec::new().into())), ()))
+    })
+}
+
+#[tokio::test]
+async fn who_sends_without_a_pause_and_reads_is_told_why_it_ends() {
+    let (outbox, queue) = outbox(QueueLimits { frames: 10, bytes: 1000 }, Meters::default());
+    let (sink, mut wire) = channel(0);
+    let session = Session::default();
+    let sink = pin!(sink.with(async |message| {
+        consume_budget().await;
+        Ok::<_, SendError>(message)
+    }));
+    let flood = pin!(flood());
+    let connection = pin!(run(flood, sink, (outbox, queue), LIMITS, &session));
+    let told =
+        pin!(async { matches!(wire.next().await, Some(Message::Close(Some(frame))) if frame.code == 1008) });
+    let end = timeout(TOO_LONG, select(connection, told)).await.expect("it is told");
+    assert!(matches!(end, Either::Right((true, _))));
+}
+
+#[tokio::test]
+async fn who_sends_without_a_pause_and_reads_nothing_is_given_up_after_the_grace() {
+    let (outbox, queue) = outbox(QueueLimits { frames: 10, bytes: 1000 }, Meters::default());
+    let (mut sink, _wire) = channel(0);
+    sink.try_send(Message::Text("there is no room behind it".into())).unwrap();
+    let session = Session::default();
+    let limits = SocketLimits { times: Times { close_within: SHORT, ..PATIENT }, ..LIMITS };
+    let flood = pin!(flood());
+    timeout(TOO_LONG, run(flood, sink, (outbox, queue), limits, &session)).await.expect("it is over");
+    assert!(*session.left.lock().unwrap() > 0);
 }
 
 #[tokio::test]
