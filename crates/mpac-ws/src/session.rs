@@ -39,8 +39,8 @@ use crate::store::kept::Kept;
 const BATCH: usize = 256;
 /// Turns that everybody else has before the next batch is taken: the sockets send what the last one led to, and read what comes
 /// of that, so that a batch, and a sync, is for all who have spoken by then. On one core two are 1.4 times the deliveries of none
-/// with ten clients, in memory and durable, 1.2 to 1.3 times with fifty; more gain nothing. For one client they are as good: a core
-/// that sleeps at once wakes up late (0.67 of the deliveries on one machine, 1.02 on another).
+/// with ten clients, in memory and durable, 1.2 to 1.3 times with fifty; more gain nothing. One client alone has
+/// 0.67 of the deliveries without any on one machine, whose core falls asleep in between and wakes up late, and 1.02 on another.
 const TURNS: usize = 2;
 /// A machine that slept finds its clock far ahead of its timers, so the clock is asked at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);

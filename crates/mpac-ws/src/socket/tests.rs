@@ -57,11 +57,15 @@ struct Rig {
     task: JoinHandle<()>,
 }
 
+fn queue() -> (Outbox, Queue) {
+    outbox(QueueLimits { frames: 10, bytes: 1000 }, Meters::default())
+}
+
 fn rig(times: Times) -> Rig {
     let limits = SocketLimits { times, ..LIMITS };
     let (peer, stream) = channel(8);
     let (sink, wire) = channel(0); // a peer with no room at all: every frame waits until it is read
-    let (outbox, queue) = outbox(QueueLimits { frames: 10, bytes: 1000 }, Meters::default());
+    let (outbox, queue) = queue();
     let session: &'static Session = Box::leak(Box::default());
     let ends = (outbox.clone(), queue);
     let task = tokio::spawn(async move { run(stream, sink, ends, limits, session).await });
@@ -178,7 +182,6 @@ fn flood() -> impl Stream<Item = Result<Message, Lost>> {
 
 #[tokio::test]
 async fn who_sends_without_a_pause_and_reads_is_told_why_it_ends() {
-    let (outbox, queue) = outbox(QueueLimits { frames: 10, bytes: 1000 }, Meters::default());
     let (sink, mut wire) = channel(0);
     let session = Session::default();
     let sink = pin!(sink.with(async |message| {
@@ -186,7 +189,7 @@ async fn who_sends_without_a_pause_and_reads_is_told_why_it_ends() {
         Ok::<_, SendError>(message)
     }));
     let flood = pin!(flood());
-    let connection = pin!(run(flood, sink, (outbox, queue), LIMITS, &session));
+    let connection = pin!(run(flood, sink, queue(), LIMITS, &session));
     let told =
         pin!(async { matches!(wire.next().await, Some(Message::Close(Some(frame))) if frame.code == 1008) });
     let end = timeout(TOO_LONG, select(connection, told)).await.expect("it is told");
@@ -195,13 +198,12 @@ async fn who_sends_without_a_pause_and_reads_is_told_why_it_ends() {
 
 #[tokio::test]
 async fn who_sends_without_a_pause_and_reads_nothing_is_given_up_after_the_grace() {
-    let (outbox, queue) = outbox(QueueLimits { frames: 10, bytes: 1000 }, Meters::default());
     let (mut sink, _wire) = channel(0);
     sink.try_send(Message::Text("there is no room behind it".into())).unwrap();
     let session = Session::default();
     let limits = SocketLimits { times: Times { close_within: SHORT, ..PATIENT }, ..LIMITS };
     let flood = pin!(flood());
-    timeout(TOO_LONG, run(flood, sink, (outbox, queue), limits, &session)).await.expect("it is over");
+    timeout(TOO_LONG, run(flood, sink, queue(), limits, &session)).await.expect("it is over");
     assert!(*session.left.lock().unwrap() > 0);
 }
 
