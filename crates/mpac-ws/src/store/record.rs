@@ -209,7 +209,9 @@ pub(super) fn judge(rest: &[u8], offset: usize, n: u64) -> Unreadable {
             .is_some_and(|length| written.len() > HEADER + length);
     let hole = unwritten.iter().position(|&byte| byte != 0);
     let as_a_crash_leaves_it = hole.is_none_or(|length| {
-        (offset + zeros).is_multiple_of(SECTOR) && (offset + zeros + length).is_multiple_of(SECTOR)
+        // What is missing of the sector in which the write before it ended is only what lies behind that.
+        let begins_well = zeros == 0 || (offset + zeros).is_multiple_of(SECTOR);
+        begins_well && (offset + zeros + length).is_multiple_of(SECTOR)
     });
     if whole || !as_a_crash_leaves_it { Unreadable::Damaged } else { Unreadable::Torn }
 }
