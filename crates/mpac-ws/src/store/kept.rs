@@ -26,8 +26,8 @@ struct Committed {
     earlier: VecDeque<StateRef>,
 }
 
-/// So many states of a file before the last one are known. A directory that is further behind was not written to for as many
-/// commits; what it holds then counts as somebody's.
+/// So many states of a file before the last one are known: what it was at first, and the latest. A directory that stopped being
+/// written to between them, as many commits ago, is not recognised; what it holds then counts as somebody's.
 const EARLIER: usize = 256;
 
 /// The shared files of a session that is taken up.
@@ -89,7 +89,8 @@ impl Kept {
         // A file that goes back to what it was has been that before, and is it now.
         earlier.retain(|it| it != state_ref);
         if earlier.len() > EARLIER {
-            earlier.pop_front();
+            // Not the first: that is what a directory holds which is never written to.
+            earlier.remove(1);
         }
         let (content, state_ref) = (content.clone(), state_ref.clone());
         self.committed.insert(path.clone(), Committed { content, state_ref, earlier });
@@ -175,9 +176,10 @@ mod tests {
         let kept = kept(&[("a", "base")], &commits);
         assert_eq!(kept.committed["a"].earlier.len(), EARLIER);
         let (last, near, far) = ("999".to_owned(), "999".to_owned(), "3".to_owned());
-        assert_eq!(restored(&kept, &[("a", "998")], true), (last, 1, 0), "just not written");
+        assert_eq!(restored(&kept, &[("a", "998")], true), (last.clone(), 1, 0), "just not written");
         assert_eq!(restored(&kept, &[("a", "800")], true), (near, 1, 0));
         assert_eq!(restored(&kept, &[("a", "3")], true), (far, 0, 1), "too far behind to be known");
+        assert_eq!(restored(&kept, &[("a", "base")], true), (last, 1, 0), "never written to");
     }
 
     #[test]
