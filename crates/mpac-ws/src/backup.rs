@@ -30,7 +30,7 @@ use crate::standby::{open, token};
 use crate::store::{Durability, Store, base, whole};
 use crate::workspace::Workspace;
 use crate::workspace::load::{self, Limits};
-use crate::workspace::write_back::Mirror;
+use crate::workspace::write_back::{Mirror, Refused};
 
 const FILE: &str = "backup.json";
 /// Between two looks of whoever waits at a terminal.
@@ -86,12 +86,16 @@ pub async fn run(options: &Backup) -> Result<String, Error> {
     }
     let at = to.clone();
     let completed = spawn_blocking(move || complete(&at, copy)).await;
-    let entries = completed.map_err(|error| failed(&error))?.map_err(|source| disk(&to, source))?;
+    let completed = completed.map_err(|error| failed(&error))?.map_err(|source| disk(&to, source))?;
     drop(lock);
-    let to = to.display();
-    Ok(format!(
+    let (to, Completed { entries, in_log_alone }) = (to.display(), completed);
+    let mut said = format!(
         "{entries} entries are in {to}, each verified; start from it with mpac-ws --data-dir {to}/data --workspace {to}/workspace"
-    ))
+    );
+    for refused in in_log_alone {
+        said += &format!("\nin the log alone: {refused}");
+    }
+    Ok(said)
 }
 
 /// An empty directory, or an earlier backup.
@@ -131,14 +135,21 @@ async fn progress(shown: &mut Option<Instant>, held: &mut Held) {
     }
 }
 
+/// What a backup holds.
+struct Completed {
+    entries: u64,
+    /// Shared files that no directory can hold, or may, with the reason.
+    in_log_alone: Vec<String>,
+}
+
 /// Makes the copy one to start from, puts the shared files beside it, and says so.
-fn complete(to: &Path, copy: Copy) -> io::Result<u64> {
+fn complete(to: &Path, copy: Copy) -> io::Result<Completed> {
     let entries = copy.entries();
     let files = shared(&to.join("data"), &copy)?;
     copy.finish().map_err(|error| io::Error::other(error.to_string()))?;
-    write(&to.join("workspace"), &files)?;
+    let in_log_alone = write(&to.join("workspace"), &files)?;
     whole::write_json(to, FILE, &Mark { complete: true, entries })?;
-    Ok(entries)
+    Ok(Completed { entries, in_log_alone })
 }
 
 /// The files as the only open session has them; where there are more, or none, as sessions begin with them.
@@ -152,20 +163,25 @@ fn shared(data: &Path, copy: &Copy) -> io::Result<Workspace> {
     })
 }
 
-/// Makes the directory hold these files and no others.
-fn write(dir: &Path, files: &Workspace) -> io::Result<()> {
+/// Makes the directory hold these files and no others; says which it cannot hold. Whoever may commit may commit a name that is
+/// ignored, or one below that of a file: the log has that, and it is no reason to be without a backup.
+fn write(dir: &Path, files: &Workspace) -> io::Result<Vec<String>> {
     let limits = Limits { frame: usize::MAX, total: u64::MAX };
     let there = load::load(dir, &limits, &load::Progress::default());
     let (there, _) = there.map_err(|error| io::Error::other(error.to_string()))?;
     let mut mirror = Mirror::of(&there).ok_or_else(|| io::Error::other("it is no directory"))?;
-    for (name, file) in files.files() {
-        mirror.write(name, file).map_err(|error| io::Error::other(format!("{name}: {error}")))?;
-        fs::File::open(dir.join(name))?.sync_all()?;
-    }
     for (name, _) in there.files().filter(|(name, _)| files.get(name).is_none()) {
         fs::remove_file(dir.join(name))?;
     }
-    Ok(())
+    let mut refused = Vec::new();
+    for (name, file) in files.files() {
+        match mirror.write(name, file) {
+            Ok(_) => fs::File::open(dir.join(name))?.sync_all()?,
+            Err(error @ Refused::Io(..)) => return Err(io::Error::other(format!("{name}: {error}"))),
+            Err(error) => refused.push(format!("{name}: {error}")),
+        }
+    }
+    Ok(refused)
 }
 
 fn disk(to: &Path, source: io::Error) -> Error {

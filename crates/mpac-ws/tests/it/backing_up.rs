@@ -95,6 +95,28 @@ async fn a_stopped_server_can_be_backed_up_too() {
 }
 
 #[tokio::test]
+async fn what_no_directory_may_hold_is_in_the_log_alone() {
+    let (data, other) = (tempdir().unwrap(), tempdir().unwrap());
+    let program = Program::start(data.path(), &[]);
+    let (mut alice, _) = program.join("agent:alice").await;
+    for (n, path) in ["a", "a/b", "build/x", ".gitignore", "c.py"].into_iter().enumerate() {
+        commit(&mut alice, &format!("op-{n}"), path, "", "one").await;
+        alice.until("OP_COMMIT").await;
+    }
+    program.kill();
+    let to = other.path().join("backup");
+    let args = ["--to", to.to_str().unwrap(), "--data-dir", data.path().to_str().unwrap()];
+    for _ in 0..2 {
+        let (code, said) = backup(&args).await;
+        assert!(code == Some(0), "{said}");
+        for name in ["a/b", "build/x", ".gitignore"] {
+            assert!(said.contains(&format!("in the log alone: {name}: ")), "{said}");
+        }
+    }
+    assert_eq!(restored(&to, &["a", "a/b", "build/x", "c.py"]).await, ["one"; 4]);
+}
+
+#[tokio::test]
 async fn a_log_that_is_damaged_is_not_taken_for_a_backup_and_what_was_saved_of_it_before_stays() {
     let (data, other) = (tempdir().unwrap(), tempdir().unwrap());
     let program = Program::start(data.path(), &[]);
