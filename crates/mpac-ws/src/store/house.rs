@@ -27,7 +27,7 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// Gives back the reserve; false where there is none, or it was given back before.
+    /// Gives back the reserve, if nobody has yet; false where there is none.
     pub(crate) fn make_room(&self) -> bool {
         self.reserve.as_ref().is_some_and(Reserve::release)
     }

@@ -52,15 +52,15 @@ impl Reserve {
         Ok(Some(Self { path, released: watch::Sender::new(false) }))
     }
 
-    /// Gives the room back; false when that has been done before and did not help.
+    /// Gives the room back; false when that cannot be done. Another session may have done it, or be at it: there may be something
+    /// left then.
     pub(super) fn release(&self) -> bool {
         if self.is_released() {
-            // Another session did it: there may be something left.
             return true;
         }
-        let freed = fs::remove_file(&self.path).is_ok();
+        let removed = fs::remove_file(&self.path);
         self.released.send_replace(true);
-        freed
+        removed.map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |()| true)
     }
 
     pub(super) fn is_released(&self) -> bool {
@@ -118,6 +118,9 @@ mod tests {
         assert!(reserve.release());
         assert_eq!((size(), reserve.is_released()), (None, true));
         assert!(reserve.release(), "somebody else may find something left");
+        let reserve = Reserve::take(dir.path(), 10_000).unwrap().unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(reserve.release(), "so may whoever comes between the removal and its word");
         Reserve::take(dir.path(), 10_000).unwrap().unwrap();
         Reserve::take(dir.path(), 500).unwrap().unwrap();
         assert_eq!(size(), Some(500), "as it is asked for now");

@@ -105,6 +105,7 @@ fn lay_out(dir: &Path, half: &Path, plan: &Plan, aside: &Path) -> io::Result<()>
         Begins { after: from.n, at: clock::now(), why }.write(half)?;
     } else if let Some(begins) = Begins::read(dir)? {
         fs::copy(dir.join(BEGINS), half.join(BEGINS))?;
+        fs::File::open(half.join(BEGINS))?.sync_all()?;
         let base = snapshot::base(half, begins.after);
         if !base.exists() && !gzip::packed(&base).exists() {
             same(&snapshot::base(dir, begins.after), &base)?;
