@@ -13,6 +13,7 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, TryStreamExt};
 use mpac_wire::Seconds;
@@ -179,7 +180,7 @@ impl Server {
             door,
             open: open.downgrade(),
         };
-        let app = Router::new().fallback(answer).with_state(shared);
+        let app = Router::new().fallback(answer).layer(map_response(serve::once)).with_state(shared);
         let security = &self.settings.security;
         let doors = Doors::new(security.max_connections, security.max_connections_per_address);
         let within = Duration::from_secs(security.handshake_within_sec.into());
@@ -357,11 +358,10 @@ async fn answer(
                 .read_buffer_size(READ_BUFFER)
                 .on_upgrade(async move |socket| connection(socket, uri.path(), peer, shared).await)
         }
-        // One request is all that is answered without an upgrade: nobody holds a connection by asking now and then.
-        Err(_) if uri.path() == "/healthz" => ([(header::CONNECTION, "close")], "ok\n").into_response(),
+        Err(_) if uri.path() == "/healthz" => "ok\n".into_response(),
         Err(_) => {
             let text = "This is an MPAC coordinator. Agents join it over WebSocket; /healthz says whether it is up.\n";
-            let headers = [(header::UPGRADE, "websocket"), (header::CONNECTION, "close, upgrade")];
+            let headers = [(header::UPGRADE, "websocket")];
             (StatusCode::UPGRADE_REQUIRED, headers, text).into_response()
         }
     }

@@ -9,6 +9,7 @@ use axum::extract::ws::WebSocket;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Request as HttpRequest, State};
+use axum::middleware::map_response;
 use axum::response::Response;
 use mpac_wire::Seconds;
 use tokio::net::TcpListener;
@@ -73,7 +74,10 @@ impl Still {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let target = Target::new(&format!("ws://{address}"), token.clone());
-        let app = Router::new().fallback(answer).with_state(Keeper { token, source });
+        let app = Router::new()
+            .fallback(answer)
+            .layer(map_response(serve::once))
+            .with_state(Keeper { token, source });
         let serving = tokio::spawn(async move {
             // It ends when it is dropped; before that its follower would see.
             let _ = axum::serve(listener, app).await;

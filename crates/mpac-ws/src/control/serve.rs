@@ -4,7 +4,7 @@ use std::future::Future;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::token::Token;
@@ -21,6 +21,17 @@ pub(crate) trait Operator: Clone + Send + Sync + 'static {
     fn command(&self, request: Request) -> impl Future<Output = Answer> + Send;
     /// Lets somebody follow.
     fn follow(self, socket: WebSocket) -> impl Future<Output = ()> + Send;
+}
+
+/// Ends the connection behind an answer that is no upgrade. What was heard once has no time limit any more, so that whoever is
+/// refused could keep it for ever and say nothing.
+pub(crate) async fn once(mut response: Response) -> Response {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let is_offered = response.headers().contains_key(header::UPGRADE);
+        let connection = if is_offered { "close, upgrade" } else { "close" };
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static(connection));
+    }
+    response
 }
 
 /// A request below [`PATH`].

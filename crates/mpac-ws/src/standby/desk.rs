@@ -9,6 +9,7 @@ use axum::extract::ws::WebSocket;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Request as HttpRequest, State};
+use axum::middleware::map_response;
 use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -54,7 +55,7 @@ impl Desk {
         })));
         let clerk = Clerk { token, wanted: watch::Sender::new(false), state, partial };
         let published = Published::new(data, format!("ws://{address}"), &clerk.token, None)?;
-        let app = Router::new().fallback(answer).with_state(clerk.clone());
+        let app = Router::new().fallback(answer).layer(map_response(serve::once)).with_state(clerk.clone());
         let serving = tokio::spawn(async move {
             // It ends with the desk, or with the listener: then nobody can come any more.
             let _ = axum::serve(listener, app).await;
