@@ -1,6 +1,7 @@
 //! From the port to a connection that speaks HTTP: how many there may be, how long each may take, and TLS under it.
 
 pub(crate) mod attempts;
+pub(crate) mod descriptors;
 pub(crate) mod doors;
 mod guarded;
 pub(crate) mod self_signed;

@@ -31,6 +31,7 @@ use crate::control::token::Token;
 use crate::control::{Published, Service, serve};
 use crate::error::Error;
 use crate::follow::hub::Hub;
+use crate::listen::descriptors;
 use crate::listen::doors::Doors;
 use crate::listen::tls::Tls;
 use crate::listen::{Peer, Port, self_signed};
@@ -182,7 +183,8 @@ impl Server {
         };
         let app = Router::new().fallback(answer).layer(map_response(serve::once)).with_state(shared);
         let security = &self.settings.security;
-        let doors = Doors::new(security.max_connections, security.max_connections_per_address);
+        let most = descriptors::connections(security.max_connections);
+        let doors = Doors::new(most, security.max_connections_per_address);
         let within = Duration::from_secs(security.handshake_within_sec.into());
         let meters = self.registry.meters().clone();
         let port = Port::open(self.listener, self.tls, (doors, meters), within);

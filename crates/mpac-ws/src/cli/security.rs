@@ -54,7 +54,7 @@ pub struct Security {
     /// A program that judges credentials of type custom: a line of JSON on its input, one on its output, within 5 s
     #[arg(long, value_name = "COMMAND")]
     pub credential_command: Option<String>,
-    /// Connections at once
+    /// Connections at once, if the system allows twice as many open files
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
     /// Connections at once from one address, or from one IPv6 network of 64 bits
