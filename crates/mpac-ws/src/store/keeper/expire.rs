@@ -15,8 +15,9 @@ use super::archive::Archive;
 use super::pack;
 use crate::store::house::House;
 use crate::store::media::{Files, Media, segment, sync_dir};
-use crate::store::reading::{Begins, Reading};
-use crate::store::{gzip, snapshot};
+use crate::store::read::{Found, Reader};
+use crate::store::reading::Begins;
+use crate::store::{Stored, gzip, snapshot};
 
 /// Days that are kept where the session does not say (`spec/wire.md` §3.8).
 const DEFAULT_DAYS: u64 = 90;
@@ -48,19 +49,11 @@ fn kept_for(config: &SessionConfig) -> u64 {
 /// # Errors
 /// When it cannot be read: then it stays.
 pub(super) fn over(dir: &Path) -> io::Result<Option<Over>> {
-    let newest = snapshot::all(dir)?.into_iter().find_map(|(_, saved)| saved.ok()?.load().ok());
-    let (core, kept) = match newest {
-        Some(session) => session,
-        None => {
-            let reading = Reading::open(dir).map_err(io::Error::other)?;
-            let mut replay = reading.replay().map_err(io::Error::other)?;
-            reading
-                .entries(&mut |_, entry| replay.follow(entry).map(ControlFlow::Continue))
-                .map_err(io::Error::other)?;
-            let Some(session) = replay.into_session() else { return Ok(None) };
-            session
-        }
-    };
+    let (mut replay, from) = Stored::at(dir.to_owned()).snapshot().map_err(io::Error::other)?;
+    // What came after the last snapshot counts: a crash may have come between the end and its own.
+    let mut follow = |_: &Found<'_>, entry| replay.follow(entry).map(ControlFlow::Continue);
+    Reader::new(&Files::live(dir.to_owned()), from.as_ref()).run(&mut follow).map_err(io::Error::other)?;
+    let Some((core, kept)) = replay.into_session() else { return Ok(None) };
     if !core.view().is_closed() && !is_followed(dir)? {
         return Ok(None);
     }

@@ -6,15 +6,18 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 use flate2::read::GzDecoder;
+use mpac_core::{Command, Input};
+use mpac_wire::names::{CloseDisposition, CloseReason};
 use tempfile::{TempDir, tempdir};
 
 use super::super::read::{Damage, Found};
 use super::*;
+use crate::store::entry::{Entry, Happened};
 use crate::store::media::segment;
 use crate::store::reading::Reading;
 use crate::store::snapshot::tests::{resumed_in, written_in};
 use crate::store::snapshot::{self, Saved};
-use crate::store::{gzip, sessions};
+use crate::store::{Durability, Stored, gzip, sessions};
 
 /// Names the requirements that a test shows, for `cargo xtask requirements`.
 macro_rules! covers {
@@ -235,4 +238,28 @@ fn a_session_that_is_over_goes_as_a_whole_and_leaves_a_note() {
     assert!(note.contains(r#""session":"s""#) && note.contains(r#""audit_retention_days":90"#), "{note}");
     assert_eq!(verified(&rig.archive.path().join("sessions/s/1")), (rig.saved.len() as u64, None));
     assert_eq!(crate::store::highest(&rig.data.path().join("sessions/s")).unwrap(), 2);
+}
+
+#[test]
+fn a_session_is_over_that_ended_after_its_last_snapshot() {
+    let mut rig = rig(false);
+    let stored = Stored::at(rig.dir.clone());
+    let (mut log, mut replay) = stored.resume(Durability::Fsync).unwrap().unwrap();
+    let (core, _) = replay.session().unwrap();
+    let mut core = core.clone();
+    let (reason, disposition) = (CloseReason::Manual, CloseDisposition::WithdrawAll);
+    let end = Input::Command(Command::Close { reason, disposition });
+    let mut add = |entry: Entry| {
+        let copy = serde_json::from_str(&serde_json::to_string(&entry).unwrap()).unwrap();
+        replay.follow(copy).unwrap();
+        log.append(&[entry]).unwrap();
+    };
+    let record = core.stamp(Timestamp::from_micros(60_000_000), end);
+    let step = core.apply(&record).unwrap();
+    add(Entry::Input(Happened::new(&record, step.digest()).unwrap()));
+    drop(log);
+    rig.work.everything_at(after(90));
+    assert_eq!(sessions(rig.data.path()).unwrap(), [rig.dir.clone()], "too early");
+    rig.work.everything_at(after(91));
+    assert_eq!(sessions(rig.data.path()).unwrap(), [PathBuf::new(); 0]);
 }
