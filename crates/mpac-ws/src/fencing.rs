@@ -19,12 +19,18 @@ use crate::store::whole;
 
 /// Who has not heard yet.
 const FILE: &str = "before.json";
+/// Epochs that stay known when the sessions are here again.
+const ABOVE: &str = "above.json";
 /// Between two tries to reach the one before: at first, and at the most. One that is started again accepts for so long what
 /// is then lost.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
 
 /// Epochs that somebody else has spoken under, or may have.
-#[derive(Debug, Default, PartialEq, Eq)]
+///
+/// They stay in the directory: a session that cannot go on at the start which takes them back, or is not asked for, may at a later
+/// one.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Above {
     /// By the id of the session.
     known: BTreeMap<String, u64>,
@@ -51,16 +57,24 @@ pub(crate) fn may_start(data: &Path, take_back: Option<u64>) -> Result<Above, Er
         (Some(Elsewhere { why, server, .. }), None) => {
             Err(Error::Elsewhere { path: data.to_owned(), why: why.to_string(), server })
         }
-        (mark, least) => Ok(Above {
-            known: mark.map(|mark| mark.epochs).unwrap_or_default(),
-            least: least.unwrap_or_default(),
-        }),
+        (mark, least) => {
+            let mut above: Above = whole::read_json(data, ABOVE).map_err(failed)?.unwrap_or_default();
+            for (id, epoch) in mark.into_iter().flat_map(|mark| mark.epochs) {
+                let known = above.known.entry(id).or_default();
+                *known = epoch.max(*known);
+            }
+            above.least = least.unwrap_or_default().max(above.least);
+            Ok(above)
+        }
     }
 }
 
 /// The sessions are here from now on.
-pub(crate) fn started(data: &Path) -> Result<(), Error> {
-    Elsewhere::remove(data).map_err(|source| Error::DataDir { path: data.to_owned(), source })
+pub(crate) fn started(data: &Path, above: &Above) -> Result<(), Error> {
+    let noted = if *above == Above::default() { Ok(()) } else { whole::write_json(data, ABOVE, above) };
+    noted
+        .and_then(|()| Elsewhere::remove(data))
+        .map_err(|source| Error::DataDir { path: data.to_owned(), source })
 }
 
 /// The server that is to be told, as long as it has not heard.
@@ -148,7 +162,12 @@ mod tests {
         let above = may_start(dir.path(), Some(5)).unwrap();
         assert_eq!(["a", "b", "c"].map(|id| above.of(id)), [Some(5), Some(9), Some(5)]);
         assert_eq!(may_start(dir.path(), Some(0)).unwrap().of("c"), None);
-        started(dir.path()).unwrap();
-        assert_eq!(may_start(dir.path(), None).unwrap(), Above::default());
+        started(dir.path(), &above).unwrap();
+        let again = may_start(dir.path(), None).unwrap();
+        assert_eq!(
+            ["a", "b", "c"].map(|id| again.of(id)),
+            [Some(5), Some(9), Some(5)],
+            "for one that could not go on"
+        );
     }
 }

@@ -159,7 +159,7 @@ impl Registry {
             lock(&registry.sessions).by_id.insert(registry.session.clone(), entry);
         }
         if let Some(store) = &registry.store {
-            fencing::started(store.dir())?;
+            fencing::started(store.dir(), &above)?;
             let failed = |source| StartError::Io { step: "starting a thread", source };
             store.look_after().map_err(failed)?;
         }

@@ -6,6 +6,7 @@
 //! DATA/id.json                              which server it is of, the same in all its copies
 //! DATA/control.json, control-token          how local commands reach the server; the former only while one runs
 //! DATA/elsewhere.json                       only where another server has the sessions, or this follows one
+//! DATA/above.json                           only where another server has had sessions: above which epochs they go on
 //! DATA/before.json                          only where the server that had the sessions has not heard yet that it has not
 //! DATA/aside/                               only in copies: sessions that went another way than those of the server
 //! DATA/files.json, files/                   only in copies: the shared files beside what was committed
