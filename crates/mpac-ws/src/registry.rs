@@ -42,6 +42,11 @@ const INBOX: usize = 1024;
 /// The same in bytes of frames, which differ more than their number.
 const INBOX_BYTES: usize = 16 * 1024 * 1024;
 
+/// Shared files of all the sessions together that nobody has opened yet, which have a copy of their names each, some 1 KB for a
+/// file; and so many sessions in any case.
+const UNOPENED_FILES: usize = 250_000;
+const UNOPENED_SESSIONS: usize = 16;
+
 /// Every session of this server.
 ///
 /// With `--multi-session` a connection to an unknown id gets a task that is not in anybody's way: it answers, but the session
@@ -57,6 +62,8 @@ pub(crate) struct Registry {
     /// Refused credentials, by address.
     attempts: Arc<Attempts>,
     places: Arc<Semaphore>,
+    /// The same for those that nobody has opened: who has shown nothing can have one made.
+    unopened: Arc<Semaphore>,
     store: Option<Arc<Store>>,
     /// The names of stored sessions that cannot go on: nobody begins another in their place.
     refused: BTreeSet<String>,
@@ -89,6 +96,8 @@ struct Entry {
 pub(crate) enum Refused {
     #[error("this server has many sessions: connect to /session/<id>")]
     NoSession,
+    #[error("too many sessions wait for their first HELLO: try again later")]
+    Unopened,
     #[error("the server is stopping")]
     Stopping,
     #[error("another coordinator has this session: connect again")]
@@ -103,6 +112,7 @@ impl Refused {
     pub(crate) const fn code(self) -> u16 {
         match self {
             Self::NoSession => 4004,
+            Self::Unopened => 1013,
             Self::Stopping => 1001,
             Self::Elsewhere => 4002,
             Self::Stored | Self::Failed => 1011,
@@ -139,6 +149,7 @@ impl Registry {
             Some(store) => fencing::may_start(store.dir(), settings.take_back)?,
             None => Above::default(),
         };
+        let unopened = (UNOPENED_FILES / (1 + template.workspace().files().count())).max(UNOPENED_SESSIONS);
         let mut registry = Self {
             multi_session: settings.multi_session,
             session: settings.session.clone().unwrap_or_else(|| DEFAULT_SESSION.to_owned()),
@@ -146,6 +157,7 @@ impl Registry {
             verifier: Arc::new(Verifier::of(settings)?),
             attempts: Attempts::new(settings.guards.credential_attempts),
             places: Arc::new(Semaphore::new(settings.max_sessions as usize)),
+            unopened: Arc::new(Semaphore::new(unopened)),
             store,
             refused: BTreeSet::new(),
             connections: AtomicU64::new(0),
@@ -155,7 +167,8 @@ impl Registry {
         let configured = settings.session.is_some() || !settings.multi_session;
         registry.take_up(configured, &above)?;
         if configured && !lock(&registry.sessions).by_id.contains_key(&registry.session) {
-            let entry = registry.start(&registry.session, true)?;
+            let tenure = registry.tenure(&registry.session, true);
+            let entry = registry.start(&registry.session, tenure)?;
             lock(&registry.sessions).by_id.insert(registry.session.clone(), entry);
         }
         if let Some(store) = &registry.store {
@@ -336,7 +349,13 @@ impl Registry {
             if self.refused.contains(&store::name(&SessionId::new(id).map_err(|_| Refused::NoSession)?)) {
                 return Err(Refused::Stored);
             }
-            let entry = self.start(id, false).map_err(|_| Refused::NoSession)?;
+            let waits = Arc::clone(&self.unopened).try_acquire_owned().map_err(|_| {
+                self.meters().reached(Limit::UnopenedSessions);
+                Refused::Unopened
+            })?;
+            let mut tenure = self.tenure(id, false);
+            tenure.waits = Some(waits);
+            let entry = self.start(id, tenure).map_err(|_| Refused::NoSession)?;
             sessions.by_id.insert(id.to_owned(), entry);
         }
         let entry = sessions.by_id.get_mut(id).ok_or(Refused::NoSession)?;
@@ -344,8 +363,7 @@ impl Registry {
         Ok((entry.inbox.clone(), Arc::clone(&entry.room), entry.known.clone()))
     }
 
-    fn start(&self, id: &str, configured: bool) -> Result<Entry, StartError> {
-        let tenure = self.tenure(id, configured);
+    fn start(&self, id: &str, tenure: Tenure) -> Result<Entry, StartError> {
         Ok(Entry::of(self.template.session(session(id)?, tenure, self.store.as_ref())?))
     }
 
@@ -353,7 +371,7 @@ impl Registry {
         let (sessions, conflict) = (Arc::downgrade(&self.sessions), Arc::clone(&self.conflict));
         let tenancy = Tenancy::new(id.to_owned(), sessions, conflict);
         let places = (!configured).then(|| Arc::clone(&self.places));
-        Tenure { places, place: None, tenancy }
+        Tenure { places, place: None, waits: None, tenancy }
     }
 }
 

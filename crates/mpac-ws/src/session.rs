@@ -80,6 +80,8 @@ pub(crate) struct Session {
     places: Option<Arc<Semaphore>>,
     /// Held from the first accepted HELLO to the close; while it is, the session outlives its connections.
     place: Option<OwnedSemaphorePermit>,
+    /// Held until then.
+    waits: Option<OwnedSemaphorePermit>,
     limits: Limits,
     /// Keys of participants, for the connections.
     known: Known,
@@ -284,7 +286,9 @@ impl Session {
             self.place = Arc::clone(places).try_acquire_owned().ok();
             let mut outputs = self.apply(Input::Command(Command::Vacancy(self.place.is_some())));
             outputs.extend(self.apply(Input::Frame { from, text }));
-            if !self.core.view().is_open() && self.place.take().is_none() {
+            if self.core.view().is_open() {
+                self.waits = None;
+            } else if self.place.take().is_none() {
                 self.delivery.no_place();
             }
             return outputs;

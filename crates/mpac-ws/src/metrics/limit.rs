@@ -19,6 +19,7 @@ pub(crate) enum Limit {
     Queue,
     Sessions,
     Unopened,
+    UnopenedSessions,
     WorkspaceBytes,
     WorkspaceFiles,
     /// One that the core keeps, named as in `extensions.mpac.limit`.
@@ -27,7 +28,7 @@ pub(crate) enum Limit {
 
 impl Limit {
     /// Every one, so that its counter is there before it is first reached.
-    pub(super) const ALL: [Self; 31] = [
+    pub(super) const ALL: [Self; 32] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::CredentialAttempts,
@@ -44,6 +45,7 @@ impl Limit {
         Self::Queue,
         Self::Sessions,
         Self::Unopened,
+        Self::UnopenedSessions,
         Self::WorkspaceBytes,
         Self::WorkspaceFiles,
         Self::Core("max_open_intents_each"),
@@ -80,6 +82,7 @@ impl Limit {
             Self::Queue => "queue_frames",
             Self::Sessions => "max_sessions",
             Self::Unopened => "unopened_bytes",
+            Self::UnopenedSessions => "unopened_sessions",
             Self::WorkspaceBytes => "max_workspace_bytes",
             Self::WorkspaceFiles => "max_workspace_files",
             Self::Core(name) => name,

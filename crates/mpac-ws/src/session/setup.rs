@@ -266,7 +266,7 @@ impl Template {
 }
 
 fn assembled(core: Coordinator, kept: Kept, tenure: Tenure, delivery: Delivery, journal: Journal) -> Session {
-    let Tenure { places, place, tenancy } = tenure;
+    let Tenure { places, place, waits, tenancy } = tenure;
     let config = &kept.config;
     let snapshots = Snapshots::new(config.session_id.clone(), &config.heartbeat_interval());
     let (coordinator, limits) = (config.coordinator_id(), config.limits.clone());
@@ -276,6 +276,7 @@ fn assembled(core: Coordinator, kept: Kept, tenure: Tenure, delivery: Delivery, 
         coordinator,
         places,
         place,
+        waits,
         limits,
         known,
         tenancy,
@@ -308,6 +309,8 @@ pub(crate) struct Tenure {
     pub(crate) places: Option<Arc<Semaphore>>,
     /// The place that a session has which was open before the server.
     pub(crate) place: Option<OwnedSemaphorePermit>,
+    /// The place of one that waits for its first HELLO.
+    pub(crate) waits: Option<OwnedSemaphorePermit>,
     pub(crate) tenancy: Tenancy,
 }
 

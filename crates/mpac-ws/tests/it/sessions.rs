@@ -174,6 +174,25 @@ async fn beyond_the_limit_a_hello_is_refused_and_the_connection_stays() {
 }
 
 #[tokio::test]
+async fn sessions_that_nobody_opens_take_up_only_so_much() {
+    let dir = tempfile::tempdir().unwrap();
+    // So many that sixteen sessions know the names of all that may be known.
+    for n in 0..15_700 {
+        std::fs::write(dir.path().join(n.to_string()), "").unwrap();
+    }
+    let host = host(&["--multi-session", "--workspace", dir.path().to_str().unwrap()]).await;
+    let mut waiting = Vec::new();
+    for n in 0..16 {
+        waiting.push(in_session(&host, &n.to_string()).await);
+        assert_eq!(summary(&mut waiting[n]).await["error"], "session_not_found");
+    }
+    assert_eq!(in_session(&host, "16").await.close_code().await, 1013);
+    assert_eq!(waiting[0].hello("agent:alice").await["message_type"], "SESSION_INFO");
+    let mut next = in_session(&host, "16").await;
+    assert_eq!(next.hello("agent:bob").await["message_type"], "SESSION_INFO");
+}
+
+#[tokio::test]
 async fn a_configured_session_is_there_before_anybody_joins() {
     let host = host(&["--multi-session", "--session", "team"]).await;
     let mut client = in_session(&host, "team").await;
