@@ -35,6 +35,16 @@ pub(crate) fn is_ignored_dir(name: &str) -> bool {
         .any(|ignored| *ignored == name || (name.starts_with('.') && ignored.eq_ignore_ascii_case(name)))
 }
 
+/// Whether some file system takes this name for `.git`, as git itself asks before it writes: NTFS has short names, streams behind
+/// a colon, and leaves out dots and spaces at the end; HFS+ leaves out characters that nobody sees. Nothing is written there.
+pub(crate) fn stands_for_git(name: &str) -> bool {
+    let is_seen = |c: &char| !matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
+    let seen: String = name.chars().filter(is_seen).collect();
+    let stem = seen.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']).to_ascii_lowercase();
+    let is_short = |rest: &str| rest.len() == 1 && rest.bytes().all(|byte| byte.is_ascii_digit());
+    stem == ".git" || stem.strip_prefix("git~").is_some_and(is_short)
+}
+
 /// Whether a file of this name is left out.
 pub(crate) fn is_ignored_file(name: &str) -> bool {
     name.starts_with(TEMPORARY) || IGNORED_FILES.contains(&name)
@@ -85,6 +95,18 @@ mod tests {
         assert_eq!(shared_name(Path::new("src").join("lib.rs").as_path()).as_deref(), Some("src/lib.rs"));
         assert_eq!(shared_name(Path::new("../lib.rs")), None);
         assert_eq!(shared_name(Path::new("")), None);
+    }
+
+    #[test]
+    fn git_is_known_by_all_its_names() {
+        for name in
+            [".git", ".GIT", ".git ", ".git..", "git~1", "GIT~2", ".git::$INDEX_ALLOCATION", ".g\u{200c}it"]
+        {
+            assert!(stands_for_git(name), "{name:?}");
+        }
+        for name in ["git", ".gitignore", ".github", "git~", "git~10", "git~a", "agit~1", ""] {
+            assert!(!stands_for_git(name), "{name:?}");
+        }
     }
 
     #[test]

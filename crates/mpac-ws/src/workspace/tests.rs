@@ -251,7 +251,15 @@ fn nothing_is_written_outside_or_into_ignored_places() {
     for name in ["../x", "a/../../x", absolute.as_str(), "", "a\\b", "a//b"] {
         assert!(matches!(mirror.write(name, &file("evil")), Err(Refused::Outside)), "{name}");
     }
-    for name in [".git/hooks/pre-commit", "x/.GIT/config", "node_modules/x.js", ".gitignore", ".git"] {
+    for name in [
+        "git~1/hooks/pre-commit",
+        ".git:x",
+        ".git/hooks/pre-commit",
+        "x/.GIT/config",
+        "node_modules/x.js",
+        ".gitignore",
+        ".git",
+    ] {
         assert!(matches!(mirror.write(name, &file("evil")), Err(Refused::Ignored(_))), "{name}");
     }
     assert!(matches!(

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
-use super::path::{TEMPORARY, components, is_ignored_dir, is_ignored_file};
+use super::path::{TEMPORARY, components, is_ignored_dir, is_ignored_file, stands_for_git};
 use super::{File, Workspace};
 
 /// The directory as we last knew it.
@@ -105,7 +105,7 @@ impl Mirror {
         let (last, parents) = parts.split_last().ok_or(Refused::Outside)?;
         let ignored = parents
             .iter()
-            .find(|part| is_ignored_dir(part))
+            .find(|part| is_ignored_dir(part) || stands_for_git(part))
             .or_else(|| Some(last).filter(|last| ignored_leaf(last)));
         if let Some(part) = ignored {
             return Err(Refused::Ignored((*part).to_owned()));
@@ -127,7 +127,7 @@ impl Mirror {
 
 fn ignored_leaf(name: &str) -> bool {
     // A file may take the place of an ignored directory too: `.git` is one in a worktree.
-    is_ignored_file(name) || (name.starts_with('.') && is_ignored_dir(name))
+    is_ignored_file(name) || (name.starts_with('.') && is_ignored_dir(name)) || stands_for_git(name)
 }
 
 /// What is at `path` itself, links not followed.
