@@ -261,5 +261,5 @@ fn a_session_is_over_that_ended_after_its_last_snapshot() {
     rig.work.everything_at(after(90));
     assert_eq!(sessions(rig.data.path()).unwrap(), [rig.dir.clone()], "too early");
     rig.work.everything_at(after(91));
-    assert_eq!(sessions(rig.data.path()).unwrap(), [PathBuf::new(); 0]);
+    assert!(sessions(rig.data.path()).unwrap().is_empty());
 }
