@@ -167,8 +167,9 @@ impl Session {
     /// Carries outputs out once they may be seen: what somebody sees is in the log, and nobody sees anything of what is not
     /// (SRV-13). False where that is impossible, which everybody is told.
     async fn see_through(&mut self, outputs: Vec<Output>, over: bool) -> bool {
+        let nothing_kept = self.journal.is_unopened();
         if let Err(unkept) = self.settle(over).await {
-            if matches!(unkept, Unkept::TooMuch) {
+            if nothing_kept {
                 // First, so that whoever comes again begins anew.
                 self.tenancy.leave();
             }

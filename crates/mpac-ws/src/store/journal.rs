@@ -98,6 +98,11 @@ impl Journal {
         matches!(self, Self::On { .. })
     }
 
+    /// Whether nobody was told yet that there is such a session.
+    pub(crate) const fn is_unopened(&self) -> bool {
+        matches!(self, Self::Unopened { .. })
+    }
+
     /// Whether a snapshot is to be taken now, so that a new segment can begin behind it.
     pub(crate) const fn is_full(&self) -> bool {
         matches!(self, Self::On { log, .. } if log.is_full())

@@ -171,6 +171,23 @@ async fn who_never_opens_a_session_leaves_nothing_on_the_disk() {
 }
 
 #[tokio::test]
+async fn a_session_that_could_not_be_begun_can_be_tried_again() {
+    let data = tempdir().unwrap();
+    let program = Program::start(data.path(), &["--multi-session"]);
+    let in_its_way = data.path().join("sessions/x");
+    fs::write(&in_its_way, "").unwrap();
+    let mut alice = program.connect("/session/x").await;
+    alice.session = "x".to_owned();
+    alice.who = "agent:alice".to_owned();
+    alice.say("HELLO", json!({"display_name": "a", "roles": ["contributor"], "capabilities": []})).await;
+    assert_eq!(alice.close_code().await, 1011);
+    fs::remove_file(in_its_way).unwrap();
+    let mut alice = program.connect("/session/x").await;
+    alice.session = "x".to_owned();
+    assert_eq!(alice.hello("agent:alice").await["message_type"], "SESSION_INFO");
+}
+
+#[tokio::test]
 async fn who_talks_too_much_without_opening_a_session_is_turned_away_and_keeps_it_from_nobody() {
     let data = tempdir().unwrap();
     let flags = ["--multi-session", "--rate-per-sec=1000000", "--rate-burst=1000000"];
