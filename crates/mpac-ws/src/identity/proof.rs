@@ -41,6 +41,11 @@ impl Proof {
         matches!(self.identity, Identity::Rejected { .. }) || (self.needs_signature && lacks_key)
     }
 
+    /// Whether nobody has shown yet that they have the key of the certificate they showed: certificates are no secret.
+    pub(crate) const fn lacks_key(&self) -> bool {
+        self.needs_signature && !matches!(self.signature, Judged::Is(Signed::Good { .. }))
+    }
+
     /// Completes it by what the session knows: `frame` is the text as it came.
     pub(crate) fn complete(self, conn: ConnId, frame: &str, view: View<'_>, known: &Known) -> Peer {
         let signed = match self.signature {

@@ -50,6 +50,8 @@ pub(crate) struct Seat {
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     proven: bool,
+    /// The only proof is a certificate, and perhaps somebody else's: the session may know the key that the signature is by.
+    lacks_key: bool,
     /// What was said before that: frames and their bytes.
     before: (usize, usize),
     /// Invitations that were taken up here.
@@ -76,14 +78,15 @@ impl Seat {
             self.attempts.failed(from, Instant::now());
         }
         if matches!(looked.proof.identity, Identity::Proven { .. }) {
-            self.remember(looked.by);
+            self.remember(looked.by, looked.proof.lacks_key());
         }
         lock(&self.shown).taken.extend(looked.taken);
         looked.proof
     }
 
-    fn remember(&self, by: Option<By>) {
+    fn remember(&self, by: Option<By>, lacks_key: bool) {
         let mut shown = lock(&self.shown);
+        shown.lacks_key = lacks_key && (!shown.proven || shown.lacks_key);
         shown.proven = true;
         let Some(by) = by.filter(|by| !shown.by.contains(by)) else { return };
         shown.by.push(by);
@@ -96,7 +99,8 @@ impl Seat {
     /// Whether somebody says more than a stranger may. It counts against their address like a refused credential.
     fn says_too_much(&self, bytes: usize) -> bool {
         let mut shown = lock(&self.shown);
-        if shown.proven || !self.verifier.is_needed() {
+        let is_known = (shown.proven && !shown.lacks_key) || self.outbox.has_admitted();
+        if is_known || !self.verifier.is_needed() {
             return false;
         }
         shown.before = (shown.before.0 + 1, shown.before.1.saturating_add(bytes));

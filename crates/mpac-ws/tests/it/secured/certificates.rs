@@ -32,6 +32,23 @@ async fn whoever_is_in_by_an_authority_that_is_not_trusted_any_more_is_put_out()
 }
 
 #[tokio::test]
+async fn somebody_else_s_certificate_lets_nobody_say_more_than_a_stranger_may() {
+    let dir = place();
+    let authority = Authority::new("authority");
+    let bob = authority.issue("agent:bob");
+    let host = server(dir.path(), &authority, &[]).await;
+    let mut thief = connected(&host, &bob).await;
+    thief.key = key();
+    let answer = thief.hello(bob.credential()).await;
+    assert_eq!(outcome(&answer), "AUTHORIZATION_FAILED", "by a key that nobody knows");
+    for _ in 0..60 {
+        thief.client.say("HEARTBEAT", json!({"status": "idle"})).await;
+    }
+    let (frames, code) = thief.client.rest().await;
+    assert!(frames.len() < 50 && code == 1008, "{code} after {frames:?}");
+}
+
+#[tokio::test]
 async fn what_is_said_of_a_single_certificate_stands_over_its_chain() {
     covers!("ROL-10");
     let dir = place();
