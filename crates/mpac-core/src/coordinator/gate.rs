@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use mpac_wire::names::MessageType;
 use mpac_wire::received::message_id_of;
 use mpac_wire::sideband::{self, FileError, Request, SessionSummaryResponse, SidebandType};
-use mpac_wire::{DecodeError, Envelope, Extra, Frame, MessageId, Received, Seconds, Timestamp};
+use mpac_wire::{DecodeError, Envelope, Extra, Frame, Limits, MessageId, Received, Seconds, Timestamp};
 
 use super::outbox::Outbox;
 use super::records::{Connection, Frontier, Incarnation};
@@ -49,6 +49,14 @@ impl Facts<'_> {
     /// Whether a good signature covers it, which nothing may be added to (D-114).
     pub(crate) const fn is_signed(&self) -> bool {
         self.sealed || matches!(self.signed, Signed::Good { .. })
+    }
+
+    /// The message with its payload changed by `edit`. Refused where others could not get it, because it is larger than a message may
+    /// be then (SRV-18).
+    pub(crate) fn edited(&self, limits: &Limits, edit: impl FnOnce(&mut Extra)) -> Result<String, Refusal> {
+        let text = self.received.with_payload(edit)?;
+        let (bytes, max) = (text.len(), limits.max_bytes);
+        if bytes > max { Err(DecodeError::TooLarge { bytes, max }.into()) } else { Ok(text) }
     }
 
     /// What others get of a commit: the message as it came, without the contents it brings (OPS-22).

@@ -12,6 +12,7 @@ pub(super) mod supersede;
 use mpac_wire::names::RejectReason;
 use mpac_wire::{ConflictId, IntentId, OpId, StateRef};
 
+use self::authorise::is_pre_commit;
 use super::outbox::Outbox;
 use super::records::Operation;
 use super::state::Session;
@@ -53,7 +54,8 @@ fn commit_guard(session: &Session, intent: Option<&IntentId>) -> Result<Guard, R
     }
 }
 
-/// In a core session a commit without a usable intent is accepted and flagged: the work is done already (D-093).
+/// In a core session a commit without a usable intent is accepted and flagged: the work is done already (D-093). Where it is
+/// still to be done, a request under an intent that is over would wait for ever.
 fn lenient_guard(session: &Session, intent: Option<&IntentId>) -> Result<Guard, Refusal> {
     let Some(record) = intent.and_then(|id| session.intents.get(id)) else { return Ok(Guard::Uncoordinated) };
     match record.state() {
@@ -62,7 +64,7 @@ fn lenient_guard(session: &Session, intent: Option<&IntentId>) -> Result<Guard, 
             Err(Refusal::IntentState { intent: record.id.clone(), state: State::Suspended }) // OPS-15
         }
         State::Expired | State::Withdrawn | State::Superseded | State::Transferred => {
-            Ok(Guard::Uncoordinated)
+            Ok(if is_pre_commit(session) { Guard::TooLate } else { Guard::Uncoordinated })
         }
     }
 }

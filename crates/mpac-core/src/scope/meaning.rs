@@ -35,7 +35,7 @@ pub(crate) struct Common {
 impl Meaning {
     /// From a scope's extensions, and the names of functions in an objective. Members of a wrong type say nothing.
     pub(crate) fn of(scope: &Scope, objective: &str) -> Self {
-        let mut meaning = Self { symbols: functions(objective), ..Self::default() };
+        let mut meaning = Self { symbols: bounded(functions(objective)), ..Self::default() };
         let read = |raw: &mpac_wire::Raw| raw.read::<Value>().ok();
         let Some(extensions) = scope.extensions.as_ref().and_then(read) else { return meaning };
         meaning.symbols.extend(texts(extensions.get("affects_symbols")));
@@ -133,6 +133,8 @@ mod tests {
         let many: Vec<String> = (0..1000).map(|n| alloc::format!("s{n}")).collect();
         let text = serde_json::to_string(&many).unwrap();
         assert_eq!(meaning(&alloc::format!(r#"{{"symbols":{text}}}"#), "").symbols.len(), ENTRIES);
+        let called = many.join("() ");
+        assert_eq!(Meaning::of(&Scope::files(["a"]), &called).symbols.len(), ENTRIES);
     }
 
     #[test]

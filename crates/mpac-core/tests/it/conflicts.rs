@@ -197,6 +197,78 @@ fn a_participant_s_report_is_taken_in_every_form_and_relayed_complete() {
 }
 
 #[test]
+fn what_is_named_twice_in_a_report_is_one_thing() {
+    covers!("CON-02", "D-107");
+    let (mut world, _) = dispute();
+    world.say("bob", commit_payload("o", Some("i2"), "x", "", "new\n"));
+    world.join("eve", &[Role::Observer]);
+    let twice = r#"{"conflict_id":"c","category":"x.y","severity":"high","related_intents":["i2","i1","i2","i1"],"related_ops":["o","o"],"intent_a":"i1","description":"d"}"#;
+    let report: mpac_wire::payload::ConflictReport = serde_json::from_str(twice).unwrap();
+    let deliveries = world.say("eve", report);
+    let Message::ConflictReport(relayed) = &deliveries[0].message else { panic!() };
+    assert_eq!(relayed.related_intents, Some(vec![intent("i2"), intent("i1")]));
+    let stored = world.coordinator.snapshot().conflicts.unwrap();
+    let stored = stored.iter().find(|it| it.conflict_id.as_str() == "c").unwrap();
+    assert_eq!(stored.related_intents, Some(vec![intent("i2"), intent("i1")]));
+    assert_eq!(stored.related_ops.as_ref().unwrap().len(), 1);
+}
+
+#[test]
+fn a_report_that_nobody_could_be_sent_is_refused() {
+    covers!("SRV-18");
+    let mut config = crate::world::config();
+    config.limits.max_bytes = 4000;
+    let mut world = World::with(config);
+    world.join("alice", &[Role::Contributor]);
+    world.announce("alice", "i1", &["x"]);
+    let report = |bytes: usize| {
+        let details = "d".repeat(bytes);
+        let text = format!(
+            r#"{{"conflict_id":"c{bytes}","category":"x.y","severity":"low","intent_a":"i1","details":"{details}"}}"#
+        );
+        serde_json::from_str::<mpac_wire::payload::ConflictReport>(&text).unwrap()
+    };
+    let refused = world.say("alice", report(2500));
+    assert_eq!(error(&refused, "alice").error_code, ErrorCode::MalformedMessage, "it would be told twice");
+    assert_eq!(world.coordinator.view().conflicts().len(), 0);
+    assert_eq!(heard(&world.say("alice", report(1000)), "alice"), ["CONFLICT_REPORT"]);
+}
+
+#[test]
+fn a_wait_for_one_scope_does_not_end_when_a_part_of_it_is_rejected_again() {
+    covers!("BKO-01", "D-083");
+    let mut config = crate::world::config();
+    config.enforce_intent_backoff = true;
+    config.liveness.unavailability_timeout_sec = Some(mpac_wire::Seconds::whole(100_000));
+    let mut world = World::with(config);
+    for (name, role) in [("alice", Role::Contributor), ("bob", Role::Contributor), ("olga", Role::Owner)] {
+        world.join(name, &[role]);
+    }
+    world.announce("alice", "i", &["a"]);
+    let mut rejected = Vec::new();
+    for (id, files) in [("part", &["a"][..]), ("whole", &["a", "b"][..])] {
+        world.announce("bob", id, files);
+        let listed = |it: &mpac_wire::snapshot::ConflictRecord| {
+            let related = it.related_intents.as_ref().unwrap();
+            related.contains(&intent("i")) && related.contains(&intent(id))
+        };
+        let stored = world.coordinator.snapshot().conflicts.unwrap();
+        rejected.push((id, stored.iter().find(|it| listed(it)).unwrap().conflict_id.clone()));
+    }
+    for (id, conflict) in rejected.into_iter().rev() {
+        let mut resolution = Resolution::new(conflict, Decision::Approved);
+        let mut outcome = Outcome::new();
+        outcome.rejected = Some(vec![id.to_owned()]);
+        resolution.outcome = Some(outcome);
+        world.say("olga", resolution);
+        world.wait(5.0);
+    }
+    let refused = error(&world.announce("bob", "early", &["b"]), "bob");
+    assert_eq!(refused.error_code, ErrorCode::IntentBackoff);
+    assert_eq!(refused.extensions.unwrap().get(), r#"{"retry_after_sec":20}"#);
+}
+
+#[test]
 fn who_was_rejected_waits_longer_each_time_before_the_same_again() {
     covers!("BKO-02", "BKO-03", "BKO-04", "BKO-05", "BKO-06", "BKO-07", "D-082", "D-083");
     let mut config = crate::world::config();

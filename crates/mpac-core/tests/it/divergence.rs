@@ -47,6 +47,20 @@ fn nobody_else_opens_a_divergence() {
     assert_eq!(told(&back, "alice"), ["divergence:alice:2"]);
 }
 
+#[test]
+fn a_session_in_which_something_diverges_does_not_close_by_itself() {
+    covers!("SES-10", "REC-30");
+    let mut config = config();
+    config.lifecycle.auto_close = Some(true);
+    let mut world = World::with(config);
+    world.join("alice", &[Role::Contributor]);
+    world.announce("alice", "i", &["x"]);
+    world.restart(1.0);
+    assert_eq!(told(&hello_with(&mut world, "alice", &["lost"]), "alice").len(), 1);
+    world.withdraw("alice", "i");
+    assert!(!heard(&world.wait(80.0), "alice").iter().any(|line| line.contains("CLOSE")));
+}
+
 /// A stored session in which another conflict has the id that a divergence would get.
 fn with_conflict(stored: &Snapshot, id: &str, state: &str) -> Snapshot {
     let mut stored = stored.clone();

@@ -366,6 +366,22 @@ fn a_completion_says_nothing_else_than_its_request() {
 }
 
 #[test]
+fn nothing_waits_for_ever_under_an_intent_that_is_over() {
+    covers!("D-093", "OPS-14");
+    let mut config = precommit();
+    config.governance.require_intent = Some(false);
+    let mut world = world(config);
+    world.withdraw("alice", "i");
+    let late = world.say("alice", commit_payload("o", Some("i"), "x", "", "1"));
+    assert_eq!(heard(&late, "alice"), ["OP_REJECT o intent_terminated"]);
+    let late = world.say("alice", batch("b", Atomicity::BestEffort, &[("p", "x", "", "1")]));
+    assert_eq!(heard(&late, "alice"), ["OP_REJECT b intent_terminated"]);
+    // Without one nothing has to be waited for.
+    let free = world.say("alice", commit_payload("q", None, "x", "", "1"));
+    assert_eq!(authorised(&free), ["q to alice"]);
+}
+
+#[test]
 fn what_waits_for_a_decision_shares_its_id_with_nothing() {
     covers!("D-084", "D-022");
     let mut config = precommit();

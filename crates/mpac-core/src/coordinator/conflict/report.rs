@@ -38,7 +38,7 @@ pub(in super::super) fn handle(
     // What a signature covers goes on as it is; whoever reads it fills in the same.
     let text = match facts.is_signed() {
         true => facts.received.text().clone(),
-        false => facts.received.with_payload(|members| complete(members, &report))?.into(),
+        false => facts.edited(&session.config.limits, |members| complete(members, &report))?.into(),
     };
     let id = report.conflict_id.clone();
     let principals = principals(session, &report);
@@ -66,13 +66,9 @@ fn normalised(
     based_on.lamport_value()?; // of a kind we read: a value that can be (LAM-14)
     report.based_on_watermark = Some(based_on);
     let sides = [report.intent_a.clone(), report.intent_b.clone()];
-    let mut intents = report.related_intents.take().unwrap_or_default();
-    for side in sides.into_iter().flatten() {
-        if !intents.contains(&side) {
-            intents.push(side);
-        }
-    }
-    let ops = report.related_ops.take().unwrap_or_default();
+    let intents = report.related_intents.take().unwrap_or_default();
+    let mut intents = once(intents.into_iter().chain(sides.into_iter().flatten()));
+    let ops = once(report.related_ops.take().unwrap_or_default());
     if let Some(id) = intents.iter().find(|id| !session.intents.contains_key(*id)) {
         return Err(Refusal::UnknownIntent(id.clone()));
     }
@@ -101,6 +97,12 @@ fn normalised(
         report.description = Some(report.details.clone().unwrap_or_default());
     }
     Ok(report)
+}
+
+/// Each where it comes first: what is named twice is one thing, to be looked at once.
+fn once<T: Ord + Clone>(list: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut seen = BTreeSet::new();
+    list.into_iter().filter(|it| seen.insert(it.clone())).collect()
 }
 
 /// The live intents of these principals that overlap one of these scopes: the TypeScript participant names no ids.

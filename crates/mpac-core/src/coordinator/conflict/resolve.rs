@@ -216,7 +216,7 @@ fn completed(
     if facts.is_signed() {
         return Ok(Completed { text: facts.received.text().as_ref().to_owned(), id });
     }
-    let text = facts.received.with_payload(|members| {
+    let text = facts.edited(&session.config.limits, |members| {
         if resolution.resolution_id.is_none()
             && let Ok(id) = Raw::of(&id)
         {

@@ -61,7 +61,10 @@ pub(in super::super) fn scope(session: &Session, asked: &Scope) -> Result<Option
     let frozen = session.frozen.iter().filter_map(|id| session.conflicts.get(id));
     let records: Vec<&Conflict> = frozen.collect();
     let covered_by = |records: &[&Conflict]| {
-        let union: Vec<&Scope> = records.iter().flat_map(|record| scopes(session, record)).collect();
+        // Each once, however many conflicts are about it.
+        let intents: BTreeSet<&IntentId> = records.iter().flat_map(|record| &record.intents).collect();
+        let known = intents.into_iter().filter_map(|id| session.intents.get(id));
+        let union: Vec<&Scope> = known.map(|intent| &intent.scope).collect();
         let targets: BTreeSet<String> =
             records.iter().flat_map(|record| targeted(session, record)).map(normalize).collect();
         cover(session.scopes.names(), asked, &union, &targets)

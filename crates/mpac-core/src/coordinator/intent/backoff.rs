@@ -1,5 +1,7 @@
 //! After a rejection a principal waits before it announces the same again (BKO-02 to BKO-07, D-083).
 
+use alloc::vec::Vec;
+
 use mpac_wire::names::ConflictCategory;
 use mpac_wire::{ConflictId, IntentId, PrincipalId, Scope};
 
@@ -14,11 +16,17 @@ pub(in super::super) fn rejected(session: &mut Session, conflict: &ConflictId, i
     let whose =
         session.intents.get(intent).filter(|_| about_scopes).map(|it| (it.owner.clone(), it.scope.clone()));
     let Some((principal, scope)) = whose else { return };
+    // Waits that run for other scopes go on, as with the participant.
+    let runs = |it: &&Backoff| it.scope != scope && session.now < it.not_before;
+    let running: Vec<Backoff> =
+        session.backoff.overlapping(&principal, &scope).filter(runs).cloned().collect();
     let known = session.backoff.take_overlapping(&principal, &scope);
     let rejections = known.map_or(0, |it| it.rejections).saturating_add(1);
     let not_before = session.now.after(&backoff::delay(Some(&session.config.liveness), rejections));
     let limit = session.config.retained_records;
-    session.backoff.insert(Backoff { principal, scope, rejections, not_before }, limit);
+    for it in running.into_iter().chain([Backoff { principal, scope, rejections, not_before }]) {
+        session.backoff.insert(it, limit);
+    }
 }
 
 /// An intent ended in another way: what was counted for its scope is forgotten (BKO-06).

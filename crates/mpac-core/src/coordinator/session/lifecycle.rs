@@ -56,7 +56,6 @@ fn is_done(session: &Session) -> bool {
     (!session.intents.is_empty() || !session.forgotten.intents.is_empty())
         && session.live.is_empty()
         && session.pending_by_proposer.is_empty()
-        && session.disputes_by_intent.is_empty()
-        && session.disputes_by_op.is_empty()
+        && session.open_conflicts == 0
         && !session.members.values().any(|member| member.available && at_work(&member.status))
 }
