@@ -1,13 +1,13 @@
 //! The server's side: what is on its disk, sent to one follower.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
-use futures::stream::{SplitSink, SplitStream};
-use futures::{SinkExt, StreamExt};
+use futures::{Sink, SinkExt, Stream, StreamExt};
 use mpac_wire::{Content, Seconds};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
@@ -51,19 +51,15 @@ type Ended = String;
 /// Sends until the follower is gone or the server is over.
 pub(crate) async fn run(socket: WebSocket, source: Source) {
     let (sink, stream) = socket.split();
-    if let Err(reason) =
-        (Sending { source, sink, stream, tails: BTreeMap::new(), ends: Ends::new(), is_open: true })
-            .run()
-            .await
-    {
+    if let Err(reason) = Sending::new(source, sink, stream).run().await {
         warn!("a follower is let go: {reason}");
     }
 }
 
-struct Sending {
+struct Sending<O, I> {
     source: Source,
-    sink: SplitSink<WebSocket, Message>,
-    stream: SplitStream<WebSocket>,
+    sink: O,
+    stream: I,
     tails: BTreeMap<Place, Tail>,
     /// How far each session was sent.
     ends: Ends,
@@ -74,7 +70,15 @@ struct Sending {
 /// How far each session is.
 pub(crate) type Ends = BTreeMap<Place, u64>;
 
-impl Sending {
+impl<O, I, E> Sending<O, I>
+where
+    O: Sink<Message, Error: Display> + Unpin,
+    I: Stream<Item = Result<Message, E>> + Unpin,
+{
+    const fn new(source: Source, sink: O, stream: I) -> Self {
+        Self { source, sink, stream, tails: BTreeMap::new(), ends: Ends::new(), is_open: true }
+    }
+
     async fn run(mut self) -> Result<(), Ended> {
         let Some((attached, has)) = self.greet().await? else { return Ok(()) };
         let mut has: BTreeMap<Place, Position> = has.into_iter().map(|it| (it.of, it.at)).collect();
@@ -96,6 +100,7 @@ impl Sending {
             changes.borrow_and_update();
             let phase = phases.borrow_and_update().clone();
             self.send_all(self.source.durable.all().into_keys().collect(), &mut has).await?;
+            let is_ended = phase == Phase::Ended;
             match phase {
                 Phase::Serving if said.is_some_and(|said| said.elapsed() < PULSE) => {}
                 Phase::Serving => {
@@ -129,7 +134,8 @@ impl Sending {
                         if let Up::Ack { of, n } = up {
                             attached.acknowledged(of, n);
                         }
-                        if *phases.borrow() == Phase::Ended {
+                        // Where the end came only now, more may have been written than was sent.
+                        if is_ended {
                             attached.has_all(&self.ends);
                         }
                     }
@@ -295,7 +301,7 @@ fn json(down: &Down) -> Result<String, Ended> {
 }
 
 /// `None` when it is gone.
-fn heard(said: Option<Result<Message, axum::Error>>) -> Result<Option<Up>, Ended> {
+fn heard<E>(said: Option<Result<Message, E>>) -> Result<Option<Up>, Ended> {
     match said {
         Some(Ok(Message::Text(text))) => {
             serde_json::from_str(&text).map(Some).map_err(|error| format!("it speaks another way: {error}"))
@@ -313,3 +319,6 @@ async fn blocking<T: Send + 'static>(
         Err(error) => Err(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! The sender, with channels in place of a socket.
+
+use std::convert::Infallible;
+use std::pin::pin;
+
+use futures::channel::mpsc::{self, Receiver, Sender};
+use mpac_core::SessionConfig;
+use mpac_wire::{SessionId, Timestamp};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::follow::Follower;
+use crate::store::Durability;
+use crate::store::entry::{Entry, Start};
+use crate::store::log::Log;
+use crate::store::media::Files;
+
+/// A data directory of sessions with one entry each.
+struct Rig {
+    _data: TempDir,
+    source: Source,
+    logs: Vec<Log>,
+}
+
+/// The other end of a connection.
+struct Far {
+    says: Sender<Result<Message, Infallible>>,
+    hears: Receiver<Message>,
+    sending: JoinHandle<Result<(), Ended>>,
+}
+
+fn entry(seed: u64) -> Entry {
+    let config = SessionConfig::new(SessionId::new("s").unwrap());
+    Entry::Open(Start::new(&config, seed, Timestamp::from_micros(1)).unwrap())
+}
+
+fn place(run: u64) -> Place {
+    Place { name: "s".to_owned(), run }
+}
+
+fn standby() -> Follower {
+    Follower::Standby { address: "there".to_owned() }
+}
+
+impl Rig {
+    fn of(sessions: u64) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let source = Source {
+            data: data.path().to_owned(),
+            durable: Durable::default(),
+            workspace: Arc::default(),
+            heartbeat_interval: Seconds::whole(1),
+            hub: Hub::default(),
+        };
+        let logs = (1..=sessions).map(|run| begun(&source, run)).collect();
+        Self { _data: data, source, logs }
+    }
+
+    /// A follower that has said what it has, over a connection that holds a few frames.
+    async fn follow(&self, role: Follower) -> Far {
+        let (to, hears) = mpsc::channel(2);
+        let (says, from) = mpsc::channel(2);
+        let sending = tokio::spawn(Sending::new(self.source.clone(), to, from).run());
+        let mut far = Far { says, hears, sending };
+        let (has, contents) = (Vec::new(), BTreeSet::new());
+        far.say(&Up::Hello { version: VERSION, role, id: None, has, contents }).await;
+        far
+    }
+}
+
+fn begun(source: &Source, run: u64) -> Log {
+    let dir = place(run).below(&source.data.join("sessions")).unwrap();
+    std::fs::create_dir_all(&dir).unwrap();
+    let log = Log::create(Box::new(Files::new(dir)), Durability::Os).unwrap();
+    let mut log = log.reporting(&source.durable);
+    log.append(&[entry(1)]).unwrap();
+    log
+}
+
+impl Far {
+    async fn say(&mut self, up: &Up) {
+        let text = serde_json::to_string(up).unwrap();
+        self.says.send(Ok(Message::text(text))).await.unwrap();
+    }
+
+    async fn next(&mut self) -> Down {
+        let line = match self.hears.next().await {
+            Some(Message::Text(text)) => text.to_string(),
+            Some(Message::Binary(bytes)) => {
+                let line = bytes.split(|&byte| byte == b'\n').next().unwrap();
+                String::from_utf8(line.to_vec()).unwrap()
+            }
+            other => panic!("{other:?}"),
+        };
+        serde_json::from_str(&line).unwrap()
+    }
+
+    /// What it is told the next time that everything was sent.
+    async fn standing(&mut self) -> Table {
+        loop {
+            if let Down::Standing { at } = self.next().await {
+                return at;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_standby_that_has_not_heard_the_last_record_does_not_go_on() {
+    // What the sender sees first of what comes at once is chance.
+    for round in 0..40 {
+        let mut rig = Rig::of(1);
+        let mut far = rig.follow(standby()).await;
+        far.standing().await;
+        rig.logs[0].append(&[entry(2)]).unwrap();
+        far.say(&Up::Ack { of: place(1), n: 1 }).await;
+        let mut successor = pin!(rig.source.hub.successor());
+        loop {
+            tokio::select! {
+                biased;
+                found = &mut successor => panic!("round {round}: {found:?} lacks a record"),
+                down = far.next() => if let Down::Ended { at } = down {
+                    assert_eq!(at, Table::from([("s/1".to_owned(), 2)]));
+                    break;
+                }
+            }
+        }
+        far.say(&Up::Ack { of: place(1), n: 2 }).await;
+        assert!(successor.await.is_some());
+        far.sending.abort();
+    }
+}
