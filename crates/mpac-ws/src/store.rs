@@ -108,8 +108,6 @@ pub(crate) struct Store {
     keeper: OnceLock<Keeper>,
     wakes: Mutex<Option<Receiver<PathBuf>>>,
     archive: Option<PathBuf>,
-    /// How far its logs are on the disk.
-    durable: Durable,
     /// Held until the process ends, however it ends.
     _lock: File,
 }
@@ -218,8 +216,7 @@ impl Store {
         sync_dir(dir).map_err(failed)?;
         leftovers::clear(dir).map_err(failed)?;
         let (keeper, wakes, archive, house) = (OnceLock::new(), Mutex::default(), None, Arc::default());
-        let durable = Durable::default();
-        Ok(Self { dir: dir.to_owned(), durability, house, keeper, wakes, archive, durable, _lock: file })
+        Ok(Self { dir: dir.to_owned(), durability, house, keeper, wakes, archive, _lock: file })
     }
 
     /// Takes it for a server: with a reserve, and what [`look_after`](Self::look_after) needs.
@@ -267,8 +264,8 @@ impl Store {
         self.durability
     }
 
-    pub(crate) const fn durable(&self) -> &Durable {
-        &self.durable
+    pub(crate) fn durable(&self) -> &Durable {
+        &self.house.durable
     }
 
     /// Media for a new session of this id, beside those there were.
@@ -278,12 +275,19 @@ impl Store {
         let next = highest(&of_name)? + 1;
         let dir = of_name.join(next.to_string());
         // Before it can be found: nothing in it may be read before it is on the disk.
-        self.durable.reached(&dir, 0);
-        private_dirs().create(&dir)?;
-        for dir in [&of_name, &self.dir.join("sessions")] {
-            sync_dir(dir)?;
+        self.durable().reached(&dir, 0);
+        if let Err(error) = self.make(&dir) {
+            self.durable().forget(&dir);
+            return Err(error);
         }
         Ok(Files::kept_by(dir, Arc::clone(&self.house)))
+    }
+
+    /// Makes the directory of a session, under a name that lasts.
+    fn make(&self, dir: &Path) -> io::Result<()> {
+        private_dirs().create(dir)?;
+        dir.parent().map_or(Ok(()), sync_dir)?;
+        sync_dir(&self.dir.join("sessions"))
     }
 
     /// The last session of every name, in the order of their names.

@@ -89,8 +89,6 @@ where
         for dir in blocking(move || store::sessions(&data)).await? {
             let is_written = self.source.durable.of(&dir).is_some();
             match self.send_all(vec![dir.clone()], &mut has).await {
-                // Deleted meanwhile, because of its age.
-                Err(_) if !is_written && !dir.exists() => {}
                 Err(reason) if !is_written && self.is_open => self.damaged(&dir, reason).await?,
                 sent => sent?,
             }
@@ -193,17 +191,31 @@ where
     ) -> Result<(), Ended> {
         for dir in dirs {
             let Some(of) = Place::of(&dir) else { continue };
-            let limit = self.source.durable.of(&dir);
-            let tail = match self.tails.remove(&of) {
-                Some(tail) => tail,
-                None => self.begin(&of, &dir, has.remove(&of), limit).await?,
-            };
-            let (tail, end) = self.session(&of, tail, limit).await?;
-            if end > 0 {
-                self.ends.insert(of.clone(), end);
+            match self.send_new(of, &dir, has).await {
+                // Deleted meanwhile, because of its age, or only about to be made.
+                Err(_) if self.is_open && is_missing(&dir) => {}
+                sent => sent?,
             }
-            self.tails.insert(of, tail);
         }
+        Ok(())
+    }
+
+    async fn send_new(
+        &mut self,
+        of: Place,
+        dir: &Path,
+        has: &mut BTreeMap<Place, Position>,
+    ) -> Result<(), Ended> {
+        let limit = self.source.durable.of(dir);
+        let tail = match self.tails.remove(&of) {
+            Some(tail) => tail,
+            None => self.begin(&of, dir, has.remove(&of), limit).await?,
+        };
+        let (tail, end) = self.session(&of, tail, limit).await?;
+        if end > 0 {
+            self.ends.insert(of.clone(), end);
+        }
+        self.tails.insert(of, tail);
         Ok(())
     }
 
@@ -290,6 +302,11 @@ where
         while let Ok(Some(Ok(_))) = timeout(STUCK, self.stream.next()).await {}
         Ok(())
     }
+}
+
+/// Not where that cannot be found out.
+fn is_missing(dir: &Path) -> bool {
+    matches!(dir.try_exists(), Ok(false))
 }
 
 fn table(ends: &Ends) -> Table {

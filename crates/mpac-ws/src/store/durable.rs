@@ -10,7 +10,8 @@ use tokio::sync::watch;
 
 use super::meter::Meter;
 
-/// The last durable entry of every log that has been written to since the start, by the directory of its session.
+/// The last durable entry of every log that has been written to since the start, and is there still, by the directory of its
+/// session.
 #[derive(Clone, Debug)]
 pub(crate) struct Durable {
     reached: Arc<Mutex<BTreeMap<PathBuf, u64>>>,
@@ -35,6 +36,11 @@ impl Durable {
         }
         drop(reached);
         self.changed.send_replace(());
+    }
+
+    /// There is no such log any more, or never was.
+    pub(super) fn forget(&self, dir: &Path) {
+        self.lock().remove(dir);
     }
 
     /// What these logs cost.

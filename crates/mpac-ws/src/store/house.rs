@@ -8,12 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mpac_wire::Seconds;
 
+use super::durable::Durable;
 use super::log::Log;
 use super::reserve::Reserve;
 
 /// Shared by all logs that are written to.
 #[derive(Debug, Default)]
 pub(crate) struct House {
+    /// How far the logs are on the disk.
+    pub(super) durable: Durable,
     /// Room for what has to be said when the disk is full.
     pub(super) reserve: Option<Reserve>,
     /// Whoever keeps it in order is told where there may be something to do.

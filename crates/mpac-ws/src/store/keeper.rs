@@ -133,8 +133,13 @@ impl Work {
         }
         let Some(over) = over else { return expire::segments(dir, self.archive.as_ref(), &house, now) };
         if over.is_due(&house, now) {
-            expire::session(dir, &over, self.archive.as_ref(), now, house.stopping())?;
-            self.over.remove(dir);
+            let deleted = expire::session(dir, &over, self.archive.as_ref(), now, house.stopping());
+            // Also where some of it could not be removed: under its name it is gone.
+            if !dir.exists() {
+                house.durable.forget(dir);
+                self.over.remove(dir);
+            }
+            deleted?;
         } else {
             self.over.insert(dir.to_owned(), over);
         }

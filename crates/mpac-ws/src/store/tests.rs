@@ -233,6 +233,22 @@ fn one_process_has_a_data_directory_and_each_session_a_place_of_its_own() {
     Store::open(dir.path(), Durability::Os).unwrap();
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn nobody_waits_for_a_session_that_could_not_be_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    // The directory of the name has the longest path there can be, so that nothing can be made in it.
+    let mut data = dir.path().to_owned();
+    while data.as_os_str().len() < 3985 {
+        data.push("d".repeat(50));
+    }
+    let id = "s".repeat(4095 - data.as_os_str().len() - "/sessions/".len());
+    let store = Store::open(&data, Durability::Fsync).unwrap();
+    store.begin(&SessionId::new(&id).unwrap()).unwrap_err();
+    assert_eq!(super::names(&data).unwrap().len(), 1);
+    assert!(store.durable().all().is_empty());
+}
+
 #[test]
 fn a_full_disk_with_a_reserve_keeps_what_comes_then_and_says_that_this_is_the_end() {
     for left in (0..2600).step_by(13) {

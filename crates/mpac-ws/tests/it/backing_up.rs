@@ -7,8 +7,9 @@ use tempfile::tempdir;
 
 use crate::covers;
 use crate::files::commit;
-use crate::program_rig::{Program, run};
+use crate::program_rig::{Program, Standby, run};
 use crate::rig::Client;
+use crate::standing_by::caught_up;
 
 async fn backup(args: &[&str]) -> (Option<i32>, String) {
     let args: Vec<String> =
@@ -77,6 +78,30 @@ async fn a_backup_under_load_has_everything_of_the_moment_it_was_asked_for() {
     assert!(loading.await.unwrap() > 0);
     program.kill();
     assert_eq!(restored(&to, &["base.py", "a.py", "b.py"]).await, ["base", "one", "two"]);
+}
+
+#[tokio::test]
+async fn a_session_that_was_deleted_for_its_age_keeps_nobody_from_following() {
+    covers!("SES-21");
+    let (data, copy, other) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());
+    let short = r#"--session-config={"lifecycle": {"session_ttl_sec": 0.3, "audit_retention_days": 0}}"#;
+    let program = Program::start(data.path(), &["--multi-session", short]);
+    let mut alice = program.connect("/session/one").await;
+    alice.session = "one".to_owned();
+    alice.hello("agent:alice").await;
+    alice.until("SESSION_CLOSE").await;
+    drop(alice);
+    let of_name = data.path().join("sessions/one");
+    let is_there = |name: &str| of_name.join(name).exists();
+    while is_there("1") || is_there(".deleting-1") || !is_there("1.deleted") {
+        tokio::task::yield_now().await;
+    }
+    let (to, data_dir) = (other.path().join("backup"), data.path().to_str().unwrap());
+    let (code, said) = backup(&["--to", to.to_str().unwrap(), "--data-dir", data_dir]).await;
+    assert!(code == Some(0) && said.contains("0 entries are in"), "{said}");
+    let _standby = caught_up(Standby::start(program.address, data.path(), copy.path(), &[])).await;
+    let told = String::from_utf8(run(&["status", "--data-dir", data_dir]).stdout).unwrap();
+    assert!(told.contains(": 0 entries behind"), "{told}");
 }
 
 #[tokio::test]

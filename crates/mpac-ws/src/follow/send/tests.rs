@@ -18,7 +18,7 @@ use crate::store::media::Files;
 
 /// A data directory of sessions with one entry each.
 struct Rig {
-    _data: TempDir,
+    data: TempDir,
     source: Source,
     logs: Vec<Log>,
 }
@@ -54,7 +54,7 @@ impl Rig {
             hub: Hub::default(),
         };
         let logs = (1..=sessions).map(|run| begun(&source, run)).collect();
-        Self { _data: data, source, logs }
+        Self { data, source, logs }
     }
 
     /// A follower that has said what it has, over a connection that holds a few frames.
@@ -104,6 +104,14 @@ impl Far {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_there_keeps_nobody_from_the_others() {
+    let rig = Rig::of(2);
+    std::fs::remove_dir_all(rig.data.path().join("sessions/s/1")).unwrap();
+    let mut far = rig.follow(Follower::Backup).await;
+    assert_eq!(far.standing().await, Table::from([("s/2".to_owned(), 1)]));
 }
 
 #[tokio::test]
