@@ -16,6 +16,7 @@ pub(crate) mod hub;
 pub(crate) mod receive;
 pub(crate) mod replica;
 pub(crate) mod send;
+mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
-use futures::{Sink, SinkExt, Stream, StreamExt};
+use futures::{Sink, Stream, StreamExt};
 use mpac_wire::{Content, Seconds};
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tracing::warn;
 
-use super::hub::{Attached, Hub, Phase};
+use super::hub::{Hub, Phase};
+use super::wire::{Ended, Wire, json};
 use super::{Down, Has, Place, Table, Up, VERSION};
 use crate::store::durable::Durable;
 use crate::store::snapshot::Position;
@@ -25,8 +26,6 @@ use crate::workspace::Workspace;
 const PIECE: usize = 256 * 1024;
 /// Something is said at least this often.
 const PULSE: Duration = Duration::from_millis(250);
-/// For a follower to take a frame. One that is stopped must not keep its place for ever.
-const STUCK: Duration = Duration::from_secs(60);
 
 /// What there is to follow.
 #[derive(Clone, Debug)]
@@ -45,26 +44,20 @@ impl Source {
     }
 }
 
-/// Why nothing more is sent.
-type Ended = String;
-
 /// Sends until the follower is gone or the server is over.
 pub(crate) async fn run(socket: WebSocket, source: Source) {
     let (sink, stream) = socket.split();
-    if let Err(reason) = Sending::new(source, sink, stream).run().await {
+    if let Err(Ended::Failed(reason)) = Sending::new(source, Wire::new(sink, stream)).run().await {
         warn!("a follower is let go: {reason}");
     }
 }
 
 struct Sending<O, I> {
     source: Source,
-    sink: O,
-    stream: I,
+    wire: Wire<O, I>,
     tails: BTreeMap<Place, Tail>,
     /// How far each session was sent.
     ends: Ends,
-    /// Whether anything can be said still.
-    is_open: bool,
 }
 
 /// How far each session is.
@@ -75,12 +68,12 @@ where
     O: Sink<Message, Error: Display> + Unpin,
     I: Stream<Item = Result<Message, E>> + Unpin,
 {
-    const fn new(source: Source, sink: O, stream: I) -> Self {
-        Self { source, sink, stream, tails: BTreeMap::new(), ends: Ends::new(), is_open: true }
+    const fn new(source: Source, wire: Wire<O, I>) -> Self {
+        Self { source, wire, tails: BTreeMap::new(), ends: Ends::new() }
     }
 
     async fn run(mut self) -> Result<(), Ended> {
-        let Some((attached, has)) = self.greet().await? else { return Ok(()) };
+        let Some((number, has)) = self.greet().await? else { return Ok(()) };
         let mut has: BTreeMap<Place, Position> = has.into_iter().map(|it| (it.of, it.at)).collect();
         let mut phases = self.source.hub.phases();
         let mut changes = self.source.durable.changes();
@@ -89,7 +82,7 @@ where
         for dir in blocking(move || store::sessions(&data)).await? {
             let is_written = self.source.durable.of(&dir).is_some();
             match self.send_all(vec![dir.clone()], &mut has).await {
-                Err(reason) if !is_written && self.is_open => self.damaged(&dir, reason).await?,
+                Err(reason) if !is_written && self.wire.is_open() => self.damaged(&dir, reason).await?,
                 sent => sent?,
             }
         }
@@ -102,23 +95,23 @@ where
             match phase {
                 Phase::Serving if said.is_some_and(|said| said.elapsed() < PULSE) => {}
                 Phase::Serving => {
-                    self.say(&Down::Standing { at: table(&self.ends) }).await?;
+                    self.wire.say(&Down::Standing { at: table(&self.ends) }).await?;
                     said = Some(Instant::now());
                 }
                 // What was read after that was the last there will be.
                 Phase::Ended => {
-                    self.say(&Down::Ended { at: table(&self.ends) }).await?;
-                    attached.has_all(&self.ends);
+                    self.wire.say(&Down::Ended { at: table(&self.ends) }).await?;
+                    self.wire.compare(&self.ends);
                 }
-                Phase::Released { to, epochs, .. } if to == attached.number => {
-                    self.say(&Down::Released { epochs }).await?;
-                    return self.finish().await;
+                Phase::Released { to, epochs, .. } if to == number => {
+                    self.wire.say(&Down::Released { epochs }).await?;
+                    return self.wire.finish().await;
                 }
                 Phase::Released { server, .. } | Phase::Elsewhere { server } => {
-                    self.say(&Down::Elsewhere { server }).await?;
-                    return self.finish().await;
+                    self.wire.say(&Down::Elsewhere { server }).await?;
+                    return self.wire.finish().await;
                 }
-                Phase::Over => return self.finish().await,
+                Phase::Over => return self.wire.finish().await,
             }
             let pulse = tokio::time::sleep(PULSE);
             tokio::pin!(pulse);
@@ -127,14 +120,11 @@ where
                     _ = phases.changed() => break,
                     _ = changes.changed() => break,
                     () = &mut pulse => break,
-                    said = self.stream.next() => {
-                        let Some(up) = heard(said)? else { return Ok(()) };
-                        if let Up::Ack { of, n } = up {
-                            attached.acknowledged(of, n);
-                        }
+                    acknowledged = self.wire.acknowledged() => {
+                        acknowledged?;
                         // Where the end came only now, more may have been written than was sent.
                         if is_ended {
-                            attached.has_all(&self.ends);
+                            self.wire.compare(&self.ends);
                         }
                     }
                 }
@@ -142,34 +132,35 @@ where
         }
     }
 
-    /// Who it is, what it has, and the files it lacks. `None` for one that goes away, or is sent away.
-    async fn greet(&mut self) -> Result<Option<(Attached, Vec<Has>)>, Ended> {
-        let hello = timeout(STUCK, self.stream.next()).await.map_err(|_| "it says nothing".to_owned())?;
-        let Some(hello) = heard(hello)? else { return Ok(None) };
-        let Up::Hello { version, role, id, has, contents } = hello else {
-            return Err("it did not say what it has".to_owned());
+    /// Its number, what it has, and the files it lacks. `None` for one that is sent away.
+    async fn greet(&mut self) -> Result<Option<(u64, Vec<Has>)>, Ended> {
+        let Up::Hello { version, role, id, has, contents } = self.wire.hello().await? else {
+            return Err(Ended::Failed("it did not say what it has".to_owned()));
         };
-        let own = identity::of(&self.source.data).map_err(|error| error.to_string())?;
+        let own = identity::of(&self.source.data).map_err(|error| Ended::Failed(error.to_string()))?;
         if version != VERSION || id.as_ref().is_some_and(|id| *id != own) {
             let reason = if version == VERSION {
                 "the directory is a copy of another server; use an empty one"
             } else {
                 "one of the two is of another version"
             };
-            self.say(&Down::Refused { reason: reason.to_owned() }).await?;
-            self.finish().await?;
+            self.wire.say(&Down::Refused { reason: reason.to_owned() }).await?;
+            self.wire.finish().await?;
             return Ok(None);
         }
         let attached = self.source.hub.attach(role);
-        self.say(&Down::Server {
-            version: VERSION,
-            id: own,
-            program: crate::PROGRAM.to_owned(),
-            heartbeat_interval_us: self.source.heartbeat_interval.micros(),
-        })
-        .await?;
+        let number = attached.number;
+        self.wire.belongs_to(attached);
+        self.wire
+            .say(&Down::Server {
+                version: VERSION,
+                id: own,
+                program: crate::PROGRAM.to_owned(),
+                heartbeat_interval_us: self.source.heartbeat_interval.micros(),
+            })
+            .await?;
         self.files(&contents).await?;
-        Ok(Some((attached, has)))
+        Ok(Some((number, has)))
     }
 
     async fn files(&mut self, has: &BTreeSet<String>) -> Result<(), Ended> {
@@ -177,10 +168,10 @@ where
         let mut sent = has.clone();
         for (_, file) in workspace.files() {
             if sent.insert(base::key(&file.state_ref)) {
-                self.say(&Down::Content { content: Content::from(&*file.content) }).await?;
+                self.wire.say(&Down::Content { content: Content::from(&*file.content) }).await?;
             }
         }
-        self.say(&Down::Files { names: workspace.refs() }).await
+        self.wire.say(&Down::Files { names: workspace.refs() }).await
     }
 
     /// Sends what is new in these sessions.
@@ -193,7 +184,7 @@ where
             let Some(of) = Place::of(&dir) else { continue };
             match self.send_new(of, &dir, has).await {
                 // Deleted meanwhile, because of its age, or only about to be made.
-                Err(_) if self.is_open && is_missing(&dir) => {}
+                Err(_) if self.wire.is_open() && is_missing(&dir) => {}
                 sent => sent?,
             }
         }
@@ -245,7 +236,7 @@ where
         .await?;
         let behind = tail.at().n;
         let backlog = limit.unwrap_or_default().saturating_sub(behind);
-        self.say(&Down::Anew { of: of.clone(), behind, from, backlog }).await?;
+        self.wire.say(&Down::Anew { of: of.clone(), behind, from, backlog }).await?;
         Ok(tail)
     }
 
@@ -269,7 +260,7 @@ where
             let mut frame = json(&Down::Records { of: of.clone() })?.into_bytes();
             frame.push(b'\n');
             frame.extend_from_slice(&records.bytes);
-            self.send(Message::Binary(frame.into())).await?;
+            self.wire.send(Message::Binary(frame.into())).await?;
         }
         let end = tail.at().n;
         Ok((tail, end))
@@ -279,28 +270,7 @@ where
     async fn damaged(&mut self, dir: &Path, reason: Ended) -> Result<(), Ended> {
         let Some(of) = Place::of(dir) else { return Ok(()) };
         warn!("{}: it cannot be followed: {reason}", dir.display());
-        self.say(&Down::Damaged { of, reason }).await
-    }
-
-    async fn say(&mut self, down: &Down) -> Result<(), Ended> {
-        let text = json(down)?;
-        self.send(Message::text(text)).await
-    }
-
-    async fn send(&mut self, message: Message) -> Result<(), Ended> {
-        let sent = match timeout(STUCK, self.sink.send(message)).await {
-            Ok(sent) => sent.map_err(|error| error.to_string()),
-            Err(_) => Err("it takes nothing".to_owned()),
-        };
-        self.is_open &= sent.is_ok();
-        sent
-    }
-
-    /// Says goodbye, and waits until the follower has heard everything.
-    async fn finish(&mut self) -> Result<(), Ended> {
-        self.send(Message::Close(None)).await?;
-        while let Ok(Some(Ok(_))) = timeout(STUCK, self.stream.next()).await {}
-        Ok(())
+        self.wire.say(&Down::Damaged { of, reason: reason.to_string() }).await
     }
 }
 
@@ -313,27 +283,12 @@ fn table(ends: &Ends) -> Table {
     ends.iter().map(|(of, n)| (of.to_string(), *n)).collect()
 }
 
-fn json(down: &Down) -> Result<String, Ended> {
-    serde_json::to_string(down).map_err(|error| error.to_string())
-}
-
-/// `None` when it is gone.
-fn heard<E>(said: Option<Result<Message, E>>) -> Result<Option<Up>, Ended> {
-    match said {
-        Some(Ok(Message::Text(text))) => {
-            serde_json::from_str(&text).map(Some).map_err(|error| format!("it speaks another way: {error}"))
-        }
-        Some(Ok(Message::Close(_)) | Err(_)) | None => Ok(None),
-        Some(Ok(_)) => Err("it speaks another way".to_owned()),
-    }
-}
-
 async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, Ended> {
     match spawn_blocking(read).await {
-        Ok(read) => read.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+        Ok(read) => read.map_err(|error| Ended::Failed(error.to_string())),
+        Err(error) => Err(Ended::Failed(error.to_string())),
     }
 }
 

@@ -3,11 +3,13 @@
 use std::convert::Infallible;
 use std::pin::pin;
 
+use futures::SinkExt;
 use futures::channel::mpsc::{self, Receiver, Sender};
 use mpac_core::SessionConfig;
 use mpac_wire::{SessionId, Timestamp};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::*;
 use crate::follow::Follower;
@@ -61,7 +63,7 @@ impl Rig {
     async fn follow(&self, role: Follower) -> Far {
         let (to, hears) = mpsc::channel(2);
         let (says, from) = mpsc::channel(2);
-        let sending = tokio::spawn(Sending::new(self.source.clone(), to, from).run());
+        let sending = tokio::spawn(Sending::new(self.source.clone(), Wire::new(to, from)).run());
         let mut far = Far { says, hears, sending };
         let (has, contents) = (Vec::new(), BTreeSet::new());
         far.say(&Up::Hello { version: VERSION, role, id: None, has, contents }).await;
@@ -138,4 +140,28 @@ async fn a_standby_that_has_not_heard_the_last_record_does_not_go_on() {
         assert!(successor.await.is_some());
         far.sending.abort();
     }
+}
+
+#[tokio::test]
+async fn a_follower_that_does_not_read_while_it_speaks_is_heard() {
+    let rig = Rig::of(20);
+    let following = async {
+        let mut far = rig.follow(standby()).await;
+        // As one does that has much from before.
+        for run in 1..=20 {
+            far.say(&Up::Ack { of: place(run), n: 0 }).await;
+        }
+        loop {
+            match far.next().await {
+                Down::Records { of } => far.say(&Up::Ack { of, n: 1 }).await,
+                Down::Standing { .. } => break,
+                _ => {}
+            }
+        }
+        let told = || rig.source.hub.followers(&rig.source.ends()).concat();
+        while told() != "the standby for there: 0 entries behind" {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), following).await.expect("each waits for the other");
 }
