@@ -136,7 +136,11 @@ impl Stored {
         self.go_on(durability).map_err(|damage| self.damaged(&damage))
     }
 
-    fn go_on(&self, durability: Durability) -> Result<Option<(Log, Replay)>, Damage> {
+    /// The same, with what is wrong.
+    ///
+    /// # Errors
+    /// As for [`resume`](Self::resume).
+    pub(crate) fn go_on(&self, durability: Durability) -> Result<Option<(Log, Replay)>, Damage> {
         let media = match &self.house {
             Some(house) => Files::kept_by(self.dir.clone(), Arc::clone(house)),
             None => Files::new(self.dir.clone()),

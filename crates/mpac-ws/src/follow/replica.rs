@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tracing::warn;
 
-use crate::store::log::Log;
 use crate::store::log::raw::NotTaken;
+use crate::store::log::{Damage, Log};
 use crate::store::media::{Files, sync_dir};
 use crate::store::replay::Replay;
 use crate::store::snapshot::{Position, Saved};
@@ -49,10 +49,10 @@ impl Replica {
     /// What is there from before. `None` where nothing is.
     ///
     /// # Errors
-    /// When it is damaged, in words.
-    pub(crate) fn there(dir: &Path) -> Result<Option<Self>, String> {
-        let resumed = Stored::at(dir.to_owned()).resume(Durability::Fsync);
-        let Some((log, replay)) = resumed.map_err(|error| error.to_string())? else { return Ok(None) };
+    /// When it is damaged, or cannot be read.
+    pub(crate) fn there(dir: &Path) -> Result<Option<Self>, Damage> {
+        let resumed = Stored::at(dir.to_owned()).go_on(Durability::Fsync)?;
+        let Some((log, replay)) = resumed else { return Ok(None) };
         let known = log.end().n;
         Ok(Some(Self::new(dir.to_owned(), None, (log, replay, known))))
     }

@@ -139,7 +139,10 @@ impl Media for Files {
 
     fn size(&self, first: u64) -> io::Result<u64> {
         let size = |path: PathBuf| fs::metadata(path).map(|data| data.len());
-        size(self.path(first)).or_else(|_| size(gzip::packed(&self.path(first))))
+        match size(self.path(first)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => size(gzip::packed(&self.path(first))),
+            found => found,
+        }
     }
 
     fn read_into(&self, first: u64, into: &mut Vec<u8>) -> io::Result<()> {

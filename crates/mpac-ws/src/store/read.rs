@@ -1,6 +1,6 @@
 //! Reading a log back: every entry, checked against the one before.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
 
 use thiserror::Error;
@@ -28,6 +28,27 @@ pub(crate) enum Damage {
     Deleted,
     #[error("it ends with entry {n}, and there is a snapshot of what was after entry {snapshot}")]
     Short { n: u64, snapshot: u64 },
+}
+
+impl Damage {
+    /// Whether the log could not be read, or not be opened for writing, which says nothing about what is in it: another try
+    /// may find all well.
+    pub(crate) fn is_of_the_system(&self) -> bool {
+        // What we say ourselves, and what is missing or has another form than it should.
+        let says_what_is_there = |kind| {
+            matches!(
+                kind,
+                ErrorKind::InvalidData
+                    | ErrorKind::InvalidInput
+                    | ErrorKind::IsADirectory
+                    | ErrorKind::NotADirectory
+                    | ErrorKind::NotFound
+                    | ErrorKind::Other
+                    | ErrorKind::UnexpectedEof
+            )
+        };
+        matches!(self, Self::Io(error) if !says_what_is_there(error.kind()))
+    }
 }
 
 /// The end of a log that a crash cut short: nobody was told of what it held.

@@ -98,15 +98,15 @@ impl Reading {
         let mut begins = Begins::read(dir)?;
         let base = loop {
             let Some(found) = begins else { break None };
-            match snapshot::read(&snapshot::base(dir, found.after)) {
+            match snapshot::open(&snapshot::base(dir, found.after)) {
                 Ok(saved) => break Some((found, saved)),
-                Err(reason) => {
+                Err(error) => {
                     // Older entries may have been deleted between the two.
                     begins = Begins::read(dir)?;
                     if begins.as_ref() == Some(&found) {
                         let n = found.after;
-                        let reason = format!("base-{n:020}, which it begins behind: {reason}");
-                        return Err(io::Error::other(reason).into());
+                        let reason = format!("base-{n:020}, which it begins behind: {error}");
+                        return Err(io::Error::new(error.kind(), reason).into());
                     }
                 }
             }

@@ -137,8 +137,13 @@ pub(crate) fn all(dir: &Path) -> io::Result<Vec<(PathBuf, Result<Saved, String>)
 
 /// One of those that are listed.
 pub(super) fn read(path: &Path) -> Result<Saved, String> {
-    let text = gzip::read(path).map_err(|error| error.to_string())?;
-    parse(&String::from_utf8(text).map_err(|error| error.to_string())?)
+    open(path).map_err(|error| error.to_string())
+}
+
+/// The same, with the error that kept it from being read.
+pub(super) fn open(path: &Path) -> io::Result<Saved> {
+    let text = String::from_utf8(gzip::read(path)?).map_err(io::Error::other)?;
+    parse(&text).map_err(io::Error::other)
 }
 
 /// The one that a text is.
