@@ -262,6 +262,7 @@ where
             frame.extend_from_slice(&records.bytes);
             self.wire.send(Message::Binary(frame.into())).await?;
         }
+        tail.pause();
         let end = tail.at().n;
         Ok((tail, end))
     }

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::media::{Files, Media};
+use super::media::{Files, Media, segment};
+use super::missing;
 use super::read::nothing;
 use super::record::{self, HEADER, Unreadable};
 use super::snapshot::Position;
@@ -16,6 +17,8 @@ pub(crate) struct Tail {
     /// The last entry that was read, or that the reader has from elsewhere.
     at: Position,
     segment: Option<Segment>,
+    /// The segment that was closed in between, and where its next record begins.
+    left: Option<(u64, u64)>,
 }
 
 /// Whole records, one behind the other.
@@ -56,7 +59,7 @@ impl Tail {
 
     /// From the first entry of all.
     fn whole(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), at: Position { n: 0, sum: nothing() }, segment: None }
+        Self { dir: dir.to_owned(), at: Position { n: 0, sum: nothing() }, segment: None, left: None }
     }
 
     /// Behind an entry that the reader has. `None` when the log has no such entry: the reader's is another log.
@@ -96,8 +99,19 @@ impl Tail {
         Ok(records)
     }
 
+    /// Keeps no file open until more is read: of many logs nothing comes for long.
+    pub(crate) fn pause(&mut self) {
+        if let Some(segment) = self.segment.take() {
+            self.left = Some((segment.first, segment.offset));
+        }
+    }
+
     /// The next record. Where there has to be one and none can be read, the log is damaged.
     fn record(&mut self, limit: Option<u64>) -> io::Result<Option<Vec<u8>>> {
+        if let Some((first, offset)) = self.left.take() {
+            // One that was deleted meanwhile was read to its end, or is missed below.
+            self.segment = self.source(first)?.map(|from| Segment { first, from, offset });
+        }
         loop {
             if let Some(segment) = &mut self.segment
                 && let Some(bytes) = segment.next()?
@@ -144,19 +158,20 @@ impl Tail {
 
     /// Goes on in the segment that begins with this entry, if there is one.
     fn open(&mut self, first: u64) -> io::Result<bool> {
-        let media = Files::new(self.dir.clone());
-        if !media.segments()?.contains(&first) {
+        if !Files::new(self.dir.clone()).segments()?.contains(&first) {
             return Ok(false);
         }
-        let from = match File::open(self.dir.join(format!("{first:020}.log"))) {
-            Ok(file) => Source::File(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Source::Memory(io::Cursor::new(media.read(first)?))
-            }
-            Err(error) => return Err(error),
-        };
-        self.segment = Some(Segment { first, from, offset: 0 });
-        Ok(true)
+        self.segment = self.source(first)?.map(|from| Segment { first, from, offset: 0 });
+        Ok(self.segment.is_some())
+    }
+
+    /// The segment that begins with this entry, as it is stored; `None` where it is not any more.
+    fn source(&self, first: u64) -> io::Result<Option<Source>> {
+        if let Some(file) = File::open(self.dir.join(segment(first))).map(Some).or_else(missing)? {
+            return Ok(Some(Source::File(file)));
+        }
+        let read = Files::new(self.dir.clone()).read(first).map(Some).or_else(missing)?;
+        Ok(read.map(|bytes| Source::Memory(io::Cursor::new(bytes))))
     }
 }
 

@@ -165,3 +165,14 @@ async fn a_follower_that_does_not_read_while_it_speaks_is_heard() {
     };
     timeout(Duration::from_secs(20), following).await.expect("each waits for the other");
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn of_what_was_sent_nothing_stays_open() {
+    let rig = Rig::of(3);
+    let mut far = rig.follow(Follower::Backup).await;
+    far.standing().await;
+    let files = std::fs::read_dir("/proc/self/fd").unwrap();
+    let open = files.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
+    assert_eq!(open.filter(|path| path.starts_with(rig.data.path())).count(), 3, "those that write");
+}

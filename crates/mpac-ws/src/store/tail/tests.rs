@@ -1,13 +1,14 @@
 use std::ops::ControlFlow;
+use std::sync::atomic::AtomicBool;
 
 use mpac_core::SessionConfig;
 use mpac_wire::{SessionId, Timestamp};
 
 use super::*;
-use crate::store::Durability;
 use crate::store::entry::{Entry, Start};
 use crate::store::log::Log;
 use crate::store::log::raw::NotTaken;
+use crate::store::{Durability, gzip};
 
 const ENOUGH: usize = 1 << 20;
 
@@ -41,6 +42,34 @@ fn a_reader_gets_every_record_up_to_its_limit_over_all_segments_and_more_later()
     log.append(&[entry(99)]).unwrap();
     assert_eq!(tail.read(None, ENOUGH).unwrap().count, 1);
     assert_eq!(*tail.at(), log.end());
+}
+
+#[test]
+fn a_reader_that_pauses_goes_on_where_it_was_whatever_became_of_the_segment() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = log_of(dir.path(), 5);
+    let segments = Files::new(dir.path().to_owned()).segments().unwrap();
+    let path = |first: u64| dir.path().join(segment(first));
+    let (first, second) = (segments[0], segments[1]);
+    let (mut tail, mut paused) = (Tail::whole(dir.path()), Tail::whole(dir.path()));
+    let mut next = |count: u64| {
+        let limit = Some(paused.at().n + count);
+        let records = paused.read(limit, ENOUGH).unwrap();
+        assert_eq!((records.count, &records), (count, &tail.read(limit, ENOUGH).unwrap()));
+        paused.pause();
+        assert!(paused.segment.is_none());
+    };
+    next(1);
+    // Within the segment, which is compressed meanwhile.
+    gzip::pack(&path(first), &gzip::packed(&path(first)), &AtomicBool::new(false)).unwrap();
+    std::fs::remove_file(path(first)).unwrap();
+    next(second - 2);
+    // At its end, and it is gone; then at the end of all, and more comes.
+    std::fs::remove_file(gzip::packed(&path(first))).unwrap();
+    next(6 - second);
+    log.append(&[entry(99)]).unwrap();
+    next(1);
+    next(0);
 }
 
 #[test]
