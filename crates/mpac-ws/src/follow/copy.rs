@@ -199,52 +199,6 @@ impl Copy {
     }
 }
 
-#[cfg(all(test, unix))]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use mpac_core::SessionConfig;
-    use mpac_wire::{SessionId, Timestamp};
-
-    use super::*;
-    use crate::store::Durability;
-    use crate::store::entry::{Entry, Start};
-    use crate::store::log::Log;
-    use crate::store::media::Files;
-
-    #[test]
-    fn only_what_is_damaged_is_put_aside_and_not_what_cannot_be_read_now() {
-        let data = tempfile::tempdir().unwrap();
-        let dir = data.path().join("sessions/s/1");
-        fs::create_dir_all(&dir).unwrap();
-        let config = SessionConfig::new(SessionId::new("s").unwrap());
-        let entry = Entry::Open(Start::new(&config, 1, Timestamp::from_micros(1)).unwrap());
-        let mut log = Log::create(Box::new(Files::new(dir.clone())), Durability::Os).unwrap();
-        log.append(&[entry]).unwrap();
-        drop(log);
-        let entries = || Copy::open(data.path()).map(|copy| copy.entries());
-        assert_eq!(entries().unwrap(), 1);
-        let segment = dir.join("00000000000000000001.log");
-        let mut bytes = fs::read(&segment).unwrap();
-
-        // A link to itself is what the system refuses to open, for root too.
-        fs::remove_file(&segment).unwrap();
-        symlink(&segment, &segment).unwrap();
-        let refused = entries().unwrap_err().to_string();
-        assert!(refused.contains("sessions/s/1: ") && dir.exists(), "{refused}");
-        fs::remove_file(&segment).unwrap();
-        fs::write(&segment, &bytes).unwrap();
-        let (begins, base) = (dir.join("begins"), dir.join("base-00000000000000000001"));
-        fs::write(&begins, r#"{"after": 1, "at": "2026-01-01T00:00:00.000Z", "why": "deleted"}"#).unwrap();
-        symlink(&base, &base).unwrap();
-        let refused = entries().unwrap_err().to_string();
-        assert!(refused.contains("which it begins behind") && dir.exists(), "{refused}");
-        fs::remove_file(&begins).unwrap();
-        assert_eq!(entries().unwrap(), 1);
-
-        bytes[100] ^= 1;
-        fs::write(&segment, &bytes).unwrap();
-        assert_eq!(entries().unwrap(), 0);
-        assert!(!dir.exists() && fs::read_dir(data.path().join("aside")).unwrap().count() == 1);
-    }
-}
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;

@@ -54,7 +54,9 @@ impl Replica {
         let resumed = Stored::at(dir.to_owned()).go_on(Durability::Fsync)?;
         let Some((log, replay)) = resumed else { return Ok(None) };
         let known = log.end().n;
-        Ok(Some(Self::new(dir.to_owned(), None, (log, replay, known))))
+        let mut there = Self::new(dir.to_owned(), None, (log, replay, known));
+        there.rest_if_closed();
+        Ok(Some(there))
     }
 
     /// One that begins, in a directory that is made: behind entry `behind`, from the session as these files have it.
@@ -121,7 +123,16 @@ impl Replica {
                 Failed::Fault(format!("{}: {error}", self.dir.display()))
             }
             NotTaken::Log(error) => io::Error::other(error.to_string()).into(),
-        })
+        })?;
+        self.rest_if_closed();
+        Ok(())
+    }
+
+    /// Nothing more is to come of a closed one, and of those there are more and more.
+    fn rest_if_closed(&mut self) {
+        if self.is_closed() {
+            self.log.rest();
+        }
     }
 
     /// It has caught up with what its server had: from here on what it has counts.
@@ -137,6 +148,7 @@ impl Replica {
         self.log.moved(Files::new(home.clone()), Durability::Fsync)?;
         self.dir = home;
         self.save();
+        self.rest_if_closed();
         Ok(())
     }
 
@@ -162,6 +174,7 @@ impl Replica {
             warn!("{}: no snapshot, so a start from here takes longer: {error}", self.dir.display());
         }
         (self.saved, self.changed) = (Instant::now(), false);
+        self.rest_if_closed();
     }
 }
 

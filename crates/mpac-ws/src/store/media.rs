@@ -40,6 +40,8 @@ pub(crate) trait Media: Debug + Send {
     fn cut(&mut self, length: u64) -> io::Result<()>;
     /// Returns once everything written is on the disk.
     fn sync(&mut self) -> io::Result<()>;
+    /// Keeps nothing open until more is written.
+    fn rest(&mut self) {}
     /// Gives back the reserve for a full disk; whether there was one.
     fn make_room(&mut self) -> bool;
     /// Whether that was done: what is written now is the end.
@@ -60,6 +62,8 @@ pub(crate) struct Beside {
 pub(crate) struct Files {
     dir: PathBuf,
     current: Option<File>,
+    /// The first entry of the segment that is written to.
+    written: Option<u64>,
     house: Option<Arc<House>>,
     /// While it may be written to.
     in_use: Option<InUse>,
@@ -70,25 +74,25 @@ pub(crate) struct Files {
 impl Files {
     /// In `dir`, which has to exist.
     pub(crate) const fn new(dir: PathBuf) -> Self {
-        Self { dir, current: None, house: None, in_use: None, live: false }
+        Self { dir, current: None, written: None, house: None, in_use: None, live: false }
     }
 
     /// Those of a log that a server may be writing to at this moment, to be read only.
     pub(crate) const fn live(dir: PathBuf) -> Self {
-        Self { dir, current: None, house: None, in_use: None, live: true }
+        Self { dir, current: None, written: None, house: None, in_use: None, live: true }
     }
 
     /// The same, in a data directory that is kept in order meanwhile.
     pub(crate) const fn kept_by(dir: PathBuf, house: Arc<House>) -> Self {
-        Self { dir, current: None, house: Some(house), in_use: None, live: false }
+        Self { dir, current: None, written: None, house: Some(house), in_use: None, live: false }
     }
 
     fn path(&self, first: u64) -> PathBuf {
         self.dir.join(segment(first))
     }
 
-    fn open(&mut self, file: File) {
-        self.current = Some(file);
+    fn open(&mut self, first: u64, file: File) {
+        (self.current, self.written) = (Some(file), Some(first));
         if self.in_use.is_none() {
             self.in_use = self.house.as_ref().map(|house| House::uses(house, &self.dir));
         }
@@ -113,6 +117,9 @@ impl Files {
     }
 
     fn current(&mut self) -> io::Result<&mut File> {
+        if let (None, Some(first)) = (&self.current, self.written) {
+            self.resume(first)?;
+        }
         self.current.as_mut().ok_or_else(|| io::Error::other("no segment is open"))
     }
 }
@@ -162,14 +169,14 @@ impl Media for Files {
     fn begin(&mut self, first: u64) -> io::Result<()> {
         let path = self.path(first);
         let file = self.with_room(|_| OpenOptions::new().write(true).create_new(true).open(&path))?;
-        self.open(file);
+        self.open(first, file);
         sync_dir(&self.dir)?;
         self.with_room(|files| files.note_head(first))
     }
 
     fn resume(&mut self, first: u64) -> io::Result<()> {
         let file = OpenOptions::new().write(true).open(self.path(first))?;
-        self.open(file);
+        self.open(first, file);
         Ok(())
     }
 
@@ -183,6 +190,10 @@ impl Media for Files {
 
     fn sync(&mut self) -> io::Result<()> {
         self.current()?.sync_data()
+    }
+
+    fn rest(&mut self) {
+        self.current = None;
     }
 
     fn make_room(&mut self) -> bool {

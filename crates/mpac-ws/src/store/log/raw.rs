@@ -97,6 +97,11 @@ impl Log {
         Ok(Self::at(media, durability, (n, String::new()), (0, 0)))
     }
 
+    /// Keeps no file open until more comes.
+    pub(crate) fn rest(&mut self) {
+        self.media.rest();
+    }
+
     /// Goes on in another directory, where its files are now.
     pub(crate) fn moved(&mut self, mut files: Files, durability: Durability) -> std::io::Result<()> {
         let last = files.segments()?.last().copied();
