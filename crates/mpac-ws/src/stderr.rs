@@ -141,15 +141,21 @@ impl<W: fmt::Write> fmt::Write for Clean<W> {
 #[cfg(test)]
 pub(crate) mod tests {
     use std::io::ErrorKind;
-    use std::sync::{Arc, Mutex};
+    use std::sync::{Arc, LazyLock, Mutex};
     use std::time::Instant;
 
-    use tracing::subscriber::with_default;
+    use tracing::Dispatch;
+    use tracing::subscriber::{NoSubscriber, with_default};
 
     use super::*;
 
+    /// Where there is only one subscriber, whether a line is wanted is asked of the thread that comes by it first: another test's,
+    /// which has none, and then nobody hears of it. So there are two.
+    static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
+
     /// What the operator reads of what this thread does.
     pub(crate) fn told(act: impl FnOnce()) -> String {
+        LazyLock::force(&ANOTHER);
         let kept = Kept::default();
         let writer = kept.clone();
         with_default(written().with_ansi(false).with_writer(move || writer.clone()).finish(), act);
