@@ -145,6 +145,11 @@ impl Agent {
         matches!(*self.0.place.borrow(), Place::Here)
     }
 
+    /// Whether the connection is broken and being tried again.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(*self.0.place.borrow(), Place::Away)
+    }
+
     /// Which kinds of message have been seen from whom, for a [scripted brain](crate::brain::scripted).
     #[must_use]
     pub fn history(&self) -> History {

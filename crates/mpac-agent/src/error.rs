@@ -134,7 +134,9 @@ pub enum AgentError {
         seconds: u64,
     },
     /// Ctrl-C. What was committed stays.
-    #[error("interrupted; what was committed before stays, and intents made for this are withdrawn")]
+    #[error(
+        "interrupted; what was committed before stays, and intents made for this are withdrawn, or end by their time where that cannot be said at once"
+    )]
     Interrupted,
     /// OP_REJECT answered a commit.
     #[error("the commit to {path} was rejected: {reason}")]

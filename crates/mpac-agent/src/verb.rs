@@ -5,6 +5,7 @@
 //! claim, a deferral; BYE-07, BYE-10) is waited for.
 
 mod acting;
+mod ending;
 mod heartbeat;
 mod looking;
 mod out;
@@ -69,23 +70,36 @@ async fn begun(verb: &Verb, joining: &Joining, out: &mut Out) -> Result<(), Agen
         _ => false,
     };
     let before = own_intents(&agent).await;
-    let done = tokio::select! {
-        done = carried_out(verb, &agent, events, (sources, &mut brain), out) => done,
-        () = interrupted(), if !ends_so => Err(AgentError::Interrupted),
+    let work = carried_out(verb, &agent, events, (sources, &mut brain), out);
+    let done = match ends_so {
+        true => work.await,
+        false => ending::unless_interrupted(work).await,
     };
-    if matches!(done, Err(AgentError::Interrupted)) {
-        for intent in own_intents(&agent).await.difference(&before) {
-            // If that fails, their time ends them.
-            let _ = agent.withdraw(intent, Some("cancelled")).await;
-        }
+    if matches!(done, Err(AgentError::Interrupted)) && !ends_so {
+        withdraw_new(&agent, &before, out).await;
     }
     let mut leaving = Leaving::leaving_intents();
     if done.is_err() {
         leaving.reason = GoodbyeReason::Error;
     }
     // What was asked for is done, or has failed for a better reason.
-    let _ = agent.leave(leaving).await;
+    let _ = ending::unless_interrupted(agent.leave(leaving)).await;
     done
+}
+
+/// Ends what was announced for this alone.
+async fn withdraw_new(agent: &Agent, before: &BTreeSet<IntentId>, out: &mut Out) {
+    let new: Vec<IntentId> = own_intents(agent).await.difference(before).cloned().collect();
+    let Some(first) = new.first() else { return };
+    let withdraw = async {
+        for intent in &new {
+            agent.withdraw(intent, Some("cancelled")).await?;
+        }
+        Ok(())
+    };
+    if let Err(error) = ending::last_words(agent, &format!("the withdrawal of {first}"), withdraw).await {
+        out.note(&format!("what was announced for this ends by its time: {error}"));
+    }
 }
 
 /// The live intents of this name; none after the end of the session.

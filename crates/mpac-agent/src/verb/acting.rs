@@ -8,6 +8,7 @@ use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::{IntentId, Scope, StateRef};
 use serde_json::{Value, json};
 
+use super::ending::{last_words, unless_interrupted};
 use super::out::{Out, follow, interrupted};
 use super::watching::sentence;
 use crate::agent::{self, Agent, Announced, Committed, Edit, Events, Leaving};
@@ -49,7 +50,7 @@ pub(super) async fn announce(
 ) -> Result<(), AgentError> {
     let mut announce = agent::Announce::files(&asked.objective, asked.files.iter().cloned());
     announce.ttl_sec = asked.ttl_sec;
-    let announced = agent.announce(announce).await?;
+    let announced = unless_interrupted(agent.announce(announce)).await?;
     let intent = &announced.intent;
     let stays = match asked.hold {
         true => "until Ctrl-C".to_owned(),
@@ -71,11 +72,11 @@ pub(super) async fn announce(
     })
     .await;
     if asked.hand_over {
-        agent.leave(Leaving::handing_over()).await?;
+        last_words(agent, "GOODBYE", agent.leave(Leaving::handing_over())).await?;
         out.note(&format!("{intent} can be claimed now"));
         return Ok(());
     }
-    agent.withdraw(intent, None).await?;
+    last_words(agent, &format!("the withdrawal of {intent}"), agent.withdraw(intent, None)).await?;
     out.note(&format!("{intent} is withdrawn"));
     Ok(())
 }

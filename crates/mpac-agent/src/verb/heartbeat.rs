@@ -7,6 +7,7 @@ use mpac_wire::IntentId;
 use mpac_wire::names::HeartbeatStatus;
 use serde_json::{Value, json};
 
+use super::ending::unless_interrupted;
 use super::looking::line;
 use super::out::{Out, end_of, follow, interrupted};
 use super::watching::sentence;
@@ -21,20 +22,7 @@ pub(super) async fn heartbeat(
     asked: &Heartbeat,
     out: &mut Out,
 ) -> Result<(), AgentError> {
-    if let Some(intent) = &asked.intent {
-        is_ours(&agent.view().await?, intent)?;
-    }
-    if let Some((intent, ttl_sec)) = asked.intent.as_ref().zip(asked.ttl_sec) {
-        agent.update_intent(intent, prolonged(ttl_sec)).await?;
-    }
-    if let Some((model, status)) = asked.model.as_ref().zip(asked.model_status.clone()) {
-        agent.report_health(model, status, asked.model_detail.as_deref());
-    }
-    let status = asked.status.clone().unwrap_or(match asked.intent {
-        Some(_) => HeartbeatStatus::Working,
-        None => HeartbeatStatus::Idle,
-    });
-    agent.heartbeat_now(status.clone(), asked.intent.clone()).await?;
+    let status = unless_interrupted(say(agent, asked)).await?;
     // Whoever reads the lines that come now may send either at once.
     let interrupted = interrupted();
     tell(agent, asked, &status, out).await?;
@@ -57,6 +45,25 @@ pub(super) async fn heartbeat(
     })
     .await;
     lost.or(ended).map_or(Ok(()), Err)
+}
+
+/// What the options say, each in its message: the status that the others see.
+async fn say(agent: &Agent, asked: &Heartbeat) -> Result<HeartbeatStatus, AgentError> {
+    if let Some(intent) = &asked.intent {
+        is_ours(&agent.view().await?, intent)?;
+    }
+    if let Some((intent, ttl_sec)) = asked.intent.as_ref().zip(asked.ttl_sec) {
+        agent.update_intent(intent, prolonged(ttl_sec)).await?;
+    }
+    if let Some((model, status)) = asked.model.as_ref().zip(asked.model_status.clone()) {
+        agent.report_health(model, status, asked.model_detail.as_deref());
+    }
+    let status = asked.status.clone().unwrap_or(match asked.intent {
+        Some(_) => HeartbeatStatus::Working,
+        None => HeartbeatStatus::Idle,
+    });
+    agent.heartbeat_now(status.clone(), asked.intent.clone()).await?;
+    Ok(status)
 }
 
 /// Where a server tells what there is. Heartbeats do not name an intent that is not ours (LIV-19).

@@ -5,6 +5,7 @@ mod dropping;
 mod ending;
 mod examples;
 mod heartbeat;
+mod interrupting;
 mod lanes;
 mod mcp;
 mod program;

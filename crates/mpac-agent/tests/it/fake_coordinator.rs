@@ -175,6 +175,19 @@ impl Peer {
         self.answers_barriers = true;
     }
 
+    /// Answers the request that stands behind what an agent has said, and takes nothing of what comes after it.
+    pub(crate) async fn answer_barrier(&mut self) {
+        while let Some(value) = self.next_of_any_kind().await {
+            if value["path"] == BARRIER {
+                return self.pass_barrier().await;
+            }
+        }
+    }
+
+    async fn pass_barrier(&mut self) {
+        self.send(&json!({"type": "FILE_ERROR", "path": BARRIER, "error": "File not found"})).await;
+    }
+
     /// Closes the socket with this code.
     pub(crate) async fn close(mut self, code: u16, reason: &'static str) {
         let frame = CloseFrame { code: code.into(), reason: reason.into() };
@@ -188,7 +201,7 @@ impl Peer {
         loop {
             let value = self.next_of_any_kind().await?;
             if self.answers_barriers && value["path"] == BARRIER {
-                self.send(&json!({"type": "FILE_ERROR", "path": BARRIER, "error": "File not found"})).await;
+                self.pass_barrier().await;
                 continue;
             }
             let asks_for_summary = self.answers_barriers && value["payload"]["error_code"] == "CAUSAL_GAP";
