@@ -55,7 +55,7 @@ impl Account {
         let (unsaid, tokens, calls, cost) =
             self.with(|kept| (kept.unsaid, kept.spent.usage.total(), kept.spent.calls, kept.spent.cost));
         if unsaid && self.budget != Budget::default() {
-            let why = "the last answer did not say what it used, so nobody can tell how much is left";
+            let why = "the last call did not say what it used, so nobody can tell how much is left";
             return Err(BrainError::OverBudget(why.to_owned()));
         }
         if let Some(limit) = self.budget.tokens.filter(|limit| tokens >= *limit) {
@@ -77,6 +77,13 @@ impl Account {
     /// Takes a call in that did not say what it used.
     pub(super) fn add_unsaid(&self) {
         self.with(|kept| kept.unsaid = true);
+    }
+
+    /// Takes a call in that may have said its cost, and not its tokens.
+    pub(super) fn add_uncounted(&self) {
+        if self.budget.tokens.is_some() {
+            self.add_unsaid();
+        }
     }
 
     /// Takes a call in, with its cost where somebody else says it.
@@ -140,6 +147,16 @@ mod tests {
         let free = account("unknown", None, None);
         free.add_unsaid();
         free.check().unwrap();
+    }
+
+    #[test]
+    fn tokens_that_are_not_said_matter_where_they_are_limited() {
+        let limited = account("unknown", None, Some(100));
+        limited.add_uncounted();
+        limited.check().unwrap_err();
+        let in_money = account("unknown", Some(3.0), None);
+        in_money.add_uncounted();
+        in_money.check().unwrap();
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::account::{Account, Budget};
 use super::prices::Prices;
 use super::repair::{kept, messages};
 use super::retry::{self, Backoff, Jitter};
-use super::usage::Usage;
+use super::stream::Used;
 use super::{Brain, BrainError, ConflictAsk, Decision, Note, Notes, Plan, PlanAsk, WriteAsk, Written};
 use crate::prompt::{self, Form, Persona};
 use crate::tools::{self, Offer, Reply, Tool};
@@ -153,8 +153,8 @@ impl Claude {
         let mut failed = 0;
         loop {
             self.account.check()?;
-            let mut meter = Meter { account: &self.account, notes, usage: Usage::default() };
-            let attempt = self.api.attempt(&request, &mut meter.usage, notes);
+            let mut meter = Meter { account: &self.account, notes, used: Used::Nothing };
+            let attempt = self.api.attempt(&request, &mut meter.used, notes);
             let ended = tokio::time::timeout(self.answer_limit, attempt).await;
             drop(meter);
             let (error, asked) = match ended {
@@ -173,17 +173,20 @@ impl Claude {
     }
 }
 
-/// Counts what one attempt has used up when it is over, however it ends: one that is given up as well.
+/// Counts what one attempt has used up when it is over, however it ends: one that is given up as well. Under a budget one that
+/// does not say it is the last.
 struct Meter<'a> {
     account: &'a Account,
     notes: &'a Notes,
-    usage: Usage,
+    used: Used,
 }
 
 impl Drop for Meter<'_> {
     fn drop(&mut self) {
-        if self.usage != Usage::default() {
-            self.notes.say(Note::Used(self.account.add(self.usage, None)));
+        match self.used {
+            Used::Nothing => {}
+            Used::Unsaid => self.account.add_unsaid(),
+            Used::Known(usage) => self.notes.say(Note::Used(self.account.add(usage, None))),
         }
     }
 }

@@ -25,8 +25,10 @@
 //! | `{"id": N, "say": "text"}` | a line for people, any number of them before the answer |
 //!
 //! An answer or error may carry `"usage"`: `input_tokens`, `output_tokens`, `cache_creation_input_tokens`,
-//! `cache_read_input_tokens`, `cost_usd`, each optional. It is shown after the task, and counts against the budget; where
-//! there is a budget, an answer without it is the last one.
+//! `cache_read_input_tokens`, `cost_usd`, each optional. It is shown after the task, and counts against the budget. Where
+//! there is a budget, an answer without it is the last one, and so is a question that is not answered: the program ends or
+//! writes what is no answer, takes too long, or the task is cancelled. Where tokens are limited, so is an answer with
+//! `cost_usd` alone.
 //!
 //! # The program
 //!
@@ -49,7 +51,7 @@ use serde_json::{Value, json};
 use super::account::{Account, Budget};
 use super::claude::ANSWER_LIMIT;
 use super::prices::Prices;
-use super::usage::{Cost, Usage};
+use super::usage::{Cost, Spent, Usage};
 use super::{Brain, BrainError, ConflictAsk, Decision, Note, Notes, Plan, PlanAsk, WriteAsk, Written};
 use crate::prompt::Persona;
 use crate::tools::{self, Reply, Tool};
@@ -107,10 +109,55 @@ struct Line {
 
 #[derive(Debug, Deserialize)]
 struct SaidUsage {
-    #[serde(flatten)]
-    tokens: Usage,
-    #[serde(default)]
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
     cost_usd: Option<f64>,
+}
+
+impl SaidUsage {
+    /// `None` when it says nothing of tokens, which is not the same as that there were none.
+    fn tokens(&self) -> Option<Usage> {
+        let (input, output) = (self.input_tokens, self.output_tokens);
+        let (cache_write, cache_read) = (self.cache_creation_input_tokens, self.cache_read_input_tokens);
+        input.or(output).or(cache_write).or(cache_read)?;
+        let [input, output, cache_write, cache_read] =
+            [input, output, cache_write, cache_read].map(Option::unwrap_or_default);
+        Some(Usage { input, output, cache_write, cache_read })
+    }
+}
+
+/// A question. Once it is asked it counts, however it ends: if nothing else is known, as one that did not say what it used.
+#[derive(Debug)]
+struct Call {
+    account: Account,
+    is_open: bool,
+}
+
+impl Call {
+    fn of(account: &Account) -> Self {
+        Self { account: account.clone(), is_open: false }
+    }
+
+    /// It is answered; what it used up, if that was said.
+    fn answered(mut self, said: Option<&SaidUsage>) -> Option<Spent> {
+        let said = said?;
+        self.is_open = false;
+        let tokens = said.tokens();
+        if tokens.is_none() {
+            self.account.add_uncounted();
+        }
+        Some(self.account.add(tokens.unwrap_or_default(), said.cost_usd.and_then(Cost::dollars)))
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.account.add_unsaid();
+        }
+    }
 }
 
 impl CommandBrain {
@@ -148,13 +195,11 @@ impl CommandBrain {
         question["id"] = json!(self.last_id);
         question["agent"] = json!({"name": self.persona.name, "about": self.persona.about});
         let text = format!("{question}\n");
-        let asked = tokio::time::timeout(self.answer_limit, self.exchange(&text, notes));
+        let mut call = Call::of(&self.account);
+        let asked = tokio::time::timeout(self.answer_limit, self.exchange(&text, &mut call, notes));
         let (running, line) = asked.await.map_err(|_| BrainError::TooSlow(self.answer_limit.as_secs()))??;
-        match line.usage {
-            Some(SaidUsage { tokens, cost_usd }) => {
-                notes.say(Note::Used(self.account.add(tokens, cost_usd.and_then(Cost::dollars))));
-            }
-            None => self.account.add_unsaid(),
+        if let Some(spent) = call.answered(line.usage.as_ref()) {
+            notes.say(Note::Used(spent));
         }
         match (line.answer, line.error) {
             (_, Some(error)) => Err(self.error(format!("gave up: {error}"))),
@@ -169,15 +214,22 @@ impl CommandBrain {
     }
 
     /// Sends the question and reads until the line that ends it.
-    async fn exchange(&mut self, question: &str, notes: &Notes) -> Result<(Running, Line), BrainError> {
+    async fn exchange(
+        &mut self,
+        question: &str,
+        call: &mut Call,
+        notes: &Notes,
+    ) -> Result<(Running, Line), BrainError> {
         // One that has ended after its last answer is started again, also when that shows only now.
         if let Some(running) = self.running.take()
-            && let Ok(done) = self.converse(running, question, notes).await?
+            && let Ok(done) = self.converse(running, question, call, notes).await?
         {
             return Ok(done);
         }
+        // One that had ended has not read the question.
+        call.is_open = false;
         let running = Running::start(&self.words).map_err(|why| self.error(why))?;
-        let ended = self.converse(running, question, notes).await?;
+        let ended = self.converse(running, question, call, notes).await?;
         ended.map_err(|why| self.error(why))
     }
 
@@ -186,9 +238,11 @@ impl CommandBrain {
         &self,
         mut running: Running,
         question: &str,
+        call: &mut Call,
         notes: &Notes,
     ) -> Result<Result<(Running, Line), String>, BrainError> {
         notes.say(Note::Began);
+        call.is_open = true;
         running.send(question).await;
         let mut heard = false;
         loop {

@@ -13,6 +13,10 @@ use crate::tools::Reply;
 /// An answer longer than this many bytes is thrown away; a commit could not carry it anyway.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
 
+/// So many bytes of an answer count as a token until the API says how many there were. Most texts have more bytes to a token,
+/// so that rather too much is counted than too little.
+const BYTES_TO_A_TOKEN: usize = 3;
+
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum StreamEvent {
@@ -90,13 +94,28 @@ pub(super) enum StreamFault {
     Final(BrainError),
 }
 
+/// What is known of what an answer has used up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Used {
+    /// No part of it has come.
+    #[default]
+    Nothing,
+    /// Something has come, and not a word of what it used.
+    Unsaid,
+    /// So much.
+    Known(Usage),
+}
+
 /// The answer so far.
 #[derive(Debug)]
 pub(super) struct Answer {
     text: String,
     tool: Option<(String, String)>,
     partial: Partial,
+    has_begun: bool,
     usage: Usage,
+    /// `usage` has what was written: the API says it at the end.
+    is_counted: bool,
     stop_reason: Option<String>,
     stopped: bool,
 }
@@ -108,7 +127,9 @@ impl Answer {
             text: String::new(),
             tool: None,
             partial: Partial::new(told),
+            has_begun: false,
             usage: Usage::default(),
+            is_counted: false,
             stop_reason: None,
             stopped: false,
         }
@@ -118,6 +139,7 @@ impl Answer {
     pub(super) fn take(&mut self, data: &str) -> Result<Vec<Piece>, StreamFault> {
         let event: StreamEvent = serde_json::from_str(data)
             .map_err(|error| StreamFault::Final(BrainError::Broken(format!("stream event: {error}"))))?;
+        self.has_begun |= !matches!(event, StreamEvent::Error { .. } | StreamEvent::Other);
         let mut pieces = Vec::new();
         match event {
             StreamEvent::MessageStart { message } => self.count(message.usage),
@@ -134,6 +156,7 @@ impl Answer {
                 pieces = self.partial.push(&partial_json);
             }
             StreamEvent::MessageDelta { delta, usage } => {
+                self.is_counted |= usage.is_some_and(|usage| usage.output > 0);
                 self.count(usage);
                 self.stop_reason = delta.stop_reason.or_else(|| self.stop_reason.take());
             }
@@ -162,9 +185,18 @@ impl Answer {
         };
     }
 
-    /// What the answer has used up, as far as the API has said.
-    pub(super) fn usage(&self) -> Usage {
-        self.usage
+    /// What the answer has used up, as far as the API has said. What was written is estimated from what has come until it
+    /// is said: the first count of it that comes is that of an answer that has just begun.
+    pub(super) fn used(&self) -> Used {
+        let mut usage = self.usage;
+        if usage == Usage::default() {
+            return if self.has_begun { Used::Unsaid } else { Used::Nothing };
+        }
+        if !self.is_counted {
+            let tokens = self.received().div_ceil(BYTES_TO_A_TOKEN);
+            usage.output = usage.output.max(u64::try_from(tokens).unwrap_or(u64::MAX));
+        }
+        Used::Known(usage)
     }
 
     /// Is the answer complete?
@@ -211,6 +243,7 @@ mod tests {
     use super::*;
 
     const STOP: &str = r#"{"type":"message_stop"}"#;
+    const COUNTED: &str = r#"{"type":"message_start","message":{"id":"m","usage":{"input_tokens":9,"cache_read_input_tokens":80,"output_tokens":1}}}"#;
 
     fn read(events: &[&str]) -> Result<Reply, StreamFault> {
         let mut answer = Answer::new("content");
@@ -243,10 +276,34 @@ mod tests {
     #[test]
     fn tokens_are_counted_from_the_first_event_to_the_last_that_tells() {
         let mut answer = Answer::new("content");
-        answer.take(r#"{"type":"message_start","message":{"id":"m","usage":{"input_tokens":9,"cache_read_input_tokens":80,"output_tokens":1}}}"#).unwrap();
-        assert_eq!(answer.usage(), Usage { input: 9, output: 1, cache_write: 0, cache_read: 80 });
-        answer.take(&stop("tool_use")).unwrap();
-        assert_eq!(answer.usage(), Usage { input: 9, output: 3, cache_write: 0, cache_read: 80 });
+        assert_eq!(answer.used(), Used::Nothing);
+        answer.take(COUNTED).unwrap();
+        let told = |output| Used::Known(Usage { input: 9, output, cache_write: 0, cache_read: 80 });
+        assert_eq!(answer.used(), told(1));
+        answer
+            .take(
+                r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"seventeen letters"}}"#,
+            )
+            .unwrap();
+        assert_eq!(answer.used(), told(6), "an estimate, while the API has not said");
+        answer.take(&stop("end_turn")).unwrap();
+        assert_eq!(answer.used(), told(3));
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_of_its_tokens_is_told_from_one_that_has_not_begun() {
+        let used = |event: &str| {
+            let mut answer = Answer::new("content");
+            let _ = answer.take(event);
+            answer.used()
+        };
+        for event in [r#"{"type":"message_start","message":{"id":"m"}}"#, STOP] {
+            assert_eq!(used(event), Used::Unsaid, "{event}");
+        }
+        let overloaded = r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#;
+        for event in [r#"{"type":"ping"}"#, overloaded] {
+            assert_eq!(used(event), Used::Nothing, "{event}");
+        }
     }
 
     #[test]

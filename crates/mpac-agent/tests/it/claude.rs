@@ -143,7 +143,7 @@ async fn an_answer_that_is_given_up_counts_as_far_as_it_has_come() {
     let (api, _never) = FakeApi::holding_the_last(Vec::new(), whole, half).await;
     let mut config = ClaudeConfig::new(Secret::new("sk-test"), "model-1");
     config.base_url.clone_from(&api.url);
-    config.budget.tokens = Some(8);
+    config.budget.tokens = Some(13);
     let mut claude = Claude::new(config, Persona { name: "Bob".to_owned(), about: None }).unwrap();
     let (notes, mut heard) = Notes::channel();
     {
@@ -159,9 +159,23 @@ async fn an_answer_that_is_given_up_counts_as_far_as_it_has_come() {
         Note::Used(spent) => Some((spent.calls, spent.usage.input, spent.usage.output)),
         _ => None,
     });
-    assert_eq!(used, Some((1, 7, 1)));
+    // `{"content":"one\ntw` had come.
+    assert_eq!(used, Some((1, 7, 7)));
     let error = claude.write_file(write_ask(), &notes).await.unwrap_err();
-    assert!(matches!(&error, BrainError::OverBudget(why) if why.contains("8 of 8 tokens")), "{error}");
+    assert!(matches!(&error, BrainError::OverBudget(why) if why.contains("14 of 13 tokens")), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_say_what_it_used_is_the_last_one_under_a_budget() {
+    let api = FakeApi::answering(vec![planned(), planned()]).await;
+    let mut config = ClaudeConfig::new(Secret::new("sk-test"), "model-1");
+    config.base_url.clone_from(&api.url);
+    config.budget.tokens = Some(1_000);
+    let mut claude = Claude::new(config, Persona { name: "Bob".to_owned(), about: None }).unwrap();
+    claude.plan(plan_ask(None), &Notes::unread()).await.unwrap();
+    let error = claude.plan(plan_ask(None), &Notes::unread()).await.unwrap_err();
+    assert!(matches!(&error, BrainError::OverBudget(why) if why.contains("did not say")), "{error}");
+    assert_eq!(api.asked().len(), 1);
 }
 
 #[tokio::test]

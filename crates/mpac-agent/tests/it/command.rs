@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mpac_agent::brain::command::{CommandBrain, CommandConfig};
 use mpac_agent::brain::usage::Cost;
-use mpac_agent::brain::{Brain as _, Notes, PlanAsk};
+use mpac_agent::brain::{Brain as _, BrainError, Notes, PlanAsk};
 use mpac_agent::prompt::Persona;
 use mpac_agent::task::{Outcome, TaskOptions};
 use serde_json::{Value, json};
@@ -209,6 +209,69 @@ async fn what_the_program_says_is_shown_and_its_usage_counts() {
     assert_eq!((count(&said, "INTENT_ANNOUNCE"), count(&said, "OP_COMMIT")), (1, 0));
 }
 
+fn question() -> PlanAsk {
+    PlanAsk { task: "t".to_owned(), files: vec![], fault: None }
+}
+
+/// The second question is not asked.
+async fn is_spent(brain: &mut CommandBrain, case: &str) {
+    let error = brain.plan(question(), &Notes::unread()).await.unwrap_err();
+    assert!(matches!(&error, BrainError::OverBudget(why) if why.contains("did not say")), "{case}: {error}");
+}
+
+#[tokio::test]
+async fn a_question_that_is_not_answered_is_the_last_one_under_a_budget() {
+    let limited = |config: &mut CommandConfig| {
+        config.budget.tokens = Some(1_000);
+        config.answer_limit = Duration::from_millis(300);
+    };
+    for (name, each) in [
+        ("budget_ends", "sys.exit(3)"),
+        ("budget_babbles", "print('hm')"),
+        ("budget_hangs", "sys.stdin.read()"),
+    ] {
+        let mut brain = brain(&python(name, each), limited);
+        brain.plan(question(), &Notes::unread()).await.unwrap_err();
+        is_spent(&mut brain, name).await;
+    }
+    let mut called_off = brain(&python("budget_called_off", "sys.stdin.read()"), limited);
+    let (notes, mut heard) = Notes::channel();
+    tokio::select! {
+        biased;
+        answer = called_off.plan(question(), &notes) => panic!("{answer:?}"),
+        _ = heard.recv() => {}
+    }
+    is_spent(&mut called_off, "called off").await;
+
+    let mut missing = brain("no-such-program --x", limited);
+    for _ in 0..2 {
+        let error = missing.plan(question(), &Notes::unread()).await.unwrap_err();
+        assert!(matches!(error, BrainError::Command { .. }), "nothing was asked: {error}");
+    }
+}
+
+#[tokio::test]
+async fn where_tokens_are_limited_a_cost_alone_does_not_do() {
+    let limited = |config: &mut CommandConfig| config.budget.tokens = Some(1_000);
+    let mut costs = brain(&python("costs", "reply['usage'] = {'cost_usd': 0.6}"), limited);
+    costs.plan(question(), &Notes::unread()).await.unwrap();
+    is_spent(&mut costs, "a cost").await;
+    let mut counts = brain(&python("counts", "reply['usage'] = {'input_tokens': 0}"), limited);
+    for _ in 0..2 {
+        counts.plan(question(), &Notes::unread()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_ends_after_each_answer_has_answered_them() {
+    let each = "reply['usage'] = {'input_tokens': 1}\n\
+                print(json.dumps({'id': asked['id'], **reply}), flush=True)\nsys.exit(0)";
+    let mut brain = brain(&python("once_counted", each), |config| config.budget.tokens = Some(1_000));
+    for _ in 0..3 {
+        brain.plan(question(), &Notes::unread()).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn nothing_of_the_program_stays_when_its_question_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -220,9 +283,8 @@ async fn nothing_of_the_program_stays_when_its_question_is_given_up() {
     );
     let mut brain = brain(&python("held", &each), |_| {});
     let notes = Notes::unread();
-    let question = PlanAsk { task: "t".to_owned(), files: vec![], fault: None };
     let mut held = {
-        let mut asked = brain.plan(question, &notes);
+        let mut asked = brain.plan(question(), &notes);
         let here = async {
             let (mut held, _) = listener.accept().await.unwrap();
             let mut word = [0; 4];

@@ -11,8 +11,7 @@ use sse_stream::SseStream;
 
 use crate::brain::partial::Piece;
 use crate::brain::retry::{is_passing, retry_after};
-use crate::brain::stream::{Answer, ApiError, StreamFault};
-use crate::brain::usage::Usage;
+use crate::brain::stream::{Answer, ApiError, StreamFault, Used};
 use crate::brain::{BrainError, Note, Notes};
 use crate::tools::Reply;
 
@@ -80,11 +79,11 @@ impl Api {
         Ok(Self { http, url, key })
     }
 
-    /// Sends it once. `usage` is what the API says of tokens, also of an answer that comes to nothing.
+    /// Sends it once. `used` is what is known of tokens, also of an answer that comes to nothing.
     pub(super) async fn attempt(
         &self,
         request: &Request,
-        usage: &mut Usage,
+        used: &mut Used,
         notes: &Notes,
     ) -> Result<Reply, Failure> {
         let sent = self
@@ -118,7 +117,7 @@ impl Api {
             };
             if !data.is_empty() {
                 let taken = answer.take(&data);
-                *usage = answer.usage();
+                *used = answer.used();
                 for piece in taken.map_err(Failure::from)? {
                     notes.say(match piece {
                         Piece::Text(text) => Note::Text(text),
