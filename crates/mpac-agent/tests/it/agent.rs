@@ -13,6 +13,7 @@ mod pty;
 mod refusals;
 mod tasks;
 mod terminal;
+mod unreadable;
 mod verbs;
 
 use std::time::Duration;

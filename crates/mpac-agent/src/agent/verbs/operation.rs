@@ -176,8 +176,8 @@ impl Agent {
     /// arrive, under the id that it had. Dropped before it is done, the commit happens or it does not; nothing half.
     ///
     /// # Errors
-    /// [`AgentError::Stale`] with the file as it is now, when somebody was faster (OCC-13). [`AgentError::TurnedDown`]:
-    /// OP_REJECT when the intent is over, SCOPE_FROZEN, and others. [`AgentError::PreCommit`] in a session that authorises
+    /// [`AgentError::Stale`] with the file as it is now, when somebody was faster (OCC-13), and [`AgentError::TurnedDown`]
+    /// where that cannot be read; OP_REJECT when the intent is over, SCOPE_FROZEN, and others. [`AgentError::PreCommit`] in a session that authorises
     /// first ([`propose_and_commit`](Self::propose_and_commit) does), [`AgentError::TooLarge`], [`AgentError::Withheld`]
     /// before anything is sent, [`AgentError::Ignored`], [`AgentError::NoAnswer`], [`AgentError::Lost`],
     /// [`AgentError::SessionClosed`].
@@ -267,12 +267,11 @@ impl Agent {
         what: &str,
     ) -> Result<Step, AgentError> {
         let path = &commit.target;
-        let now = match reply.answer.take() {
-            Some(answer) => file_state(path, answer)?,
-            None => None,
-        };
-        let now = now.unwrap_or_else(FileState::absent);
+        // An answer that says nothing of the file does not hide what was said of the commit.
+        let read = reply.answer.take().map_or(Ok(None), |answer| file_state(path, answer));
+        let read = read.map(|now| now.unwrap_or_else(FileState::absent));
         if again && reply.error.as_ref().is_some_and(|error| is_duplicate(error, "op_id")) {
+            let now = read?;
             let lives = match &commit.intent_id {
                 Some(intent) => self.0.link.presence(intent.clone()).await? == Presence::Live,
                 None => true,
@@ -283,18 +282,25 @@ impl Agent {
                 _ => Err(stale(path, now)),
             };
         }
-        if reply.error.as_ref().is_some_and(|error| error.error_code.as_str() == "STALE_STATE_REF") {
-            return Err(stale(path, now));
-        }
+        let is_stale =
+            reply.error.as_ref().is_some_and(|error| error.error_code.as_str() == "STALE_STATE_REF");
+        let read = match read {
+            Ok(now) if is_stale => return Err(stale(path, now)),
+            read => read,
+        };
         reply.not_refused(what)?;
-        let stored = now.state_ref == commit.state_ref_after
-            || reply.updated.iter().any(|(file, state)| file == path && *state == commit.state_ref_after);
-        match (reply.echo, stored) {
-            (true, true) => Ok(Step::Done(done(commit))),
-            // Python servers relay a commit whose text their store then turns down.
-            (true, false) => Err(stale(path, now)),
-            (false, _) => Err(AgentError::Ignored { what: what.to_owned() }),
+        if !reply.echo {
+            return Err(AgentError::Ignored { what: what.to_owned() });
         }
+        if reply.updated.iter().any(|(file, state)| file == path && *state == commit.state_ref_after) {
+            return Ok(Step::Done(done(commit)));
+        }
+        let now = read?;
+        if now.state_ref == commit.state_ref_after {
+            return Ok(Step::Done(done(commit)));
+        }
+        // Python servers relay a commit whose text their store then turns down.
+        Err(stale(path, now))
     }
 
     /// OP_SUPERSEDE: this text in place of what an earlier commit to the same file brought (OPS-19). `edit.before` is the
