@@ -11,6 +11,8 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 pub(super) enum Break {
     /// Try again: the way or the coordinator failed, or another takes over.
     Again(String),
+    /// Try again, and another address first: who is at this one does not coordinate any more.
+    Elsewhere(String),
     /// Another connection would end the same way.
     Final(String),
 }

@@ -14,7 +14,7 @@ use super::MAX_FRAME_OUT;
 use super::breaks::Break;
 use super::dial::{Socket, SocketSink, SocketStream};
 use super::link::{Command, Unsaid};
-use super::pulse::Pulse;
+use super::pulse::{Missed, Pulse};
 use super::rhythm::{HEARTBEAT_DEFAULT, heartbeat_interval, stated_interval, timer};
 use super::route::Route;
 use super::voice::Voice;
@@ -142,7 +142,8 @@ impl Keeper {
             if let Some(verdict) = self.verdict.take() {
                 return End::Broken(verdict);
             }
-            let silence = self.pulse.as_ref().and_then(Pulse::due);
+            // A ping that is not answered has its own time.
+            let silence = self.pulse.as_ref().filter(|_| self.probe.is_none()).map(Pulse::due);
             let welcome = self.outage.as_ref().and_then(|outage| Some(outage.hello.as_ref()?.1));
             tokio::select! {
                 order = orders.recv() => match order {
@@ -157,7 +158,9 @@ impl Keeper {
                     None => return End::Broken(Break::of_close(None)),
                 },
                 _ = self.beat.tick(), if self.pulse.is_some() => self.heartbeat(),
-                () = at(silence) => self.fell_silent(),
+                () = at(silence) => if let Some(broken) = self.is_silent() {
+                    return End::Broken(broken);
+                },
                 () = at(self.probe) => {
                     return End::Broken(Break::Again("no sign of life, and no answer to a ping".to_owned()));
                 }
@@ -184,13 +187,20 @@ impl Keeper {
     }
 
     /// REC-05. That the connection is broken shows when a ping is not answered either.
-    fn fell_silent(&mut self) {
-        let Some(pulse) = &mut self.pulse else { return };
-        let now = Instant::now();
-        let since = pulse.missed(now);
-        self.probe = Some(now + pulse.patience());
+    fn is_silent(&mut self) -> Option<Break> {
+        let pulse = self.pulse.as_mut()?;
+        let (now, patience) = (Instant::now(), pulse.patience());
+        match pulse.missed(now) {
+            Missed::Fell(since) => self.hand_on(Arrival::Silence(Some(since))),
+            Missed::Still => {}
+            Missed::TooLong(since) => {
+                let why = format!("pings are answered, and no status has come for {} s", since.as_secs());
+                return Some(Break::Elsewhere(why));
+            }
+        }
+        self.probe = Some(now + patience);
         self.send_frame(Frame::Ping(Bytes::new()));
-        self.hand_on(Arrival::Silence(Some(since)));
+        None
     }
 
     /// Something came from the coordinator.

@@ -1,7 +1,8 @@
 //! Whether the coordinator still gives signs of life.
 //!
 //! A coordinator that sends COORDINATOR_STATUS `heartbeat` is expected to go on with it (REC-05). One that does not, such
-//! as the Python servers, at least sends pings.
+//! as the Python servers, at least sends pings. After two intervals it counts as silent and is pinged, once an interval; after
+//! six the connection is given up though it answers, for something else than the coordinator may be what answers.
 
 use std::time::Duration;
 
@@ -19,13 +20,33 @@ pub(super) struct Pulse {
     interval: Duration,
     frame: Instant,
     status: Option<Instant>,
-    silent: bool,
+    silence: Option<Silence>,
+}
+
+/// Something that should have come has not, and that was told.
+#[derive(Debug, Clone)]
+struct Silence {
+    /// When the next ping is due.
+    ping: Instant,
+    /// When it has lasted too long; `None`: as long as pings are answered it has not begun.
+    end: Option<Instant>,
+}
+
+/// What is to be made of it that nothing came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missed {
+    /// It has fallen silent: for how long nothing has come that should have.
+    Fell(Duration),
+    /// It is silent still.
+    Still,
+    /// For so long that it will not come back by itself.
+    TooLong(Duration),
 }
 
 impl Pulse {
     /// Begins with SESSION_INFO; `interval` is the session's `heartbeat_interval_sec`.
     pub(super) fn new(interval: Duration, now: Instant) -> Self {
-        Self { interval, frame: now, status: None, silent: false }
+        Self { interval, frame: now, status: None, silence: None }
     }
 
     /// A frame came; true when it ends a silence.
@@ -34,21 +55,33 @@ impl Pulse {
         if is_status {
             self.status = Some(now);
         }
-        let back = self.silent && self.limit() > now;
-        self.silent &= !back;
-        back
+        self.limit() > now && self.silence.take().is_some()
     }
 
-    /// When the silence would be too long; `None` while it has been called so already.
-    pub(super) fn due(&self) -> Option<Instant> {
-        (!self.silent).then(|| self.limit())
+    /// When it is to be looked at, if nothing comes.
+    pub(super) fn due(&self) -> Instant {
+        match &self.silence {
+            None => self.limit(),
+            Some(silence) => silence.end.map_or(silence.ping, |end| end.min(silence.ping)),
+        }
     }
 
-    /// It is too long: for how long nothing has come that should have.
-    pub(super) fn missed(&mut self, now: Instant) -> Duration {
-        self.silent = true;
-        let quiet = now - self.frame;
-        self.status.map_or(quiet, |status| now - status)
+    /// Nothing has come, and it is [`due`](Self::due).
+    pub(super) fn missed(&mut self, now: Instant) -> Missed {
+        let quiet = now - self.status.unwrap_or(self.frame);
+        let ping = now + self.interval.max(PROBE.0);
+        match &mut self.silence {
+            None => {
+                let end = self.status.map(|_| now + (self.interval * 4).max(PROBE.0));
+                self.silence = Some(Silence { ping, end });
+                Missed::Fell(quiet)
+            }
+            Some(Silence { end: Some(end), .. }) if *end <= now => Missed::TooLong(quiet),
+            Some(silence) => {
+                silence.ping = ping;
+                Missed::Still
+            }
+        }
     }
 
     /// How long a coordinator that fell silent may take to answer a ping, before the connection counts as broken: one that
@@ -75,22 +108,45 @@ mod tests {
         let mut pulse = Pulse::new(30 * SECOND, start);
         assert!(!pulse.beat(true, start + SECOND));
         assert!(!pulse.beat(false, start + 50 * SECOND), "another frame is no status");
-        assert_eq!(pulse.due(), Some(start + 61 * SECOND));
-        assert_eq!(pulse.missed(start + 61 * SECOND), 60 * SECOND);
-        assert_eq!(pulse.due(), None, "it is told once");
+        assert_eq!(pulse.due(), start + 61 * SECOND);
+        assert_eq!(pulse.missed(start + 61 * SECOND), Missed::Fell(60 * SECOND));
         assert!(!pulse.beat(false, start + 70 * SECOND));
         assert!(pulse.beat(true, start + 71 * SECOND));
-        assert_eq!(pulse.due(), Some(start + 131 * SECOND));
+        assert_eq!(pulse.due(), start + 131 * SECOND);
+    }
+
+    #[test]
+    fn who_is_silent_is_pinged_again_and_again_and_given_up_after_six_intervals() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(30 * SECOND, start);
+        pulse.beat(true, start);
+        assert_eq!(pulse.missed(start + 60 * SECOND), Missed::Fell(60 * SECOND), "it is told once");
+        for ping in [90, 120, 150] {
+            assert!(!pulse.beat(false, start + (ping - 1) * SECOND), "the answer to a ping is no status");
+            assert_eq!(pulse.due(), start + ping * SECOND);
+            assert_eq!(pulse.missed(start + ping * SECOND), Missed::Still);
+        }
+        assert_eq!(pulse.due(), start + 180 * SECOND);
+        assert_eq!(pulse.missed(start + 180 * SECOND), Missed::TooLong(180 * SECOND));
+    }
+
+    #[test]
+    fn who_was_held_up_itself_looks_before_it_gives_up() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(SECOND, start);
+        pulse.beat(true, start);
+        assert_eq!(pulse.missed(start + 900 * SECOND), Missed::Fell(900 * SECOND));
+        assert_eq!(pulse.due(), start + 902 * SECOND);
     }
 
     #[test]
     fn who_never_sent_a_status_is_missed_when_nothing_comes_at_all() {
         let start = Instant::now();
         let mut pulse = Pulse::new(30 * SECOND, start);
-        assert_eq!(pulse.due(), Some(start + 90 * SECOND));
-        assert_eq!(pulse.missed(start + 90 * SECOND), 90 * SECOND);
+        assert_eq!(pulse.due(), start + 90 * SECOND);
+        assert_eq!(pulse.missed(start + 90 * SECOND), Missed::Fell(90 * SECOND));
         assert!(pulse.beat(false, start + 100 * SECOND));
-        assert_eq!(Pulse::new(SECOND, start).due(), Some(start + QUIETEST), "pings come every 20 s");
+        assert_eq!(Pulse::new(SECOND, start).due(), start + QUIETEST, "pings come every 20 s");
     }
 
     #[test]

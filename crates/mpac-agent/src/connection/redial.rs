@@ -26,13 +26,14 @@ impl Keeper {
         broken: Break,
         orders: &mut mpsc::UnboundedReceiver<Command>,
     ) -> Result<Socket, String> {
-        let mut why = match broken {
-            Break::Again(why) if self.may_come_back() => why,
-            Break::Again(why) | Break::Final(why) => return Err(why),
-        };
         let first = self.outage.is_none();
         // Where somebody listened and did not let us in, another address may know better.
-        let start = if first { self.at } else { self.at + 1 };
+        let is_of_use = first && !matches!(broken, Break::Elsewhere(_));
+        let mut why = match broken {
+            Break::Again(why) | Break::Elsewhere(why) if self.may_come_back() => why,
+            Break::Again(why) | Break::Elsewhere(why) | Break::Final(why) => return Err(why),
+        };
+        let start = if is_of_use { self.at } else { self.at + 1 };
         let outage =
             self.outage.get_or_insert_with(|| Outage { since: Instant::now(), attempts: 0, hello: None });
         let until = outage.since + self.route.patience;

@@ -43,6 +43,7 @@ mod session;
 mod several;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod signed;
+mod silence;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod small_coordinator;
 mod task;

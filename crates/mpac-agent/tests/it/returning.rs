@@ -28,7 +28,11 @@ pub(crate) async fn listener() -> (TcpListener, String) {
 }
 
 /// An agent that joins the first of these addresses, does the task and leaves.
-fn at_work(urls: &[&str], patience: Duration, lines: &Lines) -> JoinHandle<Result<Outcome, AgentError>> {
+pub(crate) fn at_work(
+    urls: &[&str],
+    patience: Duration,
+    lines: &Lines,
+) -> JoinHandle<Result<Outcome, AgentError>> {
     at_work_on(urls, patience, lines, script(""))
 }
 
@@ -90,7 +94,7 @@ async fn joined(listener: &TcpListener, epoch: u64) -> Peer {
 }
 
 /// What an agent that comes back asks first, when it has no intent.
-async fn look_around(peer: &mut Peer) {
+pub(crate) async fn look_around(peer: &mut Peer) {
     peer.take("PROTOCOL_ERROR").await;
     peer.answer_list(&["a.py"]).await;
 }
