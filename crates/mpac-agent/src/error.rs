@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use mpac_core::participant::Withheld;
 use mpac_wire::signature::NotCanonical;
-use mpac_wire::{OpId, StateRef};
+use mpac_wire::{IntentId, OpId, StateRef};
 use thiserror::Error;
 
 use crate::agent::refusal::TurnedDown;
@@ -138,6 +138,14 @@ pub enum AgentError {
         "interrupted; what was committed before stays, and intents made for this are withdrawn, or end by their time where that cannot be said at once"
     )]
     Interrupted,
+    /// An intent that was to be held is over, and not by its withdrawal.
+    #[error("{intent} is over, so nothing is held any more: {why}")]
+    IntentOver {
+        /// Which.
+        intent: IntentId,
+        /// Why, as far as that is known.
+        why: String,
+    },
     /// OP_REJECT answered a commit.
     #[error("the commit to {path} was rejected: {reason}")]
     Rejected {

@@ -9,6 +9,7 @@ mod ending;
 mod heartbeat;
 mod looking;
 mod out;
+mod prolonging;
 mod settling;
 mod task;
 mod watching;

@@ -18,7 +18,7 @@ pub enum Verb {
     /// Tell the others what you are about to do
     ///
     /// The intent stays, also when this program has left, until its time is over or `withdraw` ends it under the same name.
-    /// With --hold the program stays as well, shows what happens, and withdraws the intent at Ctrl-C.
+    /// With --hold the program stays as well, prolongs the intent, shows what happens, and withdraws the intent at Ctrl-C.
     #[command(after_help = TABLE)]
     Announce(Announce),
     /// Change an own intent: its words, its files, its time
@@ -98,7 +98,7 @@ pub struct Announce {
     /// What for, in words
     #[arg(long, short = 'm', value_name = "TEXT")]
     pub objective: String,
-    /// How long it lives
+    /// How long it lives; with --hold again and again
     #[arg(long, default_value_t = 1_800, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     pub ttl_sec: u32,
     /// Stay until Ctrl-C, and withdraw it then

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::ending::{last_words, unless_interrupted};
 use super::out::{Out, follow, interrupted};
+use super::prolonging::keep_alive;
 use super::watching::sentence;
-use crate::agent::{self, Agent, Announced, Committed, Edit, Events, Leaving};
+use crate::agent::{self, Agent, Announced, Committed, Edit, Ended, Events, Leaving};
 use crate::cli::verb::{Announce, Batch, Commit, Supersede, Update, Verb, Withdraw};
 use crate::error::AgentError;
 use crate::report::one_line;
@@ -63,14 +64,7 @@ pub(super) async fn announce(
     if !asked.hold {
         return Ok(());
     }
-    follow(&mut events, interrupted, |event| {
-        // That one was told.
-        if !matches!(&event, agent::Event::Announced { intent_id, .. } if intent_id == intent) {
-            out.event(&event, &sentence(&event));
-        }
-        true
-    })
-    .await;
+    hold(agent, &mut events, interrupted, (intent, asked.ttl_sec), out).await?;
     if asked.hand_over {
         last_words(agent, "GOODBYE", agent.leave(Leaving::handing_over())).await?;
         out.note(&format!("{intent} can be claimed now"));
@@ -79,6 +73,45 @@ pub(super) async fn announce(
     last_words(agent, &format!("the withdrawal of {intent}"), agent.withdraw(intent, None)).await?;
     out.note(&format!("{intent} is withdrawn"));
     Ok(())
+}
+
+/// Keeps an intent and shows what happens, until `end`.
+///
+/// # Errors
+/// [`AgentError::IntentOver`] when it is over before.
+async fn hold(
+    agent: &Agent,
+    events: &mut Events,
+    end: impl Future<Output = ()>,
+    (intent, ttl_sec): (&IntentId, u32),
+    out: &mut Out,
+) -> Result<(), AgentError> {
+    let (mut over, mut failed) = (None, None);
+    let end = async {
+        tokio::select! {
+            () = end => {}
+            () = keep_alive(agent, intent, ttl_sec, &mut failed) => {}
+        }
+    };
+    follow(events, end, |event| {
+        // That one was told.
+        if !matches!(&event, agent::Event::Announced { intent_id, .. } if intent_id == intent) {
+            out.event(&event, &sentence(&event));
+        }
+        over = match event {
+            agent::Event::OwnIntentEnded { intent_id, how } if intent_id == *intent => Some(how),
+            _ => None,
+        };
+        over.is_none()
+    })
+    .await;
+    let Some(how) = over else { return Ok(()) };
+    let why = match (how, failed) {
+        (Ended::Expired, Some(error)) => format!("its time is over, and it could not be prolonged: {error}"),
+        (Ended::Expired, None) => "its time is over".to_owned(),
+        (Ended::Otherwise, _) => "the coordinator ended it, or another has taken its place".to_owned(),
+    };
+    Err(AgentError::IntentOver { intent: intent.clone(), why })
 }
 
 fn conflicts(announced: &Announced) -> Vec<Value> {

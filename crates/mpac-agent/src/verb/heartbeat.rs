@@ -1,7 +1,6 @@
 //! `heartbeat`: says what is done under this name, and stays if it is asked to.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use mpac_wire::IntentId;
 use mpac_wire::names::HeartbeatStatus;
@@ -10,8 +9,9 @@ use serde_json::{Value, json};
 use super::ending::unless_interrupted;
 use super::looking::line;
 use super::out::{Out, end_of, follow, interrupted};
+use super::prolonging::{pause, prolong};
 use super::watching::sentence;
-use crate::agent::{Agent, Events, KnownIntent, Snapshot, Update};
+use crate::agent::{Agent, Events, KnownIntent, Snapshot};
 use crate::cli::heartbeat::Heartbeat;
 use crate::error::AgentError;
 use crate::report::one_line;
@@ -35,7 +35,7 @@ pub(super) async fn heartbeat(
     let end = async {
         tokio::select! {
             () = interrupted => {}
-            error = prolong(agent, asked) => ended = Some(error),
+            error = keep_up(agent, asked) => ended = Some(error),
         }
     };
     follow(&mut events, end, |event| {
@@ -53,7 +53,7 @@ async fn say(agent: &Agent, asked: &Heartbeat) -> Result<HeartbeatStatus, AgentE
         is_ours(&agent.view().await?, intent)?;
     }
     if let Some((intent, ttl_sec)) = asked.intent.as_ref().zip(asked.ttl_sec) {
-        agent.update_intent(intent, prolonged(ttl_sec)).await?;
+        prolong(agent, intent, ttl_sec).await?;
     }
     if let Some((model, status)) = asked.model.as_ref().zip(asked.model_status.clone()) {
         agent.report_health(model, status, asked.model_detail.as_deref());
@@ -78,24 +78,15 @@ fn is_ours(view: &Snapshot, intent: &IntentId) -> Result<(), AgentError> {
     )))
 }
 
-fn prolonged(ttl_sec: u32) -> Update {
-    Update { ttl_sec: Some(ttl_sec), ..Update::default() }
-}
-
-/// Prolongs the intent after two thirds of its time, so that a message that is late does not cost it (INT-12); until that fails.
-async fn prolong(agent: &Agent, asked: &Heartbeat) -> AgentError {
+/// Prolongs the intent again and again, until that fails.
+async fn keep_up(agent: &Agent, asked: &Heartbeat) -> AgentError {
     let Some((intent, ttl_sec)) = asked.intent.as_ref().zip(asked.ttl_sec) else {
         return std::future::pending().await;
     };
     loop {
-        tokio::time::sleep(Duration::from_secs(ttl_sec.into()) * 2 / 3).await;
-        loop {
-            match agent.update_intent(intent, prolonged(ttl_sec)).await {
-                Ok(_) => break,
-                // A break came between; to prolong it twice is no harm.
-                Err(AgentError::Unsettled { .. }) => {}
-                Err(error) => return error,
-            }
+        tokio::time::sleep(pause(ttl_sec)).await;
+        if let Err(error) = prolong(agent, intent, ttl_sec).await {
+            return error;
         }
     }
 }

@@ -5,6 +5,7 @@ mod dropping;
 mod ending;
 mod examples;
 mod heartbeat;
+mod holding;
 mod interrupting;
 mod lanes;
 mod mcp;

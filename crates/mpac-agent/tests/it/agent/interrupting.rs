@@ -19,7 +19,7 @@ async fn holding() -> (Child, Peer) {
 }
 
 /// A verb that has joined.
-async fn joined(arguments: &[&str]) -> (Child, Peer) {
+pub(super) async fn joined(arguments: &[&str]) -> (Child, Peer) {
     let (url, accept) = listening().await;
     let patient = ["--session", "s", "--answer-within-sec", "300"];
     let child = command(&url, "Bob", &[arguments, &patient].concat()).spawn().unwrap();
@@ -31,7 +31,7 @@ async fn joined(arguments: &[&str]) -> (Child, Peer) {
 }
 
 /// Reads the lines of JSON up to one with this member.
-async fn shown(child: &mut Child, member: &'static str, is: &'static str) {
+pub(super) async fn shown(child: &mut Child, member: &'static str, is: &'static str) {
     let mut lines = BufReader::new(child.stdout.take().unwrap());
     let read = tokio::task::spawn_blocking(move || {
         loop {
@@ -46,12 +46,12 @@ async fn shown(child: &mut Child, member: &'static str, is: &'static str) {
     child.stdout = Some(patiently(read).await.unwrap());
 }
 
-fn interrupt(child: &Child) {
+pub(super) fn interrupt(child: &Child) {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
 }
 
 /// Its exit code, and the rest of what it printed.
-async fn end(mut child: Child) -> (Option<i32>, String) {
+pub(super) async fn end(mut child: Child) -> (Option<i32>, String) {
     let done = tokio::task::spawn_blocking(move || {
         let mut text = String::new();
         child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
