@@ -16,6 +16,7 @@ mod exchange;
 mod files;
 mod intent;
 mod manner;
+mod pace;
 mod parts;
 mod trust;
 mod waiting;
@@ -46,6 +47,7 @@ use exchange::{Asked, Subject, Watched, within};
 use files::{Base, Bases};
 use intent::INTENT_TTL_SEC;
 use manner::Manner;
+use pace::Pace;
 
 pub(crate) use trust::Trust;
 
@@ -91,6 +93,8 @@ pub struct Session {
     base: Option<Base>,
     /// What the task writes on top of.
     bases: Bases,
+    /// Of requests for files.
+    pace: Pace,
     /// What kind of server it is.
     manner: Manner,
     /// The coordinator gives no sign of life.
@@ -138,6 +142,7 @@ impl Session {
             stop: None,
             base: None,
             bases: Bases::default(),
+            pace: Pace::default(),
             manner: Manner::Unknown,
             silent: false,
             answer_limit: ANSWER_LIMIT,

@@ -36,7 +36,7 @@ impl Break {
         Self::Again("the other end is gone without a word".to_owned())
     }
 
-    /// By its close code (`spec/wire.md` §1.1). A coordinator that goes away, fails or hands over is
+    /// By its close code (`spec/wire.md` §1.1). A coordinator that goes away, fails or hands over, or wants us to be slower, is
     /// worth another attempt; one that turns us down, or has put another connection in our place, is not.
     pub(super) fn of_close(frame: Option<CloseFrame>) -> Self {
         let Some(frame) = frame else { return Self::Again("the other end closed it".to_owned()) };
@@ -55,10 +55,17 @@ impl Break {
         let reason = if frame.reason.is_empty() { String::new() } else { format!(": {}", frame.reason) };
         let text = format!("close code {code}{known}{reason}");
         match code {
+            1008 if is_pace(&frame.reason) => Self::Again(text),
             1000 | 1001 | 1005 | 1006 | 1011..=1014 | 4002 => Self::Again(text),
             _ => Self::Final(text),
         }
     }
+}
+
+/// Whether a server turns us down for how much was said at a time, as those of this project put it: after a pause it takes the
+/// same from us. What too many people have said to a session that nobody has opened is not meant.
+fn is_pace(reason: &str) -> bool {
+    ["too many messages:", "too many messages,"].iter().any(|words| reason.starts_with(words))
 }
 
 #[cfg(test)]
@@ -87,6 +94,18 @@ mod tests {
         for code in [1002, 1003, 1007, 1008, 1009, 4001, 4004, 4999] {
             assert!(matches!(of(code, ""), Break::Final(_)), "{code}");
         }
+    }
+
+    #[test]
+    fn a_server_that_was_told_too_much_at_a_time_is_tried_again() {
+        for reason in [
+            "too many messages: the rate limit of this server is exceeded",
+            "too many messages, on all connections of this principal together",
+        ] {
+            assert!(matches!(of(1008, reason), Break::Again(_)), "{reason}");
+        }
+        let unopened = of(1008, "too many messages to a session that nobody has opened");
+        assert!(matches!(unopened, Break::Final(_)), "{unopened:?}");
     }
 
     #[test]

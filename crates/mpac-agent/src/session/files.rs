@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mpac_wire::StateRef;
 use mpac_wire::sideband::{FileEntry, Request};
+use tokio::time::Instant;
 
 use super::Session;
 use super::away::Place;
@@ -11,8 +12,7 @@ use super::exchange::{Step, within};
 use crate::arrival::Answer;
 use crate::error::AgentError;
 
-/// So many files are asked for before the first answer is waited for: each answer may be as large as a frame, and
-/// coordinators count messages per second.
+/// So many files are asked for before the first answer is waited for: each answer may be as large as a frame.
 const ASKED_TOGETHER: usize = 32;
 
 /// What a commit is based on, and whether FILE_UPDATED has told of another text since it was sent.
@@ -112,7 +112,7 @@ impl Session {
     }
 
     /// Several files, in their order; one that is not there is [`FileState::absent`]. They are asked for together, so that
-    /// they cost one round trip and not one each. A break is waited out.
+    /// they cost one round trip and not one each, and no faster than coordinators take requests. A break is waited out.
     ///
     /// # Errors
     /// As [`read_file`](Self::read_file), for the first that cannot be had.
@@ -120,6 +120,7 @@ impl Session {
         let mut files = Vec::new();
         for together in paths.chunks(ASKED_TOGETHER) {
             files.extend(loop {
+                self.in_time(together.len()).await?;
                 self.ready().await?;
                 match self.read_files_now(together).await {
                     Err(AgentError::Away { .. }) => {}
@@ -128,6 +129,16 @@ impl Session {
             });
         }
         Ok(files)
+    }
+
+    /// Waits until so many requests more are not too many.
+    async fn in_time(&mut self, requests: usize) -> Result<(), AgentError> {
+        let now = Instant::now();
+        let at = self.pace.next(requests, now);
+        match at > now {
+            true => self.meanwhile(tokio::time::sleep_until(at)).await,
+            false => Ok(()),
+        }
     }
 
     /// Several files at once, without waiting for a coordinator that is away.

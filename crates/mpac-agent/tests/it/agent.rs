@@ -8,6 +8,7 @@ mod heartbeat;
 mod holding;
 mod interrupting;
 mod lanes;
+mod limits;
 mod mcp;
 mod program;
 mod pty;

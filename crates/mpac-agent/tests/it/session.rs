@@ -263,6 +263,27 @@ async fn a_session_with_another_kind_of_state_reference_is_not_joined() {
 }
 
 #[tokio::test]
+async fn many_files_are_asked_for_no_faster_than_coordinators_take_it() {
+    let (mut session, _, mut peer) = connected("agent:Bob", &Lines::default()).await;
+    let reading = tokio::spawn(async move {
+        session.join(hello()).await?;
+        let paths: Vec<String> = (0..600).map(|number| format!("{number}.py")).collect();
+        let began = std::time::Instant::now();
+        let read = session.read_files(&paths).await?.len();
+        Ok::<_, AgentError>((read, began.elapsed()))
+    });
+    peer.take("HELLO").await;
+    peer.welcome().await;
+    for number in 0..600 {
+        peer.answer_read(&format!("{number}.py"), "old").await;
+    }
+    let (read, took) = reading.await.unwrap().unwrap();
+    assert_eq!(read, 600);
+    // 400 at once, and 200 a second after that.
+    assert!(took > Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test]
 async fn a_coordinator_that_falls_silent_is_told_and_so_is_its_return() {
     let lines = Lines::default();
     let (mut session, _, mut peer) = connected("agent:Bob", &lines).await;
