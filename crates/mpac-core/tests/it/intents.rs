@@ -156,6 +156,29 @@ fn growth_is_checked_and_only_growth() {
 }
 
 #[test]
+fn a_name_that_is_claimed_later_may_meet_another_kind() {
+    covers!("INT-13", "SCO-11", "D-066");
+    let mut world = World::of(&["alice", "bob"]);
+    let named = |kind: &str, list: &str, uris: &[&str]| -> Scope {
+        let text = serde_json::json!({"kind": kind, list: ["x"], "canonical_uris": uris});
+        serde_json::from_value(text).unwrap()
+    };
+    let announce = |id: &str, scope| IntentAnnounce::new(intent(id), "o".into(), scope);
+    world.say("alice", announce("i", named("file_set", "resources", &["u1"])));
+    let entities = |uris: &[&str]| named("entity_set", "entities", uris);
+    assert_eq!(heard(&world.say("bob", announce("j", entities(&["u2"]))), "alice"), ["INTENT_ANNOUNCE"]);
+    let mut claim = |uris: &[&str]| {
+        let mut update = IntentUpdate::new(intent("j"));
+        update.scope = Some(entities(uris));
+        heard(&world.say("bob", update), "alice")
+    };
+    assert_eq!(claim(&["u2", "u3"]), ["INTENT_UPDATE j"]);
+    assert_eq!(claim(&["u3"]), ["INTENT_UPDATE j"], "less than before");
+    assert_eq!(claim(&["u1", "u3"]), ["INTENT_UPDATE j", "CONFLICT_REPORT"]);
+    assert_eq!(claim(&["u1"]), ["INTENT_UPDATE j"]);
+}
+
+#[test]
 fn a_ttl_given_later_begins_then() {
     covers!("INT-12");
     let mut world = World::of(&["alice"]);
