@@ -279,8 +279,8 @@ async fn many_files_are_asked_for_no_faster_than_coordinators_take_it() {
     }
     let (read, took) = reading.await.unwrap().unwrap();
     assert_eq!(read, 600);
-    // 400 at once, and 200 a second after that.
-    assert!(took > Duration::from_secs(1), "{took:?}");
+    // Without a pace it takes half of that, and servers of this project would have hung up.
+    assert!(took > Duration::from_millis(1_900), "{took:?}");
 }
 
 #[tokio::test]
