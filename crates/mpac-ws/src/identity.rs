@@ -173,8 +173,8 @@ impl Verifier {
             _ => &envelope.sender.principal_id,
         };
         let shown = card.as_ref().and_then(Card::key).map(|key| (key, owner));
-        let table = if self.certified_only { None } else { self.table() };
-        let ring = Ring { shown, registered: table.as_deref(), known };
+        let (table, last) = self.registered();
+        let ring = Ring { shown, registered: table.as_deref(), last_registered: last.as_deref(), known };
         let signature = ring.judge(text, envelope.signature.as_deref());
         let proof = Proof { identity: found.identity, signature, needs_signature };
         Looked { proof, by: found.by, taken: found.taken }
@@ -245,6 +245,18 @@ impl Verifier {
     /// The keys, while they can be read.
     fn table(&self) -> Option<Arc<Keys>> {
         self.keys.as_ref()?.usable()
+    }
+
+    /// The keys that sign, while they can be read, and as they could be read last. Not where only certificates count.
+    fn registered(&self) -> (Option<Arc<Keys>>, Option<Arc<Keys>>) {
+        match &self.keys {
+            Some(keys) if !self.certified_only => {
+                let now = keys.usable();
+                let last = now.clone().or_else(|| keys.last());
+                (now, last)
+            }
+            _ => (None, None),
+        }
     }
 
     /// Tells those who wait for it whenever the keys or the anchors change. Never returns.

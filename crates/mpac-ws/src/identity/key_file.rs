@@ -107,6 +107,12 @@ impl KeyFile {
         None
     }
 
+    /// What it said when it could be read last.
+    pub(super) fn last(&self) -> Option<Arc<Keys>> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().map(|(_, keys)| Arc::clone(keys))
+    }
+
     /// Returns when it looks different from now.
     pub(super) async fn changed(&self) {
         let before = self.looks().ok();
@@ -233,6 +239,7 @@ mod tests {
         let told = file.read().unwrap_err().to_string();
         assert!(told.contains("the file is gone; put it back"), "{told}");
         assert!(file.usable().is_none());
+        assert_eq!(file.last().unwrap().iter().next().unwrap().id, id, "what it said is not forgotten");
         fs::rename(&aside, &file.path).unwrap();
         assert_eq!(ids(&file), [id]);
         fs::write(&file.path, "").unwrap();

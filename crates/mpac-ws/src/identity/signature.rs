@@ -13,8 +13,10 @@ use crate::signing::{self, Verifying};
 pub(super) struct Ring<'a> {
     /// That of the certificate which this HELLO shows, and whose that is.
     pub(super) shown: Option<(&'a PublicKey, &'a PrincipalId)>,
-    /// Those that an operator registered; where sessions are verified only certificates count (SEC-39).
+    /// Those that an operator registered, while they can be read; where sessions are verified only certificates count (SEC-39).
     pub(super) registered: Option<&'a Keys>,
+    /// The same as they could be read last: what was revoked then does not come back because the file is damaged.
+    pub(super) last_registered: Option<&'a Keys>,
     /// Those that the session has met.
     pub(super) known: &'a Known,
 }
@@ -24,10 +26,11 @@ impl Ring<'_> {
     pub(super) fn judge(self, frame: &str, signature: Option<&str>) -> Judged {
         let Some(text) = signature else { return Judged::Is(Signed::Missing) };
         let Ok(named) = text.parse::<Signature>() else { return Judged::Is(Signed::Malformed) };
-        let registered = self.registered.and_then(|keys| keys.signer(&named.key));
-        if registered.is_some_and(|it| it.revoked_at.is_some()) {
+        let told_last = self.last_registered.and_then(|keys| keys.signer(&named.key));
+        if told_last.is_some_and(|it| it.revoked_at.is_some()) {
             return Judged::Is(Signed::Wrong);
         }
+        let registered = self.registered.and_then(|keys| keys.signer(&named.key));
         let shown = match (self.shown, registered) {
             (Some((key, owner)), _) if key.fingerprint() == named.key => Some((key, owner)),
             (_, registered) => registered.map(|it| (&it.public_key, &it.principal)),

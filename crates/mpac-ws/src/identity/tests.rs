@@ -41,6 +41,39 @@ async fn of_what_a_stranger_signs_only_a_hello_is_verified() {
     }
 }
 
+#[tokio::test]
+async fn a_revoked_key_stays_revoked_while_the_keys_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keys.toml");
+    let [revoked, good, stranger] = [0; 3].map(|_| Signing::generate().unwrap());
+    let file = KeyFile::at(path.clone());
+    let principal = PrincipalId::new("agent:bob").unwrap();
+    for (key, revoked_at) in [(&revoked, Some(Timestamp::from_micros(0))), (&good, None), (&stranger, None)] {
+        let signer = Signer { public_key: key.public().clone(), principal: principal.clone(), revoked_at };
+        file.edit(|keys| keys.register(signer)).unwrap();
+    }
+    let verifier = Verifier { keys: Some(file), ..Verifier::default() };
+    // The session has met two of them.
+    let (session, known, limits) = (SessionId::new("s").unwrap(), Known::default(), Limits::default());
+    [&revoked, &good].into_iter().for_each(|key| known.learn(key.public()));
+    let at = At { session: &session, certificate: None, stranger: false };
+    let judge = async |key: &Signing| {
+        let text = message("HEARTBEAT", key);
+        verifier.look(&text, at, &known, &limits).await.proof.signature
+    };
+    for damage in [None, Some("[[signer]"), Some("")] {
+        match damage {
+            Some("") => std::fs::remove_file(&path).unwrap(),
+            Some(text) => std::fs::write(&path, text).unwrap(),
+            None => {}
+        }
+        assert!(matches!(judge(&revoked).await, Judged::Is(Signed::Wrong)), "{damage:?}");
+        assert!(matches!(judge(&good).await, Judged::Is(Signed::Good { .. })), "{damage:?}");
+        let is_new = matches!(judge(&stranger).await, Judged::ByUnknownKey(_));
+        assert_eq!(is_new, damage.is_some(), "nobody new comes in by it: {damage:?}");
+    }
+}
+
 #[test]
 fn a_certificate_without_its_key_is_a_try_like_a_wrong_secret() {
     let proven = || Identity::Proven {
