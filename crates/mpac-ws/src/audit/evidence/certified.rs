@@ -36,13 +36,15 @@ fn is_blanked(envelope: &Envelope) -> bool {
 }
 
 impl Judged<'_> {
+    /// The key that its signature names, by which it need not be good.
+    fn named(&self) -> Option<Fingerprint> {
+        self.envelope.signature.as_ref()?.parse::<Signature>().ok().map(|signature| signature.key)
+    }
+
     /// The key that signed it: one of those that `find` has, or that it brings. `None` where its signature is not good by any.
     pub(super) fn signer(&self, find: &dyn Fn(&Fingerprint) -> Option<PublicKey>) -> Option<PublicKey> {
-        let signature: Signature = self.envelope.signature.as_ref()?.parse().ok()?;
-        let key = find(&signature.key)
-            .into_iter()
-            .chain(self.brought())
-            .find(|key| key.fingerprint() == signature.key)?;
+        let named = self.named()?;
+        let key = find(&named).into_iter().chain(self.brought()).find(|key| key.fingerprint() == named)?;
         let with = Verifying::Ed25519(key.clone());
         let verdict = signing::verify(self.text, self.envelope.signature.as_deref(), |_| Some(with));
         matches!(verdict, Signed::Good { .. }).then_some(key)
@@ -78,6 +80,25 @@ impl Judged<'_> {
             (Signed::Good { .. }, _) => Err(Wrong::NotSigned),
             (_, Some(_)) => Err(Wrong::GoodAfterAll),
             (_, None) => Ok(None),
+        }
+    }
+
+    /// Whether this is wrong whichever keys the session knew before the message: it is signed badly by the very key that it names,
+    /// or well by one that it brings.
+    pub(super) fn shows_by_itself(
+        &self,
+        wrong: Wrong,
+        find: &dyn Fn(&Fingerprint) -> Option<PublicKey>,
+    ) -> bool {
+        let Some(named) = self.named() else { return true };
+        let brings = self.brought().any(|key| key.fingerprint() == named);
+        match wrong {
+            Wrong::NotSigned => {
+                let is_of_other = !matches!(self.said, Signed::Good { key, .. } if *key == named);
+                is_of_other || brings || find(&named).is_some()
+            }
+            Wrong::GoodAfterAll => brings,
+            Wrong::Blanked | Wrong::Secret => false,
         }
     }
 

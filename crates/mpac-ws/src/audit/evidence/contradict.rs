@@ -54,9 +54,24 @@ pub(super) fn read(links: &[Box<RawValue>], own: &mut OwnKeys) -> (Vec<Actual>, 
     (all, chain, None)
 }
 
-/// What contradicts. `vouched` is whether a good signature of the coordinator's covers the whole chain and the whole log: otherwise
-/// somebody else may have changed what the rules start from.
-pub(super) fn contradictions(expected: &[Expected], actual: &[Actual], vouched: bool) -> Vec<Finding> {
+/// What good signatures of the coordinator's cover: anything else somebody else may have changed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Vouched {
+    /// The whole chain and the whole log.
+    pub(super) whole: bool,
+    /// What the rules start from: not where older entries are gone, and only a base says how it stood.
+    pub(super) beginning: bool,
+}
+
+impl Vouched {
+    /// So that what the rules give is certain.
+    const fn rules(self) -> bool {
+        self.whole && self.beginning
+    }
+}
+
+/// What contradicts.
+pub(super) fn contradictions(expected: &[Expected], actual: &[Actual], vouched: Vouched) -> Vec<Finding> {
     let mut findings = unsigned(expected, actual);
     let differences = compare(
         &expected.iter().map(|it| (way(it.direction), it.content.as_str())).collect::<Vec<_>>(),
@@ -87,7 +102,7 @@ pub(super) fn contradictions(expected: &[Expected], actual: &[Actual], vouched: 
     for (at, place) in differences.moved {
         let (should, is) = (&expected[at], &actual[place]);
         let problem = format!("it belongs to entry {} of the log, and stands elsewhere", should.log_seq);
-        let finding = Finding::new(Class::Reordered, problem).by_coordinator(vouched);
+        let finding = Finding::new(Class::Reordered, problem).by_coordinator(vouched.rules());
         findings.push(finding.at_message(is.seq).at_log(should.log_seq).about(&is.message_id));
     }
     findings.extend(versions(actual));
@@ -113,37 +128,39 @@ fn unsigned(expected: &[Expected], actual: &[Actual]) -> Vec<Finding> {
     wrong.collect()
 }
 
-fn extra(it: &Actual, instead: Option<&Expected>, vouched: bool) -> Option<Finding> {
+fn extra(it: &Actual, instead: Option<&Expected>, vouched: Vouched) -> Option<Finding> {
     let finding = match (it.direction, instead) {
         (Direction::Inbound, _) => {
             let problem = "a participant's message that is not in the log";
-            Finding::new(Class::UnloggedMessage, problem).by_coordinator(vouched)
+            Finding::new(Class::UnloggedMessage, problem).by_coordinator(vouched.whole)
         }
         // It says nothing about the coordinator, and is told of already.
         (Direction::Outbound, _) if it.signer.is_none() => return None,
         (Direction::Outbound, Some(expected)) => {
             let problem = format!("the rules give another message at entry {} of the log", expected.log_seq);
-            let finding = Finding::new(Class::AlteredOutput, problem).by_coordinator(vouched);
+            let finding = Finding::new(Class::AlteredOutput, problem).by_coordinator(vouched.rules());
             finding.at_log(expected.log_seq).proven_by([expected.content.clone()])
         }
         (Direction::Outbound, None) => {
             let problem = "the coordinator signed what does not follow by the rules";
-            Finding::new(Class::OutputNotByRules, problem).by_coordinator(vouched)
+            Finding::new(Class::OutputNotByRules, problem).by_coordinator(vouched.rules())
         }
     };
     Some(finding.at_message(it.seq).about(&it.message_id).proven_by([it.text.clone()]))
 }
 
-fn missing(it: &Expected, vouched: bool) -> Finding {
-    let (class, problem) = match it.direction {
+fn missing(it: &Expected, vouched: Vouched) -> Finding {
+    let (class, problem, is_certain) = match it.direction {
         Direction::Inbound => {
-            (Class::UnloggedMessage, "a message of the log that is not in the chain of messages")
+            let problem = "a message of the log that is not in the chain of messages";
+            (Class::UnloggedMessage, problem, vouched.whole)
         }
         Direction::Outbound => {
-            (Class::MissingOutput, "the rules give a message that the coordinator did not say")
+            let problem = "the rules give a message that the coordinator did not say";
+            (Class::MissingOutput, problem, vouched.rules())
         }
     };
-    let finding = Finding::new(class, problem).by_coordinator(vouched).at_log(it.log_seq);
+    let finding = Finding::new(class, problem).by_coordinator(is_certain).at_log(it.log_seq);
     finding.about(&it.message_id).proven_by([it.content.clone()])
 }
 

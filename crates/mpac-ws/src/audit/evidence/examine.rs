@@ -66,6 +66,8 @@ pub(super) struct Seals {
 pub(super) struct Examiner<'a> {
     trust: &'a Trust,
     replay: Replay,
+    /// What it follows begins behind a state that no signature is over.
+    pub(super) has_base: bool,
     voice: Voice,
     pub(super) own: OwnKeys,
     /// The participants' keys, whoever had them.
@@ -86,9 +88,11 @@ impl<'a> Examiner<'a> {
     /// Of what `replay` follows from here on.
     pub(super) fn new(trust: &'a Trust, own: OwnKeys, replay: Replay) -> Self {
         let voice = Voice::before(&replay);
+        let has_base = replay.session().is_some();
         let mut examiner = Self {
             trust,
             replay,
+            has_base,
             voice,
             own,
             keys: BTreeMap::new(),
@@ -197,7 +201,9 @@ impl<'a> Examiner<'a> {
             // What authenticated sessions may have, and nobody but the coordinator can verify.
             Wrong::Blanked | Wrong::Secret => return None,
         };
-        self.findings.push(self.about(class, problem, n, envelope).proven_by([text.to_owned()]));
+        let is_from_base = self.has_base && !judged.shows_by_itself(wrong, &find);
+        let finding = self.about(class, problem, n, envelope).proven_by([text.to_owned()]);
+        self.findings.push(Finding { is_from_base, ..finding });
         None
     }
 
@@ -317,7 +323,8 @@ impl<'a> Examiner<'a> {
         } else {
             format!("; it was written by {program}, and this is {PROGRAM}: verify it with that version")
         };
-        Finding::new(Class::WrongDigest, format!("it led to other outputs than the rules give{version}"))
+        let problem = format!("it led to other outputs than the rules give{version}");
+        Finding { is_from_base: self.has_base, ..Finding::new(Class::WrongDigest, problem) }
     }
 
     /// The program that wrote it.

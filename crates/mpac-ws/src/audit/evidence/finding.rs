@@ -72,6 +72,9 @@ pub(super) struct Finding {
     pub(super) message_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) principal_id: Option<PrincipalId>,
+    /// It depends on how the session stood before the first entry that is there, and no signature is over that.
+    #[serde(skip)]
+    pub(super) is_from_base: bool,
     /// For people.
     pub(super) problem: String,
     /// The messages that show it, as JSON texts.
@@ -95,6 +98,7 @@ impl Finding {
             log_seq: None,
             message_id: None,
             principal_id: None,
+            is_from_base: false,
             problem: problem.into(),
             proof: Vec::new(),
         }

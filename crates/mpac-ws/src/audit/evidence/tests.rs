@@ -9,6 +9,7 @@ macro_rules! covers {
 
 mod forge;
 mod lies;
+mod shortened;
 mod tampering;
 mod witnesses;
 mod world;

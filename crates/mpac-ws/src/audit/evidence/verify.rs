@@ -8,7 +8,7 @@ use mpac_wire::transcript::Direction;
 
 use super::agreed::Agreed;
 use super::bundle::{Bundle, Exported};
-use super::contradict::{Actual, contradictions, read};
+use super::contradict::{Actual, Vouched, contradictions, read};
 use super::examine::{Examiner, Expected};
 use super::finding::{By, Class, Finding};
 use super::own_keys::OwnKeys;
@@ -155,25 +155,17 @@ impl Looked<'_> {
         // What is broken cannot be compared: nobody knows what followed.
         let is_whole = !before.iter().any(|it| matches!(it.class, Class::BrokenChain | Class::BrokenLog));
         if let Some(actual) = actual.as_ref().filter(|_| is_whole) {
-            before.extend(contradictions(&examiner.expected, actual, has_good_head));
+            let vouched = Vouched { whole: has_good_head, beginning: !examiner.has_base };
+            before.extend(contradictions(&examiner.expected, actual, vouched));
         }
-        let (covered, vouched) = match has_good_head {
-            true => (examiner.n, examiner.between.map(|(_, last)| last)),
-            false => (examiner.seals.covered, examiner.seals.at),
+        let covered = if has_good_head { examiner.n } else { examiner.seals.covered };
+        before.extend(blamed(&mut examiner, covered));
+        let vouched = match &actual {
+            _ if has_good_head => examiner.between.map(|(_, last)| last),
+            // Seals are over the log; the rules give from it what was said, if they start from what is sealed too.
+            None if !examiner.has_base => examiner.seals.at,
+            _ => None,
         };
-        let mut findings = std::mem::take(&mut examiner.findings);
-        for finding in &mut findings {
-            let is_sealed = finding.log_seq.is_some_and(|n| n <= covered);
-            let is_lie = match finding.class {
-                Class::WrongDigest => examiner.is_of_this_version(),
-                Class::ForgedParticipantMessage | Class::SuppressedParticipantMessage => true,
-                _ => false,
-            };
-            if is_sealed && is_lie {
-                finding.by = By::Coordinator;
-            }
-        }
-        before.append(&mut findings);
         let known = Known::of(&examiner, actual.as_deref(), vouched);
         let mut witnessed = Witnessed::default();
         for path in &options.witness {
@@ -210,6 +202,23 @@ impl Looked<'_> {
             findings: before,
         })
     }
+}
+
+/// What was found along the log, up to entry `covered` under the coordinator's own signature.
+fn blamed(examiner: &mut Examiner<'_>, covered: u64) -> Vec<Finding> {
+    let mut findings = std::mem::take(&mut examiner.findings);
+    for finding in &mut findings {
+        let is_sealed = finding.log_seq.is_some_and(|n| n <= covered);
+        let is_lie = match finding.class {
+            Class::WrongDigest => examiner.is_of_this_version(),
+            Class::ForgedParticipantMessage | Class::SuppressedParticipantMessage => true,
+            _ => false,
+        };
+        if is_sealed && is_lie && !finding.is_from_base {
+            finding.by = By::Coordinator;
+        }
+    }
+    findings
 }
 
 /// Says of each commitment which message of the chain it is.

@@ -118,6 +118,14 @@ impl Forger {
         self
     }
 
+    /// Older entries left the session otherwise, by whoever has no key: its checksum is good, and nobody has signed it.
+    #[must_use]
+    pub(super) fn with_base(mut self, change: impl Fn(&mut Value)) -> Self {
+        let base = self.0["base"].as_str().unwrap();
+        self.0["base"] = other_base(base, change).into();
+        self
+    }
+
     /// What the coordinator might say, though nothing asks for it.
     pub(super) fn word(id: &str) -> Message {
         let coordinator = SessionConfig::new(SessionId::new("default").unwrap()).coordinator_id();
@@ -134,4 +142,12 @@ impl Forger {
         message.sign();
         message
     }
+}
+
+/// A base that says something else.
+pub(super) fn other_base(text: &str, change: impl Fn(&mut Value)) -> String {
+    let mut base = serde_json::from_str(text.split_once('\n').unwrap().1).unwrap();
+    change(&mut base);
+    let json = base.to_string();
+    format!("{}\n{json}\n", sha256(&json))
 }
