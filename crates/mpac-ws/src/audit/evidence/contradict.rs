@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::compare::compare;
 use super::examine::Expected;
 use super::finding::{Class, Finding};
+use super::forms::{Forms, may_be_of_one};
 use super::own_keys::OwnKeys;
 
 /// An entry of the chain.
@@ -105,7 +106,7 @@ pub(super) fn contradictions(expected: &[Expected], actual: &[Actual], vouched: 
         let finding = Finding::new(Class::Reordered, problem).by_coordinator(vouched.rules());
         findings.push(finding.at_message(is.seq).at_log(should.log_seq).about(&is.message_id));
     }
-    findings.extend(versions(actual));
+    findings.extend(versions(actual, &Forms::of(expected), vouched));
     findings
 }
 
@@ -164,16 +165,21 @@ fn missing(it: &Expected, vouched: Vouched) -> Finding {
     finding.about(&it.message_id).proven_by([it.content.clone()])
 }
 
-/// Messages of the coordinator's that are there twice, and not the same.
-fn versions(actual: &[Actual]) -> Vec<Finding> {
+/// Messages of the coordinator's that are there twice, and not the same; the rules may give several forms of one.
+fn versions(actual: &[Actual], given: &Forms<'_>, vouched: Vouched) -> Vec<Finding> {
     let mut first: BTreeMap<&str, &Actual> = BTreeMap::new();
     let mut findings = Vec::new();
     for it in actual.iter().filter(|it| it.direction == Direction::Outbound && it.signer.is_some()) {
         match first.get(it.message_id.as_str()) {
-            Some(other) if other.content != it.content => {
+            Some(other)
+                if other.content != it.content
+                    && !given.are_of_one(&it.message_id, &other.content, &it.content) =>
+            {
                 let problem = format!("two versions of one message, the other is message {}", other.seq);
+                // That the session shows some of its members less is said by what it began with.
+                let is_lie = vouched.beginning || !may_be_of_one(&other.content, &it.content);
                 let finding =
-                    Finding::new(Class::TwoVersions, problem).by_coordinator(true).at_message(it.seq);
+                    Finding::new(Class::TwoVersions, problem).by_coordinator(is_lie).at_message(it.seq);
                 findings.push(finding.about(&it.message_id).proven_by([other.text.clone(), it.text.clone()]));
             }
             Some(_) => {}

@@ -10,6 +10,7 @@ macro_rules! covers {
 mod forge;
 mod lies;
 mod shortened;
+mod sights;
 mod tampering;
 mod witnesses;
 mod world;

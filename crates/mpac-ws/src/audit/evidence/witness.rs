@@ -14,11 +14,14 @@ use serde::Deserialize;
 use super::contradict::Actual;
 use super::examine::Examiner;
 use super::finding::{Class, Finding};
+use super::forms::{Forms, may_be_of_one};
 use crate::audit::problem::Problem;
 
 /// The messages that are in the evidence.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct Known<'a> {
+    /// What the rules give.
+    given: Forms<'a>,
     /// By direction and content.
     contents: BTreeSet<(bool, String)>,
     /// The coordinator's by id: content, and the whole where it is signed.
@@ -48,11 +51,16 @@ struct Wrapped {
     envelope: Raw,
 }
 
-impl Known {
+impl<'a> Known<'a> {
     /// Those of a chain; where there is none, those that follow from the log. For everything before `vouched` the coordinator
     /// has signed that this is all.
-    pub(super) fn of(examiner: &Examiner<'_>, actual: Option<&[Actual]>, vouched: Option<Timestamp>) -> Self {
-        let mut known = Self { between: examiner.between, vouched, ..Self::default() };
+    pub(super) fn of(
+        examiner: &'a Examiner<'_>,
+        actual: Option<&[Actual]>,
+        vouched: Option<Timestamp>,
+    ) -> Self {
+        let given = Forms::of(&examiner.expected);
+        let mut known = Self { given, between: examiner.between, vouched, ..Self::default() };
         match actual {
             Some(actual) => actual.iter().for_each(|it| {
                 known.add(it.direction, &it.message_id, &it.content, it.signer.map(|_| it.text.clone()));
@@ -135,19 +143,21 @@ impl Known {
         let is_vouched = self.vouched.is_some_and(|vouched| at < vouched);
         let is_outside = self.between.is_none_or(|(first, last)| at < first || at > last);
         let finding = match self.spoken.get(id) {
-            Some((other, signed)) => {
+            Some((other, signed)) if !self.given.are_of_one(id, other, &content) => {
                 let problem =
                     "the coordinator signed this, and the evidence has another message of the same id";
                 let other_text = signed.clone().unwrap_or_else(|| other.clone());
                 let finding = Finding::new(Class::TwoVersions, problem).proven_by([other_text]);
-                finding.by_coordinator(signed.is_some() || is_vouched)
+                let is_lie = !examiner.has_base || !may_be_of_one(other, &content);
+                finding.by_coordinator(is_lie && (signed.is_some() || is_vouched))
             }
             // An earlier session of this name, or one that nobody opened, left no trace here, and a later word cannot have.
             None if is_outside => {
                 *outside += 1;
                 return None;
             }
-            None => {
+            // Also one of several forms, of which the evidence has another.
+            _ => {
                 let problem = "the coordinator signed this, and it is not in the evidence";
                 Finding::new(Class::WithheldMessage, problem).by_coordinator(is_vouched)
             }

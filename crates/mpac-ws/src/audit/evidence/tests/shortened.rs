@@ -14,8 +14,7 @@ use super::{Desk, Found, bundled};
 fn desk() -> Desk {
     let desk = Desk::new();
     let named = |n: u8| json!([public(n).fingerprint().to_string()]);
-    let keys =
-        json!({"coordinator": named(OWN), "principals": {"agent:alice": named(1), "agent:bob": named(2)}});
+    let keys = json!({"coordinator": named(OWN), "principals": {"agent:alice": named(1), "agent:bob": named(2), "agent:carol": named(4)}});
     fs::write(desk.path("keys.json"), keys.to_string()).unwrap();
     desk
 }
@@ -118,4 +117,27 @@ fn what_signatures_show_by_themselves_is_shown_without_the_beginning_too() {
     assert_eq!(found.only(), ("two_versions", "coordinator"), "both are signed");
     // Here only the rules say what it should have said.
     assert_eq!(desk.log(ended.data.path(), &witness).only(), ("two_versions", "unknown"));
+}
+
+#[test]
+fn whoever_takes_the_limits_of_sight_from_the_base_makes_no_liar_of_the_coordinator() {
+    covers!("PRV-02");
+    let mut world = World::limited_without_its_beginning();
+    world.overlap_before_carol();
+    let which = world.which();
+    let ended = world.end();
+    let forger = Forger::new(&bundled(&which));
+    desk().bundle(&forger.0.to_string()).assert_ok();
+    let all_see_all = |base: &mut Value| {
+        let mut config: Value = serde_json::from_str(base["start"]["config"].as_str().unwrap()).unwrap();
+        config["visibility"] = json!({});
+        base["start"]["config"] = config.to_string().into();
+    };
+    let forger = forger.with_base(all_see_all);
+    assert_is_nobodys(&desk().bundle(&forger.0.to_string()), &["two_versions"]);
+    let desk = desk();
+    let path = desk.path("kept.jsonl");
+    fs::write(&path, ended.heard.join("\n")).unwrap();
+    let found = desk.bundle_and(&forger.0.to_string(), &["--witness", path.to_str().unwrap()]);
+    assert_is_nobodys(&found, &["two_versions"]);
 }

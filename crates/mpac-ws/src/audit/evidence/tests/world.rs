@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mpac_core::config::CredentialRoles;
+use mpac_core::config::{CredentialRoles, Sight};
 use mpac_core::{
     Command, ConnId, Coordinator, Identity, Input, Output, Peer, SessionConfig, ShownKey, Signed,
 };
@@ -99,6 +99,11 @@ fn principal(name: &str) -> PrincipalId {
     PrincipalId::new(name).unwrap()
 }
 
+/// Contributors see nothing of others' words.
+fn limit(config: &mut SessionConfig) {
+    config.visibility.by_role.insert(Role::Contributor, Sight::NoWords);
+}
+
 /// A session that is written down.
 pub(super) struct World {
     pub(super) data: TempDir,
@@ -116,6 +121,11 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    /// One that is configured otherwise.
+    pub(super) fn with(change: impl FnOnce(&mut SessionConfig)) -> Self {
         let data = tempfile::tempdir().unwrap();
         let dir = data.path().join("sessions/default/1");
         fs::create_dir_all(&dir).unwrap();
@@ -132,6 +142,7 @@ impl World {
         );
         config.credential_roles = CredentialRoles::Limit;
         config.workspace = Some([].into());
+        change(&mut config);
         let now = Timestamp::parse(BEGIN).unwrap();
         let start = Start::new(&config, 7, now).unwrap();
         let core = start.open().unwrap();
@@ -306,9 +317,36 @@ impl World {
         world
     }
 
+    /// A session in which contributors are not shown people's words, with a conflict of which the owner is told too.
+    pub(super) fn limited() -> Self {
+        let mut world = Self::with(limit);
+        world.join("agent:alice", 1);
+        world.join("agent:bob", 2);
+        world.overlap_before_carol();
+        world.rotate_own();
+        world
+    }
+
+    /// The owner joins, and two of whom each works on what the other does.
+    pub(super) fn overlap_before_carol(&mut self) {
+        self.join("agent:carol", 4);
+        for who in [("agent:alice", 1), ("agent:bob", 2)] {
+            self.announce(who, &format!("i-2-{}", who.0));
+        }
+    }
+
     /// A session of which only what came after the two had joined is kept.
     pub(super) fn without_its_beginning() -> Self {
-        let mut world = Self::new();
+        Self::new().begun_before()
+    }
+
+    /// The same of one in which some see less.
+    pub(super) fn limited_without_its_beginning() -> Self {
+        Self::with(limit).begun_before()
+    }
+
+    fn begun_before(self) -> Self {
+        let mut world = self;
         // A segment for each record.
         world.log = world.log.with_segments_of(1);
         world.join("agent:alice", 1);
