@@ -263,20 +263,41 @@ impl<'a> Examiner<'a> {
         signer: Option<&PublicKey>,
     ) {
         let who = envelope.sender.principal_id.clone();
-        let (Some(key), Some(said)) = (signer, verdict(entry)) else { return };
+        let Some(said) = verdict(entry) else { return };
         let judged = Judged { text, envelope, said: &said };
-        self.memberships.joined(&who, judged.until(self.trust, entry.at()));
+        let key = match signer {
+            Some(key) => {
+                self.memberships.joined(&who, judged.until(self.trust, entry.at()));
+                key.clone()
+            }
+            // A credential was blanked, so nobody can verify the HELLO again; whose the key is has to be known all the same.
+            None => match self.bound(&who, &said) {
+                Some(key) => key,
+                None => return,
+            },
+        };
         let place = (who, key.fingerprint());
         if self.believed.get(&place).is_some_and(Option::is_some) {
             return;
         }
-        let because = judged.owner(self.trust, key, entry.at());
+        let because = judged.owner(self.trust, &key, entry.at());
         if let Err(reason) = &because {
             let problem =
                 format!("nothing that is trusted says that {} is its key: {reason}", short(&place.1));
             self.findings.push(self.about(Class::UntrustedIdentity, &problem, n, envelope));
         }
+        if because.is_ok() {
+            self.keys.insert(key.fingerprint(), key);
+        }
         self.believed.insert(place, because.ok());
+    }
+
+    /// The key that the session took for somebody's by what the host said of a signature.
+    fn bound(&self, who: &PrincipalId, said: &mpac_core::Signed) -> Option<PublicKey> {
+        let mpac_core::Signed::Good { key, .. } = said else { return None };
+        let (coordinator, _) = self.replay.session()?;
+        let mut keys = coordinator.view().keys();
+        keys.find(|told| told.principal_id == *who && told.fingerprint == *key).map(|told| told.public_key)
     }
 
     /// A key whose owner has just signed with `before` may be one that takes its place.

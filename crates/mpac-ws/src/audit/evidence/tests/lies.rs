@@ -1,6 +1,7 @@
 //! A coordinator that lies with its real key is shown to have lied, and in which way.
 
-use mpac_core::Signed;
+use mpac_core::{ShownKey, Signed};
+use mpac_wire::PrincipalId;
 use serde_json::json;
 
 use super::forge::{Forger, Message};
@@ -145,6 +146,41 @@ fn somebody_whom_nothing_that_is_trusted_vouches_for() {
     });
     std::fs::write(desk.path("keys.json"), keys.to_string()).unwrap();
     desk.bundle(&bundled(&which)).assert_ok();
+}
+
+#[test]
+fn a_key_by_a_hello_that_nobody_can_verify_again() {
+    covers!("SEC-25", "PRV-05");
+    let mut world = World::new();
+    // As it is written down; what was signed had the fingerprint of a certificate in it.
+    let payload = json!({
+        "display_name": "alice", "roles": ["contributor"], "capabilities": [],
+        "credential": {"type": "mtls_fingerprint", "value": "[redacted]"},
+    });
+    let shown = ShownKey::ed25519(PrincipalId::new("agent:alice").unwrap(), public(6));
+    world.lie = Some(Signed::Good { key: public(6).fingerprint(), shown: Some(shown) });
+    world.say(("agent:alice", 9), "HELLO", payload);
+    world.announce(("agent:alice", 6), "i-agent:alice");
+    world.commit(("agent:alice", 6), "op-1", "", "eins\n");
+    let which = world.which();
+    let ended = world.end();
+    let (bundle, desk) = (bundled(&which), Desk::new());
+    for (named, is_hers) in [(None, false), (Some(1), false), (Some(6), true)] {
+        let named: Vec<String> = named.map(|n| public(n).fingerprint().to_string()).into_iter().collect();
+        let own = public(super::OWN).to_string();
+        let keys = json!({
+            "coordinator": [own], "principals": {"agent:alice": named}, "trust_anchors": ["ca.pem"],
+        });
+        std::fs::write(desk.path("keys.json"), keys.to_string()).unwrap();
+        for found in [desk.bundle(&bundle), desk.log(ended.data.path(), &[])] {
+            if is_hers {
+                found.assert_ok();
+            } else {
+                assert_eq!(found.only(), ("untrusted_identity", "unknown"));
+            }
+            assert_eq!(found.report["agreed"][0]["verified"], is_hers);
+        }
+    }
 }
 
 #[test]
