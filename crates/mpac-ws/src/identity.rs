@@ -17,6 +17,7 @@ mod refused;
 pub(crate) mod secret;
 mod signature;
 pub(crate) mod signers;
+mod twin;
 
 use std::future::pending;
 use std::sync::Arc;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Shown;
 use super::keys::Keys;
+use super::twin::twins;
 use crate::listen::tls::fingerprint;
 
 /// A certificate, and whose it is.
@@ -73,14 +74,15 @@ impl Keys {
     }
 
     pub(super) fn is_barred(&self, certificate: &CertificateDer<'_>) -> bool {
-        let seen = Some(fingerprint(certificate));
-        self.barred.iter().any(|it| normal(&it.fingerprint) == seen)
+        let seen = fingerprints(certificate);
+        self.barred.iter().any(|it| normal(&it.fingerprint).is_some_and(|it| seen.contains(&it)))
     }
 
     /// Everything that is said of a certificate.
     pub(super) fn said_of(&self, certificate: &CertificateDer<'_>) -> Vec<&Trusted> {
-        let seen = Some(fingerprint(certificate));
-        self.certificates.iter().filter(|it| normal(&it.fingerprint) == seen).collect()
+        let seen = fingerprints(certificate);
+        let is_it = |it: &&Trusted| normal(&it.fingerprint).is_some_and(|it| seen.contains(&it));
+        self.certificates.iter().filter(is_it).collect()
     }
 
     /// The entry of the certificate of this very connection, when the credential names it: a fingerprint is no secret, so
@@ -93,6 +95,12 @@ impl Keys {
         let of_certificate = |it: &&Trusted| normal(&it.fingerprint).as_ref() == Some(&seen);
         self.certificates.iter().filter(of_certificate).find(|it| it.is_good(shown, now))
     }
+}
+
+/// That of a certificate, and those of its other forms, which whoever has it can make.
+fn fingerprints(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let others = twins(certificate);
+    std::iter::once(fingerprint(certificate)).chain(others.iter().map(fingerprint)).collect()
 }
 
 /// `sha256:` and 64 lower-case digits; case, colons and the prefix may differ in what people write.

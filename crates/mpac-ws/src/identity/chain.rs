@@ -63,6 +63,12 @@ impl Chain {
         }
     }
 
+    /// A single one.
+    #[cfg(test)]
+    pub(crate) fn of(leaf: CertificateDer<'static>) -> Self {
+        Self(vec![leaf])
+    }
+
     /// The certificate of whoever shows it.
     pub(crate) fn leaf(&self) -> &CertificateDer<'static> {
         // One of no certificates is not made.
