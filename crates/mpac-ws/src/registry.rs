@@ -61,8 +61,9 @@ pub(crate) struct Registry {
     verifier: Arc<Verifier>,
     /// Refused credentials, by address.
     attempts: Arc<Attempts>,
+    /// One for each session that is open beside the configured one.
     places: Arc<Semaphore>,
-    /// The same for those that nobody has opened: who has shown nothing can have one made.
+    /// One for each that nobody has opened: who has shown nothing can have one made.
     unopened: Arc<Semaphore>,
     store: Option<Arc<Store>>,
     /// The names of stored sessions that cannot go on: nobody begins another in their place.

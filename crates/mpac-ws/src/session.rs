@@ -80,7 +80,7 @@ pub(crate) struct Session {
     places: Option<Arc<Semaphore>>,
     /// Held from the first accepted HELLO to the close; while it is, the session outlives its connections.
     place: Option<OwnedSemaphorePermit>,
-    /// Held until then.
+    /// Held until that HELLO: a session that waits for it has a place among those that do.
     waits: Option<OwnedSemaphorePermit>,
     limits: Limits,
     /// Keys of participants, for the connections.

@@ -176,10 +176,11 @@ impl Agent {
     /// arrive, under the id that it had. Dropped before it is done, the commit happens or it does not; nothing half.
     ///
     /// # Errors
-    /// [`AgentError::Stale`] with the file as it is now, when somebody was faster (OCC-13), and [`AgentError::TurnedDown`]
-    /// where that cannot be read; OP_REJECT when the intent is over, SCOPE_FROZEN, and others. [`AgentError::PreCommit`] in a session that authorises
-    /// first ([`propose_and_commit`](Self::propose_and_commit) does), [`AgentError::TooLarge`], [`AgentError::Withheld`]
-    /// before anything is sent, [`AgentError::Ignored`], [`AgentError::NoAnswer`], [`AgentError::Lost`],
+    /// [`AgentError::Stale`] with the file as it is now, when somebody was faster (OCC-13). [`AgentError::TurnedDown`]: the
+    /// same where the file cannot be read, OP_REJECT when the intent is over, SCOPE_FROZEN, and others.
+    /// [`AgentError::PreCommit`] in a session that authorises first
+    /// ([`propose_and_commit`](Self::propose_and_commit) does), [`AgentError::TooLarge`], [`AgentError::Withheld`] before
+    /// anything is sent, [`AgentError::Ignored`], [`AgentError::NoAnswer`], [`AgentError::Lost`],
     /// [`AgentError::SessionClosed`].
     pub async fn commit(&self, intent: Option<&IntentId>, edit: Edit) -> Result<Committed, AgentError> {
         if self.is_pre_commit().await? {

@@ -9,12 +9,13 @@ use super::patiently;
 use super::program::command;
 use crate::fake_coordinator::{Peer, listening};
 
-/// Holds an intent, up to its announce: the program and the other end, which answers nothing after that.
+/// Holds an intent, and has said so: the program and the other end, which answers nothing after that.
 async fn holding() -> (Child, Peer) {
-    let (child, mut peer) = joined(&["announce", "a.py", "-m", "his", "--hold", "--json"]).await;
+    let (mut child, mut peer) = joined(&["announce", "a.py", "-m", "his", "--hold", "--json"]).await;
     let announce = peer.take("INTENT_ANNOUNCE").await;
     peer.relay(&announce).await;
     peer.answer_barrier().await;
+    shown(&mut child, "verb", "announce").await;
     (child, peer)
 }
 
@@ -63,7 +64,6 @@ pub(super) async fn end(mut child: Child) -> (Option<i32>, String) {
 #[tokio::test]
 async fn who_holds_an_intent_does_not_wait_for_a_connection_that_is_broken() {
     let (mut child, peer) = holding().await;
-    shown(&mut child, "verb", "announce").await;
     peer.close(1012, "restarts").await;
     shown(&mut child, "event", "connection_lost").await;
     interrupt(&child);
@@ -73,8 +73,7 @@ async fn who_holds_an_intent_does_not_wait_for_a_connection_that_is_broken() {
 
 #[tokio::test]
 async fn who_holds_an_intent_does_not_wait_long_for_an_answer() {
-    let (mut child, mut peer) = holding().await;
-    shown(&mut child, "verb", "announce").await;
+    let (child, mut peer) = holding().await;
     interrupt(&child);
     peer.take("INTENT_WITHDRAW").await;
     let (code, text) = end(child).await;
@@ -83,8 +82,7 @@ async fn who_holds_an_intent_does_not_wait_long_for_an_answer() {
 
 #[tokio::test]
 async fn a_second_ctrl_c_is_not_swallowed() {
-    let (mut child, mut peer) = holding().await;
-    shown(&mut child, "verb", "announce").await;
+    let (child, mut peer) = holding().await;
     interrupt(&child);
     peer.take("INTENT_WITHDRAW").await;
     interrupt(&child);
