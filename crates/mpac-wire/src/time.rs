@@ -56,6 +56,10 @@ impl Timestamp {
         if let Some(micros) = utc(text.as_bytes()) {
             return Ok(Self(micros));
         }
+        // The library takes any byte between date and time.
+        if !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
+            return Err(InvalidTime);
+        }
         let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTime)?;
         let micros = i64::try_from(moment.unix_timestamp_nanos().div_euclid(1000));
         micros.map(Self::from_micros).map_err(|_| InvalidTime)
@@ -364,9 +368,17 @@ mod tests {
         ] {
             assert_eq!(Timestamp::parse(text).unwrap().to_string(), written);
         }
-        for text in
-            ["", "bad", "2026-11-22", "2026-11-22T18:51Z", "2026-13-01T00:00:00Z", "2026-11-22T18:51:46"]
-        {
+        for text in [
+            "",
+            "bad",
+            "2026-11-22",
+            "2026-11-22T18:51Z",
+            "2026-13-01T00:00:00Z",
+            "2026-11-22T18:51:46",
+            "2026-11-22 18:51:46Z",
+            "2026-11-22X18:51:46.164Z",
+            "2026-11-22518:51:46+01:00",
+        ] {
             assert_eq!(Timestamp::parse(text), Err(InvalidTime), "{text}");
         }
     }
