@@ -1,7 +1,8 @@
 //! JSON in its canonical form (RFC 8785): one text for everything that says the same, so that it can be signed.
 //!
 //! What that form would blur is refused, never rounded or dropped: whoever reads the message itself, and keeps the last of
-//! two members of one name or every digit of a number, must find in it what was signed.
+//! two members of one name or every digit of a whole number, must find in it what was signed. Of a fraction that is
+//! what a double holds: of durations of more than 270 years, two that differ by a microsecond may have one form.
 
 mod number;
 mod scan;
@@ -12,6 +13,7 @@ use alloc::vec::Vec;
 
 use thiserror::Error;
 
+pub(crate) use number::Decimal;
 use scan::Scanner;
 
 /// Levels of nesting that are followed: more than any message may have ([`Limits`](crate::Limits)).

@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::canonical::Decimal;
 use crate::plain::{Cursor, Plain};
 
 /// The largest whole number that every JSON implementation keeps exactly: 2^53 - 1.
@@ -37,10 +38,9 @@ impl Integer {
             let value = text.parse().ok().filter(|value| *value <= MAX_SAFE)?;
             return Some(Self { value, spelling: None });
         }
-        let value: f64 = text.parse().ok()?;
-        let whole = value as u64;
-        let exact = value >= 0.0 && whole <= MAX_SAFE && whole as f64 == value;
-        exact.then(|| Self { value: whole, spelling: Some(text.into()) })
+        // By its digits: the nearest double may be whole where the number is not.
+        let value = Decimal::of(text)?.natural().filter(|value| *value <= MAX_SAFE)?;
+        Some(Self { value, spelling: Some(text.into()) })
     }
 }
 
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_zero_fraction_is_a_whole_number_and_keeps_its_spelling() {
-        for text in ["0", "8", "8.0", "80e-1", "9007199254740991"] {
+        for text in ["0", "8", "8.0", "80e-1", "-0.0", "0e9", "9007199254740991", "9007199254740991000e-3"] {
             let number: Integer = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&number).unwrap(), text);
         }
@@ -173,7 +173,25 @@ mod tests {
 
     #[test]
     fn what_is_no_whole_number_is_refused() {
-        for text in ["-1", "8.5", "1e400", "9007199254740992", "\"8\"", "true", "[]"] {
+        for text in [
+            "-1",
+            "8.5",
+            "1e400",
+            "9007199254740992",
+            "9007199254740992.0",
+            "\"8\"",
+            "\"8e0\"",
+            "true",
+            "null",
+            "[]",
+            // The nearest double is a whole number, what stands there is none.
+            "4503599627370497.3",
+            "9007199254740991.4",
+            "0.99999999999999999999",
+            "8.00000000000000001",
+            "1e-400",
+            "-1e-400",
+        ] {
             assert!(serde_json::from_str::<Integer>(text).is_err(), "{text}");
         }
     }

@@ -10,15 +10,15 @@ const DIGITS: usize = 17;
 
 /// A decimal number: 0.DIGITS times ten to the `point`. Without zeros at either end, so that equal numbers are equal.
 #[derive(PartialEq, Eq)]
-struct Decimal {
+pub(crate) struct Decimal {
     negative: bool,
     digits: String,
     point: i64,
 }
 
 impl Decimal {
-    /// Reads a number of the grammar of JSON.
-    fn of(text: &str) -> Option<Self> {
+    /// Reads a number of the grammar of JSON. No other value of that grammar is [`natural`](Self::natural).
+    pub(crate) fn of(text: &str) -> Option<Self> {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let negative = mantissa.starts_with('-');
         let mantissa = mantissa.trim_start_matches('-');
@@ -35,6 +35,14 @@ impl Decimal {
     /// Whether no digit stands behind the point.
     fn is_whole(&self) -> bool {
         i64::try_from(self.digits.len()).is_ok_and(|length| self.point >= length)
+    }
+
+    /// The value, if it is whole, not negative and fits.
+    pub(crate) fn natural(&self) -> Option<u64> {
+        let zeros = self.point.checked_sub(i64::try_from(self.digits.len()).ok()?)?;
+        let scale = 10_u64.checked_pow(u32::try_from(zeros).ok()?)?;
+        let digits: u64 = if self.digits.is_empty() { 0 } else { self.digits.parse().ok()? };
+        digits.checked_mul(scale).filter(|_| !self.negative)
     }
 }
 
