@@ -5,7 +5,6 @@
 //! what a double holds: of durations of more than 270 years, two that differ by a microsecond may have one form.
 
 mod number;
-mod scan;
 
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
@@ -13,8 +12,8 @@ use alloc::vec::Vec;
 
 use thiserror::Error;
 
+use crate::scan::{Scanner, quote, unquoted};
 pub(crate) use number::Decimal;
-use scan::Scanner;
 
 /// Levels of nesting that are followed: more than any message may have ([`Limits`](crate::Limits)).
 const DEPTH: usize = 160;
@@ -74,10 +73,14 @@ pub fn signed_bytes(envelope: &str) -> Result<String, NotCanonical> {
 fn without(text: &str, left_out: Option<&str>) -> Result<String, NotCanonical> {
     // Whatever the scanner meets is JSON: it only has to look at what the grammar allows.
     let checked = serde_json::from_str::<serde::de::IgnoredAny>(text);
-    checked.map_err(|error| NotCanonical::Syntax { problem: error.to_string() })?;
+    checked.map_err(syntax)?;
     let mut out = String::with_capacity(text.len());
     value(&mut Scanner::new(text), &mut out, DEPTH, left_out)?;
     Ok(out)
+}
+
+fn syntax(error: serde_json::Error) -> NotCanonical {
+    NotCanonical::Syntax { problem: error.to_string() }
 }
 
 fn value(
@@ -100,7 +103,7 @@ fn value(
             Ok(())
         }
         Some(b'"') => {
-            quote(&scanner.string()?, out);
+            quote(&unquoted(scanner.quoted()).map_err(syntax)?, out);
             Ok(())
         }
         Some(b'-' | b'0'..=b'9') => number::write(scanner.word(), out),
@@ -120,7 +123,7 @@ fn object(
     let mut members: Vec<(Cow<'_, str>, String)> = Vec::new();
     scanner.step();
     while !scanner.ends(b'}') {
-        let name = scanner.string()?;
+        let name = unquoted(scanner.quoted()).map_err(syntax)?;
         scanner.step(); // the colon
         let mut text = String::new();
         value(scanner, &mut text, depth, None)?;
@@ -139,12 +142,6 @@ fn object(
     }
     out.push_str(if sign == '{' { "{}" } else { "}" });
     Ok(())
-}
-
-/// With the escapes that RFC 8785 §3.2.2.2 asks for and no others, which are those of this JSON library.
-fn quote(text: &str, out: &mut String) {
-    // A string is always JSON.
-    out.push_str(&serde_json::to_string(text).unwrap_or_else(|_| unreachable!("a string is JSON")));
 }
 
 #[cfg(test)]

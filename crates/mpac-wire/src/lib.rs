@@ -30,7 +30,7 @@
 //! | [`canonical`], [`signature`] | the one form of a JSON text that is signed (RFC 8785), and how signatures are written |
 //! | [`sideband`], [`snapshot`], [`transcript`] | what is not MPAC on the same socket; the stored forms |
 //! | [`layout`] | white space between tokens |
-//! | `plain` | the quick way to read, which leaves everything odd to `serde` |
+//! | `plain`, `scan` | the quick way to read, which leaves everything odd to `serde`; the tokens of a text that is JSON |
 //! | [`object`] | the macro behind every object, and [`object::Extra`], the members we do not know |
 //!
 //! # Never here
@@ -65,6 +65,7 @@ pub mod plain;
 pub mod policy;
 pub mod received;
 pub mod redact;
+mod scan;
 pub mod scope;
 pub mod sideband;
 pub mod signature;

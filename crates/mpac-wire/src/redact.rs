@@ -6,15 +6,14 @@
 use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
+use core::mem;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 
 use crate::credential::is_certificates;
 use crate::error::{DecodeError, decode};
 use crate::names::{CloseReason, CredentialType, GoodbyeReason, RejectReason};
-use crate::object::{Key, Raw};
+use crate::scan::{Scanner, quote, unquoted};
 use crate::time::Timestamp;
 
 /// What stands in place of a secret or of somebody's words.
@@ -61,7 +60,7 @@ enum What {
 /// # Errors
 /// When the text is not JSON or nested too deeply: then there is nothing in it that may be logged.
 pub fn blank_credentials(text: &str) -> Result<String, DecodeError> {
-    walk(text, What::Credentials, DEPTH)
+    redacted(text, What::Credentials)
 }
 
 /// An export's text without people's words and without secrets (PRV-03, PRV-05): each of [`FREE_TEXT`] is replaced by
@@ -70,7 +69,7 @@ pub fn blank_credentials(text: &str) -> Result<String, DecodeError> {
 /// # Errors
 /// When the text is not JSON or nested too deeply.
 pub fn without_free_text(text: &str) -> Result<String, DecodeError> {
-    walk(text, What::Words, DEPTH)
+    redacted(text, What::Words)
 }
 
 /// A message's text without the contents of files and without secrets: each `content` is replaced by [`BLANK`].
@@ -78,7 +77,7 @@ pub fn without_free_text(text: &str) -> Result<String, DecodeError> {
 /// # Errors
 /// When the text is not JSON or nested too deeply.
 pub fn without_contents(text: &str) -> Result<String, DecodeError> {
-    walk(text, What::Contents, DEPTH)
+    redacted(text, What::Contents)
 }
 
 /// The text in the layout of the others, with nothing left out: what differs from this was redacted.
@@ -86,77 +85,212 @@ pub fn without_contents(text: &str) -> Result<String, DecodeError> {
 /// # Errors
 /// When the text is not JSON or nested too deeply.
 pub fn compact(text: &str) -> Result<String, DecodeError> {
-    walk(text, What::Nothing, DEPTH)
+    redacted(text, What::Nothing)
 }
 
-/// Why somebody leaves, rejects or closes has a name and stays; any other `reason` is somebody's words.
-fn is_code(text: &str) -> bool {
-    let Ok(text) = decode::<Cow<'_, str>>(text, "") else { return false };
-    !matches!(RejectReason::from(&*text), RejectReason::Other(_))
-        || !matches!(GoodbyeReason::from(&*text), GoodbyeReason::Other(_))
-        || !matches!(CloseReason::from(&*text), CloseReason::Other(_))
+fn redacted(text: &str, what: What) -> Result<String, DecodeError> {
+    decode::<IgnoredAny>(text, "")?;
+    let mut pass = Pass { scanner: Scanner::new(text), out: String::with_capacity(text.len()), what };
+    pass.value(DEPTH)?;
+    Ok(pass.out)
 }
 
-fn walk(text: &str, what: What, depth: usize) -> Result<String, DecodeError> {
-    let Some(depth) = depth.checked_sub(1) else { return Err(DecodeError::TooDeep { max: DEPTH }) };
-    match text.bytes().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'{') => {
-            let Entries(entries) = decode(text, "")?;
-            let member = |(key, value): (Cow<'_, str>, &RawValue)| {
-                let value = match &*key {
-                    "credential" if what != What::Nothing => blanked(value.get())?,
-                    "file_changes" if matches!(what, What::Contents | What::Words) => {
-                        changes(value.get(), what, depth)?
-                    }
-                    "content" if what == What::Contents => hidden(value.get(), what, depth)?,
-                    "reason" if what == What::Words && !is_code(value.get()) => {
-                        hidden(value.get(), what, depth)?
-                    }
-                    word if what == What::Words && FREE_TEXT.contains(&word) => {
-                        hidden(value.get(), what, depth)?
-                    }
-                    map if what != What::Credentials && MAPS.contains(&map) => value.get().to_owned(),
-                    _ => walk(value.get(), what, depth)?,
-                };
-                Ok(alloc::format!("{}:{value}", quoted(&key)))
-            };
-            joined('{', entries.into_iter().map(member), '}')
+/// One way through a text that is known to be JSON: each token is looked at once, however deep it stands.
+struct Pass<'a> {
+    scanner: Scanner<'a>,
+    out: String,
+    what: What,
+}
+
+impl Pass<'_> {
+    fn value(&mut self, depth: usize) -> Result<(), DecodeError> {
+        let depth = deeper(depth)?;
+        match self.scanner.peek() {
+            Some(b'{') => self.object(|pass, name| pass.member(name, depth)),
+            Some(b'[') => self.list(|pass| pass.value(depth)),
+            _ => {
+                self.keep();
+                Ok(())
+            }
         }
-        Some(b'[') => {
-            let items: Vec<&RawValue> = decode(text, "")?;
-            joined('[', items.into_iter().map(|item| walk(item.get(), what, depth)), ']')
+    }
+
+    fn member(&mut self, name: &str, depth: usize) -> Result<(), DecodeError> {
+        let what = self.what;
+        match name {
+            "credential" if what != What::Nothing => {
+                let credential = blanked(self.scanner.value());
+                self.out.push_str(&credential);
+                Ok(())
+            }
+            "file_changes" if matches!(what, What::Contents | What::Words) => self.changes(depth),
+            "content" if what == What::Contents => self.hidden(depth),
+            "reason" if what == What::Words && !self.is_code() => self.hidden(depth),
+            word if what == What::Words && FREE_TEXT.contains(&word) => self.hidden(depth),
+            map if what != What::Credentials && MAPS.contains(&map) => {
+                self.keep();
+                Ok(())
+            }
+            _ => self.value(depth),
         }
-        _ => Ok(decode::<&RawValue>(text, "")?.get().to_owned()),
+    }
+
+    /// The next value as it came.
+    fn keep(&mut self) {
+        self.out.push_str(self.scanner.value());
+    }
+
+    /// Why somebody leaves, rejects or closes has a name and stays; any other `reason` is somebody's words.
+    fn is_code(&self) -> bool {
+        let mut ahead = self.scanner.clone();
+        let Some(text) = (ahead.peek() == Some(b'"')).then(|| unquoted(ahead.quoted()).ok()).flatten() else {
+            return false;
+        };
+        !matches!(RejectReason::from(&*text), RejectReason::Other(_))
+            || !matches!(GoodbyeReason::from(&*text), GoodbyeReason::Other(_))
+            || !matches!(CloseReason::from(&*text), CloseReason::Other(_))
+    }
+
+    /// New contents by path, whatever the paths are called: nothing that stands where a content should is kept.
+    fn changes(&mut self, depth: usize) -> Result<(), DecodeError> {
+        let depth = deeper(deeper(depth)?)?;
+        if self.scanner.peek() != Some(b'{') {
+            self.withhold();
+            return Ok(());
+        }
+        self.object(|pass, _| {
+            if pass.scanner.peek() != Some(b'{') {
+                pass.withhold();
+                return Ok(());
+            }
+            pass.object(|pass, name| match name {
+                "content" => {
+                    pass.withhold();
+                    Ok(())
+                }
+                _ => pass.value(depth),
+            })
+        })
+    }
+
+    /// What stands in place of a value of which nothing is kept.
+    fn withhold(&mut self) {
+        match self.scanner.value() {
+            text if text.starts_with('"') => quote(BLANK, &mut self.out),
+            "null" => self.out.push_str("null"),
+            _ => self.out.push_str("false"),
+        }
+    }
+
+    /// A text, or each of a list; anything else may hold more inside.
+    fn hidden(&mut self, depth: usize) -> Result<(), DecodeError> {
+        match self.scanner.peek() {
+            Some(b'"') => {
+                self.withhold();
+                Ok(())
+            }
+            Some(b'[') => {
+                let depth = deeper(depth)?;
+                self.list(|pass| pass.hidden(depth))
+            }
+            _ => self.value(depth),
+        }
+    }
+
+    fn list(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let mut sign = '[';
+        self.scanner.step();
+        while !self.scanner.ends(b']') {
+            self.out.push(mem::replace(&mut sign, ','));
+            item(self)?;
+        }
+        self.out.push_str(if sign == '[' { "[]" } else { "]" });
+        Ok(())
+    }
+
+    /// `member` writes the value behind a name. One with half of a surrogate pair is none that anybody looks for, and stays as it is.
+    fn object(
+        &mut self,
+        mut member: impl FnMut(&mut Self, &str) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let mut sign = '{';
+        self.scanner.step();
+        while !self.scanner.ends(b'}') {
+            self.out.push(mem::replace(&mut sign, ','));
+            let token = self.scanner.quoted();
+            let name = unquoted(token);
+            match &name {
+                Ok(Cow::Owned(name)) => quote(name, &mut self.out),
+                Ok(Cow::Borrowed(_)) | Err(_) => self.out.push_str(token),
+            }
+            self.scanner.step(); // the colon
+            self.out.push(':');
+            member(self, name.as_deref().unwrap_or_default())?;
+        }
+        self.out.push_str(if sign == '{' { "{}" } else { "}" });
+        Ok(())
     }
 }
 
+/// The levels that are left inside.
+fn deeper(depth: usize) -> Result<usize, DecodeError> {
+    depth.checked_sub(1).ok_or(DecodeError::TooDeep { max: DEPTH })
+}
+
 /// A credential without its secret, judged as it was. What is no text is not kept either: somebody may have put the secret there.
-fn blanked(text: &str) -> Result<String, DecodeError> {
-    let Ok(Entries(entries)) = decode(text, "") else {
-        let absent = text == "null";
-        return Ok(if absent { "null" } else { "false" }.to_owned());
+fn blanked(credential: &str) -> String {
+    let Some(members) = members(credential) else {
+        return if credential == "null" { "null" } else { "false" }.to_owned();
     };
-    let chain = is_chain(&entries);
-    let member = |(key, value): (Cow<'_, str>, &RawValue)| {
-        let value = match decode::<Cow<'_, str>>(value.get(), "") {
-            Ok(_) if chain && key == "value" => value.get().to_owned(),
-            Ok(text) if text.is_empty() || is_no_secret(&key, &text) => value.get().to_owned(),
-            Ok(_) if chain && key == "value" => value.get().to_owned(),
-            Ok(_) => quoted(BLANK),
-            Err(_) if value.get() == "null" => "null".to_owned(),
-            Err(_) => "false".to_owned(),
-        };
-        Ok(alloc::format!("{}:{value}", quoted(&key)))
-    };
-    joined('{', entries.into_iter().map(member), '}')
+    let chain = is_chain(&members);
+    let mut out = String::from("{");
+    for (name, value) in members {
+        if out.len() > 1 {
+            out.push(',');
+        }
+        quote(&name, &mut out);
+        out.push(':');
+        match text(value) {
+            Some(text) if text.is_empty() || is_no_secret(&name, &text) => out.push_str(value),
+            Some(_) if chain && name == "value" => out.push_str(value),
+            Some(_) => quote(BLANK, &mut out),
+            None if value == "null" => out.push_str(value),
+            None => out.push_str("false"),
+        }
+    }
+    out.push('}');
+    out
+}
+
+/// An object's members as they came, repeated ones included; `None` of anything else, and where a name cannot be read.
+fn members(object: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
+    let mut scanner = Scanner::new(object);
+    if scanner.peek() != Some(b'{') {
+        return None;
+    }
+    let mut members = Vec::new();
+    scanner.step();
+    while !scanner.ends(b'}') {
+        let name = unquoted(scanner.quoted()).ok()?;
+        scanner.step(); // the colon
+        members.push((name, scanner.value()));
+    }
+    Some(members)
+}
+
+/// What a value says, if it is a text.
+fn text(value: &str) -> Option<Cow<'_, str>> {
+    value.starts_with('"').then(|| unquoted(value).ok()).flatten()
 }
 
 /// Whether the credential is one that everybody may see, beyond doubt.
-fn is_chain(entries: &[(Cow<'_, str>, &RawValue)]) -> bool {
+fn is_chain(members: &[(Cow<'_, str>, &str)]) -> bool {
     let only = |name: &str| {
-        let mut of_name = entries.iter().filter(|(key, _)| key == name);
-        let value = of_name.next().filter(|_| of_name.next().is_none())?.1;
-        decode::<Cow<'_, str>>(value.get(), "").ok()
+        let mut of_name = members.iter().filter(|(key, _)| key == name);
+        text(of_name.next().filter(|_| of_name.next().is_none())?.1)
     };
     let named = only("type").is_some_and(|kind| CredentialType::from(&*kind) == CredentialType::X509Chain);
     named && only("value").is_some_and(|value| is_certificates(&value))
@@ -170,93 +304,6 @@ fn is_no_secret(key: &str, text: &str) -> bool {
         "expires_at" => Timestamp::parse(text).is_ok(),
         "issuer" => true,
         _ => false,
-    }
-}
-
-/// New contents by path, whatever the paths are called: nothing that stands where a content should is kept.
-fn changes(text: &str, what: What, depth: usize) -> Result<String, DecodeError> {
-    let Ok(Entries(entries)) = decode(text, "") else { return Ok(withheld(text)) };
-    let change = |(path, value): (Cow<'_, str>, &RawValue)| {
-        let value = match decode(value.get(), "") {
-            Err(_) => withheld(value.get()),
-            Ok(Entries(members)) => {
-                let member = |(key, value): (Cow<'_, str>, &RawValue)| {
-                    let value = match &*key {
-                        "content" => withheld(value.get()),
-                        _ => walk(value.get(), what, depth)?,
-                    };
-                    Ok(alloc::format!("{}:{value}", quoted(&key)))
-                };
-                joined('{', members.into_iter().map(member), '}')?
-            }
-        };
-        Ok(alloc::format!("{}:{value}", quoted(&path)))
-    };
-    joined('{', entries.into_iter().map(change), '}')
-}
-
-/// What stands in place of a value of which nothing is kept.
-fn withheld(text: &str) -> String {
-    match text.bytes().next() {
-        Some(b'"') => quoted(BLANK),
-        _ if text == "null" => text.to_owned(),
-        _ => "false".to_owned(),
-    }
-}
-
-/// A text, or each of a list; anything else may hold more inside.
-fn hidden(text: &str, what: What, depth: usize) -> Result<String, DecodeError> {
-    match text.bytes().next() {
-        Some(b'"') => Ok(quoted(BLANK)),
-        Some(b'[') => {
-            let items: Vec<&RawValue> = decode(text, "")?;
-            joined('[', items.into_iter().map(|item| hidden(item.get(), what, depth)), ']')
-        }
-        _ => walk(text, what, depth),
-    }
-}
-
-fn joined(
-    open: char,
-    parts: impl Iterator<Item = Result<String, DecodeError>>,
-    close: char,
-) -> Result<String, DecodeError> {
-    let mut text = String::from(open);
-    for (at, part) in parts.enumerate() {
-        if at > 0 {
-            text.push(',');
-        }
-        text.push_str(&part?);
-    }
-    text.push(close);
-    Ok(text)
-}
-
-fn quoted(text: &str) -> String {
-    // A string is always JSON.
-    Raw::of(text).map(|raw| raw.get().to_owned()).unwrap_or_else(|_| unreachable!("a string is JSON"))
-}
-
-/// An object's members as they came, repeated ones included.
-struct Entries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Entries<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor;
-        impl<'de> Visitor<'de> for EntriesVisitor {
-            type Value = Entries<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
-                while let Some((Key(key), value)) = map.next_entry()? {
-                    entries.push((key, value));
-                }
-                Ok(Entries(entries))
-            }
-        }
-        deserializer.deserialize_map(EntriesVisitor)
     }
 }
 
@@ -347,9 +394,29 @@ mod tests {
     }
 
     #[test]
+    fn layout_goes_and_everything_else_stays_as_it_came() {
+        let text = "\n{ \"a\" : [ 1.50 , -0e5 , [ ] , { } , null ] ,\t\"\\u0062\\/\":\"\\u00e9 \\/ ]}\" , \"a\": true , \"\\ud800\" : {\"c\": 1} }\r\n";
+        let kept = r#"{"a":[1.50,-0e5,[],{},null],"b/":"\u00e9 \/ ]}","a":true,"\ud800":{"c":1}}"#;
+        for pass in [blank_credentials, without_free_text, without_contents, compact] {
+            assert_eq!(pass(text).unwrap(), kept);
+        }
+        assert_eq!(compact(" 7 ").unwrap(), "7");
+    }
+
+    #[test]
     fn what_cannot_be_followed_is_an_error() {
         let deep = alloc::format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        for odd in [
+            &deep,
+            &alloc::format!(r#"{{"objective":{deep}}}"#),
+            &alloc::format!(r#"{{"file_changes":{{"a":{{"b":{deep}}}}}}}"#),
+        ] {
+            assert!(matches!(without_free_text(odd), Err(DecodeError::TooDeep { .. })));
+        }
         assert!(matches!(blank_credentials(&deep), Err(DecodeError::TooDeep { .. })));
+        // Of a credential nothing is followed.
+        let secret = alloc::format!(r#"{{"credential":{{"value":{deep}}}}}"#);
+        assert_eq!(blank_credentials(&secret).unwrap(), r#"{"credential":{"value":false}}"#);
         assert!(blank_credentials("{bad").is_err());
         assert!(without_free_text("").is_err());
     }
