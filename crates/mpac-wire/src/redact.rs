@@ -265,6 +265,17 @@ fn blanked(credential: &str) -> String {
     out
 }
 
+/// What everybody may see of a credential: a chain of certificates, of any other its type where it is one of those listed.
+pub(crate) fn shown(credential: &str) -> Option<String> {
+    let members = members(credential)?;
+    if is_chain(&members) {
+        return Some(blanked(credential));
+    }
+    let (_, kind) = members.iter().rfind(|(name, _)| name == "type")?;
+    let kind = text(kind).filter(|kind| is_no_secret("type", kind))?;
+    Some(alloc::format!(r#"{{"type":"{kind}"}}"#)) // a listed one: without escapes
+}
+
 /// An object's members as they came, repeated ones included; `None` of anything else, and where a name cannot be read.
 fn members(object: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
     let mut scanner = Scanner::new(object);

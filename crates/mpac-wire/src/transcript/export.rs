@@ -3,12 +3,11 @@
 use alloc::vec::Vec;
 
 use super::{Principal, Transcript};
-use crate::credential::{Credential, is_certificates};
 use crate::envelope::{Envelope, Payload};
 use crate::error::decode;
-use crate::names::{CredentialType, PrincipalType, SecurityProfile};
-use crate::object::Raw;
+use crate::names::{PrincipalType, SecurityProfile};
 use crate::received::Members;
+use crate::redact::shown;
 use crate::snapshot::{ParticipantRecord, Snapshot};
 use crate::time::Timestamp;
 
@@ -60,18 +59,17 @@ fn place(crossed: Crossed<'_>) -> Option<(u64, Envelope)> {
     Some((own.unwrap_or(crossed.clock), envelope))
 }
 
-/// A credential is replaced by its type; what cannot be read as one goes altogether. A chain of certificates is no secret, and
+/// A credential is replaced by its type; what has none that is listed goes altogether. A chain of certificates is no secret, and
 /// the signature of its HELLO covers it: it stays (SEC-29).
 fn without_secret(payload: Payload) -> Option<Payload> {
     let mut members: Members = decode(payload.get(), "payload").ok()?;
     let Some(text) = members.extra.get("credential") else { return Some(payload) };
-    match serde_json::from_str::<Credential>(text) {
-        Ok(it) if it.kind == CredentialType::X509Chain && is_certificates(it.value.reveal()) => {}
-        Ok(credential) => {
-            let kind = Raw::of(&serde_json::json!({ "type": credential.kind.as_str() })).ok()?;
-            members.extra.replace("credential", kind);
+    match shown(text) {
+        Some(credential) => {
+            let credential = serde_json::from_str(&credential).ok()?;
+            members.extra.replace("credential", credential);
         }
-        Err(_) => members.extra.remove("credential"),
+        None => members.extra.remove("credential"),
     }
     Some(Payload::of(&members))
 }

@@ -96,6 +96,38 @@ fn no_secret_gets_into_a_transcript() {
     assert_eq!(transcript.messages[0].payload.get(), r#"{"credential":{"type":"api_key"}}"#);
 }
 
+/// A secret may stand in the wrong place.
+#[test]
+fn a_type_that_is_none_and_what_stands_beside_a_chain_may_be_the_secret() {
+    covers!("PRV-05");
+    const PEM: &str = r"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    for (credential, kept) in [
+        (r#"{"type":"hunter2","value":"x"}"#.to_owned(), "{}".to_owned()),
+        (
+            format!(r#"{{"type":"x509_chain","value":"{PEM}","private_key":"hunter2","issuer":"i"}}"#),
+            format!(
+                r#"{{"credential":{{"type":"x509_chain","value":"{PEM}","private_key":"[redacted]","issuer":"i"}}}}"#
+            ),
+        ),
+        (
+            format!(r#"{{"type":"x509_chain","value":"{PEM}","expires_at":"hunter2"}}"#),
+            format!(r#"{{"credential":{{"type":"x509_chain","value":"{PEM}","expires_at":"[redacted]"}}}}"#),
+        ),
+        (
+            format!(r#"{{"type":"api_key","value":"hunter2","type":"x509_chain","value":"{PEM}"}}"#),
+            r#"{"credential":{"type":"x509_chain"}}"#.to_owned(),
+        ),
+        (
+            format!(r#"{{"value":"hunter2","type":"x509_chain","value":"{PEM}"}}"#),
+            r#"{"credential":{"type":"x509_chain"}}"#.to_owned(),
+        ),
+    ] {
+        let payload = format!(r#"{{"credential":{credential}}}"#);
+        let transcript = exported(&[(frame("m", "p", "", &payload), 1)]);
+        assert_eq!(transcript.messages[0].payload.get(), kept);
+    }
+}
+
 #[test]
 fn a_chain_of_certificates_is_no_secret_and_stays_for_the_signature() {
     covers!("SEC-29");
