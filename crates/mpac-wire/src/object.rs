@@ -11,7 +11,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
@@ -173,6 +173,27 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Nullable<T> {
     }
 }
 
+/// A member that another implementation writes as an empty text where it has no value (REC-19).
+#[doc(hidden)]
+pub struct NotEmpty<T>(pub Option<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for NotEmpty<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Option::<Cow<'de, str>>::deserialize(deserializer)?.filter(|text| !text.is_empty());
+        text.map(|text| T::deserialize(text.into_deserializer())).transpose().map(Self)
+    }
+}
+
+/// A member that counts as absent where it cannot be read (REC-19).
+#[doc(hidden)]
+pub struct Readable<T>(pub Option<T>);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Readable<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Raw::deserialize(deserializer).map(|raw| Self(raw.read().ok()))
+    }
+}
+
 /// An object used as a map, in the order its entries came; of a repeated key the last one counts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ordered<V>(Vec<(Box<str>, V)>);
@@ -307,7 +328,9 @@ impl<'a, M: SerializeMap, P: Fn(&str) -> bool> Members<'a, M, P> {
 }
 
 /// Declares a JSON object: `req` members must be there, `opt` ones may be absent or null, `null` ones are written as
-/// null when they have no value (snapshots only), `tri` ones tell null from absent ([`Nullable`]).
+/// null when they have no value (snapshots only), `tri` ones tell null from absent ([`Nullable`]). What others store may have odd
+/// values: `void` and `lax` ones are written like `null` ones, and have no value either where an empty text stands, or anything that
+/// cannot be read.
 ///
 /// Gives a `#[non_exhaustive]` struct with public fields and [`Extra`], `new` with the required members, and serde
 /// both ways. A key that is no identifier is given with `as "key"`. Within this crate an object with `: Plain` behind its name can be read
@@ -417,6 +440,8 @@ macro_rules! object {
     (@set $self:ident req $field:ident) => { true };
     (@set $self:ident $kind:ident $field:ident) => { $self.$field.is_some() };
     (@read tri $map:ident) => { Some($map.next_value()?) };
+    (@read void $map:ident) => { $map.next_value::<$crate::object::NotEmpty<_>>()?.0 };
+    (@read lax $map:ident) => { $map.next_value::<$crate::object::Readable<_>>()?.0 };
     (@read $kind:ident $map:ident) => { $map.next_value()? };
     (@keeps_null opt) => { true };
     (@keeps_null $kind:ident) => { false };

@@ -226,7 +226,7 @@ object! {
 }
 
 object! {
-    /// A conflict in a summary.
+    /// A conflict in a summary. The Python reference writes an empty text for a principal or intent that it does not know.
     pub struct SummaryConflict {
         /// Which.
         req conflict_id: ConflictId,
@@ -237,13 +237,13 @@ object! {
         /// OPEN, ACKED or ESCALATED.
         req state: ConflictState,
         /// Owner of the newer intent.
-        null principal_a: PrincipalId,
+        void principal_a: PrincipalId,
         /// Owner of the older intent.
-        null principal_b: PrincipalId,
+        void principal_b: PrincipalId,
         /// The newer intent.
-        null intent_a: IntentId,
+        void intent_a: IntentId,
         /// The older intent.
-        null intent_b: IntentId,
+        void intent_b: IntentId,
     }
 }
 

@@ -127,12 +127,12 @@ object! {
 }
 
 object! {
-    /// The last that was heard of one incarnation.
+    /// The last that was heard of one incarnation. The references keep what it said in an open session, even if that was no time.
     pub struct FrontierRecord {
         /// Its clock then.
-        null last_ts: ClaimedTime,
+        lax last_ts: ClaimedTime,
         /// Its Lamport value then.
-        null last_lamport: Integer,
+        lax last_lamport: Integer,
         /// When it was heard, by the coordinator's clock.
         opt heard_at: Timestamp,
         /// Who, where the key cannot be taken apart.
@@ -281,7 +281,7 @@ object! {
 }
 
 object! {
-    /// One conflict.
+    /// One conflict. The Python reference writes an empty text for a principal or intent that it does not know.
     pub struct ConflictRecord {
         /// Which.
         req conflict_id: ConflictId,
@@ -290,13 +290,13 @@ object! {
         /// Absent means medium.
         opt severity: Severity,
         /// Owner of the newer intent.
-        null principal_a: PrincipalId,
+        void principal_a: PrincipalId,
         /// Owner of the older intent.
-        null principal_b: PrincipalId,
+        void principal_b: PrincipalId,
         /// The newer intent.
-        null intent_a: IntentId,
+        void intent_a: IntentId,
         /// The older intent.
-        null intent_b: IntentId,
+        void intent_b: IntentId,
         /// Absent means OPEN.
         opt state: ConflictState,
         /// All intents in it.

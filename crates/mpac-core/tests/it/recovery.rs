@@ -8,6 +8,7 @@ use mpac_wire::names::{
 use mpac_wire::payload::{Heartbeat, Hello, OpPropose, ProtocolError, Resolution};
 use mpac_wire::snapshot::Snapshot;
 use mpac_wire::{Integer, Message, PrincipalId, Raw, Seconds, StateRef};
+use serde_json::json;
 
 use crate::covers;
 use crate::world::{Delivery, World, commit_payload, config, error, heard, intent, op, session_id};
@@ -351,6 +352,27 @@ fn snapshots_of_the_references_load() {
             serde_json::from_str(&serde_json::to_string(&coordinator.snapshot()).unwrap()).unwrap();
         assert_eq!(Coordinator::load(config, &again).unwrap(), coordinator, "{name}");
     }
+}
+
+/// The Python package writes an empty text for whom a report does not name, and keeps what a sender said in an open session.
+#[test]
+fn one_odd_record_of_a_reference_does_not_cost_the_session() {
+    covers!("REC-19", "D-035");
+    let mut text: serde_json::Value = serde_json::from_str(PYTHON).unwrap();
+    let mut conflict = text["conflicts"][0].clone();
+    conflict["conflict_id"] = json!("reported");
+    for nobody in ["principal_a", "principal_b", "intent_a", "intent_b"] {
+        conflict[nobody] = json!("");
+    }
+    text["conflicts"].as_array_mut().unwrap().push(conflict);
+    let frontier = text["anti_replay"]["sender_frontier"].as_object_mut().unwrap();
+    for odd in frontier.values_mut() {
+        *odd = json!({"last_ts": "bad", "last_lamport": -1});
+    }
+    let snapshot: Snapshot = serde_json::from_str(&text.to_string()).unwrap();
+    let now = snapshot.captured_at;
+    let coordinator = Coordinator::restore(SessionConfig::new(session_id()), &snapshot, 1, now).unwrap();
+    assert_eq!(coordinator.view().conflicts().len(), 2);
 }
 
 #[test]
