@@ -84,7 +84,7 @@ impl<'de> Deserialize<'de> for Integer {
         Self::parse(text).ok_or_else(|| {
             D::Error::custom(format_args!(
                 "expected a whole number from 0 to 2^53 - 1, found {}",
-                Excerpt(text)
+                Found(text)
             ))
         })
     }
@@ -140,20 +140,27 @@ impl<'de> Deserialize<'de> for Number {
         if text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
             Ok(Self(text.into()))
         } else {
-            Err(D::Error::custom(format_args!("expected a number, found {}", Excerpt(text))))
+            Err(D::Error::custom(format_args!("expected a number, found {}", Found(text))))
         }
     }
 }
 
-/// The first characters of a value, for an error text.
-pub(crate) struct Excerpt<'a>(pub(crate) &'a str);
+/// A value that stands where a number should, for an error text. Of a text, a list and an object only the kind is told: what is in
+/// them may be anything, a content or a secret (PRV-03, PRV-05).
+pub(crate) struct Found<'a>(pub(crate) &'a str);
 
-impl fmt::Display for Excerpt<'_> {
+impl fmt::Display for Found<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 40;
-        match self.0.char_indices().nth(SHOWN) {
-            Some((end, _)) => write!(f, "{}...", &self.0[..end]),
-            None => f.write_str(self.0),
+        let shown = match self.0.bytes().next() {
+            Some(b'"') => "a text",
+            Some(b'[') => "a list",
+            Some(b'{') => "an object",
+            _ => self.0,
+        };
+        match shown.char_indices().nth(SHOWN) {
+            Some((end, _)) => write!(f, "{}...", &shown[..end]),
+            None => f.write_str(shown),
         }
     }
 }

@@ -11,7 +11,7 @@ use thiserror::Error as ThisError;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::number::{Excerpt, serialize_spelled};
+use crate::number::{Found, serialize_spelled};
 use crate::plain::{Cursor, Plain};
 
 /// The text is not an RFC 3339 date-time (ENV-07).
@@ -346,7 +346,7 @@ impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <&RawValue>::deserialize(deserializer)?.get();
         Self::parse(text).ok_or_else(|| {
-            D::Error::custom(format_args!("expected a number of seconds, 0 or more, found {}", Excerpt(text)))
+            D::Error::custom(format_args!("expected a number of seconds, 0 or more, found {}", Found(text)))
         })
     }
 }

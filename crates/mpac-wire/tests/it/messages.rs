@@ -111,6 +111,36 @@ fn an_error_names_the_member_by_its_path() {
     assert_eq!(refused.to_string(), "payload: expected an object");
 }
 
+#[test]
+fn an_error_does_not_repeat_what_may_be_a_secret() {
+    covers!("PRV-03", "PRV-05");
+    for (found, said) in [
+        (r#""hunter2""#, "a text"),
+        (r#"["hunter2"]"#, "a list"),
+        (r#"{"x":"hunter2"}"#, "an object"),
+        ("-1.50", "-1.50"),
+        ("true", "true"),
+    ] {
+        let announce =
+            format!(r#"{{"intent_id":"i","objective":"o","scope":{{"kind":"x"}},"ttl_sec":{found}}}"#);
+        let error = through_types(&frame("INTENT_ANNOUNCE", &announce)).unwrap_err();
+        let problem = format!("payload.ttl_sec: expected a number of seconds, 0 or more, found {said}");
+        assert_eq!(error.to_string(), problem);
+        let text = frame("HEARTBEAT", "{}")
+            .replace(r#""coordinator_epoch":1"#, &format!(r#""coordinator_epoch":{found}"#));
+        let error = through_types(&text).unwrap_err();
+        let problem = format!("coordinator_epoch: expected a whole number from 0 to 2^53 - 1, found {said}");
+        assert_eq!(error.to_string(), problem);
+        let report = format!(
+            r#"{{"conflict_id":"c","category":"x","severity":"low","basis":{{"kind":"rule","confidence":{found}}}}}"#
+        );
+        if let Err(error) = through_types(&frame("CONFLICT_REPORT", &report)) {
+            let problem = format!("payload.basis.confidence: expected a number, found {said}");
+            assert_eq!(error.to_string(), problem);
+        }
+    }
+}
+
 proptest! {
     /// Cut, spliced and scrambled frames are refused or read, never a panic.
     #[test]
