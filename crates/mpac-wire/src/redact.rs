@@ -12,16 +12,16 @@ use serde::de::IgnoredAny;
 
 use crate::credential::is_certificates;
 use crate::error::{DecodeError, decode};
-use crate::names::{CloseReason, CredentialType, GoodbyeReason, RejectReason};
+use crate::names::{CloseReason, CredentialType, ErrorCode, GoodbyeReason, RejectReason};
 use crate::scan::{Scanner, quote, unquoted};
 use crate::time::Timestamp;
 
 /// What stands in place of a secret or of somebody's words.
 pub const BLANK: &str = "[redacted]";
 
-/// The members that hold people's words, wherever they stand (PRV-03, D-135). Only texts and lists of texts are
-/// replaced: `summary` is one in a commit, and an object of numbers in SESSION_CLOSE.
-pub const FREE_TEXT: [&str; 13] = [
+/// The members that hold people's words, wherever they stand (PRV-03, D-135). Texts in them are replaced, however deep, and numbers are
+/// not: `summary` is a text in a commit, and an object of numbers in SESSION_CLOSE.
+pub const FREE_TEXT: [&str; 17] = [
     "objective",
     "assumptions",
     "rationale",
@@ -35,10 +35,26 @@ pub const FREE_TEXT: [&str; 13] = [
     "suggested_action",
     "status_detail",
     "rollback",
+    "postcondition",
+    "postconditions",
+    "matched_postconditions",
+    "guidance",
 ];
 
-/// Objects whose keys are names that somebody chose, and no members: a file may be called `content`.
-const MAPS: [&str; 3] = ["target_state_refs", "sender_frontier", "role_assignments"];
+/// Objects whose keys are names that somebody chose, and no members: a file may be called `content`, and so may a principal.
+const MAPS: [&str; 11] = [
+    "target_state_refs",
+    "sender_frontier",
+    "recent_message_counts",
+    "role_assignments",
+    "role_constraints",
+    "escalated_arbiters",
+    "impact_symbols",
+    "reasons",
+    "workspace_file_bytes",
+    "refused_claimers",
+    "diverged",
+];
 
 /// Levels of nesting that are followed: those that a message may have, inside an export.
 const DEPTH: usize = 160;
@@ -127,12 +143,22 @@ impl Pass<'_> {
             "content" if what == What::Contents => self.hidden(depth),
             "reason" if what == What::Words && !self.is_code() => self.hidden(depth),
             word if what == What::Words && FREE_TEXT.contains(&word) => self.hidden(depth),
-            map if what != What::Credentials && MAPS.contains(&map) => {
-                self.keep();
-                Ok(())
-            }
+            map if what != What::Credentials && MAPS.contains(&map) => self.map(map, depth),
             _ => self.value(depth),
         }
+    }
+
+    /// An object by names of somebody's choice. The `reasons` of an OP_REJECT are judged as its `reason` is.
+    fn map(&mut self, map: &str, depth: usize) -> Result<(), DecodeError> {
+        if self.scanner.peek() != Some(b'{') {
+            return self.value(depth);
+        }
+        let depth = deeper(depth)?;
+        let reasons = map == "reasons" && self.what == What::Words;
+        self.object(|pass, _| match reasons && !pass.is_code() {
+            true => pass.hidden(depth),
+            false => pass.value(depth),
+        })
     }
 
     /// The next value as it came.
@@ -140,7 +166,7 @@ impl Pass<'_> {
         self.out.push_str(self.scanner.value());
     }
 
-    /// Why somebody leaves, rejects or closes has a name and stays; any other `reason` is somebody's words.
+    /// Why somebody leaves, rejects or closes has a name or a code and stays; any other `reason` is somebody's words.
     fn is_code(&self) -> bool {
         let mut ahead = self.scanner.clone();
         let Some(text) = (ahead.peek() == Some(b'"')).then(|| unquoted(ahead.quoted()).ok()).flatten() else {
@@ -149,6 +175,7 @@ impl Pass<'_> {
         !matches!(RejectReason::from(&*text), RejectReason::Other(_))
             || !matches!(GoodbyeReason::from(&*text), GoodbyeReason::Other(_))
             || !matches!(CloseReason::from(&*text), CloseReason::Other(_))
+            || !matches!(ErrorCode::from(&*text), ErrorCode::Other(_))
     }
 
     /// New contents by path, whatever the paths are called: nothing that stands where a content should is kept.
@@ -182,19 +209,16 @@ impl Pass<'_> {
         }
     }
 
-    /// A text, or each of a list; anything else may hold more inside.
+    /// Every text in a value is replaced; what has none stays.
     fn hidden(&mut self, depth: usize) -> Result<(), DecodeError> {
+        let depth = deeper(depth)?;
         match self.scanner.peek() {
-            Some(b'"') => {
-                self.withhold();
-                Ok(())
-            }
-            Some(b'[') => {
-                let depth = deeper(depth)?;
-                self.list(|pass| pass.hidden(depth))
-            }
-            _ => self.value(depth),
+            Some(b'{') => return self.object(|pass, _| pass.hidden(depth)),
+            Some(b'[') => return self.list(|pass| pass.hidden(depth)),
+            Some(b'"') => self.withhold(),
+            _ => self.keep(),
         }
+        Ok(())
     }
 
     fn list(
@@ -379,6 +403,27 @@ mod tests {
         let text = r#"{"objective":"w","assumptions":["w","w"],"summary":{"total":1},"op":{"summary":"w","n":2.50},"file_changes":{"content":{"content":"w"}},"target_state_refs":{"content":"sha256:1"}}"#;
         let blank = without_free_text(text).unwrap();
         assert_eq!(blank, text.replace(r#""w""#, r#""[redacted]""#));
+    }
+
+    #[test]
+    fn words_are_hidden_in_whatever_they_stand() {
+        let text = r#"{"objective":{"text":"w","more":{"x":["w",2.50,{"content":"w"}]}},"assumptions":[{"text":"w"},["w"]],"scope":{"extensions":{"intent_semantics":{"action":"add","symbols":["S"],"postconditions":["w",{"behavior":"w","expected":["w"],"n":1}],"postcondition":{"text":"w"}}}},"duplicate_candidate":{"matched_symbols":["S"],"matched_postconditions":["w"],"other":{"postconditions":["w"]},"guidance":"w"},"target_state_refs":{"a":{"objective":"w"}}}"#;
+        assert_eq!(without_free_text(text).unwrap(), text.replace(r#""w""#, r#""[redacted]""#));
+    }
+
+    #[test]
+    fn the_reasons_of_a_batch_are_hidden_where_they_are_words() {
+        let text = r#"{"op_id":"b","reason":"batch_entries_rejected","reasons":{"content":"STALE_STATE_REF","o":"policy_violation","p":"w","q":{"r":"w"}}}"#;
+        assert_eq!(without_free_text(text).unwrap(), text.replace(r#""w""#, r#""[redacted]""#));
+        assert_eq!(without_contents(text).unwrap(), text);
+    }
+
+    /// Whoever is called like a member is no member.
+    #[test]
+    fn names_that_somebody_chose_hide_nothing() {
+        let text = r#"{"target_state_refs":{"content":"sha256:1"},"sender_frontier":{"content":{"last_ts":"t"}},"recent_message_counts":{"content":{"since":"t","count":1}},"role_policy":{"role_assignments":{"content":["owner"]},"role_constraints":{"summary":{"allowed_principal_types":["agent"]}}},"governance_policy":{"escalated_arbiters":{"content":["p"]}},"extensions":{"impact_symbols":{"content":["S"],"objective":null}},"reasons":{"content":"INVALID_REFERENCE"},"coordinator_state":{"workspace_file_bytes":{"content":1,"credential":2},"refused_claimers":{"content":"t"},"diverged":{"objective":"c"}}}"#;
+        assert_eq!(without_free_text(text).unwrap(), text);
+        assert_eq!(without_contents(text).unwrap(), text);
     }
 
     #[test]
