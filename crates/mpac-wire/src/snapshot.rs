@@ -269,6 +269,8 @@ object! {
         opt contested: bool,
         /// Without the content it should have brought (OCC-16).
         opt content_missing: bool,
+        /// Committed before the intent that has the id of its own now was announced (D-024).
+        opt of_earlier_intent: bool,
         /// Its place in the order of receipt (OPS-30).
         opt sequence: Integer,
         /// The committed operation it replaces once completed (D-099).

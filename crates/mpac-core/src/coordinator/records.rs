@@ -126,6 +126,8 @@ pub(crate) struct Operation {
     pub(crate) content_missing: bool,
     /// Objected to after the fact (OPS-18, D-118).
     pub(crate) contested: bool,
+    /// Committed before the intent that has the id of its own now was announced (D-024).
+    pub(crate) of_earlier_intent: bool,
     pub(crate) sequence: u64,
     pub(crate) more: Rare<Particulars>,
 }

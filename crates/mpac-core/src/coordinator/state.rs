@@ -200,7 +200,7 @@ pub(crate) struct Session {
     /// Derived: pending operations by intent and by proposer.
     pub(crate) pending_by_intent: SetsById<IntentId, OpId>,
     pub(crate) pending_by_proposer: SetsById<PrincipalId, OpId>,
-    /// Derived: operations that are not over, committed ones included, by intent.
+    /// Derived: operations that are not over, committed ones included, by intent; without those of an earlier intent of its id.
     pub(crate) standing_by_intent: SetsById<IntentId, InOrder<OpId>>,
     /// Derived: conflicts that are not over, by intent and by operation.
     pub(crate) disputes_by_intent: SetsById<IntentId, InOrder<ConflictId>>,

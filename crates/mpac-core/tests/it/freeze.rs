@@ -383,3 +383,57 @@ fn whose_intent_must_wait_in_phase_two_holds_back_by_itself() {
     assert_eq!(held, mpac_core::participant::Withheld::Frozen("x".to_owned()), "bob's goes first");
     assert_eq!(heard(&world.try_say("bob", write("o2", "bob")).unwrap(), "bob"), ["OP_COMMIT"]);
 }
+
+/// Who wins and who loses the last phase of the only conflict.
+fn outcome(deliveries: &[Delivery]) -> (Vec<String>, Vec<String>) {
+    let resolution = deliveries.iter().find_map(|it| match &it.message {
+        Message::Resolution(resolution) => resolution.outcome.clone(),
+        _ => None,
+    });
+    let outcome = resolution.unwrap();
+    (outcome.accepted.unwrap(), outcome.rejected.unwrap())
+}
+
+#[test]
+fn what_was_committed_under_an_earlier_intent_of_the_id_is_no_side_of_a_conflict() {
+    covers!("FRZ-13", "D-118", "D-024", "GOV-05");
+    let mut world = World::with(patient());
+    world.join("alice", &[Role::Contributor]);
+    world.join("bob", &[Role::Contributor]);
+    world.join("olga", &[Role::Owner]);
+    world.announce("alice", "i1", &["a"]);
+    world.say("alice", commit_payload("o1", Some("i1"), "a", "", "a\n"));
+    world.withdraw("alice", "i1");
+    world.announce("alice", "i1", &["b"]);
+    world.announce("bob", "i2", &["b"]);
+    // Nobody accepts or rejects it in the name of this conflict.
+    let mut foreign = Resolution::new(world.conflict(), Decision::Merged);
+    let mut accepts = mpac_wire::payload::Outcome::new();
+    accepts.accepted = Some(vec!["o1".to_owned()]);
+    foreign.outcome = Some(accepts);
+    assert_eq!(error(&world.say("olga", foreign), "olga").error_code, ErrorCode::InvalidReference);
+    world.say("bob", commit_payload("o2", Some("i2"), "b", "", "b\n"));
+    world.restart(0.0);
+    ["alice", "bob"].iter().for_each(|name| drop(world.hello(name)));
+    assert_eq!(outcome(&world.wait(601.0)), (vec!["o2".to_owned()], vec![]));
+}
+
+#[test]
+fn what_was_committed_under_a_forgotten_intent_is_not_of_the_next_one_of_its_id() {
+    covers!("FRZ-13", "D-118", "SES-27");
+    let mut config = patient();
+    config.retained_records = 2;
+    let mut world = World::with(config);
+    world.join("alice", &[Role::Contributor]);
+    world.join("bob", &[Role::Contributor]);
+    world.announce("bob", "i1", &["a"]);
+    world.say("bob", commit_payload("o1", Some("i1"), "a", "", "a\n"));
+    for id in ["i1", "i3", "i4"] {
+        world.announce("bob", id, &["c"]);
+        world.withdraw("bob", id);
+    }
+    world.announce("alice", "i1", &["b"]);
+    world.announce("bob", "i2", &["b"]);
+    world.say("bob", commit_payload("o2", Some("i2"), "b", "", "b\n"));
+    assert_eq!(outcome(&world.wait(601.0)), (vec!["o2".to_owned()], vec![]));
+}

@@ -190,7 +190,8 @@ fn part_of(session: &Session, record: &Conflict, id: &str) -> Result<Part, Refus
     }
     let op = session.operations.get(id).filter(|op| {
         record.ops.contains(&op.id)
-            || op.intent.as_ref().is_some_and(|intent| record.intents.contains(intent))
+            || !op.of_earlier_intent
+                && op.intent.as_ref().is_some_and(|intent| record.intents.contains(intent))
     });
     match op {
         Some(op) => Ok(Part::Op(op.id.clone())),

@@ -249,6 +249,7 @@ pub(super) fn record(
             == Some(false),
         content_missing: false,
         contested: false,
+        of_earlier_intent: false,
         sequence: 0,
         more: Particulars {
             batch: Some(batch.batch_id.clone()),

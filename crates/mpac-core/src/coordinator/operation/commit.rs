@@ -179,6 +179,7 @@ pub(super) fn record(
         uncoordinated: false,
         content_missing: false,
         contested: false,
+        of_earlier_intent: false,
         sequence: 0,
         more: Particulars { change_ref: commit.change_ref, summary: commit.summary, ..Particulars::NONE }
             .into(),

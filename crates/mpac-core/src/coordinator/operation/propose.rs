@@ -56,6 +56,7 @@ pub(in super::super) fn handle(
         uncoordinated: guard == Guard::Uncoordinated,
         content_missing: false,
         contested: false,
+        of_earlier_intent: false,
         sequence: 0,
         more: Particulars { change_ref: propose.change_ref, summary: propose.summary, ..Particulars::NONE }
             .into(),

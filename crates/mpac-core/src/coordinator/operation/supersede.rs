@@ -174,6 +174,7 @@ fn successor(
             == Some(false),
         content_missing: false,
         contested: false,
+        of_earlier_intent: false,
         sequence: 0,
         more: Particulars { change_ref: supersede.change_ref.clone(), summary, ..Particulars::NONE }.into(),
     }

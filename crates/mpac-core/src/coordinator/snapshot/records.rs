@@ -214,6 +214,7 @@ fn read_operation(
         out_of_scope: record.out_of_scope.unwrap_or(false),
         content_missing: record.content_missing.unwrap_or(false),
         contested: record.contested.unwrap_or(false),
+        of_earlier_intent: record.of_earlier_intent.unwrap_or(false),
         sequence: order.place(record.sequence.as_ref(), "operation", id.as_str()),
         more: Particulars {
             batch: record.batch_id.clone(),

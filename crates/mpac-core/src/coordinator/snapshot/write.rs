@@ -241,6 +241,7 @@ fn operation_record(op: &Operation) -> OperationRecord {
     record.uncoordinated = flag(op.uncoordinated);
     record.out_of_scope = flag(op.out_of_scope);
     record.contested = flag(op.contested);
+    record.of_earlier_intent = flag(op.of_earlier_intent);
     record.content_missing = flag(op.content_missing);
     record.sequence = Some(Integer::new(op.sequence));
     record.grace_until = op.more.grace_until;

@@ -25,6 +25,7 @@ impl Session {
         if is_used_again {
             self.take_finished_intent(&new.id);
         }
+        self.leave_to_earlier_intent(&new.id);
         let mut record = Intent::begin(new, state, self.now, sequence);
         if let Some(owner) = self.members.get(&record.owner) {
             record.owner = owner.sender.principal_id.clone(); // not the message's own copy
@@ -34,6 +35,19 @@ impl Session {
         self.review_member(&record.owner);
         self.intents.insert(record);
         Some(overlapping)
+    }
+
+    /// What was committed under an id before it is announced is not the new intent's: that of a finished one (D-024), of a
+    /// forgotten one, or of none.
+    fn leave_to_earlier_intent(&mut self, id: &IntentId) {
+        for (sequence, op) in self.standing_by_intent.get(id).cloned().unwrap_or_default() {
+            if let Some(record) = self.operations.get_mut(&op)
+                && !record.state.is_pending()
+            {
+                record.of_earlier_intent = true;
+                self.standing_by_intent.take(id, &(sequence, op));
+            }
+        }
     }
 
     /// Moves an intent along its table, the only way its state changes. `None` where the table has no such row.

@@ -278,12 +278,16 @@ fn write_operation(text: &mut String, now: Timestamp, op: &Operation) {
         out_of_scope,
         content_missing: _,
         contested,
+        of_earlier_intent,
         sequence: _,
         more,
     } = op;
     let Particulars { batch, supersedes, approved_by, authorised, change_ref: _, summary: _, grace_until } =
         &**more;
     let _ = write!(text, "op {id} {state:?} {proposer} {target} {intent:?} {contested}");
+    if *of_earlier_intent {
+        text.push_str(" of an earlier one"); // no conflict of the intent is about it (D-118)
+    }
     if state.is_pending() {
         let grace = left(now, *grace_until);
         let by = authorised.as_ref().map(|(by, _)| by);

@@ -30,6 +30,7 @@ impl Session {
 
     pub(super) fn index_operation(&mut self, record: &Operation) {
         if !record.state.is_terminal()
+            && !record.of_earlier_intent
             && let Some(intent) = &record.intent
         {
             self.standing_by_intent.put(intent.clone(), (record.sequence, record.id.clone()));
