@@ -267,3 +267,34 @@ fn a_scope_says_what_its_kind_needs() {
         assert_eq!(refused.error_code, ErrorCode::MalformedMessage, "{kind}");
     }
 }
+
+#[test]
+fn a_scope_that_changes_its_kind_or_its_names_meets_others_as_a_new_one_does() {
+    covers!("INT-13", "INT-14", "D-066", "D-067", "D-079");
+    let (entities, query) = (
+        r#"{"kind":"entity_set","entities":["e"]}"#,
+        r#"{"kind":"query","expression":"q","language":"sql"}"#,
+    );
+    let (file, src) = (files(r#""src/x""#), pattern("src/*"));
+    let (u, v) = (|scope: &str| known(scope, r#""u""#), |scope: &str| known(scope, r#""v""#));
+    for (theirs, before, after, expected) in [
+        (v(entities), u(&file), u(entities), true),
+        (v(query), u(&src), v(&src), true),
+        (v(&file), u(&src), u(&file), true),
+        (v(query), u(&src), src.clone(), true),
+        // Narrower, and told as well or as badly as before.
+        (entities.to_owned(), src.clone(), file.clone(), false),
+        (v(&file), u(&pattern("**")), u(&src), false),
+        (v(query), u(&src), u(&pattern("src/x")), false),
+    ] {
+        let mut world = two(crate::world::config());
+        announce(&mut world, "bob", "j", &theirs);
+        announce(&mut world, "alice", "i", &before);
+        let at_first = world.coordinator.view().conflicts().len();
+        let mut update = IntentUpdate::new(intent("i"));
+        update.scope = Some(scope(&after));
+        let told = heard(&world.say("alice", update), "bob");
+        assert_eq!(told.contains(&"CONFLICT_REPORT".to_owned()), expected, "{theirs}: {before} to {after}");
+        assert_eq!(world.coordinator.view().conflicts().len(), at_first + usize::from(expected));
+    }
+}
