@@ -20,7 +20,7 @@ pub struct Reached {
 }
 
 /// What a scope's extensions declare; members of a wrong type are ignored.
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 struct Declared {
     impact: BTreeSet<String>,
     affects: Vec<String>,
@@ -56,6 +56,11 @@ fn strings(value: Option<&serde_json::Value>) -> Vec<String> {
 /// The files that edits under this scope reach, as declared. Most scopes declare none.
 pub(super) fn impact(scope: &Scope) -> BTreeSet<String> {
     Declared::of(scope).impact
+}
+
+/// Whether the same edits are declared to reach, or to need, something else than before (SCO-18).
+pub fn is_declared_anew(new: &Scope, old: &Scope) -> bool {
+    Declared::of(new) != Declared::of(old)
 }
 
 /// A set of files and what was declared of editing them: worked out once, compared often.

@@ -356,6 +356,27 @@ fn what_overlaps_directly_is_no_dependency_however_it_grows() {
 }
 
 #[test]
+fn what_an_update_declares_of_the_same_files_is_compared() {
+    covers!("SCO-18", "D-070", "CON-22");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("alice", "i", &["uses.py"]);
+    world.announce("bob", "j", &["lib.py", "b.py"]);
+    let mut declare = |files: &[&str], extensions: &str| {
+        let files = serde_json::to_string(files).unwrap();
+        let text = format!(r#"{{"kind":"file_set","resources":{files},"extensions":{extensions}}}"#);
+        let mut update = mpac_wire::payload::IntentUpdate::new(intent("j"));
+        update.scope = Some(serde_json::from_str(&text).unwrap());
+        heard(&world.say("bob", update), "alice").len() - 1
+    };
+    let apart =
+        r#"{"impact":["uses.py"],"affects_symbols":["lib.g"],"impact_symbols":{"uses.py":["lib.f"]}}"#;
+    assert_eq!(declare(&["lib.py"], "{}"), 0);
+    assert_eq!(declare(&["lib.py"], apart), 0);
+    assert_eq!(declare(&["lib.py"], &apart.replace("lib.g", "lib.f")), 1);
+    assert_eq!(declare(&["lib.py"], r#"{"impact":["uses.py"]}"#), 0, "the first conflict is still open");
+}
+
+#[test]
 fn a_report_about_what_is_over_is_dismissed_at_once() {
     covers!("CON-10", "CON-13");
     let (mut world, _) = dispute();

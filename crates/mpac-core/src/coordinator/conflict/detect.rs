@@ -31,9 +31,16 @@ pub(in super::super) fn of_new(
     }
 }
 
-/// The same for one that has grown, by `part` of its scope: for what overlaps that.
-pub(in super::super) fn of_grown(session: &mut Session, out: &mut Outbox, id: &IntentId, part: &Scope) {
-    let mut overlapping = session.scopes.overlaps(part);
+/// The same for one that has changed: for what overlaps the `grown` part of its scope. Its edits are compared with those of
+/// others in that part only, unless what they reach was `declared_anew` (SCO-18).
+pub(in super::super) fn of_changed(
+    session: &mut Session,
+    out: &mut Outbox,
+    id: &IntentId,
+    grown: Option<&Scope>,
+    declared_anew: bool,
+) {
+    let mut overlapping = grown.map(|part| session.scopes.overlaps(part)).unwrap_or_default();
     overlapping.remove(id);
     let mut direct: BTreeSet<IntentId> = overlapping.keys().cloned().collect();
     report_overlaps(session, out, id, overlapping);
@@ -41,7 +48,7 @@ pub(in super::super) fn of_grown(session: &mut Session, out: &mut Outbox, id: &I
         // One that overlaps in what the intent covered before overlaps directly all the same (SCO-18).
         let whole = session.intents.get(id).map(|record| session.scopes.overlaps(&record.scope));
         direct.extend(whole.unwrap_or_default().into_keys().filter(|other| other != id));
-        dependency::detect(session, out, id, Some(part), &direct);
+        dependency::detect(session, out, id, grown.filter(|_| !declared_anew), &direct);
     }
 }
 

@@ -11,6 +11,7 @@ use super::super::session::backend;
 use super::super::state::{Intent, Session};
 use super::announce::complete;
 use crate::refusal::Refusal;
+use crate::scope::dependency::is_declared_anew;
 use crate::scope::overlap::growth;
 use crate::table::intent::{Event, State};
 
@@ -31,6 +32,7 @@ pub(in super::super) fn handle(
         Some(scope) => growth(session.scopes.names(), scope, &record.scope),
         None => None,
     };
+    let declared_anew = update.scope.as_ref().is_some_and(|scope| is_declared_anew(scope, &record.scope));
     let warning = match &grown {
         Some(part) => frozen::scope(session, part)?, // INT-14
         None => None,
@@ -56,8 +58,8 @@ pub(in super::super) fn handle(
     if let Some(warning) = warning {
         warning.send(session, out, facts);
     }
-    if let Some(part) = grown {
-        detect::of_grown(session, out, &id, &part);
+    if grown.is_some() || declared_anew {
+        detect::of_changed(session, out, &id, grown.as_ref(), declared_anew);
     }
     Ok(())
 }
