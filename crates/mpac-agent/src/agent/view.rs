@@ -207,9 +207,8 @@ fn intents(participant: &Participant, book: &Book, now: Timestamp) -> Vec<KnownI
             expires_in_sec: own.expires.map(|at| seconds(&at.since(now))),
         },
     );
-    let lives = |it: &mpac_core::participant::OtherIntent| {
-        it.standing == Standing::Suspended || it.expires.is_none_or(|at| at > now)
-    };
+    let lives =
+        |it: &mpac_core::participant::OtherIntent| it.standing == Standing::Suspended || it.expires > now;
     let others = participant.others().filter(|(_, it)| lives(it)).map(|(id, it)| KnownIntent {
         intent_id: id.clone(),
         principal_id: it.owner.clone(),
@@ -217,7 +216,7 @@ fn intents(participant: &Participant, book: &Book, now: Timestamp) -> Vec<KnownI
         objective: book.objectives.get(id).cloned(),
         scope: it.scope.clone(),
         suspended: it.standing == Standing::Suspended,
-        expires_in_sec: it.expires.filter(|at| *at > now).map(|at| seconds(&at.since(now))),
+        expires_in_sec: (it.expires > now).then(|| seconds(&it.expires.since(now))),
     });
     own.chain(others).collect()
 }

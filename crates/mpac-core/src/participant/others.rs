@@ -1,7 +1,8 @@
 //! Other people's intents, as relays and the coordinator tell of them (PAR-09, PAR-14).
 //!
 //! An intent changes and ends by its owner's message or the coordinator's. Nobody is told of an expiry, so one is estimated
-//! from when the announce was heard; it hides an intent from questions and is not written into the view.
+//! from when the announce was heard, or from when a summary or a refusal named an intent that by then was not known to
+//! live; it hides an intent from questions and is not written into the view.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -39,8 +40,8 @@ pub struct OtherIntent {
     pub scope: Option<Scope>,
     /// Whether it is suspended.
     pub standing: Standing,
-    /// When it should have expired, by our clock.
-    pub expires: Option<Timestamp>,
+    /// When it should have expired, by our clock; suspended ones expire as well (INT-07).
+    pub expires: Timestamp,
 }
 
 /// Everybody else's intents.
@@ -102,7 +103,7 @@ impl Others {
             owner: owner.clone(),
             scope: Some(announce.scope.clone()),
             standing: Standing::Active,
-            expires: Some(expiry(announce.ttl_sec.as_ref(), now)),
+            expires: expiry(announce.ttl_sec.as_ref(), now),
         };
         self.0.insert(announce.intent_id.clone(), announced);
     }
@@ -114,7 +115,7 @@ impl Others {
             known.scope = Some(scope.clone());
         }
         if update.ttl_sec.is_some() {
-            known.expires = Some(expiry(update.ttl_sec.as_ref(), now));
+            known.expires = expiry(update.ttl_sec.as_ref(), now);
         }
     }
 
@@ -127,7 +128,7 @@ impl Others {
     /// Somebody spoke of a live intent whose announce we have not heard.
     pub(super) fn learn(&mut self, id: &IntentId, owner: &PrincipalId, now: Timestamp) {
         if !self.0.contains(id) {
-            let expires = Some(expiry(None, now));
+            let expires = expiry(None, now);
             let learnt =
                 OtherIntent { owner: owner.clone(), scope: None, standing: Standing::Active, expires };
             self.0.insert(id.clone(), learnt);
@@ -138,7 +139,7 @@ impl Others {
     pub(super) fn holds(&mut self, id: &IntentId, owner: &PrincipalId, now: Timestamp) {
         match self.0.get_mut(id) {
             Some(known) if known.lives(now) => {}
-            Some(known) => known.expires = Some(expiry(None, now)),
+            Some(known) => known.expires = expiry(None, now),
             None => self.learn(id, owner, now),
         }
     }
@@ -167,9 +168,9 @@ impl Others {
         let named: BTreeSet<&IntentId> = listed.iter().map(|it| &it.intent_id).collect();
         self.0.retain(|id, _| named.contains(id));
         for it in listed.iter().filter(|it| it.principal_id != *me) {
-            // An estimate that it should be over by now was wrong.
-            let expires =
-                self.0.get(&it.intent_id).filter(|known| known.lives(now)).and_then(|it| it.expires);
+            // An estimate that it should be over by now was wrong. How long it has left, no summary tells.
+            let estimate = self.0.get(&it.intent_id).filter(|known| known.lives(now)).map(|it| it.expires);
+            let expires = estimate.unwrap_or_else(|| expiry(None, now));
             let known = OtherIntent {
                 owner: it.principal_id.clone(),
                 scope: Some(it.scope.clone()),
@@ -215,13 +216,13 @@ impl Others {
         ids: impl Iterator<Item = &'a IntentId>,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        ids.filter_map(|id| self.0.get(id)?.expires).filter(|at| *at > now).min()
+        ids.filter_map(|id| Some(self.0.get(id)?.expires)).filter(|at| *at > now).min()
     }
 }
 
 impl OtherIntent {
     fn lives(&self, now: Timestamp) -> bool {
-        self.expires.is_none_or(|expires| now < expires)
+        now < self.expires
     }
 }
 

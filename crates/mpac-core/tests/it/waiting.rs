@@ -7,6 +7,7 @@ use mpac_wire::{Raw, Scope, Seconds, Timestamp};
 
 use crate::covers;
 use crate::lone::{Lone, announce, commit, refusal, session_info};
+use crate::silence::summary;
 use crate::world::{World, intent};
 
 fn report(id: &str, category: &str, own: &str, theirs: &str) -> ConflictReport {
@@ -203,6 +204,23 @@ fn an_end_that_nobody_tells_of_is_waited_for_no_longer_than_it_can_last() {
     assert_eq!(bob.due_in(), Some(20.0));
     assert_eq!(bob.pass(19.9), []);
     assert_eq!(bob.pass(0.1), [News::Free(intent("i"))]);
+}
+
+#[test]
+fn an_intent_known_from_a_summary_alone_is_waited_for_no_longer_than_one_lasts() {
+    covers!("LCK-10", "PAR-17", "PAR-18", "INT-07");
+    for id in ["theirs", "suspended"] {
+        let mut bob = Lone::joined();
+        bob.who.hear_summary(bob.now, &summary(&[(id, "amy", &["a"])]));
+        let refused = bob.say(announce("i", &["a"])).unwrap();
+        bob.refuse(&refused, "STALE_INTENT", &format!("intent {id} (principal amy) already covers a"));
+        bob.pass(299.0);
+        bob.status();
+        assert_eq!((bob.who.in_the_way(&Scope::files(["a"])).len(), bob.due_in()), (1, Some(1.0)));
+        let news = bob.pass(1.0);
+        assert!(news.contains(&News::Free(intent("i"))), "{id}: {news:?}");
+        assert_eq!(bob.who.in_the_way(&Scope::files(["a"])), []);
+    }
 }
 
 #[test]
