@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::names::ScopeKind;
-use mpac_wire::payload::ProtocolError;
+use mpac_wire::payload::{IntentUpdate, ProtocolError};
 use mpac_wire::sideband::SummaryConflict;
 use mpac_wire::{ConflictId, Message, Scope};
 
@@ -16,7 +16,8 @@ use super::Participant;
 use super::bounded::Shelf;
 use super::conflicts::KnownConflict;
 use super::news::News;
-use crate::scope::{Names, contains_target, is_inside};
+use crate::scope::overlap::growth;
+use crate::scope::{Names, contains_target, is_inside, normalize};
 
 /// How many frozen scopes are remembered.
 const MOST: usize = 64;
@@ -78,17 +79,36 @@ impl Frozen {
 
 /// Whether a text names this id: it stands there, and not as a part of a longer word.
 fn names(text: &str, id: &str) -> bool {
-    let goes_on = |next: Option<char>| next.is_some_and(|it| it.is_alphanumeric() || it == '-' || it == '_');
-    text.match_indices(id).any(|(at, found)| {
-        let (before, after) = (text.get(..at), text.get(at + found.len()..));
-        !goes_on(before.and_then(|it| it.chars().next_back()))
-            && !goes_on(after.and_then(|it| it.chars().next()))
-    })
+    let goes_on = |next: Option<char>| next.is_some_and(goes_on_with);
+    occurrences(text, id)
+        .any(|(before, after)| !goes_on(before.chars().next_back()) && !goes_on(after.chars().next()))
+}
+
+/// Whether a text names this path as it was said or in its one spelling, and not as a part of a longer path. A full stop
+/// belongs to a path only where something follows it.
+fn names_path(text: &str, path: &str) -> bool {
+    let goes_on = |next: Option<char>| next.is_some_and(|it| goes_on_with(it) || it == '/');
+    let named = |path: &str| {
+        occurrences(text, path).any(|(before, after)| {
+            let (last, next) = (before.chars().next_back(), after.trim_start_matches('.').chars().next());
+            !goes_on(last) && last != Some('.') && !goes_on(next)
+        })
+    };
+    named(path) || named(&normalize(path))
+}
+
+fn goes_on_with(next: char) -> bool {
+    next.is_alphanumeric() || next == '-' || next == '_'
+}
+
+/// What stands before and after each place of a word in a text.
+fn occurrences<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    text.match_indices(word).filter_map(|(at, found)| Some((text.get(..at)?, text.get(at + found.len()..)?)))
 }
 
 impl Participant {
-    /// SCOPE_FROZEN answers an own message. A refusal freezes what it was about; a warning only the scopes of those named
-    /// conflicts that we know (D-119).
+    /// SCOPE_FROZEN answers an own message. A refusal freezes what it was about, of an update what it would have added
+    /// (FRZ-06); a warning only the scopes of those named conflicts that we know (D-119).
     pub(super) fn froze(&mut self, message: &Message, error: &ProtocolError, warning: bool) {
         let text = &error.description;
         if warning {
@@ -101,20 +121,32 @@ impl Participant {
         match message {
             Message::IntentAnnounce(it) => self.frozen.add(it.scope.clone(), text),
             Message::IntentUpdate(it) => {
-                let scope = it.scope.iter().cloned();
-                scope.for_each(|scope| self.frozen.add(scope, text));
+                if let Some(scope) = &it.scope {
+                    // One that adds nothing is refused by servers that judge all of a scope.
+                    let frozen = self.added_by(it).unwrap_or_else(|| scope.clone());
+                    self.frozen.add(frozen, text);
+                }
             }
             Message::OpPropose(it) => self.frozen.add(file(&it.target), text),
             Message::OpCommit(it) => self.frozen.add(file(&it.target), text),
             Message::OpSupersede(it) => self.frozen.add(file(&it.target), text),
             Message::OpBatchCommit(it) => {
                 // The text names the target; the others may be free.
-                let named = it.operations.iter().filter(|entry| text.contains(&entry.target));
+                let named = it.operations.iter().filter(|entry| names_path(text, &entry.target));
                 let mut scope = Scope::new(ScopeKind::FileSet);
                 scope.resources = Some(named.map(|entry| entry.target.clone()).collect());
                 self.frozen.add(scope, text);
             }
             _ => {}
+        }
+    }
+
+    /// What an update adds to the scope of its intent, as far as that is known: a freeze is in the way of no more (INT-14).
+    pub(super) fn added_by(&self, update: &IntentUpdate) -> Option<Scope> {
+        let scope = update.scope.as_ref()?;
+        match self.intents.get(&update.intent_id) {
+            Some(own) => growth(&self.names, scope, &own.announced.scope),
+            None => Some(scope.clone()),
         }
     }
 

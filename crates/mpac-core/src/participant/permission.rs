@@ -235,8 +235,8 @@ impl Participant {
         // The objective and the time to live may be changed at any time (LAM-20).
         let Some(scope) = &update.scope else { return Ok(()) };
         self.is_complete(scope)?;
-        if self.frozen.holds_scope(&self.names, scope) {
-            return Err(Withheld::Frozen("the whole scope".to_owned()));
+        if self.added_by(update).is_some_and(|added| self.frozen.holds_scope(&self.names, &added)) {
+            return Err(Withheld::Frozen("all that it adds to the scope".to_owned()));
         }
         self.is_clear_while_silent(scope)
     }

@@ -24,6 +24,7 @@ mod envelope;
 mod epochs;
 mod fates;
 mod freeze;
+mod frosts;
 mod golden;
 mod governance;
 mod hearing;

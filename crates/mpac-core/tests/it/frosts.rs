@@ -1,0 +1,73 @@
+//! How much a participant leaves alone when it is told that something is frozen.
+
+use mpac_core::participant::Withheld;
+use mpac_wire::payload::{BatchEntry, IntentUpdate, OpBatchCommit};
+use mpac_wire::{Scope, StateRef};
+
+use crate::covers;
+use crate::lone::{Lone, announce, commit};
+use crate::world::{intent, op};
+
+fn rescoped(id: &str, files: &[&str]) -> IntentUpdate {
+    let mut update = IntentUpdate::new(intent(id));
+    update.scope = Some(Scope::files(files.iter().copied()));
+    update
+}
+
+#[test]
+fn an_update_that_is_refused_freezes_what_it_would_have_added() {
+    covers!("PAR-23", "FRZ-06", "FRZ-07");
+    let mut bob = Lone::working();
+    let wider = bob.say(rescoped("i", &["./a", "b"])).unwrap();
+    bob.refuse(&wider, "SCOPE_FROZEN", "this scope is frozen until these conflicts are resolved: [c1]");
+    assert!(bob.say(commit("o1", Some("i"), "a", "1", "2")).is_ok(), "what is ours already is not");
+    assert_eq!(bob.withheld(commit("o2", Some("i"), "b", "1", "2")), Withheld::Frozen("b".into()));
+    assert!(matches!(bob.withheld(rescoped("i", &["a", "b"])), Withheld::Frozen(_)));
+    assert!(bob.say(rescoped("i", &["a", "b", "c"])).is_ok(), "not all that it adds is frozen");
+}
+
+#[test]
+fn an_update_that_adds_nothing_is_possible_whatever_is_frozen() {
+    covers!("FRZ-06", "PAR-23");
+    let mut bob = Lone::joined();
+    bob.accepted(announce("i", &["a", "b"]));
+    for (id, target) in [("o1", "a"), ("o2", "b")] {
+        let refused = bob.say(commit(id, Some("i"), target, "1", "2")).unwrap();
+        bob.refuse(&refused, "SCOPE_FROZEN", &format!("{target} is frozen until conflict c1 is resolved"));
+    }
+    bob.accepted(rescoped("i", &["a"]));
+    assert!(matches!(bob.withheld(rescoped("i", &["a", "b"])), Withheld::Frozen(_)), "not any more");
+}
+
+#[test]
+fn of_a_batch_the_target_that_is_named_is_frozen_and_none_that_only_looks_like_it() {
+    covers!("PAR-23", "FRZ-07");
+    let targets = ["a.rs", "data.rs", "src/a.rs", "a.rs.bak", "a"];
+    let entry = |(at, target): (usize, &&str)| {
+        let refs = (StateRef::of("1"), StateRef::of("2"));
+        BatchEntry::new(op(&format!("o{at}")), format!("./{target}"), "replace".into(), refs.0, refs.1)
+    };
+    // As this project's coordinator says it, and as Python servers do.
+    let texts = [
+        |it: &str| format!("{it} is frozen until conflict c1 is resolved"),
+        |it: &str| format!("Target './{it}' overlaps with frozen conflict c1; batch blocked"),
+        |it: &str| format!("conflict c1 has frozen {it}."),
+    ];
+    for text in texts {
+        for named in targets {
+            let mut bob = Lone::joined();
+            let entries = targets.iter().enumerate().map(entry).collect();
+            let batch = OpBatchCommit::new("n".parse().unwrap(), "all_or_nothing".into(), entries);
+            let refused = bob.say(batch).unwrap();
+            bob.refuse(&refused, "SCOPE_FROZEN", &text(named));
+            let held: Vec<&str> = targets
+                .into_iter()
+                .filter(|target| {
+                    let message = commit(&format!("p-{target}"), None, target, "1", "2").into();
+                    bob.who.may_send(&message) == Err(Withheld::Frozen((*target).to_owned()))
+                })
+                .collect();
+            assert_eq!(held, [named], "{}", text(named));
+        }
+    }
+}
