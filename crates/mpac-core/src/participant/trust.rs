@@ -239,18 +239,23 @@ impl Participant {
         }
     }
 
-    /// The coordinator says that somebody has another key, and signs that as it signed before.
+    /// The coordinator says that somebody has another key, and signs that as it signed before. Where its own key is not
+    /// known, as in an authenticated session without a pinned one, nobody vouches for that: then it counts for nothing but the
+    /// key that we asked for.
     pub(super) fn key_changed(&mut self, change: &KeyChange) {
-        let Some(old) = self.trust.coordinator.as_ref().map(PublicKey::fingerprint) else { return };
+        let coordinator = self.trust.coordinator.as_ref().map(PublicKey::fingerprint);
         let new = change.new_key_fingerprint;
         if new != change.public_key.fingerprint() || !is_ed25519(&change.public_key) {
             return;
         }
         if self.authority.principal() == Some(&change.principal_id) {
+            let Some(old) = coordinator else { return };
             self.trust.coordinator = Some(change.public_key.clone());
             self.trust.pinned = self.trust.pinned.map(|_| new);
             self.news.push(News::CoordinatorKeyChanged { old, new });
-        } else if change.principal_id == self.sender.principal_id {
+        } else if change.principal_id == self.sender.principal_id
+            && (coordinator.is_some() || self.trust.rotating == Some(new))
+        {
             self.trust.rotating = self.trust.rotating.filter(|asked| *asked != new);
             self.news.push(News::KeyRotated { key: new, old_until: change.old_key_valid_until });
         }

@@ -268,3 +268,33 @@ fn in_an_authenticated_session_a_pinned_coordinator_signs_and_the_others_need_no
     relay.signature = Some(signature(Fingerprint::of(b"?")));
     assert_eq!(hears(open.who("bob"), &relay, &Signed::Wrong).0, Hearing::Fresh);
 }
+
+#[test]
+fn in_an_authenticated_session_an_own_key_is_replaced_though_the_coordinator_s_is_not_known() {
+    covers!("SEC-32");
+    let mut config = config();
+    config.security_profile = SecurityProfile::Authenticated;
+    let mut world = World::with(config);
+    join(&mut world, "alice", 1);
+    join(&mut world, "bob", 2);
+    world.news("alice");
+    world.news("bob");
+    assert_eq!(world.who("bob").coordinator_key(), None);
+    for n in [3, 4] {
+        let stamp = world.stamp();
+        let asked = world.who("bob").rotate_key(stamp, &key(n));
+        let sent = world.send("bob", &asked);
+        let news = world.news("bob");
+        assert!(
+            matches!(&news[..], [News::KeyRotated { key: new, .. }] if *new == key(n).fingerprint()),
+            "{n}: {news:?}, {:?}",
+            heard(&sent, "bob")
+        );
+        assert_eq!(world.who("bob").rotating(), None);
+        world.keys.insert("bob".to_owned(), key(n));
+        // Nobody vouches for such a word: it counts for the key that was asked for, and for no other.
+        let told = envelope(sent.iter().find(|it| it.to == "bob").unwrap());
+        assert_eq!(hears(world.who("bob"), &told, &Signed::Missing).1, [], "{n}");
+    }
+    assert_eq!(world.news("alice"), []);
+}
