@@ -162,11 +162,13 @@ impl Participant {
     /// CAUSAL_GAP about the break that has just ended, once for each (LAM-19, D-029). The coordinator of this project
     /// answers with a summary; a server that does not know it lets it pass, so that it may be sent to any.
     pub fn report_break(&mut self, stamp: Stamp) -> Option<Envelope> {
-        let revealed_by = self.link.back_by.take()?;
+        let revealed_by = self.link.back_by.clone()?;
         let text = "the connection was lost: messages may have been missed".to_owned();
         let mut error = ProtocolError::new(ErrorCode::CausalGap, text);
         error.refers_to = Some(revealed_by.as_str().to_owned());
-        self.try_write(stamp, error).ok()
+        let envelope = self.try_write(stamp, error).ok()?;
+        self.link.back_by = None;
+        Some(envelope)
     }
 
     /// HELLO of one that was here before, with the operations it knows to be committed, so that a coordinator that lost

@@ -39,7 +39,8 @@ impl Participant {
     /// have been read again (PAR-22).
     pub fn connection_lost(&mut self, now: Timestamp) -> alloc::vec::Vec<News> {
         self.time_is(now);
-        self.link.cut_off |= self.link.inside;
+        // Who was let in once has missed what was relayed meanwhile, though a successor or a GOODBYE had ended that.
+        self.link.cut_off |= self.info.is_some();
         (self.link.inside, self.link.asked, self.link.back_by) = (false, None, None);
         self.decisions.forget();
         self.unconfirmed = self.intents.keys().cloned().collect();

@@ -1,12 +1,13 @@
 //! After a break: what became of what was under way, and saying it again (`participant::fate`).
 
 use mpac_core::participant::{Fate, News, Presence, Withheld};
+use mpac_wire::names::CoordinatorEvent;
 use mpac_wire::payload::operation::BatchEntry;
 use mpac_wire::payload::{Hello, IntentUpdate, OpBatchCommit};
 use mpac_wire::{Envelope, StateRef};
 
 use crate::covers;
-use crate::lone::{Lone, announce, commit, session_info};
+use crate::lone::{COORDINATOR, Lone, announce, commit, session_info, status};
 use crate::silence::summary;
 use crate::world::{intent, op};
 
@@ -56,6 +57,52 @@ fn what_the_coordinator_says_of_an_intent_after_a_break_is_enough() {
     as_it_is.objective = Some("o".to_owned());
     bob.coordinator(as_it_is);
     assert_eq!(bob.presence("i"), Presence::Live);
+}
+
+#[test]
+fn a_break_is_one_though_nobody_had_let_us_in_when_it_came() {
+    covers!("D-029", "PAR-08", "LAM-18", "REC-23");
+    for assumed in [true, false] {
+        let mut bob = Lone::working();
+        if assumed {
+            bob.from = ("service:standby".into(), "service:standby:1".into(), 2, 100);
+            let mut handover = status(CoordinatorEvent::Handover, COORDINATOR);
+            handover.successor_coordinator_id = Some("service:standby".parse().unwrap());
+            handover.next_coordinator_epoch = Some(mpac_wire::Integer::new(2));
+            let from = (COORDINATOR, "service:coordinator-s:epoch-1");
+            bob.somebody(from, Some(1), 90, handover);
+            let news = bob.coordinator(status(CoordinatorEvent::Assumed, "service:standby")).news;
+            assert_eq!(news, [News::HelloAgain { must: true }]);
+        } else {
+            let leave = mpac_wire::payload::Goodbye::new("user_exit".into());
+            bob.accepted(leave);
+        }
+        assert!(!bob.who.is_admitted());
+        bob.who.connection_lost(bob.now);
+        bob.hello();
+        let news = bob.coordinator(session_info()).news;
+        assert!(news.contains(&News::Gap { revealed_by: None }), "{assumed}: {news:?}");
+        assert!(bob.who.has_gap());
+    }
+    // Before the first time there is nothing to miss.
+    let mut bob = Lone::new();
+    bob.hello();
+    bob.who.connection_lost(bob.now);
+    bob.hello();
+    bob.coordinator(session_info());
+    assert!(!bob.who.has_gap());
+}
+
+#[test]
+fn a_report_of_a_break_that_may_not_go_out_yet_goes_out_later() {
+    covers!("LAM-19", "ENV-06");
+    let mut bob = Lone::working();
+    let used = bob.say(announce("j", &["b"])).unwrap();
+    bob.comes_back();
+    let twice = mpac_core::participant::Stamp::new(used.message_id, bob.now);
+    assert_eq!(bob.who.report_break(twice), None);
+    let stamp = bob.stamp();
+    assert!(bob.who.report_break(stamp).is_some());
 }
 
 #[test]
