@@ -6,7 +6,7 @@ use mpac_wire::names::ErrorCode;
 use mpac_wire::payload::ProtocolError;
 use mpac_wire::{Message, MessageId, PrincipalId, Seconds};
 
-use super::news::News;
+use super::news::{News, Over};
 use super::operations::Stage;
 use super::{Fate, Participant};
 use crate::backoff;
@@ -75,6 +75,10 @@ impl Participant {
             },
             Message::IntentWithdraw(withdraw) if error.error_code == ErrorCode::InvalidReference => {
                 self.answers.forget_announce(&withdraw.intent_id);
+                // Its time was over, of which nobody is told. Outside the same code says that HELLO comes first.
+                if self.link.inside {
+                    self.intent_over(&withdraw.intent_id, Over::NotListed);
+                }
             }
             Message::IntentClaim(claim) => self.claims.refused(&claim.claim_id),
             Message::Heartbeat(_) if error.error_code == ErrorCode::BackendSwitchDenied => {

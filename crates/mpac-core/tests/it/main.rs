@@ -50,6 +50,7 @@ mod returns;
 mod roles;
 mod rotations;
 mod scopes;
+mod settled;
 mod silence;
 mod succession;
 mod tables;
