@@ -84,14 +84,18 @@ impl Participant {
             Message::Heartbeat(_) if error.error_code == ErrorCode::BackendSwitchDenied => {
                 self.backend.switched();
             }
-            message => self.refused_operations(message, error),
+            message => self.refused_operations(id, message, error),
         }
     }
 
-    fn refused_operations(&mut self, message: &Message, error: &ProtocolError) {
+    fn refused_operations(&mut self, id: &MessageId, message: &Message, error: &ProtocolError) {
         let stale = error.error_code == ErrorCode::StaleStateRef;
+        let recorded = self.is_recorded_already(id, error);
+        if recorded {
+            self.recorded_before(message);
+        }
         for (id, operation) in super::operations::asked(message) {
-            if self.operations.get(&id).is_some_and(|it| it.stage == Stage::Asked) {
+            if !recorded && self.operations.get(&id).is_some_and(|it| it.stage == Stage::Asked) {
                 self.operations.moved(&id, Stage::Rejected);
             }
             if stale {

@@ -19,7 +19,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use mpac_wire::names::ErrorCode;
+use mpac_wire::names::{Atomicity, ErrorCode};
 use mpac_wire::payload::{Hello, OpCommit, ProtocolError};
 use mpac_wire::{Envelope, IntentId, Message, MessageId, OpId, Raw, StateRef};
 
@@ -225,6 +225,32 @@ impl Participant {
     /// A repeated announce is refused as a duplicate: its intent is there. True when the error says that.
     pub(super) fn is_there_already(&self, id: &MessageId, error: &ProtocolError) -> bool {
         self.repeats.0.contains(id) && is_duplicate(error, "intent_id")
+    }
+
+    /// A repeated commit or batch is refused as a duplicate: it is recorded.
+    pub(super) fn is_recorded_already(&self, id: &MessageId, error: &ProtocolError) -> bool {
+        self.repeats.0.contains(id) && ["op_id", "batch_id"].iter().any(|field| is_duplicate(error, field))
+    }
+
+    /// What that says of its operations is in [`after_duplicate`]: they were accepted while the intent lives on. Else their
+    /// targets tell, once they are read.
+    pub(super) fn recorded_before(&mut self, message: &Message) {
+        let lives = |intent: &Option<IntentId>| {
+            intent.as_ref().is_none_or(|intent| self.presence(intent) == Presence::Live)
+        };
+        let accepted = match message {
+            Message::OpCommit(commit) => lives(&commit.intent_id),
+            // Of a best effort some may have been rejected.
+            Message::OpBatchCommit(batch) => {
+                batch.atomicity == Atomicity::AllOrNothing && lives(&batch.intent_id)
+            }
+            _ => false,
+        };
+        if accepted {
+            self.committed(message);
+        } else {
+            self.operations.unknown(message);
+        }
     }
 }
 

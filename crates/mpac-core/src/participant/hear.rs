@@ -252,6 +252,8 @@ impl Participant {
                 self.committed(message);
                 self.note_commits(message, true);
             }
+            // A reviewer may reject what it proposed itself, and hears nothing else of that (OPS-31).
+            Message::OpReject(reject) => self.rejected(reject),
             Message::Goodbye(goodbye)
                 if envelope.sender.sender_instance_id == self.sender.sender_instance_id =>
             {

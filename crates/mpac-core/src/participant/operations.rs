@@ -4,11 +4,12 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{Atomicity, ExecutionModel, OpKind};
 use mpac_wire::payload::{CoordinatorStatus, OpReject};
-use mpac_wire::{BatchId, IntentId, Message, OpId, StateRef};
+use mpac_wire::{BatchId, IntentId, Message, MessageId, OpId, StateRef};
 
 use super::Participant;
 use super::bounded::Shelf;
 use super::news::News;
+use crate::scope::same_path;
 
 /// How many are remembered.
 const MOST: usize = 2_048;
@@ -43,6 +44,8 @@ pub struct OwnOperation {
     pub batch: Option<BatchId>,
     /// Where it stands.
     pub stage: Stage,
+    /// The message that asked for it last was not answered: it may have been accepted (PAR-12).
+    unanswered: bool,
 }
 
 /// The own operations of late.
@@ -83,13 +86,38 @@ impl Operations {
 
     pub(super) fn moved(&mut self, id: &OpId, stage: Stage) -> bool {
         let known = self.0.get_mut(id);
-        known.map(|known| known.stage = stage).is_some()
+        known.map(|known| (known.stage, known.unanswered) = (stage, false)).is_some()
+    }
+
+    /// What became of those that a message asks for is not known.
+    pub(super) fn unknown(&mut self, message: &Message) {
+        for (id, _) in asked(message) {
+            if let Some(known) = self.0.get_mut(&id) {
+                known.unanswered = matches!(known.stage, Stage::Asked | Stage::Authorised);
+            }
+        }
+    }
+
+    /// A target was read. Gives those of unknown fate that leave it so; of the others to it, it tells nothing any more.
+    fn shown_by(&mut self, target: &str, state: &StateRef) -> Vec<OpId> {
+        let of_target = |it: &OwnOperation| it.unanswered && same_path(&it.target, target);
+        let known = self.0.iter().filter(|(_, it)| of_target(it));
+        let known: Vec<OpId> = known.map(|(id, _)| id.clone()).collect();
+        let mut shown = Vec::new();
+        for id in known {
+            let Some(it) = self.0.get_mut(&id) else { continue };
+            it.unanswered = false;
+            if it.states.as_ref().is_some_and(|(_, after)| after == state) {
+                shown.push(id);
+            }
+        }
+        shown
     }
 
     /// It was accepted, after all others that were.
     fn committed(&mut self, id: &OpId) {
         if let Some(mut operation) = self.0.remove(id) {
-            operation.stage = Stage::Committed;
+            (operation.stage, operation.unanswered) = (Stage::Committed, false);
             self.0.insert(id.clone(), operation);
         }
     }
@@ -115,6 +143,7 @@ pub(super) fn asked(message: &Message) -> Vec<(OpId, OwnOperation)> {
         states: None,
         batch: None,
         stage: Stage::Asked,
+        unanswered: false,
     };
     match message {
         Message::OpPropose(it) => [(it.op_id.clone(), new(&it.target, &it.op_kind, &it.intent_id))].into(),
@@ -200,14 +229,35 @@ impl Participant {
         }
     }
 
-    /// An own commit came back. In a pre-commit session only a completion does; a Python server relays the request too.
+    /// An own message was not answered.
+    pub(super) fn lost_answer(&mut self, message: &MessageId) {
+        if let Some(sent) = self.answers.get(message) {
+            self.operations.unknown(&sent.message);
+        }
+    }
+
+    /// An own commit was accepted.
     pub(super) fn committed(&mut self, message: &Message) {
+        asked(message).iter().for_each(|(op, _)| self.was_committed(op));
+    }
+
+    /// In a pre-commit session only a completion is; a Python server relays the request too.
+    fn was_committed(&mut self, op: &OpId) {
         let pre_commit = self.execution_model() == ExecutionModel::PreCommit;
-        for (op, _) in asked(message) {
-            let stage = self.operations.get(&op).map(|it| it.stage);
-            if stage == Some(Stage::Authorised) || (!pre_commit && stage == Some(Stage::Asked)) {
-                self.operations.committed(&op);
-            }
+        let stage = self.operations.get(op).map(|it| it.stage);
+        if stage == Some(Stage::Authorised) || (!pre_commit && stage == Some(Stage::Asked)) {
+            self.operations.committed(op);
+        }
+    }
+
+    /// A target was read, and is as an operation of unknown fate leaves it: that was committed (PAR-12), and with it all of
+    /// its batch (BAT-05).
+    pub(super) fn operations_shown(&mut self, target: &str, state: &StateRef) {
+        for op in self.operations.shown_by(target, state) {
+            let batch = self.operations.get(&op).and_then(|it| it.batch.clone());
+            let whole = batch.map(|batch| self.operations.of_batch(batch.as_str()));
+            whole.into_iter().flatten().for_each(|(op, _)| self.was_committed(&op));
+            self.was_committed(&op);
         }
     }
 }

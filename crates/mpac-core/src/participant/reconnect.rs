@@ -46,6 +46,7 @@ impl Participant {
         self.unconfirmed = self.intents.keys().cloned().collect();
         let unknown = self.answers.give_up_all();
         unknown.iter().for_each(|id| self.lost_acknowledgement(id));
+        unknown.iter().for_each(|id| self.lost_answer(id));
         self.news.extend(unknown.into_iter().map(News::Unanswered));
         self.take_news()
     }

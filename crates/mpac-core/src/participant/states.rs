@@ -65,12 +65,14 @@ impl States {
 
 impl Participant {
     /// The host read a target, or was told its state: FILE_CONTENT, FILE_LIST_RESPONSE. Operations on it can be judged by
-    /// again, it may be committed to, and what became of a commit to it that was not answered is clear (PAR-12).
+    /// again, it may be committed to, and what became of a commit to it that was not answered is clear: one that left this
+    /// state was accepted (PAR-12).
     pub fn note_state(&mut self, target: &str, state: StateRef) {
         let target = normalize(target);
         self.states.stale.remove(&target);
         self.states.unverifiable.retain(|_, it| *it != target);
         self.answers.read(&target, &state);
+        self.operations_shown(&target, &state);
         self.states.known.insert(target, state);
     }
 

@@ -26,6 +26,7 @@ impl Participant {
             self.news.push(News::KeyRotationDue);
         }
         let unanswered = self.answers.give_up(self.now);
+        unanswered.iter().for_each(|id| self.lost_answer(id));
         self.news.extend(unanswered.into_iter().map(News::Unanswered));
         self.deferrals.sweep(self.now);
         self.look_for_expired();

@@ -1,12 +1,62 @@
 //! What became of own work whose answer was lost, and how it shows later.
 
-use mpac_core::participant::{News, Over, Presence, Withheld};
-use mpac_wire::Seconds;
-use mpac_wire::payload::IntentWithdraw;
+use mpac_core::participant::{Fate, News, Over, Presence, Stage, Withheld};
+use mpac_wire::names::{CoordinatorEvent, Decision};
+use mpac_wire::payload::{
+    BatchEntry, Hello, IntentWithdraw, OpBatchCommit, OpPropose, OpReject, Outcome, Resolution,
+};
+use mpac_wire::{Envelope, Message, Seconds, StateRef};
 
 use crate::covers;
-use crate::lone::{Lone, announce, commit};
-use crate::world::intent;
+use crate::lone::{COORDINATOR, Lone, announce, commit, pre_commit, session_info, status};
+use crate::silence::summary;
+use crate::world::{intent, op};
+
+const DUPLICATE: &str = "duplicate op_id \"o\": every operation needs a new one";
+
+fn overruling(rejected: &str) -> Resolution {
+    let mut resolution = Resolution::new("c".parse().unwrap(), Decision::PolicyOverride);
+    let mut outcome = Outcome::new();
+    outcome.rejected = Some(vec![rejected.to_owned()]);
+    outcome.rollback = Some("compensation:r".to_owned());
+    resolution.outcome = Some(outcome);
+    resolution
+}
+
+fn stage(bob: &Lone, id: &str) -> Stage {
+    bob.who.operation(&op(id)).unwrap().stage
+}
+
+/// The connection breaks, Bob is let in again and reads a summary of the session.
+fn back(bob: &mut Lone, listed: &[(&str, &str, &[&str])]) -> Vec<News> {
+    bob.who.connection_lost(bob.now);
+    bob.hello();
+    let info = bob.who.session_info().cloned().unwrap_or_else(session_info);
+    bob.coordinator(info);
+    bob.who.hear_summary(bob.now, &summary(listed))
+}
+
+fn repeats(bob: &mut Lone, message: impl Into<Message>) -> Envelope {
+    let stamp = bob.stamp();
+    bob.who.try_repeat(stamp, message).unwrap()
+}
+
+/// What the next HELLO says is committed.
+fn named(bob: &mut Lone) -> bool {
+    let stamp = bob.stamp();
+    bob.who
+        .clone()
+        .hello_again(stamp, Hello::new("Bob".into(), Vec::new()))
+        .to_json()
+        .contains("committed_ops")
+}
+
+fn undoes(news: &[News], ops: &[&str]) -> bool {
+    news.iter().any(|it| {
+        matches!(it, News::Compensate(all)
+            if all.reversals.iter().map(|it| it.reverses.as_str()).collect::<Vec<_>>() == ops)
+    })
+}
 
 #[test]
 fn a_withdrawal_of_what_the_coordinator_does_not_know_ends_it_here_too() {
@@ -25,4 +75,127 @@ fn a_withdrawal_of_what_the_coordinator_does_not_know_ends_it_here_too() {
     let again = bob.say(IntentWithdraw::new(intent("i"))).unwrap();
     let news = bob.refuse(&again, "INVALID_REFERENCE", "intent i is EXPIRED");
     assert!(!news.contains(&over), "told once");
+}
+
+#[test]
+fn a_commit_that_its_target_shows_is_committed() {
+    covers!("PAR-12", "GOV-21", "FRZ-15", "D-041", "OPS-31");
+    for after_a_summary in [false, true] {
+        let mut bob = Lone::working();
+        let lost = bob.say(commit("o", Some("i"), "./a", "1", "2")).unwrap();
+        if after_a_summary {
+            back(&mut bob, &[("i", "bob", &["a"])]);
+        } else {
+            bob.status();
+            bob.pass(31.0);
+            assert_eq!(bob.who.fate(&lost.message_id), Some(&Fate::Unknown));
+        }
+        bob.who.note_state("a", StateRef::of("2"));
+        assert_eq!(stage(&bob, "o"), Stage::Committed);
+        assert!(named(&mut bob));
+        assert!(undoes(&bob.coordinator(overruling("o")).news, &["o"]));
+    }
+}
+
+#[test]
+fn a_target_that_shows_something_else_proves_nothing_then_or_later() {
+    covers!("PAR-12", "OPS-31");
+    let mut bob = Lone::working();
+    bob.say(commit("o", Some("i"), "a", "1", "2")).unwrap();
+    let waiting = bob.say(commit("p", Some("i"), "b", "1", "2")).unwrap();
+    bob.who.note_state("b", StateRef::of("2"));
+    assert_eq!(stage(&bob, "p"), Stage::Asked, "its answer may still come");
+    bob.echo(&waiting);
+    back(&mut bob, &[("i", "bob", &["a"])]);
+    for seen in ["1", "2"] {
+        bob.who.note_state("a", StateRef::of(seen));
+        assert_eq!(stage(&bob, "o"), Stage::Asked, "{seen}: by then anybody may have written it");
+    }
+}
+
+#[test]
+fn one_target_speaks_for_all_of_an_all_or_nothing_batch() {
+    covers!("PAR-12", "BAT-05", "BAT-12");
+    let entry = |id: &str, target: &str| {
+        let refs = (StateRef::of("1"), StateRef::of("2"));
+        BatchEntry::new(op(id), target.into(), "replace".into(), refs.0, refs.1)
+    };
+    for (atomicity, other) in [("all_or_nothing", Stage::Committed), ("best_effort", Stage::Asked)] {
+        let mut bob = Lone::working();
+        let entries = vec![entry("o", "a"), entry("p", "b")];
+        let lost = bob.say(OpBatchCommit::new("n".parse().unwrap(), atomicity.into(), entries)).unwrap();
+        bob.who.connection_lost(bob.now);
+        bob.who.note_state("a", StateRef::of("2"));
+        assert_eq!((stage(&bob, "o"), stage(&bob, "p")), (Stage::Committed, other), "{atomicity}");
+        let settled = bob.who.fate(&lost.message_id) == Some(&Fate::Accepted);
+        assert_eq!(settled, other == Stage::Committed, "{atomicity}");
+    }
+}
+
+#[test]
+fn a_repeat_that_the_coordinator_knows_was_accepted_while_its_intent_lives() {
+    covers!("PAR-12", "GOV-21", "D-022", "D-041");
+    let mut bob = Lone::working();
+    bob.say(commit("o", Some("i"), "a", "1", "2")).unwrap();
+    back(&mut bob, &[("i", "bob", &["a"])]);
+    let again = repeats(&mut bob, commit("o", Some("i"), "a", "1", "2"));
+    bob.refuse(&again, "STALE_STATE_REF", DUPLICATE);
+    assert_eq!(stage(&bob, "o"), Stage::Committed);
+    assert!(named(&mut bob));
+    assert!(undoes(&bob.coordinator(overruling("o")).news, &["o"]));
+    // Once its intent is over it may have come too late, and then its target tells.
+    for (seen, found) in [("2", Stage::Committed), ("1", Stage::Asked)] {
+        let mut bob = Lone::working();
+        bob.say(commit("o", Some("i"), "a", "1", "2")).unwrap();
+        back(&mut bob, &[("i", "bob", &["a"])]);
+        let again = repeats(&mut bob, commit("o", Some("i"), "a", "1", "2"));
+        bob.accepted(IntentWithdraw::new(intent("i")));
+        bob.refuse(&again, "STALE_STATE_REF", DUPLICATE);
+        assert_eq!(stage(&bob, "o"), Stage::Asked);
+        bob.who.note_state("a", StateRef::of(seen));
+        assert_eq!(stage(&bob, "o"), found, "{seen}");
+    }
+    // Without a repeat it is somebody else's id.
+    let mut bob = Lone::working();
+    let first = bob.say(commit("o", Some("i"), "a", "1", "2")).unwrap();
+    bob.refuse(&first, "STALE_STATE_REF", DUPLICATE);
+    assert_eq!(stage(&bob, "o"), Stage::Rejected);
+}
+
+#[test]
+fn a_completion_that_its_target_shows_is_not_to_be_done_again() {
+    covers!("PAR-12", "OPS-24", "OPS-25", "OPS-31");
+    let mut bob = Lone::joined_to(pre_commit());
+    bob.accepted(announce("i", &["a"]));
+    bob.say(commit("o", Some("i"), "a", "1", "2")).unwrap();
+    back(&mut bob, &[("i", "bob", &["a"])]);
+    bob.who.note_state("a", StateRef::of("2"));
+    assert_eq!(stage(&bob, "o"), Stage::Asked, "a request changes nothing: it was somebody else");
+    let mut authorised = status(CoordinatorEvent::Authorization, COORDINATOR);
+    authorised.authorized_op_id = Some(op("o"));
+    bob.coordinator(authorised);
+    bob.who.note_state("a", StateRef::of("2"));
+    assert_eq!(stage(&bob, "o"), Stage::Authorised, "nor was it completed");
+    bob.say(commit("o", Some("i"), "a", "1", "2")).unwrap();
+    back(&mut bob, &[("i", "bob", &["a"])]);
+    bob.who.note_state("a", StateRef::of("2"));
+    assert_eq!(stage(&bob, "o"), Stage::Committed);
+    assert_eq!(bob.who.to_complete().count(), 0);
+}
+
+#[test]
+fn whoever_rejects_its_own_proposal_hears_it_from_the_echo() {
+    covers!("OPS-24", "OPS-31", "PAR-09");
+    let mut bob = Lone::joined_to(pre_commit());
+    bob.accepted(announce("i", &["a"]));
+    let mut propose = OpPropose::new(op("o"), "a".into(), "replace".into());
+    propose.intent_id = Some(intent("i"));
+    bob.accepted(propose);
+    let mut authorised = status(CoordinatorEvent::Authorization, COORDINATOR);
+    authorised.authorized_op_id = Some(op("o"));
+    bob.coordinator(authorised);
+    assert!(bob.who.may_apply(&op("o")));
+    bob.accepted(OpReject::new(op("o"), "policy_violation".into()));
+    assert_eq!(stage(&bob, "o"), Stage::Rejected);
+    assert!(!bob.who.may_apply(&op("o")));
 }
