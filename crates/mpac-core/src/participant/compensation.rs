@@ -44,12 +44,13 @@ pub struct Reversal {
 }
 
 impl Reversal {
-    /// The compensating OP_COMMIT, without contents.
-    pub fn to_commit(&self) -> OpCommit {
+    /// The compensating OP_COMMIT, without contents. The resolution, or its owner, may have ended the intent it was changed
+    /// under: then it names none. Where the session wants one (INT-02), announce one for the target and name that.
+    pub fn to_commit(&self, of: &Participant) -> OpCommit {
         let kind = self.op_kind.clone();
         let states = (self.before.clone(), self.after.clone());
         let mut commit = OpCommit::new(self.op_id.clone(), self.target.clone(), kind, states.0, states.1);
-        commit.intent_id = self.intent.clone();
+        commit.intent_id = self.intent.clone().filter(|intent| !of.ended.contains(intent));
         commit
     }
 }

@@ -200,7 +200,7 @@ fn a_loser_undoes_what_it_has_committed() {
     let all = undo(bob.coordinator(overruling(&["o1", "theirs"], Some("compensation:r1"))).news);
     let [back] = all.reversals.as_slice() else { panic!("{all:?}") };
     assert!(back.op_id.as_str().starts_with("compensation:r1:"), "{}", back.op_id);
-    let undoing = back.to_commit();
+    let undoing = back.to_commit(&bob.who);
     assert_eq!(
         (undoing.target.as_str(), &undoing.state_ref_before, &undoing.state_ref_after),
         ("a", &StateRef::of("2"), &StateRef::of("1"))
@@ -252,7 +252,7 @@ fn a_loser_of_the_last_phase_undoes_its_commit_in_a_real_session() {
         News::Compensate(it) => it.reversals.first(),
         _ => None,
     });
-    let mut undoing = back.expect("alice's commit lost").to_commit();
+    let mut undoing = back.expect("alice's commit lost").to_commit(world.who("alice"));
     let before = undoing.state_ref_before.clone();
     let change = mpac_wire::payload::FileChange::new("bob\n".into(), before);
     undoing.file_changes = Some([("x", change)].into_iter().collect());

@@ -8,7 +8,7 @@ use mpac_wire::payload::{
 use mpac_wire::{Envelope, Message, Seconds, StateRef};
 
 use crate::covers;
-use crate::lone::{COORDINATOR, Lone, announce, commit, pre_commit, session_info, status};
+use crate::lone::{COORDINATOR, Lone, announce, commit, governed, pre_commit, session_info, status};
 use crate::silence::summary;
 use crate::world::{intent, op};
 
@@ -198,4 +198,32 @@ fn whoever_rejects_its_own_proposal_hears_it_from_the_echo() {
     bob.accepted(OpReject::new(op("o"), "policy_violation".into()));
     assert_eq!(stage(&bob, "o"), Stage::Rejected);
     assert!(!bob.who.may_apply(&op("o")));
+}
+
+#[test]
+fn work_is_undone_though_its_intent_is_over() {
+    covers!("FRZ-15", "GOV-21", "INT-02");
+    for info in [session_info(), governed()] {
+        let needed = info != session_info();
+        let mut bob = Lone::joined_to(info);
+        bob.accepted(announce("i", &["a"]));
+        bob.accepted(commit("o", Some("i"), "a", "1", "2"));
+        let news = bob.coordinator(overruling("o")).news;
+        let all = news.into_iter().find_map(|it| match it {
+            News::Compensate(all) => Some(all),
+            _ => None,
+        });
+        let all = all.expect("the commit lost");
+        assert_eq!(all.reversals[0].to_commit(&bob.who).intent_id, Some(intent("i")), "while it lives");
+        // The coordinator withdraws what a resolution rejects, and owners what is done.
+        bob.accepted(IntentWithdraw::new(intent("i")));
+        let mut undoing = all.reversals[0].to_commit(&bob.who);
+        assert_eq!(undoing.intent_id, None);
+        if needed {
+            assert_eq!(bob.withheld(undoing.clone()), Withheld::IntentNeeded);
+            bob.accepted(announce("undo", &["a"]));
+            undoing.intent_id = Some(intent("undo"));
+        }
+        bob.accepted(undoing);
+    }
 }
