@@ -1,13 +1,18 @@
 //! Own claims on suspended intents: matched by claim id, and nothing is done before the approval (CLM-16).
 
-use mpac_wire::names::ClaimDecision;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use mpac_wire::names::{ClaimDecision, IntentState};
 use mpac_wire::payload::{IntentAnnounce, IntentClaim, IntentClaimStatus};
-use mpac_wire::{ClaimId, MessageId};
+use mpac_wire::sideband::SummaryIntent;
+use mpac_wire::{ClaimId, IntentId, MessageId, PrincipalId};
 
 use super::bounded::Shelf;
 use super::news::{News, Over};
 use super::others::{Standing, expiry};
-use super::{OwnIntent, Participant};
+use super::{Fate, OwnIntent, Participant};
 
 /// How many are remembered.
 const MOST: usize = 64;
@@ -33,6 +38,26 @@ impl Claims {
     }
 }
 
+/// How a claim of this principal was decided, by what a summary lists; `None` while it is pending.
+fn shown(
+    claim: &IntentClaim,
+    me: &PrincipalId,
+    listed: &[SummaryIntent],
+) -> Option<(ClaimDecision, Option<&'static str>)> {
+    let of = |id: &IntentId| listed.iter().find(|it| it.intent_id == *id);
+    if of(&claim.new_intent_id).is_some_and(|it| it.principal_id == *me) {
+        return Some((ClaimDecision::Approved, None));
+    }
+    match of(&claim.original_intent_id) {
+        Some(original) if original.state == IntentState::Suspended => {
+            let pending = original.claimed_by.as_ref() == Some(me);
+            (!pending).then_some((ClaimDecision::Rejected, None)) // CLM-11
+        }
+        Some(_) => Some((ClaimDecision::Withdrawn, Some("original_owner_rejoined"))), // CLM-10
+        None => Some((ClaimDecision::Rejected, Some("intent_no_longer_suspended"))),  // CLM-13
+    }
+}
+
 impl Participant {
     /// Own claims that are not decided yet.
     pub fn pending_claims(&self) -> impl Iterator<Item = &ClaimId> {
@@ -54,13 +79,38 @@ impl Participant {
             self.intent_over(&status.original_intent_id, Over::Transferred);
         }
         let Some((message_id, claim)) = own else { return };
-        if approved {
+        self.own_claim_decided(message_id, claim, status.decision.clone(), status.reason.clone());
+    }
+
+    /// A summary came: own claims that were decided, or lost, while nobody listened. One under way gets an answer yet, and
+    /// may not have been there when the summary was written.
+    pub(super) fn read_claims(&mut self, listed: &[SummaryIntent]) {
+        let mut decided = Vec::new();
+        self.claims.0.retain(|_, (message_id, claim)| {
+            let under_way = self.answers.get(message_id).is_some_and(|sent| sent.fate == Fate::Waiting);
+            let shown = shown(claim, &self.sender.principal_id, listed).filter(|_| !under_way);
+            let waits = shown.is_none();
+            decided.extend(shown.map(|how| (message_id.clone(), claim.clone(), how)));
+            waits
+        });
+        for (message_id, claim, (decision, reason)) in decided {
+            self.own_claim_decided(message_id, claim, decision, reason.map(ToOwned::to_owned));
+        }
+    }
+
+    fn own_claim_decided(
+        &mut self,
+        message_id: MessageId,
+        claim: IntentClaim,
+        decision: ClaimDecision,
+        reason: Option<String>,
+    ) {
+        if decision == ClaimDecision::Approved {
             let announced = IntentAnnounce::new(claim.new_intent_id, claim.objective, claim.scope);
             let expires = Some(expiry(None, self.now));
             self.keep(OwnIntent::new(announced, Some(message_id.clone()), Standing::Active, expires));
         }
-        self.answers.settle(&message_id, super::Fate::Accepted);
-        let (claim, decision) = (status.claim_id.clone(), status.decision.clone());
-        self.news.push(News::ClaimDecided { claim, decision, reason: status.reason.clone() });
+        self.answers.settle(&message_id, Fate::Accepted);
+        self.news.push(News::ClaimDecided { claim: claim.claim_id, decision, reason });
     }
 }

@@ -29,6 +29,7 @@ impl Participant {
         self.others.listed(&summary.active_intents, &self.sender.principal_id, self.now);
         let settled = self.conflicts.listed(&summary.open_conflicts);
         self.thaw_all_but(&summary.open_conflicts, &settled);
+        self.read_claims(&summary.active_intents);
         self.read_own_intents(&summary.active_intents);
         self.settle_unknown();
         self.unconfirmed.clear();

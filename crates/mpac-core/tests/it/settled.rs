@@ -1,11 +1,11 @@
 //! What became of own work whose answer was lost, and how it shows later.
 
 use mpac_core::participant::{Fate, News, Over, Presence, Stage, Withheld};
-use mpac_wire::names::{CoordinatorEvent, Decision};
+use mpac_wire::names::{ClaimDecision, CoordinatorEvent, Decision};
 use mpac_wire::payload::{
-    BatchEntry, Hello, IntentWithdraw, OpBatchCommit, OpPropose, OpReject, Outcome, Resolution,
+    BatchEntry, Hello, IntentClaim, IntentWithdraw, OpBatchCommit, OpPropose, OpReject, Outcome, Resolution,
 };
-use mpac_wire::{Envelope, Message, Seconds, StateRef};
+use mpac_wire::{Envelope, Message, Scope, Seconds, StateRef};
 
 use crate::covers;
 use crate::lone::{COORDINATOR, Lone, announce, commit, governed, pre_commit, session_info, status};
@@ -225,5 +225,68 @@ fn work_is_undone_though_its_intent_is_over() {
             undoing.intent_id = Some(intent("undo"));
         }
         bob.accepted(undoing);
+    }
+}
+
+/// Bob claims Amy's `original`, which covers what he asks for.
+fn claims(bob: &mut Lone, original: &str) -> Envelope {
+    bob.peer("amy", announce(original, &["t"]));
+    let (id, owner) = ("c".parse().unwrap(), "amy".parse().unwrap());
+    let (new, scope) = (intent("new"), Scope::files(["t"]));
+    bob.say(IntentClaim::new(id, intent(original), owner, new, "go on".into(), scope)).unwrap()
+}
+
+fn decided(news: &[News]) -> Option<(ClaimDecision, Option<&str>)> {
+    news.iter().find_map(|it| match it {
+        News::ClaimDecided { claim, decision, reason } if claim.as_str() == "c" => {
+            Some((decision.clone(), reason.as_deref()))
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn a_claim_that_was_decided_during_a_break_is_read_from_the_summary() {
+    covers!("CLM-16", "CLM-10", "CLM-13", "PAR-12", "D-029");
+    type Listed = &'static [(&'static str, &'static str, &'static [&'static str])];
+    let cases: [(Listed, ClaimDecision, Option<&str>); 3] = [
+        (&[("new", "bob", &["t"])], ClaimDecision::Approved, None),
+        (&[("theirs", "amy", &["t"])], ClaimDecision::Withdrawn, Some("original_owner_rejoined")),
+        (&[], ClaimDecision::Rejected, Some("intent_no_longer_suspended")),
+    ];
+    for (listed, decision, reason) in cases {
+        let mut bob = Lone::joined();
+        let said = claims(&mut bob, "theirs");
+        let news = back(&mut bob, listed);
+        assert_eq!(decided(&news), Some((decision.clone(), reason)), "{listed:?}");
+        assert_eq!(bob.who.pending_claims().count(), 0);
+        let own = bob.who.intents().get(&intent("new"));
+        assert_eq!(own.is_some(), decision == ClaimDecision::Approved);
+        if let Some(own) = own {
+            assert_eq!(own.message_id, Some(said.message_id));
+            assert_eq!(own.expires, Some(bob.now.after(&Seconds::whole(300))), "as any other by default");
+            assert_eq!(own.announced.objective, "go on");
+        }
+    }
+}
+
+#[test]
+fn a_claim_waits_on_while_the_summary_says_that_it_is_ours() {
+    covers!("CLM-16", "CLM-11", "D-052", "PAR-12");
+    let rejected = Some((ClaimDecision::Rejected, None));
+    let cases = [(true, Some("bob"), None), (true, Some("cat"), rejected.clone()), (true, None, rejected)];
+    for (broken, by, how) in cases.into_iter().chain([(false, None, None)]) {
+        let mut bob = Lone::joined();
+        claims(&mut bob, "suspended");
+        if broken {
+            bob.who.connection_lost(bob.now);
+            bob.hello();
+            bob.coordinator(session_info());
+        }
+        let mut read = summary(&[("suspended", "amy", &["t"])]);
+        read.active_intents[0].claimed_by = by.map(|it| it.parse().unwrap());
+        let news = bob.who.hear_summary(bob.now, &read);
+        assert_eq!(decided(&news), how, "{broken}, {by:?}");
+        assert_eq!(bob.who.pending_claims().count(), usize::from(how.is_none()));
     }
 }
