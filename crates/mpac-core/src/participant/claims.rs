@@ -1,4 +1,5 @@
-//! Own claims on suspended intents: matched by claim id, and nothing is done before the approval (CLM-16).
+//! Claims on suspended intents. Own ones are matched by claim id, and nothing is done before the approval (CLM-16); those of
+//! others are told to the owner and to who governs, so that these know the new intent, which nobody announces.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -17,24 +18,33 @@ use super::{Fate, OwnIntent, Participant};
 /// How many are remembered.
 const MOST: usize = 64;
 
-/// Own claims that are not decided, with the messages that made them.
+/// Claims that are not decided.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Claims(Shelf<ClaimId, (MessageId, IntentClaim)>);
+pub(super) struct Claims {
+    /// With the messages that made them.
+    own: Shelf<ClaimId, (MessageId, IntentClaim)>,
+    /// Those that were passed on to us, with who made them.
+    others: Shelf<ClaimId, (PrincipalId, IntentClaim)>,
+}
 
 impl Default for Claims {
     fn default() -> Self {
-        Self(Shelf::new(MOST))
+        Self { own: Shelf::new(MOST), others: Shelf::new(MOST) }
     }
 }
 
 impl Claims {
     pub(super) fn sent(&mut self, message_id: MessageId, claim: IntentClaim) {
-        self.0.insert(claim.claim_id.clone(), (message_id, claim));
+        self.own.insert(claim.claim_id.clone(), (message_id, claim));
+    }
+
+    pub(super) fn heard(&mut self, claimer: PrincipalId, claim: IntentClaim) {
+        self.others.insert(claim.claim_id.clone(), (claimer, claim));
     }
 
     /// The claim was refused, by CLAIM_CONFLICT for instance: the intent is somebody else's to take.
     pub(super) fn refused(&mut self, claim: &ClaimId) {
-        self.0.remove(claim);
+        self.own.remove(claim);
     }
 }
 
@@ -61,32 +71,47 @@ fn shown(
 impl Participant {
     /// Own claims that are not decided yet.
     pub fn pending_claims(&self) -> impl Iterator<Item = &ClaimId> {
-        self.claims.0.iter().map(|(id, _)| id)
+        self.claims.own.iter().map(|(id, _)| id)
     }
 
     /// A claim was decided: ours, or somebody's on an intent of ours (PAR-22).
     pub(super) fn claim_decided(&mut self, status: &IntentClaimStatus) {
-        let own = match status.decision {
+        let (own, others) = match status.decision {
             // Of two claims on one intent only one can be approved, so a waiting one of ours is told apart by its id.
             ClaimDecision::Approved | ClaimDecision::Rejected | ClaimDecision::Withdrawn => {
-                self.claims.0.remove(&status.claim_id)
+                (self.claims.own.remove(&status.claim_id), self.claims.others.remove(&status.claim_id))
             }
-            _ => None,
+            _ => (None, None),
         };
         let approved = status.decision == ClaimDecision::Approved;
         if approved {
             self.others.over(&status.original_intent_id);
             self.intent_over(&status.original_intent_id, Over::Transferred);
+            if own.is_none() {
+                self.succeeded(status, others);
+            }
         }
         let Some((message_id, claim)) = own else { return };
         self.own_claim_decided(message_id, claim, status.decision.clone(), status.reason.clone());
+    }
+
+    /// Somebody else goes on with an intent: who waits for its end waits for the new one's. Where the claim was not heard
+    /// that is all that is known, and a summary has to tell the rest (D-029).
+    fn succeeded(&mut self, status: &IntentClaimStatus, claim: Option<(PrincipalId, IntentClaim)>) {
+        let Some(new) = &status.new_intent_id else { return };
+        let claim = claim.filter(|(_, claim)| claim.new_intent_id == *new);
+        let unseen_until = claim.is_none().then(|| expiry(None, self.now));
+        if let Some((claimer, claim)) = claim {
+            self.others.claimed(claimer, claim, self.now);
+        }
+        self.deferrals.passed_on(&status.original_intent_id, new, unseen_until);
     }
 
     /// A summary came: own claims that were decided, or lost, while nobody listened. One under way gets an answer yet, and
     /// may not have been there when the summary was written.
     pub(super) fn read_claims(&mut self, listed: &[SummaryIntent]) {
         let mut decided = Vec::new();
-        self.claims.0.retain(|_, (message_id, claim)| {
+        self.claims.own.retain(|_, (message_id, claim)| {
             let under_way = self.answers.get(message_id).is_some_and(|sent| sent.fate == Fate::Waiting);
             let shown = shown(claim, &self.sender.principal_id, listed).filter(|_| !under_way);
             let waits = shown.is_none();

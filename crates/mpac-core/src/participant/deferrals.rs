@@ -3,12 +3,14 @@
 use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
 
-use mpac_wire::payload::{IntentDeferred, ProtocolError};
+use mpac_wire::payload::{IntentAnnounce, IntentDeferred, ProtocolError};
 use mpac_wire::{ClaimedTime, DeferralId, IntentId, PrincipalId, Scope, Seconds, Timestamp};
 
 use super::bounded::Shelf;
 use super::news::{Holder, News};
+use super::others::Others;
 use super::{Participant, Stamp};
+use crate::scope::{Names, overlap};
 
 /// How many deferrals of others, and how many refused intents of our own, are remembered.
 const MOST: usize = 256;
@@ -27,12 +29,39 @@ pub struct OtherDeferral {
     pub until: Timestamp,
 }
 
+/// A refused intent of our own.
+#[derive(Clone, Debug, PartialEq)]
+struct Waiting {
+    scope: Scope,
+    holders: Vec<Awaited>,
+}
+
+/// An intent whose end is waited for.
+#[derive(Clone, Debug, PartialEq)]
+struct Awaited {
+    intent: IntentId,
+    /// It took the place of one that held the files, and may hold fewer of them (CLM-03).
+    successor: bool,
+    /// Nothing but its id is known yet, and until then it counts as live.
+    unseen_until: Option<Timestamp>,
+}
+
+impl Awaited {
+    fn holds(&self, scope: &Scope, names: &Names, others: &Others, now: Timestamp) -> bool {
+        let Some(known) = others.get(&self.intent) else {
+            return self.unseen_until.is_some_and(|until| now < until);
+        };
+        let apart = |theirs: &Scope| overlap(names, scope, theirs).is_none();
+        known.lives(now) && !(self.successor && known.scope.as_ref().is_some_and(apart))
+    }
+}
+
 /// Who stepped back for whom.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Deferrals {
     others: Shelf<DeferralId, OtherDeferral>,
     /// Refused intents of our own, and who held their files.
-    waiting: Shelf<IntentId, Vec<Holder>>,
+    waiting: Shelf<IntentId, Waiting>,
 }
 
 impl Default for Deferrals {
@@ -65,6 +94,20 @@ impl Deferrals {
     /// When there is something to let go of.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.others.values().map(|it| it.until).min()
+    }
+
+    /// An intent went on as another one.
+    pub(super) fn passed_on(&mut self, from: &IntentId, to: &IntentId, unseen_until: Option<Timestamp>) {
+        let awaited = self.waiting.values_mut().flat_map(|it| &mut it.holders);
+        for it in awaited.filter(|it| it.intent == *from) {
+            *it = Awaited { intent: to.clone(), successor: true, unseen_until };
+        }
+    }
+
+    /// A summary was read: what it does not list is over.
+    pub(super) fn read(&mut self) {
+        let awaited = self.waiting.values_mut().flat_map(|it| &mut it.holders);
+        awaited.for_each(|it| it.unseen_until = None);
     }
 
     pub(super) fn clear(&mut self) {
@@ -102,24 +145,29 @@ impl Participant {
     }
 
     /// An own announce was refused with STALE_INTENT.
-    pub(super) fn taken(&mut self, intent: &IntentId, error: &ProtocolError) {
+    pub(super) fn taken(&mut self, announce: &IntentAnnounce, error: &ProtocolError) {
+        let intent = &announce.intent_id;
         let holders = holders(error);
         for holder in &holders {
             self.others.holds(&holder.intent, &holder.principal, self.now);
             self.gap.saw_intent(holder.intent.as_str());
         }
         if !holders.is_empty() {
-            self.deferrals.waiting.insert(intent.clone(), holders.clone());
+            let awaited =
+                |it: &Holder| Awaited { intent: it.intent.clone(), successor: false, unseen_until: None };
+            let holders = holders.iter().map(awaited).collect();
+            let waiting = Waiting { scope: announce.scope.clone(), holders };
+            self.deferrals.waiting.insert(intent.clone(), waiting);
         }
         self.news.push(News::Taken { intent: intent.clone(), holders });
     }
 
     /// Tells of refused intents whose holders are all done.
     pub(super) fn look_for_free(&mut self) {
-        let (others, now) = (&self.others, self.now);
+        let (others, names, now) = (&self.others, &self.names, self.now);
         let mut free = Vec::new();
-        self.deferrals.waiting.retain(|intent, holders| {
-            let held = holders.iter().any(|it| others.is_live(&it.intent, now));
+        self.deferrals.waiting.retain(|intent, waiting| {
+            let held = waiting.holders.iter().any(|it| it.holds(&waiting.scope, names, others, now));
             if !held {
                 free.push(intent.clone());
             }
@@ -130,8 +178,9 @@ impl Participant {
 
     /// When a holder is presumed to be done, if nothing is heard of it.
     pub(super) fn holder_deadline(&self) -> Option<Timestamp> {
-        let waited_for = self.deferrals.waiting.values().flatten().map(|it| &it.intent);
-        self.others.expiry_of(waited_for, self.now)
+        let awaited = || self.deferrals.waiting.values().flat_map(|it| &it.holders);
+        let unseen = awaited().filter_map(|it| it.unseen_until).filter(|until| *until > self.now).min();
+        self.others.expiry_of(awaited().map(|it| &it.intent), self.now).into_iter().chain(unseen).min()
     }
 }
 

@@ -65,7 +65,7 @@ impl Participant {
         match &sent.message {
             Message::Hello(_) if self.link.asked.as_ref() == Some(id) => self.link.asked = None,
             Message::IntentAnnounce(announce) => match error.error_code {
-                ErrorCode::StaleIntent => self.taken(&announce.intent_id, error),
+                ErrorCode::StaleIntent => self.taken(announce, error),
                 ErrorCode::IntentBackoff => {
                     let policy = self.info.as_ref().and_then(|info| info.liveness_policy.as_ref());
                     let wait = retry_after(error).unwrap_or(Seconds::whole(30)).min(backoff::longest(policy));

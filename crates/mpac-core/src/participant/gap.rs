@@ -85,7 +85,11 @@ impl Gap {
             Message::IntentUpdate(it) => intent(it.intent_id.as_str()),
             Message::IntentWithdraw(it) => intent(it.intent_id.as_str()),
             Message::IntentClaim(it) => intent(it.original_intent_id.as_str()),
-            Message::IntentClaimStatus(it) => intent(it.original_intent_id.as_str()),
+            // Nobody announces the new intent: who has not heard the claim knows nothing of it but the id.
+            Message::IntentClaimStatus(it) => {
+                let mut named = it.new_intent_id.iter().chain([&it.original_intent_id]);
+                named.any(|id| intent(id.as_str()))
+            }
             Message::OpPropose(it) => it.intent_id.as_ref().is_some_and(|id| intent(id.as_str())),
             Message::OpCommit(it) => it.intent_id.as_ref().is_some_and(|id| intent(id.as_str())),
             Message::OpBatchCommit(it) => it.intent_id.as_ref().is_some_and(|id| intent(id.as_str())),
@@ -120,6 +124,7 @@ impl Gap {
             Message::IntentWithdraw(it) => self.saw_intent(it.intent_id.as_str()),
             Message::IntentClaim(it) => {
                 self.saw_intent(it.original_intent_id.as_str());
+                self.saw_intent(it.new_intent_id.as_str());
                 self.saw_conflict(it.claim_id.as_str());
             }
             Message::IntentClaimStatus(it) => {

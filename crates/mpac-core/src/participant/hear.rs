@@ -297,6 +297,7 @@ impl Participant {
                 self.note_commits(message, false);
             }
             Message::OpReject(reject) => self.rejected(reject),
+            Message::IntentClaim(claim) => self.claims.heard(sender.clone(), claim.clone()),
             Message::Goodbye(goodbye) => self.others.left(sender, goodbye.intent_disposition.as_ref()),
             _ => self.hear_of_conflict(sender, message),
         }

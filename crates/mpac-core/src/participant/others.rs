@@ -8,7 +8,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use mpac_wire::names::IntentDisposition;
-use mpac_wire::payload::{IntentAnnounce, IntentUpdate};
+use mpac_wire::payload::{IntentAnnounce, IntentClaim, IntentUpdate};
 use mpac_wire::sideband::SummaryIntent;
 use mpac_wire::{IntentId, PrincipalId, Scope, Seconds, Timestamp};
 
@@ -68,11 +68,6 @@ impl Others {
         self.0.iter()
     }
 
-    /// Whether `id` is known as a live intent that has not expired by now.
-    pub(super) fn is_live(&self, id: &IntentId, now: Timestamp) -> bool {
-        self.0.get(id).is_some_and(|it| it.lives(now))
-    }
-
     pub(super) fn owns(&self, owner: &PrincipalId, id: &IntentId) -> bool {
         self.0.get(id).is_some_and(|it| it.owner == *owner)
     }
@@ -106,6 +101,17 @@ impl Others {
             expires: expiry(announce.ttl_sec.as_ref(), now),
         };
         self.0.insert(announce.intent_id.clone(), announced);
+    }
+
+    /// Somebody's claim was approved: the new intent is active, with a time to live of its own (D-072).
+    pub(super) fn claimed(&mut self, claimer: PrincipalId, claim: IntentClaim, now: Timestamp) {
+        let claimed = OtherIntent {
+            owner: claimer,
+            scope: Some(claim.scope),
+            standing: Standing::Active,
+            expires: expiry(None, now),
+        };
+        self.0.insert(claim.new_intent_id, claimed);
     }
 
     /// Its owner changed one.
@@ -221,7 +227,7 @@ impl Others {
 }
 
 impl OtherIntent {
-    fn lives(&self, now: Timestamp) -> bool {
+    pub(super) fn lives(&self, now: Timestamp) -> bool {
         now < self.expires
     }
 }

@@ -32,6 +32,7 @@ impl Participant {
         self.read_claims(&summary.active_intents);
         self.read_own_intents(&summary.active_intents);
         self.settle_unknown();
+        self.deferrals.read();
         self.unconfirmed.clear();
         if self.gap.close() {
             self.news.push(News::GapClosed);

@@ -2,7 +2,9 @@
 
 use mpac_core::participant::{News, Over, Withheld};
 use mpac_wire::names::{Decision, ErrorCode};
-use mpac_wire::payload::{ConflictReport, IntentDeferred, IntentWithdraw, Outcome, Resolution};
+use mpac_wire::payload::{
+    ConflictReport, IntentClaim, IntentClaimStatus, IntentDeferred, IntentWithdraw, Outcome, Resolution,
+};
 use mpac_wire::{Raw, Scope, Seconds, Timestamp};
 
 use crate::covers;
@@ -221,6 +223,54 @@ fn an_intent_known_from_a_summary_alone_is_waited_for_no_longer_than_one_lasts()
         assert!(news.contains(&News::Free(intent("i"))), "{id}: {news:?}");
         assert_eq!(bob.who.in_the_way(&Scope::files(["a"])), []);
     }
+}
+
+/// Bob waits for Amy's `theirs`, and somebody's claim on that is approved.
+fn waits_for_a_claimed_one(claimed: Option<&str>) -> (Lone, Vec<News>) {
+    let mut bob = Lone::joined();
+    bob.peer("amy", announce("theirs", &["a", "b"]));
+    let refused = bob.say(announce("i", &["a"])).unwrap();
+    bob.refuse(&refused, "STALE_INTENT", "intent theirs (principal amy) already covers a");
+    if let Some(file) = claimed {
+        let (id, owner) = ("c".parse().unwrap(), "amy".parse().unwrap());
+        let (new, scope) = (intent("new"), Scope::files([file]));
+        bob.peer("cat", IntentClaim::new(id, intent("theirs"), owner, new, "go on".into(), scope));
+    }
+    let decision = mpac_wire::names::ClaimDecision::Approved;
+    let mut approved = IntentClaimStatus::new("c".parse().unwrap(), intent("theirs"), decision);
+    approved.new_intent_id = Some(intent("new"));
+    let news = bob.coordinator(approved).news;
+    (bob, news)
+}
+
+#[test]
+fn an_intent_that_somebody_goes_on_with_is_waited_for_under_its_new_id() {
+    covers!("LCK-10", "PAR-17", "REC-06", "D-029", "CLM-09");
+    let free = News::Free(intent("i"));
+    let wanted = Scope::files(["a"]);
+    // The claim was passed on only to who governs: for all others a summary has to tell.
+    for (file, freed) in [("a", false), ("b", true)] {
+        let (mut bob, news) = waits_for_a_claimed_one(None);
+        assert!(matches!(news.as_slice(), [News::Gap { revealed_by: Some(_) }]), "{news:?}");
+        let news = bob.who.hear_summary(bob.now, &summary(&[("new", "cat", &[file])]));
+        assert_eq!((news.contains(&free), bob.who.has_gap()), (freed, false), "{file}: {news:?}");
+        assert_eq!(bob.who.in_the_way(&wanted).is_empty(), freed);
+    }
+    let (mut bob, _) = waits_for_a_claimed_one(None);
+    assert!(bob.who.hear_summary(bob.now, &summary(&[])).contains(&free), "it is over already");
+    // Without one it is waited for no longer than it can last.
+    let (mut bob, _) = waits_for_a_claimed_one(None);
+    bob.pass(299.0);
+    bob.status();
+    assert_eq!(bob.due_in(), Some(1.0));
+    assert!(bob.pass(1.0).contains(&free));
+    // Who heard the claim knows all of it.
+    let (mut bob, news) = waits_for_a_claimed_one(Some("a"));
+    assert_eq!(news, []);
+    assert_eq!(bob.who.in_the_way(&wanted)[0].principal.as_str(), "cat");
+    assert!(bob.peer("cat", IntentWithdraw::new(intent("new"))).contains(&free));
+    let (_, news) = waits_for_a_claimed_one(Some("b"));
+    assert_eq!(news, [free], "the rest is free");
 }
 
 #[test]
