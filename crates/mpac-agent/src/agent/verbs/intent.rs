@@ -1,7 +1,9 @@
 //! Intents: announce, update, withdraw, claim, defer.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use mpac_core::Participant;
 use mpac_core::participant::{Holder, Presence, is_duplicate};
 use mpac_wire::names::{ClaimDecision, HeartbeatStatus};
 use mpac_wire::payload::conflict::ConflictReport;
@@ -359,12 +361,18 @@ impl Agent {
         Ok(deferral)
     }
 
-    /// Whose live intents overlap with this, as far as was heard (PAR-17). Nothing is sent.
+    /// Whose live intents overlap with this, as far as was heard (PAR-17). Where something was missed, perhaps who has taken over
+    /// what somebody left, a coordinator that tells how the session stands is asked first (D-029).
     ///
     /// # Errors
-    /// [`AgentError::Lost`].
+    /// [`AgentError::Lost`]; those of [`summary`](Self::summary) where one is asked for.
     pub async fn in_the_way(&self, scope: &Scope) -> Result<Vec<Holder>, AgentError> {
         let scope = scope.clone();
+        // Away from it, nobody can be asked.
+        let look = |it: &Participant| it.is_admitted() && it.has_gap();
+        if self.0.tells.load(Ordering::Relaxed) && self.0.link.look(look).await? {
+            self.summary(false).await?;
+        }
         self.0.link.look(move |participant| participant.in_the_way(&scope)).await
     }
 

@@ -215,9 +215,10 @@ async fn a_proposal_elsewhere_may_be_committed_at_once() {
 
 #[tokio::test]
 async fn an_intent_that_was_handed_over_is_claimed_and_worked_under() {
-    covers!("CLM-16", "BYE-02", "BYE-05");
+    covers!("CLM-16", "BYE-02", "BYE-05", "PAR-17", "D-029");
     let host = Host::start(&["--intent-claim-grace-sec=0"]).await;
     let ((ann, _), (ben, mut bens)) = (host.join("Ann").await, host.join("Ben").await);
+    let (cem, mut cems) = host.join("Cem").await;
     let hers = ann.announce(on_a()).await.unwrap().intent;
     ann.leave(Leaving::handing_over()).await.unwrap();
     heard(&mut bens, |event| matches!(event, Event::Left { .. }).then_some(())).await;
@@ -229,6 +230,10 @@ async fn an_intent_that_was_handed_over_is_claimed_and_worked_under() {
     assert!(view.intents.iter().any(|it| it.own && it.intent_id == mine), "{view:?}");
     assert!(!view.intents.iter().any(|it| it.intent_id == hers), "{view:?}");
     ben.commit(Some(&mine), Edit::on("a.py", StateRef::of("old\n"), "new\n")).await.unwrap();
+    heard(&mut cems, |event| matches!(event, Event::Committed { .. }).then_some(())).await;
+    let way = cem.in_the_way(&Scope::files(["a.py"])).await.unwrap();
+    let way: Vec<_> = way.iter().map(|it| (&it.intent, &it.principal)).collect();
+    assert_eq!(way, [(&mine, ben.me())], "who was shown neither the claim nor an announce");
     assert!(matches!(ben.claim_intent(Claim::of(hers)).await, Err(AgentError::Usage(_))), "it is over");
     assert!(ann.view().await.is_err() && ann.announce(on_a()).await.is_err(), "she has left");
 }
