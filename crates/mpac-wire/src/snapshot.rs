@@ -111,7 +111,8 @@ object! {
         opt recent_message_times: Vec<Timestamp>,
         /// How many messages each sent lately; a field of this project (SEC-37).
         opt recent_message_counts: BTreeMap<PrincipalId, RecentCount>,
-        /// `principal|instance` to the last that was heard (SEC-21).
+        /// `principal|instance` to the last that was heard (SEC-21). Where `|` is in the principal, as well, the key only keeps it
+        /// apart from others: `|length|principal|instance`.
         opt sender_frontier: BTreeMap<String, FrontierRecord>,
     }
 }

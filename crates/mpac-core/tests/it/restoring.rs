@@ -1,16 +1,17 @@
 //! Snapshots that contradict themselves are not taken up (REC-11).
 
+use mpac_core::participant::Introduction;
 use mpac_core::table::conflict;
-use mpac_core::{ConfigError, Coordinator, ProtocolLevel, RestoreError, SessionConfig};
-use mpac_wire::names::{Atomicity, ConflictState, Decision, Role};
+use mpac_core::{ConfigError, Coordinator, Participant, ProtocolLevel, RestoreError, SessionConfig};
+use mpac_wire::names::{Atomicity, ConflictState, Decision, PrincipalType, Role};
 use mpac_wire::payload::{
     BatchEntry, Goodbye, Heartbeat, IntentClaim, IntentDeferred, OpBatchCommit, Resolution,
 };
 use mpac_wire::snapshot::Snapshot;
-use mpac_wire::{Message, Scope, SessionId, StateRef, Timestamp};
+use mpac_wire::{Message, Scope, Sender, SessionId, StateRef, Timestamp};
 
 use crate::covers;
-use crate::world::{START, World, commit_payload, config, heard, intent, op};
+use crate::world::{START, World, commit_payload, config, heard, intent, op, session_id};
 
 #[test]
 fn a_snapshot_that_contradicts_itself_is_refused() {
@@ -203,4 +204,27 @@ fn a_conflict_that_is_open_can_be_decided_whatever_stands_beside_it() {
     world.hello("olga");
     let decided = world.say("olga", Resolution::new(world.conflict(), Decision::Approved));
     assert_eq!(heard(&decided, "olga"), ["RESOLUTION approved"]);
+}
+
+#[test]
+fn incarnations_whose_names_run_together_are_stored_apart() {
+    covers!("SEC-20", "SEC-21", "LAM-13", "D-037", "REC-11");
+    let mut world = World::new();
+    for (principal, instance) in [("x", "y|z"), ("x|y", "z"), ("|3", "x|y|z"), ("3", "x")] {
+        let conn = world.connect(principal);
+        let sender = Sender::new(principal.parse().unwrap(), PrincipalType::Agent, instance.parse().unwrap());
+        let who = Participant::new(session_id(), sender, Introduction::new(principal));
+        world.people.insert(principal.to_owned(), (conn, who));
+        world.hello(principal); // and read again, the session is the same
+    }
+    let mut snapshot = world.coordinator.snapshot();
+    let stored = snapshot.anti_replay.as_mut().unwrap().sender_frontier.as_mut().unwrap();
+    assert_eq!(stored.keys().collect::<Vec<_>>(), ["3|x", "x|y|z", "|2||3|x|y|z", "|3|x|y|z"]);
+    let again = stored["|3|x|y|z"].clone();
+    stored.insert("again".to_owned(), again);
+    let refused = Coordinator::load(config(), &snapshot).map(|_| ()).unwrap_err();
+    assert!(
+        refused.to_string().starts_with("sender instance ") && refused.to_string().ends_with(" twice"),
+        "{refused}"
+    );
 }

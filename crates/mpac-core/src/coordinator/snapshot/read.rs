@@ -117,7 +117,9 @@ fn read_frontier(session: &mut Session, anti_replay: &AntiReplay) -> Result<(), 
             lamport: record.last_lamport.as_ref().map(mpac_wire::Integer::get),
             heard_at: record.heard_at.unwrap_or(session.now),
         };
-        session.frontier.insert(incarnation(key, record)?, frontier);
+        if session.frontier.insert(incarnation(key, record)?, frontier).is_some() {
+            return Err(RestoreError::repeated("sender instance", key));
+        }
     }
     Ok(())
 }

@@ -161,7 +161,13 @@ fn anti_replay(session: &Session) -> AntiReplay {
             record.principal_id = Some(principal.clone());
             record.sender_instance_id = Some(instance.clone());
         }
-        (alloc::format!("{principal}|{instance}"), record)
+        let key = if principal.as_str().contains('|') {
+            // No other key begins like this, and the length says where the principal ends.
+            alloc::format!("|{}|{principal}|{instance}", principal.as_str().len())
+        } else {
+            alloc::format!("{principal}|{instance}")
+        };
+        (key, record)
     });
     let mut anti_replay = AntiReplay::new();
     anti_replay.replay_window_sec = Some(session.config.replay_window_sec.clone());
