@@ -19,7 +19,7 @@ const ROUNDS: usize = 3;
 /// A message after what makes it expensive: prepares a session, and gives the sender and the frame.
 type Case = fn() -> (Session, usize, String);
 
-const CASES: [(&str, Case); 34] = [
+const CASES: [(&str, Case); 36] = [
     ("announce 10,000 files", || announced(Session::new(config(), 2), &files_scope(&files("a", 10_000)))),
     ("announce 10,000 files that one other intent has", || {
         announced(beside(1, &files_scope(&files("a", 10_000))), &files_scope(&files("a", 10_000)))
@@ -119,6 +119,8 @@ const CASES: [(&str, Case); 34] = [
     ("announce a folder beside 10,000 other intents", || announced(each_one_file(10_000), &pattern("zz/**"))),
     ("announce 10,000 symbols that 10,000 others use", || symbols("s.f", "t.f")),
     ("announce 10,000 symbols of one name", || symbols("f", "f")),
+    ("announce 8,000 symbols that each of 8,000 files uses", || reaching(1, 8_000, "f")),
+    ("announce 8,000 symbols and files, 1,000 intents need them", || reaching(1_000, 8_000, "g")),
     ("announce 10,000 files beside 100 that depend on them", || {
         let mut session = Session::new(config(), 2);
         for n in 0..100 {
@@ -336,6 +338,27 @@ fn symbols(affected: &str, used: &str) -> (Session, usize, String) {
         r#"{{"kind":"file_set","resources":["a"],"extensions":{{"impact":["b"],"affects_symbols":{},"impact_symbols":{{"b":{}}}}}}}"#,
         names(affected),
         names(used)
+    );
+    let text = session.frame(1, "INTENT_ANNOUNCE", &announce("new", &scope));
+    (session, 1, text)
+}
+
+/// `others` intents that share out what another one reaches, and need one of the symbols that it affects; each of its files
+/// uses another one.
+fn reaching(others: usize, count: usize, used: &str) -> (Session, usize, String) {
+    let reached = files("b", count);
+    let mut session = many(others, |n| {
+        let own: Vec<String> = reached.iter().skip(n).step_by(others).cloned().collect();
+        let scope = files_scope(&own);
+        format!(r#"{},"extensions":{{"depends_on_symbols":["f"]}}}}"#, scope.trim_end_matches('}'))
+    });
+    let affected: Vec<String> = (0..count).map(|n| format!("m{n}.f")).collect();
+    let used: Vec<String> = reached.iter().map(|file| format!(r#""{file}":["{used}"]"#)).collect();
+    let scope = format!(
+        r#"{{"kind":"file_set","resources":["a"],"extensions":{{"impact":{},"affects_symbols":{},"impact_symbols":{{{}}}}}}}"#,
+        list(&reached),
+        list(&affected),
+        used.join(",")
     );
     let text = session.frame(1, "INTENT_ANNOUNCE", &announce("new", &scope));
     (session, 1, text)

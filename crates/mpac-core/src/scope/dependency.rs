@@ -1,13 +1,19 @@
 //! Edits that reach files somebody else works on, by what the authors declared (SCO-18 to SCO-20, D-070).
 
+use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::Scope;
 
+use super::normalize;
 use super::outline::{Class, Entries, entries};
-use super::{normalize, symbols};
+use super::symbols::Affected;
+
+/// Bytes of symbols that are told of what edits reach. One file may be reached by all symbols of a list, and all files of a list
+/// may: the answer would be as long as the two multiplied (SRV-18).
+const ROOM: usize = 16 << 10;
 
 /// A file that one side's edits reach, and the symbols concerned; none means the file as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +21,7 @@ use super::{normalize, symbols};
 pub struct Reached {
     /// Normalised.
     pub file: String,
-    /// Sorted; `None` where symbols are not known.
+    /// Sorted; `None` where symbols are not known, or too many.
     pub symbols: Option<Vec<String>>,
 }
 
@@ -76,25 +82,64 @@ impl<'a> Edits<'a> {
         (class == Class::Files).then(|| Self { files, declared: Declared::of(scope) })
     }
 
+    /// For looking what these edits reach.
+    pub fn reaching(&self) -> Reaching<'_> {
+        Reaching { edits: self, affected: Affected::of(&self.declared.affects) }
+    }
+}
+
+/// Edits, with what looking takes that is the same for everybody.
+pub struct Reaching<'a> {
+    edits: &'a Edits<'a>,
+    affected: Affected<'a>,
+}
+
+impl Reaching<'_> {
     /// The files of `other` that these edits reach. There must be no direct overlap.
     pub fn reach(&self, other: &Edits<'_>) -> Vec<Reached> {
-        let (from, to) = (&self.declared, &other.declared);
+        let (from, to) = (&self.edits.declared, &other.declared);
+        let needed = within(&mut { ROOM }, self.affected.shared(&to.depends_on));
+        let is_needed = needed.as_ref().is_none_or(|needed| !needed.is_empty());
+        let mut room = ROOM;
         let mut found = Vec::new();
-        // Looked up one by one: the declared list is mostly the much shorter one.
-        for file in from.impact.iter().filter(|file| other.files.contains(file)) {
+        for file in common(&from.impact, &other.files) {
             let used = from.used.get(file).and_then(Option::as_ref).filter(|_| !from.affects.is_empty());
-            let Some(used) = used else {
-                found.push(Reached { file: file.clone(), symbols: None });
-                continue;
+            let symbols = match (used, &needed) {
+                (Some(used), _) if !is_needed && !self.affected.meet(used) => continue,
+                (Some(used), Some(needed)) => {
+                    within(&mut room, needed.iter().copied().chain(self.affected.shared(used)))
+                }
+                (None, _) | (_, None) => None,
             };
-            let used: Vec<&str> = used.iter().chain(&to.depends_on).map(String::as_str).collect();
-            let affected: Vec<&str> = from.affects.iter().map(String::as_str).collect();
-            let symbols = symbols::shared(&affected, &used);
-            if !symbols.is_empty() {
-                found.push(Reached { file: file.clone(), symbols: Some(symbols) });
-            }
+            let symbols = symbols.map(|found| found.into_iter().map(ToOwned::to_owned).collect());
+            found.push(Reached { file: file.to_owned(), symbols });
         }
         found
+    }
+}
+
+/// These symbols, if there is room for all of them; if not, there is none for any others either.
+fn within<'a>(room: &mut usize, symbols: impl Iterator<Item = &'a str>) -> Option<BTreeSet<&'a str>> {
+    let mut left = core::mem::take(room);
+    if left == 0 {
+        return None;
+    }
+    let mut found = BTreeSet::new();
+    for symbol in symbols {
+        if found.insert(symbol) {
+            left = left.checked_sub(symbol.len() + 1)?;
+        }
+    }
+    *room = left;
+    Some(found)
+}
+
+/// What is in both, sorted: the shorter list is looked up in the longer one.
+fn common<'a>(impact: &'a BTreeSet<String>, files: &'a Entries<'_>) -> Vec<&'a str> {
+    if files.iter().len() < impact.len() {
+        files.iter().filter(|file| impact.contains(*file)).collect()
+    } else {
+        impact.iter().map(String::as_str).filter(|file| files.contains(file)).collect()
     }
 }
 
@@ -109,7 +154,7 @@ mod tests {
     }
 
     fn reached(a: &Scope, b: &Scope) -> Vec<Reached> {
-        Edits::of(a).unwrap().reach(&Edits::of(b).unwrap())
+        Edits::of(a).unwrap().reaching().reach(&Edits::of(b).unwrap())
     }
 
     fn at(file: &str, symbols: Option<&[&str]>) -> Vec<Reached> {
@@ -140,5 +185,23 @@ mod tests {
         assert_eq!(reached(&a(r#""f""#, r#"["m.f"]"#), &b), at("b.py", Some(&["m.f"])));
         assert_eq!(reached(&a(r#""m.late""#, "[]"), &b), at("b.py", Some(&["m.late"])));
         assert_eq!(reached(&a(r#""m.f""#, "null"), &b), at("b.py", None));
+    }
+
+    #[test]
+    fn symbols_are_told_as_long_as_there_is_room() {
+        let text = |list: Vec<String>| serde_json::to_string(&list).unwrap();
+        let names = |count: usize| (0..count).map(|n| alloc::format!("{n:0>9}.f")).collect::<Vec<_>>();
+        let files: Vec<String> = (0..4).map(|n| alloc::format!("b{n}")).collect();
+        let used: BTreeMap<&String, [&str; 1]> = files.iter().zip([["f"], ["g"], ["f"], ["f"]]).collect();
+        let extensions =
+            serde_json::json!({"impact": files, "affects_symbols": names(1000), "impact_symbols": used});
+        let a = scope(r#""a""#, &serde_json::to_string(&extensions).unwrap());
+        let list = text(files);
+        let b = scope(list.trim_matches(['[', ']']), "{}");
+        let found = reached(&a, &b);
+        let told: Vec<_> =
+            found.iter().map(|it| (it.file.as_str(), it.symbols.as_ref().map(Vec::len))).collect();
+        assert_eq!(told, [("b0", Some(1000)), ("b2", None), ("b3", None)]);
+        assert_eq!(found[0].symbols.as_deref(), Some(names(1000).as_slice()));
     }
 }

@@ -1,9 +1,9 @@
 //! Which symbols are the same for dependencies (SCO-19, D-070).
 
-use alloc::borrow::ToOwned;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 /// What two symbols may have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,34 +18,56 @@ enum Trait<'a> {
     UsedOwner(&'a str),
 }
 
-/// The symbols that are affected and used, each pair by its longer form, sorted.
+/// The symbols that somebody affects, by what others may have in common with them: made once, compared with many lists.
 ///
-/// Two are the same when they are equal, equal in the last dotted segment, or of one owner. Cost: the sum of the lists,
-/// not their product.
-pub(super) fn shared(affected: &[&str], used: &[&str]) -> Vec<String> {
-    let mut found: BTreeSet<&str> = BTreeSet::new();
-    // Of a pair the used one is named if it is longer, else the affected one. So each symbol needs to know only the
-    // shortest of those it is the same as.
-    let shortest = shortest(used, traits_of_used);
-    found.extend(affected.iter().filter(|symbol| {
-        let traits = traits_of_affected(symbol);
-        traits.into_iter().flatten().any(|it| shortest.get(&it).is_some_and(|len| *len <= symbol.len()))
-    }));
-    let shortest = self::shortest(affected, traits_of_affected);
-    found.extend(used.iter().filter(|symbol| {
-        let traits = traits_of_used(symbol);
-        traits.into_iter().flatten().any(|it| shortest.get(&it).is_some_and(|len| *len < symbol.len()))
-    }));
-    found.into_iter().map(ToOwned::to_owned).collect()
+/// Two are the same when they are equal, equal in the last dotted segment, or of one owner. Comparing with a list costs what
+/// that and the answer are long, not what these are.
+pub(super) struct Affected<'a>(BTreeMap<Trait<'a>, Vec<&'a str>>);
+
+impl<'a> Affected<'a> {
+    pub(super) fn of(symbols: &'a [String]) -> Self {
+        let mut by_trait: BTreeMap<Trait<'a>, Vec<&'a str>> = BTreeMap::new();
+        for symbol in symbols {
+            for it in traits_of_affected(symbol).into_iter().flatten() {
+                by_trait.entry(it).or_default().push(symbol);
+            }
+        }
+        for list in by_trait.values_mut() {
+            list.sort_unstable_by_key(|symbol| (Reverse(symbol.len()), *symbol));
+            list.dedup();
+        }
+        Self(by_trait)
+    }
+
+    /// Whether one of these is the same as one that is used.
+    pub(super) fn meet(&self, used: &[String]) -> bool {
+        let traits = used.iter().flat_map(|symbol| traits_of_used(symbol)).flatten();
+        traits.into_iter().any(|it| self.0.contains_key(&it))
+    }
+
+    /// The symbols that are affected and used, each pair by its longer form; some more than once.
+    pub(super) fn shared<'b>(&'b self, used: &'b [String]) -> impl Iterator<Item = &'b str> {
+        // Of a pair the used one is named if it is longer, else the affected one. So each symbol needs to know only the
+        // shortest of those it is the same as.
+        let affected = shortest(used).into_iter().flat_map(|(it, len)| {
+            let same = self.0.get(&it).into_iter().flatten().copied();
+            same.take_while(move |symbol| symbol.len() >= len)
+        });
+        let used = used.iter().map(String::as_str).filter(|symbol| {
+            let mut traits = traits_of_used(symbol).into_iter().flatten();
+            traits.any(|it| {
+                let shortest = self.0.get(&it).and_then(|same| same.last());
+                shortest.is_some_and(|affected| affected.len() < symbol.len())
+            })
+        });
+        affected.chain(used)
+    }
 }
 
-fn shortest<'a>(
-    symbols: &[&'a str],
-    traits: impl Fn(&'a str) -> [Option<Trait<'a>>; 4],
-) -> BTreeMap<Trait<'a>, usize> {
+fn shortest(used: &[String]) -> BTreeMap<Trait<'_>, usize> {
     let mut shortest = BTreeMap::new();
-    for symbol in symbols {
-        for it in traits(symbol).into_iter().flatten() {
+    for symbol in used {
+        for it in traits_of_used(symbol).into_iter().flatten() {
             let len = shortest.entry(it).or_insert(usize::MAX);
             *len = symbol.len().min(*len);
         }
@@ -85,10 +107,22 @@ fn owner(symbol: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeSet;
+
     use super::*;
 
+    fn strings(list: &[&str]) -> Vec<String> {
+        list.iter().map(|symbol| String::from(*symbol)).collect()
+    }
+
+    fn shared(affected: &[String], used: &[String]) -> Vec<String> {
+        let found: BTreeSet<String> = Affected::of(affected).shared(used).map(String::from).collect();
+        assert_eq!(Affected::of(affected).meet(used), !found.is_empty());
+        found.into_iter().collect()
+    }
+
     fn is_same(a: &str, b: &str) -> bool {
-        !shared(&[a], &[b]).is_empty()
+        !shared(&strings(&[a]), &strings(&[b])).is_empty()
     }
 
     #[test]
@@ -107,6 +141,7 @@ mod tests {
 
     #[test]
     fn of_two_that_match_the_longer_is_named() {
+        let shared = |affected: &[&str], used: &[&str]| shared(&strings(affected), &strings(used));
         assert_eq!(shared(&["f", "z"], &["m.f", "g"]), ["m.f"]);
         assert_eq!(shared(&["m.f"], &["f"]), ["m.f"]);
         // Of equal length: the affected one.
@@ -136,11 +171,7 @@ mod tests {
             affected in proptest::collection::vec("([abA]{1,2}[.]){0,2}[abB]", 0..6),
             used in proptest::collection::vec("([abA]{1,2}[.]){0,2}[abB]", 0..6),
         ) {
-            let of = |list: &[String]| shared(
-                &affected.iter().map(String::as_str).collect::<Vec<_>>(),
-                &list.iter().map(String::as_str).collect::<Vec<_>>(),
-            );
-            proptest::prop_assert_eq!(of(&used), by_the_book(&affected, &used));
+            proptest::prop_assert_eq!(shared(&affected, &used), by_the_book(&affected, &used));
         }
     }
 }

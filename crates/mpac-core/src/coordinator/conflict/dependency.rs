@@ -13,6 +13,9 @@ use super::super::state::Session;
 use super::found::{Found, governing, report};
 use crate::scope::dependency::{Edits, Reached};
 
+/// Bytes of files and symbols that a report lists for each of its sides (SRV-18).
+const DETAIL: usize = 128 << 10;
+
 /// One conflict for each other principal's live intent whose files these edits reach, or whose edits reach these files,
 /// where the scopes do not overlap directly (SCO-18, SCO-20): the edits of `part` of the intent's scope, where only that is new.
 /// It blocks nobody.
@@ -30,6 +33,7 @@ pub(super) fn detect(
     }
     let Some(owner) = session.intents.get(id).map(|record| record.owner.clone()) else { return };
     let Some(edits) = Edits::of(part) else { return };
+    let ours = edits.reaching();
     let reported = reported(session, id);
     let mut others: Vec<(u64, IntentId, Vec<Reached>, Vec<Reached>)> = Vec::new();
     for other in dependents {
@@ -39,7 +43,7 @@ pub(super) fn detect(
             && !reported.contains(&other)
             && let Some(theirs) = Edits::of(&record.scope)
         {
-            let (ab, ba) = (edits.reach(&theirs), theirs.reach(&edits));
+            let (ab, ba) = (ours.reach(&theirs), theirs.reaching().reach(&edits));
             if !ab.is_empty() || !ba.is_empty() {
                 others.push((record.sequence, other, ab, ba));
             }
@@ -73,7 +77,12 @@ fn dependency_conflict(
 ) -> Option<Found> {
     let side = |reached: &[Reached]| -> Vec<serde_json::Value> {
         let entry = |it: &Reached| serde_json::json!({ "file": it.file, "symbols": it.symbols });
-        reached.iter().map(entry).collect()
+        let mut bytes = 0;
+        let fits = |entry: &serde_json::Value| {
+            bytes += Raw::of(entry).map_or(0, |text| text.get().len());
+            bytes <= DETAIL
+        };
+        reached.iter().map(entry).take_while(fits).collect()
     };
     let mut detail = serde_json::Map::new();
     for (key, reached) in [("ab", ab), ("ba", ba)] {
