@@ -11,6 +11,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::iter;
 
+use mpac_wire::names::HeartbeatStatus;
 use mpac_wire::{BatchId, ConflictId, InstanceId, IntentId, OpId, PrincipalId, Timestamp};
 
 use super::records::{Member, Operation};
@@ -102,11 +103,11 @@ impl Session {
         ops.iter().for_each(|op| self.review_operation(op));
     }
 
-    /// The same for somebody who left, or was not heard for too long, and left nothing behind.
+    /// The same for somebody who left, said that they would be away, or was not heard for too long, and left nothing behind.
     pub(crate) fn review_member(&mut self, id: &PrincipalId) {
         let Some(member) = self.members.get(id) else { return };
         let over = member.conn.is_none()
-            && (member.departed || !member.available)
+            && (member.departed || !member.available || member.status == HeartbeatStatus::Offline)
             && !self.live.contains_key(id)
             && !self.pending_by_proposer.contains_key(id)
             && !self.recovery.diverged.contains_key(id);

@@ -267,7 +267,7 @@ fn one_who_comes_back_as_ever_other_processes_leaves_a_bounded_trail() {
 
 #[test]
 fn people_who_left_are_forgotten_when_nothing_is_left_of_them() {
-    covers!("SES-27");
+    covers!("SES-27", "LIV-05");
     let mut world = small(3); // and three are here
     let known = |world: &World, who: &str| world.coordinator.view().is_member(&who.parse().unwrap());
     let leave = |world: &mut World, who: &str| {
@@ -291,6 +291,13 @@ fn people_who_left_are_forgotten_when_nothing_is_left_of_them() {
     world.wait(210.0);
     assert!(!known(&world, "g1"), "its intent has expired");
     assert!(["alice", "bob", "olga"].iter().all(|who| known(&world, who)), "silent, and here");
+    // Nobody counts the seconds of one who said that they would be away, and they need not say GOODBYE.
+    world.join("g4", &[Role::Contributor]);
+    world.say("g4", Heartbeat::new(mpac_wire::names::HeartbeatStatus::Offline));
+    assert!(known(&world, "g4"), "offline, and connected");
+    let conn = world.people["g4"].0;
+    world.input(Input::Disconnect { conn });
+    assert!(!known(&world, "g4"));
     // Whoever was forgotten joins as anybody does.
     assert_eq!(heard(&world.hello("g2"), "g2"), ["SESSION_INFO"]);
     assert!(known(&world, "g2"));
