@@ -19,7 +19,7 @@ const ROUNDS: usize = 3;
 /// A message after what makes it expensive: prepares a session, and gives the sender and the frame.
 type Case = fn() -> (Session, usize, String);
 
-const CASES: [(&str, Case); 36] = [
+const CASES: [(&str, Case); 37] = [
     ("announce 10,000 files", || announced(Session::new(config(), 2), &files_scope(&files("a", 10_000)))),
     ("announce 10,000 files that one other intent has", || {
         announced(beside(1, &files_scope(&files("a", 10_000))), &files_scope(&files("a", 10_000)))
@@ -119,6 +119,15 @@ const CASES: [(&str, Case); 36] = [
     ("announce a folder beside 10,000 other intents", || announced(each_one_file(10_000), &pattern("zz/**"))),
     ("announce 10,000 symbols that 10,000 others use", || symbols("s.f", "t.f")),
     ("announce 10,000 symbols of one name", || symbols("f", "f")),
+    ("batch of 1,000 beside 10,000 files, with a registry", || {
+        let mut config = config();
+        let text = r#"{"mappings":[{"canonical_uri":"r:x","aliases":[{"kind":"file_set","value":"x"}]}]}"#;
+        config.resource_registry = serde_json::from_str(text).ok();
+        let mut session = Session::new(config, 2);
+        session.announce(1, "new", &files("b", 10_000));
+        let text = session.frame(1, "OP_BATCH_COMMIT", &batch_payload("best_effort", "new", 9));
+        (session, 1, text)
+    }),
     ("announce 8,000 symbols that each of 8,000 files uses", || reaching(1, 8_000, "f")),
     ("announce 8,000 symbols and files, 1,000 intents need them", || reaching(1_000, 8_000, "g")),
     ("announce 10,000 files beside 100 that depend on them", || {

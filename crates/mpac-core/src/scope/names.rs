@@ -9,8 +9,8 @@ use mpac_wire::Scope;
 use mpac_wire::names::ScopeKind;
 use mpac_wire::policy::ResourceRegistry;
 
-use super::normalize;
-use super::outline::{Entries, entries};
+use super::outline::{Class, Entries, entries, listed};
+use super::{normalize, normalized};
 
 /// The resource registry, for lookups. Without a registry: empty, and only what scopes give themselves counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Names {
     by_alias: BTreeMap<(ScopeKind, String), BTreeSet<String>>,
     /// The same without the kind: an operation's target does not say what it is.
     by_value: BTreeMap<String, BTreeSet<String>>,
+    /// The other way round: what each URI stands for.
+    by_uri: BTreeMap<String, BTreeSet<(ScopeKind, String)>>,
 }
 
 /// What a scope covers, in names that can be compared across kinds.
@@ -39,7 +41,9 @@ impl Names {
                 let value = spelling(&alias.kind, &alias.value);
                 let uri = || mapping.canonical_uri.clone();
                 names.by_value.entry(value.clone()).or_default().insert(uri());
-                names.by_alias.entry((alias.kind.clone(), value)).or_default().insert(uri());
+                let alias = (alias.kind.clone(), value);
+                names.by_uri.entry(uri()).or_default().insert(alias.clone());
+                names.by_alias.entry(alias).or_default().insert(uri());
             }
         }
         names
@@ -73,12 +77,7 @@ impl Names {
             // Every one, so that none is left out.
             return entries.iter().filter(|entry| one((*entry).to_owned())).count() == entries.iter().len();
         }
-        let value = match scope.kind {
-            ScopeKind::ResourcePath => scope.pattern.as_ref(),
-            ScopeKind::Query => scope.expression.as_ref(),
-            _ => None,
-        };
-        value.is_some_and(|value| one(spelling(&scope.kind, value)))
+        single(scope).is_some_and(|value| one(spelling(&scope.kind, value)))
     }
 
     /// The URIs that an operation's target may stand for, itself included (D-069).
@@ -90,12 +89,38 @@ impl Names {
         uris
     }
 
-    /// Whether a scope covers a target by one of its names.
+    /// Whether a scope covers a target by one of its names. Goes by the few names of the target: a scope may list thousands of
+    /// entries, and is asked about a thousand targets of one message.
     pub(super) fn is_named(&self, scope: &Scope, target: &str) -> bool {
+        let given = |uri: &str| scope.canonical_uris.iter().flatten().any(|known| known == uri);
         if self.by_alias.is_empty() {
-            return scope.canonical_uris.iter().flatten().any(|uri| uri == target);
+            return given(target);
         }
-        !self.resolve(scope, &entries(scope).1).uris.is_disjoint(&self.of_target(target))
+        let uris = self.of_target(target);
+        let stands_for = uris.iter().filter_map(|uri| self.by_uri.get(uri)).flatten();
+        let alike: BTreeSet<&str> =
+            stands_for.filter(|(kind, _)| *kind == scope.kind).map(|(_, value)| value.as_str()).collect();
+        uris.iter().any(|uri| given(uri)) || !alike.is_empty() && lists(scope, &alike)
+    }
+}
+
+/// Whether a scope lists one of these, spelled as the registry's aliases are.
+fn lists(scope: &Scope, values: &BTreeSet<&str>) -> bool {
+    match listed(scope) {
+        (Class::Files, list) => list.iter().any(|path| values.contains(&*normalized(path))),
+        (Class::Entities | Class::Tasks, list) => list.iter().any(|entry| values.contains(entry.as_str())),
+        (Class::Pattern | Class::Opaque, _) => {
+            single(scope).is_some_and(|value| values.contains(spelling(&scope.kind, value).as_str()))
+        }
+    }
+}
+
+/// What a scope is that lists nothing.
+fn single(scope: &Scope) -> Option<&String> {
+    match scope.kind {
+        ScopeKind::ResourcePath => scope.pattern.as_ref(),
+        ScopeKind::Query => scope.expression.as_ref(),
+        _ => None,
     }
 }
 
@@ -104,5 +129,41 @@ fn spelling(kind: &ScopeKind, value: &str) -> String {
     match kind {
         ScopeKind::FileSet | ScopeKind::ResourcePath => normalize(value),
         _ => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registry() -> Names {
+        let text = r#"{"mappings":[
+            {"canonical_uri":"r:user","aliases":[{"kind":"file_set","value":"./user.py"},{"kind":"entity_set","value":"User"},
+                {"kind":"resource_path","value":"./u/*"},{"kind":"query","value":"q"},{"kind":"task_set","value":"User"}]},
+            {"canonical_uri":"r:people","aliases":[{"kind":"file_set","value":"user.py"},{"kind":"file_set","value":"p.py"}]}]}"#;
+        Names::new(Some(&serde_json::from_str(text).unwrap()))
+    }
+
+    proptest::proptest! {
+        /// As the rule is written: the names of the scope and those of the target have one in common.
+        #[test]
+        fn a_target_is_named_as_by_working_the_scope_out(
+            kind in "file_set|entity_set|task_set|resource_path|query|custom",
+            list in proptest::collection::vec("user[.]py|[.]/p[.]py|User|x", 0..3),
+            single in "u/[*]|[.]/u//[*]|q|x",
+            uris in proptest::collection::vec("r:user|r:people|r:x|x", 0..2),
+            target in "[.]/user[.]py|p[.]py|User|u/[*]|q|x|r:user|r:people|r:x",
+        ) {
+            let scope = serde_json::json!({
+                "kind": kind, "resources": list, "entities": list, "task_ids": list, "pattern": single, "expression": single,
+                "canonical_uris": uris,
+            });
+            let scope: Scope = serde_json::from_value(scope).unwrap();
+            for names in [registry(), Names::default()] {
+                let resolved = names.resolve(&scope, &entries(&scope).1).uris;
+                let expected = !resolved.is_disjoint(&names.of_target(&target));
+                proptest::prop_assert_eq!(names.is_named(&scope, &target), expected);
+            }
+        }
     }
 }

@@ -68,8 +68,8 @@ impl<'a> Entries<'a> {
     }
 }
 
-/// What a scope is, and what it lists if it is a set: normalised for files, as they are for tasks and entities.
-pub(super) fn entries(scope: &Scope) -> (Class, Entries<'_>) {
+/// What a scope is, and what it lists if it is a set, as it stands there.
+pub(super) fn listed(scope: &Scope) -> (Class, &[String]) {
     let (class, list) = match scope.kind {
         ScopeKind::FileSet => (Class::Files, &scope.resources),
         ScopeKind::EntitySet => (Class::Entities, &scope.entities),
@@ -77,10 +77,15 @@ pub(super) fn entries(scope: &Scope) -> (Class, Entries<'_>) {
         ScopeKind::ResourcePath if scope.pattern.is_some() => (Class::Pattern, &None),
         _ => (Class::Opaque, &None),
     };
-    let list = list.iter().flatten();
+    (class, list.as_deref().unwrap_or_default())
+}
+
+/// The same, normalised for files and as they are for tasks and entities.
+pub(super) fn entries(scope: &Scope) -> (Class, Entries<'_>) {
+    let (class, list) = listed(scope);
     let names = match class {
-        Class::Files => list.map(|path| normalized(path)).collect(),
-        _ => list.map(Cow::from).collect(),
+        Class::Files => list.iter().map(|path| normalized(path)).collect(),
+        _ => list.iter().map(Cow::from).collect(),
     };
     (class, Entries::new(names))
 }
