@@ -79,19 +79,25 @@ impl Session {
         set(&mut self.finished.intents, (record.sequence, id.clone()), over);
     }
 
-    /// The same for an operation, committed ones included: it does not wait, and no open conflict is about it.
+    /// The same for an operation, committed ones included: it does not wait, no open conflict is about it, and none that waits
+    /// would replace it.
     pub(crate) fn review_operation(&mut self, id: &OpId) {
         let Some(record) = self.operations.get(id) else { return };
-        let over = !record.state.is_pending() && !self.disputes_by_op.contains_key(id);
+        let over = self.is_over(record);
         set(&mut self.finished.operations, (record.sequence, id.clone()), over);
     }
 
     /// The same for one that is about to be registered.
     pub(crate) fn note_operation(&mut self, record: &Operation) {
-        let over = !record.state.is_pending() && !self.disputes_by_op.contains_key(&record.id);
-        if over {
+        if self.is_over(record) {
             self.finished.operations.insert((record.sequence, record.id.clone()));
         }
+    }
+
+    fn is_over(&self, record: &Operation) -> bool {
+        !record.state.is_pending()
+            && !self.disputes_by_op.contains_key(&record.id)
+            && !self.pending_by_superseded.contains_key(&record.id)
     }
 
     /// The same for a conflict, and for what it was about.

@@ -197,9 +197,10 @@ pub(crate) struct Session {
     pub(crate) scope_kinds: BTreeMap<ScopeKind, usize>,
     /// Derived: live intents by owner, in the order of receipt.
     pub(crate) live: SetsById<PrincipalId, InOrder<IntentId>>,
-    /// Derived: pending operations by intent and by proposer.
+    /// Derived: pending operations by intent, by proposer, and by the operation that they will replace.
     pub(crate) pending_by_intent: SetsById<IntentId, OpId>,
     pub(crate) pending_by_proposer: SetsById<PrincipalId, OpId>,
+    pub(crate) pending_by_superseded: SetsById<OpId, OpId>,
     /// Derived: operations that are not over, committed ones included, by intent; without those of an earlier intent of its id.
     pub(crate) standing_by_intent: SetsById<IntentId, InOrder<OpId>>,
     /// Derived: conflicts that are not over, by intent and by operation.
@@ -290,6 +291,7 @@ impl Session {
             live: ById::new(seed),
             pending_by_intent: ById::new(seed),
             pending_by_proposer: ById::new(seed),
+            pending_by_superseded: ById::new(seed),
             standing_by_intent: ById::new(seed),
             disputes_by_intent: ById::new(seed),
             disputes_by_op: ById::new(seed),

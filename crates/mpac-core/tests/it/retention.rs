@@ -328,3 +328,42 @@ fn the_id_of_a_forgotten_operation_is_not_its_old_batch_s_any_more() {
     assert_eq!(heard(&decided, "alice"), ["RESOLUTION rejected", "OP_REJECT o3 resolution_rejected"]);
     assert_eq!(state(&world, "o1"), Some(operation::State::Proposed));
 }
+
+#[test]
+fn what_a_waiting_operation_would_replace_is_not_forgotten() {
+    covers!("SES-27", "D-099");
+    let mut config = crate::precommit::precommit();
+    config.operation_authorization = mpac_core::config::OperationAuthorization::Review;
+    config.retained_records = 1;
+    let mut world = crate::precommit::world(config);
+    let state = |world: &World, id: &str| world.coordinator.view().operation(&op(id));
+    let approve = |id: &str| Resolution::new(id.parse().unwrap(), Decision::Approved);
+    let commit = |id: &str, before: &str, after: &str| commit_payload(id, Some("i"), "x", before, after);
+    world.say("alice", commit("o", "", "1"));
+    world.say("rita", approve("o"));
+    world.say("alice", commit("o", "", "1"));
+    for id in ["n", "rejected"] {
+        let mut supersede = mpac_wire::payload::OpSupersede::new(op(id), op("o"), "x".to_owned());
+        supersede.intent_id = Some(intent("i"));
+        supersede.state_ref_after = Some(StateRef::of("2"));
+        world.say("alice", supersede);
+    }
+    let others = |world: &mut World, name: &str| {
+        for n in 0..3 {
+            let mut propose = OpPropose::new(op(&format!("{name}{n}")), "x".to_owned(), "replace".into());
+            propose.intent_id = Some(intent("i"));
+            world.say("alice", propose);
+            world.say("rita", mpac_wire::payload::OpReject::new(op(&format!("{name}{n}")), "no".into()));
+        }
+    };
+    others(&mut world, "p");
+    world.say("rita", mpac_wire::payload::OpReject::new(op("rejected"), "no".into()));
+    others(&mut world, "q");
+    assert_eq!(state(&world, "o"), Some(operation::State::Committed));
+    world.say("rita", approve("n"));
+    world.say("alice", commit("n", "1", "2"));
+    assert_eq!(state(&world, "n"), Some(operation::State::Committed));
+    assert_eq!(state(&world, "o"), None, "superseded, and the oldest");
+    let forgotten = world.coordinator.snapshot().coordinator_state.unwrap().forgotten.unwrap();
+    assert!(forgotten.operations.unwrap().contains_key("SUPERSEDED"));
+}

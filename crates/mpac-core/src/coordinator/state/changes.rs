@@ -108,11 +108,17 @@ impl Session {
         self.index_operation(&record);
         self.note_operation(&record);
         self.rejudge_operation(&record.id);
-        // One that waits for nothing keeps nobody and no intent from being forgotten.
-        let keeps = record.state.is_pending().then(|| (record.proposer.clone(), record.intent.clone()));
+        // One that waits for nothing keeps nobody and nothing from being forgotten.
+        let keeps = record
+            .state
+            .is_pending()
+            .then(|| (record.proposer.clone(), record.intent.clone(), record.more.supersedes.clone()));
         self.operations.insert(record);
-        if let Some((proposer, intent)) = keeps {
+        if let Some((proposer, intent, superseded)) = keeps {
             self.review_member(&proposer);
+            if let Some(superseded) = superseded {
+                self.review_operation(&superseded);
+            }
             if let Some(intent) = intent {
                 self.review_intent(&intent);
             }
@@ -139,6 +145,10 @@ impl Session {
                 self.deadlines.remove(until, &Cause::Grace(record.sequence, id.clone()));
             }
             let (intent, proposer) = (record.intent.clone(), record.proposer.clone());
+            if let Some(superseded) = record.more.supersedes.clone() {
+                self.pending_by_superseded.take(&superseded, id);
+                self.review_operation(&superseded);
+            }
             self.waits_no_more(id);
             self.review_member(&proposer);
             self.review_operation(id);

@@ -87,6 +87,7 @@ pub(in super::super) fn essence(session: &Session) -> String {
         live: _,
         pending_by_intent: _,
         pending_by_proposer: _,
+        pending_by_superseded: _,
         standing_by_intent: _,
         disputes_by_intent: _,
         disputes_by_op: _,

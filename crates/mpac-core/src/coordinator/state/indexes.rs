@@ -40,6 +40,9 @@ impl Session {
                 self.pending_by_intent.put(intent.clone(), record.id.clone());
             }
             self.pending_by_proposer.put(record.proposer.clone(), record.id.clone());
+            if let Some(old) = &record.more.supersedes {
+                self.pending_by_superseded.put(old.clone(), record.id.clone());
+            }
             self.index_waiting(record);
             if let Some(until) = record.more.grace_until {
                 self.deadlines.insert(until, Cause::Grace(record.sequence, record.id.clone()));
@@ -89,6 +92,7 @@ impl Session {
         fresh.live.clear();
         fresh.pending_by_intent.clear();
         fresh.pending_by_proposer.clear();
+        fresh.pending_by_superseded.clear();
         fresh.standing_by_intent.clear();
         fresh.waiting.clear();
         fresh.disputes_by_intent.clear();
