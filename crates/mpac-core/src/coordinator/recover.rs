@@ -71,7 +71,8 @@ fn restart_liveness(session: &mut Session) {
     });
 }
 
-/// Waiting for a resolution and the phases of a freeze do not count the outage; times to live do (D-036, FRZ-19).
+/// Waiting for a resolution and the phases of a freeze do not count the outage; times to live do (D-036, FRZ-19). Nor does
+/// any time in which somebody may object, come back or go on: nobody could (CLM-08, CAS-02, SES-11).
 fn exclude_outage(session: &mut Session, captured_at: Timestamp) {
     let outage = session.now.since(captured_at);
     session.conflicts.change_each(|conflict| {
@@ -80,6 +81,13 @@ fn exclude_outage(session: &mut Session, captured_at: Timestamp) {
             freeze.phase_ends = freeze.phase_ends.map(|at| at.after(&outage));
         }
     });
+    session.claims.put_off(&outage);
+    session.operations.change_each(|op| {
+        if let Some(until) = op.more.grace_until {
+            op.more.grace_until = Some(until.after(&outage));
+        }
+    });
+    session.closes_at = session.closes_at.map(|at| at.after(&outage));
 }
 
 /// Tells somebody, once, that the session was taken up: right after its first SESSION_INFO (REC-15, D-038).

@@ -84,6 +84,44 @@ fn nobody_is_to_blame_for_the_outage_but_times_to_live_go_on() {
 }
 
 #[test]
+fn nobody_could_object_or_go_on_during_the_outage() {
+    covers!("D-036", "CLM-08", "CAS-02", "SES-11");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("alice", "i", &["x"]);
+    world.announce("bob", "j", &["y"]);
+    let mut propose = OpPropose::new(op("p"), "y".to_owned(), "replace".into());
+    propose.intent_id = Some(intent("j"));
+    world.say("bob", propose);
+    world.withdraw("bob", "j");
+    let mut goodbye = mpac_wire::payload::Goodbye::new("user_exit".into());
+    goodbye.intent_disposition = Some("transfer".into());
+    world.say("alice", goodbye);
+    let (claim, owner, new) = ("c".parse().unwrap(), "alice".parse().unwrap(), intent("k"));
+    let scope = mpac_wire::Scope::files(["x"]);
+    world.say("bob", mpac_wire::payload::IntentClaim::new(claim, intent("i"), owner, new, "o".into(), scope));
+    world.wait(10.0);
+    world.restart(100.0);
+    assert_eq!(heard(&world.hello("bob"), "bob"), ["SESSION_INFO", "COORDINATOR_STATUS recovered"]);
+    world.wait(19.0);
+    let view = |world: &World| {
+        (world.coordinator.view().operation(&op("p")), world.coordinator.view().intent(&intent("k")))
+    };
+    assert_eq!(view(&world), (Some(operation::State::Proposed), None), "thirty seconds for both");
+    world.wait(1.0);
+    assert_eq!(view(&world), (Some(operation::State::Rejected), Some(intents::State::Active)));
+    // A session in which all is done waits for those who would begin something.
+    let mut config = config();
+    config.lifecycle.auto_close = Some(true);
+    let mut world = World::with(config);
+    world.join("alice", &[Role::Contributor]);
+    world.announce("alice", "i", &["x"]);
+    world.withdraw("alice", "i");
+    world.restart(100.0);
+    world.hello("alice");
+    assert_eq!(heard(&world.announce("alice", "j", &["x"]), "alice"), ["INTENT_ANNOUNCE"]);
+}
+
+#[test]
 fn a_conflict_keeps_its_age_and_a_freeze_its_phase() {
     covers!("REC-18", "D-036", "FRZ-19", "CON-18");
     let mut config = config();

@@ -2,7 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use mpac_wire::{ClaimId, IntentId, PrincipalId};
+use mpac_wire::{ClaimId, IntentId, PrincipalId, Seconds};
 
 use super::super::deadlines::Cause;
 use super::super::records::Claim;
@@ -46,6 +46,13 @@ impl Claims {
 
     pub(crate) fn get(&self, id: &str) -> Option<&Claim> {
         self.records.get(id)
+    }
+
+    /// Gives everybody so much longer to object.
+    pub(crate) fn put_off(&mut self, by: &Seconds) {
+        for claim in self.records.values_mut() {
+            claim.granted_at = claim.granted_at.map(|at| at.after(by));
+        }
     }
 
     /// In the order of their ids.
