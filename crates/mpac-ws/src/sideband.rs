@@ -12,22 +12,29 @@ use mpac_wire::{Content, Integer, PrincipalId};
 use crate::workspace::{File, Workspace};
 
 /// Answers FILE_LIST; a list that fits into no frame of `max_frame` bytes is an error like a file that does not (SRV-18).
+///
+/// What it costs is bounded by the frame, however much is shared.
 pub(crate) fn file_list(workspace: &Workspace, max_frame: usize) -> Utf8Bytes {
-    let list = full_list(workspace);
-    if list.len() <= max_frame { list.into() } else { file_error("", "too large") }
+    full_list(workspace, max_frame).map_or_else(|| file_error("", "too large"), Utf8Bytes::from)
 }
 
 /// Whether FILE_LIST can be answered.
 pub(crate) fn list_fits(workspace: &Workspace, max_frame: usize) -> bool {
-    full_list(workspace).len() <= max_frame
+    full_list(workspace, max_frame).is_some()
 }
 
-fn full_list(workspace: &Workspace) -> String {
-    let entry = |(path, file): (&str, &File)| {
-        let size = Integer::from(file.content.chars().count() as u64);
-        FileEntry::new(path.to_owned(), file.state_ref.clone(), size)
-    };
-    to_json(&FileListResponse::new(SidebandType::FileListResponse, workspace.files().map(entry).collect()))
+fn full_list(workspace: &Workspace, max_frame: usize) -> Option<String> {
+    let (mut entries, mut least) = (Vec::new(), 0);
+    for (path, file) in workspace.files() {
+        // Escapes and all that is between make an entry longer, and nothing makes it shorter.
+        least += path.len() + file.state_ref.as_str().len();
+        if least > max_frame {
+            return None;
+        }
+        entries.push(FileEntry::new(path.to_owned(), file.state_ref.clone(), Integer::from(file.size)));
+    }
+    let list = to_json(&FileListResponse::new(SidebandType::FileListResponse, entries));
+    (list.len() <= max_frame).then_some(list)
 }
 
 /// Answers FILE_READ; `path` is as it was asked for.
@@ -142,6 +149,11 @@ mod tests {
         let files = workspace(&[("a.py", &"\n".repeat(100))]);
         let error = r#"{"type":"FILE_ERROR","path":"a.py","error":"too large"}"#;
         assert_eq!(file_read(&files, Some("a.py"), 200).as_str(), error);
-        assert_eq!(file_list(&files, 20).as_str(), r#"{"type":"FILE_ERROR","path":"","error":"too large"}"#);
+        let list = file_list(&files, FRAME);
+        let too_large = r#"{"type":"FILE_ERROR","path":"","error":"too large"}"#;
+        for less in [1, 40, list.len()] {
+            assert_eq!(file_list(&files, list.len() - less).as_str(), too_large, "of {}", list.len());
+        }
+        assert_eq!(file_list(&files, list.len()), list);
     }
 }

@@ -29,18 +29,28 @@ pub struct File {
     pub content: Arc<str>,
     /// The reference to it (OCC-01).
     pub state_ref: StateRef,
+    /// Its code points, as FILE_LIST tells them: counted once, because lists are asked for more often than files change.
+    pub(crate) size: u64,
 }
 
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { content, state_ref } = self;
-        f.debug_struct("File").field("content", &Unseen(content)).field("state_ref", state_ref).finish()
+        let Self { content, state_ref, size } = self;
+        let mut shown = f.debug_struct("File");
+        shown.field("content", &Unseen(content)).field("state_ref", state_ref).field("size", size).finish()
     }
 }
 
 impl File {
     pub(crate) fn new(content: Arc<str>) -> Self {
-        Self { state_ref: StateRef::of(&content), content }
+        let state_ref = StateRef::of(&content);
+        Self::known_as(content, state_ref)
+    }
+
+    /// One whose reference is known already.
+    pub(crate) fn known_as(content: Arc<str>, state_ref: StateRef) -> Self {
+        let size = content.chars().count() as u64;
+        Self { content, state_ref, size }
     }
 
     /// Whether a FILE_CONTENT with this file is at most `max_frame` bytes long.

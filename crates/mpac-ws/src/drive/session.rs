@@ -292,7 +292,7 @@ impl Session {
             }
             Notice::Unbound { conn } => self.connections.unbind(conn),
             Notice::FileUpdated { to, path, content, state_ref, updated_by } => {
-                let file = File { content: content.into(), state_ref };
+                let file = File::known_as(content.into(), state_ref);
                 let news = sideband::file_updated(&path, &file, &updated_by);
                 self.files.put(&path, file);
                 return self.pushes.then_some((to, What::Sideband(news)));

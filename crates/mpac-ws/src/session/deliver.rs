@@ -33,6 +33,8 @@ pub(super) struct Delivery {
     /// Who is bound, from the core's notices: "all" are these (SEC-41).
     bound: BTreeMap<ConnId, PrincipalId>,
     workspace: Workspace,
+    /// The answer to FILE_LIST, from the first that asked until a file changes: a list of all files is much work for a few bytes.
+    listed: Option<Utf8Bytes>,
     writer: Option<Writer>,
     max_frame: usize,
     /// Before it is opened, a session has no files for anybody (D-031).
@@ -61,6 +63,7 @@ impl Delivery {
             connections,
             bound,
             workspace,
+            listed: None,
             writer,
             max_frame,
             open,
@@ -250,10 +253,17 @@ impl Delivery {
         }
     }
 
-    fn answer(&self, request: &Request) -> Utf8Bytes {
-        let nothing = Workspace::default();
-        let workspace = if self.open { &self.workspace } else { &nothing };
-        sideband::answer(request, workspace, self.max_frame)
+    fn answer(&mut self, request: &Request) -> Utf8Bytes {
+        if !self.open {
+            return sideband::answer(request, &Workspace::default(), self.max_frame);
+        }
+        let (workspace, max_frame) = (&self.workspace, self.max_frame);
+        match request {
+            Request::FileList => {
+                self.listed.get_or_insert_with(|| sideband::file_list(workspace, max_frame)).clone()
+            }
+            _ => sideband::answer(request, workspace, max_frame),
+        }
     }
 
     fn notice(&mut self, notice: Notice) {
@@ -274,12 +284,13 @@ impl Delivery {
                 }
             }
             Notice::FileUpdated { to, path, content, state_ref, updated_by } => {
-                let file = File { content: content.into(), state_ref };
+                let file = File::known_as(content.into(), state_ref);
                 self.send(&to, &sideband::file_updated(&path, &file, &updated_by), None);
                 if let Some(writer) = &self.writer {
                     writer.put(&path, file.clone());
                 }
                 self.workspace.put(&path, file);
+                self.listed = None;
             }
             Notice::Opened => self.open = true,
             Notice::Remark(remark) => self.events.remarked(remark.to_string()),

@@ -107,7 +107,7 @@ impl Kept {
                 restored.changed.push(path.clone());
                 continue;
             }
-            let file = File { content: (**content).into(), state_ref: state_ref.clone() };
+            let file = File::known_as((**content).into(), state_ref.clone());
             if there != Some(state_ref) {
                 restored.unwritten.push((path.clone(), file.clone()));
             }

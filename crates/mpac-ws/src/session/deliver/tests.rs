@@ -74,6 +74,27 @@ async fn a_frame_larger_than_the_limit_is_not_sent() {
 }
 
 #[tokio::test]
+async fn files_are_listed_once_for_all_who_ask_until_one_changes() {
+    let mut delivery = delivery();
+    delivery.max_frame = 1_000;
+    let committed = |content: &str| {
+        Output::Notice(Notice::FileUpdated {
+            to: Recipients::All,
+            path: "a.py".to_owned(),
+            content: content.into(),
+            state_ref: mpac_wire::StateRef::of(content),
+            updated_by: PrincipalId::new("p").unwrap(),
+        })
+    };
+    for (content, size) in [("x", r#""size":1}"#), ("four", r#""size":4}"#)] {
+        delivery.carry_out(committed(content));
+        let [first, second] = [(); 2].map(|()| delivery.answer(&Request::FileList));
+        assert!(first.as_str().contains(size), "{first}");
+        assert!(std::ptr::eq(first.as_str(), second.as_str()), "the same text, not another like it");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_signed_is_not_said_where_all_is_signed() {
     let keys = || Ring::new(Keys::fresh().unwrap());
     let own = keys();
