@@ -180,9 +180,6 @@ impl Link for Seat {
             self.outbox.close_for(Limit::Stranger, text);
             return true;
         }
-        // The semaphore is never closed; a session that is gone shows when it is told.
-        let room =
-            Arc::clone(&self.room).acquire_many_owned(u32::try_from(bytes).unwrap_or(u32::MAX)).await.ok();
         if self.has_to_wait(&frame) {
             let text = "too many refused credentials came from this address; try again later";
             self.outbox.close_for(Limit::CredentialAttempts, text);
@@ -192,6 +189,10 @@ impl Link for Seat {
             Frame::Text(text) => self.look(text.as_str()).await,
             Frame::NotText => Proof::default(),
         };
+        // Only now: to look may take as long as another program thinks, and all the others wait for this room. The semaphore is
+        // never closed; a session that is gone shows when it is told.
+        let room =
+            Arc::clone(&self.room).acquire_many_owned(u32::try_from(bytes).unwrap_or(u32::MAX)).await.ok();
         self.tell(Inbound::Frame { conn: self.conn, frame, proof, room }).await
     }
 
@@ -201,5 +202,57 @@ impl Link for Seat {
             // A HELLO that still waits may let them in, for as long as it takes to see that they have left.
             lock(&self.shown).taken.iter().for_each(|taken| self.verifier.give_back(taken));
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::pin::pin;
+
+    use clap::Parser;
+    use futures::poll;
+
+    use super::*;
+    use crate::cli::Settings;
+    use crate::metrics::Meters;
+    use crate::outbox::{QueueLimits, outbox};
+
+    #[tokio::test]
+    async fn whoever_waits_for_another_program_takes_no_room_from_members() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = format!("--data-dir={}", dir.path().display());
+        // It is asked, and not waited for.
+        let flags =
+            ["mpac-ws", "--security-profile=authenticated", "--credential-command=/bin/sleep 9", &data];
+        let settings = Settings::try_parse_from(flags).unwrap();
+        let (inbox, mut told) = mpsc::channel(1);
+        let (outbox, _queue) = outbox(QueueLimits { frames: 9, bytes: 999 }, Meters::default());
+        let seat = Seat {
+            conn: ConnId(1),
+            inbox,
+            room: Arc::new(Semaphore::new(INBOX_BYTES)),
+            known: Known::default(),
+            session: SessionId::new("s").unwrap(),
+            certificate: None,
+            from: None,
+            outbox,
+            limits: Limits::default(),
+            verifier: Arc::new(Verifier::of(&settings).unwrap()),
+            attempts: Attempts::new(50),
+            shown: Mutex::default(),
+            more: Notify::new(),
+        };
+        let hello = r#"{"protocol":"MPAC","version":"0.1.13","message_type":"HELLO","message_id":"m","session_id":"s",
+            "sender":{"principal_id":"agent:a","principal_type":"agent","sender_instance_id":"a:1"},"ts":"2026-01-02T03:04:05Z",
+            "payload":{"display_name":"a","roles":[],"capabilities":[],"credential":{"type":"custom","value":"x"}}}"#;
+        let mut judged = pin!(seat.frame(Frame::Text(hello.into())));
+        assert!(poll!(judged.as_mut()).is_pending());
+        assert!(told.try_recv().is_err());
+        assert_eq!(seat.room.available_permits(), INBOX_BYTES);
+        // What is looked at already has its room until the session has worked it off.
+        assert!(seat.frame(Frame::Text("{}".into())).await);
+        assert_eq!(seat.room.available_permits(), INBOX_BYTES - 2);
+        drop(told);
+        assert_eq!(seat.room.available_permits(), INBOX_BYTES);
     }
 }
