@@ -173,8 +173,10 @@ impl Server {
         let _published = self.published.take();
         let _alone = Aborted(tokio::spawn(door.clone().stay_alone()));
         let _fencing = Aborted(tokio::spawn(door.clone().fence_before(self.url())));
+        let security = &self.settings.security;
+        let within = Duration::from_secs(security.handshake_within_sec.into());
         let metered = self.metered.take();
-        let _metered = metered.map(|it| Aborted(tokio::spawn(it.run(Arc::clone(&self.registry)))));
+        let _metered = metered.map(|it| Aborted(tokio::spawn(it.run(Arc::clone(&self.registry), within))));
         let shared = Shared {
             registry: Arc::clone(&self.registry),
             settings: Arc::new(self.settings.clone()),
@@ -182,10 +184,8 @@ impl Server {
             open: open.downgrade(),
         };
         let app = Router::new().fallback(answer).layer(map_response(serve::once)).with_state(shared);
-        let security = &self.settings.security;
         let most = descriptors::connections(security.max_connections);
         let doors = Doors::new(most, security.max_connections_per_address);
-        let within = Duration::from_secs(security.handshake_within_sec.into());
         let meters = self.registry.meters().clone();
         let port = Port::open(self.listener, self.tls, (doors, meters), within);
         let app = app.into_make_service_with_connect_info::<Peer>();

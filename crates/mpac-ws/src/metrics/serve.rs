@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::text::encode;
@@ -14,11 +16,18 @@ use prometheus_client::registry::Registry as Metrics;
 use tokio::net::TcpListener;
 use tracing::{error, info};
 
+use super::Meters;
+use crate::control::serve::once;
 use crate::error::Error;
+use crate::listen::Port;
+use crate::listen::doors::Doors;
 use crate::registry::Registry;
 
 /// What scrapers are told it is.
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Connections at once. Each is an open file that the logs of sessions cannot have, and nobody needs more.
+const SCRAPERS: u32 = 16;
 
 /// A port that is taken and not served yet.
 #[derive(Debug)]
@@ -51,8 +60,8 @@ impl Metered {
         self.address
     }
 
-    /// Answers for as long as it is polled.
-    pub(crate) async fn run(self, registry: Arc<Registry>) {
+    /// Answers for as long as it is polled; each connection once, and if that is done `within` so long.
+    pub(crate) async fn run(self, registry: Arc<Registry>, within: Duration) {
         info!("metrics at http://{}/metrics", self.address);
         let mut metrics = Metrics::with_prefix("mpac");
         registry.meters().register(&mut metrics);
@@ -64,8 +73,12 @@ impl Metered {
         let app = Router::new()
             .route("/metrics", get(scrape))
             .route("/healthz", get(async || "ok\n"))
+            .layer(map_response(once))
             .with_state(Arc::new(Watched { registry, metrics, waiting }));
-        if let Err(error) = axum::serve(self.listener, app).await {
+        // Meters of its own: who scrapes is none of those that are counted. And nobody lifts the time limit.
+        let port =
+            Port::open(self.listener, None, (Doors::new(SCRAPERS, SCRAPERS), Meters::default()), within);
+        if let Err(error) = axum::serve(port, app).await {
             error!("metrics are not served any more: {error}");
         }
     }

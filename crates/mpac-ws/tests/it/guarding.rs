@@ -77,6 +77,31 @@ async fn what_happens_is_counted_and_nobody_is_named() {
 }
 
 #[tokio::test]
+async fn who_keeps_connections_to_the_metrics_uses_nothing_up() {
+    covers!("SEC-37");
+    let host = host(&[METRICS, "--handshake-within-sec=1"]).await;
+    let address = host.metrics.unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..20 {
+        idle.push(TcpStream::connect(address).await.unwrap());
+    }
+    let mut turned_away = 0;
+    for mut stream in idle {
+        let mut text = String::new();
+        // Whoever was turned away without having asked may see that as a reset.
+        let _ = patiently(stream.read_to_string(&mut text)).await;
+        turned_away += usize::from(text.starts_with("HTTP/1.1 503"));
+    }
+    assert!(turned_away >= 4, "{turned_away} of 20");
+    let mut asks = TcpStream::connect(address).await.unwrap();
+    asks.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    patiently(asks.read_to_string(&mut text)).await.unwrap();
+    assert!(text.ends_with("ok\n"), "{text}");
+    assert_eq!(metric(&host, "mpac_connections_accepted_total").await, 0.0);
+}
+
+#[tokio::test]
 async fn whoever_says_nothing_for_too_long_has_to_leave() {
     covers!("SEC-37");
     let host = host(&[METRICS, "--idle-after-sec=1"]).await;
