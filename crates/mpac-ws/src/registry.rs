@@ -1,5 +1,6 @@
 //! From a path to the task of its session.
 
+mod entry;
 mod operate;
 mod seat;
 mod tenancy;
@@ -12,13 +13,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use mpac_core::config::MAX_SESSION_ID_BYTES;
 use mpac_core::{ConnId, SessionConfig};
 use mpac_wire::{Fingerprint, SessionId};
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio::task::JoinHandle;
+use tokio::task::spawn_blocking;
 use tracing::error;
 
+use self::entry::Entry;
 pub(crate) use self::seat::Seat;
 pub(crate) use self::tenancy::Tenancy;
 use crate::banner::DEFAULT_SESSION;
@@ -31,16 +34,11 @@ use crate::listen::attempts::Attempts;
 use crate::metrics::Meters;
 use crate::metrics::limit::Limit;
 use crate::outbox::Outbox;
-use crate::session::{Goes, Inbound, Session, Template, Tenure};
+use crate::session::{Goes, Inbound, Template, Tenure};
 use crate::signing::key_file::{self, Keys};
 use crate::signing::known::Known;
 use crate::store::{self, Store, place};
 use crate::workspace::Workspace;
-
-/// Inputs that may wait for one session; then its connections are read no faster than it works.
-const INBOX: usize = 1024;
-/// The same in bytes of frames, which differ more than their number.
-const INBOX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Shared files of all the sessions together that nobody has opened yet, which have a copy of their names each, some 1 KB for a
 /// file; and so many sessions in any case.
@@ -57,7 +55,7 @@ pub(crate) struct Registry {
     multi_session: bool,
     /// The id where the path names none.
     session: String,
-    template: Template,
+    template: Arc<Template>,
     verifier: Arc<Verifier>,
     /// Refused credentials, by address.
     attempts: Arc<Attempts>,
@@ -65,6 +63,8 @@ pub(crate) struct Registry {
     places: Arc<Semaphore>,
     /// One for each that nobody has opened: who has shown nothing can have one made.
     unopened: Arc<Semaphore>,
+    /// Whose turn it is to be begun: with many shared files that is much work, and any stranger asks for it.
+    beginning: Arc<Semaphore>,
     store: Option<Arc<Store>>,
     /// The names of stored sessions that cannot go on: nobody begins another in their place.
     refused: BTreeSet<String>,
@@ -79,17 +79,6 @@ struct Sessions {
     /// Why nobody can join any more.
     over: Option<Refused>,
     by_id: BTreeMap<String, Entry>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    inbox: mpsc::Sender<Inbound>,
-    /// Bytes that may still wait in the inbox.
-    room: Arc<Semaphore>,
-    known: Known,
-    task: JoinHandle<Vec<Unwritten>>,
-    /// Seats given out whose end the task has not worked off yet.
-    connections: usize,
 }
 
 /// Why a connection belongs to no session; the text is the reason of its close frame.
@@ -154,11 +143,12 @@ impl Registry {
         let mut registry = Self {
             multi_session: settings.multi_session,
             session: settings.session.clone().unwrap_or_else(|| DEFAULT_SESSION.to_owned()),
-            template,
+            template: Arc::new(template),
             verifier: Arc::new(Verifier::of(settings)?),
             attempts: Attempts::new(settings.guards.credential_attempts),
             places: Arc::new(Semaphore::new(settings.max_sessions as usize)),
             unopened: Arc::new(Semaphore::new(unopened)),
+            beginning: Arc::new(Semaphore::new(1)),
             store,
             refused: BTreeSet::new(),
             connections: AtomicU64::new(0),
@@ -169,7 +159,8 @@ impl Registry {
         registry.take_up(configured, &above)?;
         if configured && !lock(&registry.sessions).by_id.contains_key(&registry.session) {
             let tenure = registry.tenure(&registry.session, true);
-            let entry = registry.start(&registry.session, tenure)?;
+            let id = session(&registry.session)?;
+            let entry = Entry::of(registry.template.session(id, tenure, registry.store.as_ref())?);
             lock(&registry.sessions).by_id.insert(registry.session.clone(), entry);
         }
         if let Some(store) = &registry.store {
@@ -261,7 +252,7 @@ impl Registry {
     }
 
     /// What is counted.
-    pub(crate) const fn meters(&self) -> &Meters {
+    pub(crate) fn meters(&self) -> &Meters {
         self.template.meters()
     }
 
@@ -273,7 +264,7 @@ impl Registry {
     }
 
     /// What they are opened with.
-    pub(crate) const fn configured(&self) -> &SessionConfig {
+    pub(crate) fn configured(&self) -> &SessionConfig {
         self.template.configured()
     }
 
@@ -304,7 +295,7 @@ impl Registry {
     }
 
     /// The shared files as sessions begin with them.
-    pub(crate) const fn workspace(&self) -> &Workspace {
+    pub(crate) fn workspace(&self) -> &Workspace {
         self.template.workspace()
     }
 
@@ -347,7 +338,11 @@ impl Registry {
             return Err(over);
         }
         if !sessions.by_id.contains_key(id) {
-            if self.refused.contains(&store::name(&SessionId::new(id).map_err(|_| Refused::NoSession)?)) {
+            let session = SessionId::new(id).map_err(|_| Refused::NoSession)?;
+            if id.len() > MAX_SESSION_ID_BYTES {
+                return Err(Refused::NoSession);
+            }
+            if self.refused.contains(&store::name(&session)) {
                 return Err(Refused::Stored);
             }
             let waits = Arc::clone(&self.unopened).try_acquire_owned().map_err(|_| {
@@ -356,32 +351,41 @@ impl Registry {
             })?;
             let mut tenure = self.tenure(id, false);
             tenure.waits = Some(waits);
-            let entry = self.start(id, tenure).map_err(|_| Refused::NoSession)?;
-            sessions.by_id.insert(id.to_owned(), entry);
+            sessions.by_id.insert(id.to_owned(), self.begin(session, tenure));
         }
         let entry = sessions.by_id.get_mut(id).ok_or(Refused::NoSession)?;
         entry.connections += 1;
         Ok((entry.inbox.clone(), Arc::clone(&entry.room), entry.known.clone()))
     }
 
-    fn start(&self, id: &str, tenure: Tenure) -> Result<Entry, StartError> {
-        Ok(Entry::of(self.template.session(session(id)?, tenure, self.store.as_ref())?))
+    /// A session that is begun beside everybody else, and one after the other: what comes for it waits in its inbox.
+    fn begin(&self, id: SessionId, tenure: Tenure) -> Entry {
+        let (template, store) = (Arc::clone(&self.template), self.store.clone());
+        let (turns, tenancy, known) =
+            (Arc::clone(&self.beginning), tenure.tenancy.clone(), tenure.known.clone());
+        Entry::beginning(known, async move {
+            let turn = turns.acquire_owned().await;
+            let begun = spawn_blocking(move || {
+                let session = template.session(id, tenure, store.as_ref());
+                drop(turn);
+                session
+            });
+            // Its configuration was good when the server started, so any failure is a fault of ours.
+            match begun.await {
+                Ok(Ok(session)) => return Some(session),
+                Ok(Err(error)) => error!("a session could not be begun: {error}"),
+                Err(panic) => error!("a session could not be begun: {panic}"),
+            }
+            tenancy.leave();
+            None
+        })
     }
 
     fn tenure(&self, id: &str, configured: bool) -> Tenure {
         let (sessions, conflict) = (Arc::downgrade(&self.sessions), Arc::clone(&self.conflict));
         let tenancy = Tenancy::new(id.to_owned(), sessions, conflict);
         let places = (!configured).then(|| Arc::clone(&self.places));
-        Tenure { places, place: None, waits: None, tenancy }
-    }
-}
-
-impl Entry {
-    fn of(session: Session) -> Self {
-        let (inbox, receiver) = mpsc::channel(INBOX);
-        let known = session.known().clone();
-        let task = tokio::spawn(session.run(receiver));
-        Self { inbox, room: Arc::new(Semaphore::new(INBOX_BYTES)), known, task, connections: 0 }
+        Tenure { places, tenancy, ..Tenure::default() }
     }
 }
 
@@ -400,17 +404,4 @@ pub(crate) fn session_id(path: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::session_id;
-
-    #[test]
-    fn the_session_is_the_one_segment_after_its_prefix_as_it_is_written() {
-        assert_eq!(session_id("/session/a%20b"), Some("a%20b"));
-        assert_eq!(session_id("/session/a/b/c"), Some("a"));
-        for path in
-            ["", "/", "/session", "/session/", "/session//a", "/sessions/a", "/x/session/a", "session/a"]
-        {
-            assert_eq!(session_id(path), None, "{path:?}");
-        }
-    }
-}
+mod tests;

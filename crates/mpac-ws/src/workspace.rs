@@ -1,6 +1,6 @@
 //! The shared files of one session: what FILE_LIST and FILE_READ answer from, and commits change.
 //!
-//! Contents are shared (`Arc<str>`), so a session's copy of a loaded directory costs its names, not its bytes.
+//! A session's copy of a loaded directory costs nothing until its first commit, and then its names: contents are always shared.
 
 pub mod load;
 pub(crate) mod path;
@@ -18,7 +18,7 @@ use mpac_wire::{StateRef, Unseen};
 #[derive(Clone, Debug, Default)]
 pub struct Workspace {
     dir: Option<PathBuf>,
-    files: BTreeMap<String, File>,
+    files: Arc<BTreeMap<String, File>>,
 }
 
 /// One shared file. Its `Debug` shows nothing of the content.
@@ -88,7 +88,7 @@ impl Workspace {
     }
 
     pub(crate) fn put(&mut self, path: &str, file: File) {
-        self.files.insert(path.to_owned(), file);
+        Arc::make_mut(&mut self.files).insert(path.to_owned(), file);
     }
 }
 

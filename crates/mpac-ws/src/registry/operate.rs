@@ -45,7 +45,7 @@ impl Registry {
     }
 
     /// The keys that sessions are signed with; `None` where they are not.
-    pub(crate) const fn ring(&self) -> Option<&Ring> {
+    pub(crate) fn ring(&self) -> Option<&Ring> {
         self.template.ring()
     }
 

@@ -12,7 +12,8 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::sleep;
 
-use super::{INBOX_BYTES, lock};
+use super::entry::INBOX_BYTES;
+use super::lock;
 use crate::clock;
 use crate::identity::proof::Proof;
 use crate::identity::{At, By, Standing, Taken, Verifier};

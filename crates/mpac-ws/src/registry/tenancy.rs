@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use super::{Sessions, lock};
 
 /// A session's place in the registry, held by its task.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tenancy {
     id: String,
     /// Weak, because the registry holds the inbox of the task that holds this.

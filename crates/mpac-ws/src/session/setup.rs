@@ -142,7 +142,7 @@ impl Template {
         tenure: Tenure,
         store: Option<&Arc<Store>>,
     ) -> Result<Session, Error> {
-        let config = self.config(id.clone(), &tenure, &self.workspace);
+        let config = self.config(id.clone(), &tenure);
         let start = Start::new(&config, seed(), clock::now()).map_err(unusable)?;
         let core = start.open().map_err(unusable)?;
         let journal = match store {
@@ -179,7 +179,7 @@ impl Template {
         for path in &files.changed {
             warn!("[{id}] {path} was changed in the directory while no server ran: what is there now counts");
         }
-        let config = self.config(id.clone(), &Tenure::default(), &files.workspace);
+        let config = self.config_with(id.clone(), &files.workspace);
         let refused =
             |reason| Error::NotTakenUp { path: stored.dir.clone(), session: id.to_string(), reason };
         self.can_sign(before).map_err(refused)?;
@@ -219,7 +219,7 @@ impl Template {
         self.can_sign(core)?;
         let id = kept.config.session_id.clone();
         let files = kept.files(&self.workspace, false);
-        let config = self.config(id, &Tenure::default(), &files.workspace);
+        let config = self.config_with(id, &files.workspace);
         let start = Start::new(&config, 0, clock::now()).map_err(|error| error.to_string())?;
         start.take_up(core).map(drop).map_err(|error| error.to_string())
     }
@@ -238,11 +238,17 @@ impl Template {
         assembled(core, kept, tenure, delivery, Journal::on(log))
     }
 
-    fn config(&self, id: SessionId, tenure: &Tenure, workspace: &Workspace) -> SessionConfig {
+    fn config(&self, id: SessionId, tenure: &Tenure) -> SessionConfig {
         let mut config = self.config.clone();
         config.session_id = id;
         config.opens_with_hello = tenure.places.is_some() && tenure.place.is_none();
         config.coordinator_key = self.ring.as_ref().map(|ring| ring.current().public().clone());
+        config
+    }
+
+    /// Of one that goes on with these files.
+    fn config_with(&self, id: SessionId, workspace: &Workspace) -> SessionConfig {
+        let mut config = self.config(id, &Tenure::default());
         if config.workspace.is_some() {
             config.workspace = Some(workspace.refs());
             config.workspace_sizes = workspace.sizes();
@@ -266,11 +272,11 @@ impl Template {
 }
 
 fn assembled(core: Coordinator, kept: Kept, tenure: Tenure, delivery: Delivery, journal: Journal) -> Session {
-    let Tenure { places, place, waits, tenancy } = tenure;
+    let Tenure { places, place, waits, known, tenancy } = tenure;
     let config = &kept.config;
     let snapshots = Snapshots::new(config.session_id.clone(), &config.heartbeat_interval());
     let (coordinator, limits) = (config.coordinator_id(), config.limits.clone());
-    let (closing, asked, unkept, known) = (false, Vec::new(), None, Known::default());
+    let (closing, asked, unkept) = (false, Vec::new(), None);
     Session {
         core,
         coordinator,
@@ -311,6 +317,8 @@ pub(crate) struct Tenure {
     pub(crate) place: Option<OwnedSemaphorePermit>,
     /// The place of one that waits for its first HELLO.
     pub(crate) waits: Option<OwnedSemaphorePermit>,
+    /// Keys of participants, which its connections look for.
+    pub(crate) known: Known,
     pub(crate) tenancy: Tenancy,
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use ignore::{DirEntry, WalkBuilder};
@@ -107,7 +108,7 @@ pub fn load(dir: &Path, limits: &Limits, progress: &Progress) -> Result<(Workspa
         }
     }
     skipped.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok((Workspace { dir: Some(root), files }, skipped))
+    Ok((Workspace { dir: Some(root), files: Arc::new(files) }, skipped))
 }
 
 fn walk(root: &Path) -> ignore::Walk {
