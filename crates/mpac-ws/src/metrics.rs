@@ -32,6 +32,7 @@ struct All {
     refused: Listed,
     limits: Listed,
     queued: Gauge,
+    queued_bytes: Gauge,
 }
 
 /// Frames that hold no message: requests for files and summaries, their answers, and what cannot be read.
@@ -50,6 +51,7 @@ impl Default for All {
             refused: Listed::new("code", ErrorCode::LISTED.iter().map(ErrorCode::as_str)),
             limits: Listed::new("limit", Limit::ALL.iter().map(|limit| limit.name())),
             queued: Gauge::default(),
+            queued_bytes: Gauge::default(),
         }
     }
 }
@@ -94,9 +96,11 @@ impl Meters {
         self.0.limits.count(limit.name(), 1);
     }
 
-    /// So many more frames wait to be sent, or less.
-    pub(crate) fn queued(&self, more: i64) {
-        self.0.queued.inc_by(more);
+    /// So many more frames wait to be sent, or less, and so many bytes of them; gives the bytes of all that wait then.
+    pub(crate) fn queued(&self, frames: i64, bytes: i64) -> u64 {
+        self.0.queued.inc_by(frames);
+        let before = self.0.queued_bytes.inc_by(bytes);
+        u64::try_from(before.saturating_add(bytes)).unwrap_or_default()
     }
 
     fn register(&self, registry: &mut Registry) {
@@ -117,6 +121,11 @@ impl Meters {
             "queued_frames",
             "Frames that wait to be sent, in all connections",
             all.queued.clone(),
+        );
+        registry.register(
+            "queued_bytes",
+            "Bytes of frames that wait to be sent or are being written, in all connections; one frame counts for each",
+            all.queued_bytes.clone(),
         );
     }
 }

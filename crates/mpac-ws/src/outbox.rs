@@ -1,6 +1,7 @@
 //! The frames that wait for one connection: bounded, so that a slow reader can neither hold up the others nor eat the memory.
 //!
-//! The session pushes and never waits; the connection's writer takes what is there in batches. SRV-08, D-134.
+//! The session pushes and never waits; the connection's writer takes what is there in batches. SRV-08, D-134. What waits in all
+//! queues of a server together is bounded too, or many slow readers would eat what one cannot.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,9 @@ use crate::rate::{Pace, Paced};
 
 /// Frames handed to the socket before one flush.
 const BATCH: usize = 64;
+/// Bytes that may wait for a connection in any case, however many wait for all: whoever reads as fast as others loses nothing to
+/// those who do not.
+const IN_ANY_CASE: usize = 1024 * 1024;
 
 /// How much may wait for one connection.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +27,8 @@ pub(crate) struct QueueLimits {
     pub(crate) frames: usize,
     /// Sum of the frames' lengths: 10,000 file contents would be far more than 10,000 heartbeats.
     pub(crate) bytes: usize,
+    /// The same sum over all the connections that are counted by the same meters.
+    pub(crate) together: u64,
 }
 
 /// The pushing end; clones push into the same queue.
@@ -57,6 +63,8 @@ struct Shared {
 struct State {
     frames: VecDeque<Message>,
     bytes: usize,
+    /// Bytes that the writer has in its hands.
+    taken: usize,
     close: Option<CloseFrame>,
     admitted: bool,
     paced: Option<Arc<Paced>>,
@@ -83,27 +91,42 @@ impl Outbox {
         if state.close.is_some() {
             return;
         }
-        state.bytes += text.len();
+        let (limits, length) = (&self.0.limits, text.len());
+        let waited = state.bytes + state.taken;
+        state.bytes += length;
         state.frames.push_back(Message::Text(text));
-        self.0.meters.queued(1);
-        if state.frames.len() > self.0.limits.frames || state.bytes > self.0.limits.bytes {
-            self.0.meters.queued(-count(state.frames.len()));
-            state.frames.clear();
-            drop(state);
-            self.close_for(
+        let together = self.0.meters.queued(1, count(length));
+        if state.frames.len() > limits.frames || state.bytes > limits.bytes {
+            return self.give_up(
+                state,
                 Limit::Queue,
                 "too slow: more frames were waiting for this connection than its queue holds",
             );
-            return;
+        }
+        if together > limits.together && waited > IN_ANY_CASE {
+            return self.give_up(
+                state,
+                Limit::Queues,
+                "too slow: more was waiting for all connections together than this server holds",
+            );
         }
         drop(state);
         self.0.pushed.notify_one();
     }
 
+    /// Drops what waits, and closes the connection.
+    fn give_up(&self, mut state: MutexGuard<'_, State>, limit: Limit, why: &str) {
+        let frames = state.frames.len();
+        self.0.meters.queued(-count(frames), -count(std::mem::take(&mut state.bytes)));
+        state.frames.clear();
+        drop(state);
+        self.close_for(limit, why);
+    }
+
     /// Queues a ping ahead of everything else, so that its answer says how the connection is and not how long the queue is.
     pub(crate) fn ping(&self) {
         self.0.lock().frames.push_front(Message::Ping(axum::body::Bytes::new()));
-        self.0.meters.queued(1);
+        self.0.meters.queued(1, 0);
         self.0.pushed.notify_one();
     }
 
@@ -205,14 +228,16 @@ impl Queue {
 
     fn take(&self, batch: &mut Vec<Message>) -> Option<Next> {
         let mut state = self.0.lock();
-        if state.frames.is_empty() {
-            return state.close.clone().map(Next::Close);
-        }
         let some = state.frames.len().min(BATCH);
         batch.extend(state.frames.drain(..some));
-        self.0.meters.queued(-count(some));
-        state.bytes -= batch.iter().map(text_len).sum::<usize>().min(state.bytes);
-        Some(Next::Frames)
+        let bytes = batch.iter().map(text_len).sum::<usize>().min(state.bytes);
+        state.bytes -= bytes;
+        // What was taken before this is written.
+        let written = std::mem::replace(&mut state.taken, bytes);
+        if some > 0 || written > 0 {
+            self.0.meters.queued(-count(some), -count(written));
+        }
+        if some == 0 { state.close.clone().map(Next::Close) } else { Some(Next::Frames) }
     }
 }
 
@@ -224,17 +249,14 @@ impl Shared {
 }
 
 /// For a gauge.
-fn count(frames: usize) -> i64 {
-    i64::try_from(frames).unwrap_or(i64::MAX)
+fn count(many: usize) -> i64 {
+    i64::try_from(many).unwrap_or(i64::MAX)
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let left = self
-            .state
-            .get_mut()
-            .map_or_else(|state| state.into_inner().frames.len(), |state| state.frames.len());
-        self.meters.queued(-count(left));
+        let left = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.meters.queued(-count(left.frames.len()), -count(left.bytes + left.taken));
     }
 }
 
@@ -249,7 +271,7 @@ fn text_len(message: &Message) -> usize {
 mod tests {
     use super::*;
 
-    const SMALL: QueueLimits = QueueLimits { frames: 3, bytes: 100 };
+    const SMALL: QueueLimits = QueueLimits { frames: 3, bytes: 100, together: u64::MAX };
 
     fn texts(batch: &[Message]) -> Vec<&str> {
         batch.iter().filter_map(|message| message.to_text().ok()).collect()
@@ -303,5 +325,29 @@ mod tests {
         let mut batch = Vec::new();
         queue.next(&mut batch).await;
         assert!(matches!(batch[0], Message::Ping(_)));
+    }
+
+    #[tokio::test]
+    async fn when_too_much_waits_for_all_together_whoever_has_much_of_it_is_closed() {
+        let together = 3 * IN_ANY_CASE as u64;
+        let limits = QueueLimits { frames: 100, bytes: 100 * IN_ANY_CASE, together };
+        let meters = Meters::default();
+        let [(slow, dropped), (other, queue)] = [(); 2].map(|()| outbox(limits, meters.clone()));
+        let large = Utf8Bytes::from("x".repeat(IN_ANY_CASE));
+        slow.push(large.clone());
+        slow.push(large.clone());
+        // What is being written is as much memory as what waits for it.
+        assert_eq!(dropped.next(&mut Vec::new()).await, Next::Frames);
+        other.push(large.clone());
+        assert_eq!(meters.queued(0, 0), together);
+        other.push("xx".into());
+        assert!(!other.is_closing() && !slow.is_closing());
+        slow.push("x".into());
+        assert!(matches!(dropped.next(&mut Vec::new()).await, Next::Close(frame) if frame.code == 1008));
+        assert_eq!(meters.queued(0, 0), IN_ANY_CASE as u64 + 2, "nothing waits for it any more");
+        other.push(large);
+        assert!(!other.is_closing(), "there is room for all who are left");
+        drop((other, queue));
+        assert_eq!(meters.queued(0, 0), 0);
     }
 }

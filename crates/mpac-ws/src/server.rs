@@ -384,7 +384,8 @@ async fn connection(mut socket: WebSocket, path: &str, peer: Peer, shared: Share
     let open = shared.open.upgrade();
     let settings = &shared.settings;
     let meters = shared.registry.meters().clone();
-    let limits = QueueLimits { frames: settings.queue_frames as usize, bytes: QUEUE_BYTES };
+    let (frames, together) = (settings.queue_frames as usize, settings.guards.max_queued_bytes);
+    let limits = QueueLimits { frames, bytes: QUEUE_BYTES, together };
     let (outbox, queue) = outbox(limits, meters);
     let link = match shared.registry.join(path, outbox.clone(), &peer).await {
         Ok(link) => link,

@@ -12,6 +12,10 @@ pub struct Guards {
     /// Files that commits may leave in a workspace; how many bytes is --max-workspace-bytes
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_workspace_files: u32,
+    /// Bytes that may wait for slow connections, for all of them together: above it each that more than 1 MiB waits for is closed
+    /// when it gets another frame
+    #[arg(long, value_name = "BYTES", default_value_t = 1_073_741_824, value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_queued_bytes: u64,
     /// Messages a second that one principal may send in the long run, on all its connections and in all sessions together.
     /// Not in open sessions, where a name proves nothing
     #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..))]

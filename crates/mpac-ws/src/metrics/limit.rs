@@ -17,6 +17,7 @@ pub(crate) enum Limit {
     PrincipalRate,
     Frame,
     Queue,
+    Queues,
     Sessions,
     Unopened,
     UnopenedSessions,
@@ -28,7 +29,7 @@ pub(crate) enum Limit {
 
 impl Limit {
     /// Every one, so that its counter is there before it is first reached.
-    pub(super) const ALL: [Self; 32] = [
+    pub(super) const ALL: [Self; 33] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::CredentialAttempts,
@@ -43,6 +44,7 @@ impl Limit {
         Self::PrincipalRate,
         Self::Frame,
         Self::Queue,
+        Self::Queues,
         Self::Sessions,
         Self::Unopened,
         Self::UnopenedSessions,
@@ -80,6 +82,7 @@ impl Limit {
             Self::PrincipalRate => "principal_rate_per_sec",
             Self::Frame => "max_frame_bytes",
             Self::Queue => "queue_frames",
+            Self::Queues => "max_queued_bytes",
             Self::Sessions => "max_sessions",
             Self::Unopened => "unopened_bytes",
             Self::UnopenedSessions => "unopened_sessions",

@@ -227,7 +227,8 @@ mod tests {
             ["mpac-ws", "--security-profile=authenticated", "--credential-command=/bin/sleep 9", &data];
         let settings = Settings::try_parse_from(flags).unwrap();
         let (inbox, mut told) = mpsc::channel(1);
-        let (outbox, _queue) = outbox(QueueLimits { frames: 9, bytes: 999 }, Meters::default());
+        let (outbox, _queue) =
+            outbox(QueueLimits { frames: 9, bytes: 999, together: u64::MAX }, Meters::default());
         let seat = Seat {
             conn: ConnId(1),
             inbox,

@@ -18,7 +18,8 @@ async fn whoever_comes_to_a_session_that_is_still_begun_holds_up_nobody_and_is_h
     assert!(inbox.same_channel(&registry.take_seat("new").unwrap().0));
     let too_long = "x".repeat(MAX_SESSION_ID_BYTES + 1);
     assert!(matches!(registry.take_seat(&too_long), Err(Refused::NoSession)));
-    let (outbox, queue) = outbox(QueueLimits { frames: 9, bytes: 999 }, Meters::default());
+    let (outbox, queue) =
+        outbox(QueueLimits { frames: 9, bytes: 999, together: u64::MAX }, Meters::default());
     let conn = ConnId(1);
     let frame = Frame::Text(r#"{"type":"FILE_LIST"}"#.into());
     inbox.send(Inbound::Joined { conn, outbox }).await.unwrap();

@@ -28,7 +28,8 @@ fn session(media: &Memory) -> (mpsc::Sender<Inbound>, Queue, tokio::task::JoinHa
     let mut session = template.session(id, Tenure::default(), None).unwrap();
     session.journal = Journal::on(Log::create(Box::new(media.clone()), Durability::Fsync).unwrap());
     let (inbox, receiver) = mpsc::channel(10);
-    let (outbox, queue) = outbox(QueueLimits { frames: 10, bytes: 100_000 }, Meters::default());
+    let (outbox, queue) =
+        outbox(QueueLimits { frames: 10, bytes: 100_000, together: u64::MAX }, Meters::default());
     inbox.try_send(Inbound::Joined { conn: ConnId(1), outbox }).unwrap();
     (inbox, queue, tokio::spawn(session.run(receiver)))
 }

@@ -58,7 +58,7 @@ struct Rig {
 }
 
 fn queue() -> (Outbox, Queue) {
-    outbox(QueueLimits { frames: 10, bytes: 1000 }, Meters::default())
+    outbox(QueueLimits { frames: 10, bytes: 1000, together: u64::MAX }, Meters::default())
 }
 
 fn rig(times: Times) -> Rig {

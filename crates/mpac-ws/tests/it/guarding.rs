@@ -68,6 +68,8 @@ async fn what_happens_is_counted_and_nobody_is_named() {
     ] {
         assert_eq!(metric(&host, name).await, expected, "{name}");
     }
+    // What was read here is written there a moment later.
+    patiently(async { while metric(&host, "mpac_queued_bytes").await > 0.0 {} }).await;
     assert!(metric(&host, "mpac_log_sync_seconds_count").await >= 4.0, "one sync for each step at least");
     assert!(metric(&host, "mpac_log_written_bytes_total").await > 1000.0);
     let text = get(host.metrics.unwrap(), "/metrics").await;

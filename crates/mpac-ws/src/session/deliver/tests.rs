@@ -14,7 +14,8 @@ fn delivery() -> Delivery {
 }
 
 fn connection(delivery: &mut Delivery, conn: u64, principal: Option<&str>) -> crate::outbox::Queue {
-    let (outbox, queue) = outbox(QueueLimits { frames: 10, bytes: 1000 }, Meters::default());
+    let (outbox, queue) =
+        outbox(QueueLimits { frames: 10, bytes: 1000, together: u64::MAX }, Meters::default());
     delivery.joined(ConnId(conn), outbox);
     if let Some(principal) = principal {
         let principal = PrincipalId::new(principal).unwrap();
