@@ -124,7 +124,7 @@ impl Meters {
         );
         registry.register(
             "queued_bytes",
-            "Bytes of frames that wait to be sent or are being written, in all connections; one frame counts for each",
+            "Bytes of frames that wait to be sent or are being written, in all connections; what several get is divided among them",
             all.queued_bytes.clone(),
         );
     }

@@ -27,7 +27,7 @@ pub(crate) struct QueueLimits {
     pub(crate) frames: usize,
     /// Sum of the frames' lengths: 10,000 file contents would be far more than 10,000 heartbeats.
     pub(crate) bytes: usize,
-    /// The same sum over all the connections that are counted by the same meters.
+    /// The memory that waits for all the connections that are counted by the same meters.
     pub(crate) together: u64,
 }
 
@@ -61,14 +61,21 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    frames: VecDeque<Message>,
+    frames: VecDeque<Waiting>,
     bytes: usize,
-    /// Bytes that the writer has in its hands.
-    taken: usize,
+    /// What the writer has in its hands: bytes, and their share of the memory.
+    taken: (usize, usize),
     close: Option<CloseFrame>,
     admitted: bool,
     paced: Option<Arc<Paced>>,
     until: Option<Timestamp>,
+}
+
+/// A frame, and which share of its memory this queue answers for: it is there once for all who get it.
+#[derive(Debug)]
+struct Waiting {
+    message: Message,
+    share: usize,
 }
 
 pub(crate) fn outbox(limits: QueueLimits, meters: Meters) -> (Outbox, Queue) {
@@ -85,17 +92,19 @@ pub(crate) fn outbox(limits: QueueLimits, meters: Meters) -> (Outbox, Queue) {
 }
 
 impl Outbox {
-    /// Queues a frame. When it does not fit, the reader is too slow: what waits is dropped and the connection closed with 1008.
-    pub(crate) fn push(&self, text: Utf8Bytes) {
+    /// Queues a frame that so many get. When it does not fit, the reader is too slow: what waits is dropped and the connection
+    /// closed with 1008.
+    pub(crate) fn push(&self, text: Utf8Bytes, receivers: usize) {
         let mut state = self.0.lock();
         if state.close.is_some() {
             return;
         }
         let (limits, length) = (&self.0.limits, text.len());
-        let waited = state.bytes + state.taken;
+        let waited = state.bytes + state.taken.0;
+        let share = length.div_ceil(receivers.max(1));
         state.bytes += length;
-        state.frames.push_back(Message::Text(text));
-        let together = self.0.meters.queued(1, count(length));
+        state.frames.push_back(Waiting { message: Message::Text(text), share });
+        let together = self.0.meters.queued(1, count(share));
         if state.frames.len() > limits.frames || state.bytes > limits.bytes {
             return self.give_up(
                 state,
@@ -116,16 +125,18 @@ impl Outbox {
 
     /// Drops what waits, and closes the connection.
     fn give_up(&self, mut state: MutexGuard<'_, State>, limit: Limit, why: &str) {
-        let frames = state.frames.len();
-        self.0.meters.queued(-count(frames), -count(std::mem::take(&mut state.bytes)));
+        let (frames, share) = (state.frames.len(), state.share());
+        self.0.meters.queued(-count(frames), -count(share));
         state.frames.clear();
+        state.bytes = 0;
         drop(state);
         self.close_for(limit, why);
     }
 
     /// Queues a ping ahead of everything else, so that its answer says how the connection is and not how long the queue is.
     pub(crate) fn ping(&self) {
-        self.0.lock().frames.push_front(Message::Ping(axum::body::Bytes::new()));
+        let message = Message::Ping(axum::body::Bytes::new());
+        self.0.lock().frames.push_front(Waiting { message, share: 0 });
         self.0.meters.queued(1, 0);
         self.0.pushed.notify_one();
     }
@@ -229,11 +240,14 @@ impl Queue {
     fn take(&self, batch: &mut Vec<Message>) -> Option<Next> {
         let mut state = self.0.lock();
         let some = state.frames.len().min(BATCH);
-        batch.extend(state.frames.drain(..some));
-        let bytes = batch.iter().map(text_len).sum::<usize>().min(state.bytes);
-        state.bytes -= bytes;
+        let mut taken = (0, 0);
+        batch.extend(state.frames.drain(..some).map(|Waiting { message, share }| {
+            taken = (taken.0 + text_len(&message), taken.1 + share);
+            message
+        }));
+        state.bytes -= taken.0;
         // What was taken before this is written.
-        let written = std::mem::replace(&mut state.taken, bytes);
+        let (_, written) = std::mem::replace(&mut state.taken, taken);
         if some > 0 || written > 0 {
             self.0.meters.queued(-count(some), -count(written));
         }
@@ -248,6 +262,13 @@ impl Shared {
     }
 }
 
+impl State {
+    /// The memory that the frames take, as far as this queue answers for it.
+    fn share(&self) -> usize {
+        self.frames.iter().map(|waiting| waiting.share).sum()
+    }
+}
+
 /// For a gauge.
 fn count(many: usize) -> i64 {
     i64::try_from(many).unwrap_or(i64::MAX)
@@ -256,7 +277,7 @@ fn count(many: usize) -> i64 {
 impl Drop for Shared {
     fn drop(&mut self) {
         let left = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.meters.queued(-count(left.frames.len()), -count(left.bytes + left.taken));
+        self.meters.queued(-count(left.frames.len()), -count(left.share() + left.taken.1));
     }
 }
 
@@ -280,10 +301,10 @@ mod tests {
     #[tokio::test]
     async fn frames_leave_in_the_order_they_came() {
         let (outbox, queue) = outbox(SMALL, Meters::default());
-        outbox.push("1".into());
-        outbox.push("2".into());
+        outbox.push("1".into(), 1);
+        outbox.push("2".into(), 1);
         outbox.close(1001, "stop");
-        outbox.push("late".into());
+        outbox.push("late".into(), 1);
         let mut batch = Vec::new();
         assert_eq!(queue.next(&mut batch).await, Next::Frames);
         assert_eq!(texts(&batch), ["1", "2"]);
@@ -294,7 +315,7 @@ mod tests {
     async fn a_reader_with_too_many_frames_waiting_is_closed_with_1008() {
         let (outbox, queue) = outbox(SMALL, Meters::default());
         for _ in 0..4 {
-            outbox.push("x".into());
+            outbox.push("x".into(), 1);
         }
         assert!(matches!(queue.next(&mut Vec::new()).await, Next::Close(frame) if frame.code == 1008));
     }
@@ -302,8 +323,8 @@ mod tests {
     #[tokio::test]
     async fn a_reader_with_too_many_bytes_waiting_is_closed_with_1008() {
         let (outbox, queue) = outbox(SMALL, Meters::default());
-        outbox.push("x".repeat(60).into());
-        outbox.push("x".repeat(60).into());
+        outbox.push("x".repeat(60).into(), 1);
+        outbox.push("x".repeat(60).into(), 1);
         outbox.close(1001, "the first close wins");
         assert!(matches!(queue.next(&mut Vec::new()).await, Next::Close(frame) if frame.code == 1008));
     }
@@ -312,7 +333,7 @@ mod tests {
     async fn what_was_taken_makes_room_again() {
         let (outbox, queue) = outbox(SMALL, Meters::default());
         for _ in 0..10 {
-            outbox.push("x".repeat(60).into());
+            outbox.push("x".repeat(60).into(), 1);
             assert_eq!(queue.next(&mut Vec::new()).await, Next::Frames);
         }
     }
@@ -320,7 +341,7 @@ mod tests {
     #[tokio::test]
     async fn a_ping_overtakes_what_waits() {
         let (outbox, queue) = outbox(SMALL, Meters::default());
-        outbox.push("x".into());
+        outbox.push("x".into(), 1);
         outbox.ping();
         let mut batch = Vec::new();
         queue.next(&mut batch).await;
@@ -334,20 +355,31 @@ mod tests {
         let meters = Meters::default();
         let [(slow, dropped), (other, queue)] = [(); 2].map(|()| outbox(limits, meters.clone()));
         let large = Utf8Bytes::from("x".repeat(IN_ANY_CASE));
-        slow.push(large.clone());
-        slow.push(large.clone());
+        slow.push(large.clone(), 1);
+        slow.push(large.clone(), 1);
         // What is being written is as much memory as what waits for it.
         assert_eq!(dropped.next(&mut Vec::new()).await, Next::Frames);
-        other.push(large.clone());
+        other.push(large.clone(), 1);
         assert_eq!(meters.queued(0, 0), together);
-        other.push("xx".into());
+        other.push("xx".into(), 1);
         assert!(!other.is_closing() && !slow.is_closing());
-        slow.push("x".into());
+        slow.push("x".into(), 1);
         assert!(matches!(dropped.next(&mut Vec::new()).await, Next::Close(frame) if frame.code == 1008));
         assert_eq!(meters.queued(0, 0), IN_ANY_CASE as u64 + 2, "nothing waits for it any more");
-        other.push(large);
+        other.push(large, 1);
         assert!(!other.is_closing(), "there is room for all who are left");
         drop((other, queue));
+        assert_eq!(meters.queued(0, 0), 0);
+    }
+
+    #[test]
+    fn what_several_get_is_there_once() {
+        let limits = QueueLimits { frames: 100, bytes: 100, together: 100 };
+        let meters = Meters::default();
+        let both = [(); 2].map(|()| outbox(limits, meters.clone()));
+        both.iter().for_each(|(outbox, _)| outbox.push("x".repeat(10).into(), 2));
+        assert_eq!(meters.queued(0, 0), 10);
+        drop(both);
         assert_eq!(meters.queued(0, 0), 0);
     }
 }

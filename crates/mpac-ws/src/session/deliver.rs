@@ -220,9 +220,14 @@ impl Delivery {
             // Python clients would close the connection over it (SRV-18).
             return error!("a frame of {} bytes was not sent: more than --max-frame-bytes", frame.len());
         }
+        let receivers = match to {
+            Recipients::All => self.bound.len(),
+            Recipients::Conn(_) => 1,
+            Recipients::Only(principals) => principals.len(),
+        };
         let mut sent = 0;
         self.each(to, |outbox| {
-            outbox.push(frame.clone());
+            outbox.push(frame.clone(), receivers);
             sent += 1;
         });
         self.meters.sent(message_type, sent);
