@@ -10,7 +10,7 @@ pub(crate) mod person;
 mod server;
 
 use std::path::Path;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -176,27 +176,34 @@ fn live(
             .map(|person| scope.spawn(|| person.live(&url, until.map(|(round, ..)| round), &all)))
             .collect();
         let mut stopped = Ok(());
+        if let Some((_, life, _)) = until {
+            thread::sleep(life);
+            // Who finds the server gone takes that for its end: nobody may have found it so before.
+            if let Some(status) = running.ended() {
+                let told = format!("it ended by itself, with {status}\n{}", running.tail(20));
+                stopped = Err(Failure::check(told));
+            } else if work.iter().any(ScopedJoinHandle::is_finished) {
+                let told = format!("somebody was hung up on by a server at work\n{}", running.tail(20));
+                stopped = Err(Failure::check(told));
+            }
+        }
         match until {
-            Some((_, life, End::Stop)) => {
-                thread::sleep(life);
+            Some((.., End::Stop)) if stopped.is_ok() => {
                 stopped = running.interrupt(START).and_then(|status| {
                     let failed = || Failure::check(format!("it stopped with {status}\n{}", running.tail(20)));
                     if status.success() { Ok(()) } else { Err(failed()) }
                 });
             }
-            Some((_, life, End::Kill)) => {
-                thread::sleep(life);
-                // Its end kills it, and nothing else tells it to end.
-                drop(running);
-            }
+            // Its end kills it, and nothing else tells it to end.
+            Some(_) => drop(running),
             None => {}
         }
         let ended =
             work.into_iter().map(|it| it.join().unwrap_or_else(|_| Err("a client panicked".to_owned())));
         (ended.collect::<Result<(), String>>(), stopped)
     });
-    stopped?;
-    outcome.map_err(Failure::check)
+    outcome.map_err(Failure::check)?;
+    stopped
 }
 
 /// Files of which only a half was written, by what their names begin with.

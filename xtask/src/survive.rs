@@ -120,6 +120,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             let said: String = agents.iter().map(|agent| agent.tail(12)).collect();
             return Err(Failure::check(format!("the agents ended before kill {kill}\n{said}")));
         }
+        if let Some(status) = server.ended() {
+            return Err(Failure::check(format!(
+                "the coordinator ended by itself, with {status}\n{}",
+                server.tail(20)
+            )));
+        }
         // Its end kills it, and nothing else tells it to end.
         drop(server);
         step::say(&format!("    kill {kill} after {} ms", life.as_millis()));
