@@ -126,8 +126,8 @@ fn empty_fragments(scene: &mut Scene) -> Done {
         answered(scene)?;
         std::thread::sleep(Duration::from_millis(10));
     }
-    socket.cut();
-    Ok(())
+    let end = socket.end()?;
+    ensure(&format!("the end, {end}"), &matches!(end, 1008 | 1009), &true)
 }
 
 fn nonsense(scene: &mut Scene) -> Done {
