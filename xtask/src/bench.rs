@@ -68,10 +68,11 @@ pub(crate) fn of_ci() -> Result<(), Failure> {
     instructions::run(&instructions::Options::default())
 }
 
-/// The one in the middle.
+/// The one in the middle, or what is halfway between the two.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
+    let at = |place: usize| values.get(place).copied().unwrap_or_default();
+    f64::midpoint(at(values.len() / 2), at(values.len().saturating_sub(1) / 2))
 }
 
 #[cfg(test)]
@@ -81,6 +82,7 @@ mod tests {
     #[test]
     fn the_median_is_no_mean() {
         assert!((median(vec![9.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
+        assert!((median(vec![9.0, 1.0, 2.0, 4.0]) - 3.0).abs() < f64::EPSILON);
         assert!(median(Vec::new()).abs() < f64::EPSILON);
     }
 }

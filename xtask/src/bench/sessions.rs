@@ -17,7 +17,7 @@ use super::report;
 use super::server::{Ours, memory};
 use super::table::{Row, Target};
 use crate::peer::Peer;
-use crate::step::{Failure, say};
+use crate::step::{self, Failure, say};
 
 /// Connections that are made at the same time.
 const AT_ONCE: usize = 32;
@@ -65,7 +65,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     // First what is quick, and may not be there.
     let (generator, ours) = (Generator::build(&options.measure)?, Ours::build()?);
     ours.cores.stay_off_the_servers()?;
-    let dir = tempfile::tempdir().map_err(Failure::io("make a directory"))?;
+    let dir = tempfile::tempdir_in(step::target()).map_err(Failure::io("make a directory"))?;
     // And two that are calm: alone, and beside the others.
     let most = (options.sessions + 2).to_string();
     let stored: &[&str] = if options.durable { &["--data-dir", "data"] } else { &["--durability", "none"] };

@@ -17,7 +17,7 @@ use super::generator::{Generator, Mode, P50, P99, Task, number};
 use super::server::{Ours, memory};
 use super::table::{Row, Target};
 use super::{median, report};
-use crate::step::{Failure, say};
+use crate::step::{self, Failure, say};
 
 /// What the command is told.
 #[derive(Args)]
@@ -97,7 +97,7 @@ async fn measure(
     generator: &Generator,
     is_one_deaf: bool,
 ) -> Result<Value, Failure> {
-    let dir = tempfile::tempdir().map_err(Failure::io("make a directory"))?;
+    let dir = tempfile::tempdir_in(step::target()).map_err(Failure::io("make a directory"))?;
     let (server, url) = ours.serve(&["--durability", "none"], dir.path())?;
     let deaf = if is_one_deaf { Some(join_with_little_room(&url).await?) } else { None };
     let task = Task {

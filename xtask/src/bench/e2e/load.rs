@@ -9,7 +9,7 @@ use super::disk::Sync;
 use crate::bench::generator::{Generator, Mode, Task, tool};
 use crate::bench::server::{Ours, START};
 use crate::peer::Peer;
-use crate::step::Failure;
+use crate::step::{self, Failure};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Load {
 
     /// What the generator found at a fresh server of this kind.
     pub(super) fn measure(&self, kind: Kind, mode: Mode, clients: u16) -> Result<Value, Failure> {
-        let dir = tempfile::tempdir().map_err(Failure::io("make a directory"))?;
+        let dir = tempfile::tempdir_in(step::target()).map_err(Failure::io("make a directory"))?;
         let (server, url) = self.serve(kind, dir.path())?;
         let hello = matches!(kind, Kind::Ours | Kind::Durable);
         let (label, seconds) = (kind.name(), self.lasting.of(mode));
@@ -81,7 +81,7 @@ impl Load {
 
     /// What the disk costs where the servers keep their logs.
     pub(super) fn sync() -> Result<Sync, Failure> {
-        let dir = tempfile::tempdir().map_err(Failure::io("make a directory"))?;
+        let dir = tempfile::tempdir_in(step::target()).map_err(Failure::io("make a directory"))?;
         Sync::measure(dir.path()).map_err(Failure::io("write and sync"))
     }
 
