@@ -86,6 +86,18 @@ impl Peer {
         for variable in PROXIES {
             command.env_remove(variable);
         }
+        Self::start_outside(name, command, on_line)
+    }
+
+    /// The same for a program that speaks to the network, by whatever proxy the environment names.
+    ///
+    /// # Errors
+    /// The command cannot be started.
+    pub(crate) fn start_outside(
+        name: &str,
+        command: &mut Command,
+        on_line: Option<OnLine>,
+    ) -> Result<Self, Failure> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(Failure::io(format!("start {name}")))?;
         let log = Arc::new(Log {
