@@ -11,7 +11,7 @@ use crate::{
 type Run = fn() -> Result<(), Failure>;
 
 /// In the order they run: what fails fast comes first.
-const STEPS: [(&str, Run); 19] = [
+const STEPS: [(&str, Run); 20] = [
     ("fmt", fmt),
     ("tidy", tidy::run),
     ("requirements", || requirements::run(&requirements::Options::target())),
@@ -19,6 +19,7 @@ const STEPS: [(&str, Run); 19] = [
     ("deny", deny::run),
     ("clippy", clippy),
     ("docs", docs),
+    ("fuzz-targets", fuzz::check),
     ("tests", tests),
     ("model", || model::run(&model::Options::default())),
     ("instructions", bench::of_ci),
@@ -33,12 +34,16 @@ const STEPS: [(&str, Run); 19] = [
     ("interop", || interop::run(None, 4)),
 ];
 
+/// The step that only runs where it is asked for.
+const FUZZ: &str = "fuzz";
+
 /// Runs all steps, or only the named ones, the fuzz targets too where that is asked for, and stops at the first that fails.
 ///
 /// # Errors
 /// An unknown step name, or the failure of the step that failed.
 pub(crate) fn run(only: &[String], fuzz: bool) -> Result<(), Failure> {
-    let names: Vec<&str> = STEPS.iter().map(|(name, _)| *name).collect();
+    let fuzz = fuzz || only.iter().any(|name| name == FUZZ);
+    let names: Vec<&str> = STEPS.iter().map(|(name, _)| *name).chain([FUZZ]).collect();
     if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
         return Err(Failure::check(format!(
             "no step is called `{unknown}`; the steps are {}",
@@ -47,9 +52,9 @@ pub(crate) fn run(only: &[String], fuzz: bool) -> Result<(), Failure> {
     }
     let began = Instant::now();
     let mut times = Vec::new();
-    let more: Option<(&str, Run)> = fuzz.then_some(("fuzz", || fuzz::run(&fuzz::Options::of_ci())));
+    let more: Option<(&str, Run)> = fuzz.then_some((FUZZ, || fuzz::run(&fuzz::Options::of_ci())));
     for (name, step) in STEPS.into_iter().chain(more) {
-        if !only.is_empty() && name != "fuzz" && !only.iter().any(|wanted| wanted == name) {
+        if !only.is_empty() && name != FUZZ && !only.iter().any(|wanted| wanted == name) {
             continue;
         }
         println!("\n==== {name}");

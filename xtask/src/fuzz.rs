@@ -44,6 +44,16 @@ impl Options {
     }
 }
 
+/// That the targets are in order and build, as every change has to leave them: it takes a minute, not one for each target.
+///
+/// # Errors
+/// They are not formatted, their lock file is not up to date, or they do not compile.
+pub(crate) fn check() -> Result<(), Failure> {
+    let manifest = ["--manifest-path", "fuzz/Cargo.toml"];
+    step::run(&mut step::cargo(&[&["fmt", "--check"], &manifest[..]].concat()))?;
+    step::run(&mut step::cargo(&[&["check", "--locked", "--quiet"], &manifest[..]].concat()))
+}
+
 /// Builds the targets and runs them, one after the other.
 ///
 /// # Errors
