@@ -365,7 +365,7 @@ impl Participant {
     }
 
     /// Whether work on a target is announced by a live own intent: without one, announce before anything that is not
-    /// trivial, with a scope that names what will be touched (INT-01, INT-22).
+    /// trivial, with a scope that names what will be touched (INT-01).
     pub fn is_announced(&self, target: &str) -> bool {
         let covers = |scope: &Scope| crate::scope::contains_target(&self.names, scope, target) != Some(false);
         self.intents.values().any(|own| own.standing == Standing::Active && covers(&own.announced.scope))

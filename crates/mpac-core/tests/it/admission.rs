@@ -2,11 +2,14 @@
 
 use mpac_core::{Command, ConnId, Coordinator, Input};
 use mpac_wire::names::{ErrorCode, Role};
-use mpac_wire::payload::{Heartbeat, SessionInfo};
-use mpac_wire::{Envelope, Message, Watermark};
+use mpac_wire::payload::{
+    BatchEntry, Heartbeat, IntentAnnounce, IntentClaim, IntentUpdate, IntentWithdraw, OpBatchCommit,
+    OpPropose, OpReject, OpSupersede, Resolution, SessionInfo,
+};
+use mpac_wire::{Envelope, Message, StateRef, Watermark};
 
 use crate::covers;
-use crate::world::{World, error, heard};
+use crate::world::{World, commit_payload, error, heard, intent, op};
 
 /// `bob`, who is here, says this text instead of his heartbeat.
 fn altered(world: &mut World, alter: impl FnOnce(&mut Envelope)) -> Vec<crate::world::Delivery> {
@@ -176,8 +179,28 @@ fn an_observer_may_look_but_not_touch() {
     covers!("INT-21", "ROL-06", "D-044");
     let mut world = World::of(&["alice"]);
     world.join("eve", &[Role::Observer]);
-    let refused = error(&world.announce("eve", "i", &["a"]), "eve");
-    assert_eq!(refused.error_code, ErrorCode::AuthorizationFailed);
+    world.announce("alice", "i", &["a"]);
+    let scope = || mpac_wire::Scope::files(["b"]);
+    let claim = ("c".parse().unwrap(), intent("i"), "alice".parse().unwrap(), intent("j"));
+    let entry =
+        BatchEntry::new(op("o"), "b".to_owned(), "replace".into(), StateRef::of(""), StateRef::of("1"));
+    let messages: [Message; 10] = [
+        IntentAnnounce::new(intent("j"), "o".to_owned(), scope()).into(),
+        IntentUpdate::new(intent("i")).into(),
+        IntentWithdraw::new(intent("i")).into(),
+        IntentClaim::new(claim.0, claim.1, claim.2, claim.3, "o".to_owned(), scope()).into(),
+        OpPropose::new(op("o"), "b".to_owned(), "replace".into()).into(),
+        commit_payload("o", None, "b", "", "1").into(),
+        OpBatchCommit::new("b".parse().unwrap(), "all_or_nothing".into(), vec![entry]).into(),
+        OpSupersede::new(op("o"), op("p"), "b".to_owned()).into(),
+        OpReject::new(op("p"), "policy_violation".into()).into(),
+        Resolution::new("x".parse().unwrap(), "approved".into()).into(),
+    ];
+    for message in messages {
+        let kind = message.message_type();
+        let refused = error(&world.say("eve", message), "eve");
+        assert_eq!(refused.error_code, ErrorCode::AuthorizationFailed, "{kind}");
+    }
     assert_eq!(heard(&world.say("eve", Heartbeat::new("idle".into())), "eve"), [""; 0]);
 }
 
@@ -244,7 +267,7 @@ fn a_silent_participant_is_unavailable_and_comes_back_with_any_message() {
     // Its scope still counts.
     assert_eq!(heard(&world.announce("alice", "j", &["x"]), "alice"), ["INTENT_ANNOUNCE", "CONFLICT_REPORT"]);
     // A commit under the intent restores it first, and is accepted.
-    let commit = crate::world::commit_payload("o", Some("i"), "x", "", "new\n");
+    let commit = commit_payload("o", Some("i"), "x", "", "new\n");
     assert_eq!(heard(&world.say("bob", commit), "alice"), ["INTENT_UPDATE i bob does i", "OP_COMMIT"]);
 }
 
@@ -268,6 +291,9 @@ fn the_status_beats_while_somebody_listens() {
     world.join("bob", &[Role::Contributor]);
     let beats = world.wait(35.0);
     assert_eq!(heard(&beats, "bob"), ["COORDINATOR_STATUS heartbeat"; 3]);
+    let mut clocks =
+        beats.iter().map(|beat| beat.text.split_once(r#""kind":"lamport_clock","value":"#).unwrap().1);
+    assert!(clocks.all(|clock| clock.starts_with(|first: char| first.is_ascii_digit())));
     assert!(
         beats[0].text.contains(r#""session_health":"healthy","active_participants":1,"open_conflicts":0"#)
     );
@@ -431,7 +457,7 @@ fn a_connection_lost_for_a_moment_changes_nothing() {
     let new = world.connect("bob");
     world.people.get_mut("bob").unwrap().0 = new;
     assert_eq!(heard(&world.hello("bob"), "bob"), ["SESSION_INFO", "INTENT_UPDATE i bob does i"]);
-    let state = world.coordinator.view().intent(&crate::world::intent("i"));
+    let state = world.coordinator.view().intent(&intent("i"));
     assert_eq!(format!("{:?}", state.unwrap()), "Active");
 }
 

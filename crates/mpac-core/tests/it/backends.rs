@@ -1,16 +1,20 @@
 //! How agents' models are doing.
 
-use mpac_wire::Message;
-use mpac_wire::names::{ErrorCode, Role};
-use mpac_wire::payload::{Heartbeat, IntentUpdate, OpPropose};
+use mpac_wire::names::{ErrorCode, HeartbeatStatus, Role};
+use mpac_wire::payload::{BatchEntry, Heartbeat, IntentUpdate, OpBatchCommit, OpPropose, OpSupersede};
+use mpac_wire::{Message, StateRef};
 
 use crate::covers;
-use crate::world::{Delivery, World, error, heard, intent, op};
+use crate::world::{Delivery, World, commit_payload, error, heard, intent, op};
 
 /// Alice holds `i`, under this backend policy.
 fn world(policy: &str) -> World {
+    world_with(Some(policy))
+}
+
+fn world_with(policy: Option<&str>) -> World {
     let mut config = crate::world::config();
-    config.liveness.backend_health_policy = Some(serde_json::from_str(policy).unwrap());
+    config.liveness.backend_health_policy = policy.map(|policy| serde_json::from_str(policy).unwrap());
     let mut world = World::with(config);
     for name in ["alice", "bob"] {
         world.join(name, &[Role::Contributor]);
@@ -68,20 +72,52 @@ fn a_model_that_is_down_suspends_and_one_that_is_well_again_restores() {
 }
 
 #[test]
+fn a_suspended_intent_is_there_and_cannot_be_worked_under() {
+    covers!("LIV-09", "OPS-15", "LIV-10", "D-093");
+    let mut world = world(r#"{"enabled":true}"#);
+    world.say("alice", commit_payload("old", Some("i"), "x", "", "1"));
+    report(&mut world, "a/m", "down", None);
+    let mut propose = OpPropose::new(op("o"), "x".to_owned(), "replace".into());
+    propose.intent_id = Some(intent("i"));
+    let entry =
+        BatchEntry::new(op("o"), "x".to_owned(), "replace".into(), StateRef::of("1"), StateRef::of("2"));
+    let mut batch = OpBatchCommit::new("b".parse().unwrap(), "all_or_nothing".into(), vec![entry]);
+    batch.intent_id = Some(intent("i"));
+    let mut supersede = OpSupersede::new(op("o"), op("old"), "x".to_owned());
+    supersede.intent_id = Some(intent("i"));
+    let commit = commit_payload("o", Some("i"), "x", "1", "2");
+    let messages = [Message::from(propose), commit.into(), batch.into(), supersede.into()];
+    for message in messages {
+        let kind = message.message_type();
+        let refused = error(&world.say("alice", message), "alice");
+        assert_eq!(refused.error_code, ErrorCode::InvalidReference, "{kind}");
+    }
+    assert_eq!(world.files["x"], "1");
+    let met = world.announce("bob", "j", &["x"]);
+    assert_eq!(heard(&met, "bob"), ["INTENT_ANNOUNCE", "CONFLICT_REPORT"]);
+}
+
+#[test]
 fn what_the_policy_does_not_ask_for_is_only_recorded() {
-    covers!("BHM-02", "BHM-12", "HEL-12");
-    for policy in [r#"{"enabled":false}"#, r#"{"enabled":true,"on_down":"ignore"}"#] {
-        let mut world = world(policy);
-        assert_eq!(report(&mut world, "a/m", "down", None).len(), 0, "{policy}");
+    covers!("BHM-02", "HEL-12");
+    let ignored = r#"{"enabled":true,"on_down":"ignore"}"#;
+    let disabled = r#"{"enabled":false,"auto_switch":"forbidden","allowed_providers":["b"]}"#;
+    for policy in [None, Some(disabled), Some(ignored)] {
+        let mut world = world_with(policy);
+        assert_eq!(report(&mut world, "a/m", "down", None).len(), 0, "{policy:?}");
+        // Nor is a switch looked at, where there is no policy.
+        let switched =
+            report(&mut world, "a/n", "down", policy.is_none_or(|it| it == disabled).then_some("a/m"));
+        assert_eq!(switched.len(), 0, "{policy:?}");
         assert_eq!(states(&world), "Active Proposed");
         let record = &world.coordinator.snapshot().participants.unwrap()[0];
-        assert_eq!(record.backend_model_id.as_deref(), Some("a/m"));
+        assert_eq!(record.backend_model_id.as_deref(), Some("a/n"));
     }
 }
 
 #[test]
 fn a_switch_is_judged_before_anything_is_recorded() {
-    covers!("BHM-08", "BHM-09", "BHM-10", "BHM-13", "BHM-15", "D-061", "D-062");
+    covers!("BHM-08", "BHM-09", "BHM-10", "BHM-12", "BHM-13", "BHM-15", "D-061", "D-062");
     let model = |world: &World| {
         world.coordinator.snapshot().participants.unwrap()[0].backend_model_id.clone().unwrap()
     };
@@ -93,10 +129,17 @@ fn a_switch_is_judged_before_anything_is_recorded() {
     ] {
         let mut world = world(policy);
         report(&mut world, "a/m", "operational", None);
+        world.say("alice", Heartbeat::new("idle".into()));
+        world.wait(60.0);
+        world.say("bob", Heartbeat::new("idle".into()));
         let denied = error(&report(&mut world, to, "down", Some("a/m")), "alice");
         assert_eq!(denied.error_code, ErrorCode::BackendSwitchDenied, "{policy}");
         assert!(denied.refers_to.is_some());
         assert_eq!(model(&world), "a/m");
+        // As a heartbeat it counts all the same.
+        let status = world.coordinator.snapshot().participants.unwrap()[0].status.clone();
+        assert_eq!(status, Some(HeartbeatStatus::Working), "{policy}");
+        assert_eq!(world.wait(60.0).len(), 0, "{policy}");
         assert_eq!(states(&world), "Active Proposed");
     }
     let mut world = world(r#"{"enabled":true,"allowed_providers":["a"]}"#);

@@ -93,7 +93,7 @@ fn a_proposal_through_a_real_pre_commit_session() {
 
 #[test]
 fn in_a_governance_session_work_is_announced_first() {
-    covers!("INT-02", "INT-01", "INT-22", "PAR-12");
+    covers!("INT-02", "INT-01", "PAR-12");
     let mut bob = Lone::joined_to(governed());
     for message in [commit("o1", None, "a", "1", "2"), commit("o1", Some("never"), "a", "1", "2")] {
         assert_eq!(bob.withheld(message), Withheld::IntentNeeded);

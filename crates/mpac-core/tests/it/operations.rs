@@ -124,7 +124,7 @@ fn a_proposal_is_shown_to_reviewers_and_may_be_committed_by_its_proposer() {
 
 #[test]
 fn the_intent_of_an_operation_is_judged_by_the_profile() {
-    covers!("OPS-02", "OPS-13", "OPS-14", "OPS-15", "D-093", "D-136", "LIV-09");
+    covers!("OPS-02", "OPS-13", "OPS-14", "D-093", "D-136");
     let mut world = World::of(&["alice"]);
     // Core: accepted and flagged.
     for (at, under) in [None, Some("unknown")].into_iter().enumerate() {

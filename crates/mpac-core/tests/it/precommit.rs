@@ -99,7 +99,7 @@ fn a_first_commit_is_only_a_request() {
 
 #[test]
 fn what_is_blocked_waits_and_is_judged_again() {
-    covers!("OPS-07", "D-097", "LIV-09");
+    covers!("OPS-07", "D-097");
     let mut world = world(precommit());
     // Carol's intent overlaps: a conflict.
     world.join("carol", &[Role::Contributor]);
