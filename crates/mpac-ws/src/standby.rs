@@ -156,12 +156,12 @@ fn above(mut mark: Elsewhere, copy: &Copy) -> Elsewhere {
     mark
 }
 
-/// The token that was given.
+/// The token that was given. A file that is named counts more than the environment, whose token may be another server's.
 pub(crate) fn token(given: &GivenToken) -> Result<Token, Error> {
-    if let Some(text) = given.token.as_deref().filter(|text| !text.is_empty()) {
-        return usable("MPAC_CONTROL_TOKEN", text);
-    }
     let Some(path) = &given.token_file else {
+        if let Some(text) = given.token.as_deref().filter(|text| !text.is_empty()) {
+            return usable("MPAC_CONTROL_TOKEN", text);
+        }
         return Err(Error::Control(
             "a token is needed: name a copy of the file control-token in the other server's data directory with --token-file"
                 .to_owned(),
@@ -362,5 +362,23 @@ async fn overdue(until: Option<Instant>) {
     match until {
         Some(until) => drop(timeout_at(until, std::future::pending::<()>()).await),
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_named_counts_more_than_the_environment() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        let (own, other) = ("a".repeat(64), "b".repeat(64));
+        std::fs::write(&file, &own).unwrap();
+        let given = |token_file, token| GivenToken { token_file, token };
+        let named = token(&given(Some(file), Some(other.clone()))).unwrap();
+        assert!(named.is(&own) && !named.is(&other));
+        assert!(token(&given(None, Some(other.clone()))).unwrap().is(&other));
+        assert!(token(&given(None, Some(String::new()))).is_err());
     }
 }

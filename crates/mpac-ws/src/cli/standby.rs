@@ -61,7 +61,7 @@ pub struct GivenToken {
     /// File with the token of the other server: control-token in its data directory
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// The same as a text, for environments
+    /// The same as a text, for environments; a file that is named counts more
     #[arg(long, value_name = "TOKEN", env = "MPAC_CONTROL_TOKEN", hide = true, hide_env_values = true)]
     pub token: Option<String>,
 }
