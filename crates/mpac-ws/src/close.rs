@@ -56,6 +56,7 @@ fn stored(data: &Path, session: &str, disposition: &CloseDisposition) -> Result<
     let found = all.into_iter().find(|it| it.name() == Some(name(&id).as_str())).ok_or_else(none)?;
     let (log, mut replay) = found.resume(store.durability())?.ok_or_else(none)?;
     let (before, kept) = replay.session().ok_or_else(none)?;
+    let committed = kept.contents().count();
     if before.view().is_closed() {
         return Err(Error::Control(format!("session {session} is closed already")));
     }
@@ -69,7 +70,16 @@ fn stored(data: &Path, session: &str, disposition: &CloseDisposition) -> Result<
     // Both or none: a session that is taken up and not closed would only be one epoch further.
     log.append(&[taken, closed]).map_err(|error| Error::log(error.into()))?;
     log.finish().map_err(|source| Error::DataDir { path: data.to_owned(), source })?;
-    Ok(format!("session {session} is closed; the next start begins a new one"))
+    // Without a server nobody knows which of them are in a directory.
+    let files = match committed {
+        0 => String::new(),
+        _ => format!(
+            "; what was committed to {committed} file{} stays in its log and is written nowhere any more: `mpac-ws audit replay --files \
+             DIR` does that",
+            if committed == 1 { "" } else { "s" }
+        ),
+    };
+    Ok(format!("session {session} is closed; the next start begins a new one{files}"))
 }
 
 /// Who seals the end of the log, where the coordinator's key lies beside it.

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use clap::{CommandFactory, Parser};
 use toml::Value;
 
-use crate::cli::Settings;
 use crate::cli::standby::{Rest, Standby};
+use crate::cli::{Security, Settings};
 use crate::error::{Error, one_line};
 
 /// Keys whose text is a path, or may be one.
@@ -71,10 +71,31 @@ fn checked(settings: Settings) -> Result<Settings, Error> {
     if let Some(id) = settings.session.as_ref().filter(|id| settings.multi_session && !fits_path(id)) {
         return Err(Error::SessionPath { id: id.clone() });
     }
+    whole(&settings.security)?;
     match (settings.write_back, &settings.workspace, settings.multi_session) {
         (true, None, _) => Err(Error::WriteBackWhere),
         (true, Some(_), true) => Err(Error::WriteBackMany),
         _ => Ok(settings),
+    }
+}
+
+/// What only works with another option has it. Looked at here and not by clap: one may stand in the file, the other on the
+/// command line, which may also take back what the file says.
+fn whole(security: &Security) -> Result<(), Error> {
+    let Security { tls_cert, tls_key, tls_self_signed, jwt_issuer, jwt_audience, jwks, .. } = security;
+    if *tls_self_signed && tls_cert.is_some() {
+        return Err(Error::TwoCertificates);
+    }
+    let needs = [
+        ("--tls-cert", tls_cert.is_some(), "--tls-key", tls_key.is_some()),
+        ("--tls-key", tls_key.is_some(), "--tls-cert", tls_cert.is_some()),
+        ("--jwt-issuer", jwt_issuer.is_some(), "--jwks", jwks.is_some()),
+        ("--jwks", jwks.is_some(), "--jwt-issuer", jwt_issuer.is_some()),
+        ("--jwt-audience", jwt_audience.is_some(), "--jwt-issuer", jwt_issuer.is_some()),
+    ];
+    match needs.into_iter().find(|(_, given, _, other)| *given && !other) {
+        Some((option, _, missing, _)) => Err(Error::Half { option, missing }),
+        None => Ok(()),
     }
 }
 
@@ -273,6 +294,28 @@ mod tests {
         assert!(matches!(load(["mpac-ws", "--write-back"]), Err(Error::WriteBackWhere)));
         let many = load(["mpac-ws", "--write-back", "--workspace", ".", "--multi-session"]);
         assert!(matches!(many, Err(Error::WriteBackMany)));
+    }
+
+    #[test]
+    fn what_belongs_together_may_stand_in_the_file_on_the_command_line_or_half_and_half() {
+        let settings =
+            with_file("tls_cert = 'c'\ntls_key = 'k'\njwks = 'j'\njwt_issuer = 'i'\njwt_audience = 'a'", &[])
+                .unwrap();
+        assert!(settings.security.tls_key.is_some() && settings.security.jwks.is_some());
+        assert!(with_file("tls_key = 'k'", &["--tls-cert=c"]).is_ok());
+        let own =
+            with_file("tls_self_signed = true", &["--tls-self-signed=false", "--tls-cert=c", "--tls-key=k"]);
+        assert!(!own.unwrap().security.tls_self_signed);
+        for (text, told) in [
+            ("tls_cert = 'c'", "--tls-cert needs --tls-key beside it"),
+            ("tls_key = 'k'", "--tls-key needs --tls-cert beside it"),
+            ("jwks = 'j'", "--jwks needs --jwt-issuer beside it"),
+            ("jwt_issuer = 'i'", "--jwt-issuer needs --jwks beside it"),
+            ("jwt_audience = 'a'", "--jwt-audience needs --jwt-issuer beside it"),
+            ("tls_self_signed = true\ntls_cert = 'c'\ntls_key = 'k'", "choose one of the two"),
+        ] {
+            assert!(complaint(text).contains(told), "{text}");
+        }
     }
 
     #[test]

@@ -140,12 +140,30 @@ pub enum Error {
         /// The id.
         id: String,
     },
+    /// An option that does nothing without another.
+    #[error("{option} needs {missing} beside it, on the command line or in the configuration file")]
+    Half {
+        /// What was given.
+        option: &'static str,
+        /// What was not.
+        missing: &'static str,
+    },
+    /// The server can only show one.
+    #[error("--tls-self-signed does not work with --tls-cert: choose one of the two")]
+    TwoCertificates,
     /// Accepted commits that are in no file, at the end.
     #[error(
-        "{} accepted commit{} could not be written into the workspace directory and {} lost: {}",
-        .0.len(), if .0.len() == 1 { "" } else { "s" }, if .0.len() == 1 { "is" } else { "are" }, listed(.0)
+        "{} accepted commit{} could not be written into the workspace directory: {}; {}",
+        .files.len(), if .files.len() == 1 { "" } else { "s" }, listed(.files),
+        if *.stored { "the log has what was committed: remove what is in the way and start again, which writes it" }
+        else { "nothing was stored (--durability none), so it is lost" }
     )]
-    Unwritten(Vec<Unwritten>),
+    Unwritten {
+        /// Which, and why.
+        files: Vec<Unwritten>,
+        /// Whether the next start finds them in the log.
+        stored: bool,
+    },
     /// `--write-back` has nowhere to write.
     #[error("--write-back needs a directory to write to: add --workspace DIR")]
     WriteBackWhere,
@@ -326,7 +344,7 @@ impl Error {
             | Self::Fenced(_)
             | Self::Following { .. }
             | Self::Control(_)
-            | Self::Unwritten(_)
+            | Self::Unwritten { .. }
             | Self::Unlogged(_)
             | Self::NotVerified(_)
             | Self::DiskFull(_) => 1,

@@ -218,8 +218,8 @@ impl Server {
         // Whatever is left is half a handshake.
         serving.abort();
         match (full, ended) {
-            (Some(dir), Err(Error::Unwritten(unwritten))) => {
-                for file in unwritten {
+            (Some(dir), Err(Error::Unwritten { files, .. })) => {
+                for file in files {
                     // They are in the log, and the next start tries again.
                     warn!("{:?} is not in the directory yet: {}", file.path, file.reason);
                 }

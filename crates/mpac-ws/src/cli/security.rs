@@ -21,15 +21,15 @@ pub struct Security {
           hide_default_value = true)]
     pub insecure_open: bool,
     /// Speak TLS with this certificate: a PEM file, the server's own first. Read again when it changes
-    #[arg(long, value_name = "FILE.pem", requires = "tls_key")]
+    #[arg(long, value_name = "FILE.pem")]
     pub tls_cert: Option<PathBuf>,
     /// The private key of --tls-cert: a PEM file
-    #[arg(long, value_name = "FILE.pem", requires = "tls_cert")]
+    #[arg(long, value_name = "FILE.pem")]
     pub tls_key: Option<PathBuf>,
     /// Speak TLS with a certificate that this server makes for itself, once; clients pin it by its fingerprint
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false,
           default_missing_value = "true", action = clap::ArgAction::Set, hide_possible_values = true,
-          hide_default_value = true, conflicts_with = "tls_cert")]
+          hide_default_value = true)]
     pub tls_self_signed: bool,
     /// The Ed25519 key with which the coordinator signs, unless the session is open: a PKCS#8 PEM file, as
     /// `openssl genpkey -algorithm ed25519` makes it [default: signing-key.pem in the data directory, made at the first start]
@@ -39,13 +39,13 @@ pub struct Security {
     #[arg(long, value_name = "FILE.toml")]
     pub keys: Option<PathBuf>,
     /// Whose JSON Web Tokens are good as bearer_token: the `iss` in them
-    #[arg(long, value_name = "ISSUER", requires = "jwks")]
+    #[arg(long, value_name = "ISSUER")]
     pub jwt_issuer: Option<String>,
     /// The `aud` in them [default: the id of the session]
-    #[arg(long, value_name = "AUDIENCE", requires = "jwt_issuer")]
+    #[arg(long, value_name = "AUDIENCE")]
     pub jwt_audience: Option<String>,
     /// The issuer's public keys: a JSON Web Key Set, read again when it changes
-    #[arg(long, value_name = "FILE.json", requires = "jwt_issuer")]
+    #[arg(long, value_name = "FILE.json")]
     pub jwks: Option<PathBuf>,
     /// Who says who somebody is: certificates of authorities, whose own are good as x509_chain; a PEM file, read again when it
     /// changes

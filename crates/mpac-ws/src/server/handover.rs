@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use crate::error::{Error, Unwritten};
+use crate::error::Error;
 use crate::follow::hub::{Hub, Phase};
 use crate::operator::Asked;
 use crate::registry::Registry;
@@ -14,10 +14,11 @@ use crate::store::elsewhere::{Elsewhere, Why};
 /// Ends every session. Where a standby has all of it on its disk, the sessions are that one's from then on (REC-20).
 pub(super) async fn end(registry: &Registry, hub: &Hub, asked: &watch::Receiver<Asked>) -> Result<(), Error> {
     let fenced = asked.borrow().clone();
+    let stored = registry.data_dir().is_some();
     if let Asked::Fenced { by, unwritten } = fenced {
         hub.end(Phase::Elsewhere { server: by.clone() }).await;
         if !unwritten.is_empty() {
-            error!("{}", Error::Unwritten(unwritten));
+            error!("{}", Error::Unwritten { files: unwritten, stored });
         }
         return Err(Error::Fenced(by));
     }
@@ -25,7 +26,7 @@ pub(super) async fn end(registry: &Registry, hub: &Hub, asked: &watch::Receiver<
     let next = epochs.into_iter().map(|(id, epoch)| (id, epoch + 1)).collect();
     let unwritten = registry.stop().await;
     hand_over(registry, hub, next).await;
-    ended(unwritten)
+    if unwritten.is_empty() { Ok(()) } else { Err(Error::Unwritten { files: unwritten, stored }) }
 }
 
 async fn hand_over(registry: &Registry, hub: &Hub, epochs: BTreeMap<String, u64>) {
@@ -46,8 +47,4 @@ async fn hand_over(registry: &Registry, hub: &Hub, epochs: BTreeMap<String, u64>
     }
     info!("handed over to {server}");
     hub.end(Phase::Released { to, server, epochs }).await;
-}
-
-fn ended(unwritten: Vec<Unwritten>) -> Result<(), Error> {
-    if unwritten.is_empty() { Ok(()) } else { Err(Error::Unwritten(unwritten)) }
 }

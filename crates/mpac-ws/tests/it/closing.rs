@@ -50,6 +50,7 @@ async fn a_stored_session_is_closed_where_no_server_runs() {
     program.kill();
     let (code, said) = close(data.path(), &["--session", "default"]).await;
     assert!(code == Some(0) && said.contains("default is closed"), "{said}");
+    assert!(said.contains("what was committed to 1 file stays in its log"), "{said}");
     let (code, said) = close(data.path(), &["--session", "default"]).await;
     assert!(code == Some(1) && said.contains("closed already"), "{said}");
     let data_dir = data.path().to_str().unwrap();
