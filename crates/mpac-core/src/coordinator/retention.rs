@@ -116,6 +116,7 @@ impl Session {
             && (member.departed || !member.available || member.status == HeartbeatStatus::Offline)
             && !self.live.contains_key(id)
             && !self.pending_by_proposer.contains_key(id)
+            && self.claims.of(id).next().is_none()
             && !self.recovery.diverged.contains_key(id);
         set(&mut self.finished.members, (member.last_seen, id.clone()), over);
     }

@@ -2,8 +2,7 @@
 
 use alloc::vec::Vec;
 
-use mpac_wire::names::{Atomicity, ErrorCode};
-use mpac_wire::payload::BatchEntry;
+use mpac_wire::names::ErrorCode;
 use mpac_wire::{IntentId, Message, MessageId, OpId, Seconds, StateRef, Timestamp};
 
 use super::bounded::Shelf;
@@ -161,17 +160,9 @@ impl Answers {
         });
     }
 
-    /// A target was read: that tells what became of single commits to it, and that a batch was accepted if all of it was or
-    /// nothing.
+    /// A target was read: that tells what became of single commits to it.
     pub(super) fn read(&mut self, target: &str, state: &StateRef) {
         self.0.retain(|_, sent| match &sent.message {
-            Message::OpBatchCommit(batch) if sent.fate == Fate::Unknown => {
-                let shown = |it: &BatchEntry| same_path(&it.target, target) && it.state_ref_after == *state;
-                if batch.atomicity == Atomicity::AllOrNothing && batch.operations.iter().any(shown) {
-                    sent.fate = Fate::Accepted;
-                }
-                true
-            }
             Message::OpCommit(commit) if sent.fate == Fate::Unknown && same_path(&commit.target, target) => {
                 sent.fate = Fate::Accepted;
                 commit.state_ref_after == *state

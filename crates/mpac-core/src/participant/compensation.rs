@@ -50,7 +50,8 @@ impl Reversal {
         let kind = self.op_kind.clone();
         let states = (self.before.clone(), self.after.clone());
         let mut commit = OpCommit::new(self.op_id.clone(), self.target.clone(), kind, states.0, states.1);
-        commit.intent_id = self.intent.clone().filter(|intent| !of.ended.contains(intent));
+        let is_live = |intent: &IntentId| of.intents.get(intent).is_some_and(|own| !own.expired);
+        commit.intent_id = self.intent.clone().filter(is_live);
         commit
     }
 }

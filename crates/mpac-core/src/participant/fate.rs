@@ -24,7 +24,7 @@ use mpac_wire::payload::{Hello, OpCommit, ProtocolError};
 use mpac_wire::{Envelope, IntentId, Message, MessageId, OpId, Raw, StateRef};
 
 use super::bounded::Recent;
-use super::operations::Stage;
+use super::operations::{OwnOperation, Stage};
 use super::{Fate, Participant, Stamp, Standing, Withheld};
 
 /// How many repeated messages are remembered as such.
@@ -183,7 +183,9 @@ impl Participant {
 
     /// The own operations that were accepted of late, the oldest first.
     fn committed_ops(&self) -> Vec<String> {
-        let committed = self.operations.in_order().filter(|(_, it)| it.stage == Stage::Committed);
+        // What only a target shows may be somebody else's.
+        let is_told = |it: &OwnOperation| it.stage == Stage::Committed && !it.shown;
+        let committed = self.operations.in_order().filter(|(_, it)| is_told(it));
         let mut ops: Vec<String> = committed.map(|(op, _)| op.as_str().to_owned()).collect();
         ops.drain(..ops.len().saturating_sub(MOST_NAMED));
         ops

@@ -14,7 +14,7 @@ use crate::scope::same_path;
 /// How many are remembered.
 const MOST: usize = 2_048;
 
-/// Where an own operation stands. It moves by the coordinator's word alone (OPS-31).
+/// Where an own operation stands. It moves by the coordinator's word (OPS-31), and where that was lost by what its target shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
@@ -46,6 +46,8 @@ pub struct OwnOperation {
     pub stage: Stage,
     /// The message that asked for it last was not answered: it may have been accepted (PAR-12).
     unanswered: bool,
+    /// Its target was as it leaves it, when that was not known: it was committed, unless somebody else has written the same.
+    pub(super) shown: bool,
 }
 
 /// The own operations of late.
@@ -86,7 +88,7 @@ impl Operations {
 
     pub(super) fn moved(&mut self, id: &OpId, stage: Stage) -> bool {
         let known = self.0.get_mut(id);
-        known.map(|known| (known.stage, known.unanswered) = (stage, false)).is_some()
+        known.map(|known| (known.stage, known.unanswered, known.shown) = (stage, false, false)).is_some()
     }
 
     /// What became of those that a message asks for is not known.
@@ -107,7 +109,8 @@ impl Operations {
         for id in known {
             let Some(it) = self.0.get_mut(&id) else { continue };
             it.unanswered = false;
-            if it.states.as_ref().is_some_and(|(_, after)| after == state) {
+            it.shown = it.states.as_ref().is_some_and(|(_, after)| after == state);
+            if it.shown {
                 shown.push(id);
             }
         }
@@ -119,6 +122,13 @@ impl Operations {
         if let Some(mut operation) = self.0.remove(id) {
             (operation.stage, operation.unanswered) = (Stage::Committed, false);
             self.0.insert(id.clone(), operation);
+        }
+    }
+
+    /// The coordinator has said that it was accepted.
+    fn told(&mut self, id: &OpId) {
+        if let Some(known) = self.0.get_mut(id) {
+            known.shown = false;
         }
     }
 
@@ -144,6 +154,7 @@ pub(super) fn asked(message: &Message) -> Vec<(OpId, OwnOperation)> {
         batch: None,
         stage: Stage::Asked,
         unanswered: false,
+        shown: false,
     };
     match message {
         Message::OpPropose(it) => [(it.op_id.clone(), new(&it.target, &it.op_kind, &it.intent_id))].into(),
@@ -218,9 +229,10 @@ impl Participant {
         let mut own = false;
         for op in &named {
             // What is committed stays committed; undoing it is what a resolution asks for (D-118).
-            match self.operations.get(op).map(|it| it.stage) {
-                Some(Stage::Committed | Stage::Rejected) => own = true,
-                Some(Stage::Asked | Stage::Authorised) => own |= self.operations.moved(op, Stage::Rejected),
+            match self.operations.get(op).map(|it| (it.stage, it.shown)) {
+                Some((Stage::Committed, false) | (Stage::Rejected, _)) => own = true,
+                // The coordinator knows better what it has than a target does.
+                Some(_) => own |= self.operations.moved(op, Stage::Rejected),
                 None => {}
             }
         }
@@ -238,7 +250,10 @@ impl Participant {
 
     /// An own commit was accepted.
     pub(super) fn committed(&mut self, message: &Message) {
-        asked(message).iter().for_each(|(op, _)| self.was_committed(op));
+        for (op, _) in asked(message) {
+            self.was_committed(&op);
+            self.operations.told(&op);
+        }
     }
 
     /// In a pre-commit session only a completion is; a Python server relays the request too.
@@ -250,14 +265,18 @@ impl Participant {
         }
     }
 
-    /// A target was read, and is as an operation of unknown fate leaves it: that was committed (PAR-12), and with it all of
-    /// its batch (BAT-05).
+    /// A target was read, and is as an operation of unknown fate leaves it: that was committed (PAR-12). One of a batch that
+    /// is all or nothing was when all of them are shown: somebody else may have written the same to one.
     pub(super) fn operations_shown(&mut self, target: &str, state: &StateRef) {
         for op in self.operations.shown_by(target, state) {
             let batch = self.operations.get(&op).and_then(|it| it.batch.clone());
-            let whole = batch.map(|batch| self.operations.of_batch(batch.as_str()));
-            whole.into_iter().flatten().for_each(|(op, _)| self.was_committed(&op));
-            self.was_committed(&op);
+            match batch.map(|batch| self.operations.of_batch(batch.as_str())) {
+                Some(whole) if whole.iter().all(|(_, it)| it.shown) => {
+                    whole.iter().for_each(|(op, _)| self.was_committed(op));
+                }
+                Some(_) => {}
+                None => self.was_committed(&op),
+            }
         }
     }
 }

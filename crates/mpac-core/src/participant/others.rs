@@ -59,6 +59,10 @@ pub(super) fn expiry(ttl: Option<&Seconds>, now: Timestamp) -> Timestamp {
     now.after(ttl.unwrap_or(&DEFAULT_TTL))
 }
 
+/// How long one is held to live of which only a summary has told: as long as agents of this project announce theirs, who
+/// prolong them, and say so, before two thirds of that are over. In half the time it would be taken for free while it lives.
+const LISTED: Seconds = Seconds::whole(1_800);
+
 impl Others {
     pub(super) fn get(&self, id: &IntentId) -> Option<&OtherIntent> {
         self.0.get(id)
@@ -176,7 +180,7 @@ impl Others {
         for it in listed.iter().filter(|it| it.principal_id != *me) {
             // An estimate that it should be over by now was wrong. How long it has left, no summary tells.
             let estimate = self.0.get(&it.intent_id).filter(|known| known.lives(now)).map(|it| it.expires);
-            let expires = estimate.unwrap_or_else(|| expiry(None, now));
+            let expires = estimate.unwrap_or_else(|| now.after(&LISTED));
             let known = OtherIntent {
                 owner: it.principal_id.clone(),
                 scope: Some(it.scope.clone()),

@@ -54,9 +54,11 @@ impl Declared {
     }
 }
 
+/// Sorted: in which order they are given, and how often, declares nothing.
 fn strings(value: Option<&serde_json::Value>) -> Vec<String> {
     let entries = value.and_then(serde_json::Value::as_array).into_iter().flatten();
-    entries.filter_map(|entry| entry.as_str().map(Into::into)).collect()
+    let entries: BTreeSet<String> = entries.filter_map(|entry| entry.as_str().map(Into::into)).collect();
+    entries.into_iter().collect()
 }
 
 /// The files that edits under this scope reach, as declared. Most scopes declare none.
@@ -168,6 +170,23 @@ mod tests {
         assert_eq!(reached(&scope(r#""a.py""#, r#"{"impact":["b.py"]}"#), &b), at("b.py", None));
         assert_eq!(reached(&scope(r#""a.py""#, r#"{"impact":["c.py"]}"#), &b), vec![]);
         assert_eq!(reached(&scope(r#""a.py""#, r#"{"impact":7}"#), &b), vec![]);
+    }
+
+    #[test]
+    fn the_order_of_a_list_declares_nothing() {
+        let a = |lists: &str| scope(r#""a.py""#, lists);
+        let old = a(r#"{"impact":["b","c"],"affects_symbols":["f","g"],"impact_symbols":{"b":["f","g"]}}"#);
+        let same =
+            a(r#"{"impact":["c","./b"],"affects_symbols":["g","f","g"],"impact_symbols":{"b":["g","f"]}}"#);
+        assert!(!is_declared_anew(&same, &old));
+        for other in [
+            r#"{"impact":["b"],"affects_symbols":["f","g"],"impact_symbols":{"b":["f","g"]}}"#,
+            r#"{"impact":["b","c"],"affects_symbols":["f"],"impact_symbols":{"b":["f","g"]}}"#,
+            r#"{"impact":["b","c"],"affects_symbols":["f","g"],"impact_symbols":{"b":["f"]}}"#,
+            "{}",
+        ] {
+            assert!(is_declared_anew(&a(other), &old), "{other}");
+        }
     }
 
     #[test]

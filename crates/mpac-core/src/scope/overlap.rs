@@ -75,19 +75,29 @@ pub fn contains_target(names: &Names, scope: &Scope, target: &str) -> Option<boo
     Some(listed || names.is_named(scope, target))
 }
 
-/// The part of `new` that `old` does not cover, for a set kind that both have; else `new` as it is (INT-13, D-079). All of
-/// it, too, where it may meet scopes that `old` did not meet: under a URI that is new, or because `old` had told what it is
-/// and `new` does not, or is of another kind and meets its like by another rule (D-066, D-067).
-pub fn growth(names: &Names, new: &Scope, old: &Scope) -> Option<Scope> {
+/// What of `new` may meet scopes that `old` did not meet (INT-13): what it covers more, and all of it under a URI that is new,
+/// or because `old` had told what it is and `new` does not, or is of another kind and meets its like by another rule (D-066,
+/// D-067).
+pub fn met_anew(names: &Names, new: &Scope, old: &Scope) -> Option<Scope> {
     let (ours, theirs) = (Outline::of(names, new), Outline::of(names, old));
-    let same_class = ours.class == theirs.class;
-    let meets_others = !ours.known.uris.is_subset(&theirs.known.uris)
-        || theirs.known.complete && !(ours.known.complete && same_class);
-    if meets_others {
+    let is_told = ours.known.complete && ours.class == theirs.class;
+    if !ours.known.uris.is_subset(&theirs.known.uris) || theirs.known.complete && !is_told {
         return Some(new.clone());
     }
-    if !(same_class && ours.class.is_set()) {
+    growth(names, new, old)
+}
+
+/// The part of `new` that `old` does not cover, for a set kind that both have; else `new` as it is (D-079, SCO-17). All of a
+/// set, too, under a URI that is new, or without those that said what it is (D-066).
+pub fn growth(names: &Names, new: &Scope, old: &Scope) -> Option<Scope> {
+    let (ours, theirs) = (Outline::of(names, new), Outline::of(names, old));
+    if ours.class != theirs.class || !ours.class.is_set() {
         return (!is_inside(names, new, &[old], &<_>::default())).then(|| new.clone());
+    }
+    let meets_others =
+        !ours.known.uris.is_subset(&theirs.known.uris) || (theirs.known.complete && !ours.known.complete);
+    if meets_others {
+        return Some(new.clone());
     }
     let added: Vec<String> = ours.entries.beyond(&theirs.entries).map(Into::into).collect();
     if added.is_empty() {

@@ -127,6 +127,29 @@ fn a_frozen_scope_takes_no_writes_and_no_intents_but_the_rest_goes_on() {
 }
 
 #[test]
+fn who_narrows_a_frozen_intent_down_is_not_held_up_by_another_kind_of_scope() {
+    covers!("FRZ-06", "INT-14", "SCO-17");
+    let mut world = World::with(patient());
+    for name in ["alice", "bob"] {
+        world.join(name, &[Role::Contributor]);
+    }
+    let mut pattern = Scope::new(mpac_wire::names::ScopeKind::ResourcePath);
+    pattern.pattern = Some("src/*".to_owned());
+    pattern.canonical_uris = Some(vec!["u".to_owned()]);
+    world.say("alice", IntentAnnounce::new(intent("i1"), "o".into(), pattern.clone()));
+    pattern.canonical_uris = None;
+    pattern.pattern = Some("src/x.py".to_owned());
+    world.announce("bob", "i2", &["src/x.py"]);
+    assert_eq!(world.coordinator.view().conflicts().len(), 1);
+    world.wait(301.0);
+    let refused = error(&world.announce("bob", "i3", &["src/x.py"]), "bob");
+    assert_eq!(refused.error_code, ErrorCode::ScopeFrozen);
+    let mut narrower = IntentUpdate::new(intent("i1"));
+    narrower.scope = Some(pattern);
+    assert_eq!(heard(&world.say("alice", narrower), "alice"), ["INTENT_UPDATE i1"]);
+}
+
+#[test]
 fn an_arbiter_is_asked_first_and_again_in_phase_two() {
     covers!("FRZ-09", "D-110", "LIV-20", "CON-07");
     let mut world = dispute(patient());

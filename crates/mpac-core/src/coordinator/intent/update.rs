@@ -12,7 +12,7 @@ use super::super::state::{Intent, Session};
 use super::announce::complete;
 use crate::refusal::Refusal;
 use crate::scope::dependency::is_declared_anew;
-use crate::scope::overlap::growth;
+use crate::scope::overlap::{growth, met_anew};
 use crate::table::intent::{Event, State};
 
 pub(in super::super) fn handle(
@@ -28,10 +28,9 @@ pub(in super::super) fn handle(
     if record.state() != State::Active {
         return Err(Refusal::IntentState { intent: record.id.clone(), state: record.state() });
     }
-    let grown = match &update.scope {
-        Some(scope) => growth(session.scopes.names(), scope, &record.scope),
-        None => None,
-    };
+    let names = session.scopes.names();
+    let grown = update.scope.as_ref().and_then(|scope| growth(names, scope, &record.scope));
+    let met = update.scope.as_ref().and_then(|scope| met_anew(names, scope, &record.scope));
     let declared_anew = update.scope.as_ref().is_some_and(|scope| is_declared_anew(scope, &record.scope));
     let warning = match &grown {
         Some(part) => frozen::scope(session, part)?, // INT-14
@@ -58,8 +57,8 @@ pub(in super::super) fn handle(
     if let Some(warning) = warning {
         warning.send(session, out, facts);
     }
-    if grown.is_some() || declared_anew {
-        detect::of_changed(session, out, &id, grown.as_ref(), declared_anew);
+    if met.is_some() || declared_anew {
+        detect::of_changed(session, out, &id, met.as_ref(), declared_anew);
     }
     Ok(())
 }

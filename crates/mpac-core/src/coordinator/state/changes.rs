@@ -25,7 +25,9 @@ impl Session {
         if is_used_again {
             self.take_finished_intent(&new.id);
         }
-        self.leave_to_earlier_intent(&new.id);
+        if is_used_again || !self.forgotten.intents.is_empty() {
+            self.leave_to_earlier_intent(&new.id);
+        }
         let mut record = Intent::begin(new, state, self.now, sequence);
         if let Some(owner) = self.members.get(&record.owner) {
             record.owner = owner.sender.principal_id.clone(); // not the message's own copy
@@ -37,8 +39,7 @@ impl Session {
         Some(overlapping)
     }
 
-    /// What was committed under an id before it is announced is not the new intent's: that of a finished one (D-024), of a
-    /// forgotten one, or of none.
+    /// What was committed under a finished intent of the id (D-024), or under one that is forgotten, is not the new one's.
     fn leave_to_earlier_intent(&mut self, id: &IntentId) {
         for (sequence, op) in self.standing_by_intent.get(id).cloned().unwrap_or_default() {
             if let Some(record) = self.operations.get_mut(&op)

@@ -88,7 +88,7 @@ impl Claims {
 impl Session {
     /// Registers a claim. `None` where another one stands in its place: it is never overwritten (CLM-05).
     pub(crate) fn register_claim(&mut self, record: Claim) -> Option<()> {
-        let (id, granted_at) = (record.id.clone(), record.granted_at);
+        let (id, claimer, granted_at) = (record.id.clone(), record.claimer.clone(), record.granted_at);
         if !self.claims.insert(record) {
             return None;
         }
@@ -96,6 +96,7 @@ impl Session {
             self.deadlines.insert(at, Cause::ClaimGrace(id.clone()));
         }
         self.claim_ids.insert(id, self.config.retained_records);
+        self.review_member(&claimer);
         Some(())
     }
 
@@ -105,6 +106,7 @@ impl Session {
         if let Some(at) = record.granted_at {
             self.deadlines.remove(at, &Cause::ClaimGrace(id.clone()));
         }
+        self.review_member(&record.claimer);
         Some(record)
     }
 
