@@ -24,6 +24,9 @@ const DEFERRAL_TTL_SECONDS: u32 = 60;
 /// How long the decision on a claim is waited for by default: twice the coordinator's default grace (CLM-08).
 const CLAIM_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a summary is waited for by who only wants to know who is in the way.
+const SUMMARY_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What is to be announced.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -362,16 +365,17 @@ impl Agent {
     }
 
     /// Whose live intents overlap with this, as far as was heard (PAR-17). Where something was missed, perhaps who has taken over
-    /// what somebody left, a coordinator that tells how the session stands is asked first (D-029).
+    /// what somebody left, a coordinator that tells how the session stands is asked first, and waited for a little (D-029).
     ///
     /// # Errors
-    /// [`AgentError::Lost`]; those of [`summary`](Self::summary) where one is asked for.
+    /// [`AgentError::Lost`].
     pub async fn in_the_way(&self, scope: &Scope) -> Result<Vec<Holder>, AgentError> {
         let scope = scope.clone();
         // Away from it, nobody can be asked.
         let look = |it: &Participant| it.is_admitted() && it.has_gap();
         if self.0.tells.load(Ordering::Relaxed) && self.0.link.look(look).await? {
-            self.summary(false).await?;
+            // Whoever gets no answer in time goes by what was heard.
+            let _ = tokio::time::timeout(SUMMARY_PATIENCE, self.summary(false)).await;
         }
         self.0.link.look(move |participant| participant.in_the_way(&scope)).await
     }
