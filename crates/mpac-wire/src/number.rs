@@ -171,7 +171,17 @@ mod tests {
 
     #[test]
     fn a_zero_fraction_is_a_whole_number_and_keeps_its_spelling() {
-        for text in ["0", "8", "8.0", "80e-1", "-0.0", "0e9", "9007199254740991", "9007199254740991000e-3"] {
+        for text in [
+            "0",
+            "8",
+            "8.0",
+            "80e-1",
+            "-0.0",
+            "0e9",
+            "0e99999999999999999999",
+            "9007199254740991",
+            "9007199254740991000e-3",
+        ] {
             let number: Integer = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&number).unwrap(), text);
         }

@@ -25,11 +25,14 @@ impl Decimal {
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let all = [whole, fraction].concat();
         let significant = all.trim_start_matches('0');
+        if significant.is_empty() {
+            // Whatever the exponent.
+            return Some(Self { negative: false, digits: String::new(), point: 0 });
+        }
         let shift = i64::try_from(whole.len()).ok()? - i64::try_from(all.len() - significant.len()).ok()?;
         let point = exponent.trim_start_matches('+').parse::<i64>().ok()?.checked_add(shift)?;
         let digits = significant.trim_end_matches('0').to_owned();
-        let zero = digits.is_empty();
-        Some(Self { negative: negative && !zero, point: if zero { 0 } else { point }, digits })
+        Some(Self { negative, digits, point })
     }
 
     /// Whether no digit stands behind the point.
