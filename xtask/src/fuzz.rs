@@ -51,7 +51,8 @@ impl Options {
 pub(crate) fn check() -> Result<(), Failure> {
     let manifest = ["--manifest-path", "fuzz/Cargo.toml"];
     step::run(&mut step::cargo(&[&["fmt", "--check"], &manifest[..]].concat()))?;
-    step::run(&mut step::cargo(&[&["check", "--locked", "--quiet"], &manifest[..]].concat()))
+    let mut check = step::cargo(&[&["check", "--locked", "--quiet"], &manifest[..]].concat());
+    step::run(check.arg("--target-dir").arg(target_dir()))
 }
 
 /// Builds the targets and runs them, one after the other.
