@@ -74,9 +74,11 @@ fn stored(data: &Path, session: &str, disposition: &CloseDisposition) -> Result<
     let files = match committed {
         0 => String::new(),
         _ => format!(
-            "; what was committed to {committed} file{} stays in its log and is written nowhere any more: `mpac-ws audit replay --files \
-             DIR` does that",
-            if committed == 1 { "" } else { "s" }
+            "; what was committed to {committed} file{} stays in its log, and `mpac-ws audit replay --data-dir {} --session {session} \
+             --run {} --files DIR` writes it to a directory",
+            if committed == 1 { "" } else { "s" },
+            data.display(),
+            found.dir.file_name().unwrap_or_default().display()
         ),
     };
     Ok(format!("session {session} is closed; the next start begins a new one{files}"))

@@ -155,13 +155,16 @@ pub enum Error {
     #[error(
         "{} accepted commit{} could not be written into the workspace directory: {}; {}",
         .files.len(), if .files.len() == 1 { "" } else { "s" }, listed(.files),
-        if *.stored { "the log has what was committed: remove what is in the way and start again, which writes it" }
-        else { "nothing was stored (--durability none), so it is lost" }
+        if *.stored {
+            "the log has it: a start that goes on with the session tries again, `mpac-ws audit replay --files DIR` writes it elsewhere"
+        } else {
+            "nothing was stored (--durability none), so it is lost"
+        }
     )]
     Unwritten {
         /// Which, and why.
         files: Vec<Unwritten>,
-        /// Whether the next start finds them in the log.
+        /// Whether they are in the log.
         stored: bool,
     },
     /// `--write-back` has nowhere to write.

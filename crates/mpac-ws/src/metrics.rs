@@ -96,11 +96,19 @@ impl Meters {
         self.0.limits.count(limit.name(), 1);
     }
 
-    /// So many more frames wait to be sent, or less, and so many bytes of them; gives the bytes of all that wait then.
-    pub(crate) fn queued(&self, frames: i64, bytes: i64) -> u64 {
-        self.0.queued.inc_by(frames);
-        let before = self.0.queued_bytes.inc_by(bytes);
-        u64::try_from(before.saturating_add(bytes)).unwrap_or_default()
+    /// So many more frames wait to be sent, or less.
+    pub(crate) fn queued(&self, more: i64) {
+        self.0.queued.inc_by(more);
+    }
+
+    /// So many more bytes are kept for those who have not got them yet, or less.
+    pub(crate) fn held(&self, more: i64) {
+        self.0.queued_bytes.inc_by(more);
+    }
+
+    /// The bytes that are kept for those who have not got them yet.
+    pub(crate) fn bytes_held(&self) -> u64 {
+        u64::try_from(self.0.queued_bytes.get()).unwrap_or_default()
     }
 
     fn register(&self, registry: &mut Registry) {
@@ -124,7 +132,7 @@ impl Meters {
         );
         registry.register(
             "queued_bytes",
-            "Bytes of frames that wait to be sent or are being written, in all connections; what several get is divided among them",
+            "Bytes of frames that wait to be sent or are being written, in all connections; what several get counts once",
             all.queued_bytes.clone(),
         );
     }

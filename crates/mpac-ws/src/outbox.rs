@@ -63,19 +63,51 @@ struct Shared {
 struct State {
     frames: VecDeque<Waiting>,
     bytes: usize,
-    /// What the writer has in its hands: bytes, and their share of the memory.
-    taken: (usize, usize),
+    /// What the writer has in its hands: bytes, and what keeps them counted.
+    taken: usize,
+    writing: Vec<Arc<Held>>,
     close: Option<CloseFrame>,
     admitted: bool,
     paced: Option<Arc<Paced>>,
     until: Option<Timestamp>,
 }
 
-/// A frame, and which share of its memory this queue answers for: it is there once for all who get it.
+/// A text for one or many, whose memory is counted once, until the last who got it has written it.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    text: Utf8Bytes,
+    held: Arc<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    bytes: usize,
+    meters: Meters,
+}
+
 #[derive(Debug)]
 struct Waiting {
     message: Message,
-    share: usize,
+    held: Option<Arc<Held>>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(text: Utf8Bytes, meters: &Meters) -> Self {
+        let bytes = text.len();
+        meters.held(count(bytes));
+        Self { text, held: Arc::new(Held { bytes, meters: meters.clone() }) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &str {
+        self.text.as_str()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.meters.held(-count(self.bytes));
+    }
 }
 
 pub(crate) fn outbox(limits: QueueLimits, meters: Meters) -> (Outbox, Queue) {
@@ -92,19 +124,18 @@ pub(crate) fn outbox(limits: QueueLimits, meters: Meters) -> (Outbox, Queue) {
 }
 
 impl Outbox {
-    /// Queues a frame that so many get. When it does not fit, the reader is too slow: what waits is dropped and the connection
-    /// closed with 1008.
-    pub(crate) fn push(&self, text: Utf8Bytes, receivers: usize) {
+    /// Queues a frame. When it does not fit, the reader is too slow: what waits is dropped and the connection closed with 1008.
+    pub(crate) fn push(&self, frame: Outgoing) {
         let mut state = self.0.lock();
         if state.close.is_some() {
             return;
         }
-        let (limits, length) = (&self.0.limits, text.len());
-        let waited = state.bytes + state.taken.0;
-        let share = length.div_ceil(receivers.max(1));
-        state.bytes += length;
-        state.frames.push_back(Waiting { message: Message::Text(text), share });
-        let together = self.0.meters.queued(1, count(share));
+        let Outgoing { text, held } = frame;
+        let limits = &self.0.limits;
+        let waited = state.bytes + state.taken;
+        state.bytes += text.len();
+        state.frames.push_back(Waiting { message: Message::Text(text), held: Some(held) });
+        self.0.meters.queued(1);
         if state.frames.len() > limits.frames || state.bytes > limits.bytes {
             return self.give_up(
                 state,
@@ -112,7 +143,7 @@ impl Outbox {
                 "too slow: more frames were waiting for this connection than its queue holds",
             );
         }
-        if together > limits.together && waited > IN_ANY_CASE {
+        if waited > IN_ANY_CASE && self.0.meters.bytes_held() > limits.together {
             return self.give_up(
                 state,
                 Limit::Queues,
@@ -125,8 +156,7 @@ impl Outbox {
 
     /// Drops what waits, and closes the connection.
     fn give_up(&self, mut state: MutexGuard<'_, State>, limit: Limit, why: &str) {
-        let (frames, share) = (state.frames.len(), state.share());
-        self.0.meters.queued(-count(frames), -count(share));
+        self.0.meters.queued(-count(state.frames.len()));
         state.frames.clear();
         state.bytes = 0;
         drop(state);
@@ -136,8 +166,8 @@ impl Outbox {
     /// Queues a ping ahead of everything else, so that its answer says how the connection is and not how long the queue is.
     pub(crate) fn ping(&self) {
         let message = Message::Ping(axum::body::Bytes::new());
-        self.0.lock().frames.push_front(Waiting { message, share: 0 });
-        self.0.meters.queued(1, 0);
+        self.0.lock().frames.push_front(Waiting { message, held: None });
+        self.0.meters.queued(1);
         self.0.pushed.notify_one();
     }
 
@@ -240,16 +270,18 @@ impl Queue {
     fn take(&self, batch: &mut Vec<Message>) -> Option<Next> {
         let mut state = self.0.lock();
         let some = state.frames.len().min(BATCH);
-        let mut taken = (0, 0);
-        batch.extend(state.frames.drain(..some).map(|Waiting { message, share }| {
-            taken = (taken.0 + text_len(&message), taken.1 + share);
-            message
-        }));
-        state.bytes -= taken.0;
+        let State { frames, bytes, taken, writing, .. } = &mut *state;
         // What was taken before this is written.
-        let (_, written) = std::mem::replace(&mut state.taken, taken);
-        if some > 0 || written > 0 {
-            self.0.meters.queued(-count(some), -count(written));
+        *taken = 0;
+        writing.clear();
+        for Waiting { message, held } in frames.drain(..some) {
+            *taken += text_len(&message);
+            writing.extend(held);
+            batch.push(message);
+        }
+        *bytes -= *taken;
+        if some > 0 {
+            self.0.meters.queued(-count(some));
         }
         if some == 0 { state.close.clone().map(Next::Close) } else { Some(Next::Frames) }
     }
@@ -262,13 +294,6 @@ impl Shared {
     }
 }
 
-impl State {
-    /// The memory that the frames take, as far as this queue answers for it.
-    fn share(&self) -> usize {
-        self.frames.iter().map(|waiting| waiting.share).sum()
-    }
-}
-
 /// For a gauge.
 fn count(many: usize) -> i64 {
     i64::try_from(many).unwrap_or(i64::MAX)
@@ -277,7 +302,7 @@ fn count(many: usize) -> i64 {
 impl Drop for Shared {
     fn drop(&mut self) {
         let left = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.meters.queued(-count(left.frames.len()), -count(left.share() + left.taken.1));
+        self.meters.queued(-count(left.frames.len()));
     }
 }
 
@@ -294,6 +319,10 @@ mod tests {
 
     const SMALL: QueueLimits = QueueLimits { frames: 3, bytes: 100, together: u64::MAX };
 
+    fn frame(text: &str) -> Outgoing {
+        Outgoing::new(text.to_owned().into(), &Meters::default())
+    }
+
     fn texts(batch: &[Message]) -> Vec<&str> {
         batch.iter().filter_map(|message| message.to_text().ok()).collect()
     }
@@ -301,10 +330,10 @@ mod tests {
     #[tokio::test]
     async fn frames_leave_in_the_order_they_came() {
         let (outbox, queue) = outbox(SMALL, Meters::default());
-        outbox.push("1".into(), 1);
-        outbox.push("2".into(), 1);
+        outbox.push(frame("1"));
+        outbox.push(frame("2"));
         outbox.close(1001, "stop");
-        outbox.push("late".into(), 1);
+        outbox.push(frame("late"));
         let mut batch = Vec::new();
         assert_eq!(queue.next(&mut batch).await, Next::Frames);
         assert_eq!(texts(&batch), ["1", "2"]);
@@ -315,7 +344,7 @@ mod tests {
     async fn a_reader_with_too_many_frames_waiting_is_closed_with_1008() {
         let (outbox, queue) = outbox(SMALL, Meters::default());
         for _ in 0..4 {
-            outbox.push("x".into(), 1);
+            outbox.push(frame("x"));
         }
         assert!(matches!(queue.next(&mut Vec::new()).await, Next::Close(frame) if frame.code == 1008));
     }
@@ -323,8 +352,8 @@ mod tests {
     #[tokio::test]
     async fn a_reader_with_too_many_bytes_waiting_is_closed_with_1008() {
         let (outbox, queue) = outbox(SMALL, Meters::default());
-        outbox.push("x".repeat(60).into(), 1);
-        outbox.push("x".repeat(60).into(), 1);
+        outbox.push(frame(&"x".repeat(60)));
+        outbox.push(frame(&"x".repeat(60)));
         outbox.close(1001, "the first close wins");
         assert!(matches!(queue.next(&mut Vec::new()).await, Next::Close(frame) if frame.code == 1008));
     }
@@ -333,7 +362,7 @@ mod tests {
     async fn what_was_taken_makes_room_again() {
         let (outbox, queue) = outbox(SMALL, Meters::default());
         for _ in 0..10 {
-            outbox.push("x".repeat(60).into(), 1);
+            outbox.push(frame(&"x".repeat(60)));
             assert_eq!(queue.next(&mut Vec::new()).await, Next::Frames);
         }
     }
@@ -341,7 +370,7 @@ mod tests {
     #[tokio::test]
     async fn a_ping_overtakes_what_waits() {
         let (outbox, queue) = outbox(SMALL, Meters::default());
-        outbox.push("x".into(), 1);
+        outbox.push(frame("x"));
         outbox.ping();
         let mut batch = Vec::new();
         queue.next(&mut batch).await;
@@ -354,32 +383,36 @@ mod tests {
         let limits = QueueLimits { frames: 100, bytes: 100 * IN_ANY_CASE, together };
         let meters = Meters::default();
         let [(slow, dropped), (other, queue)] = [(); 2].map(|()| outbox(limits, meters.clone()));
-        let large = Utf8Bytes::from("x".repeat(IN_ANY_CASE));
-        slow.push(large.clone(), 1);
-        slow.push(large.clone(), 1);
+        let push =
+            |outbox: &Outbox, bytes: usize| outbox.push(Outgoing::new("x".repeat(bytes).into(), &meters));
+        push(&slow, IN_ANY_CASE);
+        push(&slow, IN_ANY_CASE);
         // What is being written is as much memory as what waits for it.
         assert_eq!(dropped.next(&mut Vec::new()).await, Next::Frames);
-        other.push(large.clone(), 1);
-        assert_eq!(meters.queued(0, 0), together);
-        other.push("xx".into(), 1);
+        push(&other, IN_ANY_CASE);
+        assert_eq!(meters.bytes_held(), together);
+        push(&other, 2);
         assert!(!other.is_closing() && !slow.is_closing());
-        slow.push("x".into(), 1);
+        push(&slow, 1);
         assert!(matches!(dropped.next(&mut Vec::new()).await, Next::Close(frame) if frame.code == 1008));
-        assert_eq!(meters.queued(0, 0), IN_ANY_CASE as u64 + 2, "nothing waits for it any more");
-        other.push(large, 1);
+        assert_eq!(meters.bytes_held(), IN_ANY_CASE as u64 + 2, "nothing waits for it any more");
+        push(&other, IN_ANY_CASE);
         assert!(!other.is_closing(), "there is room for all who are left");
         drop((other, queue));
-        assert_eq!(meters.queued(0, 0), 0);
+        assert_eq!(meters.bytes_held(), 0);
     }
 
-    #[test]
-    fn what_several_get_is_there_once() {
-        let limits = QueueLimits { frames: 100, bytes: 100, together: 100 };
+    #[tokio::test]
+    async fn what_several_get_counts_once_until_the_last_has_written_it() {
         let meters = Meters::default();
-        let both = [(); 2].map(|()| outbox(limits, meters.clone()));
-        both.iter().for_each(|(outbox, _)| outbox.push("x".repeat(10).into(), 2));
-        assert_eq!(meters.queued(0, 0), 10);
-        drop(both);
-        assert_eq!(meters.queued(0, 0), 0);
+        let [(fast, reads), (slow, waits)] = [(); 2].map(|()| outbox(SMALL, meters.clone()));
+        let frame = Outgoing::new("x".repeat(10).into(), &meters);
+        [&fast, &slow].iter().for_each(|outbox| outbox.push(frame.clone()));
+        drop(frame);
+        assert_eq!(reads.next(&mut Vec::new()).await, Next::Frames);
+        drop((fast, reads));
+        assert_eq!(meters.bytes_held(), 10, "the other keeps it");
+        drop((slow, waits));
+        assert_eq!(meters.bytes_held(), 0);
     }
 }

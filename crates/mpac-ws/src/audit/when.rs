@@ -30,8 +30,8 @@ impl FromStr for Bound {
         if let Some(ago) = ago(text) {
             return Ok(Self::Ago(ago));
         }
-        // A day alone is its beginning.
-        let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+        // A day alone is its beginning. People write a space before the time.
+        let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.replacen(' ', "T", 1) };
         Timestamp::parse(&whole).map(Self::At).map_err(|_| FORMS.to_owned())
     }
 }
@@ -87,6 +87,7 @@ mod tests {
             ("2w", ago(1_209_600)),
             ("2026-01-31T12:00:00Z", at("2026-01-31T12:00:00Z")),
             ("2026-01-31T14:00:00+02:00", at("2026-01-31T12:00:00Z")),
+            ("2026-01-31 12:00:00Z", at("2026-01-31T12:00:00Z")),
             ("2026-01-31", at("2026-01-31T00:00:00Z")),
         ] {
             assert_eq!(text.parse::<Bound>().as_ref(), Ok(&bound), "{text}");

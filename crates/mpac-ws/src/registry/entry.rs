@@ -38,11 +38,20 @@ impl Entry {
         known: Known,
         session: impl Future<Output = Option<Session>> + Send + 'static,
     ) -> Self {
-        let (inbox, receiver) = mpsc::channel(INBOX);
+        let (inbox, mut receiver) = mpsc::channel(INBOX);
         let task = tokio::spawn(async move {
             match session.await {
                 Some(session) => session.run(receiver).await,
-                None => Vec::new(),
+                None => {
+                    // Whoever came for it is told, and nobody else can come.
+                    receiver.close();
+                    while let Some(waiting) = receiver.recv().await {
+                        if let Inbound::Joined { outbox, .. } = waiting {
+                            outbox.close(1011, "this session cannot be begun");
+                        }
+                    }
+                    Vec::new()
+                }
             }
         });
         Self { inbox, room: Arc::new(Semaphore::new(INBOX_BYTES)), known, task, connections: 0 }

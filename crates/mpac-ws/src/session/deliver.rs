@@ -18,7 +18,7 @@ use super::events::Events;
 use crate::error::Unwritten;
 use crate::metrics::limit::Limit;
 use crate::metrics::{Held, Meters};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Outgoing};
 use crate::rate::Everybody;
 use crate::sideband;
 use crate::signing::Signing;
@@ -34,7 +34,7 @@ pub(super) struct Delivery {
     bound: BTreeMap<ConnId, PrincipalId>,
     workspace: Workspace,
     /// The answer to FILE_LIST, from the first that asked until a file changes: a list of all files is much work for a few bytes.
-    listed: Option<Utf8Bytes>,
+    listed: Option<Outgoing>,
     writer: Option<Writer>,
     max_frame: usize,
     /// Before it is opened, a session has no files for anybody (D-031).
@@ -148,7 +148,7 @@ impl Delivery {
             }
             Output::Workspace { conn, request } => {
                 let answer = self.answer(&request);
-                self.send(&Recipients::Conn(conn), &answer, None);
+                self.send_frame(&Recipients::Conn(conn), &answer, None);
             }
             Output::Answer { conn, text } => {
                 let answer = sideband::complete(&text, &self.workspace, self.max_frame);
@@ -220,14 +220,14 @@ impl Delivery {
             // Python clients would close the connection over it (SRV-18).
             return error!("a frame of {} bytes was not sent: more than --max-frame-bytes", frame.len());
         }
-        let receivers = match to {
-            Recipients::All => self.bound.len(),
-            Recipients::Conn(_) => 1,
-            Recipients::Only(principals) => principals.len(),
-        };
+        let frame = Outgoing::new(frame.clone(), &self.meters);
+        self.send_frame(to, &frame, message_type);
+    }
+
+    fn send_frame(&self, to: &Recipients, frame: &Outgoing, message_type: Option<&MessageType>) {
         let mut sent = 0;
         self.each(to, |outbox| {
-            outbox.push(frame.clone(), receivers);
+            outbox.push(frame.clone());
             sent += 1;
         });
         self.meters.sent(message_type, sent);
@@ -258,16 +258,14 @@ impl Delivery {
         }
     }
 
-    fn answer(&mut self, request: &Request) -> Utf8Bytes {
-        if !self.open {
-            return sideband::answer(request, &Workspace::default(), self.max_frame);
-        }
-        let (workspace, max_frame) = (&self.workspace, self.max_frame);
+    /// None is larger than a frame may be.
+    fn answer(&mut self, request: &Request) -> Outgoing {
+        let (nothing, max_frame, meters) = (Workspace::default(), self.max_frame, &self.meters);
+        let workspace = if self.open { &self.workspace } else { &nothing };
+        let made = || Outgoing::new(sideband::answer(request, workspace, max_frame), meters);
         match request {
-            Request::FileList => {
-                self.listed.get_or_insert_with(|| sideband::file_list(workspace, max_frame)).clone()
-            }
-            _ => sideband::answer(request, workspace, max_frame),
+            Request::FileList if self.open => self.listed.get_or_insert_with(made).clone(),
+            _ => made(),
         }
     }
 

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::metrics::Meters;
-use crate::outbox::{QueueLimits, outbox};
+use crate::outbox::{Outgoing, QueueLimits, outbox};
 
 /// Far longer than any of these tests.
 const LONG: Duration = Duration::from_secs(600);
@@ -166,7 +166,7 @@ async fn frames_after_the_close_are_dropped() {
 async fn a_reader_who_never_reads_is_given_up_after_the_grace() {
     let rig = rig(Times { close_within: SHORT, ..PATIENT });
     for _ in 0..12 {
-        rig.outbox.push("x".into(), 1);
+        rig.outbox.push(Outgoing::new("x".into(), &Meters::default()));
     }
     rig.task.await.unwrap();
     assert!(*rig.session.left.lock().unwrap() > 0);
@@ -218,13 +218,13 @@ async fn a_peer_that_answers_no_ping_is_dropped() {
 async fn a_peer_that_still_reads_what_was_before_the_ping_stays() {
     let mut rig = rig(Times { ping_every: SHORT, pong_within: LONG, ..PATIENT });
     for _ in 0..6 {
-        rig.outbox.push("x".into(), 1);
+        rig.outbox.push(Outgoing::new("x".into(), &Meters::default()));
     }
     let mut pings = 0;
     while pings < 3 {
         // No answer to any of them, and the next comes all the same.
         pings += usize::from(matches!(rig.wire.next().await, Some(Message::Ping(_))));
-        rig.outbox.push("x".into(), 1);
+        rig.outbox.push(Outgoing::new("x".into(), &Meters::default()));
     }
     assert!(!rig.task.is_finished());
     rig.end().await;

@@ -90,8 +90,8 @@ async fn files_are_listed_once_for_all_who_ask_until_one_changes() {
     for (content, size) in [("x", r#""size":1}"#), ("four", r#""size":4}"#)] {
         delivery.carry_out(committed(content));
         let [first, second] = [(); 2].map(|()| delivery.answer(&Request::FileList));
-        assert!(first.as_str().contains(size), "{first}");
-        assert!(std::ptr::eq(first.as_str(), second.as_str()), "the same text, not another like it");
+        assert!(first.text().contains(size), "{}", first.text());
+        assert!(std::ptr::eq(first.text(), second.text()), "the same text, not another like it");
     }
 }
 
