@@ -4,7 +4,7 @@
 //! queues of a server together is bounded too, or many slow readers would eat what one cannot.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes};
@@ -101,6 +101,28 @@ impl Outgoing {
     #[cfg(test)]
     pub(crate) fn text(&self) -> &str {
         self.text.as_str()
+    }
+}
+
+/// A text that is kept for whoever asks next, and counts only while somebody has not got it yet.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    text: Utf8Bytes,
+    held: Weak<Held>,
+}
+
+impl Kept {
+    pub(crate) const fn new(text: Utf8Bytes) -> Self {
+        Self { text, held: Weak::new() }
+    }
+
+    pub(crate) fn outgoing(&mut self, meters: &Meters) -> Outgoing {
+        if let Some(held) = self.held.upgrade() {
+            return Outgoing { text: self.text.clone(), held };
+        }
+        let frame = Outgoing::new(self.text.clone(), meters);
+        self.held = Arc::downgrade(&frame.held);
+        frame
     }
 }
 

@@ -18,7 +18,7 @@ use super::events::Events;
 use crate::error::Unwritten;
 use crate::metrics::limit::Limit;
 use crate::metrics::{Held, Meters};
-use crate::outbox::{Outbox, Outgoing};
+use crate::outbox::{Kept, Outbox, Outgoing};
 use crate::rate::Everybody;
 use crate::sideband;
 use crate::signing::Signing;
@@ -34,7 +34,7 @@ pub(super) struct Delivery {
     bound: BTreeMap<ConnId, PrincipalId>,
     workspace: Workspace,
     /// The answer to FILE_LIST, from the first that asked until a file changes: a list of all files is much work for a few bytes.
-    listed: Option<Outgoing>,
+    listed: Option<Kept>,
     writer: Option<Writer>,
     max_frame: usize,
     /// Before it is opened, a session has no files for anybody (D-031).
@@ -262,10 +262,12 @@ impl Delivery {
     fn answer(&mut self, request: &Request) -> Outgoing {
         let (nothing, max_frame, meters) = (Workspace::default(), self.max_frame, &self.meters);
         let workspace = if self.open { &self.workspace } else { &nothing };
-        let made = || Outgoing::new(sideband::answer(request, workspace, max_frame), meters);
+        let made = || sideband::answer(request, workspace, max_frame);
         match request {
-            Request::FileList if self.open => self.listed.get_or_insert_with(made).clone(),
-            _ => made(),
+            Request::FileList if self.open => {
+                self.listed.get_or_insert_with(|| Kept::new(made())).outgoing(meters)
+            }
+            _ => Outgoing::new(made(), meters),
         }
     }
 

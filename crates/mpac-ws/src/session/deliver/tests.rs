@@ -92,6 +92,9 @@ async fn files_are_listed_once_for_all_who_ask_until_one_changes() {
         let [first, second] = [(); 2].map(|()| delivery.answer(&Request::FileList));
         assert!(first.text().contains(size), "{}", first.text());
         assert!(std::ptr::eq(first.text(), second.text()), "the same text, not another like it");
+        assert_eq!(delivery.meters.bytes_held(), first.text().len() as u64, "once for both");
+        drop((first, second));
+        assert_eq!(delivery.meters.bytes_held(), 0, "nobody waits for it");
     }
 }
 
