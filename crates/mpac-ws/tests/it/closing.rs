@@ -51,6 +51,12 @@ async fn a_stored_session_is_closed_where_no_server_runs() {
     let (code, said) = close(data.path(), &["--session", "default"]).await;
     assert!(code == Some(0) && said.contains("default is closed"), "{said}");
     assert!(said.contains("what was committed to 1 file stays in its log"), "{said}");
+    // The command that it names does what it says.
+    let files = tempdir().unwrap();
+    let named = said.split('`').nth(1).unwrap().replace("DIR", files.path().to_str().unwrap());
+    let words: Vec<&str> = named.split(' ').skip(1).collect();
+    assert!(run(&words).status.success(), "{named}");
+    assert_eq!(std::fs::read_to_string(files.path().join("a.py")).unwrap(), "content");
     let (code, said) = close(data.path(), &["--session", "default"]).await;
     assert!(code == Some(1) && said.contains("closed already"), "{said}");
     let data_dir = data.path().to_str().unwrap();
