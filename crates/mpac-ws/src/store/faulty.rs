@@ -13,6 +13,10 @@ pub(crate) struct Memory(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) segments: BTreeMap<u64, Vec<u8>>,
+    /// What of it is on the disk. A sync that fails leaves it as it is, and so does the next one: the system takes what it could
+    /// not write for written, as Linux does.
+    pub(crate) disk: BTreeMap<u64, Vec<u8>>,
+    unsynced: Vec<(u64, usize, Vec<u8>)>,
     pub(crate) fault: Option<Fault>,
     pub(crate) syncs: usize,
     /// Bytes that a full disk gets back.
@@ -89,6 +93,7 @@ impl Media for Memory {
         let (at, end) = (at as usize, at as usize + room);
         segment.resize(segment.len().max(end), 0);
         segment[at..end].copy_from_slice(&bytes[..room]);
+        state.unsynced.push((state.current, at, bytes[..room].to_vec()));
         if room < bytes.len() { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
@@ -96,6 +101,9 @@ impl Media for Memory {
         let state = &mut *self.state();
         let segment = state.segments.get_mut(&state.current).ok_or(ErrorKind::NotFound)?;
         segment.resize(length as usize, 0);
+        if let Some(segment) = state.disk.get_mut(&state.current) {
+            segment.resize(length as usize, 0);
+        }
         Ok(())
     }
 
@@ -122,9 +130,15 @@ impl Media for Memory {
     fn sync(&mut self) -> io::Result<()> {
         let mut state = self.state();
         state.syncs += 1;
-        match state.fault {
-            Some(Fault::Sync) => Err(io::Error::other("the disk is gone")),
-            Some(Fault::NoSpace(_)) | None => Ok(()),
+        let unsynced = std::mem::take(&mut state.unsynced);
+        if let Some(Fault::Sync) = state.fault {
+            return Err(io::Error::other("the disk is gone"));
         }
+        for (first, at, bytes) in unsynced {
+            let segment = state.disk.entry(first).or_default();
+            segment.resize(segment.len().max(at + bytes.len()), 0);
+            segment[at..at + bytes.len()].copy_from_slice(&bytes);
+        }
+        Ok(())
     }
 }

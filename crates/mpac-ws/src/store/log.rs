@@ -115,6 +115,9 @@ impl Log {
 
     /// Hands every entry after `from` to `visit`, or every one, and goes on after the last. A torn end is cut off.
     ///
+    /// What no record says to be on the disk is written once more: after a sync that failed, the system may show it and think
+    /// that the disk has it.
+    ///
     /// # Errors
     /// When something is damaged, or `visit` says why an entry cannot be: then nothing has been changed.
     pub(crate) fn resume(
@@ -131,6 +134,12 @@ impl Log {
         if end.torn.is_some() {
             allocated = end.offset as u64;
             media.cut(allocated)?;
+        }
+        let (begin, unsettled) = &end.unsettled;
+        if durability == Durability::Fsync {
+            media.write(*begin as u64, unsettled)?;
+        }
+        if end.torn.is_some() || durability == Durability::Fsync {
             media.sync()?;
         }
         let log = Self::at(media, durability, (end.n, end.sum), (end.offset as u64, allocated));
@@ -252,7 +261,8 @@ impl Log {
     }
 
     fn flush(&mut self, buffer: &[u8]) -> io::Result<()> {
-        if let Err(error) = self.write(buffer, true) {
+        // Of the reserve nothing is for zeros.
+        if let Err(error) = self.write(buffer, !self.media.is_short()) {
             // Nothing of it was synced, and nobody was told of it: it may be written again, where there is room now.
             if !is_full(&error) || !self.media.make_room() {
                 return Err(error);

@@ -1,5 +1,6 @@
 //! Reading a log back: every entry, checked against the one before.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
 
@@ -90,6 +91,8 @@ pub(super) struct End {
     pub(super) n: u64,
     pub(super) sum: String,
     pub(super) torn: Option<Torn>,
+    /// The last records of the segment, which none says to be on the disk: where they begin, and their bytes.
+    pub(super) unsettled: (usize, Vec<u8>),
 }
 
 /// Goes through a log from its beginning, or from a place that a snapshot was taken at.
@@ -98,12 +101,15 @@ pub(super) struct Reader<'a> {
     media: &'a dyn Media,
     from: Option<&'a Position>,
     pub(super) end: End,
+    /// The records of the segment that none says to be on the disk: their numbers and where they begin.
+    unsettled: VecDeque<(u64, usize)>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(media: &'a dyn Media, from: Option<&'a Position>) -> Self {
-        let end = End { segment: 0, offset: 0, length: 0, n: 0, sum: nothing(), torn: None };
-        Self { media, from, end }
+        let unsettled = (0, Vec::new());
+        let end = End { segment: 0, offset: 0, length: 0, n: 0, sum: nothing(), torn: None, unsettled };
+        Self { media, from, end, unsettled: VecDeque::new() }
     }
 
     /// Hands every entry after `from` to `visit`. Where it fails, [`end`](Self::end) is as far as all was well.
@@ -122,6 +128,8 @@ impl<'a> Reader<'a> {
             }
             self.media.read_into(segment, &mut bytes)?;
             (self.end.segment, self.end.offset, self.end.length) = (segment, 0, bytes.len());
+            // Before a segment begins, all of the one before is on the disk.
+            self.unsettled.clear();
             // Compressed it takes up less than is read.
             let share = sizes[at] as f64 / bytes.len().max(1) as f64;
             let so_far = |offset: usize| (behind + (offset as f64 * share) as u64, total);
@@ -129,6 +137,9 @@ impl<'a> Reader<'a> {
                 return Ok(());
             }
             behind += sizes[at];
+        }
+        if let Some(&(_, begin)) = self.unsettled.front() {
+            self.end.unsettled = (begin, bytes[begin..self.end.offset].to_vec());
         }
         let last = self.end.segment;
         if let Some(head) = head.filter(|&head| last < head) {
@@ -185,6 +196,10 @@ impl<'a> Reader<'a> {
             if line.n != n || !follows || line.settled >= n || !line.is_where_it_says() {
                 return Err(damage("does not follow from the one before: the chain is broken".to_owned()));
             }
+            while self.unsettled.front().is_some_and(|&(before, _)| before <= line.settled) {
+                self.unsettled.pop_front();
+            }
+            self.unsettled.push_back((n, offset));
             let flow = match self.from {
                 Some(from) if n < from.n => ControlFlow::Continue(()),
                 Some(from) if n == from.n && sum == from.sum => ControlFlow::Continue(()),

@@ -212,6 +212,26 @@ fn after_a_failed_write_or_sync_nothing_is_added_and_nothing_acknowledged_is_los
     }
 }
 
+/// What the system shows after a sync that failed need not be on the disk, and no later sync brings it there.
+#[test]
+fn what_a_sync_failed_for_is_on_the_disk_once_the_log_goes_on() {
+    for durability in [Durability::Fsync, Durability::Os] {
+        let media = Memory::default();
+        let mut log = Log::create(Box::new(media.clone()), durability).unwrap();
+        log.append(&[entry(1, "a"), entry(2, "a")]).unwrap();
+        media.state().fault = Some(Fault::Sync);
+        let failed = log.append(&[entry(3, "b"), entry(4, "b")]);
+        assert_eq!(failed.is_err(), durability == Durability::Fsync);
+        media.state().fault = None;
+        drop(log);
+        let (entries, _, mut log) = resume(&media).unwrap();
+        assert_eq!(entries.len(), 4);
+        log.append(&[entry(5, "c")]).unwrap();
+        let after_a_power_cut = Memory::of(media.state().disk.clone());
+        assert_eq!(read(&after_a_power_cut).unwrap().0.len(), 5, "{durability:?}");
+    }
+}
+
 #[test]
 fn one_process_has_a_data_directory_and_each_session_a_place_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
@@ -268,6 +288,18 @@ fn a_full_disk_with_a_reserve_keeps_what_comes_then_and_says_that_this_is_the_en
         let (read_back, torn, _) = resume(&media).unwrap();
         assert_eq!((read_back[1..].to_vec(), torn), (entries.iter().map(told).collect(), None), "{left}");
     }
+}
+
+#[test]
+fn the_reserve_is_for_what_is_said_and_not_for_zeros() {
+    let media = Memory::default();
+    let mut log = Log::create(Box::new(media.clone()), Durability::Fsync).unwrap();
+    log.append(&[entry(1, "a")]).unwrap();
+    (media.state().fault, media.state().reserve) = (Some(Fault::NoSpace(0)), Some(80_000));
+    log.append(&[entry(2, &"b".repeat(70_000))]).unwrap();
+    assert!(log.is_short());
+    log.append(&[entry(3, "c")]).unwrap();
+    assert_eq!(read(&media).unwrap().0.len(), 3);
 }
 
 #[test]
