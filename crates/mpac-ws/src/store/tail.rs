@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::media::{Files, Media, segment};
 use super::missing;
 use super::read::nothing;
+use super::reading::Begins;
 use super::record::{self, HEADER, Unreadable};
 use super::snapshot::Position;
 
@@ -49,10 +50,9 @@ impl Tail {
     /// From the first entry that is kept, which is the first of all where nothing was removed.
     pub(crate) fn from_the_first(dir: &Path) -> io::Result<Self> {
         let mut tail = Self::whole(dir);
-        if let Some(first) =
-            Files::new(dir.to_owned()).segments()?.first().copied().filter(|&first| first > 1)
-        {
-            tail.at = Position { n: first - 1, sum: String::new() };
+        // A crash may have brought back what was removed.
+        if let Some(begins) = Begins::read(dir)? {
+            tail.at = Position { n: begins.after, sum: String::new() };
         }
         Ok(tail)
     }

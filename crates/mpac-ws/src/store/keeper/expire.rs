@@ -155,12 +155,14 @@ fn clear(dir: &Path, behind: &[u64]) -> io::Result<()> {
     let Some(begins) = Begins::read(dir)? else { return Ok(()) };
     let old = behind.iter().filter(|&&first| first <= begins.after).map(|&first| dir.join(segment(first)));
     let bases = snapshot::bases(dir)?.into_iter().filter(|(n, _)| *n < begins.after).map(|(_, path)| path);
+    let mut is_any = false;
     for path in old.chain(bases) {
         for path in [gzip::packed(&path), path] {
             if path.exists() {
                 fs::remove_file(path)?;
+                is_any = true;
             }
         }
     }
-    Ok(())
+    if is_any { sync_dir(dir) } else { Ok(()) }
 }

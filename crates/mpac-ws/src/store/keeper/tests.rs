@@ -14,9 +14,10 @@ use super::super::read::{Damage, Found};
 use super::*;
 use crate::store::entry::{Entry, Happened};
 use crate::store::media::segment;
-use crate::store::reading::Reading;
+use crate::store::reading::{Reading, origin};
 use crate::store::snapshot::tests::{resumed_in, written_in};
 use crate::store::snapshot::{self, Saved};
+use crate::store::tail::Tail;
 use crate::store::{Durability, Stored, gzip, sessions};
 
 /// Names the requirements that a test shows, for `cargo xtask requirements`.
@@ -177,6 +178,13 @@ fn an_interrupted_deletion_leaves_a_session_that_goes_on() {
         fs::write(rig.dir.join(name), bytes).unwrap();
         assert!(resumed_in(&rig.dir).unwrap() == whole, "{name}");
         assert_eq!(verified(&rig.dir).0, 1, "{name}");
+        let mut tail = Tail::from_the_first(&rig.dir).unwrap();
+        origin(&rig.dir, tail.at().n).unwrap();
+        assert_eq!(
+            tail.read(None, usize::MAX).map_err(|error| error.to_string()).map(|it| it.count),
+            Ok(1),
+            "{name}"
+        );
     }
     rig.work.session(&rig.dir, Some(after(92))).unwrap();
     assert!(gone.iter().all(|(name, _)| !rig.dir.join(name).exists()), "the next time finishes it");
