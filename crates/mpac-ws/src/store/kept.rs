@@ -1,6 +1,7 @@
 //! The files of a session as commits left them: what a restart needs beside the coordinator.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use mpac_core::{Notice, Output, SessionConfig};
 use mpac_wire::{Content, StateRef};
@@ -13,7 +14,8 @@ use crate::workspace::{File, Workspace};
 pub(crate) struct Kept {
     /// As the coordinator was made with it, files included.
     pub(crate) config: SessionConfig,
-    committed: BTreeMap<String, Committed>,
+    /// Shared with the snapshot that is being written: nobody waits while contents are copied.
+    committed: BTreeMap<String, Arc<Committed>>,
 }
 
 /// A file as a commit left it.
@@ -66,12 +68,15 @@ impl Kept {
 
     /// What was committed, as JSON.
     pub(super) fn committed(&self) -> serde_json::Result<String> {
-        serde_json::to_string(&self.committed)
+        let committed: BTreeMap<&String, &Committed> =
+            self.committed.iter().map(|(path, it)| (path, &**it)).collect();
+        serde_json::to_string(&committed)
     }
 
     /// The opposite of [`Kept::committed`].
     pub(super) fn read(config: SessionConfig, committed: &str) -> serde_json::Result<Self> {
-        Ok(Self { config, committed: serde_json::from_str(committed)? })
+        let committed: BTreeMap<String, Committed> = serde_json::from_str(committed)?;
+        Ok(Self { config, committed: committed.into_iter().map(|(path, it)| (path, it.into())).collect() })
     }
 
     /// Takes notice of an output.
@@ -80,7 +85,8 @@ impl Kept {
         let base = self.config.workspace.as_ref().and_then(|base| base.get(path));
         // What is there already is added to: a file may have been committed many thousand times.
         let mut earlier = match self.committed.remove(path) {
-            Some(mut before) => {
+            Some(before) => {
+                let mut before = Arc::unwrap_or_clone(before);
                 before.earlier.push_back(before.state_ref);
                 before.earlier
             }
@@ -93,14 +99,15 @@ impl Kept {
             earlier.remove(1);
         }
         let (content, state_ref) = (content.clone(), state_ref.clone());
-        self.committed.insert(path.clone(), Committed { content, state_ref, earlier });
+        self.committed.insert(path.clone(), Arc::new(Committed { content, state_ref, earlier }));
     }
 
     /// The files after a restart: those of `loaded`, and what was committed. With `write_back` the directory has the last
     /// word, except over commits that never reached it; they are given back, to be written.
     pub(crate) fn files(&self, loaded: &Workspace, write_back: bool) -> Restored {
         let mut restored = Restored { workspace: loaded.clone(), unwritten: Vec::new(), changed: Vec::new() };
-        for (path, Committed { content, state_ref, earlier }) in &self.committed {
+        for (path, it) in &self.committed {
+            let Committed { content, state_ref, earlier } = &**it;
             let there = loaded.get(path).map(|there| &there.state_ref);
             let theirs = there.filter(|there| *there != state_ref && !earlier.contains(there));
             if write_back && theirs.is_some() {

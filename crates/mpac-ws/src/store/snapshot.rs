@@ -129,10 +129,13 @@ pub(super) fn session(start: &Start, snapshot: &str, committed: &str) -> Result<
     Ok((coordinator, kept))
 }
 
-/// The snapshots in a directory, the newest first: each, or why it cannot be read.
-pub(crate) fn all(dir: &Path) -> io::Result<Vec<(PathBuf, Result<Saved, String>)>> {
+/// The snapshots in a directory, the newest first: each, or why it cannot be read. One is read when it is asked for.
+pub(crate) fn all(dir: &Path) -> io::Result<impl Iterator<Item = (PathBuf, Result<Saved, String>)> + use<>> {
     let newest_first = listed(dir)?.into_iter().rev();
-    Ok(newest_first.map(|(_, path)| (path.clone(), read(&path))).collect())
+    Ok(newest_first.map(|(_, path)| {
+        let saved = read(&path);
+        (path, saved)
+    }))
 }
 
 /// One of those that are listed.

@@ -115,7 +115,7 @@ fn a_snapshot_that_cannot_be_read_is_passed_over() {
     saved[3].write(dir.path(), false).unwrap();
     saved[5].write(dir.path(), false).unwrap();
     spoil(&dir, 6);
-    assert_eq!(all(dir.path()).unwrap().iter().map(|(_, it)| it.is_ok()).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(all(dir.path()).unwrap().map(|(_, it)| it.is_ok()).collect::<Vec<_>>(), [false, true]);
     assert!(resumed(&dir).unwrap() == whole, "from the one before");
     spoil(&dir, 4);
     assert!(resumed(&dir).unwrap() == whole, "from the beginning");
