@@ -356,6 +356,27 @@ fn what_overlaps_directly_is_no_dependency_however_it_grows() {
 }
 
 #[test]
+fn a_dependency_shows_when_the_overlap_that_hid_it_ends() {
+    covers!("SCO-18", "CON-22");
+    let mut world = World::of(&["alice", "bob", "carol"]);
+    world.announce("alice", "i", &["both.py", "uses.py"]);
+    world.announce("carol", "k", &["far.py"]);
+    world.announce("bob", "j", &["both.py", "lib.py", "more.py"]);
+    let mut shrink = |files: &[&str], extensions: &str| {
+        let files = serde_json::to_string(files).unwrap();
+        let text = format!(r#"{{"kind":"file_set","resources":{files},"extensions":{extensions}}}"#);
+        let mut update = mpac_wire::payload::IntentUpdate::new(intent("j"));
+        update.scope = Some(serde_json::from_str(&text).unwrap());
+        heard(&world.say("bob", update), "alice").into_iter().skip(1).collect::<Vec<_>>()
+    };
+    let reaches = r#"{"impact":["uses.py"]}"#;
+    assert!(shrink(&["both.py", "lib.py", "more.py"], reaches).is_empty(), "they overlap directly");
+    assert!(shrink(&["both.py", "lib.py"], reaches).is_empty(), "they still do");
+    assert_eq!(shrink(&["lib.py"], reaches), ["CONFLICT_REPORT"]);
+    assert!(shrink(&["lib.py"], reaches).is_empty(), "nothing has changed");
+}
+
+#[test]
 fn what_an_update_declares_of_the_same_files_is_compared() {
     covers!("SCO-18", "D-070", "CON-22");
     let mut world = World::of(&["alice", "bob"]);

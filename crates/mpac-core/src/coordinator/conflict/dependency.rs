@@ -17,14 +17,14 @@ use crate::scope::dependency::{Edits, Reached};
 const DETAIL: usize = 128 << 10;
 
 /// One conflict for each other principal's live intent whose files these edits reach, or whose edits reach these files,
-/// where the scopes do not overlap directly (SCO-18, SCO-20): the edits of `part` of the intent's scope, where only that is new.
-/// It blocks nobody.
+/// of those that are `compared`, which is not with what it overlaps directly (SCO-18, SCO-20): the edits of `part` of the
+/// intent's scope, where only that is new. It blocks nobody.
 pub(super) fn detect(
     session: &mut Session,
     out: &mut Outbox,
     id: &IntentId,
     part: Option<&Scope>,
-    direct: &BTreeSet<IntentId>,
+    compared: impl Fn(&IntentId) -> bool,
 ) {
     let Some(part) = part.or_else(|| session.intents.get(id).map(|record| &record.scope)) else { return };
     let dependents = session.scopes.dependents(part);
@@ -39,7 +39,7 @@ pub(super) fn detect(
     for other in dependents {
         if let Some(record) = session.intents.get(&other)
             && record.owner != owner
-            && !direct.contains(&other)
+            && compared(&other)
             && !reported.contains(&other)
             && let Some(theirs) = Edits::of(&record.scope)
         {

@@ -24,31 +24,44 @@ pub(in super::super) fn of_new(
     id: &IntentId,
     overlapping: BTreeMap<IntentId, Overlap>,
 ) {
-    let direct = overlapping.keys().cloned().collect();
+    let direct: BTreeSet<IntentId> = overlapping.keys().cloned().collect();
     report_overlaps(session, out, id, overlapping);
     if session.config.dependency_detection {
-        dependency::detect(session, out, id, None, &direct);
+        dependency::detect(session, out, id, None, |other| !direct.contains(other));
     }
 }
 
+/// The intents that one overlaps directly (SCO-18), while an update takes something from its scope.
+pub(in super::super) fn direct(session: &Session, id: &IntentId) -> BTreeSet<IntentId> {
+    let overlapping = session.intents.get(id).map(|record| session.scopes.overlaps(&record.scope));
+    overlapping.unwrap_or_default().into_keys().filter(|other| other != id).collect()
+}
+
 /// The same for one that has changed: for what overlaps the `grown` part of its scope. Its edits are compared with those of
-/// others in that part only, unless what they reach was `declared_anew` (SCO-18).
+/// others in that part only, unless what they reach was `declared_anew`; and with those of the intents that `before` it
+/// overlapped directly and does not any more (SCO-18).
 pub(in super::super) fn of_changed(
     session: &mut Session,
     out: &mut Outbox,
     id: &IntentId,
     grown: Option<&Scope>,
     declared_anew: bool,
+    before: &BTreeSet<IntentId>,
 ) {
     let mut overlapping = grown.map(|part| session.scopes.overlaps(part)).unwrap_or_default();
     overlapping.remove(id);
-    let mut direct: BTreeSet<IntentId> = overlapping.keys().cloned().collect();
     report_overlaps(session, out, id, overlapping);
-    if session.config.dependency_detection {
-        // One that overlaps in what the intent covered before overlaps directly all the same (SCO-18).
-        let whole = session.intents.get(id).map(|record| session.scopes.overlaps(&record.scope));
-        direct.extend(whole.unwrap_or_default().into_keys().filter(|other| other != id));
-        dependency::detect(session, out, id, grown.filter(|_| !declared_anew), &direct);
+    if !session.config.dependency_detection {
+        return;
+    }
+    // One that overlaps in what the intent covered before overlaps directly all the same (SCO-18).
+    let direct = direct(session, id);
+    if grown.is_some() || declared_anew {
+        let part = grown.filter(|_| !declared_anew);
+        dependency::detect(session, out, id, part, |other| !direct.contains(other));
+    }
+    if !before.is_subset(&direct) {
+        dependency::detect(session, out, id, None, |other| before.contains(other) && !direct.contains(other));
     }
 }
 

@@ -1,5 +1,7 @@
 //! INTENT_UPDATE: an owner changes its intent (INT-11 to INT-13).
 
+use alloc::collections::BTreeSet;
+
 use mpac_wire::payload::IntentUpdate;
 
 use super::super::cascade;
@@ -32,6 +34,12 @@ pub(in super::super) fn handle(
     let grown = update.scope.as_ref().and_then(|scope| growth(names, scope, &record.scope));
     let met = update.scope.as_ref().and_then(|scope| met_anew(names, scope, &record.scope));
     let declared_anew = update.scope.as_ref().is_some_and(|scope| is_declared_anew(scope, &record.scope));
+    let shrinks = update.scope.as_ref().is_some_and(|scope| growth(names, &record.scope, scope).is_some());
+    let before = if shrinks && session.config.dependency_detection {
+        detect::direct(session, &update.intent_id)
+    } else {
+        BTreeSet::new()
+    };
     let warning = match &grown {
         Some(part) => frozen::scope(session, part)?, // INT-14
         None => None,
@@ -57,8 +65,8 @@ pub(in super::super) fn handle(
     if let Some(warning) = warning {
         warning.send(session, out, facts);
     }
-    if met.is_some() || declared_anew {
-        detect::of_changed(session, out, &id, met.as_ref(), declared_anew);
+    if met.is_some() || declared_anew || !before.is_empty() {
+        detect::of_changed(session, out, &id, met.as_ref(), declared_anew, &before);
     }
     Ok(())
 }
