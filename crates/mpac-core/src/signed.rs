@@ -5,9 +5,10 @@
 //!
 //! 1. With each frame: reads the envelope's `signature` ([`Signature`](mpac_wire::Signature)); looks its key up, with a HELLO in
 //!    the certificate that it shows, else in [`View::key`](crate::View::key); verifies over
-//!    [`signed_bytes`](mpac_wire::signature::signed_bytes) of the frame *as it came*, before credentials are blanked, by the
-//!    algorithm that the key is for; and says what it found with [`Peer::signed`](crate::Peer::signed). A certificate that is not
+//!    [`signed_bytes`](mpac_wire::signature::signed_bytes) of the frame by the algorithm that the key is for; and says what it found with [`Peer::signed`](crate::Peer::signed). A certificate that is not
 //!    trusted is [`Identity::Rejected`](crate::Identity), and its key is shown all the same: then the refusal names the credential.
+//!    A frame is verified *as it came*; a host that keeps a log verifies a HELLO as it is kept, so that nothing is good that
+//!    nobody can verify again, unless the credential's secret is blanked in that.
 //! 2. With each [`Output::Send`](crate::Output): signs the envelope ([`Envelope::sign`](mpac_wire::Envelope::sign)) with
 //!    [`View::coordinator_key`](crate::View::coordinator_key), in order; from [`Notice::CoordinatorKey`](crate::Notice) on with
 //!    the new one.

@@ -9,6 +9,7 @@ pub(crate) mod certificates;
 pub(crate) mod chain;
 mod custom;
 mod jwt;
+pub(crate) mod kept;
 pub(crate) mod key_file;
 pub(crate) mod keys;
 mod opening;
@@ -176,8 +177,9 @@ impl Verifier {
         let shown = card.as_ref().and_then(Card::key).map(|key| (key, owner));
         let (table, last) = self.registered();
         let ring = Ring { shown, registered: table.as_deref(), last_registered: last.as_deref(), known };
-        let signature = ring.judge(text, envelope.signature.as_deref());
-        let proof = Proof { identity: found.identity, signature, needs_signature };
+        let kept = kept::signed(text, envelope);
+        let signature = ring.judge(kept.as_deref().unwrap_or(text), envelope.signature.as_deref());
+        let proof = Proof { identity: found.identity, signature, kept, needs_signature };
         Looked { proof, by: found.by, taken: found.taken }
     }
 

@@ -274,7 +274,7 @@ impl Session {
             let problem = "the frame is binary and not UTF-8 text".into();
             return self.apply(Input::Unreadable { from: Peer::unproven(conn), problem });
         };
-        // Over what came, so before anything of it is blanked.
+        // Its signature may be over what is blanked below.
         let from = proof.complete(conn, text.as_str(), self.core.view(), &self.known);
         let text = match without_credentials(text.as_str(), &self.limits) {
             Ok(text) => text,

@@ -13,6 +13,8 @@ use crate::signing::{self, Verifying};
 pub(crate) struct Proof {
     pub(crate) identity: Identity,
     pub(crate) signature: Judged,
+    /// What the signature is judged over, where that is not the text that came.
+    pub(crate) kept: Option<String>,
     /// The certificate was shown by somebody of whom only the frame's signature can say that they have its key (SEC-12).
     pub(crate) needs_signature: bool,
 }
@@ -28,7 +30,12 @@ pub(crate) enum Judged {
 
 impl Default for Proof {
     fn default() -> Self {
-        Self { identity: Identity::Unproven, signature: Judged::Is(Signed::Missing), needs_signature: false }
+        Self {
+            identity: Identity::Unproven,
+            signature: Judged::Is(Signed::Missing),
+            kept: None,
+            needs_signature: false,
+        }
     }
 }
 
@@ -53,7 +60,7 @@ impl Proof {
             Judged::ByUnknownKey(signature) => {
                 let key =
                     |key: &_| view.key(key).inspect(|key| known.learn(key)).cloned().map(Verifying::Ed25519);
-                signing::verify(frame, Some(&signature), key)
+                signing::verify(self.kept.as_deref().unwrap_or(frame), Some(&signature), key)
             }
         };
         let lacks_key = self.needs_signature && !matches!(signed, Signed::Good { .. });

@@ -41,6 +41,41 @@ async fn of_what_a_stranger_signs_only_a_hello_is_verified() {
     }
 }
 
+/// What is good here has to be good by the log, too.
+#[tokio::test]
+async fn a_hello_is_signed_as_it_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let (key, session) = (Signing::generate().unwrap(), SessionId::new("s").unwrap());
+    let keys = KeyFile::at(dir.path().join("keys.toml"));
+    let principal = PrincipalId::new("agent:bob").unwrap();
+    let signer = Signer { public_key: key.public().clone(), principal, revoked_at: None };
+    keys.edit(|keys| keys.register(signer)).unwrap();
+    let verifier = Verifier { keys: Some(keys), ..Verifier::default() };
+    let (known, limits) = (Known::default(), Limits::default());
+    let at = At { session: &session, certificate: None, stranger: true };
+    let elsewhere = |word: &str| format!(r#""extensions":{{"x":{{"credential":{word}}}}}"#);
+    let proper = |value: &str| format!(r#""credential":{{"type":"api_key","value":"{value}"}}"#);
+    for (signed, sent, verified) in [
+        (elsewhere("1"), elsewhere("1"), false),
+        (elsewhere("false"), elsewhere("1"), true),
+        (elsewhere("false"), elsewhere("false"), true),
+        (r#""credential":"s3""#.to_owned(), r#""credential":"s3""#.to_owned(), false),
+        // Its secret is kept nowhere.
+        (proper("s3"), proper("s3"), true),
+        (proper("[redacted]"), proper("s3"), false),
+    ] {
+        let hello = |more: &str| format!(r#"{{"display_name":"b","roles":[],"capabilities":[],{more}}}"#);
+        let text =
+            message("HELLO", &key).replace(r#""payload":{}"#, &format!(r#""payload":{}"#, hello(&signed)));
+        let mut envelope: Envelope = serde_json::from_str(&text).unwrap();
+        key.sign(&mut envelope).unwrap();
+        let text = envelope.to_json().replace(&signed, &sent);
+        let looked = verifier.look(&text, at, &known, &limits).await;
+        let good = matches!(looked.proof.signature, Judged::Is(Signed::Good { .. }));
+        assert_eq!(good, verified, "{text}");
+    }
+}
+
 #[tokio::test]
 async fn a_revoked_key_stays_revoked_while_the_keys_cannot_be_read() {
     let dir = tempfile::tempdir().unwrap();
@@ -95,7 +130,7 @@ fn a_certificate_without_its_key_is_a_try_like_a_wrong_secret() {
         (rejected(), good(), false, true),
         (Identity::Unproven, Judged::Is(Signed::Missing), false, false),
     ] {
-        let proof = Proof { identity, signature, needs_signature };
+        let proof = Proof { identity, signature, kept: None, needs_signature };
         assert_eq!(proof.is_refused(), refused, "{proof:?}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod evidence;
+mod honest;
 mod keys;
 pub(crate) mod people;
 mod rotation;

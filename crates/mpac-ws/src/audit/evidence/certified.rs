@@ -3,12 +3,12 @@
 use mpac_core::Signed;
 use mpac_wire::names::CredentialType;
 use mpac_wire::payload::Hello;
-use mpac_wire::redact::BLANK;
 use mpac_wire::{Envelope, Fingerprint, PublicKey, Signature, Timestamp};
 
 use super::trust::{Trust, Why};
 use crate::identity::certificate::Read;
 use crate::identity::chain::Chain;
+use crate::identity::kept::is_blanked;
 use crate::signing::{self, Verifying};
 
 /// A participant's message as the log has it, with what the coordinator's host said of its signature.
@@ -23,16 +23,6 @@ fn shown(envelope: &Envelope) -> Option<String> {
     let hello: Hello = envelope.payload.read().ok()?;
     let credential = hello.credential?;
     (credential.kind == CredentialType::X509Chain).then(|| credential.value.reveal().to_owned())
-}
-
-/// Whether the log holds less than what was signed: a secret was blanked (PRV-05).
-fn is_blanked(envelope: &Envelope) -> bool {
-    envelope
-        .payload
-        .read::<Hello>()
-        .ok()
-        .and_then(|hello| hello.credential)
-        .is_some_and(|it| it.value.reveal() == BLANK)
 }
 
 impl Judged<'_> {
