@@ -348,7 +348,11 @@ fn without_credentials(text: &str, limits: &Limits) -> Result<Arc<str>, String> 
         Ok(Parsed::Message(received)) if received.envelope().message_type != MessageType::Hello => {
             Ok(text.into())
         }
-        Ok(Parsed::Message(_) | Parsed::Sideband(_)) | Err(_) => match blank_credentials(text) {
+        came => match blank_credentials(text) {
+            // It is too large because of what would be blanked, so nobody has judged it as it came.
+            Ok(blanked) if came.is_err() && Parsed::parse_envelope(blanked.as_str(), limits).is_ok() => {
+                Err("what it has for a credential is too large".to_owned())
+            }
             Ok(blanked) => Ok(blanked.into()),
             Err(error) => Err(error.to_string()),
         },

@@ -68,6 +68,11 @@ impl<'a> View<'a> {
         self.session.keys.iter().map(|(owner, bound)| bound.told(owner))
     }
 
+    /// Whether somebody was let in who speaks on this connection.
+    pub fn is_bound(&self, conn: ConnId) -> bool {
+        self.session.bound(conn).is_some()
+    }
+
     /// Until when whoever speaks on this connection is let in by its credential; `None` where nobody is, or it has no end. After
     /// that the core refuses what they say until they show another one (SEC-14); what they hear is for the host to end.
     pub fn admitted_until(&self, conn: ConnId) -> Option<Timestamp> {

@@ -123,3 +123,21 @@ fn a_session_is_kept_as_long_as_its_configuration_says_and_else_the_flag() {
     let says = r#"--session-config={"lifecycle": {"audit_retention_days": 0}}"#;
     assert_eq!(days(&["--audit-retention-days=7", says]), Some(0));
 }
+
+#[test]
+fn what_is_too_large_as_it_came_is_not_read_because_it_is_kept_smaller() {
+    let limits = Limits::default();
+    let text = |list: String| {
+        HELLO.replace(r#""capabilities":[]"#, &format!(r#""capabilities":[],"credential":{list}"#))
+    };
+    let long = |name: &str| text(format!("[{}0]", "0,".repeat(10_000))).replace("HELLO", name);
+    for name in ["HELLO", "HEARTBEAT"] {
+        let refused = without_credentials(&long(name), &limits).unwrap_err();
+        assert!(refused.contains("too large"), "{refused}");
+    }
+    let short = text("[0]".to_owned());
+    assert!(without_credentials(&short, &limits).unwrap().contains(r#""credential":false"#));
+    // What cannot be read either way is answered by the core.
+    let bad = long("HELLO").replace(r#""ts""#, r#""time""#);
+    assert!(without_credentials(&bad, &limits).unwrap().contains(r#""credential":false"#));
+}

@@ -1,17 +1,56 @@
 //! Whether a participant's message is signed by a key of whoever it says it is from, judged anew.
 
-use mpac_core::Signed;
+use mpac_core::{ConnId, Coordinator, Signed};
 use mpac_wire::names::CredentialType;
 use mpac_wire::payload::Hello;
-use mpac_wire::{Envelope, Fingerprint, PublicKey, Signature, Timestamp};
+use mpac_wire::{Envelope, Fingerprint, MessageType, PublicKey, Signature, Timestamp};
 
 use super::trust::{Trust, Why};
 use crate::identity::certificate::Read;
 use crate::identity::chain::Chain;
 use crate::identity::kept::is_blanked;
 use crate::signing::{self, Verifying};
+use crate::store::entry::Entry;
+use crate::store::input::Stored;
+use crate::store::kept::Kept;
 
-/// A participant's message as the log has it, with what the coordinator's host said of its signature.
+/// A participant's message as the log has it.
+#[derive(Debug)]
+pub(super) struct Came {
+    conn: ConnId,
+    pub(super) text: String,
+    pub(super) envelope: Envelope,
+    /// What the coordinator's host said of its signature.
+    pub(super) said: Signed,
+}
+
+impl Came {
+    /// The one that an entry holds, if it does.
+    pub(super) fn with(entry: &Entry) -> Option<Self> {
+        let Entry::Input(happened) = entry else { return None };
+        let input = happened.input();
+        let Stored::Frame { conn, text, .. } = input else { return None };
+        let envelope = serde_json::from_str(text).ok()?;
+        Some(Self { conn: ConnId(*conn), text: text.clone(), envelope, said: input.signed()? })
+    }
+
+    pub(super) fn judged(&self) -> Judged<'_> {
+        Judged { text: &self.text, envelope: &self.envelope, said: &self.said }
+    }
+
+    /// Whether its host has to find that its signature is good, by the session before it. Else it may have looked at none, for the
+    /// core refuses such a message anyway: one that is too large, or of somebody who was not let in, or by a key that the session
+    /// does not know any more. Outside verified sessions a key may have been revoked too, which stands in no log.
+    pub(super) fn has_to_be_good(&self, (coordinator, kept): &(Coordinator, Kept)) -> bool {
+        let (view, judged) = (coordinator.view(), self.judged());
+        let is_known = judged.named().is_some_and(|key| view.key(&key).is_some() || judged.brings(&key));
+        let is_let_in = self.envelope.message_type == MessageType::Hello || view.is_bound(self.conn);
+        let is_whole = !is_blanked(&self.envelope) && kept.config.limits.check(&self.text).is_ok();
+        kept.config.is_verified() && is_known && is_let_in && is_whole
+    }
+}
+
+/// The same, to be judged anew.
 pub(super) struct Judged<'a> {
     pub(super) text: &'a str,
     pub(super) envelope: &'a Envelope,
@@ -51,6 +90,10 @@ impl Judged<'_> {
         by_host.into_iter().chain(by_itself)
     }
 
+    fn brings(&self, key: &Fingerprint) -> bool {
+        self.brought().any(|it| it.fingerprint() == *key)
+    }
+
     /// By which key it is signed, if it is; `find` has those of the session before the message.
     ///
     /// # Errors
@@ -81,7 +124,7 @@ impl Judged<'_> {
         find: &dyn Fn(&Fingerprint) -> Option<PublicKey>,
     ) -> bool {
         let Some(named) = self.named() else { return true };
-        let brings = self.brought().any(|key| key.fingerprint() == named);
+        let brings = self.brings(&named);
         match wrong {
             Wrong::NotSigned => {
                 let is_of_other = !matches!(self.said, Signed::Good { key, .. } if *key == named);

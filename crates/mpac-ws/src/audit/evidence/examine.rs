@@ -11,7 +11,7 @@ use mpac_wire::{Envelope, Fingerprint, MessageType, PrincipalId, PublicKey, Sess
 use serde::Serialize;
 
 use super::agreed::{Agreed, Agreements, binds};
-use super::certified::{Judged, Wrong};
+use super::certified::{Came, Judged, Wrong};
 use super::finding::{Class, Finding};
 use super::membership::Memberships;
 use super::own_keys::OwnKeys;
@@ -22,7 +22,6 @@ use crate::audit::show::told;
 use crate::audit::voice::{Said, Voice};
 use crate::signing::Verifying;
 use crate::store::entry::Entry;
-use crate::store::input::Stored;
 use crate::store::replay::Replay;
 use crate::store::seal::Seal;
 
@@ -140,8 +139,8 @@ impl<'a> Examiner<'a> {
         if let Entry::Seal(seal) = entry {
             self.seal(n, seal);
         }
-        let heard = message(entry);
-        let signer = heard.as_ref().and_then(|(text, envelope)| self.signature(n, entry, text, envelope));
+        let came = Came::with(entry);
+        let signer = came.as_ref().and_then(|came| self.signature(n, came));
         let (outputs, is_as_logged) = self.replay.live(entry.clone())?;
         if !is_as_logged {
             self.findings.push(self.otherwise().at_log(n));
@@ -156,8 +155,8 @@ impl<'a> Examiner<'a> {
             }
         }
         self.agreements.hear(&outputs);
-        if let Some((text, envelope)) = &heard {
-            self.accept(n, entry, (text, envelope), signer, &outputs);
+        if let Some(came) = &came {
+            self.accept(n, entry.at(), came, signer, &outputs);
         }
         self.expect(n, entry, &outputs);
         Ok(())
@@ -180,10 +179,10 @@ impl<'a> Examiner<'a> {
     }
 
     /// By which key a message is signed; what the coordinator made of it is compared with that.
-    fn signature(&mut self, n: u64, entry: &Entry, text: &str, envelope: &Envelope) -> Option<PublicKey> {
-        let said = verdict(entry)?;
-        let judged = Judged { text, envelope, said: &said };
-        let view = self.replay.session().map(|(coordinator, _)| coordinator.view());
+    fn signature(&mut self, n: u64, came: &Came) -> Option<PublicKey> {
+        let judged = came.judged();
+        let session = self.replay.session();
+        let view = session.map(|(coordinator, _)| coordinator.view());
         let keys = &self.keys;
         let find = |key: &Fingerprint| view.and_then(|view| view.key(key)).or_else(|| keys.get(key)).cloned();
         let wrong = match judged.check(&find) {
@@ -195,6 +194,9 @@ impl<'a> Examiner<'a> {
                 Class::ForgedParticipantMessage,
                 "its signature was taken for good, and is not good by any key of its sender",
             ),
+            Wrong::GoodAfterAll if !session.is_some_and(|session| came.has_to_be_good(session)) => {
+                return None;
+            }
             Wrong::GoodAfterAll => {
                 (Class::SuppressedParticipantMessage, "its signature is good, and was taken for bad")
             }
@@ -202,20 +204,14 @@ impl<'a> Examiner<'a> {
             Wrong::Blanked | Wrong::Secret => return None,
         };
         let is_from_base = self.has_base && !judged.shows_by_itself(wrong, &find);
-        let finding = self.about(class, problem, n, envelope).proven_by([text.to_owned()]);
+        let finding = self.about(class, problem, n, &came.envelope).proven_by([came.text.clone()]);
         self.findings.push(Finding { is_from_base, ..finding });
         None
     }
 
     /// What follows from a message besides its outputs: whose a key is, and what somebody agreed to.
-    fn accept(
-        &mut self,
-        n: u64,
-        entry: &Entry,
-        (text, envelope): (&str, &Envelope),
-        signer: Option<PublicKey>,
-        outputs: &[Output],
-    ) {
+    fn accept(&mut self, n: u64, at: Timestamp, came: &Came, signer: Option<PublicKey>, outputs: &[Output]) {
+        let envelope = &came.envelope;
         let who = &envelope.sender.principal_id;
         if let Some(key) = &signer {
             self.keys.insert(key.fingerprint(), key.clone());
@@ -224,10 +220,10 @@ impl<'a> Examiner<'a> {
             .iter()
             .any(|it| matches!(it, Output::Notice(Notice::Bound { principal, .. }) if principal == who));
         if envelope.message_type == MessageType::Hello && is_member {
-            self.identify(n, entry, text, envelope, signer.as_ref());
+            self.identify(n, at, came, signer.as_ref());
         }
         let counts = accepted(Some(&envelope.message_type), outputs);
-        if counts && let Some(until) = self.memberships.heard(who, entry.at()) {
+        if counts && let Some(until) = self.memberships.heard(who, at) {
             let problem = format!("it counts, and the certificate of its sender was over at {until}");
             self.findings.push(self.about(Class::UntrustedIdentity, &problem, n, envelope));
         }
@@ -241,7 +237,7 @@ impl<'a> Examiner<'a> {
             let agreed = Agreed {
                 log_seq: n,
                 message_seq: None,
-                at: entry.at(),
+                at,
                 principal_id: who.clone(),
                 message_type: envelope.message_type.clone(),
                 message_id: envelope.message_id.to_string(),
@@ -254,24 +250,16 @@ impl<'a> Examiner<'a> {
     }
 
     /// Somebody has joined: whether the key is theirs.
-    fn identify(
-        &mut self,
-        n: u64,
-        entry: &Entry,
-        text: &str,
-        envelope: &Envelope,
-        signer: Option<&PublicKey>,
-    ) {
-        let who = envelope.sender.principal_id.clone();
-        let Some(said) = verdict(entry) else { return };
-        let judged = Judged { text, envelope, said: &said };
+    fn identify(&mut self, n: u64, at: Timestamp, came: &Came, signer: Option<&PublicKey>) {
+        let who = came.envelope.sender.principal_id.clone();
+        let judged = came.judged();
         let key = match signer {
             Some(key) => {
-                self.memberships.joined(&who, judged.until(self.trust, entry.at()));
+                self.memberships.joined(&who, judged.until(self.trust, at));
                 key.clone()
             }
             // A credential was blanked, so nobody can verify the HELLO again; whose the key is has to be known all the same.
-            None => match self.bound(&who, &said) {
+            None => match self.bound(&who, &came.said) {
                 Some(key) => key,
                 None => return,
             },
@@ -280,11 +268,11 @@ impl<'a> Examiner<'a> {
         if self.believed.get(&place).is_some_and(Option::is_some) {
             return;
         }
-        let because = judged.owner(self.trust, &key, entry.at());
+        let because = judged.owner(self.trust, &key, at);
         if let Err(reason) = &because {
             let problem =
                 format!("nothing that is trusted says that {} is its key: {reason}", short(&place.1));
-            self.findings.push(self.about(Class::UntrustedIdentity, &problem, n, envelope));
+            self.findings.push(self.about(Class::UntrustedIdentity, &problem, n, &came.envelope));
         }
         if because.is_ok() {
             self.keys.insert(key.fingerprint(), key);
@@ -393,19 +381,4 @@ impl<'a> Examiner<'a> {
 
 fn tells_keys(output: &Output) -> bool {
     matches!(output, Output::Send { envelope, .. } if envelope.message_type.as_str() == ParticipantKeys::TYPE)
-}
-
-/// The participant's message that an entry holds, if it does.
-fn message(entry: &Entry) -> Option<(String, Envelope)> {
-    let Entry::Input(happened) = entry else { return None };
-    let Stored::Frame { text, .. } = happened.input() else { return None };
-    serde_json::from_str(text).ok().map(|envelope| (text.clone(), envelope))
-}
-
-/// What the coordinator's host said of its signature.
-fn verdict(entry: &Entry) -> Option<mpac_core::Signed> {
-    match entry {
-        Entry::Input(happened) => happened.input().signed(),
-        _ => None,
-    }
 }

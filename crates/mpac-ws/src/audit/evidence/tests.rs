@@ -8,6 +8,7 @@ macro_rules! covers {
 }
 
 mod forge;
+mod honest;
 mod lies;
 mod shortened;
 mod sights;

@@ -89,3 +89,30 @@ async fn a_hello_with_secrets_elsewhere_is_refused_and_accuses_nobody() {
     assert_eq!(outcome(&bob.client.next().await), "SESSION_INFO");
     place.assert_honest(program, &info);
 }
+
+#[tokio::test]
+async fn what_is_refused_unlooked_at_accuses_nobody() {
+    covers!("SEC-23", "SEC-25", "D-134");
+    let place = Place::new();
+    let program = place.start();
+    let (mut ann, info) = joined(&program, &place.ann).await;
+    let scope = json!({"kind": "file_set", "resources": ["a.py"]});
+    let announce = json!({"intent_id": "i1", "objective": "work", "scope": scope});
+    let text = signed(ann.client.envelope("INTENT_ANNOUNCE", announce), &ann.key);
+    ann.client.send(text.clone()).await;
+    ann.client.until("INTENT_ANNOUNCE").await;
+    // What everybody is sent, by somebody who shows nothing.
+    let mut mallory = program.connect("/").await;
+    mallory.send(text).await;
+    assert_eq!(mallory.next().await["message_type"], "PROTOCOL_ERROR");
+    let list = |count: usize| json!({"status": "working", "extensions": {"x": vec![0; count]}});
+    ann.say("HEARTBEAT", list(10_001)).await;
+    assert_eq!(outcome(&ann.client.until("PROTOCOL_ERROR").await), "MALFORMED_MESSAGE");
+    // It would be short enough as it is kept.
+    let message =
+        ann.client.envelope("HEARTBEAT", json!({"status": "working", "extensions": {"credential": false}}));
+    let long = format!(r#""credential":[{}0]"#, "0,".repeat(10_000));
+    ann.client.send(signed(message, &ann.key).replace(r#""credential":false"#, &long)).await;
+    assert_eq!(outcome(&ann.client.until("PROTOCOL_ERROR").await), "MALFORMED_MESSAGE");
+    place.assert_honest(program, &info);
+}

@@ -130,6 +130,21 @@ fn a_message_that_was_taken_for_unsigned() {
 }
 
 #[test]
+fn a_newcomer_who_was_taken_for_unsigned() {
+    for lie in [Signed::Missing, Signed::Wrong] {
+        let mut world = World::new();
+        world.lie = Some(lie);
+        world.join("agent:alice", 1);
+        let which = world.which();
+        let ended = world.end();
+        let desk = Desk::new();
+        for found in [desk.bundle(&bundled(&which)), desk.log(ended.data.path(), &[])] {
+            assert_eq!(found.only(), ("suppressed_participant_message", "coordinator"));
+        }
+    }
+}
+
+#[test]
 fn somebody_whom_nothing_that_is_trusted_vouches_for() {
     let mut world = World::new();
     let payload = json!({

@@ -152,6 +152,11 @@ impl World {
         Self { data, config, core, log, now, lamport: 0, heard: Vec::new(), lie: None, key: OWN }
     }
 
+    /// Time goes by.
+    pub(super) fn wait(&mut self, sec: i64) {
+        self.now = Timestamp::from_micros(self.now.micros() + sec * 1_000_000);
+    }
+
     /// Where it is.
     pub(super) fn which(&self) -> Which {
         let dir = self.dir();
