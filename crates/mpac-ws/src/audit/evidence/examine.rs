@@ -216,13 +216,11 @@ impl<'a> Examiner<'a> {
         if let Some(key) = &signer {
             self.keys.insert(key.fingerprint(), key.clone());
         }
-        let is_member = outputs
-            .iter()
-            .any(|it| matches!(it, Output::Notice(Notice::Bound { principal, .. }) if principal == who));
-        if envelope.message_type == MessageType::Hello && is_member {
+        if envelope.message_type == MessageType::Hello && outputs.iter().any(lets_in) {
             self.identify(n, at, came, signer.as_ref());
         }
-        let counts = accepted(Some(&envelope.message_type), outputs);
+        let counts =
+            needs_membership(&envelope.message_type) && accepted(Some(&envelope.message_type), outputs);
         if counts && let Some(until) = self.memberships.heard(who, at) {
             let problem = format!("it counts, and the certificate of its sender was over at {until}");
             self.findings.push(self.about(Class::UntrustedIdentity, &problem, n, envelope));
@@ -249,15 +247,14 @@ impl<'a> Examiner<'a> {
         }
     }
 
-    /// Somebody has joined: whether the key is theirs.
+    /// Somebody has joined, or has shown another credential: whether the key is theirs.
     fn identify(&mut self, n: u64, at: Timestamp, came: &Came, signer: Option<&PublicKey>) {
         let who = came.envelope.sender.principal_id.clone();
         let judged = came.judged();
+        // Of a credential that is no certificate only the host knows the end.
+        self.memberships.joined(&who, signer.and_then(|_| judged.until(self.trust, at)));
         let key = match signer {
-            Some(key) => {
-                self.memberships.joined(&who, judged.until(self.trust, at));
-                key.clone()
-            }
+            Some(key) => key.clone(),
             // A credential was blanked, so nobody can verify the HELLO again; whose the key is has to be known all the same.
             None => match self.bound(&who, &came.said) {
                 Some(key) => key,
@@ -377,6 +374,16 @@ impl<'a> Examiner<'a> {
         });
         (believed.collect(), self.agreements.into_made())
     }
+}
+
+/// Whether it is the answer to a HELLO that was accepted: also of somebody who was here already, and shows another credential.
+fn lets_in(output: &Output) -> bool {
+    matches!(output, Output::Send { envelope, .. } if envelope.message_type == MessageType::SessionInfo)
+}
+
+/// Whether its sender's credential must not be over (SEC-14). An error is never answered by one, so that nobody sees whether it counts.
+fn needs_membership(message_type: &MessageType) -> bool {
+    !matches!(message_type, MessageType::Goodbye | MessageType::ProtocolError)
 }
 
 fn tells_keys(output: &Output) -> bool {

@@ -1,10 +1,12 @@
 //! Whatever participants do, and whatever an operator may: a coordinator that did right has not lied.
 
-use mpac_core::Signed;
+use mpac_core::{Output, Signed};
 use mpac_wire::names::SecurityProfile;
+use mpac_wire::{MessageType, Timestamp};
 use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime};
 
-use super::world::{World, signed};
+use super::world::{World, certificate_until, public, signed};
 use super::{Desk, bundled};
 
 const ALICE: (&str, u8) = ("agent:alice", 1);
@@ -89,5 +91,70 @@ fn a_hello_whose_secret_is_blanked_was_another_when_it_came() {
         "HELLO",
         json!({"display_name": "alice", "roles": [], "capabilities": [], "credential": credential}),
     );
+    assert_ok(world);
+}
+
+/// 3:04:20, fifteen seconds after the world begins.
+fn until() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(1_767_323_060).unwrap()
+}
+
+#[test]
+fn whoever_shows_a_new_certificate_in_time_stays_who_they_are() {
+    covers!("SEC-12", "SEC-14", "SEC-25");
+    // On the same connection: with the same key, and with another.
+    for next in [1, 5] {
+        let mut world = World::new();
+        world.join_with(ALICE.0, 1, &certificate_until(ALICE.0, 1, until()));
+        world.join_with(ALICE.0, next, &certificate_until(ALICE.0, next, until() + Duration::hours(1)));
+        world.wait(30);
+        world.announce((ALICE.0, next), "i-agent:alice");
+        world.commit((ALICE.0, next), "op-1", "", "eins\n");
+        let which = world.which();
+        let ended = world.end();
+        let desk = Desk::new();
+        for found in [desk.bundle(&bundled(&which)), desk.log(ended.data.path(), &[])] {
+            found.assert_ok();
+            assert_eq!(found.report["agreed"][0]["verified"], true, "{:#}", found.report);
+        }
+    }
+}
+
+#[test]
+fn what_may_be_said_after_the_end_of_a_certificate_is_no_wonder() {
+    covers!("SEC-14", "SEC-25", "ERR-03");
+    let mut world = World::new();
+    let ends = Timestamp::from_micros(until().unix_timestamp() * 1_000_000);
+    world.ends = Some(ends);
+    world.join_with(ALICE.0, 1, &certificate_until(ALICE.0, 1, until()));
+    world.wait(30);
+    let error = json!({"error_code": "STATE_DIVERGENCE", "refers_to": null, "description": "x"});
+    let outputs = world.say(ALICE, "PROTOCOL_ERROR", error);
+    let is_answer = |it: &Output| match it {
+        Output::Send { envelope, .. } => envelope.message_type == MessageType::ProtocolError,
+        other => matches!(other, Output::Relay { .. }),
+    };
+    assert!(!outputs.iter().any(is_answer), "it is refused without a word");
+    let outputs = world.say(ALICE, "GOODBYE", json!({"reason": "user_exit"}));
+    assert!(outputs.iter().any(|it| matches!(it, Output::Relay { .. })));
+    assert_ok(world);
+}
+
+/// Nobody but the host knows until when it is good.
+#[test]
+fn whoever_comes_back_with_another_credential_is_not_held_to_the_first() {
+    covers!("SEC-14", "SEC-25", "PRV-05");
+    let mut world = World::new();
+    world.join_with(ALICE.0, 1, &certificate_until(ALICE.0, 1, until()));
+    let credential = json!({"type": "mtls_fingerprint", "value": "[redacted]"});
+    world.lie = Some(Signed::by(public(1).fingerprint()));
+    world.say(
+        (ALICE.0, 9),
+        "HELLO",
+        json!({"display_name": "alice", "roles": ["contributor"], "capabilities": [], "credential": credential}),
+    );
+    world.wait(30);
+    world.announce(ALICE, "i-agent:alice");
+    world.commit(ALICE, "op-1", "", "eins\n");
     assert_ok(world);
 }

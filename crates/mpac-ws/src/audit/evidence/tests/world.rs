@@ -116,6 +116,8 @@ pub(super) struct World {
     pub(super) heard: Vec<String>,
     /// What the coordinator's host says of signatures instead of what it finds, once.
     pub(super) lie: Option<Signed>,
+    /// Until when the host says that a credential is good.
+    pub(super) ends: Option<Timestamp>,
     key: u8,
 }
 
@@ -149,7 +151,7 @@ impl World {
         let log = Log::create(Box::new(Files::new(dir)), Durability::Os).unwrap();
         let mut log = log.sealed_by(Some(Sealer::new(id, signing(OWN))));
         log.append(&[Entry::Open(start)]).unwrap();
-        Self { data, config, core, log, now, lamport: 0, heard: Vec::new(), lie: None, key: OWN }
+        Self { data, config, core, log, now, lamport: 0, heard: Vec::new(), lie: None, ends: None, key: OWN }
     }
 
     /// Time goes by.
@@ -231,7 +233,7 @@ impl World {
                 method: CredentialType::X509Chain,
                 issuer: None,
                 roles: Some(vec![Role::Owner, Role::Arbiter, Role::Contributor]),
-                expires_at: None,
+                expires_at: self.ends,
             }
         } else {
             Identity::Unproven
