@@ -60,14 +60,19 @@ pub(super) fn read(links: &[Box<RawValue>], own: &mut OwnKeys) -> (Vec<Actual>, 
 pub(super) struct Vouched {
     /// The whole chain and the whole log.
     pub(super) whole: bool,
-    /// What the rules start from: not where older entries are gone, and only a base says how it stood.
-    pub(super) beginning: bool,
+    /// As [`Examiner::is_certain`](super::examine::Examiner::is_certain) at the end.
+    pub(super) certain: bool,
 }
 
 impl Vouched {
     /// So that what the rules give is certain.
     const fn rules(self) -> bool {
-        self.whole && self.beginning
+        self.whole && self.certain
+    }
+
+    /// The same at one entry.
+    const fn rules_at(self, expected: &Expected) -> bool {
+        self.whole && expected.is_certain
     }
 }
 
@@ -103,7 +108,7 @@ pub(super) fn contradictions(expected: &[Expected], actual: &[Actual], vouched: 
     for (at, place) in differences.moved {
         let (should, is) = (&expected[at], &actual[place]);
         let problem = format!("it belongs to entry {} of the log, and stands elsewhere", should.log_seq);
-        let finding = Finding::new(Class::Reordered, problem).by_coordinator(vouched.rules());
+        let finding = Finding::new(Class::Reordered, problem).by_coordinator(vouched.rules_at(should));
         findings.push(finding.at_message(is.seq).at_log(should.log_seq).about(&is.message_id));
     }
     findings.extend(versions(actual, &Forms::of(expected), vouched));
@@ -139,7 +144,8 @@ fn extra(it: &Actual, instead: Option<&Expected>, vouched: Vouched) -> Option<Fi
         (Direction::Outbound, _) if it.signer.is_none() => return None,
         (Direction::Outbound, Some(expected)) => {
             let problem = format!("the rules give another message at entry {} of the log", expected.log_seq);
-            let finding = Finding::new(Class::AlteredOutput, problem).by_coordinator(vouched.rules());
+            let finding =
+                Finding::new(Class::AlteredOutput, problem).by_coordinator(vouched.rules_at(expected));
             finding.at_log(expected.log_seq).proven_by([expected.content.clone()])
         }
         (Direction::Outbound, None) => {
@@ -158,7 +164,7 @@ fn missing(it: &Expected, vouched: Vouched) -> Finding {
         }
         Direction::Outbound => {
             let problem = "the rules give a message that the coordinator did not say";
-            (Class::MissingOutput, problem, vouched.rules())
+            (Class::MissingOutput, problem, vouched.rules_at(it))
         }
     };
     let finding = Finding::new(class, problem).by_coordinator(is_certain).at_log(it.log_seq);
@@ -177,7 +183,7 @@ fn versions(actual: &[Actual], given: &Forms<'_>, vouched: Vouched) -> Vec<Findi
             {
                 let problem = format!("two versions of one message, the other is message {}", other.seq);
                 // That the session shows some of its members less is said by what it began with.
-                let is_lie = vouched.beginning || !may_be_of_one(&other.content, &it.content);
+                let is_lie = vouched.certain || !may_be_of_one(&other.content, &it.content);
                 let finding =
                     Finding::new(Class::TwoVersions, problem).by_coordinator(is_lie).at_message(it.seq);
                 findings.push(finding.about(&it.message_id).proven_by([other.text.clone(), it.text.clone()]));

@@ -36,6 +36,8 @@ pub(super) struct Expected {
     pub(super) content: String,
     /// With which key the coordinator signed it.
     pub(super) key: Option<Fingerprint>,
+    /// As [`Examiner::is_certain`] at that entry.
+    pub(super) is_certain: bool,
 }
 
 /// Somebody's key, and why it is believed to be theirs.
@@ -66,7 +68,9 @@ pub(super) struct Examiner<'a> {
     trust: &'a Trust,
     replay: Replay,
     /// What it follows begins behind a state that no signature is over.
-    pub(super) has_base: bool,
+    has_base: bool,
+    /// Another version that has written some of it.
+    other_program: Option<String>,
     voice: Voice,
     pub(super) own: OwnKeys,
     /// The participants' keys, whoever had them.
@@ -92,6 +96,7 @@ impl<'a> Examiner<'a> {
             trust,
             replay,
             has_base,
+            other_program: None,
             voice,
             own,
             keys: BTreeMap::new(),
@@ -104,6 +109,9 @@ impl<'a> Examiner<'a> {
             n: 0,
             between: None,
         };
+        if has_base {
+            examiner.note_program();
+        }
         examiner.learn_own();
         examiner.inherit();
         examiner
@@ -142,6 +150,7 @@ impl<'a> Examiner<'a> {
         let came = Came::with(entry);
         let signer = came.as_ref().and_then(|came| self.signature(n, came));
         let (outputs, is_as_logged) = self.replay.live(entry.clone())?;
+        self.note_program();
         if !is_as_logged {
             self.findings.push(self.otherwise().at_log(n));
         }
@@ -203,9 +212,9 @@ impl<'a> Examiner<'a> {
             // What authenticated sessions may have, and nobody but the coordinator can verify.
             Wrong::Blanked | Wrong::Secret => return None,
         };
-        let is_from_base = self.has_base && !judged.shows_by_itself(wrong, &find);
+        let is_uncertain = !self.is_certain() && !judged.shows_by_itself(wrong, &find);
         let finding = self.about(class, problem, n, &came.envelope).proven_by([came.text.clone()]);
-        self.findings.push(Finding { is_from_base, ..finding });
+        self.findings.push(Finding { is_uncertain, ..finding });
         None
     }
 
@@ -310,7 +319,14 @@ impl<'a> Examiner<'a> {
             };
             let message_id = serde_json::from_str::<Envelope>(&text).map(|it| it.message_id.to_string());
             let message_id = message_id.unwrap_or_default();
-            self.expected.push(Expected { log_seq: n, direction, message_id, content, key });
+            self.expected.push(Expected {
+                log_seq: n,
+                direction,
+                message_id,
+                content,
+                key,
+                is_certain: self.is_certain(),
+            });
         }
     }
 
@@ -323,14 +339,11 @@ impl<'a> Examiner<'a> {
     }
 
     fn otherwise(&self) -> Finding {
-        let program = self.replay.program();
-        let version = if program == PROGRAM {
-            String::new()
-        } else {
-            format!("; it was written by {program}, and this is {PROGRAM}: verify it with that version")
-        };
+        let version = self.other_program.as_ref().map_or_else(String::new, |program| {
+            format!("; it, or what led to it, was written by {program}, and this is {PROGRAM}: verify it with that version")
+        });
         let problem = format!("it led to other outputs than the rules give{version}");
-        Finding { is_from_base: self.has_base, ..Finding::new(Class::WrongDigest, problem) }
+        Finding { is_uncertain: !self.is_certain(), ..Finding::new(Class::WrongDigest, problem) }
     }
 
     /// The program that wrote it.
@@ -338,9 +351,22 @@ impl<'a> Examiner<'a> {
         self.replay.program()
     }
 
-    /// Whether the log was written by this version, so that other outputs cannot be another version's rules.
-    pub(super) fn is_of_this_version(&self) -> bool {
-        self.replay.program() == PROGRAM
+    /// Another version that wrote some of it.
+    pub(super) fn other_program(&self) -> Option<&str> {
+        self.other_program.as_deref()
+    }
+
+    fn note_program(&mut self) {
+        let program = self.replay.program();
+        if program != PROGRAM {
+            self.other_program.get_or_insert_with(|| program.to_owned());
+        }
+    }
+
+    /// Whether what the rules give is what the coordinator had to do, so far: not where older entries are gone, and only a base says
+    /// how it stood; and not where a version has written some of it that may have had other rules.
+    pub(super) const fn is_certain(&self) -> bool {
+        !self.has_base && self.other_program.is_none()
     }
 
     fn about(&self, class: Class, problem: &str, n: u64, envelope: &Envelope) -> Finding {

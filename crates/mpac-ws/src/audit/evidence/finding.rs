@@ -72,9 +72,9 @@ pub(super) struct Finding {
     pub(super) message_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) principal_id: Option<PrincipalId>,
-    /// It depends on how the session stood before the first entry that is there, and no signature is over that.
+    /// It depends on how the session stood, and no signature, or another version's rules, led to that.
     #[serde(skip)]
-    pub(super) is_from_base: bool,
+    pub(super) is_uncertain: bool,
     /// For people.
     pub(super) problem: String,
     /// The messages that show it, as JSON texts.
@@ -98,7 +98,7 @@ impl Finding {
             log_seq: None,
             message_id: None,
             principal_id: None,
-            is_from_base: false,
+            is_uncertain: false,
             problem: problem.into(),
             proof: Vec::new(),
         }

@@ -10,6 +10,7 @@ use super::agreed::Agreed;
 use super::examine::{Believed, Seals};
 use super::finding::{By, Finding};
 use super::trust::Why;
+use crate::PROGRAM;
 use crate::audit::text::{harmless, harmless_json};
 
 /// All of it.
@@ -19,6 +20,9 @@ pub(super) struct Report {
     pub(super) security_profile: String,
     /// The program that wrote the log.
     pub(super) program: String,
+    /// Another version than this, where one has written some of it: only that one can tell what its rules give.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) other_program: Option<String>,
     /// The first entry of the log that is there.
     pub(super) first: u64,
     /// Why that is not the first of the session.
@@ -77,6 +81,13 @@ impl Report {
         }
         if let Some(why) = &self.begins {
             writeln!(text, "what was before entry {} is not there: {}", self.first, harmless(why))?;
+        }
+        if let Some(program) = &self.other_program {
+            let program = harmless(program);
+            writeln!(
+                text,
+                "{program} has written some of it, and this is {PROGRAM}: only that one can tell what its rules give"
+            )?;
         }
         writeln!(text, "{}", self.sealed())?;
         writeln!(text, "the coordinator's keys")?;

@@ -13,6 +13,7 @@ mod lies;
 mod shortened;
 mod sights;
 mod tampering;
+mod versions;
 mod witnesses;
 mod world;
 

@@ -155,15 +155,15 @@ impl Looked<'_> {
         // What is broken cannot be compared: nobody knows what followed.
         let is_whole = !before.iter().any(|it| matches!(it.class, Class::BrokenChain | Class::BrokenLog));
         if let Some(actual) = actual.as_ref().filter(|_| is_whole) {
-            let vouched = Vouched { whole: has_good_head, beginning: !examiner.has_base };
+            let vouched = Vouched { whole: has_good_head, certain: examiner.is_certain() };
             before.extend(contradictions(&examiner.expected, actual, vouched));
         }
         let covered = if has_good_head { examiner.n } else { examiner.seals.covered };
         before.extend(blamed(&mut examiner, covered));
         let vouched = match &actual {
             _ if has_good_head => examiner.between.map(|(_, last)| last),
-            // Seals are over the log; the rules give from it what was said, if they start from what is sealed too.
-            None if !examiner.has_base => examiner.seals.at,
+            // Seals are over the log; the rules give from it what was said, if they start from what is sealed too and are this version's.
+            None if examiner.is_certain() => examiner.seals.at,
             _ => None,
         };
         let known = Known::of(&examiner, actual.as_deref(), vouched);
@@ -177,6 +177,7 @@ impl Looked<'_> {
         let keys = trusted.chain(examiner.own.strangers().map(|key| (*key, None)));
         let coordinator_keys = keys.map(|(fingerprint, because)| OwnKey { fingerprint, because }).collect();
         let (program, last) = (examiner.program().to_owned(), examiner.n);
+        let other_program = examiner.other_program().map(str::to_owned);
         let (expected, seals) = (std::mem::take(&mut examiner.expected), std::mem::take(&mut examiner.seals));
         let (participants, mut agreed) = examiner.finish();
         if let Some(actual) = &actual {
@@ -186,6 +187,7 @@ impl Looked<'_> {
             session_id,
             security_profile,
             program,
+            other_program,
             first,
             begins,
             last,
@@ -209,12 +211,11 @@ fn blamed(examiner: &mut Examiner<'_>, covered: u64) -> Vec<Finding> {
     let mut findings = std::mem::take(&mut examiner.findings);
     for finding in &mut findings {
         let is_sealed = finding.log_seq.is_some_and(|n| n <= covered);
-        let is_lie = match finding.class {
-            Class::WrongDigest => examiner.is_of_this_version(),
-            Class::ForgedParticipantMessage | Class::SuppressedParticipantMessage => true,
-            _ => false,
-        };
-        if is_sealed && is_lie && !finding.is_from_base {
+        let is_lie = matches!(
+            finding.class,
+            Class::WrongDigest | Class::ForgedParticipantMessage | Class::SuppressedParticipantMessage
+        );
+        if is_sealed && is_lie && !finding.is_uncertain {
             finding.by = By::Coordinator;
         }
     }

@@ -148,7 +148,7 @@ impl<'a> Known<'a> {
                     "the coordinator signed this, and the evidence has another message of the same id";
                 let other_text = signed.clone().unwrap_or_else(|| other.clone());
                 let finding = Finding::new(Class::TwoVersions, problem).proven_by([other_text]);
-                let is_lie = !examiner.has_base || !may_be_of_one(other, &content);
+                let is_lie = examiner.is_certain() || !may_be_of_one(other, &content);
                 finding.by_coordinator(is_lie && (signed.is_some() || is_vouched))
             }
             // An earlier session of this name, or one that nobody opened, left no trace here, and a later word cannot have.

@@ -293,6 +293,16 @@ impl World {
         self.log.sealer().unwrap().switch(signing(OWN_2));
     }
 
+    /// The server was stopped, and another has begun.
+    pub(super) fn take_up(&mut self) {
+        self.wait(1);
+        let mut config = self.config.clone();
+        config.coordinator_key = Some(public(self.key));
+        let start = Start::new(&config, 8, self.now).unwrap();
+        self.core = start.take_up(&self.core).unwrap();
+        self.log.append(&[Entry::TakeUp(start)]).unwrap();
+    }
+
     /// An everyday session: what the fixture is made of.
     pub(super) fn day() -> Self {
         let mut world = Self::new();
