@@ -86,7 +86,7 @@ impl Keys {
     }
 
     /// The entry of the certificate of this very connection, when the credential names it: a fingerprint is no secret, so
-    /// naming somebody's proves nothing.
+    /// naming somebody's proves nothing. That it is barred was said before there was an entry, which stands over that.
     pub(super) fn trusted(&self, shown: Shown<'_>, now: Timestamp) -> Option<&Trusted> {
         let seen = fingerprint(shown.at.certificate?);
         if normal(shown.credential.value.reveal())? != seen {
@@ -130,6 +130,28 @@ mod tests {
         for text in ["", "sha256:", &digits[1..], &format!("{digits}ab"), &digits.replace('a', "g")] {
             assert_eq!(normal(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_was_said_last_of_a_certificate_counts() {
+        let certificate = CertificateDer::from(vec![1; 4]);
+        let name = fingerprint(&certificate);
+        let [early, late] = [1, 2].map(Timestamp::from_micros);
+        let trusted = Trusted {
+            fingerprint: name.clone(),
+            principal: PrincipalId::new("agent:bob").unwrap(),
+            sessions: None,
+            roles: None,
+            expires_at: None,
+            revoked_at: None,
+        };
+        let mut keys = Keys::default();
+        keys.bar(fingerprint(&CertificateDer::from(vec![2; 4])), early);
+        keys.bar(name.clone(), early);
+        keys.trust(trusted);
+        assert!(!keys.is_barred(&certificate) && keys.said_of(&certificate)[0].is_current(late));
+        assert_eq!(keys.barred().count(), 1, "the other one");
+        assert!(keys.distrust(&name, late) && !keys.said_of(&certificate)[0].is_current(late));
     }
 
     #[test]

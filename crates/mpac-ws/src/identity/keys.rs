@@ -4,7 +4,7 @@ use mpac_wire::names::{CredentialType, Role};
 use mpac_wire::{InstanceId, PrincipalId, Seconds, Secret, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::certificates::{Barred, Trusted};
+use super::certificates::{Barred, Trusted, normal};
 use super::secret::{self, Hash, NoRandomness};
 use super::signers::Signer;
 use super::{Shown, Standing};
@@ -177,8 +177,10 @@ impl Keys {
         Err(format!("key {} {why}", key.id))
     }
 
-    /// Trusts a certificate, in place of what was said of it before.
+    /// Trusts a certificate, in place of what was said of it before: that it is barred, too.
     pub(crate) fn trust(&mut self, trusted: Trusted) {
+        let is_it = |it: &Barred| normal(&it.fingerprint) == normal(&trusted.fingerprint);
+        self.barred.retain(|it| !is_it(it));
         self.certificates.retain(|it| it.fingerprint != trusted.fingerprint);
         self.certificates.push(trusted);
     }
