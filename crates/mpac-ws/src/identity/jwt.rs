@@ -15,7 +15,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use mpac_core::Identity;
 use mpac_wire::names::{CredentialType, Role};
 use mpac_wire::{PrincipalId, Timestamp};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::Number;
 use thiserror::Error;
 use tracing::warn;
 
@@ -46,10 +48,17 @@ pub(super) struct Unusable {
 #[derive(Debug, Deserialize)]
 struct Claims {
     sub: String,
-    /// Seconds since 1970.
+    /// Seconds since 1970, of which there may be a fraction (RFC 7519): it ends before that.
+    #[serde(deserialize_with = "whole_seconds")]
     exp: i64,
     /// The roles that it grants; where it does not say, the role policy does.
     roles: Option<Vec<Role>>,
+}
+
+fn whole_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let number = Number::deserialize(deserializer)?;
+    let floor = || number.as_f64().map(|sec| sec.floor() as i64); // what is too large is as late as can be said
+    number.as_i64().or_else(floor).ok_or_else(|| D::Error::custom("this is no number of seconds"))
 }
 
 impl Provider {

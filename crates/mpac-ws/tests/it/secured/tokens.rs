@@ -102,6 +102,7 @@ async fn a_token_is_good_for_its_subject_here_and_now_and_by_its_issuers_key() {
         ("another issuer", issuer.sign("k1", &claims(json!({"iss": "https://evil.example"})))),
         ("another session", issuer.sign("k1", &claims(json!({"aud": "other"})))),
         ("expired", issuer.sign("k1", &claims(json!({"exp": in_sec(-1)})))),
+        ("expired by a fraction", issuer.sign("k1", &claims(json!({"exp": in_sec(-1) as f64 + 0.9})))),
         ("not yet", issuer.sign("k1", &claims(json!({"nbf": in_sec(120)})))),
         ("without an end", issuer.sign("k1", &claims(json!({"exp": null})))),
         ("without a subject", issuer.sign("k1", &claims(json!({"sub": null})))),
@@ -112,6 +113,9 @@ async fn a_token_is_good_for_its_subject_here_and_now_and_by_its_issuers_key() {
         assert_eq!(said(&host, "/", "agent:bob", bearer(&token)).await, "CREDENTIAL_REJECTED", "{what}");
     }
     bob.is_alive().await;
+    // As `time.time() + 300` makes it.
+    let fraction = issuer.sign("k1", &claims(json!({"exp": in_sec(300) as f64 + 0.25})));
+    assert_eq!(said(&host, "/", "agent:bob", bearer(&fraction)).await, "SESSION_INFO");
 }
 
 #[tokio::test]
