@@ -34,6 +34,8 @@ pub(super) fn replay(options: &Replay, out: &mut dyn Write) -> Result<(), Proble
         out.write_all(view::lines(coordinator, kept, end.n).as_bytes()).map_err(Problem::Output)?;
     }
     match &options.files {
+        // Whoever reads the snapshot wants nothing else on its way.
+        Some(dir) if options.json => write_files(dir, kept, &mut io::stderr()),
         Some(dir) => write_files(dir, kept, out),
         None => Ok(()),
     }

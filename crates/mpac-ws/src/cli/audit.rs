@@ -161,7 +161,7 @@ pub struct Filters {
     pub file: Option<String>,
     /// Entries of this type, or that the coordinator answered with it: a message type such as OP_COMMIT or
     /// PROTOCOL_ERROR, or open, fork, take_up, repaired, seal, frame, unreadable, disconnect, timeout, vacancy, close, status,
-    /// rebind, hand_over, persisted, fence
+    /// rebind, hand_over, persisted, fence, turn_away, rotate_key
     #[arg(long = "type", value_name = "TYPE")]
     pub kind: Option<String>,
     /// From here on: an entry's number, a time as in 2026-01-31T12:00:00Z, or how long ago as in 10m, 2h, 1d
@@ -217,7 +217,7 @@ pub struct Replay {
     #[arg(long)]
     pub view: bool,
     /// Show it as the snapshot that the specification describes
-    #[arg(long)]
+    #[arg(long, conflicts_with = "view")]
     pub json: bool,
     /// Write the files that were committed, as they stood, into this new or empty directory
     #[arg(long, value_name = "DIR")]

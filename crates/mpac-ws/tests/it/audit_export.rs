@@ -121,6 +121,13 @@ async fn a_session_is_shown_as_it_stood_and_its_files_are_written_as_they_stood(
     let said = audit("replay", data.path(), &["--files", to.to_str().unwrap()]).ok();
     assert!(said.starts_with("2 files written"), "{said}");
     assert_eq!(fs::read_to_string(to.join("docs/b.md")).unwrap(), "b\n");
+    let (json, both) = (files.path().join("json"), ["--json", "--view"]);
+    let said = audit("replay", data.path(), &["--json", "--files", json.to_str().unwrap()]);
+    assert!(said.err.starts_with("2 files written"), "{}", said.err);
+    let snapshot: Value = serde_json::from_str(&said.ok()).unwrap();
+    assert_eq!(snapshot["snapshot_version"], 2);
+    let refused = audit("replay", data.path(), &both);
+    assert!(refused.code == Some(2) && refused.err.contains("cannot be used with"), "{}", refused.err);
     let again = audit("replay", data.path(), &["--files", to.to_str().unwrap()]).refused();
     assert!(again.contains("is there already"), "{again}");
     let beyond = audit("replay", data.path(), &["--until", "1000"]).refused();

@@ -65,3 +65,18 @@ fn what_was_received_is_shown_even_where_it_leads_somewhere_else() {
     let (view, said) = audit(data.path(), "replay", &["--until", "2"]);
     assert!(said.is_ok() && view.starts_with("session default after entry 2"), "{view}");
 }
+
+#[test]
+fn every_type_of_entry_that_can_be_asked_for_is_named() {
+    let help = Settings::try_parse_from(["mpac-ws", "audit", "show", "--help"]).unwrap_err().to_string();
+    for kind in [
+        "open, fork, take_up, repaired, seal, frame, unreadable, disconnect, timeout, vacancy, close, status, rebind, hand_over",
+        "persisted, fence, turn_away, rotate_key",
+    ]
+    .into_iter()
+    .flat_map(|kinds| kinds.split(", "))
+    {
+        let mut words = help.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+        assert!(words.any(|word| word == kind), "{kind}: {help}");
+    }
+}
