@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mpac_wire::credential::is_certificates;
 use mpac_wire::names::CredentialType;
-use mpac_wire::{Credential, PrincipalId, Secret, Timestamp};
+use mpac_wire::{Credential, Fingerprint, PrincipalId, PublicKey, Secret, Timestamp};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -77,6 +77,12 @@ impl Chain {
             1..SOON_SEC => Some(format!("your certificate is good until {day} only: ask for a new one soon")),
             _ => None,
         })
+    }
+
+    /// The key that the certificate is for. `None` where it cannot be read.
+    pub(crate) fn key(&self) -> Option<Fingerprint> {
+        let (_, leaf) = X509Certificate::from_der(self.certificates.first()?).ok()?;
+        Some(PublicKey::new(leaf.public_key().subject_public_key.as_ref()).fingerprint())
     }
 
     /// What HELLO shows.

@@ -13,7 +13,7 @@ use crate::error::AgentError;
 use crate::private_file;
 use crate::signing::Signing;
 
-/// How many keys are kept: the one in use, those before it, and always the oldest, which the certificate is for.
+/// How many keys are kept: the one in use, those before it, and always the one that the certificate is for.
 const MOST: usize = 4;
 
 /// The keys of one participant.
@@ -26,6 +26,8 @@ pub struct KeyFile {
     in_use: usize,
     /// How many were turned down one after the other.
     refused: usize,
+    /// Which of them the certificate is for, as far as one was given.
+    certified: Option<Fingerprint>,
 }
 
 impl KeyFile {
@@ -49,7 +51,7 @@ impl KeyFile {
         if keys.is_empty() {
             return Err(wrong("there is no private key in it that begins with BEGIN PRIVATE KEY"));
         }
-        Ok(Self { path: path.to_owned(), keys, in_use: 0, refused: 0 })
+        Ok(Self { path: path.to_owned(), keys, in_use: 0, refused: 0, certified: None })
     }
 
     /// Where it is.
@@ -68,6 +70,11 @@ impl KeyFile {
     pub fn all(&self) -> impl Iterator<Item = &Signing> {
         let (before, from) = self.keys.split_at(self.in_use);
         from.iter().chain(before)
+    }
+
+    /// The certificate is for this key: where it is here it stays, for without it there is no new session and no TLS.
+    pub fn keep(&mut self, key: &Fingerprint) {
+        self.certified = self.keys.iter().map(|it| it.public().fingerprint()).find(|it| it == key);
     }
 
     /// A new key, in the file and not in use yet.
@@ -96,8 +103,13 @@ impl KeyFile {
         let chosen = self.keys.remove(at);
         self.keys.insert(0, chosen);
         (self.in_use, self.refused) = (0, 0);
-        while self.keys.len() > MOST {
-            self.keys.remove(self.keys.len() - 2);
+        // Where no certificate was given it is for the last one, most likely: that was the first.
+        let kept = self.certified.or_else(|| self.keys.last().map(|it| it.public().fingerprint()));
+        let is_spare = |it: &Signing| Some(it.public().fingerprint()) != kept;
+        while self.keys.len() > MOST
+            && let Some(at) = self.keys.iter().rposition(is_spare)
+        {
+            self.keys.remove(at);
         }
         self.write().map(|()| true)
     }
@@ -172,6 +184,30 @@ mod tests {
         }
         assert_eq!(keys(&path).len(), MOST);
         assert_eq!(keys(&path).last(), Some(&first), "the certificate's key stays");
+        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn the_certified_key_stays_wherever_it_stands() {
+        let path = file("certified");
+        let certified = KeyFile::open(&path).unwrap().current().public().fingerprint();
+        let has_it = |path: &Path| keys(path).iter().any(|key| key.fingerprint() == certified);
+        // The first rotation came to nothing, so the key of the certificate is not the last one any more.
+        KeyFile::open(&path).unwrap().prepare().unwrap();
+        let mut file = KeyFile::open(&path).unwrap();
+        file.keep(&certified);
+        for _ in 0..6 {
+            let next = file.prepare().unwrap().fingerprint();
+            file.switch(&next).unwrap();
+        }
+        assert!(has_it(&path) && keys(&path).len() == MOST);
+        // Another session has only ever heard of that key.
+        file.switch(&certified).unwrap();
+        for _ in 0..6 {
+            let next = file.prepare().unwrap().fingerprint();
+            file.switch(&next).unwrap();
+        }
+        assert!(has_it(&path) && keys(&path).len() == MOST);
         std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
 

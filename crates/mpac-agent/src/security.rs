@@ -113,11 +113,14 @@ impl Security {
     /// # Errors
     /// [`AgentError::Usage`] naming the option and the remedy.
     pub fn open(&self, addresses: Vec<String>) -> Result<Equipment, AgentError> {
-        let keys = self.key.as_deref().map(KeyFile::open).transpose()?;
+        let mut keys = self.key.as_deref().map(KeyFile::open).transpose()?;
         let chain = self.chain.as_deref().map(Chain::open).transpose()?;
-        if chain.is_some() && keys.is_none() {
+        if let Some(chain) = &chain {
             let why = "--chain says whose key signs; give the key as well with --key";
-            return Err(AgentError::Usage(why.to_owned()));
+            let keys = keys.as_mut().ok_or_else(|| AgentError::Usage(why.to_owned()))?;
+            if let Some(certified) = chain.key() {
+                keys.keep(&certified);
+            }
         }
         // Who signs nothing is in no session where a coordinator does.
         let is_asked = keys.is_some() || self.coordinator_key.is_some();

@@ -258,6 +258,21 @@ async fn a_rotation_of_unknown_fate_is_found_out() {
     assert_eq!(desk.keys()[1], desk.public);
 }
 
+#[test]
+fn the_key_of_the_certificate_outlives_every_rotation() {
+    covers!("SEC-12", "SEC-32");
+    let desk = Desk::new("certified");
+    // A rotation that came to nothing leaves its key behind it.
+    KeyFile::open(&desk.file("bob.key.pem")).unwrap().prepare().unwrap();
+    let mut keys = desk.security().open(vec![]).unwrap().keys.unwrap();
+    for _ in 0..6 {
+        let next = keys.prepare().unwrap().fingerprint();
+        keys.switch(&next).unwrap();
+    }
+    assert!(desk.keys().contains(&desk.public));
+    assert!(desk.security().open(vec![]).unwrap().certificate().is_some(), "TLS still has what to show");
+}
+
 #[tokio::test]
 async fn a_record_has_every_frame_as_it_was() {
     let desk = Desk::new("record");
