@@ -51,8 +51,13 @@ impl Keeper {
                 Some(TrustNews::Changed { key: *new, unkept })
             }
             News::KeyRotated { key, old_until } => {
-                let switched = self.voice.keys()?.switch(key);
-                let unkept = switched.err().map(|error| error.to_string());
+                let keys = self.voice.keys()?;
+                let unkept = match keys.switch(key) {
+                    Ok(true) => None,
+                    // Another process of ours has it, which does not share the file.
+                    Ok(false) => Some(format!("it is not in {}", keys.path().display())),
+                    Err(error) => Some(error.to_string()),
+                };
                 Some(TrustNews::Rotated { key: *key, old_until: *old_until, unkept })
             }
             News::Admitted { .. } => {

@@ -37,6 +37,8 @@ pub(crate) struct State {
     pub(crate) heard: Vec<(Envelope, Signed)>,
     /// The frames that it sent.
     pub(crate) sent: Vec<String>,
+    /// The message with this in it breaks every connection before anybody hears what came of it. Once.
+    pub(crate) breaks_at: Option<&'static str>,
     /// Changes with each message that came and was answered.
     pulse: watch::Sender<()>,
 }
@@ -76,6 +78,7 @@ impl SealedHost {
             next: 0,
             heard: Vec::new(),
             sent: Vec::new(),
+            breaks_at: None,
             pulse: watch::Sender::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -155,6 +158,9 @@ impl State {
             let envelope = received.envelope().clone();
             (from.identity, from.signed) = self.look(text, &envelope);
             self.heard.push((envelope, from.signed.clone()));
+        }
+        if self.breaks_at.take_if(|part| text.contains(*part)).is_some() {
+            std::mem::take(&mut self.connections).values().for_each(|to| drop(to.send(None)));
         }
         self.input(Input::Frame { from, text: text.into() });
         self.pulse.send_replace(());

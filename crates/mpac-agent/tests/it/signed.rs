@@ -239,6 +239,26 @@ async fn a_new_key_counts_once_the_coordinator_says_so_and_after_a_break() {
 }
 
 #[tokio::test]
+async fn a_rotation_whose_answer_a_break_swallowed_is_found_out_by_the_same_process() {
+    covers!("SEC-31", "SEC-32");
+    let desk = Desk::new("swallowed");
+    let host = SealedHost::start(&[("agent:Bob", &desk.public)]).await;
+    let lines = Lines::default();
+    let (mut session, history) = joined(&host.url, &desk.security(), &lines).await.unwrap();
+    host.now().breaks_at = Some("key_rotation");
+    let new = session.rotate_key().await.unwrap();
+    told(&mut session, &lines, "back after").await;
+    told(&mut session, &lines, &format!("your key is {new} now")).await;
+    assert_eq!(desk.keys()[0].fingerprint(), new);
+    work(&mut session, history, &script("")).await.unwrap();
+    session.rotate_key().await.expect("nothing is in the way of the next one");
+    session.leave("completed".into()).await;
+    let state = host.now();
+    let commit = state.heard.iter().find(|(it, _)| it.message_type == MessageType::OpCommit).unwrap();
+    assert!(matches!(&commit.1, Signed::Good { key, .. } if *key == new), "{:?}", commit.1);
+}
+
+#[tokio::test]
 async fn a_rotation_of_unknown_fate_is_found_out() {
     covers!("SEC-32");
     let desk = Desk::new("unknown");

@@ -18,6 +18,9 @@ impl Participant {
         }
         let message = self.answers.named(error.refers_to.as_deref()).filter(|_| is_answer(&error.error_code));
         let warning = is_warning(error);
+        if !warning {
+            self.trust.refused(error.refers_to.as_deref());
+        }
         if let Some(id) = &message {
             self.answered(id, error, warning);
         } else if error.error_code == ErrorCode::ScopeFrozen && error.refers_to.is_none() {

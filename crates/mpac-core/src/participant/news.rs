@@ -138,7 +138,8 @@ pub enum News {
     },
     /// The own key should be replaced, as [`rotate_key_at`](super::Participant::rotate_key_at) said.
     KeyRotationDue,
-    /// The own key was replaced: sign with the new one, the old one ends (SEC-32).
+    /// The own key was replaced: sign with the new one, the old one ends (SEC-32). Also told after a join, where the
+    /// answer to the rotation itself was not heard.
     KeyRotated {
         /// The new one.
         key: Fingerprint,

@@ -43,6 +43,7 @@ impl Participant {
         self.link.cut_off |= self.info.is_some();
         (self.link.inside, self.link.asked, self.link.back_by) = (false, None, None);
         self.decisions.forget();
+        self.trust.connection_lost();
         self.unconfirmed = self.intents.keys().cloned().collect();
         let unknown = self.answers.give_up_all();
         unknown.iter().for_each(|id| self.lost_acknowledgement(id));

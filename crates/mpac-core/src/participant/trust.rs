@@ -9,7 +9,9 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{SecurityProfile, SignatureAlgorithm};
 use mpac_wire::payload::{KeyChange, KeyRotation, ParticipantKey, ParticipantKeys, SessionInfo};
-use mpac_wire::{Envelope, Fingerprint, Message, PrincipalId, PublicKey, Seconds, Signature, Timestamp};
+use mpac_wire::{
+    Envelope, Fingerprint, Message, MessageId, PrincipalId, PublicKey, Seconds, Signature, Timestamp,
+};
 
 use super::epochs::is_coordinators_alone;
 use super::news::News;
@@ -46,8 +48,12 @@ pub(super) struct Trust {
     /// Participants sign too: the session is verified.
     sealed: bool,
     members: BTreeMap<PrincipalId, Vec<ParticipantKey>>,
-    /// The own key that a HEARTBEAT has asked for.
-    rotating: Option<Fingerprint>,
+    /// The own key that was asked for last and not confirmed yet.
+    asked: Option<Fingerprint>,
+    /// The HEARTBEAT that asked for it, while it can still be answered.
+    asking: Option<MessageId>,
+    /// The own key in use, as the coordinator said last.
+    own: Option<Fingerprint>,
     /// When the own key is to be replaced, unless that has been told.
     rotate_at: Option<Timestamp>,
     /// That something was dropped has been told since the last SESSION_INFO.
@@ -63,6 +69,16 @@ impl Trust {
     /// Whether that is due and is news.
     pub(super) fn falls_due(&mut self, now: Timestamp) -> bool {
         self.rotate_at.take_if(|at| *at <= now).is_some()
+    }
+
+    /// The connection is gone. What has become of a rotation PARTICIPANT_KEYS says at the next join.
+    pub(super) fn connection_lost(&mut self) {
+        self.asking = None;
+    }
+
+    /// A message was refused: if it asked for another key, another can be asked for.
+    pub(super) fn refused(&mut self, message: Option<&str>) {
+        self.asking.take_if(|asking| Some(asking.as_str()) == message);
     }
 
     /// The key that the coordinator must sign with, if that is known.
@@ -234,8 +250,34 @@ impl Participant {
 
     /// The coordinator says whose keys are good.
     pub(super) fn keys_told(&mut self, keys: ParticipantKeys) {
+        self.own_keys_told(&keys);
         if self.trust.coordinator.is_some() {
             self.trust.learn(keys, self.authority.principal());
+        }
+    }
+
+    /// Among them our own. That we rotated may have been told while we did not hear it: the connection was broken, or this
+    /// is another process. The key before lets us in only as long as its grace lasts.
+    fn own_keys_told(&mut self, told: &ParticipantKeys) {
+        let own = || told.keys.iter().filter(|it| it.principal_id == self.sender.principal_id);
+        let Some(used) = own().find(|it| it.valid_until.is_none()) else { return };
+        let asked_for = self.trust.asked == Some(used.fingerprint);
+        let old_until = own().filter_map(|it| it.valid_until).max();
+        if let Some(until) = old_until.or_else(|| asked_for.then_some(self.now)) {
+            self.own_key_is(used.fingerprint, until);
+        }
+    }
+
+    fn own_key_is(&mut self, key: Fingerprint, old_until: Timestamp) {
+        let asked_for = self.trust.asked == Some(key);
+        if self.trust.coordinator.is_none() && !asked_for {
+            return;
+        }
+        if asked_for {
+            (self.trust.asked, self.trust.asking) = (None, None);
+        }
+        if self.trust.own.replace(key) != Some(key) {
+            self.news.push(News::KeyRotated { key, old_until });
         }
     }
 
@@ -253,11 +295,8 @@ impl Participant {
             self.trust.coordinator = Some(change.public_key.clone());
             self.trust.pinned = self.trust.pinned.map(|_| new);
             self.news.push(News::CoordinatorKeyChanged { old, new });
-        } else if change.principal_id == self.sender.principal_id
-            && (coordinator.is_some() || self.trust.rotating == Some(new))
-        {
-            self.trust.rotating = self.trust.rotating.filter(|asked| *asked != new);
-            self.news.push(News::KeyRotated { key: new, old_until: change.old_key_valid_until });
+        } else if change.principal_id == self.sender.principal_id {
+            self.own_key_is(new, change.old_key_valid_until);
         }
     }
 
@@ -266,7 +305,8 @@ impl Participant {
     pub fn rotate_key(&mut self, stamp: Stamp, new: &PublicKey) -> Envelope {
         let mut rotation = KeyRotation::new(new.fingerprint());
         rotation.public_key = Some(new.clone());
-        self.trust.rotating = Some(new.fingerprint());
+        self.trust.asked = Some(new.fingerprint());
+        self.trust.asking = Some(stamp.message_id.clone());
         self.beat_with(stamp, rotation.to_extensions())
     }
 
@@ -275,8 +315,8 @@ impl Participant {
         self.trust.rotate_at = Some(at);
     }
 
-    /// The own key that was asked for and not confirmed yet.
+    /// The own key that was asked for, while the answer to that can still come.
     pub const fn rotating(&self) -> Option<&Fingerprint> {
-        self.trust.rotating.as_ref()
+        if self.trust.asking.is_some() { self.trust.asked.as_ref() } else { None }
     }
 }

@@ -222,6 +222,67 @@ fn rotated_keys_are_followed() {
     assert_eq!(hears(world.who("alice"), &status, &Signed::by(key(201).fingerprint())).0, Hearing::Fresh);
 }
 
+/// The coordinator took the new key, and the connection broke before it could say so. The old one lets in for a minute.
+#[test]
+fn a_rotation_whose_answer_was_lost_is_heard_of_at_the_next_join() {
+    covers!("SEC-31", "SEC-32");
+    let mut world = World::with(config());
+    join(&mut world, "bob", 2);
+    world.news("bob");
+    let stamp = world.stamp();
+    let asked = world.who("bob").rotate_key(stamp, &key(3));
+    let deaf = world.who("bob").clone();
+    world.send("bob", &asked);
+    world.news("bob");
+    // The same process, and one after it that knows of no rotation.
+    let chain = || Credential::new(CredentialType::X509Chain, Secret::new("chain"));
+    let next = || World::participant_with("bob", 2, &[Role::Contributor], Some(chain()));
+    for mut bob in [deaf, next()] {
+        let now = world.now;
+        bob.connection_lost(now);
+        assert_eq!(bob.rotating(), None, "nothing is waited for any more");
+        let proven = world.identities[&world.people["bob"].0].clone();
+        let conn = world.connect("bob");
+        world.identities.insert(conn, proven);
+        world.people.insert("bob".to_owned(), (conn, bob));
+        world.hello("bob");
+        let rotated = |it: &News| matches!(it, News::KeyRotated { key: new, old_until } if *new == key(3).fingerprint() && *old_until > now);
+        let news = world.news("bob");
+        assert_eq!(news.iter().filter(|it| rotated(it)).count(), 1, "{news:?}");
+        world.hello("bob");
+        let news = world.news("bob");
+        assert!(!news.iter().any(rotated), "told once: {news:?}");
+    }
+}
+
+#[test]
+fn a_rotation_that_came_to_nothing_is_not_in_the_way_of_another() {
+    covers!("SEC-32");
+    let mut world = World::with(config());
+    join(&mut world, "bob", 2);
+    for n in 3..7 {
+        let stamp = world.stamp();
+        let asked = world.who("bob").rotate_key(stamp, &key(n));
+        let sent = world.send("bob", &asked);
+        let refused = heard(&sent, "bob")[0].starts_with("PROTOCOL_ERROR");
+        assert_eq!(refused, n == 6, "too many are good at one time: {:?}", heard(&sent, "bob"));
+        assert_eq!(world.who("bob").rotating(), None, "{n}");
+        if !refused {
+            world.keys.insert("bob".to_owned(), key(n));
+        }
+    }
+    world.news("bob");
+    // And one that the coordinator never heard of.
+    let (stamp, now) = (world.stamp(), world.now);
+    world.who("bob").rotate_key(stamp, &key(7));
+    assert_eq!(world.who("bob").rotating(), Some(&key(7).fingerprint()));
+    world.who("bob").connection_lost(now);
+    world.hello("bob");
+    assert_eq!(world.who("bob").rotating(), None);
+    let news = world.news("bob");
+    assert!(!news.iter().any(|it| matches!(it, News::KeyRotated { .. })), "{news:?}");
+}
+
 /// Whoever was away when the coordinator rotated its key is told by somebody else, or stays outside.
 #[test]
 fn a_key_that_was_rotated_meanwhile_has_to_be_pinned_anew() {
