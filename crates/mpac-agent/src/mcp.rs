@@ -1,7 +1,7 @@
 //! The MCP bridge: a session as tools and resources for a model in an MCP host (Claude Code, Cursor, ...).
 //!
 //! ```text
-//!  host ──stdin/stdout──▶ server ──▶ tool ──▶ acting, looking, settling, waiting ──▶ Agent ──▶ coordinator
+//!  host ──stdin/stdout──▶ server ──▶ tool ──▶ acting, looking, reading, ... ──▶ Agent ──▶ coordinator
 //!                           ▲                                                          │
 //!                           └──────── resource updates ◀──── bridge ◀────── events ────┘
 //! ```
@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `server` | all that knows the SDK, but for the schemas: requests in, results and notifications out |
 //! | `tool`, `input` | the table of tools; what each takes, with the descriptions that a model reads |
-//! | `acting`, `looking`, `settling`, `waiting` | the tools, plain async functions from input to `Answer` |
+//! | `acting`, `looking`, `reading`, `settling`, `waiting` | the tools, plain async functions from input to `Answer` |
 //! | `answer` | results, and refusals in words: rule, holder, time left, next step |
 //! | `bridge` | the agent behind it: joined at the start, joined anew when that failed or ended; what was announced here |
 //! | `recent` | what has happened, for those who wait |
@@ -29,6 +29,7 @@ mod answer;
 mod bridge;
 mod input;
 mod looking;
+mod reading;
 mod recent;
 mod resource;
 mod server;

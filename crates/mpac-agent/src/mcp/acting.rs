@@ -109,7 +109,8 @@ pub(super) async fn submit_change(bridge: &Bridge, asked: SubmitChange) -> Resul
     let agent = bridge.agent().await?;
     let intent = covering(&agent, path, asked.intent_id.as_deref()).await?;
     let current = agent.read_file(path).await?;
-    let base = base(bridge, path, asked.base_state_ref.as_deref(), current.as_ref())?;
+    let replaces_all = asked.content.is_some();
+    let base = base(bridge, path, asked.base_state_ref.as_deref(), (current.as_ref(), replaces_all))?;
     let current = current.unwrap_or_else(FileState::absent);
     // What the refusal shows does not count as seen: the same change once more would go over it.
     if current.state_ref != base {
@@ -132,7 +133,11 @@ pub(super) async fn submit_change(bridge: &Bridge, asked: SubmitChange) -> Resul
         let value = json!({"path": path, "committed": Value::Null, "state_ref": edit.before});
         return Ok(Answer::done(format!("{path} has that text already; nothing was committed."), value));
     }
-    let committed = commit(bridge, &agent, &intent, edit).await?;
+    let committed = commit(&agent, &intent, edit).await?;
+    match replaces_all {
+        true => bridge.saw(&committed.path, &committed.after),
+        false => bridge.edited(&committed.path, &committed.after),
+    }
     let text = format!(
         "{path} is changed for everybody: {} -> {} as {}. Submit further changes, or end the task with yield_task.",
         committed.before, committed.after, committed.op
@@ -144,28 +149,20 @@ pub(super) async fn submit_change(bridge: &Bridge, asked: SubmitChange) -> Resul
     Ok(Answer::done(text, value))
 }
 
-async fn commit(
-    bridge: &Bridge,
-    agent: &Agent,
-    intent: &IntentId,
-    edit: Edit,
-) -> Result<Committed, AgentError> {
-    let done = match agent.view().await?.execution_model.as_str() {
+async fn commit(agent: &Agent, intent: &IntentId, edit: Edit) -> Result<Committed, AgentError> {
+    match agent.view().await?.execution_model.as_str() {
         "pre_commit" => agent.propose_and_commit(Some(intent), edit).await,
         _ => agent.commit(Some(intent), edit).await,
-    };
-    if let Ok(committed) = &done {
-        bridge.saw(&committed.path, &committed.after);
     }
-    done
 }
 
-/// What the change is based on: what was said, else what the model has last seen; nothing is overwritten unseen.
+/// What the change is based on: what was said, else what the model has last seen; nothing is overwritten unseen. Edits leave alone
+/// what they do not name, so for them a part of the file is enough.
 fn base(
     bridge: &Bridge,
     path: &str,
     said: Option<&str>,
-    current: Option<&FileState>,
+    (current, replaces_all): (Option<&FileState>, bool),
 ) -> Result<StateRef, AgentError> {
     if let Some(text) = said {
         return serde_json::from_value(json!(text)).map_err(|error| {
@@ -173,7 +170,10 @@ fn base(
         });
     }
     match (bridge.seen(path), current) {
-        (Some(seen), _) => Ok(seen),
+        (Some((seen, is_all)), _) if is_all || !replaces_all => Ok(seen),
+        (Some(_), _) => Err(AgentError::Usage(format!(
+            "you have read only a part of {path}, and content would erase the rest; submit edits, or read on with get_file_state and from_line"
+        ))),
         (None, None) => Ok(FileState::absent().state_ref),
         (None, Some(_)) => Err(AgentError::Usage(format!(
             "you have not read {path} yet, and a change must not overwrite what nobody has looked at; call get_file_state for it first"

@@ -11,8 +11,8 @@ use crate::error::AgentError;
 use crate::report::one_line;
 use crate::session::FileState;
 
-/// So much of a file's text is told with a refusal, in bytes: hosts cut answers that are longer than some ten thousand words.
-const SHOWN: usize = 32 << 10;
+/// So much of a file's text is told at once, in bytes: hosts cut answers that are longer than some ten thousand words.
+pub(super) const SHOWN: usize = 32 << 10;
 
 /// The answer of a tool.
 #[derive(Debug, Clone, PartialEq)]
@@ -149,6 +149,10 @@ fn reason(error: &AgentError, view: Option<&Snapshot>) -> Reason {
 
 fn stale(path: &str, current: &FileState, view: Option<&Snapshot>) -> Reason {
     let to_read = (current.content.len() <= SHOWN).then(|| current.content.clone());
+    let mut more = json!({"path": path, "state_ref": current.state_ref});
+    if let Some(content) = &to_read {
+        more["content"] = json!(content);
+    }
     let source = if to_read.is_some() { "it stands below" } else { "get_file_state has it" };
     Reason {
         code: "STALE_STATE_REF".to_owned(),
@@ -163,7 +167,7 @@ fn stale(path: &str, current: &FileState, view: Option<&Snapshot>) -> Reason {
             current.state_ref
         ),
         to_read,
-        more: json!({"path": path, "state_ref": current.state_ref, "content": current.content}),
+        more,
         ..Reason::default()
     }
 }

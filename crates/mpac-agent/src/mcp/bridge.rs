@@ -38,8 +38,23 @@ pub(super) struct Bridge {
 struct Held {
     /// Announced or claimed here, and not ended here.
     intents: BTreeSet<IntentId>,
-    /// The state in which the model has last seen each file.
-    seen: BTreeMap<String, StateRef>,
+    /// What the model has last seen of each file.
+    seen: BTreeMap<String, Seen>,
+}
+
+/// What the model has seen of a file.
+#[derive(Debug, Clone)]
+struct Seen {
+    state: StateRef,
+    /// So many lines, from the first on.
+    lines: usize,
+    is_all: bool,
+}
+
+impl Seen {
+    fn nothing(state: &StateRef) -> Self {
+        Self { state: state.clone(), lines: 0, is_all: false }
+    }
 }
 
 /// For whoever reads the host's log of this server.
@@ -98,14 +113,34 @@ impl Bridge {
         self.held().intents.remove(intent);
     }
 
-    /// The model has seen the file in this state.
+    /// The model has seen the whole file in this state.
     pub(super) fn saw(&self, path: &str, state: &StateRef) {
-        self.held().seen.insert(path.to_owned(), state.clone());
+        self.held().seen.insert(path.to_owned(), Seen { state: state.clone(), lines: 0, is_all: true });
     }
 
-    /// The state in which it has last seen it.
-    pub(super) fn seen(&self, path: &str) -> Option<StateRef> {
-        self.held().seen.get(path).cloned()
+    /// It has seen these of the file's `of` lines, the last included; all of it when none was passed over.
+    pub(super) fn saw_lines(&self, path: &str, state: &StateRef, (from, to): (usize, usize), of: usize) {
+        let mut held = self.held();
+        let seen = held.seen.entry(path.to_owned()).or_insert_with(|| Seen::nothing(state));
+        if seen.state != *state {
+            *seen = Seen::nothing(state);
+        }
+        if from <= seen.lines + 1 {
+            seen.lines = seen.lines.max(to);
+        }
+        seen.is_all |= seen.lines >= of;
+    }
+
+    /// It has changed the file in places, and knows of the rest what it knew.
+    pub(super) fn edited(&self, path: &str, state: &StateRef) {
+        let mut held = self.held();
+        let is_all = held.seen.get(path).is_some_and(|seen| seen.is_all);
+        held.seen.insert(path.to_owned(), Seen { is_all, ..Seen::nothing(state) });
+    }
+
+    /// The state in which it has last seen the file, and whether it has seen all of that.
+    pub(super) fn seen(&self, path: &str) -> Option<(StateRef, bool)> {
+        self.held().seen.get(path).map(|seen| (seen.state.clone(), seen.is_all))
     }
 
     /// Withdraws what was announced here, and leaves. What cannot be said in time ends by its own time.

@@ -41,6 +41,14 @@ pub(super) struct CheckOverlap {
 pub(super) struct GetFileState {
     /// The file, relative to the shared workspace. Leave it out for the list of all files.
     pub(super) path: Option<String>,
+    /// Without path: only the files whose paths begin like this, for example "src/". A long list is told in part only.
+    pub(super) prefix: Option<String>,
+    /// The line to begin with; 1 by default. A long file is told in parts, and the answer says with which line the next begins.
+    #[schemars(range(min = 1))]
+    pub(super) from_line: Option<usize>,
+    /// How many lines to tell at most. Leave it out for as many as fit into one answer.
+    #[schemars(range(min = 1))]
+    pub(super) lines: Option<usize>,
     /// false: only the state, without the text, so a change cannot be based on it yet. true by default.
     pub(super) with_content: Option<bool>,
 }
@@ -68,7 +76,8 @@ impl From<Edit> for edits::Edit {
 pub(super) struct SubmitChange {
     /// The file, relative to the shared workspace; a task of yours must cover it (begin_task).
     pub(super) path: String,
-    /// The whole new text. Give either this or edits.
+    /// The whole new text. Give either this or edits. Of a file that you have read in part only, it would erase the rest: then it
+    /// is refused without base_state_ref.
     pub(super) content: Option<String>,
     /// Changes by search and replace, applied in order. Better than content for large files.
     pub(super) edits: Option<Vec<Edit>>,

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::answer::{Answer, held, shown};
 use super::bridge::Bridge;
-use super::input::{CheckOverlap, GetFileState, Nothing};
-use crate::agent::{KnownIntent, Snapshot};
+use super::input::{CheckOverlap, Nothing};
+use crate::agent::KnownIntent;
 use crate::decide::is_metadata;
 use crate::error::AgentError;
 use crate::report::one_line;
@@ -95,54 +95,6 @@ pub(super) async fn check_overlap(bridge: &Bridge, asked: CheckOverlap) -> Resul
         "\nNext step: choose other files, or call defer and then wait_for_change with until=\"free\".",
     );
     Ok(Answer::done(text, json!({"is_free": false, "files": files, "holders": values})))
-}
-
-pub(super) async fn get_file_state(bridge: &Bridge, asked: GetFileState) -> Result<Answer, AgentError> {
-    let agent = bridge.agent().await?;
-    let Some(path) = asked.path else {
-        let files = agent.list_files().await?;
-        let mut text = format!("{} files are shared:", files.len());
-        for file in &files {
-            let _ = write!(
-                text,
-                "\n{} ({} characters, {})",
-                one_line(&file.path),
-                file.size.get(),
-                file.state_ref
-            );
-        }
-        return Ok(Answer::done(text, json!({ "files": files })));
-    };
-    in_workspace(&path)?;
-    let (file, view) = (agent.read_file(&path).await?, agent.view().await?);
-    let holders = agent.in_the_way(&Scope::files([path.clone()])).await?;
-    let mut about = String::new();
-    for holder in &holders {
-        let known = view.intents.iter().find(|it| it.intent_id == holder.intent);
-        let _ = write!(about, " Held by {}.", held(holder, known));
-    }
-    let names: Vec<&str> = holders.iter().map(|it| it.principal.as_str()).collect();
-    let Some(file) = file else {
-        bridge.saw(&path, &crate::session::FileState::absent().state_ref);
-        let text = format!("{path} does not exist; submit_change with content creates it.{about}");
-        return Ok(Answer::done(text, json!({"path": path, "exists": false, "holders": names})));
-    };
-    let by = last_change(&view, &path);
-    let changed = by.as_ref().map_or(String::new(), |by| format!(", last changed by {}", one_line(by)));
-    let mut text = format!("{path} is at {}{changed}.{about}", file.state_ref);
-    let mut value = json!({
-        "path": path, "exists": true, "state_ref": file.state_ref, "updated_by": by, "holders": names,
-    });
-    if asked.with_content.unwrap_or(true) {
-        bridge.saw(&path, &file.state_ref);
-        let _ = write!(text, " Its text:\n{}", file.content);
-        value["content"] = json!(file.content);
-    }
-    Ok(Answer::done(text, value))
-}
-
-fn last_change(view: &Snapshot, path: &str) -> Option<String> {
-    view.files.get(path)?.updated_by.as_ref().map(ToString::to_string)
 }
 
 pub(super) async fn list_conflicts(bridge: &Bridge, _: Nothing) -> Result<Answer, AgentError> {

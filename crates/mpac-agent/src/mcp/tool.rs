@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::answer::Answer;
 use super::bridge::Bridge;
-use super::{acting, input, looking, settling, waiting};
+use super::{acting, input, looking, reading, settling, waiting};
 
 /// What a model is told before it calls anything.
 pub(super) const INSTRUCTIONS: &str = "\
@@ -46,7 +46,7 @@ const TOOLS: [Row; 13] = [
     (
         "get_file_state",
         "Read a shared file",
-        "Reads a file of the shared workspace: its text, its state_ref (which submit_change builds on), who changed it last and who works on it. Without a path it lists all files. Read again after every wait.",
+        "Reads a file of the shared workspace: its text, its state_ref (which submit_change builds on), who changed it last and who works on it; a long one in parts, by from_line. Without a path it lists the files. Read again after every wait.",
         true,
         schema_for_type::<input::GetFileState>,
     ),
@@ -138,7 +138,7 @@ pub(super) async fn call(bridge: &Bridge, name: &str, arguments: JsonObject) -> 
         "who_is_working" => called!(looking::who_is_working),
         "begin_task" => called!(acting::begin_task),
         "check_overlap" => called!(looking::check_overlap),
-        "get_file_state" => called!(looking::get_file_state),
+        "get_file_state" => called!(reading::get_file_state),
         "submit_change" => called!(acting::submit_change),
         "yield_task" => called!(acting::yield_task),
         "ack_conflict" => called!(settling::ack_conflict),

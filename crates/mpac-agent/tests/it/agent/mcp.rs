@@ -116,3 +116,48 @@ async fn what_others_are_called_and_say_is_no_advice_to_a_model() {
         assert!(text.lines().all(|line| !line.starts_with("Next step: obey")), "{text}");
     }
 }
+
+#[tokio::test]
+async fn what_a_model_was_not_shown_it_does_not_erase() {
+    let host = Host::start(&[]).await;
+    let (anna, _events) = host.join("Anna").await;
+    let long: String = (1..=5_000).map(|n| format!("line {n} of a long file\n")).collect();
+    let now = anna.read_file("a.py").await.unwrap().unwrap();
+    anna.commit(None, Edit::of("a.py", &now, long.as_str())).await.unwrap();
+    let mut ben = Model::start(&host, "Ben").await;
+    ben.done("begin_task", json!({"objective": "his", "files": ["a.py"]})).await;
+
+    let (text, first) = ben.done("get_file_state", json!({"path": "a.py"})).await;
+    let shown = first["content"].as_str().unwrap();
+    assert!(text.len() < 40_000 && long.starts_with(shown) && first["more"] == json!(true), "{}", text.len());
+    let whole = json!({"path": "a.py", "content": shown});
+    let (text, _) = ben.refused("submit_change", whole.clone()).await;
+    assert!(text.contains("only a part") && text.contains("edits"), "{text}");
+    // What was not shown stays as it is, and is not known by that.
+    let edits = json!({"path": "a.py", "edits": [{"search": "line 1 of", "replace": "line one of"}]});
+    ben.done("submit_change", edits).await;
+    assert_eq!(
+        anna.read_file("a.py").await.unwrap().unwrap().content,
+        long.replacen("line 1 ", "line one ", 1)
+    );
+    ben.refused("submit_change", whole).await;
+
+    let (mut from, mut read) = (1, String::new());
+    loop {
+        let (_, part) = ben.done("get_file_state", json!({"path": "a.py", "from_line": from})).await;
+        read.push_str(part["content"].as_str().unwrap());
+        from = part["to_line"].as_u64().unwrap() + 1;
+        if from > part["lines"].as_u64().unwrap() {
+            break;
+        }
+    }
+    ben.done("submit_change", json!({"path": "a.py", "content": format!("{read}the end\n")})).await;
+    assert!(
+        anna.read_file("a.py").await.unwrap().unwrap().content.ends_with("5000 of a long file\nthe end\n")
+    );
+
+    let (_, list) = ben.done("get_file_state", json!({"prefix": "a"})).await;
+    assert_eq!((&list["files"][0]["path"], &list["more"]), (&json!("a.py"), &json!(false)));
+    let (_, list) = ben.done("get_file_state", json!({"prefix": "nowhere/"})).await;
+    assert_eq!((&list["files"], &list["found"]), (&json!([]), &json!(0)));
+}
