@@ -26,6 +26,8 @@ const UPDATES: usize = 64;
 #[derive(Debug)]
 pub(super) struct Bridge {
     joining: Joining,
+    /// How long a tool waits for a connection that is broken, or for somebody who joins.
+    patience: Duration,
     agent: tokio::sync::Mutex<Option<Agent>>,
     held: Mutex<Held>,
     /// What has happened, own doings included.
@@ -51,6 +53,10 @@ struct Seen {
     is_all: bool,
 }
 
+fn away() -> AgentError {
+    AgentError::Away { what: "this".to_owned() }
+}
+
 impl Seen {
     fn nothing(state: &StateRef) -> Self {
         Self { state: state.clone(), lines: 0, is_all: false }
@@ -68,20 +74,38 @@ impl Bridge {
     pub(super) fn new(joining: Joining) -> Result<Self, AgentError> {
         joining.options(false)?.place()?;
         let (agent, held) = (tokio::sync::Mutex::default(), Mutex::default());
-        Ok(Self { joining, agent, held, recent: Arc::default(), updates: broadcast::channel(UPDATES).0 })
+        let (recent, updates) = (Arc::default(), broadcast::channel(UPDATES).0);
+        Ok(Self { joining, patience: RETURN_LIMIT, agent, held, recent, updates })
     }
 
-    /// The agent, in the session.
+    /// The agent, in the session. Tools are called side by side, and each waits for itself: nobody has the lock meanwhile but
+    /// the one that joins.
     ///
     /// # Errors
-    /// As [`Agent::connect`]; [`AgentError::Away`] while the connection is broken.
+    /// As [`Agent::connect`]; [`AgentError::Away`] while the connection is broken, or another tool still joins.
     pub(super) async fn agent(&self) -> Result<Agent, AgentError> {
-        let mut slot = self.agent.lock().await;
+        let known = self.slot().await?.clone();
+        if let Some(agent) = known {
+            match tokio::time::timeout(self.patience, agent.here()).await {
+                Ok(Ok(())) => return Ok(agent),
+                Ok(Err(_)) => {}
+                Err(_) => return Err(away()),
+            }
+        }
+        self.join().await
+    }
+
+    async fn slot(&self) -> Result<tokio::sync::MutexGuard<'_, Option<Agent>>, AgentError> {
+        tokio::time::timeout(self.patience, self.agent.lock()).await.map_err(|_| away())
+    }
+
+    /// Joins, unless somebody has done so meanwhile.
+    async fn join(&self) -> Result<Agent, AgentError> {
+        let mut slot = self.slot().await?;
         if let Some(agent) = &*slot {
-            match tokio::time::timeout(RETURN_LIMIT, agent.here()).await {
-                Ok(Ok(())) => return Ok(agent.clone()),
+            match tokio::time::timeout(Duration::ZERO, agent.here()).await {
                 Ok(Err(ended)) => log(&format!("{ended}; joining anew")),
-                Err(_) => return Err(AgentError::Away { what: "this".to_owned() }),
+                Ok(Ok(())) | Err(_) => return Ok(agent.clone()),
             }
         }
         let (agent, events) = Agent::connect(self.joining.options(false)?).await?;
@@ -193,4 +217,54 @@ fn is_worth_a_line(event: &Event) -> bool {
             | Event::SessionClosed { .. }
             | Event::Disconnected { .. }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use clap::{Args as _, FromArgMatches as _, Parser as _};
+    use mpac_ws::cli::Settings;
+    use mpac_ws::server::Server;
+
+    use super::*;
+
+    fn joining(url: &str) -> Joining {
+        let command = Joining::augment_args(clap::Command::new("mcp"));
+        let matches = command.try_get_matches_from(["mcp", "--url", url, "--name", "Bob"]).unwrap();
+        Joining::from_arg_matches(&matches).unwrap()
+    }
+
+    #[tokio::test]
+    async fn tools_that_are_called_at_once_wait_at_once() {
+        // With it go all its connections.
+        let host =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let shared = dir.path().to_str().unwrap().to_owned();
+        let serving = host.spawn(async move {
+            let settings = Settings::try_parse_from(["mpac-ws", "--port=0", "--workspace", &shared]).unwrap();
+            let server = Server::bind(settings).await.unwrap();
+            let url = format!("ws://{}", server.address());
+            tokio::spawn(server.run(std::future::pending()));
+            url
+        });
+        let mut bridge = Bridge::new(joining(&serving.await.unwrap())).unwrap();
+        bridge.patience = Duration::from_secs(1);
+        bridge.agent().await.unwrap();
+        let mut news = bridge.recent.news();
+        host.shutdown_background();
+        let is_lost = |event: &Event| matches!(event, Event::ConnectionLost { .. });
+        while bridge.recent.since(Some(0), is_lost).events.is_empty() {
+            news.changed().await.unwrap();
+        }
+        let asked = Instant::now();
+        let answers = futures::future::join_all((0..8).map(|_| bridge.agent())).await;
+        let is_away = |it: &Result<Agent, AgentError>| matches!(it, Err(AgentError::Away { .. }));
+        assert!(answers.iter().all(is_away), "{answers:?}");
+        assert!(asked.elapsed() < Duration::from_secs(5), "they waited one after the other");
+        // Nor does anybody wait longer for one that joins.
+        let _joining = bridge.agent.lock().await;
+        assert!(is_away(&bridge.agent().await));
+    }
 }
