@@ -13,7 +13,7 @@
 //! | `acting`, `looking`, `reading`, `settling`, `waiting` | the tools, plain async functions from input to `Answer` |
 //! | `answer` | results, and refusals in words: rule, holder, time left, next step |
 //! | `bridge` | the agent behind it: joined at the start, joined anew when that failed or ended; what was announced here |
-//! | `recent` | what has happened, for those who wait |
+//! | `recent`, `wanted` | what others have done, for those who wait; whom it concerns |
 //! | `resource` | the session's state as resources, and which event changes which |
 //!
 //! **Joining** begins with the program, so that the others see it and the view is there when the first tool asks. A host shows
@@ -38,6 +38,7 @@ mod settling;
 mod tests;
 mod tool;
 mod waiting;
+mod wanted;
 
 use std::sync::Arc;
 

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mpac_wire::{IntentId, StateRef};
+use mpac_wire::{IntentId, PrincipalId, StateRef};
 use tokio::sync::broadcast;
 
 use super::recent::Recent;
 use super::resource::Resource;
+use super::wanted::is_own;
 use crate::agent::{Agent, Event, Events, Leaving, Snapshot};
 use crate::cli::connection::Joining;
 use crate::diff::printable;
@@ -30,7 +31,7 @@ pub(super) struct Bridge {
     patience: Duration,
     agent: tokio::sync::Mutex<Option<Agent>>,
     held: Mutex<Held>,
-    /// What has happened, own doings included.
+    /// What others have done.
     pub(super) recent: Arc<Recent>,
     updates: broadcast::Sender<Resource>,
 }
@@ -110,7 +111,8 @@ impl Bridge {
         }
         let (agent, events) = Agent::connect(self.joining.options(false)?).await?;
         log(&format!("in the session as {}", agent.me()));
-        tokio::spawn(listen(events, self.recent.clone(), self.updates.clone()));
+        let told = (self.recent.clone(), self.updates.clone());
+        tokio::spawn(listen(events, agent.me().clone(), told));
         *slot = Some(agent.clone());
         Resource::ALL.into_iter().for_each(|it| drop(self.updates.send(it)));
         Ok(agent)
@@ -191,7 +193,11 @@ impl Bridge {
     }
 }
 
-async fn listen(mut events: Events, recent: Arc<Recent>, updates: broadcast::Sender<Resource>) {
+async fn listen(
+    mut events: Events,
+    me: PrincipalId,
+    (recent, updates): (Arc<Recent>, broadcast::Sender<Resource>),
+) {
     while let Some(event) = events.next().await {
         for resource in Resource::changed_by(&event) {
             // Nobody may be interested.
@@ -200,7 +206,10 @@ async fn listen(mut events: Events, recent: Arc<Recent>, updates: broadcast::Sen
         if is_worth_a_line(&event) {
             log(&sentence(&event));
         }
-        recent.add(event);
+        // Nobody waits for what they did themselves, and it is not to take the place of anything.
+        if !is_own(&event, &me) {
+            recent.add(event);
+        }
     }
 }
 
@@ -227,6 +236,7 @@ mod tests {
     use mpac_ws::cli::Settings;
     use mpac_ws::server::Server;
 
+    use super::super::wanted::Wanted;
     use super::*;
 
     fn joining(url: &str) -> Joining {
@@ -255,7 +265,7 @@ mod tests {
         let mut news = bridge.recent.news();
         host.shutdown_background();
         let is_lost = |event: &Event| matches!(event, Event::ConnectionLost { .. });
-        while bridge.recent.since(Some(0), is_lost).events.is_empty() {
+        while !bridge.recent.since(Some(0), &Wanted::default()).events.iter().any(is_lost) {
             news.changed().await.unwrap();
         }
         let asked = Instant::now();

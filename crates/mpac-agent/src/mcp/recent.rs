@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::wanted::{About, Lost, Wanted};
 use crate::agent::Event;
 
 /// So many are kept; the view has all that counts of older ones.
@@ -22,13 +23,14 @@ pub(super) struct Recent {
 struct Kept {
     events: VecDeque<One>,
     newest: u64,
-    /// One is not kept any more that nobody was told of.
-    lost: bool,
+    /// Of those that are not kept any more and that nobody was told of.
+    lost: Lost,
 }
 
 #[derive(Debug)]
 struct One {
     number: u64,
+    about: About,
     event: Event,
     told: bool,
 }
@@ -51,9 +53,11 @@ impl Recent {
             let mut kept = self.kept();
             kept.newest += 1;
             let number = kept.newest;
-            kept.events.push_back(One { number, event, told: false });
-            if kept.events.len() > KEPT {
-                kept.lost |= kept.events.pop_front().is_some_and(|one| !one.told);
+            kept.events.push_back(One { number, about: About::of(&event), event, told: false });
+            if kept.events.len() > KEPT
+                && let Some(one) = kept.events.pop_front().filter(|one| !one.told)
+            {
+                kept.lost.add(one.about);
             }
             number
         };
@@ -65,10 +69,12 @@ impl Recent {
         self.newest.subscribe()
     }
 
-    /// These were told.
-    pub(super) fn tell(&self, since: &Since) {
+    /// These were told to who wanted them.
+    pub(super) fn tell(&self, since: &Since, wanted: &Wanted) {
         let mut kept = self.kept();
-        kept.lost &= !since.has_gap;
+        if since.has_gap {
+            kept.lost.tell(wanted);
+        }
         for one in &mut kept.events {
             one.told |= since.numbers.binary_search(&one.number).is_ok();
         }
@@ -76,13 +82,13 @@ impl Recent {
 
     /// Those that are `wanted`: after this number, or without one those that were not told yet, whoever asked for what
     /// meanwhile. A number that is still to come is of an earlier start.
-    pub(super) fn since(&self, number: Option<u64>, wanted: impl Fn(&Event) -> bool) -> Since {
+    pub(super) fn since(&self, number: Option<u64>, wanted: &Wanted) -> Since {
         let kept = self.kept();
         let is_news = |one: &&One| number.map_or(!one.told, |after| one.number > after);
-        let news = kept.events.iter().filter(is_news).filter(|one| wanted(&one.event));
+        let news = kept.events.iter().filter(is_news).filter(|one| wanted.has(&one.about));
         let (numbers, events) = news.map(|one| (one.number, one.event.clone())).unzip();
         let has_gap = match number {
-            None => kept.lost,
+            None => kept.lost.has(wanted),
             Some(after) => {
                 after > kept.newest || kept.events.front().is_some_and(|one| one.number > after + 1)
             }
@@ -98,38 +104,51 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
+    use mpac_wire::StateRef;
+
     use super::*;
 
-    fn lagged(lost: u64) -> Event {
-        Event::Lagged { lost }
+    fn updated(file: &str) -> Event {
+        let (state_ref, updated_by) = (StateRef::of(""), "agent:you".parse().unwrap());
+        Event::FileUpdated { path: file.to_owned(), state_ref, updated_by }
     }
 
     #[test]
     fn what_was_told_is_not_told_again_and_what_came_between_is() {
-        let recent = Recent::default();
-        recent.add(lagged(1));
-        let first = recent.since(None, |_| true);
+        let (recent, all) = (Recent::default(), Wanted::default());
+        recent.add(updated("1"));
+        let first = recent.since(None, &all);
         assert_eq!((first.events.len(), first.cursor, first.has_gap), (1, 1, false));
-        recent.tell(&first);
-        recent.add(lagged(2));
-        recent.add(lagged(3));
-        let third = recent.since(None, |event| *event == lagged(3));
-        assert_eq!(third.events, [lagged(3)]);
-        recent.tell(&third);
-        assert_eq!(recent.since(None, |_| true).events, [lagged(2)], "it was not wanted then");
-        assert_eq!(recent.since(Some(1), |_| true).events, [lagged(2), lagged(3)], "from where one says");
+        recent.tell(&first, &all);
+        recent.add(updated("2"));
+        recent.add(updated("3"));
+        let one = Wanted::about(&["3".to_owned()]);
+        let third = recent.since(None, &one);
+        assert_eq!(third.events, [updated("3")]);
+        recent.tell(&third, &one);
+        assert_eq!(recent.since(None, &all).events, [updated("2")], "it was not wanted then");
+        assert_eq!(recent.since(Some(1), &all).events, [updated("2"), updated("3")], "from where one says");
     }
 
     #[test]
     fn whoever_is_too_far_behind_learns_it_and_so_does_who_is_ahead() {
-        let recent = Recent::default();
-        (0..=KEPT as u64).for_each(|at| recent.add(lagged(at)));
-        assert!(recent.since(Some(0), |_| true).has_gap);
-        assert!(!recent.since(Some(1), |_| true).has_gap);
-        assert!(recent.since(Some(KEPT as u64 + 2), |_| true).has_gap, "a number of an earlier start");
-        let all = recent.since(None, |_| true);
+        let (recent, wanted) = (Recent::default(), Wanted::default());
+        (0..=KEPT).for_each(|_| recent.add(updated("a")));
+        assert!(recent.since(Some(0), &wanted).has_gap);
+        assert!(!recent.since(Some(1), &wanted).has_gap);
+        assert!(recent.since(Some(KEPT as u64 + 2), &wanted).has_gap, "a number of an earlier start");
+        let all = recent.since(None, &wanted);
         assert!(all.has_gap);
-        recent.tell(&all);
-        assert!(!recent.since(None, |_| true).has_gap, "once");
+        recent.tell(&all, &wanted);
+        assert!(!recent.since(None, &wanted).has_gap, "once");
+    }
+
+    #[test]
+    fn who_waits_for_one_file_misses_nothing_by_what_happens_to_others() {
+        let (recent, a) = (Recent::default(), Wanted::about(&["a".to_owned()]));
+        (0..3 * KEPT).for_each(|_| recent.add(updated("b")));
+        let since = recent.since(None, &a);
+        assert!(since.events.is_empty() && !since.has_gap);
+        assert!(recent.since(None, &Wanted::default()).has_gap, "who wants all has missed some");
     }
 }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use mpac_core::scope::normalize;
-use mpac_wire::{PrincipalId, Scope};
+use mpac_wire::Scope;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -12,7 +11,8 @@ use super::bridge::Bridge;
 use super::input::{Until, WaitForChange};
 use super::looking::named;
 use super::recent::Since;
-use crate::agent::{Agent, Event};
+use super::wanted::Wanted;
+use crate::agent::Agent;
 use crate::error::AgentError;
 use crate::verb::sentence;
 
@@ -27,7 +27,7 @@ pub(super) async fn wait_for_change(bridge: &Bridge, asked: WaitForChange) -> Re
     let end =
         Instant::now() + Duration::from_secs(asked.timeout_sec.unwrap_or(WAIT_SEC).clamp(1, MOST_SEC).into());
     match asked.until {
-        Until::Change => change(bridge, &agent, &asked, end).await,
+        Until::Change => change(bridge, &asked, end).await,
         Until::Free => {
             let files = named(asked.files.clone())?;
             free(bridge, &agent, files, end).await
@@ -35,20 +35,15 @@ pub(super) async fn wait_for_change(bridge: &Bridge, asked: WaitForChange) -> Re
     }
 }
 
-async fn change(
-    bridge: &Bridge,
-    agent: &Agent,
-    asked: &WaitForChange,
-    end: Instant,
-) -> Result<Answer, AgentError> {
+async fn change(bridge: &Bridge, asked: &WaitForChange, end: Instant) -> Result<Answer, AgentError> {
     let mut news = bridge.recent.news();
-    let files: Vec<String> = asked.files.iter().map(|file| normalize(file)).collect();
+    let wanted = Wanted::about(&asked.files);
     loop {
         news.mark_unchanged();
-        let since = bridge.recent.since(asked.after, |event| concerns(event, agent.me(), &files));
+        let since = bridge.recent.since(asked.after, &wanted);
         let is_over = Instant::now() >= end;
         if !since.events.is_empty() || since.has_gap || is_over {
-            bridge.recent.tell(&since);
+            bridge.recent.tell(&since, &wanted);
             return Ok(told(&since, asked));
         }
         // Whichever comes first; then it is looked again.
@@ -107,73 +102,5 @@ async fn free(
             return Ok(Answer::done(text, value));
         }
         let _ = tokio::time::timeout_at(end.min(now + GLANCE), news.changed()).await;
-    }
-}
-
-/// Whether it is by somebody else, and about one of these files where some are given.
-fn concerns(event: &Event, me: &PrincipalId, files: &[String]) -> bool {
-    let whose = match event {
-        Event::Joined { principal_id }
-        | Event::Left { principal_id, .. }
-        | Event::Announced { principal_id, .. }
-        | Event::Updated { principal_id, .. }
-        | Event::Withdrawn { principal_id, .. }
-        | Event::Claimed { principal_id, .. }
-        | Event::Proposed { principal_id, .. }
-        | Event::Committed { principal_id, .. }
-        | Event::Superseded { principal_id, .. }
-        | Event::Acknowledged { principal_id, .. }
-        | Event::Escalated { principal_id, .. }
-        | Event::Resolved { principal_id, .. } => Some(principal_id),
-        Event::FileUpdated { updated_by, .. } => Some(updated_by),
-        Event::Deferred { principal_id, .. } => principal_id.as_ref(),
-        _ => None,
-    };
-    if whose == Some(me) {
-        return false;
-    }
-    let about = |path: &str| files.is_empty() || files.iter().any(|file| *file == normalize(path));
-    match event {
-        Event::Announced { files: theirs, .. } | Event::Deferred { files: theirs, .. } => {
-            files.is_empty() || theirs.iter().any(|file| about(file))
-        }
-        Event::Proposed { path, .. }
-        | Event::Committed { path, .. }
-        | Event::Superseded { path, .. }
-        | Event::FileUpdated { path, .. } => about(path),
-        // A word of who comes and goes is about no file.
-        Event::Joined { .. } | Event::Left { .. } | Event::Warning { .. } | Event::Trust { .. } => {
-            files.is_empty()
-        }
-        // The others name an intent or a conflict whose files may be these: better once too often than never.
-        _ => true,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id<T: std::str::FromStr>(text: &str) -> T {
-        text.parse().unwrap_or_else(|_| unreachable!("it is not empty"))
-    }
-
-    #[test]
-    fn what_others_do_to_the_files_counts_and_own_doings_do_not() {
-        let me: PrincipalId = id("agent:me");
-        let announced = |who: &str, file: &str| Event::Announced {
-            intent_id: id("i"),
-            principal_id: id(who),
-            objective: "o".to_owned(),
-            files: vec![file.to_owned()],
-        };
-        let files = ["a.py".to_owned()];
-        assert!(concerns(&announced("agent:you", "a.py"), &me, &files));
-        assert!(!concerns(&announced("agent:you", "b.py"), &me, &files));
-        assert!(concerns(&announced("agent:you", "b.py"), &me, &[]));
-        assert!(!concerns(&announced("agent:me", "a.py"), &me, &[]));
-        let joined = Event::Joined { principal_id: id("agent:you") };
-        assert!(concerns(&joined, &me, &[]) && !concerns(&joined, &me, &files));
-        assert!(concerns(&Event::Lagged { lost: 1 }, &me, &files));
     }
 }
