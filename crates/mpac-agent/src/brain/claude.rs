@@ -38,8 +38,10 @@ pub const EDIT_FROM_BYTES: usize = 4_096;
 
 const PLAN_TOKENS: u32 = 4_096;
 const CONFLICT_TOKENS: u32 = 1_024;
-/// The most that current models write in one answer.
+/// The most that is asked for in one answer; of models that write less the table of prices says so, and they refuse more.
 const MOST_TOKENS: u32 = 64_000;
+/// The most where edits are wanted, which are short: a model that is not in the table may write no more.
+const EDIT_TOKENS: u32 = 32_000;
 
 /// What a [`Claude`] needs to know.
 #[derive(Debug, Clone)]
@@ -103,6 +105,8 @@ pub struct Claude {
     backoff: Backoff,
     jitter: Jitter,
     answer_limit: Duration,
+    /// The most tokens that the model writes in one answer.
+    most: u32,
     account: Account,
     /// The last answers as the model gave them, so that it can be asked to correct them.
     last_plan: Option<Reply>,
@@ -122,6 +126,9 @@ impl Claude {
         if config.budget.cost.is_some() && !account.knows_its_price() {
             return Err(BrainError::NoPrice(config.model));
         }
+        // A table of one's own need not say it.
+        let said = [config.prices, Prices::built_in()];
+        let most = said.iter().find_map(|table| table.of(&config.model)?.max_output());
         Ok(Self {
             api: Api::new(&config.key, &config.base_url)?,
             model: config.model,
@@ -129,6 +136,7 @@ impl Claude {
             backoff: config.backoff,
             jitter: config.jitter,
             answer_limit: config.answer_limit,
+            most: most.unwrap_or(MOST_TOKENS),
             account,
             last_plan: None,
             last_decision: None,
@@ -145,6 +153,7 @@ impl Claude {
         notes: &Notes,
     ) -> Result<Reply, BrainError> {
         let (tools, tool_choice) = offer.request();
+        let max_tokens = max_tokens.min(self.most);
         let body = json!({
             "model": self.model, "max_tokens": max_tokens, "stream": true, "system": [kept(system)],
             "messages": messages, "tools": tools, "tool_choice": tool_choice,
@@ -192,8 +201,9 @@ impl Drop for Meter<'_> {
 }
 
 /// Room for the whole file, its growth, and the escapes of JSON.
-fn write_tokens(content: &str) -> u32 {
-    u32::try_from(content.len() / 2).unwrap_or(MOST_TOKENS).saturating_add(8_192).min(MOST_TOKENS)
+fn write_tokens(content: &str, form: Form) -> u32 {
+    let most = if form == Form::Edits { EDIT_TOKENS } else { MOST_TOKENS };
+    u32::try_from(content.len() / 2).unwrap_or(most).saturating_add(8_192).min(most)
 }
 
 impl Brain for Claude {
@@ -247,7 +257,8 @@ impl Brain for Claude {
             let question = prompt::write_question(&ask, form);
             let messages = messages(&question, self.last_file.take().as_ref(), repair);
             let system = self.persona.write(form);
-            let reply = self.ask(offer, &system, messages, write_tokens(&ask.content), notes).await?;
+            let most = write_tokens(&ask.content, repair_form);
+            let reply = self.ask(offer, &system, messages, most, notes).await?;
             let written = tools::read_written(&reply, &ask.content);
             self.last_file = Some(reply);
             written
@@ -263,6 +274,7 @@ impl Brain for Claude {
             backoff: self.backoff,
             jitter: self.jitter,
             answer_limit: self.answer_limit,
+            most: self.most,
             account: self.account.clone(),
             last_plan: None,
             last_decision: None,
@@ -281,9 +293,10 @@ mod tests {
 
     #[test]
     fn a_small_file_gets_a_modest_limit_and_a_big_one_the_most() {
-        assert_eq!(write_tokens(""), 8_192);
-        assert_eq!(write_tokens(&"x".repeat(1_000)), 8_692);
-        assert_eq!(write_tokens(&"x".repeat(1_000_000)), MOST_TOKENS);
+        assert_eq!(write_tokens("", Form::Whole), 8_192);
+        assert_eq!(write_tokens(&"x".repeat(1_000), Form::Whole), 8_692);
+        assert_eq!(write_tokens(&"x".repeat(1_000_000), Form::Whole), MOST_TOKENS);
+        assert_eq!(write_tokens(&"x".repeat(1_000_000), Form::Edits), EDIT_TOKENS);
     }
 
     fn claude(key: &str, base_url: &str) -> Result<Claude, BrainError> {

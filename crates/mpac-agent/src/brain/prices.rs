@@ -1,4 +1,4 @@
-//! What tokens cost, by estimate. The table is `prices.json` beside this file, with its date; nobody has checked it against a
+//! What tokens cost, by estimate, and how many a model writes at most. The table is `prices.json` beside this file, with its date; nobody has checked it against a
 //! price list, and what a provider really charges it does not know. `--prices` gives another.
 
 use std::collections::BTreeMap;
@@ -33,6 +33,8 @@ pub struct Price {
     output: f64,
     cache_write: f64,
     cache_read: f64,
+    #[serde(default)]
+    max_output: Option<u32>,
 }
 
 impl Prices {
@@ -77,6 +79,11 @@ impl Prices {
 }
 
 impl Price {
+    /// The most tokens of one answer, where the table says it.
+    pub(super) const fn max_output(&self) -> Option<u32> {
+        self.max_output
+    }
+
     /// What so many tokens cost by these prices.
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Cost {
@@ -111,6 +118,15 @@ mod tests {
             Usage { input: 1_000_000, output: 100_000, cache_write: 1_000_000, cache_read: 1_000_000 };
         let cost = prices.of(DEFAULT_MODEL).unwrap().cost(&usage);
         assert_eq!(cost, Cost::dollars(3.0 + 1.5 + 3.75 + 0.3).unwrap());
+    }
+
+    #[test]
+    fn a_model_that_writes_less_than_others_is_known() {
+        let prices = Prices::built_in();
+        let most = |model: &str| prices.of(model).unwrap().max_output();
+        assert_eq!(most("claude-opus-4-1-20250805"), Some(32_000));
+        assert_eq!(most("claude-3-5-haiku-latest"), Some(8_192));
+        assert_eq!(most(DEFAULT_MODEL), None);
     }
 
     #[test]

@@ -19,7 +19,11 @@ fn claude(url: &str) -> Claude {
 }
 
 fn claude_waiting(url: &str, answer_limit: Duration) -> Claude {
-    let mut config = ClaudeConfig::new(Secret::new("sk-test"), "model-1");
+    claude_of("model-1", url, answer_limit)
+}
+
+fn claude_of(model: &str, url: &str, answer_limit: Duration) -> Claude {
+    let mut config = ClaudeConfig::new(Secret::new("sk-test"), model);
     config.base_url = format!("{url}/");
     config.backoff =
         Backoff { attempts: 3, first: Duration::from_millis(4), longest: Duration::from_secs(1) };
@@ -254,6 +258,23 @@ async fn a_truncated_file_is_an_error_and_not_a_file() {
     let failed = claude(&api.url).write_file(write_ask(), &Notes::unread()).await.unwrap_err();
     assert_eq!(failed, BrainError::CutOff(8_194));
     assert_eq!(api.asked().len(), 1, "asking again would be cut off again");
+}
+
+#[tokio::test]
+async fn no_model_is_asked_for_more_than_it_writes() {
+    for (model, whole, most) in [
+        ("claude-opus-4-1-20250805", true, 32_000),
+        ("claude-3-5-haiku-latest", false, 8_192),
+        ("model-1", true, 64_000),
+        ("model-1", false, 32_000),
+    ] {
+        let whole_file = tool_events("write_file", &json!({"content": "new\n"}), "tool_use");
+        let api = FakeApi::answering(vec![stream(&whole_file)]).await;
+        let ask = WriteAsk { content: "old\n".repeat(50_000), whole, ..write_ask() };
+        let mut brain = claude_of(model, &api.url, ANSWER_LIMIT);
+        brain.write_file(ask, &Notes::unread()).await.unwrap();
+        assert_eq!(api.asked()[0].body["max_tokens"], json!(most), "{model}");
+    }
 }
 
 #[tokio::test]
