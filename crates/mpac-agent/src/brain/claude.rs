@@ -174,7 +174,11 @@ impl Claude {
             };
             failed += 1;
             let Some(wait) = self.backoff.pause(failed, asked, (self.jitter)()) else {
-                return Err(error);
+                let too_long = asked.filter(|asked| *asked > self.backoff.longest);
+                return Err(match too_long {
+                    Some(pause) => error.asking_for(pause),
+                    None => error,
+                });
             };
             notes.say(Note::Retrying { why: error.to_string(), wait });
             tokio::time::sleep(wait).await;

@@ -1,5 +1,7 @@
 //! Why a brain has no answer, in words that say what to do.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 /// Why a brain has no answer.
@@ -27,7 +29,7 @@ pub enum BrainError {
     Refused {
         /// HTTP status.
         status: u16,
-        /// The API's own words.
+        /// The API's own words, and the pause that it asks for if nobody waits for so long.
         message: String,
     },
     /// The Messages API sent us elsewhere.
@@ -86,4 +88,16 @@ pub enum BrainError {
         /// What is wrong, naming the key.
         why: String,
     },
+}
+
+impl BrainError {
+    /// The same, with the pause after which it may be asked again.
+    pub(super) fn asking_for(self, pause: Duration) -> Self {
+        match self {
+            Self::Refused { status, message } => {
+                Self::Refused { status, message: format!("{message}; try again in {} s", pause.as_secs()) }
+            }
+            other => other,
+        }
+    }
 }

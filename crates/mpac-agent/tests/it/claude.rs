@@ -189,7 +189,8 @@ async fn patience_has_an_end() {
     assert_eq!(failed.to_string(), "the Messages API answered 529: as told (some_error)");
     let api = FakeApi::answering(vec![error(429, "retry-after: 3600\r\n")]).await;
     let failed = claude(&api.url).plan(plan_ask(None), &Notes::unread()).await.unwrap_err();
-    assert!(matches!(failed, BrainError::Refused { status: 429, .. }), "{failed}");
+    let said = "the Messages API answered 429: as told (some_error); try again in 3600 s";
+    assert_eq!(failed.to_string(), said, "nobody waits for so long, but it is told");
 }
 
 #[tokio::test]
