@@ -152,6 +152,7 @@ mod tests {
         assert!(!keys.is_barred(&certificate) && keys.said_of(&certificate)[0].is_current(late));
         assert_eq!(keys.barred().count(), 1, "the other one");
         assert!(keys.distrust(&name, late) && !keys.said_of(&certificate)[0].is_current(late));
+        assert!(keys.is_barred(&certificate), "it may be an authority's");
     }
 
     #[test]

@@ -185,10 +185,14 @@ impl Keys {
         self.certificates.push(trusted);
     }
 
-    /// Whether there was such a certificate to revoke.
+    /// Whether there was such a certificate to revoke. It may be an authority's, so nothing below it is good any more either.
     pub(crate) fn distrust(&mut self, fingerprint: &str, now: Timestamp) -> bool {
         let it = self.certificates.iter_mut().find(|it| it.fingerprint == fingerprint);
-        it.is_some_and(|it| it.revoked_at.replace(it.revoked_at.unwrap_or(now)).is_none())
+        let was_good = it.is_some_and(|it| it.revoked_at.replace(it.revoked_at.unwrap_or(now)).is_none());
+        if was_good {
+            self.bar(fingerprint.to_owned(), now);
+        }
+        was_good
     }
 
     /// Every certificate.

@@ -86,9 +86,13 @@ impl Kept {
         // What is there already is added to: a file may have been committed many thousand times.
         let mut earlier = match self.committed.remove(path) {
             Some(before) => {
-                let mut before = Arc::unwrap_or_clone(before);
-                before.earlier.push_back(before.state_ref);
-                before.earlier
+                // A snapshot may have it still: its content is not needed here.
+                let (mut earlier, state_ref) = match Arc::try_unwrap(before) {
+                    Ok(before) => (before.earlier, before.state_ref),
+                    Err(shared) => (shared.earlier.clone(), shared.state_ref.clone()),
+                };
+                earlier.push_back(state_ref);
+                earlier
             }
             None => base.cloned().into_iter().collect(),
         };

@@ -37,7 +37,8 @@ pub(super) fn of(keys: &Keys, now: Timestamp) -> Vec<Line<'_>> {
         state: state(it.revoked_at, it.expires_at, now),
         invitation: None,
     });
-    let barred = keys.barred().map(|it| Line {
+    let is_above = |fingerprint: &str| keys.certificates().any(|it| it.fingerprint == fingerprint);
+    let barred = keys.barred().filter(|it| !is_above(&it.fingerprint)).map(|it| Line {
         id: it.fingerprint.clone(),
         principal: None,
         method: CredentialType::X509Chain,

@@ -40,13 +40,15 @@ impl Came {
 
     /// Whether its host has to find that its signature is good, by the session before it. Else it may have looked at none, for the
     /// core refuses such a message anyway: one that is too large, or of somebody who was not let in, or by a key that the session
-    /// does not know any more. Outside verified sessions a key may have been revoked too, which stands in no log.
+    /// does not know any more. Outside verified sessions a signature may be taken for bad because the key was revoked, which
+    /// stands in no log.
     pub(super) fn has_to_be_good(&self, (coordinator, kept): &(Coordinator, Kept)) -> bool {
         let (view, judged) = (coordinator.view(), self.judged());
         let is_known = judged.named().is_some_and(|key| view.key(&key).is_some() || judged.brings(&key));
         let is_let_in = self.envelope.message_type == MessageType::Hello || view.is_bound(self.conn);
         let is_whole = !is_blanked(&self.envelope) && kept.config.limits.check(&self.text).is_ok();
-        kept.config.is_verified() && is_known && is_let_in && is_whole
+        let may_be_revoked = !kept.config.is_verified() && matches!(self.said, Signed::Wrong);
+        !kept.config.is_open() && !may_be_revoked && is_known && is_let_in && is_whole
     }
 }
 
@@ -135,9 +137,10 @@ impl Judged<'_> {
         }
     }
 
-    /// Until when this HELLO lets its sender in, by its certificate.
-    pub(super) fn until(&self, trust: &Trust, at: Timestamp) -> Option<Timestamp> {
-        trust.until(&self.envelope.sender.principal_id, &shown(self.envelope)?, at)
+    /// Until when this HELLO lets its sender in, by its certificate: `Some(None)` where that does not count, `None` where it shows
+    /// nothing that proves anything.
+    pub(super) fn until(&self, trust: &Trust, at: Timestamp) -> Option<Option<Timestamp>> {
+        trust.until(&self.envelope.sender.principal_id, &shown(self.envelope)?, at).ok()
     }
 
     /// Whether a key that this HELLO brought is that of its sender.

@@ -260,8 +260,10 @@ impl<'a> Examiner<'a> {
     fn identify(&mut self, n: u64, at: Timestamp, came: &Came, signer: Option<&PublicKey>) {
         let who = came.envelope.sender.principal_id.clone();
         let judged = came.judged();
-        // Of a credential that is no certificate only the host knows the end.
-        self.memberships.joined(&who, signer.and_then(|_| judged.until(self.trust, at)));
+        // What proves nothing takes no end away.
+        if let Some(until) = signer.and_then(|_| judged.until(self.trust, at)) {
+            self.memberships.joined(&who, until);
+        }
         let key = match signer {
             Some(key) => key.clone(),
             // A credential was blanked, so nobody can verify the HELLO again; whose the key is has to be known all the same.

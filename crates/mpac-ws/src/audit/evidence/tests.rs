@@ -51,10 +51,19 @@ struct Found {
 impl Desk {
     /// It trusts the coordinator's first key, and the authority.
     fn new() -> Self {
+        Self::with(json!({}))
+    }
+
+    /// The same, and it knows somebody's key.
+    fn naming(principal: &str, key: u8) -> Self {
+        Self::with(json!({"principals": {principal: [public(key).fingerprint().to_string()]}}))
+    }
+
+    fn with(mut keys: Value) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("ca.pem"), anchor()).unwrap();
-        let keys =
-            json!({"coordinator": [public(OWN).fingerprint().to_string()], "trust_anchors": ["ca.pem"]});
+        keys["coordinator"] = json!([public(OWN).fingerprint().to_string()]);
+        keys["trust_anchors"] = json!(["ca.pem"]);
         fs::write(dir.path().join("keys.json"), format!("{keys}\n")).unwrap();
         Self { dir }
     }

@@ -143,12 +143,20 @@ impl Trust {
     }
 
     /// Until when a principal may speak by the certificates that it showed at this time; `None` where they do not count, because
-    /// the file names its keys, or prove nothing.
-    pub(super) fn until(&self, principal: &PrincipalId, shown: &str, at: Timestamp) -> Option<Timestamp> {
+    /// the file names its keys.
+    ///
+    /// # Errors
+    /// Why they prove nothing.
+    pub(super) fn until(
+        &self,
+        principal: &PrincipalId,
+        shown: &str,
+        at: Timestamp,
+    ) -> Result<Option<Timestamp>, String> {
         if self.principals.contains_key(principal) {
-            return None;
+            return Ok(None);
         }
-        self.certified(principal, shown, at).ok().map(|(_, until)| until)
+        self.certified(principal, shown, at).map(|(_, until)| Some(until))
     }
 
     /// The key that certificates vouch for, and until when.

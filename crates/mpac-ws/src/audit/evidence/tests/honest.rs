@@ -140,9 +140,10 @@ fn what_may_be_said_after_the_end_of_a_certificate_is_no_wonder() {
     assert_ok(world);
 }
 
-/// Nobody but the host knows until when it is good.
+/// Nobody but the host knows until when it is good, and that she sent it has only the host's word: it is told, as long as the
+/// keys file does not name her key.
 #[test]
-fn whoever_comes_back_with_another_credential_is_not_held_to_the_first() {
+fn whoever_comes_back_with_another_credential_is_held_to_the_first_unless_named() {
     covers!("SEC-14", "SEC-25", "PRV-05");
     let mut world = World::new();
     world.join_with(ALICE.0, 1, &certificate_until(ALICE.0, 1, until()));
@@ -156,5 +157,9 @@ fn whoever_comes_back_with_another_credential_is_not_held_to_the_first() {
     world.wait(30);
     world.announce(ALICE, "i-agent:alice");
     world.commit(ALICE, "op-1", "", "eins\n");
-    assert_ok(world);
+    let which = world.which();
+    let _ended = world.end();
+    let bundle = bundled(&which);
+    assert_eq!(Desk::new().bundle(&bundle).only(), ("untrusted_identity", "unknown"));
+    Desk::naming(ALICE.0, ALICE.1).bundle(&bundle).assert_ok();
 }

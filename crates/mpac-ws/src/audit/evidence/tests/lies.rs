@@ -2,6 +2,7 @@
 
 use mpac_core::{ShownKey, Signed};
 use mpac_wire::PrincipalId;
+use mpac_wire::names::SecurityProfile;
 use serde_json::json;
 
 use super::forge::{Forger, Message};
@@ -127,6 +128,19 @@ fn a_message_that_was_taken_for_unsigned() {
     let found = judged(Signed::Wrong, 1);
     assert_eq!(found.only(), ("suppressed_participant_message", "coordinator"));
     assert!(found.agreed().is_empty(), "it was refused");
+}
+
+/// That a key was revoked takes no signature away.
+#[test]
+fn a_message_that_was_taken_for_unsigned_in_an_authenticated_session() {
+    let mut world = World::with(|config| config.security_profile = SecurityProfile::Authenticated);
+    world.join("agent:alice", 1);
+    world.lie = Some(Signed::Missing);
+    world.say(("agent:alice", 1), "HEARTBEAT", json!({"status": "working"}));
+    let which = world.which();
+    let _ended = world.end();
+    let found = Desk::new().bundle(&bundled(&which));
+    assert_eq!(found.only(), ("suppressed_participant_message", "coordinator"));
 }
 
 #[test]
