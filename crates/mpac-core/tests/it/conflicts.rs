@@ -377,6 +377,26 @@ fn a_dependency_shows_when_the_overlap_that_hid_it_ends() {
 }
 
 #[test]
+fn a_dependency_that_was_hidden_is_told_whole() {
+    covers!("SCO-18", "CON-22");
+    let mut world = World::of(&["alice", "bob"]);
+    let scope = |files: &str, extensions: &str| -> mpac_wire::Scope {
+        let text = format!(r#"{{"kind":"file_set","resources":{files},"extensions":{extensions}}}"#);
+        serde_json::from_str(&text).unwrap()
+    };
+    let theirs = scope(r#"["both.py","uses.py"]"#, r#"{"impact":["lib.py","new.py"]}"#);
+    let announce = mpac_wire::payload::IntentAnnounce::new(intent("i"), "o".to_owned(), theirs);
+    world.say("alice", announce);
+    world.announce("bob", "j", &["both.py", "lib.py"]);
+    let mut update = mpac_wire::payload::IntentUpdate::new(intent("j"));
+    update.scope = Some(scope(r#"["lib.py","new.py"]"#, "{}"));
+    let deliveries = world.say("bob", update);
+    assert_eq!(heard(&deliveries, "alice").len(), 2, "the update and one report");
+    let text = &deliveries.last().unwrap().text;
+    assert!(text.contains(r#"{"file":"lib.py""#) && text.contains(r#"{"file":"new.py""#), "{text}");
+}
+
+#[test]
 fn what_an_update_declares_of_the_same_files_is_compared() {
     covers!("SCO-18", "D-070", "CON-22");
     let mut world = World::of(&["alice", "bob"]);

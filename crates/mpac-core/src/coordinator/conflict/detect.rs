@@ -56,12 +56,13 @@ pub(in super::super) fn of_changed(
     }
     // One that overlaps in what the intent covered before overlaps directly all the same (SCO-18).
     let direct = direct(session, id);
+    // First where all of it is compared: two intents have one such conflict.
+    if !before.is_subset(&direct) {
+        dependency::detect(session, out, id, None, |other| before.contains(other) && !direct.contains(other));
+    }
     if grown.is_some() || declared_anew {
         let part = grown.filter(|_| !declared_anew);
         dependency::detect(session, out, id, part, |other| !direct.contains(other));
-    }
-    if !before.is_subset(&direct) {
-        dependency::detect(session, out, id, None, |other| before.contains(other) && !direct.contains(other));
     }
 }
 
