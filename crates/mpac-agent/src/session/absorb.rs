@@ -1,6 +1,6 @@
 //! Taking in what arrives: the fate of the watched message, the view of the others, lines for people.
 
-use mpac_core::participant::divergent;
+use mpac_core::participant::{divergent, is_warning};
 use mpac_wire::names::AckType;
 use mpac_wire::payload::conflict::{ConflictAck, ConflictReport, Resolution};
 use mpac_wire::payload::error::ProtocolError;
@@ -125,6 +125,12 @@ impl Session {
         }
         match message {
             Message::ProtocolError(error) if refuses && refers_to(error, watched.message.as_str()) => {
+                if is_warning(error) {
+                    // It was accepted, also where the warning suppresses the relay (D-119, D-133).
+                    watched.heard.echo = true;
+                    self.say(Style::Yellow, &format!("the coordinator warns: {}", error.description));
+                    return true;
+                }
                 watched.heard.error = Some(Refusal::of(error));
                 true
             }

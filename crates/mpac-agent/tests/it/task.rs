@@ -8,6 +8,7 @@ use mpac_wire::StateRef;
 use serde_json::{Value, json};
 
 use crate::at_work::joined;
+use crate::covers;
 use crate::fake_coordinator::{Work, info, report, script};
 use crate::hands::Hands;
 
@@ -36,6 +37,30 @@ async fn a_task_goes_from_plan_to_commit_and_leaves() {
     let lines = work.lines.clone();
     assert_eq!(work.end().await.unwrap(), Outcome::Committed(vec!["a.py".to_owned()]));
     assert!(lines.text().contains("-old\n+new\n"), "{}", lines.text());
+}
+
+#[tokio::test]
+async fn an_announce_that_is_accepted_with_a_warning_is_worked_under() {
+    covers!("PAR-23", "FRZ-04");
+    // Python servers do not relay it then (D-133).
+    for relays in [true, false] {
+        let mut work = Work::start("agent:Bob", &script("")).await;
+        let peer = &mut work.peer;
+        peer.answer_list(&["a.py"]).await;
+        let announce = peer.take("INTENT_ANNOUNCE").await;
+        if relays {
+            peer.relay(&announce).await;
+        }
+        peer.refuse(&announce, "SCOPE_FROZEN", "Warning: part of this scope is frozen by c7").await;
+        peer.answer_read("a.py", "old").await;
+        peer.answer_read("a.py", "old").await;
+        peer.accept_commit("new").await;
+        let intent = announce["payload"]["intent_id"].as_str().unwrap();
+        assert_eq!(peer.accept_withdraw(intent).await, "task_completed");
+        let lines = work.lines.clone();
+        assert!(matches!(work.end().await.unwrap(), Outcome::Committed(_)), "{}", lines.text());
+        assert!(lines.text().contains("warns: Warning: part of this scope"), "{}", lines.text());
+    }
 }
 
 #[tokio::test]
