@@ -8,7 +8,7 @@ mod queue;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use mpac_wire::names::DeferralStatus;
+use mpac_wire::names::{DeferralStatus, IntentDisposition};
 use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::sideband::SessionSummary;
 use mpac_wire::{DeferralId, Envelope, IntentId, Message, PrincipalId, Seconds};
@@ -205,6 +205,9 @@ impl View {
             Message::OpCommit(commit) => self.worked(&sender, commit.intent_id.as_ref()),
             Message::OpBatchCommit(batch) => self.worked(&sender, batch.intent_id.as_ref()),
             Message::OpSupersede(supersede) => self.worked(&sender, supersede.intent_id.as_ref()),
+            Message::Goodbye(goodbye) if goodbye.intent_disposition == Some(IntentDisposition::Expire) => {
+                self.left_to_expire(sender, now)
+            }
             Message::Goodbye(_) => self.left(sender),
             Message::ProtocolError(error)
                 if coordinator && error.error_code.as_str() == "PARTICIPANT_UNAVAILABLE" =>
@@ -256,7 +259,22 @@ impl View {
         self.people.remove(&principal);
         self.queue.left(&principal);
         self.intents.retain(|_, intent| intent.owner != principal);
-        vec![Sign::Left { principal }]
+        vec![Sign::Left { principal, keeps: BTreeSet::new() }]
+    }
+
+    /// Its intents stay until their time is over (BYE-06), which nobody tells: those of the departed that are over by now go.
+    fn left_to_expire(&mut self, principal: PrincipalId, now: Instant) -> Vec<Sign> {
+        self.people.remove(&principal);
+        self.queue.left(&principal);
+        let is_over = |it: &OtherIntent| it.expires.is_some_and(|expires| expires <= now);
+        let people = &self.people;
+        let over = self.intents.extract_if(.., |_, it| is_over(it) && !people.contains(&it.owner));
+        let mut signs: Vec<Sign> =
+            over.map(|(intent, _)| Sign::Ended { intent, end: End::Otherwise }).collect();
+        let keeps = self.intents.iter().filter(|(_, it)| it.owner == principal).map(|(id, _)| id.clone());
+        let keeps = keeps.collect();
+        signs.push(Sign::Left { principal, keeps });
+        signs
     }
 }
 

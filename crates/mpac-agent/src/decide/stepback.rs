@@ -6,7 +6,7 @@
 //! 1. After the own withdrawal, each intent that we yielded to is watched until something about it is seen.
 //!    - A commit under it, or its end as `task_completed`: its owner went on. We have yielded, for good.
 //!    - Its withdrawal as `yielded`: its owner stepped back as well.
-//!    - Another end, or the owner's leaving, without a commit before: nobody works there any more. That an intent has
+//!    - Another end, or the owner's leaving (unless it leaves the intent to its time), without a commit before: nobody works there any more. That an intent has
 //!      expired is told to nobody; whoever drives the watch makes it an end of that kind ([`StepBack::watched`]).
 //! 2. When nobody is left, the principal whose id sorts first among those who stepped back announces again, under
 //!    a fresh intent id, and goes on whatever the second round reports about the same principals.
@@ -47,6 +47,8 @@ pub enum Sign {
     Left {
         /// Who.
         principal: PrincipalId,
+        /// Those of its intents that are live until their time is over (BYE-06).
+        keeps: BTreeSet<IntentId>,
     },
     /// What a deferral waited for has ended, however that came about (DEF-04, DEF-07).
     Free {
@@ -138,12 +140,14 @@ impl StepBack {
                     self.first = First::Working(first.clone(), intent.clone());
                     Verdict::Wait
                 }
-                Sign::Left { principal } if principal == first => self.announce_again(),
+                Sign::Left { principal, .. } if principal == first => self.announce_again(),
                 _ => Verdict::Wait,
             },
             First::Working(first, theirs) => match sign {
                 Sign::Ended { intent, .. } if intent == theirs => self.announce_again(),
-                Sign::Left { principal } if principal == first => self.announce_again(),
+                Sign::Left { principal, keeps } if principal == first && !keeps.contains(theirs) => {
+                    self.announce_again()
+                }
                 _ => Verdict::Wait,
             },
         }
@@ -162,7 +166,9 @@ impl StepBack {
             Sign::Ended { intent, end: End::Otherwise } => {
                 self.open.remove(intent);
             }
-            Sign::Left { principal } => self.open.retain(|_, owner| owner != principal),
+            Sign::Left { principal, keeps } => {
+                self.open.retain(|intent, owner| owner != principal || keeps.contains(intent));
+            }
             Sign::Announced { .. } | Sign::Free { .. } => {}
         }
         if self.open.len() < before { self.settle() } else { Verdict::Wait }
@@ -207,7 +213,7 @@ mod tests {
     }
 
     fn left(name: &str) -> Sign {
-        Sign::Left { principal: principal(name) }
+        Sign::Left { principal: principal(name), keeps: BTreeSet::new() }
     }
 
     fn again(with: &[&str]) -> Verdict {

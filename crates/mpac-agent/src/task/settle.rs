@@ -126,7 +126,7 @@ fn has_gone(rival: &Rival, signs: &[Sign]) -> bool {
 pub(super) fn ends(sign: &Sign, of: Option<&IntentId>, by: &PrincipalId) -> bool {
     match sign {
         Sign::Ended { intent, .. } => of == Some(intent),
-        Sign::Left { principal } => principal == by,
+        Sign::Left { principal, keeps } => principal == by && of.is_none_or(|of| !keeps.contains(of)),
         Sign::Announced { .. } | Sign::Worked { .. } | Sign::Free { .. } => false,
     }
 }

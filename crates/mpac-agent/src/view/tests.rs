@@ -104,11 +104,33 @@ fn a_commit_under_an_own_intent_is_a_sign_of_work() {
     assert_eq!(see(&mut view, "agent:Alice", &commit.into()), [Sign::Worked { intent: id("i1") }]);
 }
 
+fn left(who: &str, keeps: &[&str]) -> Sign {
+    Sign::Left { principal: principal(who), keeps: keeps.iter().map(|name| id(name)).collect() }
+}
+
+/// Each verb of the command line leaves like that.
+#[test]
+fn who_leaves_its_intents_to_their_time_takes_none_along() {
+    let mut view = knows_alices();
+    let mut goodbye = Goodbye::new(mpac_wire::names::GoodbyeReason::Completed);
+    goodbye.intent_disposition = Some(IntentDisposition::Expire);
+    let goodbye: Message = goodbye.into();
+    assert_eq!(see(&mut view, "agent:Alice", &goodbye), [left("agent:Alice", &["i1"])]);
+    assert!(view.intent(&id("i1")).is_some());
+    assert_eq!(view.people().count(), 0);
+    // Nobody tells that its time is over; the next one who leaves so cleans up.
+    let much_later = Instant::now() + Duration::from_secs(3_600);
+    let signs = view.observe(&from("agent:Carol", &goodbye), &goodbye, much_later);
+    let over = Sign::Ended { intent: id("i1"), end: End::Otherwise };
+    assert_eq!(signs, [over, left("agent:Carol", &[])]);
+    assert_eq!(view.intent(&id("i1")), None);
+}
+
 #[test]
 fn who_leaves_takes_the_intents_along() {
     let mut view = knows_alices();
     let goodbye: Message = Goodbye::new(mpac_wire::names::GoodbyeReason::UserExit).into();
-    assert_eq!(see(&mut view, "agent:Alice", &goodbye), [Sign::Left { principal: principal("agent:Alice") }]);
+    assert_eq!(see(&mut view, "agent:Alice", &goodbye), [left("agent:Alice", &[])]);
     assert_eq!(view.intent(&id("i1")), None);
     assert_eq!(view.people().count(), 0);
 }
@@ -121,7 +143,7 @@ fn an_unavailable_principal_is_found_in_either_field() {
     let mut ours = python.clone();
     (ours.refers_to, ours.affected_principal) = (Some("m-7".to_owned()), Some(principal("agent:Alice")));
     for error in [python, ours] {
-        let left = [Sign::Left { principal: principal("agent:Alice") }];
+        let left = [left("agent:Alice", &[])];
         assert_eq!(see(&mut knows_alices(), COORDINATOR, &error.clone().into()), left);
         assert_eq!(see(&mut knows_alices(), "agent:Carol", &error.into()), [], "not for a peer to say");
     }

@@ -4,6 +4,7 @@ use mpac_agent::error::AgentError;
 use mpac_agent::task::Outcome;
 use serde_json::{Value, json};
 
+use crate::covers;
 use crate::fake_coordinator::{Peer, Work, report, script};
 
 const YIELD: &str = r#","on_conflict":"yield","reason":"they were first""#;
@@ -87,6 +88,18 @@ async fn who_yielded_to_somebody_who_leaves_without_work_does_the_task() {
     let again = work.peer.accept_announce(|_| vec![]).await;
     finish(&mut work, &again).await;
     assert!(matches!(work.end().await.unwrap(), Outcome::Committed(_)));
+}
+
+#[tokio::test]
+async fn who_yielded_still_waits_for_an_intent_whose_owner_left_it_to_its_time() {
+    covers!("BYE-06");
+    let (mut work, intent) = Work::announced("agent:Bob", &script(YIELD), alices).await;
+    assert_eq!(work.peer.accept_withdraw(&intent).await, "yielded");
+    let goodbye = json!({"reason": "completed", "intent_disposition": "expire"});
+    work.peer.other("agent:Alice", "GOODBYE", goodbye).await;
+    // She is back, and done.
+    withdraws(&mut work.peer, "agent:Alice", "i-alice", "task_completed").await;
+    assert_eq!(work.end().await.unwrap(), Outcome::Yielded);
 }
 
 #[tokio::test]
