@@ -93,10 +93,16 @@ async fn withdraw_new(agent: &Agent, before: &BTreeSet<IntentId>, out: &mut Out)
     let new: Vec<IntentId> = own_intents(agent).await.difference(before).cloned().collect();
     let Some(first) = new.first() else { return };
     let withdraw = async {
+        let mut failed = None;
         for intent in &new {
-            agent.withdraw(intent, Some("cancelled")).await?;
+            match agent.withdraw(intent, Some("cancelled")).await {
+                // The end of the work that was broken off has withdrawn it before.
+                Err(AgentError::TurnedDown(refusal)) if refusal.code == "INVALID_REFERENCE" => {}
+                Err(error) => drop(failed.get_or_insert(error)),
+                Ok(()) => {}
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     };
     if let Err(error) = ending::last_words(agent, &format!("the withdrawal of {first}"), withdraw).await {
         out.note(&format!("what was announced for this ends by its time: {error}"));

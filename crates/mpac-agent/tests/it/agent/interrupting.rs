@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::patiently;
 use super::program::command;
-use crate::fake_coordinator::{Peer, listening};
+use crate::fake_coordinator::{Peer, listening, script};
 
 /// Holds an intent, and has said so: the program and the other end, which answers nothing after that.
 async fn holding() -> (Child, Peer) {
@@ -111,4 +111,29 @@ async fn what_a_verb_had_announced_for_itself_is_not_waited_for_long() {
     peer.take("INTENT_WITHDRAW").await;
     let (code, text) = end(child).await;
     assert!(code == Some(1) && text.contains("interrupted"), "{code:?} {text}");
+}
+
+#[tokio::test]
+async fn what_a_task_has_withdrawn_itself_is_over_and_nothing_else_is_said() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), script("")).unwrap();
+    let path = file.path().to_str().unwrap();
+    let (mut child, mut peer) = joined(&["task", "mend it", "--script", path]).await;
+    peer.answer_list(&["a.py"]).await;
+    peer.accept_announce(|_| vec![]).await;
+    peer.take("FILE_READ").await;
+    interrupt(&child);
+    // The task's own, and at once the verb's, which has not heard of it.
+    let own = peer.take("INTENT_WITHDRAW").await;
+    let again = peer.take("INTENT_WITHDRAW").await;
+    assert_eq!(own["payload"]["intent_id"], again["payload"]["intent_id"]);
+    peer.relay(&own).await;
+    peer.refuse(&again, "INVALID_REFERENCE", "the intent is over").await;
+    peer.answer_barrier().await;
+    let mut told = child.stderr.take().unwrap();
+    let (code, _) = end(child).await;
+    let mut text = String::new();
+    told.read_to_string(&mut text).unwrap();
+    assert!(code == Some(1) && text.contains("interrupted"), "{code:?} {text}");
+    assert!(!text.contains("ends by its time"), "{text}");
 }
