@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use mpac_core::participant::{Participant, Standing};
 use mpac_core::scope::{normalize, same_path};
 use mpac_wire::names::{ConflictCategory, ConflictState, ExecutionModel, Severity};
+use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::payload::session::SessionInfo;
 use mpac_wire::{
     ConflictId, DeferralId, IntentId, PrincipalId, Scope, Seconds, SessionId, StateRef, Timestamp,
@@ -146,6 +147,22 @@ impl KnownIntent {
     pub fn covers(&self, file: &str) -> bool {
         let normal = normalize(file);
         self.files().iter().any(|it| same_path(it, &normal))
+    }
+}
+
+impl Conflict {
+    /// As the coordinator would report it.
+    pub(super) fn report(self) -> ConflictReport {
+        // Only one that nobody has told of by report or summary has no severity.
+        let severity = self.severity.unwrap_or(Severity::Medium);
+        let mut report = ConflictReport::new(self.conflict_id, self.category, severity);
+        (report.principal_a, report.principal_b) =
+            (self.principals.first().cloned(), self.principals.get(1).cloned());
+        (report.intent_a, report.intent_b) = (self.intents.first().cloned(), self.intents.get(1).cloned());
+        report.description = self.description;
+        report.related_intents = Some(self.intents);
+        report.involved_principals = Some(self.principals);
+        report
     }
 }
 

@@ -156,6 +156,7 @@ impl Agent {
                         return Err(refused);
                     }
                     tentative.keep();
+                    let reply = if again { self.with_missed_conflicts(&intent, reply).await? } else { reply };
                     return Ok(self.announced(intent, *reply));
                 }
                 Ok(Outcome::Broken { sent: false, .. }) => tentative.keep(),
@@ -164,6 +165,7 @@ impl Agent {
                     match self.0.link.presence(intent.clone()).await? {
                         Presence::Live | Presence::Suspended => {
                             tentative.keep();
+                            let reply = self.with_missed_conflicts(&intent, reply).await?;
                             return Ok(self.announced(intent, *reply));
                         }
                         Presence::Gone => {
@@ -182,6 +184,22 @@ impl Agent {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// After a break: the conflicts of an intent that were reported while nobody listened, or to nobody's question, as the look
+    /// at the session knows them.
+    async fn with_missed_conflicts(
+        &self,
+        intent: &IntentId,
+        mut reply: Box<Reply>,
+    ) -> Result<Box<Reply>, AgentError> {
+        for missed in self.view().await?.conflicts {
+            let is_news = reply.conflicts.iter().all(|it| it.conflict_id != missed.conflict_id);
+            if is_news && missed.intents.contains(intent) {
+                reply.conflicts.push(missed.report());
+            }
+        }
+        Ok(reply)
     }
 
     fn announced(&self, intent: IntentId, reply: Reply) -> Announced {

@@ -92,6 +92,25 @@ async fn nothing_is_half_done_with_a_coordinator_that_forgets() {
     }
 }
 
+#[tokio::test]
+async fn an_announce_gives_its_conflicts_whenever_the_connection_breaks() {
+    covers!("PAR-19", "PAR-22");
+    for simple in [false, true] {
+        for step in 0.. {
+            let small =
+                Small::start(Manner { conflict: true, simple, ..Manner::default() }, vec![step]).await;
+            let Ok((agent, _)) = patiently(Agent::connect(options(&small.url))).await else { continue };
+            let announced = patiently(agent.announce(Announce::files("mend it", ["a.py"]))).await.unwrap();
+            let conflicts: Vec<&str> = announced.conflicts.iter().map(|it| it.conflict_id.as_str()).collect();
+            assert_eq!(conflicts, [format!("c-{}", announced.intent)], "{simple} step {step}");
+            if small.broken() == 0 {
+                assert!(step > 6, "it broke nowhere");
+                break;
+            }
+        }
+    }
+}
+
 /// An announce that was dropped while the connection broke: it is withdrawn when the connection is back.
 #[tokio::test]
 async fn what_was_dropped_in_a_break_is_withdrawn_after_it() {
