@@ -43,7 +43,7 @@ use crate::decide::check_plan;
 use crate::error::AgentError;
 use crate::naming::Naming;
 use crate::report::count;
-use crate::session::{OwnIntent, Session};
+use crate::session::{OwnIntent, Sending, Session};
 
 use crate::view::YIELDED;
 
@@ -155,6 +155,8 @@ struct Worker<'a> {
     ear: Ear,
     /// What was written so far, one entry a file.
     written: Vec<OtherFile>,
+    /// Beside whom the work goes on, by what was decided.
+    beside: Vec<Rival>,
 }
 
 /// Runs one task. If it breaks off, its intent is withdrawn.
@@ -173,7 +175,8 @@ pub async fn run_task(
     session.begin_task();
     let ear = Ear::new(heard, options, brain.model_id());
     let (task, model) = (task.to_owned(), brain.model_id());
-    let mut worker = Worker { session, brain, naming, options, task, notes, ear, written: Vec::new() };
+    let (written, beside) = (Vec::new(), Vec::new());
+    let mut worker = Worker { session, brain, naming, options, task, notes, ear, written, beside };
     let outcome = match options.time_limit {
         None => worker.run().await,
         Some(limit) => {
@@ -227,8 +230,7 @@ impl Worker<'_> {
                     }
                 }
                 Settled::Yield { .. } => {
-                    self.session.withdraw(YIELDED).await?;
-                    self.say(Style::Yellow, "yielded; the task is left to the others");
+                    self.leave_it().await?;
                     return Ok(Outcome::Yielded);
                 }
             }
@@ -248,21 +250,40 @@ impl Worker<'_> {
     }
 
     /// Whether there is an intent to work under: one that a break has cost us, because others were faster to announce, is
-    /// announced again when they are done. False when they hold the files for too long.
-    async fn is_announced(&mut self, plan: &Plan) -> Result<bool, AgentError> {
+    /// announced again when they are done. Who announced meanwhile was first then, so the conflicts are ours to decide. False
+    /// when they hold the files for too long, and when they are to go first.
+    async fn is_announced(&mut self, plan: &Plan, sending: &Sending) -> Result<bool, AgentError> {
+        // What may be there already is not given up; the state references protect both.
+        let decides = !sending.may_have_arrived();
         if self.session.own().is_some() {
-            return Ok(true);
+            if !decides || !self.session.has_undecided() {
+                return Ok(true);
+            }
+        } else {
+            let holders = self.session.take_taken();
+            if !holders.is_empty() {
+                let files: Vec<String> = plan.paths().cloned().collect();
+                self.wait_for(&files, &holders).await?;
+            }
+            let announced = self.announce(plan).await?;
+            if !announced || !decides {
+                return Ok(announced);
+            }
         }
-        let holders = self.session.take_taken();
-        if !holders.is_empty() {
-            let files: Vec<String> = plan.paths().cloned().collect();
-            self.wait_for(&files, &holders).await?;
+        match self.settle(plan, &BTreeSet::new()).await? {
+            Settled::Proceed => Ok(true),
+            Settled::Yield { .. } => {
+                self.leave_it().await?;
+                Ok(false)
+            }
         }
-        let announced = self.announce(plan).await?;
-        // The work was decided on before; the state references protect both.
-        self.session.take_undecided();
-        self.session.forget_signs();
-        Ok(announced)
+    }
+
+    /// Yields for good.
+    async fn leave_it(&mut self) -> Result<(), AgentError> {
+        self.session.withdraw(YIELDED).await?;
+        self.say(Style::Yellow, "yielded; the task is left to the others");
+        Ok(())
     }
 
     async fn plan(&mut self) -> Result<Plan, AgentError> {

@@ -36,7 +36,8 @@ pub(crate) enum Sent {
     Anew,
     /// Whether it was applied cannot be told any more, and this is the file now.
     Rebase(FileState),
-    /// There is no intent to commit under: a break has cost it, and others hold the files.
+    /// There is no intent to commit under: a break has cost it, and others hold the files. Or there is one in its place, and its
+    /// conflicts are not decided on.
     Homeless,
 }
 
@@ -120,6 +121,11 @@ impl Sending {
         Self { change: Change::Batch(batch), under: None }
     }
 
+    /// It went out, and its answer was not heard.
+    pub(crate) fn may_have_arrived(&self) -> bool {
+        self.under.is_some()
+    }
+
     fn what(&self) -> String {
         match &self.change {
             Change::One(commit) => format!("the commit to {}", commit.target),
@@ -159,6 +165,9 @@ impl Session {
             self.hold_while_silent(&what).await?;
             self.ready().await?;
             let Some(own) = self.own.as_ref().map(|own| own.id.clone()) else { return Ok(Sent::Homeless) };
+            if self.has_undecided() && !sending.may_have_arrived() {
+                return Ok(Sent::Homeless);
+            }
             sending.change.goes_under(&own);
             self.base = base_of(&sending.change);
             let said = (sending.change.message(), sending.under.is_some());

@@ -113,10 +113,8 @@ impl Session {
     pub(super) async fn announce_again(&mut self, own: OwnIntent, perhaps: bool) -> Result<(), AgentError> {
         let own = if perhaps { own } else { own.renamed() };
         let deciding = self.signs.is_some();
-        if deciding && self.undecided.is_none() {
-            // The conflicts are being decided on: these are the ones that count now.
-            self.undecided = Some(Vec::new());
-        }
+        // Whoever has announced meanwhile was first, and leaves it to us: these are the conflicts that count now.
+        self.undecided.get_or_insert_default();
         // Who holds the files may be done with them before we have heard that they are taken.
         self.signs.get_or_insert_default();
         self.own = Some(own.clone());
@@ -126,12 +124,13 @@ impl Session {
             format!("our intent is not there any more; announcing {}", own.id)
         };
         self.say(Style::Yellow, &text);
-        let exchanged = self.exchange_announce(&own, perhaps).await?;
-        if let Exchanged::Answered(heard, _) = exchanged {
-            self.take_announced(own.id, heard, perhaps)?;
-        }
-        if !deciding && self.taken.is_none() {
-            self.signs = None;
+        // Where it breaks again, the next look at the session finds the conflicts.
+        let Exchanged::Answered(heard, _) = self.exchange_announce(&own, perhaps).await? else {
+            return Ok(());
+        };
+        self.take_announced(own.id, heard, perhaps)?;
+        if !deciding && self.taken.is_none() && !self.has_undecided() {
+            (self.signs, self.undecided) = (None, None);
         }
         Ok(())
     }

@@ -111,7 +111,7 @@ impl Worker<'_> {
         let mut sending = Sending::batch(self.batch_of(drafts));
         let mut rejected = false;
         loop {
-            if !self.is_announced(plan).await? {
+            if !self.is_announced(plan, &sending).await? {
                 return Ok(Attempt::Left);
             }
             match self.session.commit(&mut sending).await? {

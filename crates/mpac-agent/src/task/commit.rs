@@ -100,7 +100,7 @@ impl Worker<'_> {
         let mut sending = Sending::new(self.commit_of(draft));
         let mut rejected = false;
         loop {
-            if !self.is_announced(plan).await? {
+            if !self.is_announced(plan, &sending).await? {
                 return Ok(Attempt::Over(Fate::Left));
             }
             match self.session.commit(&mut sending).await? {

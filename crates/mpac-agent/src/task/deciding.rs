@@ -31,7 +31,7 @@ struct Matter {
 
 enum Verdict {
     Decided(Decision),
-    /// The rival has stepped back for us already.
+    /// The rival has stepped back for us already, or was decided about.
     SettledBefore,
 }
 
@@ -70,6 +70,8 @@ struct Matters<'w> {
     task: &'w str,
     plan: &'w Plan,
     settled_with: &'w BTreeSet<PrincipalId>,
+    /// About these it was decided before.
+    beside: &'w [Rival],
     all: Vec<Matter>,
     /// The first that was not shown.
     front: usize,
@@ -85,10 +87,10 @@ impl Worker<'_> {
         plan: &Plan,
         settled_with: &BTreeSet<PrincipalId>,
     ) -> Result<Vec<(Rival, Choice)>, AgentError> {
-        let Self { session, brain, options, task, ear, .. } = self;
+        let Self { session, brain, options, task, ear, beside, .. } = self;
         let mut hands = Hands::new(&mut **brain, options.parallel_writes);
         let (all, front, begun) = (Vec::new(), 0, 0);
-        let mut matters = Matters { session, ear, task, plan, settled_with, all, front, begun };
+        let mut matters = Matters { session, ear, task, plan, settled_with, beside, all, front, begun };
         let mut running = FuturesUnordered::new();
         loop {
             matters.take_in();
@@ -170,7 +172,7 @@ impl Matters<'_> {
         for report in self.session.take_undecided() {
             let Some(rival) = self.rival(&report) else { continue };
             if self.all.iter().all(|known| known.rival != rival) {
-                let settled = self.settled_with.contains(&rival.principal);
+                let settled = self.settled_with.contains(&rival.principal) || self.beside.contains(&rival);
                 let verdict = settled.then_some(Verdict::SettledBefore);
                 self.all.push(Matter { rival, report, voice: Voice::default(), verdict });
             }

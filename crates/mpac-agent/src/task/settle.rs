@@ -36,8 +36,14 @@ impl Worker<'_> {
     ) -> Result<Settled, AgentError> {
         let decided = self.decide(plan, settled_with).await?;
         let any = !decided.is_empty();
-        let yields = decided.into_iter().filter(|(_, choice)| *choice == Choice::Yield);
-        let mut yielding: Vec<Rival> = yields.map(|(rival, _)| rival).collect();
+        let mut yielding = Vec::new();
+        for (rival, choice) in decided {
+            match choice {
+                Choice::Yield => yielding.push(rival),
+                // A break may bring the same conflict again.
+                Choice::Proceed => self.beside.push(rival),
+            }
+        }
         // While the brain thought, the reason to step back may have gone.
         let signs = self.session.signs();
         yielding.retain(|rival| !has_gone(rival, signs));

@@ -158,3 +158,48 @@ async fn a_rival_that_comes_while_the_brain_decides_is_asked_about_at_once() {
     assert!(matches!(work.await.unwrap(), Ok(Outcome::Committed(_))), "{}", lines.text());
     assert_eq!(*about.borrow(), ["agent:Alice", "agent:Carol"], "Alice is the same rival as before");
 }
+
+/// A break costs the intent after everything was decided, and Alice's is there first when it is announced again.
+#[tokio::test]
+async fn whom_a_break_made_the_second_decides_before_the_commit() {
+    covers!("PAR-22");
+    for (yields, known) in [(true, false), (false, false), (false, true)] {
+        let (listener, url) = listener().await;
+        let lines = Lines::default();
+        let mut hands = Hands::on(&["a.py"]);
+        hands.yields_to = yields.then_some("agent:Alice").into_iter().collect();
+        let (about, (reached, go_on)) = (hands.about.clone(), hands.hold());
+        let (mut peer, work) = begun((&listener, &url), &lines, hands).await;
+        peer.answer_list(&["a.py"]).await;
+        let alices = |ours: &str| both(ours).drain(..1).collect::<Vec<_>>();
+        let first = peer.accept_announce(|ours| if known { alices(ours) } else { vec![] }).await;
+        peer.answer_read("a.py", "old").await;
+        reached.await.unwrap();
+        drop(peer);
+        let mut peer = Peer::accept(&listener).await;
+        peer.take("HELLO").await;
+        welcome(&mut peer, 1, serde_json::json!({})).await;
+        peer.take("PROTOCOL_ERROR").await;
+        peer.send(&summary(&["i-alice"])).await;
+        peer.answer_read("a.py", "old").await;
+        let again = peer.accept_announce(alices).await;
+        assert_eq!(again, format!("{first}-again"));
+        lines.wait_for("conflict with agent:Alice").await;
+        go_on.send(()).unwrap();
+        let done = async {
+            peer.answer_read("a.py", "old").await;
+            if yields {
+                assert_eq!(peer.accept_withdraw(&again).await, "yielded");
+            } else {
+                peer.accept_commit("new").await;
+                peer.accept_withdraw(&again).await;
+            }
+            work.await.unwrap().unwrap()
+        };
+        let done = tokio::time::timeout(SOON, done).await;
+        let done = done.unwrap_or_else(|_| panic!("{yields} {known} {}", lines.text()));
+        assert_eq!(done == Outcome::Yielded, yields, "{done}");
+        assert_eq!(*about.borrow(), ["agent:Alice"], "{yields} {known}: once");
+        assert!(!lines.text().contains("they came later"), "{}", lines.text());
+    }
+}
