@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mpac_core::participant::Distrust;
+use mpac_core::participant::{Compensation, Distrust};
 use mpac_wire::sideband::{
     FileContent, FileEntry, FileError, FileListResponse, FileUpdated, SessionSummary, SessionSummaryResponse,
     SidebandType,
@@ -42,6 +42,8 @@ pub enum Arrival {
     Back(Back),
     /// Something about who is to be believed that a person should know.
     Trust(TrustNews),
+    /// A resolution rejects what we have committed, and wants it undone (GOV-21).
+    Compensate(Compensation),
     /// The connection ended for good, and why. Nothing comes after it.
     Ended(String),
 }

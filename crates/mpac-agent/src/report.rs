@@ -1,6 +1,6 @@
 //! What others do, in sentences.
 
-use mpac_wire::{Envelope, Message};
+use mpac_wire::{Envelope, Message, OpId, StateRef};
 
 use crate::console::Style;
 use crate::view::View;
@@ -70,6 +70,12 @@ pub fn line(view: &View, envelope: &Envelope, message: &Message) -> Option<(Styl
         _ => return None,
     };
     Some((style, one_line(&format!(">> {text}"))))
+}
+
+/// A resolution wants a commit of ours undone.
+#[must_use]
+pub(crate) fn to_undo(reverses: &OpId, path: &str, (state, op): (&StateRef, &OpId)) -> String {
+    format!("{reverses} is to be undone: make {path} again what it was at {state} (as {op})")
 }
 
 /// What others wrote stays on its line, so that it cannot pass for a line of ours.

@@ -103,6 +103,15 @@ pub enum Event {
         rationale: Option<String>,
         rejected: Vec<String>,
     },
+    /// A resolution rejects a commit of this process, and wants it undone by a commit under this id, which nobody but its owner
+    /// makes (GOV-21).
+    Compensation {
+        op_id: OpId,
+        reverses_op_id: OpId,
+        path: String,
+        state_ref_before: StateRef,
+        state_ref_after: StateRef,
+    },
     /// A PROTOCOL_ERROR that answers nothing of ours.
     Warning { code: String, description: String },
     /// Something about signatures: by which key the coordinator signs, what was dropped, a key that was replaced. `alarming`:

@@ -268,6 +268,9 @@ impl Hub {
                 self.tell(Event::Warning { code: "UNREADABLE".to_owned(), description: why.clone() });
             }
             Arrival::Trust(news) => self.tell_of_trust(news.trust()),
+            Arrival::Compensate(wanted) => {
+                telling::compensations(wanted).into_iter().for_each(|event| self.tell(event));
+            }
             Arrival::Silence(Some(since)) => {
                 self.tell(Event::CoordinatorSilent { for_sec: since.as_secs() });
             }

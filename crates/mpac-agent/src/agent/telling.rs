@@ -1,5 +1,6 @@
 //! From a message to the events that it is.
 
+use mpac_core::participant::Compensation;
 use mpac_wire::names::ErrorCode;
 use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::payload::{IntentDeferred, IntentUpdate, ProtocolError};
@@ -162,6 +163,17 @@ pub(super) fn conflict(it: ConflictReport) -> Event {
         intents,
         description: it.description,
     }
+}
+
+pub(super) fn compensations(wanted: &Compensation) -> Vec<Event> {
+    let one = wanted.reversals.iter().cloned().map(|it| Event::Compensation {
+        op_id: it.op_id,
+        reverses_op_id: it.reverses,
+        path: it.target,
+        state_ref_before: it.before,
+        state_ref_after: it.after,
+    });
+    one.collect()
 }
 
 fn error(it: ProtocolError) -> Event {

@@ -14,7 +14,8 @@ use crate::arrival::{Arrival, TrustNews};
 use crate::error::AgentError;
 
 impl Keeper {
-    /// What the core wants done at once: HELLO again to another coordinator (REC-23), a word to rivals (REC-25), and keys kept.
+    /// What the core wants done at once: HELLO again to another coordinator (REC-23), a word to rivals (REC-25), keys kept, and
+    /// what is to be undone handed on (GOV-21).
     pub(super) fn act(&mut self, envelope: &Envelope, message: &Message, news: &[News]) {
         for item in news {
             let answer = match item {
@@ -22,6 +23,10 @@ impl Keeper {
                 News::Rival(rival) => Some(self.voice.write(rival.to_error().into())),
                 News::Refused { message: Some(id), error, warning: false } => {
                     self.refused(id, error);
+                    None
+                }
+                News::Compensate(wanted) => {
+                    self.hand_on(Arrival::Compensate(wanted.clone()));
                     None
                 }
                 other => {

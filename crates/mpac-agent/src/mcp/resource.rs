@@ -90,6 +90,7 @@ impl Resource {
             | Event::Proposed { .. }
             | Event::Authorised { .. }
             | Event::Rejected { .. }
+            | Event::Compensation { .. }
             | Event::Warning { .. }
             | Event::Trust { .. }
             | Event::ConnectionLost { .. }

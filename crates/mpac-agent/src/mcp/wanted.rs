@@ -30,6 +30,7 @@ impl About {
             Event::Proposed { path, .. }
             | Event::Committed { path, .. }
             | Event::Superseded { path, .. }
+            | Event::Compensation { path, .. }
             | Event::FileUpdated { path, .. } => Self::Files(vec![normalize(path)]),
             Event::Joined { .. } | Event::Left { .. } | Event::Warning { .. } | Event::Trust { .. } => {
                 Self::NoFile

@@ -67,6 +67,12 @@ impl Session {
             Arrival::Retrying(attempt) => self.retrying(&attempt),
             Arrival::Back(back) => self.came_back(back),
             Arrival::Trust(news) => self.about_trust(news)?,
+            Arrival::Compensate(wanted) => {
+                for it in wanted.reversals {
+                    let text = report::to_undo(&it.reverses, &it.target, (&it.after, &it.op_id));
+                    self.say(Style::Red, &text);
+                }
+            }
             Arrival::Ended(why) => return Err(AgentError::Lost(why)),
         }
         Ok(Step::Passed)

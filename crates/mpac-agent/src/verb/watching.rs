@@ -8,7 +8,7 @@ use super::out::{Out, end_of, follow, interrupted};
 use crate::agent::{Event, Events};
 use crate::cli::verb::Watch;
 use crate::error::AgentError;
-use crate::report::{count, one_line};
+use crate::report::{count, one_line, to_undo};
 
 pub(super) async fn watch(mut events: Events, asked: &Watch, out: &mut Out) -> Result<(), AgentError> {
     let end = async {
@@ -119,6 +119,9 @@ fn about_conflicts(event: &Event) -> String {
             let why = rationale.as_ref().filter(|why| !why.is_empty());
             let why = why.map_or(String::new(), |why| format!(": {why}"));
             format!("{principal_id} settled {conflict_id}: {decision}{why}")
+        }
+        Event::Compensation { op_id, reverses_op_id, path, state_ref_after, .. } => {
+            to_undo(reverses_op_id, path, (state_ref_after, op_id))
         }
         Event::Warning { code, description } => format!("the coordinator says {code}: {description}"),
         Event::Trust { description, .. } => description.clone(),

@@ -64,6 +64,26 @@ async fn an_announce_that_is_accepted_with_a_warning_is_worked_under() {
 }
 
 #[tokio::test]
+async fn what_a_resolution_wants_undone_is_told() {
+    covers!("GOV-21");
+    let (mut work, intent) = Work::announced("agent:Bob", &script(""), |_| vec![]).await;
+    let peer = &mut work.peer;
+    peer.answer_read("a.py", "old").await;
+    let commit = peer.accept_commit("new").await;
+    let op = commit["payload"]["op_id"].as_str().unwrap();
+    let outcome = json!({"rejected": [op], "rollback": "op-undo"});
+    let resolution =
+        json!({"resolution_id": "r", "conflict_id": "c", "decision": "rejected", "outcome": outcome});
+    peer.other("human:Olga", "RESOLUTION", resolution).await;
+    peer.accept_withdraw(&intent).await;
+    let lines = work.lines.clone();
+    assert!(matches!(work.end().await.unwrap(), Outcome::Committed(_)));
+    let told =
+        format!("{op} is to be undone: make a.py again what it was at {} (as op-undo)", reference("old"));
+    assert!(lines.text().contains(&told), "{}", lines.text());
+}
+
+#[tokio::test]
 async fn a_stale_commit_is_redone_on_the_new_text_under_a_new_id() {
     let (mut work, intent) = Work::announced("agent:Bob", &script(""), |_| vec![]).await;
     let peer = &mut work.peer;

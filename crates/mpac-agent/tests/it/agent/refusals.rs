@@ -5,7 +5,7 @@ use mpac_agent::error::AgentError;
 use mpac_wire::StateRef;
 use mpac_wire::names::{AckType, Decision};
 
-use super::{Host, on_a};
+use super::{Host, heard, on_a, patiently};
 use crate::covers;
 
 #[tokio::test]
@@ -94,4 +94,27 @@ async fn a_frame_that_is_too_large_is_not_sent() {
     let refused = ann.commit(Some(&intent), edit).await.unwrap_err();
     assert!(matches!(refused, AgentError::TooLarge { .. }), "{refused}");
     ann.commit(Some(&intent), Edit::on("a.py", StateRef::of("old\n"), "new\n")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_resolution_wants_undone_is_told_to_whom_it_committed() {
+    covers!("GOV-21");
+    let host = Host::governed(&[]).await;
+    let ((ann, mut anns), (ben, _)) =
+        (host.join_as("Ann", "owner").await, host.join_as("Ben", "owner").await);
+    let hers = ann.announce(on_a()).await.unwrap().intent;
+    // Whoever knows the file can judge of the commit (OPS-23).
+    let base = ben.read_file("a.py").await.unwrap().unwrap();
+    let done = ann.commit(Some(&hers), Edit::of("a.py", &base, "hers\n")).await.unwrap();
+    let conflict = ben.announce(on_a()).await.unwrap().conflicts[0].conflict_id.clone();
+    let mut verdict = Verdict::of(Decision::Rejected);
+    (verdict.rejected, verdict.rollback) = (vec![done.op.to_string()], Some("op-undo".to_owned()));
+    patiently(ben.resolve_conflict(&conflict, verdict)).await.unwrap();
+    let undone = heard(&mut anns, |event| match event {
+        Event::Compensation { op_id, reverses_op_id, path, state_ref_after, .. } => {
+            Some((op_id.to_string(), reverses_op_id, path, state_ref_after))
+        }
+        _ => None,
+    });
+    assert_eq!(undone.await, ("op-undo".to_owned(), done.op, "a.py".to_owned(), base.state_ref));
 }
