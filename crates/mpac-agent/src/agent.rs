@@ -68,7 +68,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mpac_core::participant::{Participant, Stage};
-use mpac_wire::sideband::Request;
+use mpac_wire::sideband::{FileEntry, Request};
 use mpac_wire::{Message, OpId, PrincipalId};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -76,6 +76,7 @@ use crate::connection::Link;
 use crate::error::AgentError;
 use crate::history::History;
 use crate::naming::Naming;
+use crate::task::{Found, Tally};
 
 use hub::{BARRIER, Order, Outcome, Place, Reply, Said};
 
@@ -177,6 +178,11 @@ impl Agent {
 
     fn order(&self, order: Order) -> Result<(), AgentError> {
         self.0.orders.send(order).map_err(|_| self.ended())
+    }
+
+    /// What became of what was under way, by a list of the files that came after it.
+    pub(crate) async fn find_out(&self, tally: &Tally, listed: Option<&[FileEntry]>) -> Found {
+        tally.find_out(&self.0.link, listed).await
     }
 
     /// Why it is over.

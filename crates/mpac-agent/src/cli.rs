@@ -84,7 +84,7 @@ Environment:
 
 A dry run joins the session, so the others see that the agent is there; it announces no intent and sends no commit.
 
-Exit codes of verbs stand in their --help. With --task: 0 committed (or nothing had to change, or a dry run), 3 yielded to somebody else, 1 failed, declined, or only some of the files committed, 2 bad usage.";
+Exit codes of verbs stand in their --help. With --task: 0 committed (or nothing had to change, or a dry run), 3 yielded to somebody else, 1 failed, declined, or only some of the files committed, 2 bad usage, 6 broken off, and it is not known whether something was committed.";
 
 /// Joins an MPAC session as an agent: plans with Claude, tells the others what it is about to do, learns of
 /// overlaps, and commits files.

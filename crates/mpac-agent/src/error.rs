@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::agent::refusal::TurnedDown;
 use crate::brain::BrainError;
 use crate::decide::{PlanFault, Refusal};
+use crate::report::files;
 use crate::session::FileState;
 use crate::task::Outcome;
 
@@ -116,6 +117,17 @@ pub enum AgentError {
     Unsettled {
         /// What was said.
         what: String,
+    },
+    /// Work was broken off in the midst of a commit, and what can be read does not tell what became of that.
+    #[error(
+        "{why}; whether {} was committed is not known, so look at the workspace before you repeat it",
+        files(paths)
+    )]
+    Undecided {
+        /// The files.
+        paths: Vec<String>,
+        /// What broke it off.
+        why: Box<Self>,
     },
     /// The session or its server does not have this.
     #[error("{what} is not to be had here: {why}")]
@@ -293,12 +305,14 @@ impl AgentError {
         Self::Refused { what: what.to_owned(), code: refusal.code, description: refusal.description }
     }
 
-    /// 2 for what the person can only mend on the command line or in its environment, 1 for the rest.
+    /// 2 for what the person can only mend on the command line or in its environment, 6 where it is not known whether something
+    /// was committed, 1 for the rest.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_)
             | Self::Brain(BrainError::NoKey | BrainError::BadAddress(_) | BrainError::NoPrice(_)) => 2,
+            Self::Undecided { .. } | Self::Unsettled { .. } => 6,
             _ => 1,
         }
     }

@@ -32,7 +32,7 @@ use crate::console::Style;
 use crate::error::AgentError;
 use crate::naming::Naming;
 use crate::session::Session;
-use crate::task::{Approver, TaskOptions, run_task};
+use crate::task::{Approver, Tally, TaskOptions, find_out, run_task, undecided};
 
 use attend::{Attendant, Attended};
 use command::Command;
@@ -87,7 +87,7 @@ pub(crate) async fn run(
         };
         let work = run_task(&mut session, brain, &mut naming, &options, &task);
         let outcome = attendant.attend(work, Some(&task)).await;
-        if let Stay::No = finish(&mut session, outcome, &mut attendant.desk)? {
+        if let Stay::No = finish((&mut session, &options.tally), outcome, &mut attendant.desk).await? {
             return Ok(());
         }
     }
@@ -110,8 +110,8 @@ enum Stay {
     No,
 }
 
-fn finish<T>(
-    session: &mut Session,
+async fn finish<T>(
+    (session, tally): (&mut Session, &Tally),
     outcome: Attended<Result<T, AgentError>>,
     desk: &mut Desk,
 ) -> Result<Stay, AgentError> {
@@ -123,13 +123,21 @@ fn finish<T>(
             Ok(Stay::Yes)
         }
         Attended::Cancelled => {
-            session.abandon("cancelled");
+            cancel((session, tally), desk).await;
             desk.say(Style::Yellow, "cancelled; what was committed stays");
             Ok(Stay::Yes)
         }
         Attended::Leaving | Attended::Task(_) => {
-            session.abandon("cancelled");
+            cancel((session, tally), desk).await;
             Ok(Stay::No)
         }
+    }
+}
+
+async fn cancel((session, tally): (&mut Session, &Tally), desk: &mut Desk) {
+    let found = find_out(session, tally).await;
+    session.abandon("cancelled");
+    if let error @ AgentError::Undecided { .. } = undecided(AgentError::Interrupted, found) {
+        desk.failed(&error);
     }
 }

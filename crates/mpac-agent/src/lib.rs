@@ -65,7 +65,7 @@ use interactive::Keyboard;
 use naming::Naming;
 use security::{Connected, Security};
 use session::Session;
-use task::{TaskOptions, run_task};
+use task::{TaskOptions, find_out, run_task, undecided};
 
 /// What the agent can do, for HELLO. No more than it does.
 const CAPABILITIES: [&str; 6] = [
@@ -77,7 +77,8 @@ const CAPABILITIES: [&str; 6] = [
     "causality.lamport_clock",
 ];
 
-/// Runs the agent and returns its exit code: 0 committed or left, 1 failed, 2 bad usage, 3 yielded.
+/// Runs the agent and returns its exit code: 0 committed or left, 1 failed, 2 bad usage, 3 yielded, 6 broken off
+/// in the midst of a commit of which nobody knows what became.
 ///
 /// A verb's exit code is that of [`cli::exit`].
 pub async fn run(asked: Program) -> u8 {
@@ -193,10 +194,19 @@ async fn one_task(
         }
     };
     let Some(outcome) = outcome else {
+        let done = options.tally.outcome();
+        let found = find_out(&mut session, &options.tally).await;
         session.abandon("cancelled");
         session.console().say(Style::Yellow, "cancelled; what was committed stays");
         session.leave(GoodbyeReason::UserExit).await;
-        return Ok(1);
+        // Only the end of its intent was broken off.
+        if let Some(done) = done {
+            return Ok(done.exit_code());
+        }
+        return match undecided(AgentError::Interrupted, found) {
+            AgentError::Interrupted => Ok(1),
+            error => Err(error),
+        };
     };
     let reason = if outcome.is_ok() { GoodbyeReason::from("completed") } else { GoodbyeReason::Error };
     session.leave(reason).await;

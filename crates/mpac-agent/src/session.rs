@@ -293,6 +293,11 @@ impl Session {
         self.link.status(HeartbeatStatus::Idle, None);
     }
 
+    /// The writing end.
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
     /// Says something whose fate does not matter to the work.
     pub(crate) fn mention(&self, message: Message) {
         self.link.mention(message);

@@ -28,6 +28,7 @@ mod queue;
 mod settle;
 mod tally;
 mod think;
+mod tracing;
 mod voice;
 mod write;
 
@@ -53,7 +54,9 @@ use settle::Settled;
 use think::{Ear, think};
 
 pub use outcome::Outcome;
+pub(crate) use tally::Found;
 pub use tally::{Change, Tally};
+pub(crate) use tracing::{find_out, undecided};
 
 /// How long somebody we yielded to, or who holds our files, is waited for.
 pub const WAIT_LIMIT: Duration = Duration::from_secs(300);
@@ -173,6 +176,7 @@ pub async fn run_task(
 ) -> Result<Outcome, AgentError> {
     let (notes, heard) = Notes::channel();
     session.begin_task();
+    options.tally.ends(None);
     let ear = Ear::new(heard, options, brain.model_id());
     let (task, model) = (task.to_owned(), brain.model_id());
     let (written, beside) = (Vec::new(), Vec::new());
@@ -185,8 +189,11 @@ pub async fn run_task(
         }
     };
     let outcome = match outcome {
-        Ok(outcome) => worker.finish(outcome).await,
-        failed => failed,
+        Ok(outcome) => {
+            options.tally.ends(Some(outcome.clone()));
+            worker.finish(outcome).await
+        }
+        Err(error) => Err(undecided(error, find_out(worker.session, &options.tally).await)),
     };
     if let Some(used) = worker.ear.spent(worker.session).map(|spent| format!("used: {spent}")) {
         worker.say(Style::Dim, &used);

@@ -26,6 +26,7 @@ use crate::cli::exit;
 use crate::cli::verb::Verb;
 use crate::error::AgentError;
 use crate::history;
+use crate::task::undecided;
 
 use out::Out;
 
@@ -72,11 +73,12 @@ async fn begun(verb: &Verb, joining: &Joining, out: &mut Out) -> Result<(), Agen
     };
     let before = own_intents(&agent).await;
     let work = carried_out(verb, &agent, events, (sources, &mut brain), out);
-    let done = match ends_so {
+    let mut done = match ends_so {
         true => work.await,
         false => ending::unless_interrupted(work).await,
     };
     if matches!(done, Err(AgentError::Interrupted)) && !ends_so {
+        done = broken_off(&agent, out).await;
         withdraw_new(&agent, &before, out).await;
     }
     let mut leaving = Leaving::leaving_intents();
@@ -86,6 +88,27 @@ async fn begun(verb: &Verb, joining: &Joining, out: &mut Out) -> Result<(), Agen
     // What was asked for is done, or has failed for a better reason.
     let _ = ending::unless_interrupted(agent.leave(leaving)).await;
     done
+}
+
+/// Ctrl-C came in the midst of it: what it has come to.
+async fn broken_off(agent: &Agent, out: &mut Out) -> Result<(), AgentError> {
+    if let Some(outcome) = out.tally().outcome() {
+        return task::ended(outcome, out);
+    }
+    let mut listed = None;
+    if out.tally().is_under_way() {
+        let list = async {
+            listed = Some(agent.list_files().await?);
+            Ok(())
+        };
+        // Without it, what was heard has to do.
+        let _ = ending::last_words(agent, "the list of files", list).await;
+    }
+    let found = agent.find_out(out.tally(), listed.as_deref()).await;
+    for it in &found.committed {
+        out.note(&format!("committed {}: {} -> {}", it.path, it.state_ref_before, it.state_ref_after));
+    }
+    Err(undecided(AgentError::Interrupted, found))
 }
 
 /// Ends what was announced for this alone.

@@ -41,6 +41,7 @@ pub fn code(error: &AgentError) -> u8 {
         AgentError::NoAnswer { .. }
         | AgentError::Ignored { .. }
         | AgentError::Unsettled { .. }
+        | AgentError::Undecided { .. }
         | AgentError::GaveUp { .. } => 6,
         _ => 1,
     }

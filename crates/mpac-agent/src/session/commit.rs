@@ -2,7 +2,7 @@
 
 use mpac_core::participant::{Found, Then, Withheld, after_duplicate, look_at, look_at_change};
 use mpac_wire::payload::operation::{OpBatchCommit, OpCommit};
-use mpac_wire::{IntentId, Message};
+use mpac_wire::{IntentId, Message, OpId, StateRef};
 
 use super::Session;
 use super::exchange::{Exchanged, Subject, within};
@@ -121,12 +121,30 @@ impl Sending {
         Self { change: Change::Batch(batch), under: None }
     }
 
+    /// Each operation in it, with its target and the states that it leads from and to.
+    pub(crate) fn operations(&self) -> Vec<(OpId, String, (StateRef, StateRef))> {
+        match &self.change {
+            Change::One(it) => {
+                let states = (it.state_ref_before.clone(), it.state_ref_after.clone());
+                vec![(it.op_id.clone(), it.target.clone(), states)]
+            }
+            Change::Batch(batch) => {
+                let one = batch.operations.iter().map(|it| {
+                    let states = (it.state_ref_before.clone(), it.state_ref_after.clone());
+                    (it.op_id.clone(), it.target.clone(), states)
+                });
+                one.collect()
+            }
+        }
+    }
+
     /// It went out, and its answer was not heard.
     pub(crate) fn may_have_arrived(&self) -> bool {
         self.under.is_some()
     }
 
-    fn what(&self) -> String {
+    /// In words.
+    pub(crate) fn what(&self) -> String {
         match &self.change {
             Change::One(commit) => format!("the commit to {}", commit.target),
             Change::Batch(batch) => format!("the batch commit to {} files", batch.operations.len()),
@@ -254,7 +272,6 @@ fn base_of(change: &Change) -> Option<Base> {
 mod tests {
     use super::*;
     use crate::decide::Refusal;
-    use mpac_wire::StateRef;
     use mpac_wire::names::{Atomicity, OpKind};
     use mpac_wire::payload::operation::BatchEntry;
 

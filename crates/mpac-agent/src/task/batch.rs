@@ -27,6 +27,8 @@ pub(super) enum Together {
 /// What became of one attempt at it.
 enum Attempt {
     Committed,
+    /// That was found out, and noted, when the files were left to the others.
+    HadArrived,
     /// Somebody was faster at some of the files.
     Stale,
     /// A break has cost us our intent, and others work there now.
@@ -59,8 +61,10 @@ impl Worker<'_> {
                 return Ok(Together::Over(Outcome::Unchanged));
             }
             match self.send_together(plan, &drafts).await {
-                Ok(Attempt::Committed) => {
-                    drafts.iter().for_each(|draft| self.note_committed(draft));
+                Ok(done @ (Attempt::Committed | Attempt::HadArrived)) => {
+                    if matches!(done, Attempt::Committed) {
+                        drafts.iter().for_each(|draft| self.note_committed(draft));
+                    }
                     let paths = drafts.into_iter().map(|draft| draft.path).collect();
                     return Ok(Together::Over(Outcome::Committed(paths)));
                 }
@@ -112,9 +116,10 @@ impl Worker<'_> {
         let mut rejected = false;
         loop {
             if !self.is_announced(plan, &sending).await? {
-                return Ok(Attempt::Left);
+                let had_arrived = self.had_arrived(&sending.what()).await?;
+                return Ok(if had_arrived { Attempt::HadArrived } else { Attempt::Left });
             }
-            match self.session.commit(&mut sending).await? {
+            match self.say_commit(&mut sending).await? {
                 // Once: one that is over at once again is over for a reason.
                 Sent::Answered(heard, _) if heard.is_without_intent() && !rejected => {
                     rejected = true;

@@ -101,9 +101,10 @@ impl Worker<'_> {
         let mut rejected = false;
         loop {
             if !self.is_announced(plan, &sending).await? {
-                return Ok(Attempt::Over(Fate::Left));
+                let had_arrived = self.had_arrived(&sending.what()).await?;
+                return Ok(Attempt::Over(if had_arrived { Fate::Committed } else { Fate::Left }));
             }
-            match self.session.commit(&mut sending).await? {
+            match self.say_commit(&mut sending).await? {
                 // Once: one that is over at once again is over for a reason.
                 Sent::Answered(heard, _) if heard.is_without_intent() && !rejected => {
                     rejected = true;

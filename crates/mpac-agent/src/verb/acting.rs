@@ -17,6 +17,7 @@ use crate::cli::verb::{Announce, Batch, Commit, Supersede, Update, Verb, Withdra
 use crate::error::AgentError;
 use crate::report::one_line;
 use crate::session::FileState;
+use crate::task::Change;
 use crate::view::COMPLETED;
 
 /// The local files that a verb takes texts from, read before anything else is done.
@@ -230,15 +231,19 @@ pub(super) async fn commit(
     let text = only(sources)?;
     let summary = asked.summary.as_deref();
     let objective = summary.map_or_else(|| format!("commit {}", asked.file), str::to_owned);
+    let tally = out.tally().clone();
     let work = async |intent: &IntentId| {
         let edit = edit(agent, &asked.file, (asked.base.as_ref(), summary), text).await?;
         if edit.before == edit.after() {
             return Ok(None);
         }
-        match proposes {
-            true => agent.propose_and_commit(Some(intent), edit).await.map(Some),
-            false => agent.commit(Some(intent), edit).await.map(Some),
-        }
+        tally.sends(vec![(None, change(&edit))]);
+        let done = match proposes {
+            true => agent.propose_and_commit(Some(intent), edit).await,
+            false => agent.commit(Some(intent), edit).await,
+        };
+        tally.answered();
+        done.map(Some)
     };
     let files = vec![asked.file.clone()];
     match under(agent, asked.intent.as_ref(), (&objective, files), out, work).await? {
@@ -256,6 +261,7 @@ pub(super) async fn batch(
 ) -> Result<(), AgentError> {
     let files: Vec<String> = asked.changes.iter().map(|(file, _)| file.clone()).collect();
     let objective = asked.summary.clone().unwrap_or_else(|| format!("commit {}", files.join(", ")));
+    let tally = out.tally().clone();
     let work = async |intent: &IntentId| {
         let mut edits = Vec::new();
         for ((file, _), text) in asked.changes.iter().zip(sources) {
@@ -270,7 +276,10 @@ pub(super) async fn batch(
         if asked.best_effort {
             batch.atomicity = Atomicity::BestEffort;
         }
-        let outcome = agent.batch_commit(batch).await?;
+        tally.sends(batch.edits.iter().map(|edit| (None, change(edit))).collect());
+        let outcome = agent.batch_commit(batch).await;
+        tally.answered();
+        let outcome = outcome?;
         if outcome.committed.is_empty() && !outcome.rejected.is_empty() {
             return Err(none_of(&outcome.rejected));
         }
@@ -308,13 +317,22 @@ pub(super) async fn supersede(
 ) -> Result<(), AgentError> {
     let text = only(sources)?;
     let objective = asked.reason.clone().unwrap_or_else(|| format!("replace {}", asked.op));
+    let tally = out.tally().clone();
     let work = async |intent: &IntentId| {
         let edit = edit(agent, &asked.file, (None, None), text).await?;
-        agent.supersede(&asked.op, Some(intent), edit, asked.reason.as_deref()).await
+        tally.sends(vec![(None, change(&edit))]);
+        let done = agent.supersede(&asked.op, Some(intent), edit, asked.reason.as_deref()).await;
+        tally.answered();
+        done
     };
     let committed = under(agent, None, (&objective, vec![asked.file.clone()]), out, work).await?;
     out.done(&told(&committed), json!({"supersedes_op_id": asked.op, "committed": [shown(&committed)]}));
     Ok(())
+}
+
+fn change(edit: &Edit) -> Change {
+    let (path, after) = (edit.path.clone(), edit.after());
+    Change { path, state_ref_before: edit.before.clone(), state_ref_after: after }
 }
 
 fn told(committed: &Committed) -> String {

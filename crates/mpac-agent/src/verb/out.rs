@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::task::members_of_failure;
+use super::task::{members_of_failure, members_of_verb};
 use crate::agent::{Event, Events};
 use crate::cli::exit;
 use crate::diff::printable;
@@ -32,18 +32,24 @@ pub(super) struct Out {
     lines: Lines,
     json: bool,
     verb: &'static str,
-    /// Of a task.
-    tally: Option<Tally>,
+    tally: Tally,
+    /// The tally is a task's.
+    counts: bool,
 }
 
 impl Out {
     pub(super) fn new(lines: Lines, json: bool, verb: &'static str) -> Self {
-        Self { lines, json, verb, tally: None }
+        Self { lines, json, verb, tally: Tally::default(), counts: false }
     }
 
     /// What a task comes to is told with its failure as well.
     pub(super) fn counts(&mut self, tally: Tally) {
-        self.tally = Some(tally);
+        (self.tally, self.counts) = (tally, true);
+    }
+
+    /// What was sent to be committed.
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     pub(super) fn is_json(&self) -> bool {
@@ -107,8 +113,12 @@ impl Out {
         if let (Value::Object(object), Value::Object(members)) = (&mut object, members) {
             object.extend(members);
         }
-        if let (Value::Object(object), Some(tally)) = (&mut object, &self.tally) {
-            object.extend(members_of_failure(error, tally));
+        if let Value::Object(object) = &mut object {
+            if self.counts {
+                object.extend(members_of_failure(error, &self.tally));
+            } else {
+                object.extend(members_of_verb(&self.tally));
+            }
         }
         (self.lines)(true, &object.to_string());
     }

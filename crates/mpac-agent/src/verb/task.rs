@@ -42,16 +42,27 @@ pub(super) async fn task(
             out.event(&event, &sentence(&event));
         }
     }
-    let outcome = outcome?;
+    ended(outcome?, out)
+}
+
+/// What a task that has ended by itself is told with.
+pub(super) fn ended(outcome: Outcome, out: &mut Out) -> Result<(), AgentError> {
     if outcome.exit_code() != 0 {
         return Err(AgentError::NotDone(outcome));
     }
     // People have been told by the task.
     if out.is_json() {
-        let members = members(outcome.name(), Some(&outcome), &options.tally);
+        let members = members(outcome.name(), Some(&outcome), out.tally());
         out.done("", Value::Object(members));
     }
     Ok(())
+}
+
+/// What a verb that failed has committed all the same, as far as that was found out.
+pub(super) fn members_of_verb(tally: &Tally) -> Map<String, Value> {
+    let both = [("committed", tally.committed()), ("undecided", tally.undecided())];
+    let some = both.into_iter().filter(|(_, changes)| !changes.is_empty());
+    some.map(|(name, changes)| (name.to_owned(), json!(changes))).collect()
 }
 
 /// What became of a task that failed.
@@ -59,6 +70,7 @@ pub(super) fn members_of_failure(error: &AgentError, tally: &Tally) -> Map<Strin
     match error {
         AgentError::NotDone(outcome) => members(outcome.name(), Some(outcome), tally),
         AgentError::Interrupted => members("cancelled", None, tally),
+        AgentError::Undecided { why, .. } => members_of_failure(why, tally),
         _ => members("failed", None, tally),
     }
 }
@@ -71,6 +83,9 @@ fn members(name: &str, outcome: Option<&Outcome>, tally: &Tally) -> Map<String, 
     let mut members = Map::new();
     members.insert("outcome".to_owned(), json!(name));
     members.insert("committed".to_owned(), json!(tally.committed()));
+    if !tally.undecided().is_empty() {
+        members.insert("undecided".to_owned(), json!(tally.undecided()));
+    }
     match outcome {
         Some(Outcome::Partly { left, .. }) => drop(members.insert("left".to_owned(), json!(left))),
         Some(Outcome::Shown(files)) => drop(members.insert("would_commit".to_owned(), json!(files))),

@@ -10,6 +10,8 @@ mod bad_answers;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod breaks;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod broken_off;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod claude;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod command;

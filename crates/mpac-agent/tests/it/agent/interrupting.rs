@@ -3,10 +3,11 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::patiently;
 use super::program::command;
+use crate::covers;
 use crate::fake_coordinator::{Peer, listening, script};
 
 /// Holds an intent, and has said so: the program and the other end, which answers nothing after that.
@@ -136,4 +137,75 @@ async fn what_a_task_has_withdrawn_itself_is_over_and_nothing_else_is_said() {
     told.read_to_string(&mut text).unwrap();
     assert!(code == Some(1) && text.contains("interrupted"), "{code:?} {text}");
     assert!(!text.contains("ends by its time"), "{text}");
+}
+
+/// A verb that has sent its commit, is interrupted, and finds the file like that, or is told nothing.
+async fn interrupted_at_commit(verb: &str, found: Option<fn(&Value) -> Value>) -> (Option<i32>, Value) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), script("")).unwrap();
+    let path = file.path().to_str().unwrap();
+    let (child, mut peer) = match verb {
+        "task" => joined(&["task", "mend it", "--script", path, "--json"]).await,
+        _ => joined(&[verb, "a.py", "--from", path, "--json"]).await,
+    };
+    let commit = loop {
+        let frame = peer.next().await.unwrap();
+        if frame["message_type"] == "OP_COMMIT" {
+            break frame;
+        } else if frame["message_type"] == "INTENT_ANNOUNCE" {
+            peer.relay(&frame).await;
+        } else if frame["type"] == "FILE_READ" {
+            peer.content("a.py", "old").await;
+        } else {
+            peer.send(&json!({"type": "FILE_LIST_RESPONSE", "files": [{"path": "a.py", "state_ref": "sha256:0", "size": 3}]}))
+                .await;
+        }
+    };
+    interrupt(&child);
+    let coordinator = tokio::spawn(async move {
+        while let Some(frame) = peer.next().await {
+            if frame["type"] == "FILE_LIST"
+                && let Some(found) = found
+            {
+                let file = json!({"path": "a.py", "state_ref": found(&commit["payload"]), "size": 3});
+                peer.send(&json!({"type": "FILE_LIST_RESPONSE", "files": [file]})).await;
+            }
+        }
+    });
+    let (code, text) = end(child).await;
+    coordinator.await.unwrap();
+    (code, serde_json::from_str(text.lines().last().unwrap()).unwrap())
+}
+
+#[tokio::test]
+async fn what_became_of_a_commit_under_way_is_found_out() {
+    covers!("PAR-12");
+    for verb in ["commit", "task"] {
+        let (code, told) = interrupted_at_commit(verb, Some(|it| it["state_ref_after"].clone())).await;
+        assert_eq!((code, &told["committed"][0]["path"]), (Some(1), &"a.py".into()), "{verb} {told}");
+        let (code, told) = interrupted_at_commit(verb, Some(|it| it["state_ref_before"].clone())).await;
+        assert_eq!((code, &told["committed"][0]), (Some(1), &Value::Null), "{verb} {told}");
+        let (code, told) = interrupted_at_commit(verb, None).await;
+        assert_eq!((code, &told["undecided"][0]["path"]), (Some(6), &"a.py".into()), "{verb} {told}");
+        assert!(told["message"].as_str().unwrap().contains("is not known"), "{verb} {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_of_which_only_the_end_of_its_intent_is_missing_is_done() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), script("")).unwrap();
+    let path = file.path().to_str().unwrap();
+    let (child, mut peer) = joined(&["task", "mend it", "--script", path, "--json"]).await;
+    peer.answer_list(&["a.py"]).await;
+    peer.accept_announce(|_| vec![]).await;
+    peer.answer_read("a.py", "old").await;
+    peer.accept_commit("new").await;
+    peer.take("INTENT_WITHDRAW").await;
+    interrupt(&child);
+    let coordinator = tokio::spawn(async move { while peer.next().await.is_some() {} });
+    let (code, text) = end(child).await;
+    coordinator.await.unwrap();
+    let told: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!((code, &told["outcome"], &told["ok"]), (Some(0), &"committed".into(), &true.into()), "{told}");
 }
