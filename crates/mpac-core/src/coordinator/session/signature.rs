@@ -1,5 +1,7 @@
 //! Whether a message is signed by a key of its sender, and how a key becomes one (SEC-22, SEC-23, SEC-31, D-129).
 
+use alloc::vec::Vec;
+
 use mpac_wire::names::MessageType;
 use mpac_wire::payload::{ParticipantKey, ParticipantKeys};
 use mpac_wire::{Fingerprint, PrincipalId};
@@ -95,22 +97,48 @@ pub(super) fn tell(session: &mut Session, out: &mut Outbox, joiner: &PrincipalId
     }
     if is_new {
         let others = session.members.iter().filter(|(id, member)| *id != joiner && member.conn.is_some());
-        let others: alloc::vec::Vec<PrincipalId> = others.map(|(id, _)| id.clone()).collect();
-        let keys: alloc::vec::Vec<ParticipantKey> = good(session, joiner).collect();
+        let others: Vec<PrincipalId> = others.map(|(id, _)| id.clone()).collect();
+        let keys: Vec<ParticipantKey> = good(session, joiner).collect();
         if !others.is_empty() && !keys.is_empty() {
             out.send(session, Recipients::Only(others), ParticipantKeys::new(keys));
         }
     }
     let present = session.members.iter().filter(|(_, member)| !member.departed);
-    let theirs = present.flat_map(|(id, _)| good(session, id));
-    let keys: alloc::vec::Vec<ParticipantKey> =
-        session.coordinator_key_told().into_iter().chain(theirs).collect();
-    for part in keys.chunks(MOST_TOLD) {
-        out.send(session, Recipients::Only([joiner.clone()].into()), ParticipantKeys::new(part.to_vec()));
+    let theirs = present.map(|(id, _)| good(session, id).collect());
+    let own = session.coordinator_key_told().into_iter().collect();
+    for part in in_parts(core::iter::once(own).chain(theirs), MOST_TOLD) {
+        out.send(session, Recipients::Only([joiner.clone()].into()), ParticipantKeys::new(part));
     }
+}
+
+/// So many in one message at the most, and all of one person's in one: they take the place of what was told of them before.
+fn in_parts<T>(groups: impl Iterator<Item = Vec<T>>, most: usize) -> Vec<Vec<T>> {
+    let mut parts: Vec<Vec<T>> = Vec::new();
+    for group in groups.filter(|group| !group.is_empty()) {
+        match parts.last_mut().filter(|part| part.len() + group.len() <= most) {
+            Some(part) => part.extend(group),
+            None => parts.push(group),
+        }
+    }
+    parts
 }
 
 /// The good keys of somebody, as others are told.
 pub(super) fn good(session: &Session, principal: &PrincipalId) -> impl Iterator<Item = ParticipantKey> {
     session.keys.good(principal, session.now).map(|bound| bound.told(principal))
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    #[test]
+    fn the_keys_of_one_person_are_told_together() {
+        let all = [vec![], vec![1, 1], vec![2], vec![3, 3], vec![4]];
+        assert_eq!(in_parts(all.into_iter(), 3), [vec![1, 1, 2], vec![3, 3, 4]]);
+        assert_eq!(in_parts([vec![1, 1], vec![2, 2]].into_iter(), 3), [[1, 1], [2, 2]]);
+        assert!(in_parts([Vec::<u8>::new()].into_iter(), 3).is_empty());
+    }
 }
