@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// `mpac-ws take-over`: returns once the standby serves.
 ///
 /// # Errors
-/// When there is no standby, or it does not get there.
+/// When there is no standby, it does not get there, or a server that is there keeps its sessions.
 pub async fn take_over(options: &TakeOver) -> Result<String, Error> {
     let data = &options.data_dir;
     let failed = |error: &dyn std::fmt::Display| Error::Control(error.to_string());
@@ -40,11 +40,15 @@ pub async fn take_over(options: &TakeOver) -> Result<String, Error> {
     while Instant::now() < until {
         if let Some(target) = reach(data)?
             && let Ok(Answer::Status(status)) = target.ask(&Request::Status {}).await
-            && status.role == Role::Server
         {
-            let epochs = status.sessions.iter().map(|(id, epoch)| format!("{id} (epoch {epoch})"));
-            let sessions = epochs.collect::<Vec<_>>().join(", ");
-            return Ok(format!("taken over, at {}: {sessions}", target.url()));
+            if let Some(reason) = status.refused {
+                return Err(Error::Control(reason));
+            }
+            if status.role == Role::Server {
+                let epochs = status.sessions.iter().map(|(id, epoch)| format!("{id} (epoch {epoch})"));
+                let sessions = epochs.collect::<Vec<_>>().join(", ");
+                return Ok(format!("taken over, at {}: {sessions}", target.url()));
+            }
         }
         sleep(LOOK).await;
     }

@@ -68,6 +68,9 @@ pub(crate) struct Status {
     pub(crate) sessions: BTreeMap<String, u64>,
     /// Who follows, each in a line.
     pub(crate) followers: Vec<String>,
+    /// Of a standby: why the last takeover that was asked for did not come about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refused: Option<String>,
 }
 
 /// Whether it serves.

@@ -131,7 +131,8 @@ impl Door {
         let followers =
             self.stored.as_ref().map(|it| it.source.hub.followers(&it.source.ends())).unwrap_or_default();
         let sessions = self.registry.epochs().await;
-        Answer::Status(Status { role: Role::Server, program: crate::PROGRAM.to_owned(), sessions, followers })
+        let (role, program) = (Role::Server, crate::PROGRAM.to_owned());
+        Answer::Status(Status { role, program, sessions, followers, refused: None })
     }
 
     async fn close(&self, session: &str, disposition: CloseDisposition) -> Answer {

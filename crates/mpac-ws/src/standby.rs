@@ -1,6 +1,7 @@
 //! `mpac-ws standby`: follows a server, and goes on with its sessions when that one ends (REC-21, REC-22).
 
 mod desk;
+mod following;
 mod keys;
 mod silence;
 
@@ -14,34 +15,25 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use self::desk::Desk;
+use self::following::{Following, Said};
 use self::silence::Silence;
 use crate::cli::standby::{GivenToken, Standby};
 use crate::control::dial::Target;
 use crate::control::token::Token;
-use crate::control::{Answer, Request};
 use crate::error::Error;
 use crate::fencing;
 use crate::follow::Follower;
 use crate::follow::copy::Copy;
-use crate::follow::receive::{Heard, Held, Link, Lost};
-use crate::follow::replica::Failed;
+use crate::follow::receive::Held;
 use crate::server::{self, Server, may_listen, tls, url};
 use crate::session::Template;
 use crate::signing::key_file::{self, Keys};
 use crate::store::elsewhere::{Elsewhere, Why};
 use crate::store::{Store, place};
 use crate::workspace::Workspace;
-
-/// Between two tries to reach the server: at first, and at the most.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
-/// For a server that was asked to hand over.
-const HANDOVER: Duration = Duration::from_secs(30);
-/// Between two lines while much is coming.
-const PROGRESS: Duration = Duration::from_secs(2);
 
 /// How following ends.
 #[derive(Debug, PartialEq, Eq)]
@@ -101,6 +93,7 @@ pub async fn run(
         held: Held::new(copy),
         template,
         said: Said::default(),
+        ending: false,
     };
     let end = following.run(&mut stop, &mut desk).await;
     let end = end.map_err(|reason| Error::Following { from: from.clone(), reason })?;
@@ -185,184 +178,6 @@ pub(crate) async fn open(data: PathBuf) -> Result<Copy, Error> {
     let at = data.clone();
     let opened = spawn_blocking(move || Copy::open(&at)).await;
     opened.map_err(|error| failed(&data, io::Error::other(error)))?.map_err(|source| failed(&data, source))
-}
-
-struct Following {
-    target: Target,
-    role: Follower,
-    data: PathBuf,
-    mark: Elsewhere,
-    silence: Silence,
-    held: Held,
-    /// What its sessions would go on with.
-    template: Arc<Template>,
-    said: Said,
-}
-
-/// What was said last, so that it is said once.
-#[derive(Debug, Default)]
-struct Said {
-    standing: bool,
-    lost: bool,
-    progress: Option<Instant>,
-    /// Which keys are not here.
-    keys: Vec<String>,
-}
-
-impl Following {
-    async fn run(
-        &mut self,
-        stop: &mut Pin<&mut impl Future<Output = ()>>,
-        desk: &mut Desk,
-    ) -> Result<End, String> {
-        let mut pause = PAUSE.0;
-        loop {
-            let lost = match self.connected(stop, desk, &mut pause).await {
-                Ok(end) => return Ok(end),
-                Err(lost) if !lost.passes() => return Err(lost.to_string()),
-                Err(lost) => lost,
-            };
-            self.said.standing = false;
-            if !std::mem::replace(&mut self.said.lost, true) {
-                warn!("lost: {lost}; trying again");
-                desk.says("lost".to_owned());
-            }
-            if matches!(lost, Lost::Failed(_)) {
-                // What was half taken is read back as far as it is on the disk.
-                self.held = Held::new(open(self.data.clone()).await.map_err(|error| error.to_string())?);
-            }
-            tokio::select! {
-                () = stop.as_mut() => return Ok(End::Stopped),
-                () = desk.wanted() => return Ok(End::Taken),
-                () = self.silence.is_over() => return Ok(self.silent()),
-                () = sleep(pause) => pause = (pause * 2).min(PAUSE.1),
-            }
-        }
-    }
-
-    /// One connection, to its end or ours.
-    async fn connected(
-        &mut self,
-        stop: &mut Pin<&mut impl Future<Output = ()>>,
-        desk: &mut Desk,
-        pause: &mut Duration,
-    ) -> Result<End, Lost> {
-        let hello = Link::hello(self.role.clone(), &mut self.held).await?;
-        let mut link = tokio::select! {
-            link = Link::new(&self.target, hello) => link?,
-            () = stop.as_mut() => return Ok(End::Stopped),
-            () = desk.wanted() => return Ok(End::Taken),
-            () = self.silence.is_over() => return Ok(self.silent()),
-        };
-        let mut until = None;
-        loop {
-            let frame = tokio::select! {
-                // What came is looked at before the clock: whoever slept does not take that for silence.
-                biased;
-                () = stop.as_mut() => return Ok(End::Stopped),
-                frame = link.next() => frame?,
-                () = desk.wanted(), if until.is_none() => {
-                    match self.ask_for_it().await {
-                        true => until = Some(Instant::now() + HANDOVER),
-                        false => return Ok(End::Taken),
-                    }
-                    continue;
-                }
-                () = overdue(until) => return Ok(End::Taken),
-                () = self.silence.is_over() => return Ok(self.silent()),
-            };
-            self.silence.broken();
-            match link.handle(frame, &mut self.held).await? {
-                Heard::More => self.progress().await,
-                Heard::Server { program, heartbeat_interval } => {
-                    self.target.token().adopted_by(&self.data).map_err(Failed::Disk)?;
-                    self.silence.fits(&heartbeat_interval).map_err(Failed::Fault)?;
-                    info!("following {}, {program}", self.target.url());
-                    (self.said.lost, *pause) = (false, PAUSE.0);
-                }
-                Heard::Standing => self.standing(desk).await?,
-                Heard::Ended => info!("the server has stopped, and everything of it is here"),
-                Heard::Released(epochs) => {
-                    info!("the server has handed its sessions over: {epochs:?}");
-                    return Ok(End::Released);
-                }
-                Heard::Elsewhere(server) => {
-                    let reason = format!("its sessions went to {server}; follow that one");
-                    return Err(Failed::Fault(reason).into());
-                }
-            }
-        }
-    }
-
-    /// A server that is there can hand over, and nothing is lost. Whether it does.
-    async fn ask_for_it(&self) -> bool {
-        let Follower::Standby { address: to } = self.role.clone() else { return false };
-        match self.target.ask(&Request::HandOver { to }).await {
-            Ok(Answer::Done { .. }) => true,
-            Ok(_) => false,
-            Err(error) => {
-                warn!("{error}: it cannot hand over, so its sessions are taken");
-                false
-            }
-        }
-    }
-
-    fn silent(&self) -> End {
-        warn!("nothing was heard from {} for too long: its sessions are taken", self.target.url());
-        End::Taken
-    }
-
-    async fn standing(&mut self, desk: &Desk) -> Result<(), Failed> {
-        if self.mark.why == Why::Partial {
-            self.mark.why = Why::Standby;
-            self.mark.write(&self.data)?;
-            desk.is_complete();
-        }
-        self.silence.counts();
-        self.lacks_keys().await;
-        if std::mem::replace(&mut self.said.standing, true) {
-            return Ok(());
-        }
-        let template = Arc::clone(&self.template);
-        let found = self.held.with(move |copy| Ok((copy.entries(), cannot_go_on(copy, &template)))).await;
-        if let Ok((entries, reasons)) = found {
-            info!("caught up: {entries} entries");
-            desk.says(format!("caught up with {}", self.target.url()));
-            for reason in reasons {
-                error!("{reason}: start this standby with the options of its server, or it cannot take over");
-            }
-        }
-        Ok(())
-    }
-
-    async fn progress(&mut self) {
-        let is_due = self.said.progress.is_none_or(|last| last.elapsed() >= PROGRESS);
-        if self.said.standing || !is_due {
-            return;
-        }
-        self.said.progress = Some(Instant::now());
-        if let Ok(entries) = self.held.with(|copy| Ok(copy.entries())).await {
-            info!("catching up: {entries} entries so far");
-        }
-    }
-}
-
-/// What would stop sessions from going on here, now that there is time to act.
-fn cannot_go_on(copy: &Copy, template: &Template) -> Vec<String> {
-    let sessions = copy.replicas().filter(|it| !it.is_closed()).filter_map(|it| it.replay().session());
-    let refused = sessions.filter_map(|(core, kept)| {
-        let reason = template.could_go_on(core, kept).err()?;
-        Some(format!("session {} could not go on: {reason}", kept.config.session_id))
-    });
-    refused.collect()
-}
-
-/// Completes at that moment, if there is one.
-async fn overdue(until: Option<Instant>) {
-    match until {
-        Some(until) => drop(timeout_at(until, std::future::pending::<()>()).await),
-        None => std::future::pending().await,
-    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tracing::{info, warn};
 
 use crate::control::serve::{self, Operator};
 use crate::control::token::Token;
@@ -37,6 +38,8 @@ struct Clerk {
     state: Arc<Mutex<String>>,
     /// Why nobody can go on with the copy yet.
     partial: Arc<Mutex<Option<String>>>,
+    /// Why the last takeover that was wanted did not come about.
+    refused: Arc<Mutex<Option<String>>>,
 }
 
 impl Desk {
@@ -53,7 +56,8 @@ impl Desk {
                 data.display()
             )
         })));
-        let clerk = Clerk { token, wanted: watch::Sender::new(false), state, partial };
+        let (wanted, refused) = (watch::Sender::new(false), Arc::default());
+        let clerk = Clerk { token, wanted, state, partial, refused };
         let published = Published::new(data, format!("ws://{address}"), &clerk.token, None)?;
         let app = Router::new().fallback(answer).layer(map_response(serve::once)).with_state(clerk.clone());
         let serving = tokio::spawn(async move {
@@ -63,10 +67,20 @@ impl Desk {
         Ok(Self { wanted: clerk.wanted.subscribe(), clerk, _published: published, serving })
     }
 
-    /// Completes when somebody wants the takeover; again and again from then on.
+    /// Completes when somebody wants the takeover; again and again until it is refused.
     pub(super) async fn wanted(&mut self) {
         // The sender is here as well, so it is never gone.
         let _ = self.wanted.wait_for(|wanted| *wanted).await;
+    }
+
+    /// If somebody wants the takeover, it does not come about.
+    pub(super) fn refuses(&self, reason: String) {
+        if *self.wanted.borrow() {
+            let reason = format!("{reason}; nothing is taken");
+            warn!("{reason}");
+            *self.clerk.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+            self.clerk.wanted.send_replace(false);
+        }
     }
 
     /// Whoever wants to go on with the copy can.
@@ -96,13 +110,17 @@ impl Operator for Clerk {
             Request::Status {} => {
                 let state = self.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let (role, program) = (Role::Standby, crate::PROGRAM.to_owned());
-                Answer::Status(Status { role, program, sessions: Default::default(), followers: vec![state] })
+                let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let (sessions, followers) = (Default::default(), vec![state]);
+                Answer::Status(Status { role, program, sessions, followers, refused })
             }
             Request::TakeOver {} => {
                 let partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 if let Some(reason) = partial {
                     return Answer::Refused { reason };
                 }
+                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                info!("asked to take over");
                 self.wanted.send_replace(true);
                 Answer::Done { text: "taking over".to_owned() }
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::{error, info};
 
-use super::Following;
+use super::following::Following;
 use crate::follow::copy::Copy;
 use crate::session::Template;
 

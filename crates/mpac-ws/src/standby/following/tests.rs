@@ -1,0 +1,218 @@
+//! Takeovers that are asked for, while a server is there that says what it is told to.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Request as HttpRequest, State};
+use axum::response::Response;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::ask;
+use crate::cli::standby::{Rest, Standby, TakeOver};
+use crate::control;
+use crate::control::serve::{self, Operator};
+use crate::control::token::Token;
+use crate::error::Error;
+use crate::follow::{Down, VERSION};
+use crate::workspace::Workspace;
+
+/// What the server saw.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    Follower,
+    HandOver,
+}
+
+/// A server, from its inside.
+#[derive(Clone)]
+struct Fake {
+    token: Token,
+    /// Whether its door is open to those who command.
+    is_open: Arc<AtomicBool>,
+    seen: mpsc::UnboundedSender<Seen>,
+    /// What it says to its follower; with `None` the connection ends.
+    says: Arc<Mutex<mpsc::UnboundedReceiver<Option<Down>>>>,
+    answers: Arc<Mutex<mpsc::UnboundedReceiver<Answer>>>,
+}
+
+impl Operator for Fake {
+    fn token(&self) -> Option<&Token> {
+        self.is_open.load(Ordering::SeqCst).then_some(&self.token)
+    }
+
+    async fn command(&self, _: Request) -> Answer {
+        self.seen.send(Seen::HandOver).unwrap();
+        self.answers.lock().await.recv().await.unwrap()
+    }
+
+    async fn follow(self, mut socket: WebSocket) {
+        socket.recv().await.unwrap().unwrap();
+        self.seen.send(Seen::Follower).unwrap();
+        let mut says = self.says.lock().await;
+        while let Some(Some(down)) = says.recv().await {
+            let text = serde_json::to_string(&down).unwrap();
+            socket.send(Message::text(text)).await.unwrap();
+        }
+    }
+}
+
+async fn answer(
+    State(fake): State<Fake>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: HttpRequest,
+) -> Response {
+    serve::answer(upgrade, (request.uri().path(), request.headers()), fake)
+}
+
+/// A server, and the standby that follows it, whose copy is complete from before.
+struct Rig {
+    data: TempDir,
+    standby: Option<(Following, Desk)>,
+    is_open: Arc<AtomicBool>,
+    seen: mpsc::UnboundedReceiver<Seen>,
+    says: mpsc::UnboundedSender<Option<Down>>,
+    answers: mpsc::UnboundedSender<Answer>,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().to_owned();
+        std::fs::create_dir(data.join("sessions")).unwrap();
+        let token = Token::given(&"a".repeat(64));
+        let ((seen_by, seen), is_open) = (mpsc::unbounded_channel(), Arc::new(AtomicBool::new(true)));
+        let ((says, said), (answers, answered)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let (says_to, answers_to) = (Arc::new(Mutex::new(said)), Arc::new(Mutex::new(answered)));
+        let fake = Fake {
+            token: token.clone(),
+            is_open: Arc::clone(&is_open),
+            seen: seen_by,
+            says: says_to,
+            answers: answers_to,
+        };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        tokio::spawn(
+            async move { axum::serve(listener, Router::new().fallback(answer).with_state(fake)).await },
+        );
+        let options = ["--from", &url, "--data-dir", "unused"].map(Into::into).to_vec();
+        let options = Standby::read(&Rest { options }).unwrap();
+        let mark = Elsewhere { why: Why::Standby, server: url.clone(), epochs: Default::default() };
+        let desk = Desk::open(&data, &mark, token.clone()).await.unwrap();
+        let following = Following {
+            target: Target::new(&url, token),
+            role: Follower::Standby { address: "ws://here:1".to_owned() },
+            held: Held::new(open(data.clone()).await.unwrap()),
+            data,
+            mark,
+            silence: Silence::new(None),
+            template: Arc::new(Template::new(&options.server, Workspace::default()).unwrap()),
+            said: Said::default(),
+            ending: false,
+        };
+        Self { data: dir, standby: Some((following, desk)), is_open, seen, says, answers }
+    }
+
+    fn says(&self, down: Down) {
+        self.says.send(Some(down)).unwrap();
+    }
+
+    /// Somebody follows, and has everything.
+    async fn is_followed(&mut self) {
+        assert_eq!(self.seen.recv().await, Some(Seen::Follower));
+        self.says(Down::Server {
+            version: VERSION,
+            id: "it".to_owned(),
+            program: "a program".to_owned(),
+            heartbeat_interval_us: 1,
+        });
+        self.stands();
+    }
+
+    fn stands(&self) {
+        self.says(Down::Standing { at: Default::default() });
+    }
+    /// Begins to follow, until it ends.
+    fn follows(&mut self) -> JoinHandle<Result<End, String>> {
+        let (mut following, mut desk) = self.standby.take().unwrap();
+        tokio::spawn(async move {
+            let mut never = std::pin::pin!(std::future::pending());
+            following.run(&mut never, &mut desk).await
+        })
+    }
+
+    /// What an operator does.
+    fn wants_it(&self) -> JoinHandle<Result<String, Error>> {
+        let options = TakeOver { data_dir: self.data.path().to_owned() };
+        tokio::spawn(async move { ask::take_over(&options).await })
+    }
+
+    async fn is_asked(&mut self, answer: Answer) {
+        assert_eq!(self.seen.recv().await, Some(Seen::HandOver));
+        self.answers.send(answer).unwrap();
+    }
+}
+
+fn done() -> Answer {
+    Answer::Done { text: "handing over".to_owned() }
+}
+
+#[tokio::test]
+async fn a_server_that_is_there_is_asked_for_its_sessions_once_all_of_it_is_here() {
+    let mut rig = Rig::new().await;
+    // Before anybody has heard whether the server is there.
+    let desk = control::of(rig.data.path()).unwrap().unwrap();
+    assert!(matches!(desk.ask(&Request::TakeOver {}).await, Ok(Answer::Done { .. })));
+    let following = rig.follows();
+    let hands_over = async {
+        rig.is_followed().await;
+        rig.is_asked(done()).await;
+        rig.says(Down::Ended { at: Default::default() });
+        rig.says(Down::Released { epochs: Default::default() });
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        end = following => assert_eq!(end.unwrap(), Ok(End::Released)),
+        () = hands_over => {}
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_taken_from_a_server_that_keeps_its_sessions_until_it_is_gone() {
+    let mut rig = Rig::new().await;
+    let mut following = rig.follows();
+    let keeps_them = async {
+        rig.is_followed().await;
+        let wanted = rig.wants_it();
+        rig.is_asked(Answer::Refused { reason: "not now".to_owned() }).await;
+        let refused = wanted.await.unwrap().unwrap_err().to_string();
+        assert!(refused.contains("not now; nothing is taken"), "{refused}");
+        // It would, and ends before everything of it is here.
+        let wanted = rig.wants_it();
+        rig.is_asked(done()).await;
+        rig.says.send(None).unwrap();
+        let refused = wanted.await.unwrap().unwrap_err().to_string();
+        assert!(refused.contains("has not handed over"), "{refused}");
+        rig.is_followed().await;
+        // It cannot be asked, but says something still.
+        rig.is_open.store(false, Ordering::SeqCst);
+        let wanted = rig.wants_it();
+        let mut speaks = tokio::time::interval(QUIET / 4);
+        for _ in 0..6 {
+            speaks.tick().await;
+            rig.stands();
+        }
+        wanted.abort();
+    };
+    tokio::select! {
+        end = &mut following => panic!("{end:?}"),
+        () = keeps_them => {}
+    }
+    assert_eq!(following.await.unwrap(), Ok(End::Taken));
+}
