@@ -23,7 +23,10 @@ const BACKLOG: u64 = 5_000;
 pub(crate) struct Copy {
     data: PathBuf,
     base: Base,
+    /// What counts.
     replicas: BTreeMap<Place, Replica>,
+    /// Fetched as a whole before any of it counts; what is here of the same session from before counts until then.
+    coming: BTreeMap<Place, Replica>,
     /// What cannot come, and why.
     damaged: BTreeMap<String, String>,
 }
@@ -38,6 +41,7 @@ impl Copy {
             data: data.to_owned(),
             base: Base::of(data)?,
             replicas: BTreeMap::new(),
+            coming: BTreeMap::new(),
             damaged: BTreeMap::new(),
         };
         match fs::remove_dir_all(copy.incoming()) {
@@ -84,7 +88,8 @@ impl Copy {
         self.base.name(names)
     }
 
-    /// A session that begins; what is here under its name is another, and put aside.
+    /// A session that begins. What is here under its name is another, and stays until this one is here whole: its server may be
+    /// gone before that.
     pub(crate) fn anew(
         &mut self,
         of: Place,
@@ -93,20 +98,21 @@ impl Copy {
     ) -> Result<(), Failed> {
         let strange = || Failed::Fault(format!("a session came under the name {:?}", of.name));
         let home = of.below(&self.data.join("sessions")).ok_or_else(strange)?;
-        self.put_aside(&of)?;
-        let (dir, later) = if backlog > BACKLOG {
-            (of.below(&self.incoming()).ok_or_else(strange)?, Some(home))
+        if backlog > BACKLOG || self.replicas.contains_key(&of) {
+            let dir = of.below(&self.incoming()).ok_or_else(strange)?;
+            let replica = Replica::anew(dir, Some(home), begin)?;
+            self.coming.insert(of, replica);
         } else {
-            (home, None)
-        };
-        let replica = Replica::anew(dir, later, begin)?;
-        self.replicas.insert(of, replica);
+            self.put_aside(&of)?;
+            let replica = Replica::anew(home, None, begin)?;
+            self.replicas.insert(of, replica);
+        }
         Ok(())
     }
 
     /// Adds records. Gives how far the session is on the disk, if it counts already.
     pub(crate) fn take(&mut self, of: &Place, records: &[u8]) -> Result<Option<u64>, Failed> {
-        let replica = self.replicas.get_mut(of);
+        let replica = self.coming.get_mut(of).or_else(|| self.replicas.get_mut(of));
         let replica = replica.ok_or_else(|| Failed::Transit(format!("records came for {of} too early")))?;
         replica.take(records)?;
         replica.save_if_due();
@@ -115,15 +121,21 @@ impl Copy {
 
     /// All of that was sent. Gives what came home with it, and how many entries there are.
     pub(crate) fn standing(&mut self, at: &Table) -> Result<Vec<(Place, u64)>, Failed> {
-        let mut home = Vec::new();
-        for (of, replica) in &mut self.replicas {
-            if at.contains_key(&of.to_string()) && !replica.is_home() {
-                replica.come_home()?;
-                home.push((of.clone(), replica.end().n));
-            }
-            replica.save_if_due();
-        }
-        Ok(home)
+        self.replicas.values_mut().for_each(Replica::save_if_due);
+        let (whole, coming) = std::mem::take(&mut self.coming)
+            .into_iter()
+            .partition(|(of, _)| at.contains_key(&of.to_string()));
+        self.coming = coming;
+        let whole: BTreeMap<Place, Replica> = whole;
+        whole.into_iter().map(|(of, replica)| self.comes_home(of, replica)).collect()
+    }
+
+    /// From here on it counts, and what was here of it before is put aside.
+    fn comes_home(&mut self, of: Place, mut replica: Replica) -> Result<(Place, u64), Failed> {
+        replica.come_home(|| self.put_aside(&of))?;
+        let n = replica.end().n;
+        self.replicas.insert(of.clone(), replica);
+        Ok((of, n))
     }
 
     /// Puts sessions aside that the server does not have and that go on: they would be begun here by mistake.
@@ -150,32 +162,34 @@ impl Copy {
 
     /// Everything that is on the disk, for the server to hear.
     pub(crate) fn ends(&self) -> Vec<(Place, u64)> {
-        let home = self.replicas.iter().filter(|(_, it)| it.is_home());
-        home.map(|(of, it)| (of.clone(), it.end().n)).collect()
+        self.replicas.iter().map(|(of, it)| (of.clone(), it.end().n)).collect()
     }
 
     /// Entries of all sessions.
     pub(crate) fn entries(&self) -> u64 {
-        self.replicas.values().map(|it| it.end().n).sum()
+        let there = self.replicas.iter().filter(|(of, _)| !self.coming.contains_key(of));
+        there.chain(&self.coming).map(|(_, it)| it.end().n).sum()
     }
 
-    /// The sessions as they are now.
+    /// The sessions as they are now, those too that do not count yet.
     pub(crate) fn replicas(&self) -> impl Iterator<Item = &Replica> {
-        self.replicas.values()
+        self.replicas.values().chain(self.coming.values())
     }
 
-    /// Makes it ready for a server to start from: everything that came counts.
+    /// Makes it ready for a server to start from: everything that came counts, but for a part of what is here whole.
     pub(crate) fn finish(mut self) -> Result<(), Failed> {
-        for (of, replica) in &mut self.replicas {
-            if !replica.is_home() {
+        for (of, replica) in std::mem::take(&mut self.coming) {
+            let n = replica.end().n;
+            if self.replicas.contains_key(&of) {
                 warn!(
-                    "of {of} only the first {} entries came before the server fell silent",
-                    replica.end().n
+                    "of {of} as its server has it only the first {n} entries came; what is here from before stays"
                 );
-                replica.come_home()?;
+                continue;
             }
-            replica.save();
+            warn!("of {of} only the first {n} entries came before the server fell silent");
+            self.comes_home(of, replica)?;
         }
+        self.replicas.values_mut().for_each(Replica::save);
         Ok(())
     }
 

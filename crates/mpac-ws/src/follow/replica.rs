@@ -135,13 +135,14 @@ impl Replica {
         }
     }
 
-    /// It has caught up with what its server had: from here on what it has counts.
-    pub(crate) fn come_home(&mut self) -> Result<(), Failed> {
+    /// It has caught up with what its server had: from here on what it has counts. Room is made for it once it lasts.
+    pub(crate) fn come_home(&mut self, make_room: impl FnOnce() -> io::Result<()>) -> Result<(), Failed> {
         let Some(home) = self.home.take() else { return Ok(()) };
         self.log.position().map_err(|error| io::Error::other(error.to_string()))?;
         sync_dir(&self.dir)?;
         if let Some(above) = home.parent() {
             private_dirs().create(above)?;
+            make_room()?;
             fs::rename(&self.dir, &home)?;
             lasts(&home)?;
         }

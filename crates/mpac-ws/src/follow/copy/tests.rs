@@ -62,6 +62,37 @@ fn of_a_closed_session_no_file_stays_open_and_what_comes_all_the_same_is_taken()
 }
 
 #[test]
+fn what_is_here_counts_until_all_of_what_its_server_has_instead_is_here() {
+    let (from, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let home = data.path().join("sessions/s/1");
+    fs::create_dir_all(&home).unwrap();
+    written(&home, &session(&[Input::Timeout, Input::Timeout]));
+    written(from.path(), &session(&[Input::Timeout]));
+    let of = Place { name: "s".to_owned(), run: 1 };
+    let begun = || {
+        let mut copy = Copy::open(data.path()).unwrap();
+        let mut records = Tail::from_the_first(from.path()).unwrap();
+        copy.anew(of.clone(), (0, Vec::new()), 2).unwrap();
+        let first = copy.take(&of, &records.read(None, 1).unwrap().bytes).unwrap();
+        assert_eq!((first, copy.entries()), (None, 1), "it does not count yet");
+        (copy, records)
+    };
+    let is_aside = || data.path().join("aside").exists();
+    // The server dies, and somebody goes on from what is here; or the connection breaks.
+    begun().0.finish().unwrap();
+    let there = || Copy::open(data.path()).unwrap().ends();
+    assert_eq!((there(), is_aside()), (vec![(of.clone(), 3)], false));
+    drop(begun());
+    assert_eq!((there(), is_aside()), (vec![(of.clone(), 3)], false));
+    let (mut copy, mut records) = begun();
+    copy.take(&of, &records.read(None, 1).unwrap().bytes).unwrap();
+    let home = copy.standing(&Table::from([(of.to_string(), 2)])).unwrap();
+    assert_eq!((home, is_aside()), (vec![(of.clone(), 2)], true));
+    drop(copy);
+    assert_eq!(there(), [(of.clone(), 2)]);
+}
+
+#[test]
 fn only_what_is_damaged_is_put_aside_and_not_what_cannot_be_read_now() {
     let data = tempfile::tempdir().unwrap();
     let dir = data.path().join("sessions/s/1");
