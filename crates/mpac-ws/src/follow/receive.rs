@@ -87,13 +87,7 @@ impl Link {
                 if version != VERSION {
                     return Err(Failed::Fault(format!("{program} follows in another way")).into());
                 }
-                let ends = copy
-                    .with(move |copy| {
-                        copy.is_of(&id)?;
-                        Ok(copy.ends())
-                    })
-                    .await?;
-                self.acknowledge(ends).await?;
+                copy.with(move |copy| Ok(copy.is_of(&id)?)).await?;
                 let heartbeat_interval = Seconds::from_micros(heartbeat_interval_us);
                 return Ok(Heard::Server { program, heartbeat_interval });
             }
@@ -129,10 +123,13 @@ impl Link {
         let (at, first) = (at.clone(), !std::mem::replace(&mut self.compared, true));
         let home = copy
             .with(move |copy| {
-                if first {
-                    copy.only(&at)?;
+                if !first {
+                    return copy.standing(&at);
                 }
-                copy.standing(&at)
+                copy.only(&at)?;
+                copy.standing(&at)?;
+                // Only now it is known that all of it is what the server has.
+                Ok(copy.ends())
             })
             .await?;
         self.acknowledge(home).await

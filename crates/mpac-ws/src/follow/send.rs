@@ -225,6 +225,7 @@ where
         })
         .await?;
         if let Some(tail) = found {
+            self.wire.has(of.clone(), tail.at().n);
             return Ok(tail);
         }
         let owned = dir.to_owned();

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::hub::Attached;
 use super::send::Ends;
-use super::{Down, Up};
+use super::{Down, Place, Up};
 
 /// For a follower to take a frame. One that is stopped must not keep its place for ever.
 const STUCK: Duration = Duration::from_secs(60);
@@ -56,6 +56,13 @@ where
     /// Notes what it acknowledges from now on.
     pub(super) fn belongs_to(&mut self, attached: Attached) {
         self.attached = Some(attached);
+    }
+
+    /// Notes what it has from before, now that this is known to be the same.
+    pub(super) fn has(&self, of: Place, n: u64) {
+        if let Some(attached) = &self.attached {
+            attached.acknowledged(of, n);
+        }
     }
 
     /// Says that there is nothing behind `ends`: whether it has everything is known from then on.

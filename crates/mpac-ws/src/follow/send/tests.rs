@@ -61,12 +61,16 @@ impl Rig {
 
     /// A follower that has said what it has, over a connection that holds a few frames.
     async fn follow(&self, role: Follower) -> Far {
+        self.follow_with(role, Vec::new()).await
+    }
+
+    async fn follow_with(&self, role: Follower, has: Vec<Has>) -> Far {
         let (to, hears) = mpsc::channel(2);
         let (says, from) = mpsc::channel(2);
         let sending = tokio::spawn(Sending::new(self.source.clone(), Wire::new(to, from)).run());
         let mut far = Far { says, hears, sending };
-        let (has, contents) = (Vec::new(), BTreeSet::new());
-        far.say(&Up::Hello { version: VERSION, role, id: None, has, contents }).await;
+        let hello = Up::Hello { version: VERSION, role, id: None, has, contents: BTreeSet::new() };
+        far.say(&hello).await;
         far
     }
 }
@@ -140,6 +144,18 @@ async fn a_standby_that_has_not_heard_the_last_record_does_not_go_on() {
         assert!(successor.await.is_some());
         far.sending.abort();
     }
+}
+
+#[tokio::test]
+async fn what_a_follower_has_from_before_counts_where_it_is_the_same() {
+    let rig = Rig::of(2);
+    let at = rig.logs[0].end();
+    let other = Position { n: 1, sum: "0".repeat(64) };
+    let has = vec![Has { of: place(1), at }, Has { of: place(2), at: other }];
+    let mut far = rig.follow_with(standby(), has).await;
+    far.standing().await;
+    let told = rig.source.hub.followers(&rig.source.ends()).concat();
+    assert_eq!(told, "the standby for there: 1 entries behind");
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Request as HttpRequest, State};
 use axum::response::Response;
+use mpac_core::SessionConfig;
+use mpac_wire::{SessionId, Timestamp};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
@@ -19,13 +21,18 @@ use crate::control;
 use crate::control::serve::{self, Operator};
 use crate::control::token::Token;
 use crate::error::Error;
-use crate::follow::{Down, VERSION};
+use crate::follow::{Down, Place, Table, Up, VERSION};
+use crate::store::Durability;
+use crate::store::entry::{Entry, Start};
+use crate::store::log::Log;
+use crate::store::media::Files;
 use crate::workspace::Workspace;
 
 /// What the server saw.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     Follower,
+    Ack(u64),
     HandOver,
 }
 
@@ -55,9 +62,19 @@ impl Operator for Fake {
         socket.recv().await.unwrap().unwrap();
         self.seen.send(Seen::Follower).unwrap();
         let mut says = self.says.lock().await;
-        while let Some(Some(down)) = says.recv().await {
-            let text = serde_json::to_string(&down).unwrap();
-            socket.send(Message::text(text)).await.unwrap();
+        loop {
+            tokio::select! {
+                said = says.recv() => {
+                    let Some(Some(down)) = said else { return };
+                    let text = serde_json::to_string(&down).unwrap();
+                    socket.send(Message::text(text)).await.unwrap();
+                }
+                heard = socket.recv() => {
+                    let Some(Ok(Message::Text(text))) = heard else { return };
+                    let Up::Ack { n, .. } = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
+                    self.seen.send(Seen::Ack(n)).unwrap();
+                }
+            }
         }
     }
 }
@@ -70,7 +87,7 @@ async fn answer(
     serve::answer(upgrade, (request.uri().path(), request.headers()), fake)
 }
 
-/// A server, and the standby that follows it, whose copy is complete from before.
+/// A server, and the standby that follows it, whose copy is complete from before: a session of one entry.
 struct Rig {
     data: TempDir,
     standby: Option<(Following, Desk)>,
@@ -84,7 +101,13 @@ impl Rig {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().to_owned();
-        std::fs::create_dir(data.join("sessions")).unwrap();
+        let session = of().below(&data.join("sessions")).unwrap();
+        std::fs::create_dir_all(&session).unwrap();
+        let config = SessionConfig::new(SessionId::new("s").unwrap());
+        let start = Start::new(&config, 1, Timestamp::from_micros(1)).unwrap();
+        let mut log = Log::create(Box::new(Files::new(session)), Durability::Os).unwrap();
+        log.append(&[Entry::Open(start)]).unwrap();
+        drop(log);
         let token = Token::given(&"a".repeat(64));
         let ((seen_by, seen), is_open) = (mpsc::unbounded_channel(), Arc::new(AtomicBool::new(true)));
         let ((says, said), (answers, answered)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
@@ -125,6 +148,12 @@ impl Rig {
 
     /// Somebody follows, and has everything.
     async fn is_followed(&mut self) {
+        self.greets().await;
+        self.stands();
+        assert_eq!(self.seen.recv().await, Some(Seen::Ack(1)));
+    }
+
+    async fn greets(&mut self) {
         assert_eq!(self.seen.recv().await, Some(Seen::Follower));
         self.says(Down::Server {
             version: VERSION,
@@ -132,11 +161,10 @@ impl Rig {
             program: "a program".to_owned(),
             heartbeat_interval_us: 1,
         });
-        self.stands();
     }
 
     fn stands(&self) {
-        self.says(Down::Standing { at: Default::default() });
+        self.says(Down::Standing { at: Table::from([(of().to_string(), 1)]) });
     }
     /// Begins to follow, until it ends.
     fn follows(&mut self) -> JoinHandle<Result<End, String>> {
@@ -159,6 +187,10 @@ impl Rig {
     }
 }
 
+fn of() -> Place {
+    Place { name: "s".to_owned(), run: 1 }
+}
+
 fn done() -> Answer {
     Answer::Done { text: "handing over".to_owned() }
 }
@@ -173,7 +205,7 @@ async fn a_server_that_is_there_is_asked_for_its_sessions_once_all_of_it_is_here
     let hands_over = async {
         rig.is_followed().await;
         rig.is_asked(done()).await;
-        rig.says(Down::Ended { at: Default::default() });
+        rig.says(Down::Ended { at: Table::from([(of().to_string(), 1)]) });
         rig.says(Down::Released { epochs: Default::default() });
         std::future::pending::<()>().await;
     };
@@ -215,4 +247,17 @@ async fn nothing_is_taken_from_a_server_that_keeps_its_sessions_until_it_is_gone
         () = keeps_them => {}
     }
     assert_eq!(following.await.unwrap(), Ok(End::Taken));
+}
+
+#[tokio::test]
+async fn what_is_here_of_another_log_is_not_acknowledged() {
+    let mut rig = Rig::new().await;
+    let following = rig.follows();
+    rig.is_followed().await;
+    rig.says.send(None).unwrap();
+    rig.greets().await;
+    rig.says(Down::Anew { of: of(), behind: 0, from: Vec::new(), backlog: 0 });
+    rig.says.send(None).unwrap();
+    assert_eq!(rig.seen.recv().await, Some(Seen::Follower));
+    following.abort();
 }
