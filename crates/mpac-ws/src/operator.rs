@@ -196,11 +196,13 @@ impl Operator for Door {
             Request::Close { session, disposition } => self.close(&session, disposition).await,
             Request::SigningKey {} => self.signing_key(),
             Request::RotateKey {} => self.rotate_key().await,
-            Request::HandOver { to } if stored.source.hub.choose(&to) => {
-                self.asked.send_replace(Asked::End);
-                Answer::Done { text: "handing over".to_owned() }
-            }
-            Request::HandOver { to } => refused(format!("no standby for {to} follows")),
+            Request::HandOver { to } => match stored.source.hub.choose(&to) {
+                Ok(()) => {
+                    self.asked.send_replace(Asked::End);
+                    Answer::Done { text: "handing over".to_owned() }
+                }
+                Err(reason) => refused(reason),
+            },
             Request::Fence { epochs, by } => self.fence(stored, epochs, by).await,
             Request::Silent {} => {
                 self.silent.notify_one();

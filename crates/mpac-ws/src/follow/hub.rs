@@ -62,6 +62,8 @@ struct Known {
     acknowledged: BTreeMap<Place, u64>,
     /// Whether everything there will ever be is.
     has_all: bool,
+    /// Sessions in use that it cannot have whole.
+    lacks: BTreeSet<Place>,
 }
 
 /// A follower's place in the hub, until it is dropped.
@@ -87,7 +89,10 @@ impl Hub {
         if let Follower::Standby { address } = &role {
             state.addresses.insert(address.clone());
         }
-        state.followers.insert(number, Known { role, acknowledged: BTreeMap::new(), has_all: false });
+        state.followers.insert(
+            number,
+            Known { role, acknowledged: BTreeMap::new(), has_all: false, lacks: BTreeSet::new() },
+        );
         Attached { number, hub: self.clone() }
     }
 
@@ -110,19 +115,30 @@ impl Hub {
         let line = |known: &Known| {
             let has = |of: &Place| known.acknowledged.get(of).copied().unwrap_or_default();
             let behind: u64 = ends.iter().map(|(of, n)| n.saturating_sub(has(of))).sum();
-            format!("{}: {behind} entries behind", name(&known.role))
+            let lacks: String =
+                known.lacks.iter().map(|of| format!(", without {of}, which is damaged")).collect();
+            format!("{}: {behind} entries behind{lacks}", name(&known.role))
         };
         self.lock().followers.values().map(line).collect()
     }
 
-    /// If a standby for this address follows, it is the one that goes on. Whether one does.
-    pub(crate) fn choose(&self, address: &str) -> bool {
+    /// The standby for this address is the one that goes on.
+    ///
+    /// # Errors
+    /// When none follows, or it could not go on with everything, in words.
+    pub(crate) fn choose(&self, address: &str) -> Result<(), String> {
         let mut state = self.lock();
         let is_it =
             |known: &Known| matches!(&known.role, Follower::Standby { address: its } if its == address);
-        let found = state.followers.iter().find(|(_, known)| is_it(known)).map(|(number, _)| *number);
-        state.chosen = found;
-        found.is_some()
+        let found = state.followers.iter().find(|(_, known)| is_it(known));
+        let (number, known) = found.ok_or_else(|| format!("no standby for {address} follows"))?;
+        if let Some(of) = known.lacks.first() {
+            return Err(format!(
+                "session {of} is damaged here, and would be lost: stop this server and repair it (mpac-ws repair)"
+            ));
+        }
+        state.chosen = Some(*number);
+        Ok(())
     }
 
     /// Whether there is somebody to hand the sessions over to.
@@ -141,7 +157,8 @@ impl Hub {
                 if let Some(found) = self.ready() {
                     return Some(found);
                 }
-                if !self.has_standby() || changes.changed().await.is_err() {
+                let is_awaited = self.lock().followers.values().any(Known::can_have_all);
+                if !is_awaited || changes.changed().await.is_err() {
                     return None;
                 }
             }
@@ -177,7 +194,22 @@ impl Hub {
     }
 }
 
+impl Known {
+    /// Whether it is a standby that only has to be waited for.
+    fn can_have_all(&self) -> bool {
+        matches!(self.role, Follower::Standby { .. }) && self.lacks.is_empty()
+    }
+}
+
 impl Attached {
+    /// It cannot have all of this session.
+    pub(crate) fn lacks(&self, of: Place) {
+        if let Some(known) = self.hub.lock().followers.get_mut(&self.number) {
+            known.lacks.insert(of);
+        }
+        self.hub.changed.send_replace(());
+    }
+
     /// Everything up to `n` is on its disk.
     pub(crate) fn acknowledged(&self, of: Place, n: u64) {
         if let Some(known) = self.hub.lock().followers.get_mut(&self.number) {
@@ -189,7 +221,8 @@ impl Attached {
     pub(crate) fn has_all(&self, ends: &BTreeMap<Place, u64>) -> bool {
         let mut state = self.hub.lock();
         let Some(known) = state.followers.get_mut(&self.number) else { return false };
-        known.has_all = ends.iter().all(|(of, n)| known.acknowledged.get(of).is_some_and(|has| has >= n));
+        known.has_all = known.lacks.is_empty()
+            && ends.iter().all(|(of, n)| known.acknowledged.get(of).is_some_and(|has| has >= n));
         let has_all = known.has_all;
         drop(state);
         self.hub.changed.send_replace(());
@@ -243,7 +276,8 @@ mod tests {
         let other = hub.attach(Follower::Standby { address: "elsewhere".to_owned() });
         other.acknowledged(of(), 5);
         assert!(other.has_all(&ends));
-        assert!(hub.choose("elsewhere") && !hub.choose("nowhere") && hub.choose("elsewhere"));
+        assert!(hub.choose("nowhere").is_err());
+        hub.choose("elsewhere").unwrap();
         assert_eq!(hub.successor().await, Some((other.number, "elsewhere".to_owned())), "as was said");
         drop(other);
         assert_eq!(hub.followers(&BTreeMap::from([(of(), 7)]))[1], "the standby for there: 2 entries behind");

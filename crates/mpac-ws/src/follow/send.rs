@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::hub::{Hub, Phase};
 use super::wire::{Ended, Wire, json};
 use super::{Down, Has, Place, Table, Up, VERSION};
 use crate::store::durable::Durable;
+use crate::store::log::Damage;
 use crate::store::snapshot::Position;
 use crate::store::tail::{Records, Tail};
 use crate::store::{self, base, identity, reading};
@@ -47,8 +49,9 @@ impl Source {
 /// Sends until the follower is gone or the server is over.
 pub(crate) async fn run(socket: WebSocket, source: Source) {
     let (sink, stream) = socket.split();
-    if let Err(Ended::Failed(reason)) = Sending::new(source, Wire::new(sink, stream)).run().await {
-        warn!("a follower is let go: {reason}");
+    match Sending::new(source, Wire::new(sink, stream)).run().await {
+        Ok(()) | Err(Ended::Gone) => {}
+        Err(reason @ (Ended::Failed(_) | Ended::Unread(_))) => warn!("a follower is let go: {reason}"),
     }
 }
 
@@ -58,6 +61,8 @@ struct Sending<O, I> {
     tails: BTreeMap<Place, Tail>,
     /// How far each session was sent.
     ends: Ends,
+    /// Those that cannot be read here.
+    damaged: BTreeSet<Place>,
 }
 
 /// How far each session is.
@@ -69,7 +74,7 @@ where
     I: Stream<Item = Result<Message, E>> + Unpin,
 {
     const fn new(source: Source, wire: Wire<O, I>) -> Self {
-        Self { source, wire, tails: BTreeMap::new(), ends: Ends::new() }
+        Self { source, wire, tails: BTreeMap::new(), ends: Ends::new(), damaged: BTreeSet::new() }
     }
 
     async fn run(mut self) -> Result<(), Ended> {
@@ -79,13 +84,7 @@ where
         let mut changes = self.source.durable.changes();
         // The closed ones once; whatever is written to is known without looking for it.
         let data = self.source.data.clone();
-        for dir in blocking(move || store::sessions(&data)).await? {
-            let is_written = self.source.durable.of(&dir).is_some();
-            match self.send_all(vec![dir.clone()], &mut has).await {
-                Err(reason) if !is_written && self.wire.is_open() => self.damaged(&dir, reason).await?,
-                sent => sent?,
-            }
-        }
+        self.send_all(blocking(move || store::sessions(&data)).await?, &mut has).await?;
         let mut said: Option<Instant> = None;
         loop {
             changes.borrow_and_update();
@@ -137,7 +136,7 @@ where
         let Up::Hello { version, role, id, has, contents } = self.wire.hello().await? else {
             return Err(Ended::Failed("it did not say what it has".to_owned()));
         };
-        let own = identity::of(&self.source.data).map_err(|error| Ended::Failed(error.to_string()))?;
+        let own = identity::of(&self.source.data)?;
         if version != VERSION || id.as_ref().is_some_and(|id| *id != own) {
             let reason = if version == VERSION {
                 "the directory is a copy of another server; use an empty one"
@@ -174,17 +173,18 @@ where
         self.wire.say(&Down::Files { names: workspace.refs() }).await
     }
 
-    /// Sends what is new in these sessions.
+    /// Sends what is new in these sessions. One that cannot be read keeps the others from nobody.
     async fn send_all(
         &mut self,
         dirs: Vec<PathBuf>,
         has: &mut BTreeMap<Place, Position>,
     ) -> Result<(), Ended> {
         for dir in dirs {
-            let Some(of) = Place::of(&dir) else { continue };
-            match self.send_new(of, &dir, has).await {
+            let Some(of) = Place::of(&dir).filter(|of| !self.damaged.contains(of)) else { continue };
+            match self.send_new(&of, &dir, has).await {
                 // Deleted meanwhile, because of its age, or only about to be made.
-                Err(_) if self.wire.is_open() && is_missing(&dir) => {}
+                Err(Ended::Unread(_)) if is_missing(&dir) => {}
+                Err(Ended::Unread(reason)) => self.damaged(of, &dir, reason).await?,
                 sent => sent?,
             }
         }
@@ -193,20 +193,20 @@ where
 
     async fn send_new(
         &mut self,
-        of: Place,
+        of: &Place,
         dir: &Path,
         has: &mut BTreeMap<Place, Position>,
     ) -> Result<(), Ended> {
         let limit = self.source.durable.of(dir);
-        let tail = match self.tails.remove(&of) {
+        let tail = match self.tails.remove(of) {
             Some(tail) => tail,
-            None => self.begin(&of, dir, has.remove(&of), limit).await?,
+            None => self.begin(of, dir, has.remove(of), limit).await?,
         };
-        let (tail, end) = self.session(&of, tail, limit).await?;
+        let (tail, end) = self.session(of, tail, limit).await?;
         if end > 0 {
             self.ends.insert(of.clone(), end);
         }
-        self.tails.insert(of, tail);
+        self.tails.insert(of.clone(), tail);
         Ok(())
     }
 
@@ -269,11 +269,27 @@ where
     }
 
     /// The others can be followed all the same.
-    async fn damaged(&mut self, dir: &Path, reason: Ended) -> Result<(), Ended> {
-        let Some(of) = Place::of(dir) else { return Ok(()) };
+    async fn damaged(&mut self, of: Place, dir: &Path, reason: io::Error) -> Result<(), Ended> {
+        if let Some(limit) = self.source.durable.of(dir) {
+            // Old parts are packed and deleted meanwhile; and what the system refuses now may be as good as it was.
+            let owned = dir.to_owned();
+            let again = spawn_blocking(move || read_through(&owned, limit).map_err(Damage::Io)).await;
+            if !again.is_ok_and(|read| read.is_err_and(|damage| !damage.is_of_the_system())) {
+                return Err(Ended::Failed(format!("{}: {reason}", dir.display())));
+            }
+            self.wire.lacks(of.clone());
+        }
         warn!("{}: it cannot be followed: {reason}", dir.display());
+        self.damaged.insert(of.clone());
         self.wire.say(&Down::Damaged { of, reason: reason.to_string() }).await
     }
+}
+
+/// Whether all of it can be read.
+fn read_through(dir: &Path, limit: u64) -> io::Result<()> {
+    let mut tail = Tail::from_the_first(dir)?;
+    while tail.read(Some(limit), PIECE)? != Records::default() {}
+    Ok(())
 }
 
 /// Not where that cannot be found out.
@@ -286,12 +302,9 @@ fn table(ends: &Ends) -> Table {
 }
 
 async fn blocking<T: Send + 'static>(
-    read: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+    read: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, Ended> {
-    match spawn_blocking(read).await {
-        Ok(read) => read.map_err(|error| Ended::Failed(error.to_string())),
-        Err(error) => Err(Ended::Failed(error.to_string())),
-    }
+    spawn_blocking(read).await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(Ended::Unread)
 }
 
 #[cfg(test)]

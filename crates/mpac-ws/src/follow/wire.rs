@@ -4,6 +4,7 @@
 //! at some time wait for one that waits for him.
 
 use std::fmt::Display;
+use std::io;
 use std::time::Duration;
 
 use axum::extract::ws::Message;
@@ -26,6 +27,9 @@ pub(super) enum Ended {
     Gone,
     #[error("{0}")]
     Failed(String),
+    /// What is to be sent cannot be read here.
+    #[error("{0}")]
+    Unread(#[from] io::Error),
 }
 
 /// Both directions.
@@ -34,8 +38,6 @@ pub(super) struct Wire<O, I> {
     stream: I,
     /// Whose acks these are, once that is known.
     attached: Option<Attached>,
-    /// Whether anything can be said still.
-    is_open: bool,
 }
 
 impl<O, I, E> Wire<O, I>
@@ -44,7 +46,7 @@ where
     I: Stream<Item = Result<Message, E>> + Unpin,
 {
     pub(super) const fn new(sink: O, stream: I) -> Self {
-        Self { sink, stream, attached: None, is_open: true }
+        Self { sink, stream, attached: None }
     }
 
     /// What it says first.
@@ -62,6 +64,13 @@ where
     pub(super) fn has(&self, of: Place, n: u64) {
         if let Some(attached) = &self.attached {
             attached.acknowledged(of, n);
+        }
+    }
+
+    /// This session cannot be sent whole, and nobody else has it: without it nobody goes on.
+    pub(super) fn lacks(&self, of: Place) {
+        if let Some(attached) = &self.attached {
+            attached.lacks(of);
         }
     }
 
@@ -84,9 +93,7 @@ where
 
     pub(super) async fn send(&mut self, message: Message) -> Result<(), Ended> {
         let sent = timeout(STUCK, self.send_and_hear(message)).await;
-        let sent = sent.unwrap_or_else(|_| Err(Ended::Failed("it takes nothing".to_owned())));
-        self.is_open &= sent.is_ok();
-        sent
+        sent.unwrap_or_else(|_| Err(Ended::Failed("it takes nothing".to_owned())))
     }
 
     async fn send_and_hear(&mut self, message: Message) -> Result<(), Ended> {
@@ -98,11 +105,6 @@ where
                 said = self.stream.next() => note(self.attached.as_ref(), heard(said)?),
             }
         }
-    }
-
-    /// Whether anything can be said still.
-    pub(super) const fn is_open(&self) -> bool {
-        self.is_open
     }
 
     /// Says goodbye, and waits until the follower has heard everything.

@@ -147,6 +147,31 @@ async fn a_standby_that_has_not_heard_the_last_record_does_not_go_on() {
 }
 
 #[tokio::test]
+async fn one_that_is_in_use_and_damaged_keeps_nobody_from_the_others_and_is_handed_to_nobody() {
+    let mut rig = Rig::of(2);
+    let segment = rig.data.path().join("sessions/s/1/00000000000000000001.log");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let mut far = rig.follow(standby()).await;
+    let damaged = loop {
+        if let Down::Damaged { of, reason } = far.next().await {
+            break (of, reason);
+        }
+    };
+    assert_eq!(damaged, (place(1), "entry 1 of the log cannot be read".to_owned()));
+    assert_eq!(far.standing().await, Table::from([("s/2".to_owned(), 1)]));
+    rig.logs[1].append(&[entry(2)]).unwrap();
+    let until = Table::from([("s/2".to_owned(), 2)]);
+    while far.standing().await != until {}
+    let told = rig.source.hub.followers(&Ends::new());
+    assert_eq!(told, ["the standby for there: 0 entries behind, without s/1, which is damaged"]);
+    far.say(&Up::Ack { of: place(2), n: 2 }).await;
+    assert!(rig.source.hub.choose("there").unwrap_err().contains("session s/1 is damaged"));
+    assert_eq!(timeout(Duration::from_secs(5), rig.source.hub.successor()).await, Ok(None));
+}
+
+#[tokio::test]
 async fn what_a_follower_has_from_before_counts_where_it_is_the_same() {
     let rig = Rig::of(2);
     let at = rig.logs[0].end();
