@@ -1,10 +1,12 @@
 //! The follower's side: one connection, what comes on it put into the copy, and what became of it said back.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use mpac_wire::Seconds;
 use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::copy::Copy;
@@ -12,10 +14,18 @@ use super::replica::Failed;
 use super::{Down, Follower, Place, Table, Up, VERSION};
 use crate::control::dial::{NotReached, Socket, Target};
 
+/// Nothing came for so long: nobody is there any more, whatever the network says, for a server says something four times a
+/// second. More than it has to send one frame, and than it reads of its disk at a time.
+const DEAF: Duration = Duration::from_secs(90);
+
 /// A connection to the server that is followed.
 #[derive(Debug)]
 pub(crate) struct Link {
     socket: Socket,
+    /// Since when there was time to listen.
+    listens: Instant,
+    /// How long nothing may come.
+    patience: Duration,
     /// Whether it was compared which sessions there are.
     compared: bool,
 }
@@ -49,20 +59,27 @@ impl Link {
     /// Connects, and says it.
     pub(crate) async fn new(target: &Target, hello: Message) -> Result<Self, Lost> {
         let mut socket = target.connect("follow").await?;
-        socket.send(hello).await.map_err(gone)?;
-        Ok(Self { socket, compared: false })
+        timeout(DEAF, socket.send(hello)).await.map_err(|_| deaf())?.map_err(gone)?;
+        Ok(Self { socket, listens: Instant::now(), patience: DEAF, compared: false })
     }
 
-    /// The next frame. Nothing is lost when this is dropped.
+    /// The next frame. Nothing is lost when this is dropped, and it goes on waiting then from when it began.
     pub(crate) async fn next(&mut self) -> Result<Message, Lost> {
-        match self.socket.next().await {
-            Some(frame) => frame.map_err(gone),
-            None => Err(Failed::Transit("the server has closed the connection".to_owned()).into()),
+        match timeout_at(self.listens + self.patience, self.socket.next()).await {
+            Ok(Some(frame)) => frame.map_err(gone),
+            Ok(None) => Err(Failed::Transit("the server has closed the connection".to_owned()).into()),
+            Err(_) => Err(deaf().into()),
         }
     }
 
     /// Puts a frame into the copy. Must not be dropped halfway.
     pub(crate) async fn handle(&mut self, frame: Message, copy: &mut Held) -> Result<Heard, Lost> {
+        let heard = self.put(frame, copy).await;
+        self.listens = Instant::now();
+        heard
+    }
+
+    async fn put(&mut self, frame: Message, copy: &mut Held) -> Result<Heard, Lost> {
         match frame {
             Message::Text(text) => self.down(read(&text)?, copy).await,
             Message::Binary(bytes) => {
@@ -138,7 +155,8 @@ impl Link {
     async fn acknowledge(&mut self, ends: impl IntoIterator<Item = (Place, u64)>) -> Result<(), Lost> {
         for (of, n) in ends {
             let text = serde_json::to_string(&Up::Ack { of, n }).map_err(|_| strange())?;
-            self.socket.send(Message::text(text)).await.map_err(gone)?;
+            let sent = timeout(DEAF, self.socket.send(Message::text(text))).await;
+            sent.map_err(|_| deaf())?.map_err(gone)?;
         }
         Ok(())
     }
@@ -199,6 +217,10 @@ fn gone(error: tokio_tungstenite::tungstenite::Error) -> Lost {
     Failed::Transit(error.to_string()).into()
 }
 
+fn deaf() -> Failed {
+    Failed::Transit("the server says nothing more".to_owned())
+}
+
 fn strange() -> Failed {
     Failed::Fault("the server speaks in another way".to_owned())
 }
@@ -206,4 +228,36 @@ fn strange() -> Failed {
 fn read(text: &str) -> Result<Down, Failed> {
     serde_json::from_str(text)
         .map_err(|error| Failed::Fault(format!("the server speaks in another way: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::control::token::Token;
+
+    #[tokio::test]
+    async fn a_server_of_which_nothing_comes_any_more_is_lost_however_often_one_looks() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let target = Target::new(&format!("ws://{}", listener.local_addr().unwrap()), Token::given("t"));
+        tokio::spawn(async move {
+            let mut socket =
+                tokio_tungstenite::accept_async(listener.accept().await.unwrap().0).await.unwrap();
+            socket.send(Message::text("the last")).await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let mut link = Link::new(&target, Message::text("hello")).await.unwrap();
+        assert_eq!(link.next().await.unwrap(), Message::text("the last"));
+        link.patience = Duration::from_millis(100);
+        let lost = loop {
+            tokio::select! {
+                biased;
+                heard = link.next() => break heard.unwrap_err(),
+                () = yield_now() => {}
+            }
+        };
+        assert!(lost.passes() && lost.to_string() == "the server says nothing more", "{lost}");
+    }
 }
