@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
+use axum::extract::ws::Message;
 use axum::serve::{IncomingStream, Listener};
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -26,8 +27,8 @@ use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
 use self::doors::{Doors, Full, Pass};
-pub(crate) use self::guarded::Guarded;
 use self::guarded::Seen;
+pub(crate) use self::guarded::{Endless, Guarded};
 use self::tls::Tls;
 use crate::metrics::Meters;
 use crate::metrics::limit::Limit;
@@ -36,6 +37,9 @@ use crate::metrics::limit::Limit;
 const READY: usize = 64;
 /// Until the next try when the system has no more sockets.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// What a control frame of a client has beside its bytes: two of head, and the mask.
+const CONTROL: u64 = 6;
 
 /// Takes connections off a port; each makes its handshake beside the others.
 #[derive(Debug)]
@@ -110,6 +114,23 @@ impl Peer {
     pub(crate) fn seen(&self) {
         if let Some(seen) = &self.seen {
             seen.tell();
+        }
+    }
+
+    /// From here on a message costs so many bytes at the most.
+    pub(crate) fn counts(&self, most: u64) {
+        if let Some(seen) = &self.seen {
+            seen.counts(most);
+        }
+    }
+
+    /// This has come, and what it cost is known to belong to it.
+    pub(crate) fn came(&self, message: &Message) {
+        let Some(seen) = &self.seen else { return };
+        match message {
+            Message::Text(_) | Message::Binary(_) => seen.message(),
+            Message::Ping(bytes) | Message::Pong(bytes) => seen.beside(CONTROL + bytes.len() as u64),
+            Message::Close(_) => {}
         }
     }
 }

@@ -34,7 +34,7 @@ use crate::follow::hub::Hub;
 use crate::listen::descriptors;
 use crate::listen::doors::Doors;
 use crate::listen::tls::Tls;
-use crate::listen::{Peer, Port, self_signed};
+use crate::listen::{Endless, Peer, Port, self_signed};
 use crate::metrics::limit::Limit;
 use crate::metrics::serve::Metered;
 use crate::operator::Door;
@@ -408,9 +408,12 @@ async fn connection(mut socket: WebSocket, path: &str, peer: Peer, shared: Share
         times: Times::default(),
     };
     let (sink, stream) = socket.split();
+    // A legal message in fragments of a byte each is below that, and a read may hold the beginning of the next.
+    peer.counts((settings.max_frame_bytes as usize * OVERSIZE * 2 + READ_BUFFER) as u64);
+    let stream = stream.inspect_ok(|message| peer.came(message)).map_err(lost);
     let watched = outbox.clone();
     tokio::select! {
-        () = socket::run(stream.map_err(lost), sink, (outbox, queue), limits, &link) => {}
+        () = socket::run(stream, sink, (outbox, queue), limits, &link) => {}
         () = watch(&watched, &settings.security, &link) => {}
     }
     drop(open);
@@ -433,6 +436,9 @@ async fn watch(outbox: &Outbox, security: &Security, seat: &Seat) {
 fn lost(error: axum::Error) -> Lost {
     match error.into_inner().downcast::<tungstenite::Error>().as_deref() {
         Ok(tungstenite::Error::Capacity(_)) => Lost::TooLarge,
+        Ok(tungstenite::Error::Io(error)) if error.get_ref().is_some_and(|it| it.is::<Endless>()) => {
+            Lost::TooLarge
+        }
         Ok(tungstenite::Error::Utf8(_)) => Lost::NotText,
         Ok(tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => {
             Lost::Gone

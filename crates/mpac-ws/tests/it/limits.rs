@@ -1,10 +1,12 @@
 //! What one connection may cost, and that the others do not pay for it.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::covers;
-use crate::rig::{host, kind_of};
+use crate::rig::{host, kind_of, patiently};
 
 #[tokio::test]
 async fn a_frame_of_the_limit_is_read_and_one_byte_more_closes_with_1009() {
@@ -25,6 +27,62 @@ async fn a_binary_frame_over_the_limit_closes_with_1009_text_or_not() {
     let mut client = host.connect("/").await;
     client.frame(Message::Binary(vec![0xff; 2_000_000].into())).await;
     assert_eq!(client.close_code().await, 1009);
+}
+
+/// A frame of a client, whose mask changes nothing.
+fn masked(head: u8, bytes: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(bytes.len()).unwrap();
+    [&[head, 0x80 | length, 0, 0, 0, 0], bytes].concat()
+}
+
+/// The head and the content of the next frame that the server sends, none of which is large here.
+async fn unmasked(socket: &mut TcpStream) -> (u8, Vec<u8>) {
+    let [head, length] = [socket.read_u8().await.unwrap(), socket.read_u8().await.unwrap()];
+    let length = if length == 126 { socket.read_u16().await.unwrap() } else { length.into() };
+    let mut bytes = vec![0; length.into()];
+    socket.read_exact(&mut bytes).await.unwrap();
+    (head, bytes)
+}
+
+#[tokio::test]
+async fn a_message_of_fragments_costs_its_bytes_and_one_of_nothing_is_no_way_to_send_without_end() {
+    covers!("SEC-37", "D-134");
+    const TEXT: u8 = 0x81;
+    let host = host(&["--max-frame-bytes=4096"]).await;
+    let mut socket = TcpStream::connect(host.address).await.unwrap();
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(patiently(socket.read_u8()).await.unwrap());
+    }
+    // The largest message there may be, a byte at a time, with a ping here and there: each is one message.
+    let mut legal = masked(0x01, b"x");
+    for n in 1..4095 {
+        legal.extend(masked(0x00, b"x"));
+        if n % 100 == 0 {
+            legal.extend(masked(0x89, &[b'p'; 125]));
+        }
+    }
+    legal.extend(masked(0x80, b"x"));
+    for _ in 0..3 {
+        socket.write_all(&legal).await.unwrap();
+        let (head, bytes) = loop {
+            let frame = patiently(unmasked(&mut socket)).await;
+            if frame.0 != 0x8a {
+                break frame;
+            }
+        };
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(head == TEXT && text.contains("MALFORMED_MESSAGE"), "{head:x} {text}");
+    }
+    let nothing = [masked(0x01, b"{"), masked(0x00, b"").repeat(10_000)].concat();
+    // It may hang up before it has read all of that.
+    let _ = socket.write_all(&nothing).await;
+    let (head, bytes) = patiently(unmasked(&mut socket)).await;
+    assert_eq!((head, u16::from_be_bytes([bytes[0], bytes[1]])), (0x88, 1009));
+    host.join("agent:bob").await.is_alive().await;
 }
 
 #[tokio::test]
