@@ -68,7 +68,12 @@ pub(crate) type Table = BTreeMap<String, u64>;
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Follower {
     /// To take over; it will listen there.
-    Standby { address: String },
+    Standby {
+        address: String,
+        /// Whether it does so by itself when it hears nothing more (REC-22).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        after_silence: bool,
+    },
     /// To have a copy.
     Backup,
 }
@@ -84,7 +89,7 @@ pub(crate) enum Down {
         /// The interval that its participants are asked for, in microseconds (REC-22).
         heartbeat_interval_us: i64,
     },
-    /// The follower speaks of another server, or in another way.
+    /// The follower speaks of another server, or in another way, or may not follow beside another.
     Refused { reason: String },
     /// A content of a shared file that the follower lacks.
     Content { content: Content },

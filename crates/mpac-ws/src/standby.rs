@@ -77,8 +77,10 @@ pub async fn run(
         may_listen(&settings, ip)?;
     }
     let own = tls(&settings, settings.host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))?;
-    let role =
-        Follower::Standby { address: url(own.as_ref(), &format!("{}:{}", settings.host, settings.port)) };
+    let role = Follower::Standby {
+        address: url(own.as_ref(), &format!("{}:{}", settings.host, settings.port)),
+        after_silence: options.take_over_after_sec.is_some(),
+    };
     let silence = Silence::new(options.take_over_after_sec.map(Duration::from_secs));
     let from = options.from.clone();
     let keys = key_file::Place::of(settings.security.signing_key.as_deref(), Some(&data));

@@ -46,7 +46,7 @@ pub struct Standby {
     /// What opens the other server's door.
     pub token: GivenToken,
     /// Take over when nothing was heard from the other server for so many seconds: at least two of its heartbeat intervals.
-    /// Without this only when it hands its sessions over, or on the command take-over
+    /// Only one standby of a server may. Without this only when it hands its sessions over, or on the command take-over
     #[arg(long, value_name = "SEC", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Standby")]
     pub take_over_after_sec: Option<u64>,
     #[command(flatten)]

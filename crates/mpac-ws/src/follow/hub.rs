@@ -81,19 +81,27 @@ impl Default for Hub {
 }
 
 impl Hub {
-    pub(crate) fn attach(&self, role: Follower) -> Attached {
+    /// # Errors
+    /// When both this one and another would take over by themselves: they would do so under the same epoch, each without knowing
+    /// of the other, and nobody could tell them apart (REC-25).
+    pub(crate) fn attach(&self, role: Follower) -> Result<Attached, String> {
         let mut state = self.lock();
+        if let Some(other) = state.followers.values().find_map(|known| rival(&known.role, &role)) {
+            return Err(format!(
+                "the standby for {other} follows with --take-over-after-sec, and only one may: leave it out here, and use take-over"
+            ));
+        }
         state.next += 1;
         let number = state.next;
         info!("{} follows", name(&role));
-        if let Follower::Standby { address } = &role {
+        if let Follower::Standby { address, .. } = &role {
             state.addresses.insert(address.clone());
         }
         state.followers.insert(
             number,
             Known { role, acknowledged: BTreeMap::new(), has_all: false, lacks: BTreeSet::new() },
         );
-        Attached { number, hub: self.clone() }
+        Ok(Attached { number, hub: self.clone() })
     }
 
     pub(crate) fn phases(&self) -> watch::Receiver<Phase> {
@@ -129,7 +137,7 @@ impl Hub {
     pub(crate) fn choose(&self, address: &str) -> Result<(), String> {
         let mut state = self.lock();
         let is_it =
-            |known: &Known| matches!(&known.role, Follower::Standby { address: its } if its == address);
+            |known: &Known| matches!(&known.role, Follower::Standby { address: its, .. } if its == address);
         let found = state.followers.iter().find(|(_, known)| is_it(known));
         let (number, known) = found.ok_or_else(|| format!("no standby for {address} follows"))?;
         if let Some(of) = known.lacks.first() {
@@ -181,7 +189,7 @@ impl Hub {
         let chosen = state.chosen.filter(|chosen| state.followers.contains_key(chosen));
         let may = |number: u64| chosen.is_none_or(|chosen| chosen == number);
         state.followers.iter().find_map(|(number, known)| match &known.role {
-            Follower::Standby { address } if known.has_all && may(*number) => {
+            Follower::Standby { address, .. } if known.has_all && may(*number) => {
                 Some((*number, address.clone()))
             }
             _ => None,
@@ -242,9 +250,21 @@ impl Drop for Attached {
     }
 }
 
+/// The address of the first, if each of the two takes over by itself. One that comes again after its connection broke, which is
+/// not known here yet, is none beside itself.
+fn rival<'a>(one: &'a Follower, other: &Follower) -> Option<&'a str> {
+    match (one, other) {
+        (
+            Follower::Standby { address, after_silence: true },
+            Follower::Standby { address: its, after_silence: true },
+        ) if address != its => Some(address),
+        _ => None,
+    }
+}
+
 fn name(role: &Follower) -> String {
     match role {
-        Follower::Standby { address } => format!("the standby for {address}"),
+        Follower::Standby { address, .. } => format!("the standby for {address}"),
         Follower::Backup => "a backup".to_owned(),
     }
 }
@@ -253,17 +273,38 @@ fn name(role: &Follower) -> String {
 mod tests {
     use super::*;
 
+    fn standby_for(address: &str, after_silence: bool) -> Follower {
+        Follower::Standby { address: address.to_owned(), after_silence }
+    }
+
+    #[test]
+    fn only_one_standby_takes_over_by_itself() {
+        let hub = Hub::default();
+        let one = hub.attach(standby_for("one", true)).unwrap();
+        let refused = hub.attach(standby_for("two", true)).unwrap_err();
+        assert!(
+            refused.contains("the standby for one") && refused.contains("--take-over-after-sec"),
+            "{refused}"
+        );
+        let _others = [standby_for("two", false), Follower::Backup].map(|role| hub.attach(role).unwrap());
+        let again = hub.attach(standby_for("one", true)).unwrap();
+        drop((one, again));
+        hub.attach(standby_for("two", true)).unwrap();
+        let before: Follower = serde_json::from_str(r#"{"standby":{"address":"two"}}"#).unwrap();
+        assert_eq!(before, standby_for("two", false), "as earlier builds say it");
+    }
+
     #[tokio::test]
     async fn only_a_standby_that_has_everything_goes_on() {
         let hub = Hub::default();
         assert_eq!(hub.successor().await, None, "there is nobody");
         let ends = BTreeMap::from([(Place { name: "s".to_owned(), run: 1 }, 5)]);
         let of = || Place { name: "s".to_owned(), run: 1 };
-        let backup = hub.attach(Follower::Backup);
+        let backup = hub.attach(Follower::Backup).unwrap();
         backup.acknowledged(of(), 5);
         assert!(backup.has_all(&ends));
         assert_eq!(hub.successor().await, None, "a backup is no standby");
-        let standby = hub.attach(Follower::Standby { address: "there".to_owned() });
+        let standby = hub.attach(standby_for("there", false)).unwrap();
         standby.acknowledged(of(), 4);
         assert!(!standby.has_all(&ends));
         let waiting = tokio::spawn({
@@ -273,7 +314,7 @@ mod tests {
         standby.acknowledged(of(), 5);
         assert!(standby.has_all(&ends));
         assert_eq!(waiting.await.unwrap(), Some((standby.number, "there".to_owned())));
-        let other = hub.attach(Follower::Standby { address: "elsewhere".to_owned() });
+        let other = hub.attach(standby_for("elsewhere", false)).unwrap();
         other.acknowledged(of(), 5);
         assert!(other.has_all(&ends));
         assert!(hub.choose("nowhere").is_err());

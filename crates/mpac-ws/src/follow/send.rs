@@ -143,11 +143,12 @@ where
             } else {
                 "one of the two is of another version"
             };
-            self.wire.say(&Down::Refused { reason: reason.to_owned() }).await?;
-            self.wire.finish().await?;
-            return Ok(None);
+            return self.refuse(reason.to_owned()).await;
         }
-        let attached = self.source.hub.attach(role);
+        let attached = match self.source.hub.attach(role) {
+            Ok(attached) => attached,
+            Err(reason) => return self.refuse(reason).await,
+        };
         let number = attached.number;
         self.wire.belongs_to(attached);
         self.wire
@@ -160,6 +161,12 @@ where
             .await?;
         self.files(&contents).await?;
         Ok(Some((number, has)))
+    }
+
+    async fn refuse<T>(&mut self, reason: String) -> Result<Option<T>, Ended> {
+        self.wire.say(&Down::Refused { reason }).await?;
+        self.wire.finish().await?;
+        Ok(None)
     }
 
     async fn files(&mut self, has: &BTreeSet<String>) -> Result<(), Ended> {

@@ -170,7 +170,7 @@ impl Following {
 
     /// A server that is there can hand over, and nothing is lost. `None` where it does not: then nothing is taken either.
     async fn ask_for_it(&mut self, desk: &Desk) -> Option<Asked> {
-        let Follower::Standby { address: to } = self.role.clone() else { return None };
+        let Follower::Standby { address: to, .. } = self.role.clone() else { return None };
         let now = Instant::now;
         match self.target.ask(&Request::HandOver { to }).await {
             Ok(Answer::Done { .. }) => {

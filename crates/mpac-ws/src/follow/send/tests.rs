@@ -42,7 +42,7 @@ fn place(run: u64) -> Place {
 }
 
 fn standby() -> Follower {
-    Follower::Standby { address: "there".to_owned() }
+    Follower::Standby { address: "there".to_owned(), after_silence: false }
 }
 
 impl Rig {

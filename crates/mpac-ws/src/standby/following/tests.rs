@@ -130,7 +130,7 @@ impl Rig {
         let desk = Desk::open(&data, &mark, token.clone()).await.unwrap();
         let following = Following {
             target: Target::new(&url, token),
-            role: Follower::Standby { address: "ws://here:1".to_owned() },
+            role: Follower::Standby { address: "ws://here:1".to_owned(), after_silence: false },
             held: Held::new(open(data.clone()).await.unwrap()),
             data,
             mark,
