@@ -71,6 +71,9 @@ pub(crate) struct Status {
     /// Of a standby: why the last takeover that was asked for did not come about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<String>,
+    /// Of a server: what no other has, for one that could reach itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) instance: Option<String>,
 }
 
 /// Whether it serves.

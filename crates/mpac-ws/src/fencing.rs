@@ -2,11 +2,14 @@
 //! whoever takes over tells the one before until it has heard.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use futures::future::join_all;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -77,52 +80,95 @@ pub(crate) fn started(data: &Path, above: &Above) -> Result<(), Error> {
         .map_err(|source| Error::DataDir { path: data.to_owned(), source })
 }
 
-/// The server that is to be told, as long as it has not heard.
-#[derive(Serialize, Deserialize)]
-struct Before {
+/// A server that is to be told, as long as it has not heard.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Before {
     server: String,
     token: String,
 }
 
-/// Notes that this server has to be told, so that it is also after a restart.
+impl fmt::Debug for Before {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.server)
+    }
+}
+
+/// What is in the file; earlier builds knew of one alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Noted {
+    Several(Vec<Before>),
+    One(Before),
+}
+
+/// Those that have not heard yet.
+pub(crate) fn pending(data: &Path) -> io::Result<Vec<Before>> {
+    Ok(match whole::read_json(data, FILE)? {
+        Some(Noted::Several(several)) => several,
+        Some(Noted::One(one)) => vec![one],
+        None => Vec::new(),
+    })
+}
+
+/// These have to be told, and no others: whoever gives the sessions away, or may lose them, says who has not heard.
+pub(crate) fn keep(data: &Path, pending: &[Before]) -> io::Result<()> {
+    if pending.is_empty() { whole::remove(data, FILE) } else { whole::write_json(data, FILE, &pending) }
+}
+
+/// Notes that this server has to be told too, so that it is also after a restart.
 pub(crate) fn note(data: &Path, before: &Target) -> io::Result<()> {
-    let token = before.token().reveal().to_owned();
-    whole::write_json(data, FILE, &Before { server: before.url().to_owned(), token })
+    let before = Before { server: before.url().to_owned(), token: before.token().reveal().to_owned() };
+    let mut all = pending(data)?;
+    all.retain(|it| it.server != before.server);
+    all.push(before);
+    keep(data, &all)
 }
 
-/// The sessions were given: nobody has to be told.
-pub(crate) fn forget(data: &Path) -> io::Result<()> {
-    whole::remove(data, FILE)
+fn told(data: &Path, before: &Before) -> io::Result<()> {
+    let mut rest = pending(data)?;
+    rest.retain(|it| it != before);
+    keep(data, &rest)
 }
 
-/// Tells the server that is noted in `data`, if there is one, that its sessions are here, until it has heard, or says that it
-/// is `silent`.
+/// Tells the servers that are noted in `data` that their sessions are here, each until it has heard. `own` is what this server is
+/// known by, and `silent` says that the one before found out by itself; of several nobody knows which that is.
 pub(crate) async fn tell(
     data: &Path,
     epochs: BTreeMap<String, u64>,
-    by: String,
-    silent: impl Future<Output = ()>,
+    (by, own): (String, &str),
+    silent: &Notify,
 ) {
-    let before = match whole::read_json::<Before>(data, FILE) {
-        Ok(Some(before)) => before,
-        Ok(None) => return,
+    let before = match pending(data) {
+        Ok(before) => before,
         Err(error) => return warn!("the server before cannot be told: {error}"),
     };
-    tokio::select! {
-        () = persist(Target::new(&before.server, Token::given(&before.token)), epochs, by) => {}
-        () = silent => info!("{}: it says nothing more, it found out by itself", before.server),
-    }
-    if let Err(error) = whole::remove(data, FILE) {
-        warn!("{FILE} cannot be removed, so the server before will be told again: {error}");
-    }
+    let is_one = before.len() == 1;
+    let request = Request::Fence { epochs, by };
+    let telling = before.iter().map(async |before| {
+        tokio::select! {
+            () = persist(Target::new(&before.server, Token::given(&before.token)), &request, own) => {}
+            () = silent.notified(), if is_one => info!("{}: it says nothing more, it found out by itself", before.server),
+        }
+        if let Err(error) = told(data, before) {
+            warn!("{FILE} cannot be written, so {} will be told again: {error}", before.server);
+        }
+    });
+    join_all(telling).await;
 }
 
-async fn persist(before: Target, epochs: BTreeMap<String, u64>, by: String) {
-    let request = Request::Fence { epochs, by };
+async fn persist(before: Target, request: &Request, own: &str) {
     let mut pause = PAUSE.0;
     let mut said = false;
     loop {
-        match before.ask(&request).await {
+        let answer = match before.ask(&Request::Status {}).await {
+            // A name or an address may have moved with the sessions.
+            Ok(Answer::Status(status)) if status.instance.as_deref() == Some(own) => {
+                return warn!("{} is this server now: the one that was there cannot be told", before.url());
+            }
+            Ok(_) => before.ask(request).await,
+            Err(error) => Err(error),
+        };
+        match answer {
             Ok(Answer::Done { text }) => return info!("{}: {text}", before.url()),
             Ok(Answer::Refused { reason }) => return warn!("{} is not fenced: {reason}", before.url()),
             Ok(Answer::Status(_)) => {
@@ -144,7 +190,15 @@ async fn persist(before: Target, epochs: BTreeMap<String, u64>, by: String) {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+    use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+    use axum::extract::{Request as HttpRequest, State};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::control::serve::{self, Operator};
+    use crate::control::{Role, Status};
     use crate::store::elsewhere::Why;
 
     #[test]
@@ -169,5 +223,63 @@ mod tests {
             [Some(5), Some(9), Some(5)],
             "for one that could not go on"
         );
+    }
+    #[test]
+    fn who_has_not_heard_stays_noted_beside_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path();
+        let of = |server: &str| Before { server: server.to_owned(), token: "t".to_owned() };
+        std::fs::write(data.join(FILE), r#"{"server": "ws://one:1", "token": "t"}"#).unwrap();
+        assert_eq!(pending(data).unwrap(), [of("ws://one:1")], "as earlier builds wrote it");
+        for server in ["ws://two:1", "ws://one:1", "ws://two:1"] {
+            note(data, &Target::new(server, Token::given("t"))).unwrap();
+        }
+        assert_eq!(pending(data).unwrap(), [of("ws://one:1"), of("ws://two:1")]);
+        told(data, &of("ws://one:1")).unwrap();
+        assert_eq!(pending(data).unwrap(), [of("ws://two:1")]);
+        told(data, &of("ws://two:1")).unwrap();
+        assert!(!data.join(FILE).exists());
+    }
+    /// A server that has its sessions, and is not to be fenced.
+    #[derive(Clone)]
+    struct Own(Token);
+
+    impl Operator for Own {
+        fn token(&self) -> Option<&Token> {
+            Some(&self.0)
+        }
+
+        async fn command(&self, request: Request) -> Answer {
+            assert!(matches!(request, Request::Status {}), "{request:?}");
+            Answer::Status(Status {
+                role: Role::Server,
+                program: String::new(),
+                sessions: BTreeMap::new(),
+                followers: Vec::new(),
+                refused: None,
+                instance: Some("own".to_owned()),
+            })
+        }
+
+        async fn follow(self, _: WebSocket) {}
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_at_the_address_of_the_one_before_does_not_fence_itself() {
+        let (dir, token) = (tempfile::tempdir().unwrap(), Token::given("t"));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let target = Target::new(&format!("ws://{}", listener.local_addr().unwrap()), token.clone());
+        let app = Router::new().fallback(
+            async |State(own): State<Own>,
+                   upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+                   request: HttpRequest| {
+                serve::answer(upgrade, (request.uri().path(), request.headers()), own)
+            },
+        );
+        let app = app.with_state(Own(token));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        note(dir.path(), &target).unwrap();
+        tell(dir.path(), BTreeMap::new(), ("ws://here:1".to_owned(), "own"), &Notify::new()).await;
+        assert_eq!(pending(dir.path()).unwrap(), []);
     }
 }

@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use mpac_wire::{Content, StateRef};
 use serde::{Deserialize, Serialize};
 
+use crate::fencing::Before;
 use crate::store::snapshot::Position;
 
 /// Of what is said here; both ends have to speak the same.
@@ -88,6 +89,9 @@ pub(crate) enum Down {
         program: String,
         /// The interval that its participants are asked for, in microseconds (REC-22).
         heartbeat_interval_us: i64,
+        /// Who has not heard yet that the sessions are elsewhere, for a standby to tell when it has them (REC-26).
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        before: Vec<Before>,
     },
     /// The follower speaks of another server, or in another way, or may not follow beside another.
     Refused { reason: String },

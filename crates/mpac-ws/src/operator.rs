@@ -20,6 +20,7 @@ use crate::error::Unwritten;
 use crate::fencing;
 use crate::follow::hub::Hub;
 use crate::follow::send::{self, Source};
+use crate::hex;
 use crate::registry::Registry;
 use crate::store::elsewhere::{Elsewhere, Why};
 use crate::store::identity;
@@ -36,6 +37,8 @@ pub(crate) struct Door {
     asked: watch::Sender<Asked>,
     /// The server before says that it is silent.
     silent: Arc<Notify>,
+    /// Of this server alone.
+    instance: Arc<str>,
     /// Upgraded by each connection for as long as it lasts.
     open: mpsc::WeakSender<()>,
 }
@@ -83,14 +86,15 @@ impl Door {
             }
         };
         let (asked, silent) = (watch::Sender::default(), Arc::default());
-        Ok(Self { registry: Arc::clone(registry), stored, asked, silent, open })
+        let instance = hex::random::<16>()?.into();
+        Ok(Self { registry: Arc::clone(registry), stored, asked, silent, instance, open })
     }
 
-    /// Tells the server before, if there is one to tell, until it has heard or found out by itself.
+    /// Tells the servers before, if there are any to tell, until they have heard or found out by themselves.
     pub(crate) async fn fence_before(self, by: String) {
         let Some(stored) = &self.stored else { return };
         let epochs = self.registry.epochs().await;
-        fencing::tell(&stored.data, epochs, by, self.silent.notified()).await;
+        fencing::tell(&stored.data, epochs, (by, &self.instance), &self.silent).await;
     }
 
     /// Completes when the server is asked to end.
@@ -132,7 +136,8 @@ impl Door {
             self.stored.as_ref().map(|it| it.source.hub.followers(&it.source.ends())).unwrap_or_default();
         let sessions = self.registry.epochs().await;
         let (role, program) = (Role::Server, crate::PROGRAM.to_owned());
-        Answer::Status(Status { role, program, sessions, followers, refused: None })
+        let instance = Some(self.instance.to_string());
+        Answer::Status(Status { role, program, sessions, followers, refused: None, instance })
     }
 
     async fn close(&self, session: &str, disposition: CloseDisposition) -> Answer {

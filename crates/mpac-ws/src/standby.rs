@@ -105,8 +105,7 @@ pub async fn run(
     let copy = following.held.into_inner().map_err(|error| failed(&error))?;
     // What keeps two servers apart is on the disk before there could be two.
     let apart = match end {
-        End::Stopped => Ok(()),
-        End::Released => fencing::forget(&data),
+        End::Stopped | End::Released => Ok(()),
         End::Taken => above(mark, &copy).write(&data).and_then(|()| fencing::note(&data, &target)),
     };
     apart.map_err(|source| Error::DataDir { path: data.clone(), source })?;

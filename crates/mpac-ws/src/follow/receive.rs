@@ -13,6 +13,7 @@ use super::copy::Copy;
 use super::replica::Failed;
 use super::{Down, Follower, Place, Table, Up, VERSION};
 use crate::control::dial::{NotReached, Socket, Target};
+use crate::fencing::Before;
 
 /// Nothing came for so long: nobody is there any more, whatever the network says, for a server says something four times a
 /// second. More than it has to send one frame, and than it reads of its disk at a time.
@@ -36,7 +37,7 @@ pub(crate) enum Heard {
     /// Something came, and the copy has it.
     More,
     /// Who it is.
-    Server { program: String, heartbeat_interval: Seconds },
+    Server { program: String, heartbeat_interval: Seconds, before: Vec<Before> },
     /// The copy has everything that was durable a moment ago.
     Standing,
     /// The server has stopped, and the copy has all of it.
@@ -100,13 +101,13 @@ impl Link {
 
     async fn down(&mut self, down: Down, copy: &mut Held) -> Result<Heard, Lost> {
         match down {
-            Down::Server { version, id, program, heartbeat_interval_us } => {
+            Down::Server { version, id, program, heartbeat_interval_us, before } => {
                 if version != VERSION {
                     return Err(Failed::Fault(format!("{program} follows in another way")).into());
                 }
                 copy.with(move |copy| Ok(copy.is_of(&id)?)).await?;
                 let heartbeat_interval = Seconds::from_micros(heartbeat_interval_us);
-                return Ok(Heard::Server { program, heartbeat_interval });
+                return Ok(Heard::Server { program, heartbeat_interval, before });
             }
             Down::Refused { reason } => return Err(Failed::Fault(reason).into()),
             Down::Content { content } => copy.with(move |copy| Ok(copy.content(&content)?)).await?,

@@ -16,7 +16,8 @@ use tracing::warn;
 
 use super::hub::{Hub, Phase};
 use super::wire::{Ended, Wire, json};
-use super::{Down, Has, Place, Table, Up, VERSION};
+use super::{Down, Follower, Has, Place, Table, Up, VERSION};
+use crate::fencing;
 use crate::store::durable::Durable;
 use crate::store::log::Damage;
 use crate::store::snapshot::Position;
@@ -145,6 +146,10 @@ where
             };
             return self.refuse(reason.to_owned()).await;
         }
+        let before = match &role {
+            Follower::Standby { .. } => fencing::pending(&self.source.data)?,
+            Follower::Backup => Vec::new(),
+        };
         let attached = match self.source.hub.attach(role) {
             Ok(attached) => attached,
             Err(reason) => return self.refuse(reason).await,
@@ -157,6 +162,7 @@ where
                 id: own,
                 program: crate::PROGRAM.to_owned(),
                 heartbeat_interval_us: self.source.heartbeat_interval.micros(),
+                before,
             })
             .await?;
         self.files(&contents).await?;

@@ -13,6 +13,7 @@ use super::silence::Silence;
 use super::{End, open};
 use crate::control::dial::Target;
 use crate::control::{Answer, Request};
+use crate::fencing;
 use crate::follow::Follower;
 use crate::follow::copy::Copy;
 use crate::follow::receive::{Heard, Held, Link, Lost};
@@ -142,7 +143,8 @@ impl Following {
             self.silence.broken();
             match link.handle(frame, &mut self.held).await? {
                 Heard::More => self.progress().await,
-                Heard::Server { program, heartbeat_interval } => {
+                Heard::Server { program, heartbeat_interval, before } => {
+                    fencing::keep(&self.data, &before).map_err(Failed::Disk)?;
                     self.target.token().adopted_by(&self.data).map_err(Failed::Disk)?;
                     self.silence.fits(&heartbeat_interval).map_err(Failed::Fault)?;
                     info!("following {}, {program}", self.target.url());

@@ -12,7 +12,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
-use crate::follow::Follower;
+use crate::control::dial::Target;
+use crate::control::token::Token;
 use crate::store::Durability;
 use crate::store::entry::{Entry, Start};
 use crate::store::log::Log;
@@ -143,6 +144,17 @@ async fn a_standby_that_has_not_heard_the_last_record_does_not_go_on() {
         far.say(&Up::Ack { of: place(1), n: 2 }).await;
         assert!(successor.await.is_some());
         far.sending.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_standby_hears_who_is_still_to_be_told_and_a_backup_no_secret() {
+    let rig = Rig::of(1);
+    let target = Target::new("ws://before:1", Token::given("secret"));
+    fencing::note(rig.data.path(), &target).unwrap();
+    for (role, expected) in [(standby(), "[ws://before:1]"), (Follower::Backup, "[]")] {
+        let Down::Server { before, .. } = rig.follow(role).await.next().await else { panic!("it greets") };
+        assert_eq!(format!("{before:?}"), expected);
     }
 }
 

@@ -160,6 +160,7 @@ impl Rig {
             id: "it".to_owned(),
             program: "a program".to_owned(),
             heartbeat_interval_us: 1,
+            before: serde_json::from_str(r#"[{"server": "ws://before:1", "token": "t"}]"#).unwrap(),
         });
     }
 
@@ -213,6 +214,8 @@ async fn a_server_that_is_there_is_asked_for_its_sessions_once_all_of_it_is_here
         end = following => assert_eq!(end.unwrap(), Ok(End::Released)),
         () = hands_over => {}
     }
+    let pending = fencing::pending(rig.data.path()).unwrap();
+    assert_eq!(format!("{pending:?}"), "[ws://before:1]", "whoever has the sessions goes on telling");
 }
 
 #[tokio::test]
