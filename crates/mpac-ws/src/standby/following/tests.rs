@@ -260,7 +260,7 @@ async fn what_is_here_of_another_log_is_not_acknowledged() {
     rig.says.send(None).unwrap();
     rig.greets().await;
     rig.says(Down::Anew { of: of(), behind: 0, from: Vec::new(), backlog: 0 });
-    rig.says.send(None).unwrap();
-    assert_eq!(rig.seen.recv().await, Some(Seen::Follower));
+    rig.says(Down::Standing { at: Table::from([(of().to_string(), 0)]) });
+    assert_eq!(rig.seen.recv().await, Some(Seen::Ack(0)), "what came instead, and nothing before that");
     following.abort();
 }
