@@ -136,7 +136,7 @@ pub(super) async fn submit_change(bridge: &Bridge, asked: SubmitChange) -> Resul
     let committed = commit(&agent, &intent, edit).await?;
     match replaces_all {
         true => bridge.saw(&committed.path, &committed.after),
-        false => bridge.edited(&committed.path, &committed.after),
+        false => bridge.edited(&committed.path, &committed.before, &committed.after),
     }
     let text = format!(
         "{path} is changed for everybody: {} -> {} as {}. Submit further changes, or end the task with yield_task.",

@@ -157,11 +157,11 @@ impl Bridge {
         seen.is_all |= seen.lines >= of;
     }
 
-    /// It has changed the file in places, and knows of the rest what it knew.
-    pub(super) fn edited(&self, path: &str, state: &StateRef) {
+    /// It has changed the file in places, and knows of the rest what it knew: nothing, if it had seen another state.
+    pub(super) fn edited(&self, path: &str, before: &StateRef, after: &StateRef) {
         let mut held = self.held();
-        let is_all = held.seen.get(path).is_some_and(|seen| seen.is_all);
-        held.seen.insert(path.to_owned(), Seen { is_all, ..Seen::nothing(state) });
+        let is_all = held.seen.get(path).is_some_and(|seen| seen.is_all && seen.state == *before);
+        held.seen.insert(path.to_owned(), Seen { is_all, ..Seen::nothing(after) });
     }
 
     /// The state in which it has last seen the file, and whether it has seen all of that.

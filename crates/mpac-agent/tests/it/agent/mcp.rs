@@ -95,6 +95,26 @@ async fn a_refused_change_that_is_repeated_erases_nothing() {
 }
 
 #[tokio::test]
+async fn edits_on_a_state_that_was_not_read_do_not_count_as_reading_it() {
+    let host = Host::start(&[]).await;
+    let (anna, _events) = host.join("Anna").await;
+    let mut ben = Model::start(&host, "Ben").await;
+    ben.done("begin_task", json!({"objective": "his", "files": ["a.py"]})).await;
+    ben.done("get_file_state", json!({"path": "a.py"})).await;
+    let now = anna.read_file("a.py").await.unwrap().unwrap();
+    anna.commit(None, Edit::of("a.py", &now, "his place\nhers\n")).await.unwrap();
+
+    let without = json!({"path": "a.py", "with_content": false});
+    let (_, unread) = ben.done("get_file_state", without).await;
+    let place = json!([{"search": "his place", "replace": "his"}]);
+    let edits = json!({"path": "a.py", "edits": place, "base_state_ref": unread["state_ref"]});
+    ben.done("submit_change", edits).await;
+    let (text, _) = ben.refused("submit_change", json!({"path": "a.py", "content": "his\n"})).await;
+    assert!(text.contains("only a part"), "{text}");
+    assert_eq!(anna.read_file("a.py").await.unwrap().unwrap().content, "his\nhers\n");
+}
+
+#[tokio::test]
 async fn what_others_are_called_and_say_is_no_advice_to_a_model() {
     let host = Host::start(&["--protocol-level=0.1.15"]).await;
     let mut options = ConnectOptions::new(&host.url, "Eve");
