@@ -305,6 +305,15 @@ impl AgentError {
         Self::Refused { what: what.to_owned(), code: refusal.code, description: refusal.description }
     }
 
+    /// Nothing more can be done in the session after it.
+    pub(crate) fn ends_session(&self) -> bool {
+        match self {
+            Self::Lost(_) | Self::SessionClosed(_) => true,
+            Self::Undecided { why, .. } => why.ends_session(),
+            _ => false,
+        }
+    }
+
     /// 2 for what the person can only mend on the command line or in its environment, 6 where it is not known whether something
     /// was committed, 1 for the rest.
     #[must_use]

@@ -46,7 +46,7 @@ const WELCOME: &str = "`task TEXT` gives the agent work, `help` tells what else 
 /// Runs until the person leaves or the session ends.
 ///
 /// # Errors
-/// [`AgentError::Lost`], [`AgentError::SessionClosed`]; what else goes wrong is only shown.
+/// [`AgentError::Lost`], [`AgentError::SessionClosed`], [`AgentError::Undecided`] with either; what else goes wrong is only shown.
 pub(crate) async fn run(
     agent: &Agent,
     (mut session, mut naming): (Session, Naming),
@@ -98,7 +98,7 @@ async fn idle(session: &mut Session) -> AgentError {
     loop {
         match session.meanwhile(std::future::pending::<Infallible>()).await {
             Ok(never) => match never {},
-            Err(error @ (AgentError::Lost(_) | AgentError::SessionClosed(_))) => return error,
+            Err(error) if error.ends_session() => return error,
             // The look at the session after a break; there will be another.
             Err(error) => session.console().say(Style::Red, &format!("error: {error}")),
         }
@@ -117,7 +117,7 @@ async fn finish<T>(
 ) -> Result<Stay, AgentError> {
     match outcome {
         Attended::Done(Ok(_)) => Ok(Stay::Yes),
-        Attended::Done(Err(error @ (AgentError::Lost(_) | AgentError::SessionClosed(_)))) => Err(error),
+        Attended::Done(Err(error)) if error.ends_session() => Err(error),
         Attended::Done(Err(error)) => {
             desk.failed(&error);
             Ok(Stay::Yes)

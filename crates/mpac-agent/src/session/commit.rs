@@ -193,7 +193,10 @@ impl Session {
                 Ok(Exchanged::Answered(heard, answer)) => {
                     // An answer that says nothing of the file does not hide what was said of the commit.
                     let now = match file_state(&first, answer) {
-                        Err(error) if sending.change.depends_on_file(&heard) => return Err(error),
+                        Err(error) if sending.change.depends_on_file(&heard) => {
+                            sending.under.get_or_insert(own);
+                            return Err(error);
+                        }
                         now => now.unwrap_or_default(),
                     };
                     return Ok(sending.judge(heard, now, &own));
@@ -213,7 +216,12 @@ impl Session {
                     let limit = self.answer_limit;
                     within(limit, &what, self.next()).await?;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    if !never_went_out(&error) {
+                        sending.under.get_or_insert(own);
+                    }
+                    return Err(error);
+                }
             }
         }
     }
@@ -255,6 +263,11 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// These end a message before it is sent, and any other error may come after it ([`Link::say`](crate::connection::Link::say)).
+fn never_went_out(error: &AgentError) -> bool {
+    matches!(error, AgentError::TooLarge { .. } | AgentError::Unsignable { .. } | AgentError::Withheld { .. })
 }
 
 /// Of a single commit, whose text a Python server may store a moment later.

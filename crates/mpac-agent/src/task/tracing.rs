@@ -43,8 +43,8 @@ impl Worker<'_> {
         });
         self.options.tally.sends(operations.collect());
         let sent = self.session.commit(sending).await;
-        // It will be said again, or is left to the others.
-        let is_open = sending.may_have_arrived() && matches!(sent, Ok(Sent::Homeless));
+        // It will be said again, or is left to the others, or ends the work.
+        let is_open = sending.may_have_arrived() && matches!(sent, Ok(Sent::Homeless) | Err(_));
         if !is_open {
             self.options.tally.answered();
         }

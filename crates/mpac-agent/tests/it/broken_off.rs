@@ -57,6 +57,29 @@ async fn a_commit_that_was_under_way_when_the_time_was_over_is_looked_for() {
     assert_eq!((third.undecided().len(), unknown.exit_code()), (1, 6));
 }
 
+#[tokio::test]
+async fn a_commit_behind_which_the_connection_is_lost_for_good_is_not_told_as_not_committed() {
+    covers!("PAR-12");
+    for accepts in [true, false] {
+        let options = TaskOptions::default();
+        let tally = options.tally.clone();
+        let (mut peer, _, work) = joined(Hands::on(&["a.py"]), options).await;
+        peer.answer_list(&["a.py"]).await;
+        peer.accept_announce(|_| vec![]).await;
+        peer.answer_read("a.py", "old").await;
+        let commit = peer.take("OP_COMMIT").await;
+        if accepts {
+            peer.relay(&commit).await;
+        }
+        drop(peer);
+        let error = work.await.unwrap().unwrap_err();
+        let AgentError::Undecided { paths, why } = &error else { panic!("{error}") };
+        assert!(matches!(**why, AgentError::Lost(_)), "{error}");
+        assert_eq!((&paths[..], tally.undecided().len()), (&["a.py".to_owned()][..], 1));
+        assert_eq!((committed(&tally), error.exit_code()), (vec![], 6));
+    }
+}
+
 /// A break swallows the answer to a commit and costs the intent, and Carol holds the file then: it is left to her, and is like
 /// that in the end.
 async fn left(text: &str) -> (Result<Outcome, AgentError>, String) {

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::covers;
 use crate::fake_coordinator::{Lines, Peer, script};
 
 struct Played {
@@ -334,4 +335,19 @@ async fn an_interrupt_gives_a_command_up_that_gets_no_answer() {
     played.lines.wait_for("agent:Bob (you)").await;
     played.line("quit");
     played.leaves().await;
+}
+
+#[tokio::test]
+async fn a_session_that_ends_in_the_midst_of_a_commit_ends_the_program_with_what_is_not_known() {
+    covers!("PAR-12", "PAR-16");
+    let mut played = Played::start().await;
+    played.task_up_to_its_question().await;
+    played.line("y");
+    played.peer.take("OP_COMMIT").await;
+    let close = json!({"reason": "completed", "final_lamport_clock": 9});
+    played.peer.say("SESSION_CLOSE", close).await;
+    let error = played.ended.await.unwrap().unwrap_err();
+    let AgentError::Undecided { paths, why } = &error else { panic!("{error}") };
+    assert!(matches!(**why, AgentError::SessionClosed(_)), "{error}");
+    assert_eq!(paths[..], ["a.py"]);
 }

@@ -51,6 +51,7 @@ mod small_coordinator;
 mod task;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod tls;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod unanswered;
 
 /// Names the requirements and decisions a test shows; `cargo xtask requirements` reads it.

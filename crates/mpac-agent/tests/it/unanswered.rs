@@ -5,7 +5,7 @@ use std::time::Duration;
 use mpac_agent::agent::{Agent, Announce, ConnectOptions, Edit};
 use mpac_agent::error::AgentError;
 use mpac_agent::naming::Naming;
-use mpac_agent::task::{TaskOptions, run_task};
+use mpac_agent::task::{Change, Tally, TaskOptions, run_task};
 use mpac_wire::StateRef;
 use serde_json::{Value, json};
 
@@ -28,12 +28,26 @@ fn told(error: &AgentError) -> (Vec<Value>, String) {
 #[tokio::test]
 async fn a_task_tells_that_its_commit_was_accepted() {
     covers!("PAR-12");
+    let ((accepted, error, tally), (_, unknown, open)) = tokio::join!(unanswered(true), unanswered(false));
+    let (told, text) = told(&error);
+    assert_eq!(told, std::slice::from_ref(&accepted));
+    assert!(text.contains(&format!("but {} was accepted", accepted.as_str().unwrap())), "{text}");
+    let paths = |changes: Vec<Change>| changes.into_iter().map(|it| it.path).collect::<Vec<_>>();
+    assert_eq!((paths(tally.committed()), paths(tally.undecided())), (vec!["a.py".to_owned()], vec![]));
+    assert!(matches!(unknown, AgentError::Undecided { .. }), "{unknown}");
+    assert_eq!((paths(open.committed()), paths(open.undecided())), (vec![], vec!["a.py".to_owned()]));
+}
+
+/// The operation of a task whose commit is echoed or not, how the task ended, and what it told.
+async fn unanswered(relays: bool) -> (Value, AgentError, Tally) {
     let lines = Lines::default();
     let (session, _, mut peer) = connected("agent:Bob", &lines).await;
+    let options = TaskOptions::default();
+    let tally = options.tally.clone();
     let work = tokio::spawn(async move {
         let mut session = session.with_answer_limit(LIMIT);
         session.join(hello()).await?;
-        let (options, mut naming) = (TaskOptions::default(), Naming::new("Bob"));
+        let mut naming = Naming::new("Bob");
         run_task(&mut session, &mut Hands::on(&["a.py"]), &mut naming, &options, "mend").await
     });
     peer.take("HELLO").await;
@@ -42,12 +56,11 @@ async fn a_task_tells_that_its_commit_was_accepted() {
     peer.accept_announce(|_| vec![]).await;
     peer.answer_read("a.py", "old").await;
     let commit = peer.take("OP_COMMIT").await;
-    peer.relay(&commit).await;
+    if relays {
+        peer.relay(&commit).await;
+    }
     let error = work.await.unwrap().unwrap_err();
-    let op = &commit["payload"]["op_id"];
-    let (accepted, text) = told(&error);
-    assert_eq!(&accepted[..], std::slice::from_ref(op));
-    assert!(text.contains(&format!("but {} was accepted", op.as_str().unwrap())), "{text}");
+    (commit["payload"]["op_id"].clone(), error, tally)
 }
 
 #[tokio::test]
