@@ -172,7 +172,7 @@ fn base(
     match (bridge.seen(path), current) {
         (Some((seen, is_all)), _) if is_all || !replaces_all => Ok(seen),
         (Some(_), _) => Err(AgentError::Usage(format!(
-            "you have read only a part of {path}, and content would erase the rest; submit edits, or read on with get_file_state and from_line"
+            "you have read only a part of {path}, and content would erase the rest; submit edits, or read it again with get_file_state from from_line 1 on, to its end"
         ))),
         (None, None) => Ok(FileState::absent().state_ref),
         (None, Some(_)) => Err(AgentError::Usage(format!(

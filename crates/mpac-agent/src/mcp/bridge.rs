@@ -144,8 +144,14 @@ impl Bridge {
         self.held().seen.insert(path.to_owned(), Seen { state: state.clone(), lines: 0, is_all: true });
     }
 
-    /// It has seen these of the file's `of` lines, the last included; all of it when none was passed over.
-    pub(super) fn saw_lines(&self, path: &str, state: &StateRef, (from, to): (usize, usize), of: usize) {
+    /// It has seen these of the file's `of` lines, the last included; all of it, which is told, when none was passed over.
+    pub(super) fn saw_lines(
+        &self,
+        path: &str,
+        state: &StateRef,
+        (from, to): (usize, usize),
+        of: usize,
+    ) -> bool {
         let mut held = self.held();
         let seen = held.seen.entry(path.to_owned()).or_insert_with(|| Seen::nothing(state));
         if seen.state != *state {
@@ -155,6 +161,7 @@ impl Bridge {
             seen.lines = seen.lines.max(to);
         }
         seen.is_all |= seen.lines >= of;
+        seen.is_all
     }
 
     /// It has changed the file in places, and knows of the rest what it knew: nothing, if it had seen another state.

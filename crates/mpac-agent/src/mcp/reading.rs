@@ -41,13 +41,13 @@ pub(super) async fn get_file_state(bridge: &Bridge, asked: GetFileState) -> Resu
         let part = Part::of(&file.content, asked.from_line.unwrap_or(1), asked.lines).ok_or_else(|| {
             AgentError::Usage(format!("{path} has no line with that number; lines count from 1"))
         })?;
-        bridge.saw_lines(path, &file.state_ref, (part.from, part.told_to()), part.of);
-        let _ = write!(text, " {}:\n{}", part.title(), part.text);
+        let has_read_all = bridge.saw_lines(path, &file.state_ref, (part.from, part.told_to()), part.of);
+        let _ = write!(text, " {}:\n{}", part.title(has_read_all), part.text);
         value["content"] = json!(part.text);
-        value["more"] = json!(!part.is_all());
+        value["more"] = json!(part.has_more());
         if !part.is_all() {
             (value["from_line"], value["to_line"]) = (json!(part.from), json!(part.to));
-            value["lines"] = json!(part.of);
+            (value["lines"], value["cut"]) = (json!(part.of), json!(part.is_cut));
         }
     }
     Ok(Answer::done(text, value))
@@ -130,7 +130,13 @@ impl<'a> Part<'a> {
         if self.is_cut || self.of == 0 { self.from - 1 } else { self.to }
     }
 
-    fn title(&self) -> String {
+    /// Whether there are lines after it.
+    fn has_more(&self) -> bool {
+        self.to < self.of
+    }
+
+    /// `has_read_all`: with the parts that were told before, it is the whole text.
+    fn title(&self, has_read_all: bool) -> String {
         if self.is_all() {
             return "Its text".to_owned();
         }
@@ -140,8 +146,12 @@ impl<'a> Part<'a> {
             false if from == to => format!("Its line {from} of {of}"),
             false => format!("Its lines {from} to {to} of {of}"),
         };
-        let more = if to < of { format!("; from_line {} goes on", to + 1) } else { String::new() };
-        format!("{which}{more}. Change it with edits: content would replace what you have not read as well")
+        let more = if self.has_more() { format!("; from_line {} goes on", to + 1) } else { String::new() };
+        let unread = match has_read_all {
+            true => "",
+            false => ". Change it with edits: content would replace what you have not read as well",
+        };
+        format!("{which}{more}{unread}")
     }
 }
 
@@ -170,9 +180,11 @@ mod tests {
         let (mut from, mut read) = (1, String::new());
         while let Some(it) = Part::of(&all, from, None) {
             assert!(it.text.len() <= SHOWN && it.text.ends_with('\n') && !it.is_all());
-            assert!(it.title().contains("with edits"), "{}", it.title());
+            assert!(it.title(false).contains("with edits"), "{}", it.title(false));
             read.push_str(it.text);
             from = it.to + 1;
+            let is_last = from > it.of;
+            assert_eq!((it.has_more(), it.title(true).contains("goes on")), (!is_last, !is_last));
         }
         assert_eq!(read, all);
     }
@@ -181,8 +193,8 @@ mod tests {
     fn a_line_that_no_host_lets_pass_is_cut_and_counts_as_unread() {
         let all = format!("{}\nend\n", "ä".repeat(SHOWN));
         let first = Part::of(&all, 1, None).unwrap();
-        assert!(first.is_cut && first.text.len() <= SHOWN && first.told_to() == 0, "{}", first.title());
-        assert!(first.title().contains("from_line 2 goes on"), "{}", first.title());
+        assert!(first.is_cut && first.text.len() <= SHOWN && first.told_to() == 0, "{first:?}");
+        assert!(first.title(false).contains("from_line 2 goes on"), "{}", first.title(false));
         assert_eq!(part(&all, 2, None), Some(("end\n", 2, 2, false)));
     }
 }

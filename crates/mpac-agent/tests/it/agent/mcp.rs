@@ -160,17 +160,22 @@ async fn what_a_model_was_not_shown_it_does_not_erase() {
         anna.read_file("a.py").await.unwrap().unwrap().content,
         long.replacen("line 1 ", "line one ", 1)
     );
-    ben.refused("submit_change", whole).await;
+    // It is another text now, so what was read of it counts for nothing.
+    let (text, _) = ben.refused("submit_change", whole).await;
+    assert!(text.contains("read it again with get_file_state from from_line 1 on"), "{text}");
 
     let (mut from, mut read) = (1, String::new());
     loop {
-        let (_, part) = ben.done("get_file_state", json!({"path": "a.py", "from_line": from})).await;
+        let (text, part) = ben.done("get_file_state", json!({"path": "a.py", "from_line": from})).await;
         read.push_str(part["content"].as_str().unwrap());
         from = part["to_line"].as_u64().unwrap() + 1;
-        if from > part["lines"].as_u64().unwrap() {
+        let has_more = part["more"] == json!(true);
+        assert_eq!(text.contains("you have not read"), has_more, "all of it was read by the last part");
+        if !has_more {
             break;
         }
     }
+    assert_eq!(read, long.replacen("line 1 ", "line one ", 1));
     ben.done("submit_change", json!({"path": "a.py", "content": format!("{read}the end\n")})).await;
     assert!(
         anna.read_file("a.py").await.unwrap().unwrap().content.ends_with("5000 of a long file\nthe end\n")
