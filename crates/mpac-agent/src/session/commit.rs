@@ -186,6 +186,7 @@ impl Session {
             if self.has_undecided() && !sending.may_have_arrived() {
                 return Ok(Sent::Homeless);
             }
+            self.nothing_left_to_decide();
             sending.change.goes_under(&own);
             self.base = base_of(&sending.change);
             let said = (sending.change.message(), sending.under.is_some());

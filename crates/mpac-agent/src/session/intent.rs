@@ -129,10 +129,18 @@ impl Session {
             return Ok(());
         };
         self.take_announced(own.id, heard, perhaps)?;
-        if !deciding && self.taken.is_none() && !self.has_undecided() {
-            (self.signs, self.undecided) = (None, None);
+        if !deciding && self.taken.is_none() {
+            self.nothing_left_to_decide();
         }
         Ok(())
+    }
+
+    /// Where nobody decides and no report waits for that, whoever comes now came later. Two breaks in a row can leave us here
+    /// as if an announce were still under way.
+    pub(super) fn nothing_left_to_decide(&mut self) {
+        if !self.has_undecided() {
+            (self.signs, self.undecided) = (None, None);
+        }
     }
 
     fn take_announced(&mut self, id: IntentId, heard: Heard, again: bool) -> Result<(), AgentError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use mpac_agent::error::AgentError;
 use mpac_agent::task::{Outcome, TaskOptions};
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::at_work::joined;
@@ -145,12 +146,7 @@ async fn a_rival_that_comes_while_the_brain_decides_is_asked_about_at_once() {
     let first = peer.accept_announce(|ours| both(ours).drain(..1).collect()).await;
     about.subscribe().wait_for(|about| about.len() == 1).await.unwrap();
     drop(peer);
-    let mut peer = Peer::accept(&listener).await;
-    peer.take("HELLO").await;
-    welcome(&mut peer, 1, serde_json::json!({})).await;
-    peer.take("PROTOCOL_ERROR").await;
-    peer.send(&summary(&["i-alice", "i-carol"])).await;
-    peer.answer_read("a.py", "old").await;
+    let mut peer = come_back(&listener, &summary(&["i-alice", "i-carol"])).await;
     let again = peer.accept_announce(both).await;
     assert_eq!(again, format!("{first}-again"));
     let finished = tokio::time::timeout(SOON, finish(&mut peer, &again)).await;
@@ -176,12 +172,7 @@ async fn whom_a_break_made_the_second_decides_before_the_commit() {
         peer.answer_read("a.py", "old").await;
         reached.await.unwrap();
         drop(peer);
-        let mut peer = Peer::accept(&listener).await;
-        peer.take("HELLO").await;
-        welcome(&mut peer, 1, serde_json::json!({})).await;
-        peer.take("PROTOCOL_ERROR").await;
-        peer.send(&summary(&["i-alice"])).await;
-        peer.answer_read("a.py", "old").await;
+        let mut peer = come_back(&listener, &summary(&["i-alice"])).await;
         let again = peer.accept_announce(alices).await;
         assert_eq!(again, format!("{first}-again"));
         lines.wait_for("conflict with agent:Alice").await;
@@ -202,4 +193,56 @@ async fn whom_a_break_made_the_second_decides_before_the_commit() {
         assert_eq!(*about.borrow(), ["agent:Alice"], "{yields} {known}: once");
         assert!(!lines.text().contains("they came later"), "{}", lines.text());
     }
+}
+
+/// The other end after a break, when the agent has looked at the session.
+async fn come_back(listener: &TcpListener, summary: &Value) -> Peer {
+    let mut peer = Peer::accept(listener).await;
+    peer.take("HELLO").await;
+    welcome(&mut peer, 1, serde_json::json!({})).await;
+    peer.take("PROTOCOL_ERROR").await;
+    peer.send(summary).await;
+    peer.answer_read("a.py", "old").await;
+    peer
+}
+
+/// The first break costs the intent, and the second comes before all is heard of its announce.
+#[tokio::test]
+async fn after_two_breaks_whoever_comes_during_the_commit_came_later() {
+    covers!("PAR-19", "PAR-22");
+    let (listener, url) = listener().await;
+    let lines = Lines::default();
+    let hands = Hands::on(&["a.py"]);
+    let (about, (reached, go_on)) = (hands.about.clone(), hands.hold());
+    let (mut peer, work) = begun((&listener, &url), &lines, hands).await;
+    peer.answer_list(&["a.py"]).await;
+    peer.accept_announce(|_| vec![]).await;
+    peer.answer_read("a.py", "old").await;
+    reached.await.unwrap();
+    drop(peer);
+    let mut peer = come_back(&listener, &summary(&[])).await;
+    let announce = peer.take("INTENT_ANNOUNCE").await;
+    let again = announce["payload"]["intent_id"].as_str().unwrap().to_owned();
+    peer.relay(&announce).await;
+    drop(peer);
+    let mut ours = summary(&[&again]);
+    ours["session"]["active_intents"][0]["principal_id"] = "agent:Bob".into();
+    let mut peer = come_back(&listener, &ours).await;
+    lines.wait_for(&format!("intent {again} is still there")).await;
+    go_on.send(()).unwrap();
+    let done = async {
+        peer.answer_read("a.py", "old").await;
+        let commit = peer.take("OP_COMMIT").await;
+        let mut later = report("c1", &again, "", "agent:Carol");
+        later.as_object_mut().unwrap().remove("intent_b");
+        peer.say("CONFLICT_REPORT", later).await;
+        peer.relay(&commit).await;
+        peer.answer_read("a.py", "new").await;
+        peer.accept_withdraw(&again).await;
+        work.await.unwrap().unwrap()
+    };
+    let done = tokio::time::timeout(SOON, done).await;
+    let done = done.unwrap_or_else(|_| panic!("{}", lines.text()));
+    assert_eq!(done, Outcome::Committed(vec!["a.py".to_owned()]));
+    assert!(about.borrow().is_empty() && lines.text().contains("they came later"), "{}", lines.text());
 }
