@@ -151,14 +151,25 @@ impl KnownIntent {
 }
 
 impl Conflict {
-    /// As the coordinator would report it.
-    pub(super) fn report(self) -> ConflictReport {
+    /// As the coordinator would report it: each side is an intent with whoever owns it, by the `live` ones. Lists of both may be
+    /// in any order.
+    pub(super) fn report(self, live: &[KnownIntent]) -> ConflictReport {
         // Only one that nobody has told of by report or summary has no severity.
         let severity = self.severity.unwrap_or(Severity::Medium);
         let mut report = ConflictReport::new(self.conflict_id, self.category, severity);
-        (report.principal_a, report.principal_b) =
-            (self.principals.first().cloned(), self.principals.get(1).cloned());
-        (report.intent_a, report.intent_b) = (self.intents.first().cloned(), self.intents.get(1).cloned());
+        let mut intents = self.intents.iter();
+        let (a, b) = (intents.next(), intents.next());
+        let owner = |side: Option<&IntentId>| {
+            live.iter().find(|it| Some(&it.intent_id) == side).map(|it| &it.principal_id)
+        };
+        // An intent that is over, or that is not told, leaves whoever does not own the other one.
+        let other = |known: Option<&PrincipalId>| {
+            known.and_then(|known| self.principals.iter().find(|who| *who != known))
+        };
+        let (owner_a, owner_b) = (owner(a), owner(b));
+        report.principal_a = owner_a.or_else(|| other(owner_b)).cloned();
+        report.principal_b = owner_b.or_else(|| other(owner_a)).cloned();
+        (report.intent_a, report.intent_b) = (a.cloned(), b.cloned());
         report.description = self.description;
         report.related_intents = Some(self.intents);
         report.involved_principals = Some(self.principals);
@@ -268,4 +279,50 @@ pub(super) fn seconds(duration: &Seconds) -> f64 {
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id<T: std::str::FromStr>(text: &str) -> T {
+        text.parse().unwrap_or_else(|_| unreachable!("it is not empty"))
+    }
+
+    fn live(intent: &str, owner: &str) -> KnownIntent {
+        KnownIntent {
+            intent_id: id(intent),
+            principal_id: id(owner),
+            own: owner == "agent:Bob",
+            objective: None,
+            scope: None,
+            suspended: false,
+            expires_in_sec: None,
+        }
+    }
+
+    #[test]
+    fn a_known_conflict_is_reported_with_each_intent_beside_its_owner() {
+        let conflict = Conflict {
+            conflict_id: id("c"),
+            category: ConflictCategory::ScopeOverlap,
+            severity: None,
+            state: ConflictState::Open,
+            principals: vec![id("agent:Anna"), id("agent:Bob")],
+            intents: vec![id("bobs"), id("annas")],
+            escalated_to: None,
+            description: None,
+            unacknowledged: true,
+        };
+        let both = [live("annas", "agent:Anna"), live("bobs", "agent:Bob")];
+        // Of Anna's it is known, or it is over.
+        for live in [&both[..], &both[1..]] {
+            let report = conflict.clone().report(live);
+            assert_eq!((report.intent_a, report.principal_a), (Some(id("bobs")), Some(id("agent:Bob"))));
+            assert_eq!((report.intent_b, report.principal_b), (Some(id("annas")), Some(id("agent:Anna"))));
+        }
+        let alone = Conflict { principals: vec![id("agent:Bob")], intents: vec![id("bobs")], ..conflict };
+        let report = alone.report(&both);
+        assert_eq!((report.principal_a, report.principal_b), (Some(id("agent:Bob")), None));
+    }
 }

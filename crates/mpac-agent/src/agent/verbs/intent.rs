@@ -193,10 +193,11 @@ impl Agent {
         intent: &IntentId,
         mut reply: Box<Reply>,
     ) -> Result<Box<Reply>, AgentError> {
-        for missed in self.view().await?.conflicts {
+        let view = self.view().await?;
+        for missed in view.conflicts {
             let is_news = reply.conflicts.iter().all(|it| it.conflict_id != missed.conflict_id);
             if is_news && missed.intents.contains(intent) {
-                reply.conflicts.push(missed.report());
+                reply.conflicts.push(missed.report(&view.intents));
             }
         }
         Ok(reply)
