@@ -48,6 +48,11 @@ pub enum AgentError {
         /// What was wanted.
         what: String,
     },
+    /// The session is being joined for somebody else who asked first; nothing of this was done.
+    #[error(
+        "the session is still being joined, which an earlier call began; wait a moment and call this again"
+    )]
+    StillJoining,
     /// The coordinator lost operations in its recovery that it had acknowledged (D-041).
     #[error(
         "the coordinator has come back without what it had acknowledged ({}); look at the files and do again what is still wanted", .0.join(", ")

@@ -262,6 +262,7 @@ fn failed(error: &AgentError) -> (&'static str, &'static str) {
         AgentError::Away { .. } => {
             ("CONNECTION_BROKEN", "wait a moment and call this again; it is tried again by itself")
         }
+        AgentError::StillJoining => ("STILL_JOINING", "wait a moment and call this again"),
         AgentError::Lost(_) | AgentError::SessionClosed(_) => (
             "SESSION_ENDED",
             "call who_is_working: it joins anew where that can be; if it cannot, tell your user",

@@ -54,10 +54,6 @@ struct Seen {
     is_all: bool,
 }
 
-fn away() -> AgentError {
-    AgentError::Away { what: "this".to_owned() }
-}
-
 impl Seen {
     fn nothing(state: &StateRef) -> Self {
         Self { state: state.clone(), lines: 0, is_all: false }
@@ -83,21 +79,23 @@ impl Bridge {
     /// the one that joins.
     ///
     /// # Errors
-    /// As [`Agent::connect`]; [`AgentError::Away`] while the connection is broken, or another tool still joins.
+    /// As [`Agent::connect`]; [`AgentError::Away`] while the connection is broken, [`AgentError::StillJoining`] while another
+    /// tool joins.
     pub(super) async fn agent(&self) -> Result<Agent, AgentError> {
         let known = self.slot().await?.clone();
         if let Some(agent) = known {
             match tokio::time::timeout(self.patience, agent.here()).await {
                 Ok(Ok(())) => return Ok(agent),
                 Ok(Err(_)) => {}
-                Err(_) => return Err(away()),
+                Err(_) => return Err(AgentError::Away { what: "this".to_owned() }),
             }
         }
         self.join().await
     }
 
     async fn slot(&self) -> Result<tokio::sync::MutexGuard<'_, Option<Agent>>, AgentError> {
-        tokio::time::timeout(self.patience, self.agent.lock()).await.map_err(|_| away())
+        let slot = tokio::time::timeout(self.patience, self.agent.lock()).await;
+        slot.map_err(|_| AgentError::StillJoining)
     }
 
     /// Joins, unless somebody has done so meanwhile.
@@ -282,6 +280,6 @@ mod tests {
         assert!(asked.elapsed() < Duration::from_secs(5), "they waited one after the other");
         // Nor does anybody wait longer for one that joins.
         let _joining = bridge.agent.lock().await;
-        assert!(is_away(&bridge.agent().await));
+        assert!(matches!(bridge.agent().await, Err(AgentError::StillJoining)));
     }
 }

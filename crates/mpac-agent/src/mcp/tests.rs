@@ -96,6 +96,7 @@ fn what_is_no_rule_says_a_next_step_all_the_same() {
     for error in [
         AgentError::NobodyThere { url: "ws://h:1".to_owned() },
         AgentError::Away { what: "this".to_owned() },
+        AgentError::StillJoining,
         AgentError::Lost("x".to_owned()),
         AgentError::Unsettled { what: "x".to_owned() },
         AgentError::Usage("mend x".to_owned()),
