@@ -260,6 +260,7 @@ pub(super) struct WaitForChange {
     /// At most so many seconds, 30 by default; hosts often break off tools that take more than 60.
     #[schemars(range(min = 1, max = 600))]
     pub(super) timeout_sec: Option<u32>,
-    /// The cursor of an earlier answer, to go on from there; by default from the last answer of this tool.
+    /// The cursor of an earlier answer, to go on from there; by default from the last answer of this tool. Where more has
+    /// happened since than is kept, the answer says so, and that may be about other files.
     pub(super) after: Option<u64>,
 }

@@ -81,7 +81,8 @@ impl Recent {
     }
 
     /// Those that are `wanted`: after this number, or without one those that were not told yet, whoever asked for what
-    /// meanwhile. A number that is still to come is of an earlier start.
+    /// meanwhile. A number that is still to come is of an earlier start. What is no longer kept is known by its numbers alone, so
+    /// after a number it makes a gap whatever is `wanted`.
     pub(super) fn since(&self, number: Option<u64>, wanted: &Wanted) -> Since {
         let kept = self.kept();
         let is_news = |one: &&One| number.map_or(!one.told, |after| one.number > after);
@@ -150,5 +151,6 @@ mod tests {
         let since = recent.since(None, &a);
         assert!(since.events.is_empty() && !since.has_gap);
         assert!(recent.since(None, &Wanted::default()).has_gap, "who wants all has missed some");
+        assert!(recent.since(Some(1), &a).has_gap, "of what files it was is not known for every number");
     }
 }
