@@ -123,6 +123,8 @@ impl Lost {
 
 #[cfg(test)]
 mod tests {
+    use mpac_wire::StateRef;
+
     use super::*;
 
     fn id<T: std::str::FromStr>(text: &str) -> T {
@@ -147,6 +149,15 @@ mod tests {
         let joined = Event::Joined { principal_id: id("agent:you") };
         assert!(is_wanted(&all, &joined) && !is_wanted(&some, &joined));
         assert!(is_wanted(&some, &Event::Lagged { lost: 1 }));
+        let to_undo = |file: &str| Event::Compensation {
+            op_id: id("undo"),
+            reverses_op_id: id("op"),
+            path: file.to_owned(),
+            state_ref_before: StateRef::of("new"),
+            state_ref_after: StateRef::of("old"),
+        };
+        assert!(is_wanted(&some, &to_undo("./a.py")) && !is_wanted(&some, &to_undo("b.py")));
+        assert!(!is_own(&to_undo("a.py"), &me), "it is told to its owner, who is to act");
     }
 
     #[test]
