@@ -1,28 +1,29 @@
-//! Intents: announce, update, withdraw, claim, defer.
+//! Intents: announce, update, withdraw, defer. What a claim is stands in `claim`.
+
+mod claim;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mpac_core::Participant;
 use mpac_core::participant::{Holder, Presence, is_duplicate};
-use mpac_wire::names::{ClaimDecision, HeartbeatStatus};
+use mpac_wire::names::HeartbeatStatus;
 use mpac_wire::payload::conflict::ConflictReport;
-use mpac_wire::payload::intent::{IntentAnnounce, IntentClaim, IntentDeferred, IntentUpdate, IntentWithdraw};
-use mpac_wire::{ClaimId, DeferralId, IntentId, Message, PrincipalId, Scope, Seconds};
+use mpac_wire::payload::intent::{IntentAnnounce, IntentDeferred, IntentUpdate, IntentWithdraw};
+use mpac_wire::{DeferralId, IntentId, Message, PrincipalId, Scope, Seconds};
 
 use super::Tentative;
-use crate::agent::event::{Event, Events};
 use crate::agent::hub::{Outcome, Reply, Said};
-use crate::agent::{Agent, TurnedDown, barrier};
+use crate::agent::{Agent, barrier};
 use crate::error::AgentError;
+
+pub use claim::Claim;
 
 /// How long an intent lives that does not say so: longer than slow work. If its process is gone the coordinator ends it far
 /// earlier.
 const INTENT_TTL_SECONDS: u32 = 1_800;
 /// How long a deferral lives that does not say so (DEF-02).
 const DEFERRAL_TTL_SECONDS: u32 = 60;
-/// How long the decision on a claim is waited for by default: twice the coordinator's default grace (CLM-08).
-const CLAIM_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a summary is waited for by who only wants to know who is in the way.
 const SUMMARY_PATIENCE: Duration = Duration::from_secs(5);
@@ -77,33 +78,6 @@ pub struct Update {
     pub scope: Option<Scope>,
     /// Its time, counted from now (INT-12).
     pub ttl_sec: Option<u32>,
-}
-
-/// Somebody's suspended intent that is to be gone on with.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Claim {
-    /// Which.
-    pub intent: IntentId,
-    /// Whose it is; `None`: as was heard.
-    pub owner: Option<PrincipalId>,
-    /// What for; `None`: as its owner said.
-    pub objective: Option<String>,
-    /// What of it; `None`: all of it (CLM-03).
-    pub scope: Option<Scope>,
-    /// Why.
-    pub justification: Option<String>,
-    /// How long the decision is waited for; 60 s by default.
-    pub patience: Duration,
-}
-
-impl Claim {
-    /// All of that intent.
-    #[must_use]
-    pub fn of(intent: IntentId) -> Self {
-        let (owner, objective, scope, justification) = (None, None, None, None);
-        Self { intent, owner, objective, scope, justification, patience: CLAIM_PATIENCE }
-    }
 }
 
 /// A step back.
@@ -263,88 +237,6 @@ impl Agent {
         Ok(())
     }
 
-    /// INTENT_CLAIM: takes over an intent whose owner is gone or has handed it over (`transfer`), and waits for the
-    /// coordinator's or the arbiter's decision (CLM-16). The new intent, which is ours.
-    ///
-    /// Dropped before it is done, or given up after [`Claim::patience`], an approval that comes later is answered by the
-    /// new intent's withdrawal.
-    ///
-    /// # Errors
-    /// [`AgentError::TurnedDown`]: CLAIM_CONFLICT when somebody was faster (CLM-02), INVALID_REFERENCE when it is not
-    /// suspended (CLM-01), `CLAIM_REJECTED` with the reason. [`AgentError::Usage`] when the intent is not known here and its
-    /// scope and owner are not either, [`AgentError::GaveUp`]; else as [`announce`](Self::announce).
-    pub async fn claim_intent(&self, claim: Claim) -> Result<IntentId, AgentError> {
-        let what = format!("the claim on {}", claim.intent);
-        let view = self.view().await?;
-        let known = view.intents.iter().find(|it| it.intent_id == claim.intent);
-        let owner = claim.owner.clone().or_else(|| Some(known?.principal_id.clone()));
-        let owner = owner.ok_or_else(|| unknown(&claim.intent))?;
-        let scope =
-            claim.scope.clone().or_else(|| known?.scope.clone()).ok_or_else(|| unknown(&claim.intent))?;
-        let objective = claim.objective.clone().or_else(|| known?.objective.clone());
-        let objective = objective.unwrap_or_else(|| format!("goes on with {}", claim.intent));
-        let new = self.intent_id(&objective);
-        let claim_id = self.claim_id(&claim.intent);
-        let mut message =
-            IntentClaim::new(claim_id.clone(), claim.intent.clone(), owner, new.clone(), objective, scope);
-        message.justification = claim.justification;
-        let mut events = self.events();
-        let tentative = Tentative::new(self, &new);
-        let reply = self.say(message, &what).await?;
-        if let Err(refused) = reply.not_refused(&what) {
-            tentative.keep();
-            return Err(refused);
-        }
-        let decided = self.decision(&mut events, &claim_id, &new);
-        let decided = tokio::time::timeout(claim.patience, decided).await;
-        let gave_up = || AgentError::GaveUp {
-            what: format!("the decision on {what}"),
-            seconds: claim.patience.as_secs(),
-        };
-        let refused = decided.map_err(|_| gave_up())??;
-        tentative.keep();
-        match refused {
-            None => {
-                self.0.link.status(HeartbeatStatus::Working, Some(new.clone()));
-                Ok(new)
-            }
-            Some(why) => Err(AgentError::TurnedDown(Box::new(TurnedDown::claim(&what, why)))),
-        }
-    }
-
-    /// Why a claim was not approved; `None` when it was.
-    async fn decision(
-        &self,
-        events: &mut Events,
-        claim: &ClaimId,
-        new: &IntentId,
-    ) -> Result<Option<String>, AgentError> {
-        loop {
-            match events.next().await {
-                Some(Event::ClaimDecided { claim_id, decision, reason, .. }) if claim_id == *claim => {
-                    let approved = decision == ClaimDecision::Approved.as_str();
-                    return Ok((!approved).then(|| reason.unwrap_or(decision)));
-                }
-                // It may have been decided while nobody listened.
-                Some(Event::Lagged { .. } | Event::ConnectionBack { .. }) => {
-                    let (claim, new) = (claim.clone(), new.clone());
-                    let (live, pending) = self
-                        .0
-                        .link
-                        .look(move |it| {
-                            (it.intents().contains_key(&new), it.pending_claims().any(|id| *id == claim))
-                        })
-                        .await?;
-                    if live || !pending {
-                        return Ok((!live).then(|| "it is not pending any more".to_owned()));
-                    }
-                }
-                Some(_) => {}
-                None => return Err(self.ended()),
-            }
-        }
-    }
-
     /// INTENT_DEFERRED: tells the others that we saw them at work there and stepped back (DEF-01, PAR-17). A deferral is no
     /// intent: it ends by itself when they are done, when we announce, or by its time.
     ///
@@ -402,10 +294,6 @@ impl Agent {
     fn intent_id(&self, objective: &str) -> IntentId {
         self.id("intent", objective).parse().expect("the text begins with `intent-`, so it is not empty")
     }
-
-    fn claim_id(&self, intent: &IntentId) -> ClaimId {
-        self.id("claim", intent.as_str()).parse().expect("the text begins with `claim-`, so it is not empty")
-    }
 }
 
 fn message_of(announce: &Announce, intent: &IntentId) -> Message {
@@ -413,10 +301,4 @@ fn message_of(announce: &Announce, intent: &IntentId) -> Message {
     message.ttl_sec = Some(Seconds::whole(announce.ttl_sec));
     message.supersedes_intent_id = announce.supersedes.clone();
     message.into()
-}
-
-fn unknown(intent: &IntentId) -> AgentError {
-    AgentError::Usage(format!(
-        "intent {intent} has not been heard of, so its owner and files have to be given"
-    ))
 }
