@@ -143,10 +143,10 @@ pub(crate) async fn tell(
         Err(error) => return warn!("the server before cannot be told: {error}"),
     };
     let is_one = before.len() == 1;
-    let request = Request::Fence { epochs, by };
+    let epochs = &epochs;
     let telling = before.iter().map(async |before| {
         tokio::select! {
-            () = persist(Target::new(&before.server, Token::given(&before.token)), &request, own) => {}
+            () = persist(Target::new(&before.server, Token::given(&before.token)), epochs, (&by, own)) => {}
             () = silent.notified(), if is_one => info!("{}: it says nothing more, it found out by itself", before.server),
         }
         if let Err(error) = told(data, before) {
@@ -156,7 +156,8 @@ pub(crate) async fn tell(
     join_all(telling).await;
 }
 
-async fn persist(before: Target, request: &Request, own: &str) {
+async fn persist(before: Target, epochs: &BTreeMap<String, u64>, (by, own): (&str, &str)) {
+    let request = Request::Fence { epochs: epochs.clone(), by: by.to_owned() };
     let mut pause = PAUSE.0;
     let mut said = false;
     loop {
@@ -165,7 +166,11 @@ async fn persist(before: Target, request: &Request, own: &str) {
             Ok(Answer::Status(status)) if status.instance.as_deref() == Some(own) => {
                 return warn!("{} is this server now: the one that was there cannot be told", before.url());
             }
-            Ok(_) => before.ask(request).await,
+            // They may have gone on from here, and back to it: who has them later is the one that goes on (REC-25).
+            Ok(Answer::Status(status)) if is_later(&status.sessions, epochs) => {
+                return warn!("{} is not fenced: it has the sessions under later epochs", before.url());
+            }
+            Ok(_) => before.ask(&request).await,
             Err(error) => Err(error),
         };
         match answer {
@@ -186,6 +191,11 @@ async fn persist(before: Target, request: &Request, own: &str) {
         sleep(pause).await;
         pause = (pause * 2).min(PAUSE.1);
     }
+}
+
+/// Whether one of these sessions is above what it is here.
+fn is_later(there: &BTreeMap<String, u64>, here: &BTreeMap<String, u64>) -> bool {
+    there.iter().any(|(id, epoch)| here.get(id).is_some_and(|ours| epoch > ours))
 }
 
 #[cfg(test)]
@@ -240,11 +250,11 @@ mod tests {
         told(data, &of("ws://two:1")).unwrap();
         assert!(!data.join(FILE).exists());
     }
-    /// A server that has its sessions, and is not to be fenced.
+    /// A server that has its sessions, and is not to be fenced: what it says of itself.
     #[derive(Clone)]
-    struct Own(Token);
+    struct Rightful(Token, &'static str, u64);
 
-    impl Operator for Own {
+    impl Operator for Rightful {
         fn token(&self) -> Option<&Token> {
             Some(&self.0)
         }
@@ -254,10 +264,10 @@ mod tests {
             Answer::Status(Status {
                 role: Role::Server,
                 program: String::new(),
-                sessions: BTreeMap::new(),
+                sessions: [("s".to_owned(), self.2)].into(),
                 followers: Vec::new(),
                 refused: None,
-                instance: Some("own".to_owned()),
+                instance: Some(self.1.to_owned()),
             })
         }
 
@@ -266,20 +276,30 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_is_at_the_address_of_the_one_before_does_not_fence_itself() {
+        is_not_fenced("own", 3).await;
+    }
+
+    #[tokio::test]
+    async fn nobody_fences_who_has_the_sessions_later() {
+        is_not_fenced("another", 5).await;
+    }
+
+    async fn is_not_fenced(instance: &'static str, epoch: u64) {
         let (dir, token) = (tempfile::tempdir().unwrap(), Token::given("t"));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let target = Target::new(&format!("ws://{}", listener.local_addr().unwrap()), token.clone());
         let app = Router::new().fallback(
-            async |State(own): State<Own>,
+            async |State(it): State<Rightful>,
                    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
                    request: HttpRequest| {
-                serve::answer(upgrade, (request.uri().path(), request.headers()), own)
+                serve::answer(upgrade, (request.uri().path(), request.headers()), it)
             },
         );
-        let app = app.with_state(Own(token));
+        let app = app.with_state(Rightful(token, instance, epoch));
         tokio::spawn(async move { axum::serve(listener, app).await });
         note(dir.path(), &target).unwrap();
-        tell(dir.path(), BTreeMap::new(), ("ws://here:1".to_owned(), "own"), &Notify::new()).await;
+        tell(dir.path(), [("s".to_owned(), 4)].into(), ("ws://here:1".to_owned(), "own"), &Notify::new())
+            .await;
         assert_eq!(pending(dir.path()).unwrap(), []);
     }
 }

@@ -172,7 +172,7 @@ impl Server {
         let mut asked = door.asked();
         let _published = self.published.take();
         let _alone = Aborted(tokio::spawn(door.clone().stay_alone()));
-        let _fencing = Aborted(tokio::spawn(door.clone().fence_before(self.url())));
+        let fencing = Aborted(tokio::spawn(door.clone().fence_before(self.url())));
         let security = &self.settings.security;
         let within = Duration::from_secs(security.handshake_within_sec.into());
         let metered = self.metered.take();
@@ -211,6 +211,8 @@ impl Server {
             _ = asked.changed() => {}
         }
         drop(stopped);
+        // Whoever gets the sessions tells from then on.
+        drop(fencing);
         let ended = handover::end(&self.registry, &hub, &asked).await;
         drop(open);
         // A peer that never reads its close frame is given up by its connection; this is for what nobody thought of.

@@ -68,7 +68,7 @@ pub async fn run(
     let door = Token::kept(&data).map_err(failed)?.unwrap_or_else(|| token.clone());
     let target = Target::new(&options.from, token);
     let mark = marked(&data, &options.from).map_err(failed)?;
-    let mut desk = Desk::open(&data, &mark, door).await.map_err(failed)?;
+    let desk = Desk::open(&data, &mark, door).await.map_err(failed)?;
     if settings.port != 0 && TcpListener::bind((settings.host.as_str(), settings.port)).await.is_err() {
         warn!("port {} on {} is in use now: it has to be free for a takeover", settings.port, settings.host);
     }
@@ -97,7 +97,7 @@ pub async fn run(
         said: Said::default(),
         ending: false,
     };
-    let end = following.run(&mut stop, &mut desk).await;
+    let end = following.run(&mut stop, &desk).await;
     let end = end.map_err(|reason| Error::Following { from: from.clone(), reason })?;
     let failed =
         |error: &dyn std::fmt::Display| Error::Following { from: from.clone(), reason: error.to_string() };

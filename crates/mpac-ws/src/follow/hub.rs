@@ -138,7 +138,8 @@ impl Hub {
         let mut state = self.lock();
         let is_it =
             |known: &Known| matches!(&known.role, Follower::Standby { address: its, .. } if its == address);
-        let found = state.followers.iter().find(|(_, known)| is_it(known));
+        // The one that came last: an older connection of the same may be one that nobody knows to be broken.
+        let found = state.followers.iter().rev().find(|(_, known)| is_it(known));
         let (number, known) = found.ok_or_else(|| format!("no standby for {address} follows"))?;
         if let Some(of) = known.lacks.first() {
             return Err(format!(
@@ -188,7 +189,7 @@ impl Hub {
         // One that has left is no choice any more.
         let chosen = state.chosen.filter(|chosen| state.followers.contains_key(chosen));
         let may = |number: u64| chosen.is_none_or(|chosen| chosen == number);
-        state.followers.iter().find_map(|(number, known)| match &known.role {
+        state.followers.iter().rev().find_map(|(number, known)| match &known.role {
             Follower::Standby { address, .. } if known.has_all && may(*number) => {
                 Some((*number, address.clone()))
             }
@@ -320,7 +321,13 @@ mod tests {
         assert!(hub.choose("nowhere").is_err());
         hub.choose("elsewhere").unwrap();
         assert_eq!(hub.successor().await, Some((other.number, "elsewhere".to_owned())), "as was said");
-        drop(other);
+        // It has come again, and nobody knows yet that the connection before is broken.
+        let again = hub.attach(standby_for("elsewhere", false)).unwrap();
+        again.acknowledged(of(), 5);
+        assert!(again.has_all(&ends));
+        hub.choose("elsewhere").unwrap();
+        assert_eq!(hub.successor().await, Some((again.number, "elsewhere".to_owned())));
+        drop((other, again));
         assert_eq!(hub.followers(&BTreeMap::from([(of(), 7)]))[1], "the standby for there: 2 entries behind");
         drop(standby);
         assert_eq!(hub.successor().await, None, "it is gone");

@@ -11,7 +11,7 @@ use axum::extract::ws::{Message, WebSocket};
 use futures::{Sink, Stream, StreamExt};
 use mpac_wire::{Content, Seconds};
 use tokio::task::spawn_blocking;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use super::hub::{Hub, Phase};
@@ -232,11 +232,11 @@ where
         limit: Option<u64>,
     ) -> Result<Tail, Ended> {
         let owned = dir.to_owned();
-        let found = blocking(move || match has {
+        let found = self.read(move || match has {
             Some(has) => Tail::behind(&owned, &has, limit),
             None => Ok(None),
-        })
-        .await?;
+        });
+        let found = found.await?;
         if let Some(tail) = found {
             self.wire.has(of.clone(), tail.at().n);
             return Ok(tail);
@@ -281,13 +281,32 @@ where
         Ok((tail, end))
     }
 
+    /// What is read from the disk, however long that takes: the follower hears meanwhile that somebody is there.
+    async fn read<T: Send + 'static>(
+        &mut self,
+        read: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, Ended> {
+        let reading = blocking(read);
+        tokio::pin!(reading);
+        loop {
+            match timeout(PULSE, &mut reading).await {
+                Ok(read) => return read,
+                Err(_) => self.wire.is_there().await?,
+            }
+        }
+    }
+
     /// The others can be followed all the same.
     async fn damaged(&mut self, of: Place, dir: &Path, reason: io::Error) -> Result<(), Ended> {
         if let Some(limit) = self.source.durable.of(dir) {
             // Old parts are packed and deleted meanwhile; and what the system refuses now may be as good as it was.
             let owned = dir.to_owned();
-            let again = spawn_blocking(move || read_through(&owned, limit).map_err(Damage::Io)).await;
-            if !again.is_ok_and(|read| read.is_err_and(|damage| !damage.is_of_the_system())) {
+            let is_damaged = match self.read(move || read_through(&owned, limit)).await {
+                Err(Ended::Unread(again)) => !Damage::Io(again).is_of_the_system(),
+                Err(ended) => return Err(ended),
+                Ok(()) => false,
+            };
+            if !is_damaged {
                 return Err(Ended::Failed(format!("{}: {reason}", dir.display())));
             }
             self.wire.lacks(of.clone());
@@ -301,6 +320,7 @@ where
 /// Whether all of it can be read.
 fn read_through(dir: &Path, limit: u64) -> io::Result<()> {
     let mut tail = Tail::from_the_first(dir)?;
+    reading::origin(dir, tail.at().n)?;
     while tail.read(Some(limit), PIECE)? != Records::default() {}
     Ok(())
 }

@@ -52,7 +52,8 @@ where
     /// What it says first.
     pub(super) async fn hello(&mut self) -> Result<Up, Ended> {
         let said = timeout(STUCK, self.stream.next()).await;
-        heard(said.map_err(|_| Ended::Failed("it says nothing".to_owned()))?)
+        let heard = heard(said.map_err(|_| Ended::Failed("it says nothing".to_owned()))?)?;
+        heard.ok_or_else(|| Ended::Failed("it speaks another way".to_owned()))
     }
 
     /// Notes what it acknowledges from now on.
@@ -87,6 +88,11 @@ where
         Ok(())
     }
 
+    /// Says nothing but that somebody is there.
+    pub(super) async fn is_there(&mut self) -> Result<(), Ended> {
+        self.send(Message::Ping(Default::default())).await
+    }
+
     pub(super) async fn say(&mut self, down: &Down) -> Result<(), Ended> {
         self.send(Message::text(json(down)?)).await
     }
@@ -115,15 +121,17 @@ where
     }
 }
 
-fn note(attached: Option<&Attached>, up: Up) {
-    if let (Some(attached), Up::Ack { of, n }) = (attached, up) {
+fn note(attached: Option<&Attached>, up: Option<Up>) {
+    if let (Some(attached), Some(Up::Ack { of, n })) = (attached, up) {
         attached.acknowledged(of, n);
     }
 }
 
-fn heard<E>(said: Option<Result<Message, E>>) -> Result<Up, Ended> {
+fn heard<E>(said: Option<Result<Message, E>>) -> Result<Option<Up>, Ended> {
     match said {
+        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
         Some(Ok(Message::Text(text))) => serde_json::from_str(&text)
+            .map(Some)
             .map_err(|error| Ended::Failed(format!("it speaks another way: {error}"))),
         Some(Ok(Message::Close(_)) | Err(_)) | None => Err(Ended::Gone),
         Some(Ok(_)) => Err(Ended::Failed("it speaks another way".to_owned())),

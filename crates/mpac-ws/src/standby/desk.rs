@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ws::WebSocket;
@@ -14,6 +15,7 @@ use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use crate::control::serve::{self, Operator};
@@ -21,11 +23,14 @@ use crate::control::token::Token;
 use crate::control::{Answer, Published, Request, Role, Status};
 use crate::store::elsewhere::{Elsewhere, Why};
 
+/// For a takeover to come about; whoever asked for it hears then why not. Less than they wait.
+const WAITS: Duration = Duration::from_secs(100);
+
 /// Open until it is dropped.
 #[derive(Debug)]
 pub(super) struct Desk {
     clerk: Clerk,
-    wanted: watch::Receiver<bool>,
+    wanted: watch::Receiver<Option<Instant>>,
     _published: Published,
     serving: JoinHandle<()>,
 }
@@ -34,7 +39,8 @@ pub(super) struct Desk {
 #[derive(Clone, Debug)]
 struct Clerk {
     token: Token,
-    wanted: watch::Sender<bool>,
+    /// Until when somebody wants the takeover.
+    wanted: watch::Sender<Option<Instant>>,
     state: Arc<Mutex<String>>,
     /// Why nobody can go on with the copy yet.
     partial: Arc<Mutex<Option<String>>>,
@@ -56,7 +62,7 @@ impl Desk {
                 data.display()
             )
         })));
-        let (wanted, refused) = (watch::Sender::new(false), Arc::default());
+        let (wanted, refused) = (watch::Sender::new(None), Arc::default());
         let clerk = Clerk { token, wanted, state, partial, refused };
         let published = Published::new(data, format!("ws://{address}"), &clerk.token, None)?;
         let app = Router::new().fallback(answer).layer(map_response(serve::once)).with_state(clerk.clone());
@@ -68,18 +74,30 @@ impl Desk {
     }
 
     /// Completes when somebody wants the takeover; again and again until it is refused.
-    pub(super) async fn wanted(&mut self) {
+    pub(super) async fn wanted(&self) {
         // The sender is here as well, so it is never gone.
-        let _ = self.wanted.wait_for(|wanted| *wanted).await;
+        let _ = self.wanted.clone().wait_for(Option::is_some).await;
+    }
+
+    /// Completes when somebody wants it for longer than they wait.
+    pub(super) async fn overdue(&self) {
+        let mut wanted = self.wanted.clone();
+        loop {
+            let until = *wanted.borrow_and_update();
+            tokio::select! {
+                () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => return,
+                _ = wanted.changed() => {}
+            }
+        }
     }
 
     /// If somebody wants the takeover, it does not come about.
     pub(super) fn refuses(&self, reason: String) {
-        if *self.wanted.borrow() {
+        if self.wanted.borrow().is_some() {
             let reason = format!("{reason}; nothing is taken");
             warn!("{reason}");
             *self.clerk.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
-            self.clerk.wanted.send_replace(false);
+            self.clerk.wanted.send_replace(None);
         }
     }
 
@@ -121,7 +139,7 @@ impl Operator for Clerk {
                 }
                 *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 info!("asked to take over");
-                self.wanted.send_replace(true);
+                self.wanted.send_replace(Some(Instant::now() + WAITS));
                 Answer::Done { text: "taking over".to_owned() }
             }
             Request::Close { .. }

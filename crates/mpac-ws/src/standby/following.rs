@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 use super::desk::Desk;
 use super::silence::Silence;
 use super::{End, open};
-use crate::control::dial::Target;
+use crate::control::dial::{NotReached, Target};
 use crate::control::{Answer, Request};
 use crate::fencing;
 use crate::follow::Follower;
@@ -68,7 +68,7 @@ impl Following {
     pub(super) async fn run(
         &mut self,
         stop: &mut Pin<&mut impl Future<Output = ()>>,
-        desk: &mut Desk,
+        desk: &Desk,
     ) -> Result<End, String> {
         let mut pause = PAUSE.0;
         loop {
@@ -95,8 +95,9 @@ impl Following {
             }
             tokio::select! {
                 () = stop.as_mut() => return Ok(End::Stopped),
-                // Of a connection that broke it is not known whether anybody is there.
-                () = desk.wanted(), if matches!(lost, Lost::NotReached(_)) => return Ok(End::Taken),
+                // Of a connection that broke it is not known whether anybody is there; and whoever answers is.
+                () = desk.wanted(), if is_gone(&lost) => return Ok(End::Taken),
+                () = desk.overdue() => self.too_late(desk),
                 () = self.silence.is_over() => return Ok(self.silent()),
                 () = sleep(pause) => pause = (pause * 2).min(PAUSE.1),
             }
@@ -107,7 +108,7 @@ impl Following {
     async fn connected(
         &mut self,
         stop: &mut Pin<&mut impl Future<Output = ()>>,
-        desk: &mut Desk,
+        desk: &Desk,
         pause: &mut Duration,
     ) -> Result<End, Lost> {
         let hello = Link::hello(self.role.clone(), &mut self.held).await?;
@@ -116,7 +117,7 @@ impl Following {
             () = stop.as_mut() => return Ok(End::Stopped),
             () = self.silence.is_over() => return Ok(self.silent()),
         };
-        let (mut is_standing, mut asked) = (false, None);
+        let (mut is_standing, mut asked, mut again) = (false, None, Instant::now());
         loop {
             let frame = tokio::select! {
                 // What came is looked at before the clock: whoever slept does not take that for silence.
@@ -124,8 +125,15 @@ impl Following {
                 () = stop.as_mut() => return Ok(End::Stopped),
                 frame = link.next() => frame?,
                 // Before that its server does not know us, or could not hand over before it ends.
-                () = desk.wanted(), if is_standing && asked.is_none() => {
+                () = desk.wanted(), if is_standing && asked.is_none() && again <= Instant::now() => {
                     asked = self.ask_for_it(desk).await;
+                    if let Some(Asked::Unanswered(until)) = asked {
+                        again = until;
+                    }
+                    continue;
+                }
+                () = desk.overdue(), if asked.is_none() => {
+                    self.too_late(desk);
                     continue;
                 }
                 () = overdue(asked) => match asked.take() {
@@ -195,6 +203,13 @@ impl Following {
         }
     }
 
+    fn too_late(&self, desk: &Desk) {
+        desk.refuses(format!(
+            "{} is there, and could not be asked to hand over, or this standby has not caught up with it",
+            self.target.url()
+        ));
+    }
+
     fn silent(&self) -> End {
         warn!("nothing was heard from {} for too long: its sessions are taken", self.target.url());
         End::Taken
@@ -243,6 +258,11 @@ fn cannot_go_on(copy: &Copy, template: &Template) -> Vec<String> {
         Some(format!("session {} could not go on: {reason}", kept.config.session_id))
     });
     refused.collect()
+}
+
+/// Whether nobody is there.
+const fn is_gone(lost: &Lost) -> bool {
+    matches!(lost, Lost::NotReached(NotReached::Gone(..) | NotReached::Silent(_)))
 }
 
 /// Completes when it is over, if something was asked.

@@ -6,7 +6,8 @@ use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Request as HttpRequest, State};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use mpac_core::SessionConfig;
 use mpac_wire::{SessionId, Timestamp};
 use tempfile::TempDir;
@@ -34,6 +35,8 @@ enum Seen {
     Follower,
     Ack(u64),
     HandOver,
+    /// Somebody came while its door was closed.
+    TurnedAway,
 }
 
 /// A server, from its inside.
@@ -50,7 +53,7 @@ struct Fake {
 
 impl Operator for Fake {
     fn token(&self) -> Option<&Token> {
-        self.is_open.load(Ordering::SeqCst).then_some(&self.token)
+        Some(&self.token)
     }
 
     async fn command(&self, _: Request) -> Answer {
@@ -84,6 +87,10 @@ async fn answer(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     request: HttpRequest,
 ) -> Response {
+    if !fake.is_open.load(Ordering::SeqCst) {
+        fake.seen.send(Seen::TurnedAway).unwrap();
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     serve::answer(upgrade, (request.uri().path(), request.headers()), fake)
 }
 
@@ -169,10 +176,10 @@ impl Rig {
     }
     /// Begins to follow, until it ends.
     fn follows(&mut self) -> JoinHandle<Result<End, String>> {
-        let (mut following, mut desk) = self.standby.take().unwrap();
+        let (mut following, desk) = self.standby.take().unwrap();
         tokio::spawn(async move {
             let mut never = std::pin::pin!(std::future::pending());
-            following.run(&mut never, &mut desk).await
+            following.run(&mut never, &desk).await
         })
     }
 
@@ -250,6 +257,28 @@ async fn nothing_is_taken_from_a_server_that_keeps_its_sessions_until_it_is_gone
         () = keeps_them => {}
     }
     assert_eq!(following.await.unwrap(), Ok(End::Taken));
+}
+
+#[tokio::test]
+async fn whoever_answers_is_there_whatever_the_answer() {
+    let mut rig = Rig::new().await;
+    let following = rig.follows();
+    let is_there = async {
+        rig.is_followed().await;
+        rig.is_open.store(false, Ordering::SeqCst);
+        rig.says.send(None).unwrap();
+        assert_eq!(rig.seen.recv().await, Some(Seen::TurnedAway));
+        let _wanted = rig.wants_it();
+        for _ in 0..3 {
+            assert_eq!(rig.seen.recv().await, Some(Seen::TurnedAway));
+        }
+        rig.is_open.store(true, Ordering::SeqCst);
+        while rig.seen.recv().await != Some(Seen::Follower) {}
+    };
+    tokio::select! {
+        end = following => panic!("{end:?}"),
+        () = is_there => {}
+    }
 }
 
 #[tokio::test]
