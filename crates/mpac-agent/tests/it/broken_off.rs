@@ -29,10 +29,7 @@ async fn too_late(accepts: bool, text: &str) -> (AgentError, Tally) {
     let options = TaskOptions { time_limit: Some(Duration::from_secs(3)), ..TaskOptions::default() };
     let tally = options.tally.clone();
     let (mut peer, lines, work) = joined(Hands::on(&["a.py"]), options).await;
-    peer.answer_list(&["a.py"]).await;
-    peer.accept_announce(|_| vec![]).await;
-    peer.answer_read("a.py", "old").await;
-    let commit = peer.take("OP_COMMIT").await;
+    let commit = peer.until_commit().await;
     if accepts {
         peer.relay(&commit).await;
     }
@@ -64,10 +61,7 @@ async fn a_commit_behind_which_the_connection_is_lost_for_good_is_not_told_as_no
         let options = TaskOptions::default();
         let tally = options.tally.clone();
         let (mut peer, _, work) = joined(Hands::on(&["a.py"]), options).await;
-        peer.answer_list(&["a.py"]).await;
-        peer.accept_announce(|_| vec![]).await;
-        peer.answer_read("a.py", "old").await;
-        let commit = peer.take("OP_COMMIT").await;
+        let commit = peer.until_commit().await;
         if accepts {
             peer.relay(&commit).await;
         }
@@ -95,10 +89,7 @@ async fn left(text: &str) -> (Result<Outcome, AgentError>, String) {
     });
     peer.take("HELLO").await;
     peer.welcome().await;
-    peer.answer_list(&["a.py"]).await;
-    peer.accept_announce(|_| vec![]).await;
-    peer.answer_read("a.py", "old").await;
-    peer.take("OP_COMMIT").await;
+    peer.until_commit().await;
     drop(peer);
     let mut peer = Peer::accept(&listener).await;
     peer.take("HELLO").await;

@@ -286,6 +286,14 @@ impl Peer {
         self.send(&json!({"type": "FILE_LIST_RESPONSE", "files": files})).await;
     }
 
+    /// Plays along until `a.py`, which was `old`, is committed by a task.
+    pub(crate) async fn until_commit(&mut self) -> Value {
+        self.answer_list(&["a.py"]).await;
+        self.accept_announce(|_| vec![]).await;
+        self.answer_read("a.py", "old").await;
+        self.take("OP_COMMIT").await
+    }
+
     pub(crate) async fn answer_read(&mut self, path: &str, content: &str) {
         let asked = self.take("FILE_READ").await;
         assert_eq!(asked["path"], path);

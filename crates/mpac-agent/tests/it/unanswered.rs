@@ -52,10 +52,7 @@ async fn unanswered(relays: bool) -> (Value, AgentError, Tally) {
     });
     peer.take("HELLO").await;
     peer.welcome().await;
-    peer.answer_list(&["a.py"]).await;
-    peer.accept_announce(|_| vec![]).await;
-    peer.answer_read("a.py", "old").await;
-    let commit = peer.take("OP_COMMIT").await;
+    let commit = peer.until_commit().await;
     if relays {
         peer.relay(&commit).await;
     }

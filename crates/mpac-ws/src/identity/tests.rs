@@ -17,16 +17,20 @@ fn message(message_type: &str, key: &Signing) -> String {
     envelope.to_json()
 }
 
-#[tokio::test]
-async fn of_what_a_stranger_signs_only_a_hello_is_verified() {
-    let dir = tempfile::tempdir().unwrap();
-    let (key, session) = (Signing::generate().unwrap(), SessionId::new("s").unwrap());
+/// Bob's key is registered in a file of this directory.
+fn knowing_bob() -> (tempfile::TempDir, Signing, Verifier) {
+    let (dir, key) = (tempfile::tempdir().unwrap(), Signing::generate().unwrap());
     let keys = KeyFile::at(dir.path().join("keys.toml"));
     let principal = PrincipalId::new("agent:bob").unwrap();
     let signer = Signer { public_key: key.public().clone(), principal, revoked_at: None };
     keys.edit(|keys| keys.register(signer)).unwrap();
-    let verifier = Verifier { keys: Some(keys), ..Verifier::default() };
-    let (known, limits) = (Known::default(), Limits::default());
+    (dir, key, Verifier { keys: Some(keys), ..Verifier::default() })
+}
+
+#[tokio::test]
+async fn of_what_a_stranger_signs_only_a_hello_is_verified() {
+    let (_dir, key, verifier) = knowing_bob();
+    let (known, limits, session) = (Known::default(), Limits::default(), SessionId::new("s").unwrap());
     for (message_type, stranger, verified) in [
         ("HEARTBEAT", true, false),
         ("HEARTBEAT", false, true),
@@ -44,14 +48,8 @@ async fn of_what_a_stranger_signs_only_a_hello_is_verified() {
 /// What is good here has to be good by the log, too.
 #[tokio::test]
 async fn a_hello_is_signed_as_it_is_kept() {
-    let dir = tempfile::tempdir().unwrap();
-    let (key, session) = (Signing::generate().unwrap(), SessionId::new("s").unwrap());
-    let keys = KeyFile::at(dir.path().join("keys.toml"));
-    let principal = PrincipalId::new("agent:bob").unwrap();
-    let signer = Signer { public_key: key.public().clone(), principal, revoked_at: None };
-    keys.edit(|keys| keys.register(signer)).unwrap();
-    let verifier = Verifier { keys: Some(keys), ..Verifier::default() };
-    let (known, limits) = (Known::default(), Limits::default());
+    let (_dir, key, verifier) = knowing_bob();
+    let (known, limits, session) = (Known::default(), Limits::default(), SessionId::new("s").unwrap());
     let at = At { session: &session, certificate: None, stranger: true };
     let elsewhere = |word: &str| format!(r#""extensions":{{"x":{{"credential":{word}}}}}"#);
     let proper = |value: &str| format!(r#""credential":{{"type":"api_key","value":"{value}"}}"#);
