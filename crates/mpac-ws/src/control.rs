@@ -74,6 +74,9 @@ pub(crate) struct Status {
     /// Of a server: what no other has, for one that could reach itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) instance: Option<String>,
+    /// Of a server: whether it took sessions over, and tells somebody who has not heard yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) tells: bool,
 }
 
 /// Whether it serves.

@@ -166,20 +166,24 @@ async fn persist(before: Target, epochs: &BTreeMap<String, u64>, (by, own): (&st
             Ok(Answer::Status(status)) if status.instance.as_deref() == Some(own) => {
                 return warn!("{} is this server now: the one that was there cannot be told", before.url());
             }
-            // They may have gone on from here, and back to it: who has them later is the one that goes on (REC-25).
-            Ok(Answer::Status(status)) if is_later(&status.sessions, epochs) => {
-                return warn!("{} is not fenced: it has the sessions under later epochs", before.url());
-            }
-            Ok(_) => before.ask(&request).await,
-            Err(error) => Err(error),
+            // They may have gone on from here, and back to it: then it tells us, and is the one that goes on (REC-25). A later
+            // epoch alone says nothing: a server that was started again and again has one too, and has not heard.
+            Ok(Answer::Status(status)) if status.tells && is_later(&status.sessions, epochs) => None,
+            Ok(_) => Some(before.ask(&request).await),
+            Err(error) => Some(Err(error)),
         };
         match answer {
-            Ok(Answer::Done { text }) => return info!("{}: {text}", before.url()),
-            Ok(Answer::Refused { reason }) => return warn!("{} is not fenced: {reason}", before.url()),
-            Ok(Answer::Status(_)) => {
+            None => {
+                if !std::mem::replace(&mut said, true) {
+                    warn!("{} has taken the sessions over later, and is not told now", before.url());
+                }
+            }
+            Some(Ok(Answer::Done { text })) => return info!("{}: {text}", before.url()),
+            Some(Ok(Answer::Refused { reason })) => return warn!("{} is not fenced: {reason}", before.url()),
+            Some(Ok(Answer::Status(_))) => {
                 return warn!("{} is not fenced: it answers something else", before.url());
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 if !std::mem::replace(&mut said, true) {
                     let again = if matches!(error, NotReached::Token(_)) { "" } else { " for now" };
                     warn!(
@@ -200,6 +204,8 @@ fn is_later(there: &BTreeMap<String, u64>, here: &BTreeMap<String, u64>) -> bool
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use axum::Router;
     use axum::extract::ws::rejection::WebSocketUpgradeRejection;
     use axum::extract::ws::{WebSocket, WebSocketUpgrade};
@@ -234,6 +240,7 @@ mod tests {
             "for one that could not go on"
         );
     }
+
     #[test]
     fn who_has_not_heard_stays_noted_beside_others() {
         let dir = tempfile::tempdir().unwrap();
@@ -250,25 +257,30 @@ mod tests {
         told(data, &of("ws://two:1")).unwrap();
         assert!(!data.join(FILE).exists());
     }
-    /// A server that has its sessions, and is not to be fenced: what it says of itself.
-    #[derive(Clone)]
-    struct Rightful(Token, &'static str, u64);
 
-    impl Operator for Rightful {
+    /// A server with sessions: what it says of itself at first, and what it is asked. Asked again, it is at our address.
+    #[derive(Clone)]
+    struct There {
+        token: Token,
+        first: Status,
+        asked: Arc<Mutex<Vec<Request>>>,
+    }
+
+    impl Operator for There {
         fn token(&self) -> Option<&Token> {
-            Some(&self.0)
+            Some(&self.token)
         }
 
         async fn command(&self, request: Request) -> Answer {
-            assert!(matches!(request, Request::Status {}), "{request:?}");
-            Answer::Status(Status {
-                role: Role::Server,
-                program: String::new(),
-                sessions: [("s".to_owned(), self.2)].into(),
-                followers: Vec::new(),
-                refused: None,
-                instance: Some(self.1.to_owned()),
-            })
+            let mut asked = self.asked.lock().unwrap();
+            asked.push(request);
+            match &asked[..] {
+                [Request::Status {}] => Answer::Status(self.first.clone()),
+                [.., Request::Status {}] => {
+                    Answer::Status(Status { instance: Some("own".to_owned()), ..self.first.clone() })
+                }
+                _ => Answer::Done { text: "it says nothing more".to_owned() },
+            }
         }
 
         async fn follow(self, _: WebSocket) {}
@@ -276,30 +288,48 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_is_at_the_address_of_the_one_before_does_not_fence_itself() {
-        is_not_fenced("own", 3).await;
+        assert!(matches!(asked("own", 3, false).await[..], [Request::Status {}]));
     }
 
     #[tokio::test]
-    async fn nobody_fences_who_has_the_sessions_later() {
-        is_not_fenced("another", 5).await;
+    async fn nobody_fences_who_has_taken_the_sessions_over_later() {
+        let twice = asked("another", 5, true).await;
+        assert!(matches!(twice[..], [Request::Status {}, Request::Status {}]), "{twice:?}");
+        // One that was started often has a late epoch too, and one that took over before us tells somebody.
+        for (epoch, tells) in [(5, false), (3, true)] {
+            let fenced = asked("another", epoch, tells).await;
+            assert!(matches!(fenced[..], [Request::Status {}, Request::Fence { .. }]), "{fenced:?}");
+        }
     }
 
-    async fn is_not_fenced(instance: &'static str, epoch: u64) {
+    /// What a server is asked by one that has `s` in epoch 4, until that one says no more.
+    async fn asked(instance: &str, epoch: u64, tells: bool) -> Vec<Request> {
         let (dir, token) = (tempfile::tempdir().unwrap(), Token::given("t"));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let target = Target::new(&format!("ws://{}", listener.local_addr().unwrap()), token.clone());
+        let first = Status {
+            role: Role::Server,
+            program: String::new(),
+            sessions: [("s".to_owned(), epoch)].into(),
+            followers: Vec::new(),
+            refused: None,
+            instance: Some(instance.to_owned()),
+            tells,
+        };
+        let asked = Arc::new(Mutex::new(Vec::new()));
         let app = Router::new().fallback(
-            async |State(it): State<Rightful>,
+            async |State(it): State<There>,
                    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
                    request: HttpRequest| {
                 serve::answer(upgrade, (request.uri().path(), request.headers()), it)
             },
         );
-        let app = app.with_state(Rightful(token, instance, epoch));
+        let app = app.with_state(There { token, first, asked: Arc::clone(&asked) });
         tokio::spawn(async move { axum::serve(listener, app).await });
         note(dir.path(), &target).unwrap();
         tell(dir.path(), [("s".to_owned(), 4)].into(), ("ws://here:1".to_owned(), "own"), &Notify::new())
             .await;
         assert_eq!(pending(dir.path()).unwrap(), []);
+        std::mem::take(&mut *asked.lock().unwrap())
     }
 }

@@ -137,7 +137,9 @@ impl Door {
         let sessions = self.registry.epochs().await;
         let (role, program) = (Role::Server, crate::PROGRAM.to_owned());
         let instance = Some(self.instance.to_string());
-        Answer::Status(Status { role, program, sessions, followers, refused: None, instance })
+        let pending = self.stored.as_ref().map(|it| fencing::pending(&it.data));
+        let tells = matches!(pending, Some(Ok(pending)) if !pending.is_empty());
+        Answer::Status(Status { role, program, sessions, followers, refused: None, instance, tells })
     }
 
     async fn close(&self, session: &str, disposition: CloseDisposition) -> Answer {

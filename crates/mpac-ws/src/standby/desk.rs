@@ -130,7 +130,15 @@ impl Operator for Clerk {
                 let (role, program) = (Role::Standby, crate::PROGRAM.to_owned());
                 let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let (sessions, followers) = (Default::default(), vec![state]);
-                Answer::Status(Status { role, program, sessions, followers, refused, instance: None })
+                Answer::Status(Status {
+                    role,
+                    program,
+                    sessions,
+                    followers,
+                    refused,
+                    instance: None,
+                    tells: false,
+                })
             }
             Request::TakeOver {} => {
                 let partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner).clone();
