@@ -20,6 +20,7 @@ mod snapshot;
 mod state;
 mod view;
 mod visibility;
+mod words;
 
 use mpac_wire::Timestamp;
 use mpac_wire::snapshot::Snapshot;

@@ -123,6 +123,9 @@ pub enum RestoreError {
     /// What is left of forgotten operations cannot be read.
     #[error("forgotten.trace_words is not 16 hexadecimal digits a word")]
     Traces,
+    /// What a conflict is about cannot be read.
+    #[error("an overlap_marks is not 16 hexadecimal digits a name")]
+    Overlap,
     /// A key that does not name a principal and an incarnation.
     #[error("{0:?} does not name a participant")]
     Frontier(String),

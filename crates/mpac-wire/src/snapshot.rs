@@ -324,8 +324,12 @@ object! {
         opt based_on_watermark: Watermark,
         /// For people.
         opt description: String,
-        /// What the scopes overlap in; empty when that is only assumed (CON-22).
+        /// While it is open: empty when it is only assumed that the scopes overlap (CON-22). Earlier builds wrote what they overlap
+        /// in, too.
         opt overlap: Vec<String>,
+        /// While it is open: sixteen hexadecimal digits for each name that the scopes overlap in, its SipHash-1-3 under the key 0
+        /// (CON-22).
+        opt overlap_marks: String,
         /// The message that reported it (D-116).
         opt report_message_id: MessageId,
         /// Who said what to it (D-109).

@@ -5,6 +5,7 @@ mod dependency;
 pub(super) mod detect;
 pub(super) mod escalate;
 pub(super) mod found;
+pub(super) mod part;
 pub(super) mod report;
 pub(super) mod resolve;
 

@@ -15,13 +15,13 @@ use mpac_wire::{
     ResolutionId, Scope, Seconds, Sender, StateRef, Timestamp, Watermark,
 };
 
+use super::conflict::part::Part;
 use super::retention::Recent;
 use super::state::{Absent, Rare};
 pub(crate) use crate::backoff::Backoff;
 use crate::by_id::Equivalent;
 use crate::by_own_id::HasId;
 use crate::input::ConnId;
-use crate::scope::Overlap;
 use crate::table::{conflict, operation};
 
 /// A participant, present or not.
@@ -216,8 +216,8 @@ pub(crate) struct Conflict {
     pub(crate) a: Option<Side>,
     /// The older side.
     pub(crate) b: Option<Side>,
-    /// What the scopes overlap in, where the coordinator found that they do (CON-22).
-    pub(crate) part: Option<Overlap>,
+    /// What the scopes overlap in, where the coordinator found that they do; of one that is over nobody asks (CON-22).
+    pub(crate) part: Option<Part>,
     pub(crate) state: conflict::State,
     pub(crate) created_at: Timestamp,
     pub(crate) report: Option<MessageId>,

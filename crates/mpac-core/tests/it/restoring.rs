@@ -143,6 +143,39 @@ fn a_snapshot_in_which_one_thing_takes_another_s_place_is_refused() {
     assert!(restore(&dispute).contains(r#"needs "gone", which is not there"#));
 }
 
+/// Thousands of conflicts may be about ten thousand names each, and as many are remembered that are over.
+#[test]
+fn of_what_a_conflict_is_about_little_is_kept_and_nothing_once_it_is_over() {
+    covers!("CON-22", "SES-27", "REC-29");
+    use serde_json::{Value, json};
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("bob", "j", &["a", "b"]);
+    world.announce("alice", "i", &["b", "a"]);
+    let stored = serde_json::to_value(world.coordinator.snapshot()).unwrap();
+    let conflict = &stored["conflicts"][0];
+    assert_eq!((conflict["overlap_marks"].as_str().unwrap().len(), conflict.get("overlap")), (32, None));
+    let load = |stored: &Value| {
+        let snapshot: Snapshot = serde_json::from_str(&stored.to_string()).unwrap();
+        Coordinator::load(config(), &snapshot)
+    };
+    // Earlier builds wrote the names, and those of conflicts that were over, too.
+    let earlier = |mut stored: Value| {
+        stored["conflicts"][0].as_object_mut().unwrap().remove("overlap_marks");
+        stored["conflicts"][0]["overlap"] = json!(["a", "b"]);
+        load(&stored)
+    };
+    assert_eq!(earlier(stored.clone()).as_ref(), Ok(&world.coordinator));
+    let mut spoilt = stored;
+    spoilt["conflicts"][0]["overlap_marks"] = "0".into();
+    assert_eq!(load(&spoilt), Err(RestoreError::Overlap));
+    world.withdraw("alice", "i");
+    world.withdraw("bob", "j");
+    let over = serde_json::to_value(world.coordinator.snapshot()).unwrap();
+    let conflict = &over["conflicts"][0];
+    assert_eq!((conflict.get("overlap_marks"), conflict.get("overlap")), (None, None), "{conflict}");
+    assert_eq!(earlier(over), Ok(world.coordinator));
+}
+
 #[test]
 fn a_batch_of_which_nothing_is_left_is_not_taken_up() {
     covers!("REC-11", "SES-27");

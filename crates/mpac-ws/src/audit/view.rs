@@ -117,8 +117,8 @@ fn conflict(it: &ConflictRecord) -> String {
 fn freeze(it: &ConflictRecord) -> String {
     let phase = it.phase.as_ref().map(|phase| format!(", phase {}", phase.get())).unwrap_or_default();
     let ends = it.phase_ends_at.map(|at| format!(" until {at}")).unwrap_or_default();
-    let overlap = it.overlap.iter().flatten().map(|name| harmless(name)).collect::<Vec<_>>().join(", ");
-    format!("by {}{phase}{ends}: {overlap}", harmless(it.conflict_id.as_str()))
+    let what = harmless(it.description.as_deref().unwrap_or_default());
+    format!("by {}{phase}{ends}: {what}", harmless(it.conflict_id.as_str()))
 }
 
 fn claims(snapshot: &Snapshot) -> Vec<String> {

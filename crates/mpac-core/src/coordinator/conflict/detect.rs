@@ -14,6 +14,7 @@ use super::super::outbox::{Outbox, listed};
 use super::super::state::Session;
 use super::dependency;
 use super::found::{Found, governing, report};
+use super::part::{Part, news};
 use crate::remark::Remark;
 use crate::scope::{Overlap, contains_target};
 
@@ -107,32 +108,15 @@ fn unreported(
     others
 }
 
-/// What the open conflicts of an intent say it overlaps in, by the other intent.
-fn told<'a>(session: &'a Session, id: &IntentId) -> BTreeMap<&'a IntentId, Vec<&'a Overlap>> {
-    let mut told: BTreeMap<&IntentId, Vec<&Overlap>> = BTreeMap::new();
+/// What the open conflicts of an intent are about, by the other intent.
+fn told<'a>(session: &'a Session, id: &IntentId) -> BTreeMap<&'a IntentId, Vec<&'a Part>> {
+    let mut told: BTreeMap<&IntentId, Vec<&Part>> = BTreeMap::new();
     for conflict in session.disputes_of_intent(id).filter_map(|id| session.conflicts.get(id)) {
         for (other, part) in conflict.intents.iter().zip(core::iter::repeat(&conflict.part)) {
             told.entry(other).or_default().extend(part);
         }
     }
     told
-}
-
-/// What of an overlap no open conflict of the two intents names yet (CON-22).
-fn news(known: &[&Overlap], found: Overlap) -> Option<Overlap> {
-    match found {
-        Overlap::Assumed => (!known.contains(&&Overlap::Assumed)).then_some(Overlap::Assumed),
-        Overlap::Shared(names) => {
-            let mut told: BTreeSet<&String> = BTreeSet::new();
-            for part in known {
-                if let Overlap::Shared(names) = part {
-                    told.extend(names);
-                }
-            }
-            let left: Vec<String> = names.into_iter().filter(|name| !told.contains(name)).collect();
-            (!left.is_empty()).then_some(Overlap::Shared(left))
-        }
-    }
 }
 
 fn overlap_conflict(session: &Session, new: &IntentId, old: &IntentId, overlap: Overlap) -> Option<Found> {
@@ -146,7 +130,7 @@ fn overlap_conflict(session: &Session, new: &IntentId, old: &IntentId, overlap: 
         ),
     };
     let mut found = Found::between(session, (new, old), ConflictCategory::ScopeOverlap, basis, &common)?;
-    found.part = Some(overlap);
+    found.part = Some(Part::of(&overlap));
     Some(found)
 }
 

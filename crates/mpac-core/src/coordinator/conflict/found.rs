@@ -13,9 +13,9 @@ use super::super::governance::timeout;
 use super::super::outbox::Outbox;
 use super::super::records::{Conflict, Side};
 use super::super::state::Session;
+use super::part::Part;
 use crate::config::ReportAudience;
 use crate::output::Recipients;
-use crate::scope::Overlap;
 use crate::table::conflict::State;
 
 /// A conflict that is about to be registered.
@@ -31,7 +31,7 @@ pub(super) struct Found {
     pub(super) a: Option<Side>,
     pub(super) b: Option<Side>,
     /// What they overlap in, for overlaps of scopes.
-    pub(super) part: Option<Overlap>,
+    pub(super) part: Option<Part>,
     /// Which files and symbols, for dependencies.
     pub(super) dependency: Option<Raw>,
 }
@@ -137,7 +137,7 @@ pub(super) fn open(
     report: ConflictReport,
     message_id: MessageId,
     (principals, author): (Vec<PrincipalId>, Option<PrincipalId>),
-    part: Option<Overlap>,
+    part: Option<Part>,
 ) {
     let id = report.conflict_id.clone();
     let (intent_a, intent_b) = (report.intent_a, report.intent_b);

@@ -2,17 +2,17 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write as _;
 use core::hash::Hasher as _;
 
 use mpac_wire::StateRef;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
+use super::super::words;
+
 /// Words at the most: 128 KiB. An operation sets eight bits: its own four, and those of the state that it left. At 10,000
 /// records kept, one in a hundred questions about what never was is answered wrongly after 50,000 forgotten operations,
 /// one in twelve after 100,000, two in three after 300,000.
 const MOST_WORDS: usize = 1 << 14;
-const DIGITS: usize = 16;
 
 /// What is asked about.
 #[derive(Clone, Copy, Debug)]
@@ -82,22 +82,12 @@ impl Traces {
 
     /// Sixteen hexadecimal digits a word; nothing where nothing was forgotten.
     pub(crate) fn to_text(&self) -> Option<String> {
-        let mut text = String::with_capacity(self.0.len() * DIGITS);
-        for word in &self.0 {
-            let _ = write!(text, "{word:016x}"); // a String takes everything
-        }
-        (!text.is_empty()).then_some(text)
+        (!self.0.is_empty()).then(|| words::to_text(&self.0))
     }
 
     /// The opposite of [`to_text`](Self::to_text); `None` for what that does not write.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (words, rest) = text.as_bytes().as_chunks::<DIGITS>();
-        let number = |digits: &[u8; DIGITS]| {
-            let digits = core::str::from_utf8(digits).ok().filter(|it| !it.starts_with('+'))?;
-            u64::from_str_radix(digits, 16).ok()
-        };
-        let words: Option<Vec<u64>> = words.iter().map(number).collect();
-        words.filter(|words| rest.is_empty() && !words.is_empty()).map(Self)
+        words::parse(text).filter(|words| !words.is_empty()).map(Self)
     }
 }
 

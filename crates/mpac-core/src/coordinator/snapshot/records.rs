@@ -14,16 +14,17 @@ use mpac_wire::payload::{Backend, Basis};
 use mpac_wire::snapshot::{ConflictRecord, IntentRecord, OperationRecord, ParticipantRecord, Snapshot};
 use mpac_wire::{InstanceId, Integer, IntentId, MessageId, PrincipalId, Sender, Timestamp, Watermark};
 
+use super::super::conflict::part::Part;
 use super::super::gate::sorted;
 use super::super::governance::timeout;
 use super::super::records::{
     Conflict, Freeze, Member, Missed, NewIntent, Operation, Particulars, Proof, Settled,
 };
 use super::super::state::{Intent, Session};
+use super::super::words;
 use super::names::{conflict_state, intent_state, named, operation_state};
 use super::waiting;
 use crate::error::RestoreError;
-use crate::scope::Overlap;
 use crate::table::{conflict, intent, operation};
 
 /// Fills a fresh session with what a snapshot holds.
@@ -265,10 +266,7 @@ fn read_conflict(
         ops: record.related_ops.clone().unwrap_or_default(),
         principals: principals.unwrap_or_else(|| sorted(sides())),
         author: record.author.clone(),
-        part: record.overlap.clone().map(|names| match names.as_slice() {
-            [] => Overlap::Assumed,
-            _ => Overlap::Shared(names),
-        }),
+        part: if state.is_terminal() { None } else { part(record)? },
         a,
         b,
         state,
@@ -303,6 +301,18 @@ fn disputes_what_is_there(session: &Session, conflict: &Conflict) -> Result<(), 
         Some(id) => missing(id.as_str()),
         None => Ok(()),
     }
+}
+
+/// What its scopes overlap in. Earlier builds wrote the names themselves.
+fn part(record: &ConflictRecord) -> Result<Option<Part>, RestoreError> {
+    if let Some(text) = &record.overlap_marks {
+        let marks = words::parse(text);
+        return marks.map(|marks| Some(Part::marked(marks))).ok_or(RestoreError::Overlap);
+    }
+    Ok(record.overlap.as_ref().map(|names| match names.as_slice() {
+        [] => Part::Assumed,
+        names => Part::named(names),
+    }))
 }
 
 fn acks(record: &ConflictRecord) -> Vec<(PrincipalId, AckType, Timestamp)> {

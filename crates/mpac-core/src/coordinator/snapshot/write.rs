@@ -10,13 +10,14 @@ use mpac_wire::snapshot::{
 };
 use mpac_wire::{BatchId, Integer, PrincipalId, Timestamp};
 
+use super::super::conflict::part::Part;
 use super::super::intent::claim::pending_on;
 use super::super::keys::BoundKey;
 use super::super::records::{Backoff, Batch, Claim, Conflict, Deferral, Member, Operation};
 use super::super::retention::Forgotten;
 use super::super::state::{Intent, Session};
+use super::super::words;
 use super::names::{conflict_state, intent_state, operation_state};
-use crate::scope::Overlap;
 
 /// The session's version of the format.
 const VERSION: u64 = 2;
@@ -332,11 +333,11 @@ fn conflict_record(conflict: &Conflict) -> ConflictRecord {
     record.based_on_watermark = Some(conflict.based_on.clone());
     record.causally_partial = conflict.based_on.is_opaque().then_some(true);
     record.description = Some(conflict.description.clone());
-    record.overlap = match &conflict.part {
-        Some(Overlap::Shared(names)) => Some(names.clone()),
-        Some(Overlap::Assumed) => Some([].into()),
-        None => None,
-    };
+    match &conflict.part {
+        Some(Part::Named(marks)) => record.overlap_marks = Some(words::to_text(marks)),
+        Some(Part::Assumed) => record.overlap = Some([].into()),
+        None => {}
+    }
     record.report_message_id = conflict.report.clone();
     let acks = conflict.acks.iter();
     record.acks = Some(acks.map(|(who, what, at)| AckRecord::new(who.clone(), what.clone(), *at)).collect());

@@ -187,6 +187,7 @@ impl Session {
         let state = conflict::next(Some(record.state), on)?;
         record.state = state;
         if state.is_terminal() {
+            record.part = None;
             let place = (record.sequence, id.clone());
             for intent in &record.intents {
                 self.disputes_by_intent.take(intent, &place);
