@@ -19,7 +19,7 @@ const ROUNDS: usize = 3;
 /// A message after what makes it expensive: prepares a session, and gives the sender and the frame.
 type Case = fn() -> (Session, usize, String);
 
-const CASES: [(&str, Case); 37] = [
+const CASES: [(&str, Case); 40] = [
     ("announce 10,000 files", || announced(Session::new(config(), 2), &files_scope(&files("a", 10_000)))),
     ("announce 10,000 files that one other intent has", || {
         announced(beside(1, &files_scope(&files("a", 10_000))), &files_scope(&files("a", 10_000)))
@@ -93,6 +93,20 @@ const CASES: [(&str, Case); 37] = [
         }
         session.tick = 400_000_000;
         announced(session, &files_scope(&files("a", 10_000)))
+    }),
+    ("heartbeat with which 1,035 freezes of 10,000 files begin", || {
+        let mut session = about_to_freeze();
+        let text = session.frame(1, "HEARTBEAT", r#"{"status":"idle"}"#);
+        (session, 1, text)
+    }),
+    ("batch of 1,000 beside 1,035 freezes of 10,000 files", || {
+        let mut session = all_frozen();
+        session.announce(1, "new", &files("a", 1_000));
+        let text = session.frame(1, "OP_BATCH_COMMIT", &batch_payload("best_effort", "new", 0));
+        (session, 1, text)
+    }),
+    ("announce 10,000 files, all but one frozen 1,035 times", || {
+        announced(all_frozen(), &files_scope(&[files("f", 9_999), files("a", 1)].concat()))
     }),
     ("claim 10,000 files of 10,000", claimed),
     ("announce `**` 170 times beside 100 like it", || {
@@ -323,6 +337,24 @@ fn frozen(scope: &str) -> Session {
     freeze(&mut session, 0, scope);
     session.tick = 310_000_000;
     session.say(0, "HEARTBEAT", r#"{"status":"idle"}"#);
+    session.tick = 10;
+    session
+}
+
+/// 46 intents of one participant on 10,000 files each, in another spelling: 1,035 conflicts, which freeze with the next message.
+fn about_to_freeze() -> Session {
+    let mut session = session_that_freezes();
+    let names: Vec<String> = (0..10_000).map(|n| format!("./f//{n}")).collect();
+    for n in 0..46 {
+        session.announce(0, &format!("x{n}"), &names);
+    }
+    session.tick = 310_000_000;
+    session
+}
+
+fn all_frozen() -> Session {
+    let mut session = about_to_freeze();
+    session.say(1, "HEARTBEAT", r#"{"status":"idle"}"#);
     session.tick = 10;
     session
 }

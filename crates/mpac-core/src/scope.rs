@@ -13,7 +13,7 @@ mod outline;
 pub mod overlap;
 mod symbols;
 
-pub use containment::{Cover, cover, is_inside};
+pub use containment::is_inside;
 pub use index::ScopeIndex;
 pub use names::Names;
 pub(crate) use normalize::normalized;

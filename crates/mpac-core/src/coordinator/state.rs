@@ -5,6 +5,7 @@ mod changes;
 mod claims;
 mod deferrals;
 pub(super) mod essence;
+mod frozen;
 mod indexes;
 mod members;
 mod presence;
@@ -27,6 +28,7 @@ use mpac_wire::{
 pub(crate) use backoffs::Backoffs;
 pub(crate) use claims::Claims;
 pub(crate) use deferrals::Deferrals;
+pub(crate) use frozen::Frozen;
 pub(crate) use members::Members;
 pub(crate) use rare::{Absent, Rare};
 pub(crate) use sizes::Sizes;
@@ -208,8 +210,8 @@ pub(crate) struct Session {
     pub(crate) disputes_by_op: SetsById<OpId, InOrder<ConflictId>>,
     /// Derived: how many conflicts that are not over came from whom.
     pub(crate) disputes_by_author: ById<PrincipalId, usize>,
-    /// Derived: conflicts whose scope is frozen.
-    pub(crate) frozen: BTreeSet<ConflictId>,
+    /// Derived: conflicts whose scope is frozen, and what by each.
+    pub(crate) frozen: Frozen,
     /// Derived: how many conflicts are not over.
     pub(crate) open_conflicts: u64,
     /// Derived: what falls due.
@@ -296,7 +298,7 @@ impl Session {
             disputes_by_intent: ById::new(seed),
             disputes_by_op: ById::new(seed),
             disputes_by_author: ById::new(seed),
-            frozen: BTreeSet::new(),
+            frozen: Frozen::new(Names::new(config.resource_registry.as_ref()), seed),
             open_conflicts: 0,
             deadlines: Deadlines::new(seed),
             finished: Finished::default(),

@@ -7,39 +7,7 @@ use alloc::vec::Vec;
 use mpac_wire::Scope;
 
 use super::outline::{Class, Outline};
-use super::overlap::compare;
-use super::{Names, Overlap, glob};
-
-/// How much of a scope lies inside a union of scopes and targets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "there is no fourth possibility")]
-pub enum Cover {
-    /// Nothing, as far as anybody can tell.
-    None,
-    /// Some of it.
-    Partial,
-    /// All of it, proven.
-    Entire,
-}
-
-/// How much of `inner` lies inside the union of `outer` and of the operation targets in `targets`.
-pub fn cover(names: &Names, inner: &Scope, outer: &[&Scope], targets: &BTreeSet<String>) -> Cover {
-    let inner = Outline::of(names, inner);
-    let outer: Vec<Outline<'_>> = outer.iter().map(|scope| Outline::of(names, scope)).collect();
-    if lies_inside(&inner, &outer, targets) {
-        return Cover::Entire;
-    }
-    let by_target = || {
-        let files = Scope::files(targets.iter().cloned());
-        !targets.is_empty()
-            && matches!(compare(&inner, &Outline::of(names, &files)), Some(Overlap::Shared(_)))
-    };
-    if outer.iter().any(|outer| compare(&inner, outer).is_some()) || by_target() {
-        Cover::Partial
-    } else {
-        Cover::None
-    }
-}
+use super::{Names, glob};
 
 /// Whether all of `inner` provably lies inside the union: in doubt, it does not.
 pub fn is_inside(names: &Names, inner: &Scope, outer: &[&Scope], targets: &BTreeSet<String>) -> bool {
@@ -77,7 +45,7 @@ fn is_covered(class: Class, entry: &str, outer: &[Outline<'_>], targets: &BTreeS
 }
 
 /// Whether every path matched by `inner` is matched by `outer`, where that is easy to prove.
-fn is_narrower(inner: &str, outer: &str) -> bool {
+pub(super) fn is_narrower(inner: &str, outer: &str) -> bool {
     if inner == outer || outer == "**" {
         return true;
     }
@@ -141,14 +109,5 @@ mod tests {
         let none = BTreeSet::new();
         assert!(is_inside(&Names::default(), &query, &[&query.clone()], &none));
         assert!(!is_inside(&Names::default(), &Scope::files(["a"]), &[&query], &none));
-        assert_eq!(cover(&Names::default(), &Scope::files(["a"]), &[&query], &none), Cover::Partial);
-        assert_eq!(
-            cover(&Names::default(), &Scope::files(["a", "b"]), &[&Scope::files(["b"])], &none),
-            Cover::Partial
-        );
-        assert_eq!(
-            cover(&Names::default(), &Scope::files(["a"]), &[&Scope::files(["b"])], &none),
-            Cover::None
-        );
     }
 }

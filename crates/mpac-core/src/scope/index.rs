@@ -1,5 +1,7 @@
 //! From a scope to the live intents that overlap it, in the cost of what is found.
 
+mod inside;
+
 use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -362,7 +364,7 @@ mod tests {
         serde_json::from_str(text).unwrap()
     }
 
-    fn any_scope() -> impl Strategy<Value = Scope> {
+    pub(super) fn any_scope() -> impl Strategy<Value = Scope> {
         let names = || proptest::collection::vec("[./]{0,2}[ab]/?[ab]?", 0..4);
         let pattern = "[ab*?/]{1,6}";
         let uris = proptest::option::of(proptest::collection::vec("[uv]", 0..2));
@@ -382,7 +384,7 @@ mod tests {
         })
     }
 
-    fn indexed(scopes: Vec<Scope>, registered: bool) -> (ScopeIndex, Vec<(IntentId, Scope)>) {
+    pub(super) fn indexed(scopes: Vec<Scope>, registered: bool) -> (ScopeIndex, Vec<(IntentId, Scope)>) {
         let named: Vec<(IntentId, Scope)> = scopes
             .into_iter()
             .enumerate()

@@ -81,7 +81,7 @@ pub(in super::super) fn somebody_came(session: &mut Session, out: &mut Outbox, p
                 && !is_with_an_arbiter(session, record)
         })
     };
-    for id in session.frozen.iter().filter(waiting).cloned().collect::<Vec<_>>() {
+    for id in session.frozen.conflicts().filter(waiting).cloned().collect::<Vec<_>>() {
         timeout::escalate(session, out, &id, principal.clone(), "frozen_scope_phase_2");
     }
 }

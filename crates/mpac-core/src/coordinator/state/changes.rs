@@ -33,6 +33,7 @@ impl Session {
             record.owner = owner.sender.principal_id.clone(); // not the message's own copy
         }
         let overlapping = self.scopes.insert_among(&record.id, &record.scope);
+        self.frozen.rescope(&record.id, None, &record.scope); // conflicts of the references may be about ids that nobody has
         self.index_intent_beside_scope(&record);
         self.review_member(&record.owner);
         self.intents.insert(record);
@@ -75,9 +76,10 @@ impl Session {
             self.scopes.insert(id, &scope);
             count_kind(&mut self.scope_kinds, &scope.kind);
             discount_kind(&mut self.scope_kinds, &record.scope.kind);
+            let is_frozen = self.frozen.rescope(id, Some(&record.scope), &scope);
             record.scope = scope;
             self.rejudge_intent(id);
-            if self.disputes_of_intent(id).any(|conflict| self.frozen.contains(conflict)) {
+            if is_frozen {
                 self.rejudge_everything(); // another scope is frozen now
             }
         }
@@ -105,6 +107,9 @@ impl Session {
             if record.proposer == intent.owner {
                 record.proposer = intent.owner.clone();
             }
+        }
+        for (_, conflict) in self.disputes_by_op.get(&record.id).into_iter().flatten() {
+            self.frozen.insert_target(conflict, &record.target);
         }
         self.index_operation(&record);
         self.note_operation(&record);
@@ -195,7 +200,7 @@ impl Session {
             for op in &record.ops {
                 self.disputes_by_op.take(op, &place);
             }
-            let was_frozen = self.frozen.remove(id);
+            let was_frozen = self.frozen.remove(record, &self.intents, &self.operations);
             self.open_conflicts -= 1;
             if let Some(author) = &record.author
                 && let Some(count) = self.disputes_by_author.get_mut(author)
@@ -249,7 +254,7 @@ impl Session {
                 self.deadlines.insert(at, cause);
             }
             record.freeze = Some(freeze.into());
-            self.frozen.insert(id.clone());
+            self.frozen.insert(record, &self.intents, &self.operations);
         }
     }
 
@@ -266,6 +271,9 @@ impl Session {
                 record.principals.insert(at, proposer.clone());
             }
             self.disputes_by_op.put(op.clone(), place);
+            if let Some(operation) = self.operations.get(op) {
+                self.frozen.insert_target(conflict, &operation.target);
+            }
             self.review_operation(op);
         }
     }

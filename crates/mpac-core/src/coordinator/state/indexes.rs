@@ -66,7 +66,7 @@ impl Session {
                 self.deadlines.insert(at, Cause::Unresolved(record.sequence, record.id.clone()));
             }
             if let Some(freeze) = &record.freeze {
-                self.frozen.insert(record.id.clone());
+                self.frozen.insert(record, &self.intents, &self.operations);
                 if let Some(at) = freeze.phase_ends {
                     self.deadlines.insert(at, Cause::FreezePhase(record.sequence, record.id.clone()));
                 }
