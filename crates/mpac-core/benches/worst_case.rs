@@ -19,7 +19,7 @@ const ROUNDS: usize = 3;
 /// A message after what makes it expensive: prepares a session, and gives the sender and the frame.
 type Case = fn() -> (Session, usize, String);
 
-const CASES: [(&str, Case); 40] = [
+const CASES: [(&str, Case); 41] = [
     ("announce 10,000 files", || announced(Session::new(config(), 2), &files_scope(&files("a", 10_000)))),
     ("announce 10,000 files that one other intent has", || {
         announced(beside(1, &files_scope(&files("a", 10_000))), &files_scope(&files("a", 10_000)))
@@ -220,6 +220,25 @@ const CASES: [(&str, Case); 40] = [
         session.join_as_owner();
         let payload =
             format!(r#"{{"conflict_id":"c","decision":"approved","outcome":{{"rejected":{ids}}}}}"#);
+        let owner = session.members() - 1;
+        let text = session.frame(owner, "RESOLUTION", &payload);
+        (session, owner, text)
+    }),
+    ("resolution that names one of 9,000 operations 20,000 times", || {
+        let mut session = Session::new(config(), 2);
+        for n in 0..9_000 {
+            session.say(1, "OP_COMMIT", &commit(&format!("op{n}"), "none", "a", n, n + 1));
+        }
+        let ops = list(&(0..9_000).map(|n| format!("op{n}")).collect::<Vec<_>>());
+        let payload = format!(
+            r#"{{"conflict_id":"c","category":"scope_overlap","severity":"low","related_ops":{ops}}}"#
+        );
+        session.say(0, "CONFLICT_REPORT", &payload);
+        session.join_as_owner();
+        let last = list(&vec![String::from("op8999"); 10_000]);
+        // Refused in the end, so that it can be sent again and again.
+        let outcome = format!(r#"{{"accepted":{last},"merged":{last},"rejected":["nobody"]}}"#);
+        let payload = format!(r#"{{"conflict_id":"c","decision":"approved","outcome":{outcome}}}"#);
         let owner = session.members() - 1;
         let text = session.frame(owner, "RESOLUTION", &payload);
         (session, owner, text)

@@ -15,7 +15,7 @@ use super::super::intent::{backoff, claim as claims};
 use super::super::operation::authorise;
 use super::super::outbox::Outbox;
 use super::super::records::{Conflict, Settled};
-use super::super::state::Session;
+use super::super::state::{InOrder, Session};
 use super::known;
 use crate::output::Recipients;
 use crate::refusal::Refusal;
@@ -156,15 +156,16 @@ fn is_listed(session: &Session, record: &Conflict, by: &PrincipalId) -> bool {
 fn judged(session: &Session, record: &Conflict, outcome: &Outcome) -> Result<Rejected, Refusal> {
     let accepted: BTreeSet<&String> = outcome.accepted.iter().flatten().collect();
     let merged = outcome.merged.iter().flatten();
+    let place = (record.sequence, record.id.clone());
     let mut rejected = Rejected::default();
     for id in outcome.accepted.iter().flatten().chain(merged) {
-        part_of(session, record, id)?;
+        part_of(session, &place, id)?;
     }
     for id in outcome.rejected.iter().flatten() {
         if accepted.contains(id) {
             return Err(Refusal::ContradictoryOutcome(id.clone()));
         }
-        match part_of(session, record, id)? {
+        match part_of(session, &place, id)? {
             Part::Intent(intent) => rejected.intents.push(intent),
             Part::Op(op) => {
                 let state = session.operations.get(&op).map(|record| record.state);
@@ -183,15 +184,19 @@ enum Part {
     Op(OpId),
 }
 
-/// A related intent, a related operation, or an operation of a related intent.
-fn part_of(session: &Session, record: &Conflict, id: &str) -> Result<Part, Refusal> {
-    if let Some(intent) = record.intents.iter().find(|intent| intent.as_str() == id) {
-        return Ok(Part::Intent(intent.clone()));
+/// A related intent, a related operation, or an operation of a related intent. Asked of the indexes, where an open conflict is:
+/// an outcome may name ten thousand ids, and the conflict as many.
+fn part_of(session: &Session, place: &InOrder<ConflictId>, id: &str) -> Result<Part, Refusal> {
+    let is_related =
+        |intent: &IntentId| session.disputes_by_intent.get(intent).is_some_and(|known| known.contains(place));
+    if let Ok(intent) = IntentId::new(id)
+        && is_related(&intent)
+    {
+        return Ok(Part::Intent(intent));
     }
     let op = session.operations.get(id).filter(|op| {
-        record.ops.contains(&op.id)
-            || !op.of_earlier_intent
-                && op.intent.as_ref().is_some_and(|intent| record.intents.contains(intent))
+        session.disputes_by_op.get(&op.id).is_some_and(|known| known.contains(place))
+            || !op.of_earlier_intent && op.intent.as_ref().is_some_and(is_related)
     });
     match op {
         Some(op) => Ok(Part::Op(op.id.clone())),
