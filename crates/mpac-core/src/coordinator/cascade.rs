@@ -164,10 +164,14 @@ pub(super) fn dismiss_if_over(session: &mut Session, out: &mut Outbox, id: &Conf
 }
 
 /// A resolution id of the coordinator's own making (GOV-09).
-pub(super) fn next_resolution_id(session: &mut Session) -> ResolutionId {
+pub(super) fn draw_resolution_id(session: &mut Session) -> ResolutionId {
     // A UUID's text is never empty.
-    let id =
-        ResolutionId::new(session.ids.next_uuid()).unwrap_or_else(|_| unreachable!("a UUID is not empty"));
+    ResolutionId::new(session.ids.next_uuid()).unwrap_or_else(|_| unreachable!("a UUID is not empty"))
+}
+
+/// The same, and it is used from here on (D-114).
+pub(super) fn next_resolution_id(session: &mut Session) -> ResolutionId {
+    let id = draw_resolution_id(session);
     session.resolutions.insert(id.clone(), session.config.retained_records);
     id
 }

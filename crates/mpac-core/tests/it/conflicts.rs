@@ -235,6 +235,27 @@ fn a_report_that_nobody_could_be_sent_is_refused() {
 }
 
 #[test]
+fn a_resolution_that_grows_too_large_uses_no_id() {
+    covers!("ENV-16", "D-114");
+    let mut config = crate::world::config();
+    config.limits.max_bytes = 4000;
+    let mut world = World::with(config);
+    ["alice", "olga"].iter().for_each(|name| drop(world.join(name, &[Role::Contributor, Role::Owner])));
+    world.announce("alice", "i1", &["x"]);
+    world.announce("olga", "i2", &["x"]);
+    let conflict = world.conflict();
+    // Smaller each time: some are too large only with the id that is filled in.
+    let tries = (0..4000).rev().step_by(20).take_while(|bytes| {
+        let mut resolution = Resolution::new(conflict.clone(), Decision::Approved);
+        resolution.rationale = Some("r".repeat(*bytes));
+        heard(&world.say("olga", resolution), "alice").is_empty()
+    });
+    assert!(tries.count() > 1);
+    let used = world.coordinator.snapshot().coordinator_state.unwrap().resolution_ids.unwrap();
+    assert_eq!(used.len(), 1, "that of the one that was relayed");
+}
+
+#[test]
 fn a_wait_for_one_scope_does_not_end_when_a_part_of_it_is_rejected_again() {
     covers!("BKO-01", "D-083");
     let mut config = crate::world::config();

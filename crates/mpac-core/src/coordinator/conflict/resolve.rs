@@ -217,7 +217,7 @@ fn completed(
 ) -> Result<Completed, Refusal> {
     let id = match &resolution.resolution_id {
         Some(id) => id.clone(),
-        None => cascade::next_resolution_id(session),
+        None => cascade::draw_resolution_id(session), // not used yet: the message may still be refused
     };
     if facts.is_signed() {
         return Ok(Completed { text: facts.received.text().as_ref().to_owned(), id });
