@@ -442,6 +442,18 @@ fn what_was_committed_under_an_earlier_intent_of_the_id_is_no_side_of_a_conflict
 }
 
 #[test]
+fn what_was_committed_under_an_id_before_it_was_announced_is_no_side_of_a_conflict() {
+    covers!("FRZ-13", "D-118", "D-093");
+    let mut world = World::with(patient());
+    ["alice", "bob", "mallory"].iter().for_each(|name| drop(world.join(name, &[Role::Contributor])));
+    world.say("mallory", commit_payload("o1", Some("i1"), "a", "", "a\n"));
+    world.announce("alice", "i1", &["b"]);
+    world.announce("bob", "i2", &["b"]);
+    world.say("bob", commit_payload("o2", Some("i2"), "b", "", "b\n"));
+    assert_eq!(outcome(&world.wait(601.0)), (vec!["o2".to_owned()], vec![]));
+}
+
+#[test]
 fn what_was_committed_under_a_forgotten_intent_is_not_of_the_next_one_of_its_id() {
     covers!("FRZ-13", "D-118", "SES-27");
     let mut config = patient();

@@ -19,15 +19,10 @@ impl Session {
         if known.is_some_and(Intent::is_live) {
             return None;
         }
-        let is_used_again = known.is_some();
         let state = intent::next(None, intent::Event::Announced)?;
         let sequence = self.next_sequence();
-        if is_used_again {
-            self.take_finished_intent(&new.id);
-        }
-        if is_used_again || !self.forgotten.intents.is_empty() {
-            self.leave_to_earlier_intent(&new.id);
-        }
+        self.take_finished_intent(&new.id);
+        self.leave_to_earlier_intent(&new.id);
         let mut record = Intent::begin(new, state, self.now, sequence);
         if let Some(owner) = self.members.get(&record.owner) {
             record.owner = owner.sender.principal_id.clone(); // not the message's own copy
@@ -40,7 +35,8 @@ impl Session {
         Some(overlapping)
     }
 
-    /// What was committed under a finished intent of the id (D-024), or under one that is forgotten, is not the new one's.
+    /// What was committed under the id before is not the new intent's (D-118): it was under a finished one (D-024), or under none
+    /// that is remembered (D-093).
     fn leave_to_earlier_intent(&mut self, id: &IntentId) {
         for (sequence, op) in self.standing_by_intent.get(id).cloned().unwrap_or_default() {
             if let Some(record) = self.operations.get_mut(&op)
