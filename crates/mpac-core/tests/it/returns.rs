@@ -1,12 +1,14 @@
 //! What whoever comes back is told.
 
 use mpac_core::Input;
+use mpac_core::config::OperationAuthorization;
 use mpac_wire::Message;
-use mpac_wire::names::{OpKind, Role};
-use mpac_wire::payload::{Goodbye, Hello, OpPropose};
+use mpac_wire::names::{Decision, OpKind, Role};
+use mpac_wire::payload::{Goodbye, Hello, OpPropose, Resolution};
 
 use crate::covers;
-use crate::world::{Delivery, World, heard, intent, op};
+use crate::precommit::{authorised, precommit, propose};
+use crate::world::{Delivery, World, commit_payload, heard, intent, op};
 
 /// `name`'s connection breaks.
 fn drop_out(world: &mut World, name: &str) {
@@ -107,6 +109,48 @@ fn a_proposal_refused_in_its_proposer_s_absence_is_told_with_its_reason() {
     world.say("ada", mpac_wire::payload::OpReject::new(op("o"), "policy_violation".into()));
     let told = come_back(&mut world, "bob");
     assert_eq!(heard(&told, "bob"), ["SESSION_INFO", "OP_REJECT o policy_violation"]);
+}
+
+#[test]
+fn an_authorisation_given_in_its_proposer_s_absence_is_told_and_can_be_used() {
+    covers!("HEL-18", "OPS-08", "OPS-24", "OPS-25", "PAR-12", "D-098");
+    for same_process in [true, false] {
+        let mut config = precommit();
+        config.operation_authorization = OperationAuthorization::Review;
+        let mut world = crate::precommit::world(config);
+        for id in ["p", "o"] {
+            world.say("alice", propose(id));
+        }
+        drop_out(&mut world, "alice");
+        let approve = |world: &mut World, id: &str| {
+            world.say("rita", Resolution::new(id.parse().unwrap(), Decision::Approved))
+        };
+        assert_eq!(authorised(&approve(&mut world, "p")), [""; 0], "nobody is there");
+        approve(&mut world, "o");
+        assert!(!world.who("alice").may_apply(&op("p")));
+        let told = if same_process { come_back(&mut world, "alice") } else { restart(&mut world, "alice") };
+        assert!(private(&told, "alice"));
+        // The Python agent, another process each time, would take them for the answer to its next proposal.
+        let expected: &[&str] = if same_process { &["p to alice", "o to alice"] } else { &[] };
+        assert_eq!(authorised(&told), expected);
+        if !same_process {
+            continue;
+        }
+        assert!(told.last().unwrap().text.contains(r#""authorized_by":"rita""#));
+        assert!(world.who("alice").may_apply(&op("p")));
+        let done = world.try_say("alice", commit_payload("p", Some("i"), "a.py", "one\n", "2")).unwrap();
+        assert_eq!(heard(&done, "bob"), ["OP_COMMIT"]);
+        // Also by a coordinator that was started again; what is done needs no authorisation any more.
+        world.restart(1.0);
+        let told = world.hello("alice");
+        assert_eq!(told.last().unwrap().line(), "COORDINATOR_STATUS authorization");
+        assert!(told.last().unwrap().text.contains(r#""authorized_op_id":"o""#));
+        // A refresh on the same connection is no return, and what only outlives its intent cannot be completed.
+        assert_eq!(heard(&world.hello("alice"), "alice"), ["SESSION_INFO"]);
+        world.withdraw("alice", "i");
+        drop_out(&mut world, "alice");
+        assert_eq!(heard(&come_back(&mut world, "alice"), "alice"), ["SESSION_INFO"]);
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::super::governance::frozen;
 use super::super::outbox::Outbox;
 use super::super::records::{Member, Operation};
 use super::super::session::status::health;
-use super::super::state::Session;
+use super::super::state::{InOrder, Session};
 use crate::config::OperationAuthorization;
 use crate::output::Recipients;
 use crate::refusal::Refusal;
@@ -137,20 +137,42 @@ fn is_disputed(session: &Session, record: &Operation) -> bool {
 
 /// Marks an operation and tells its proposer alone: the Python agent takes any authorisation as its own.
 fn authorise(session: &mut Session, out: &mut Outbox, op: &OpId, by: PrincipalId) {
-    if session.authorise(op, by.clone()).is_none() {
+    if session.authorise(op, by).is_none() {
         return;
     }
-    let Some(record) = session.operations.get(op) else { return };
-    let (proposer, batch) = (record.proposer.clone(), record.more.batch.clone());
+    if let Some(proposer) = session.operations.get(op).map(|record| record.proposer.clone()) {
+        tell(session, out, Recipients::Only([proposer].into()), op);
+    }
+}
+
+fn tell(session: &mut Session, out: &mut Outbox, to: Recipients, op: &OpId) {
+    let Some(more) = session.operations.get(op).map(|record| &record.more) else { return };
     let mut status = CoordinatorStatus::new(
         CoordinatorEvent::Authorization,
         session.coordinator.principal_id.clone(),
         health(session),
     );
     status.authorized_op_id = Some(op.clone());
-    status.authorized_by = Some(by);
-    status.authorized_batch_id = batch;
-    out.send(session, Recipients::Only([proposer].into()), status);
+    status.authorized_by = more.authorised.as_ref().map(|(by, _)| by.clone());
+    status.authorized_batch_id = more.batch.clone();
+    out.send(session, to, status);
+}
+
+/// Tells a proposer again what of its own is authorised and not done, in the order of receipt: nobody can say whether it
+/// has heard of it. What only outlives its intent is left out, because it cannot be completed.
+pub(in super::super) fn tell_again(
+    session: &mut Session,
+    out: &mut Outbox,
+    to: &Recipients,
+    proposer: &PrincipalId,
+) {
+    let pending = session.pending_by_proposer.get(proposer).into_iter().flatten();
+    let pending = pending.filter_map(|op| session.operations.get(op));
+    let open = pending.filter(|it| it.more.authorised.is_some() && it.more.grace_until.is_none());
+    let open: BTreeSet<InOrder<OpId>> = open.map(|it| (it.sequence, it.id.clone())).collect();
+    for (_, op) in open {
+        tell(session, out, to.clone(), &op);
+    }
 }
 
 /// Whether a RESOLUTION that names this id would not be about a new proposal of that id, where proposals are decided on

@@ -2,7 +2,8 @@
 //!
 //! Its live intents go to whoever comes back on a new connection, in the form of D-051. What ended meanwhile goes to the
 //! same process only: another one never heard of it, and the Python agent, which starts anew each time, would take an old
-//! OP_REJECT for the answer to its next proposal and an INTENT_WITHDRAW for somebody else stepping back.
+//! OP_REJECT for the answer to its next proposal and an INTENT_WITHDRAW for somebody else stepping back. So does what was
+//! authorised and is still to be completed: it is said once, and to its proposer alone (OPS-08).
 
 use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
@@ -13,6 +14,7 @@ use mpac_wire::{IntentId, OpId, PrincipalId};
 
 use super::super::gate::Facts;
 use super::super::intent;
+use super::super::operation::authorise;
 use super::super::outbox::Outbox;
 use super::super::records::{Member, Missed};
 use super::super::state::Session;
@@ -24,17 +26,20 @@ use crate::table::intent::State;
 pub(super) struct News {
     /// It has a new connection, or had none.
     returned: bool,
+    /// It is the process that was here before.
+    same_process: bool,
     missed: Missed,
 }
 
 impl News {
     /// What somebody must be told who was here `before`.
     pub(super) fn for_return(before: Option<&Member>, facts: &Facts<'_>) -> Self {
-        let same_process =
-            |member: &&Member| member.sender.sender_instance_id == facts.envelope.sender.sender_instance_id;
+        let instance = &facts.envelope.sender.sender_instance_id;
+        let same = before.filter(|member| member.sender.sender_instance_id == *instance);
         Self {
             returned: before.is_some_and(|member| member.conn != Some(facts.conn)),
-            missed: before.filter(same_process).map(|member| member.missed.clone()).unwrap_or_default(),
+            same_process: same.is_some(),
+            missed: same.map(|member| member.missed.clone()).unwrap_or_default(),
         }
     }
 
@@ -60,6 +65,9 @@ impl News {
         }
         for reject in self.missed.operations {
             out.send(session, to(), reject);
+        }
+        if self.returned && self.same_process {
+            authorise::tell_again(session, out, &to(), principal);
         }
     }
 }
