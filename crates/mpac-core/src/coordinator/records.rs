@@ -63,12 +63,14 @@ pub(crate) struct Proof {
     pub(crate) expires_at: Option<Timestamp>,
 }
 
-/// What ended while its owner was away (HEL-18): the last `retained_records` of each, since people who only fall silent
-/// are told with their next HELLO, which may never come.
+/// What ended while its owner was away, or was decided against (HEL-18): the last `retained_records` of each, since people
+/// who only fall silent are told with their next HELLO, which may never come.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Missed {
     pub(crate) intents: Vec<IntentWithdraw>,
     pub(crate) operations: Vec<OpReject>,
+    /// Conflicts whose resolution rejects what it has committed. How they were settled is in their records.
+    pub(crate) resolutions: Vec<ConflictId>,
 }
 
 impl HasId for Member {

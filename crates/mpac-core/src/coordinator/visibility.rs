@@ -36,8 +36,11 @@ pub(super) fn applied(session: &Session, outputs: Vec<Output>) -> Vec<Output> {
                     }
                 }
             }
-            // What the coordinator says to one alone is about that one's own affairs.
-            Output::Send { to, envelope } if !is_for_one(&to) => {
+            // What the coordinator says to one alone is about that one's own affairs, but for a decision of somebody else
+            // that it repeats to whoever was away.
+            Output::Send { to, envelope }
+                if !is_for_one(&to) || envelope.message_type == MessageType::Resolution =>
+            {
                 for (sight, to) in audiences(session, &to, None) {
                     shown.push(Output::Send { to, envelope: said(&envelope, sight).into() });
                 }

@@ -1,12 +1,14 @@
 //! What whoever comes back is told.
 
-use mpac_core::Input;
 use mpac_core::config::OperationAuthorization;
-use mpac_wire::Message;
+use mpac_core::participant::News;
+use mpac_core::{Input, SessionConfig};
 use mpac_wire::names::{Decision, OpKind, Role};
-use mpac_wire::payload::{Goodbye, Hello, OpPropose, Resolution};
+use mpac_wire::payload::{ConflictReport, Goodbye, Hello, OpPropose, Outcome, Resolution};
+use mpac_wire::{ConflictId, Message};
 
 use crate::covers;
+use crate::freeze::{dispute, patient};
 use crate::precommit::{authorised, precommit, propose};
 use crate::world::{Delivery, World, commit_payload, heard, intent, op};
 
@@ -150,6 +152,99 @@ fn an_authorisation_given_in_its_proposer_s_absence_is_told_and_can_be_used() {
         world.withdraw("alice", "i");
         drop_out(&mut world, "alice");
         assert_eq!(heard(&come_back(&mut world, "alice"), "alice"), ["SESSION_INFO"]);
+    }
+}
+
+/// Alice commits o1 on x, Bob o2 on top of it and loses his connection; olga, an owner, is there.
+fn disputed_commits(config: SessionConfig) -> World {
+    let mut world = dispute(config);
+    world.join("olga", &[Role::Owner]);
+    world.say("alice", commit_payload("o1", Some("i1"), "x", "", "alice\n"));
+    world.say("bob", commit_payload("o2", Some("i2"), "x", "alice\n", "bob\n"));
+    drop_out(&mut world, "bob");
+    world.news("bob");
+    world
+}
+
+fn undo(conflict: &ConflictId) -> Resolution {
+    let mut resolution = Resolution::new(conflict.clone(), Decision::PolicyOverride);
+    let mut outcome = Outcome::new();
+    (outcome.rejected, outcome.rollback) = (Some(vec!["o2".to_owned()]), Some("undo-1".to_owned()));
+    (resolution.outcome, resolution.rationale) = (Some(outcome), Some("she was first".to_owned()));
+    resolution
+}
+
+/// What `name` was told to undo.
+fn to_undo(world: &mut World, name: &str) -> Vec<String> {
+    let news = world.news(name).into_iter();
+    let undone = news.filter_map(|it| match it {
+        News::Compensate(all) => Some(all.reversals),
+        _ => None,
+    });
+    undone.flatten().map(|it| format!("{} by {}", it.reverses, it.op_id)).collect()
+}
+
+#[test]
+fn what_was_decided_against_in_its_author_s_absence_is_undone_once_it_is_back() {
+    covers!("GOV-21", "HEL-18", "REC-29");
+    for same_process in [true, false] {
+        let mut world = disputed_commits(patient());
+        let conflict = world.conflict();
+        world.say("olga", undo(&conflict));
+        // Also by a coordinator that was started again.
+        world.restart(1.0);
+        let told = if same_process { come_back(&mut world, "bob") } else { restart(&mut world, "bob") };
+        let resolutions: Vec<_> = told
+            .iter()
+            .filter(|it| matches!(it.message, Message::Resolution(_)))
+            .map(|it| (it.to.as_str(), it.from.as_str()))
+            .collect();
+        if !same_process {
+            assert_eq!(resolutions, []);
+            continue;
+        }
+        assert_eq!(resolutions, [("bob", "service:coordinator-s")]);
+        let text = &told.iter().find(|it| matches!(it.message, Message::Resolution(_))).unwrap().text;
+        assert!(text.contains(r#""resolved_by":"olga""#) && text.contains("she was first"), "{text}");
+        assert_eq!(to_undo(&mut world, "bob"), ["o2 by undo-1"]);
+        // It is told once.
+        drop_out(&mut world, "bob");
+        come_back(&mut world, "bob");
+        assert_eq!(to_undo(&mut world, "bob"), [""; 0]);
+    }
+}
+
+#[test]
+fn so_is_what_lost_at_the_end_of_a_freeze() {
+    covers!("FRZ-15", "FRZ-14", "HEL-18");
+    let mut world = disputed_commits(patient());
+    world.wait(1_000.0);
+    let told = come_back(&mut world, "bob");
+    let news = ["RESOLUTION policy_override", "OP_REJECT o2 frozen_scope_fallback"];
+    assert_eq!(heard(&told, "bob")[2..], news);
+    assert!(private(&told, "bob"));
+    let [undone] = to_undo(&mut world, "bob").try_into().unwrap();
+    assert!(undone.starts_with("o2 by compensation:"), "{undone}");
+}
+
+#[test]
+fn no_more_of_what_was_decided_against_is_kept_than_of_anything_else() {
+    covers!("SES-27", "HEL-18");
+    let mut config = patient();
+    config.retained_records = 1;
+    let mut world = disputed_commits(config);
+    let kept = |world: &World| {
+        let people = world.coordinator.snapshot().participants.unwrap();
+        people.into_iter().find(|it| it.principal_id.as_str() == "bob").unwrap().overruled_in
+    };
+    assert_eq!(kept(&world), None);
+    for id in ["c1", "c2"] {
+        let conflict: ConflictId = id.parse().unwrap();
+        let mut report = ConflictReport::new(conflict.clone(), "x".into(), "low".into());
+        report.related_ops = Some(vec![op("o2")]);
+        world.say("alice", report);
+        world.say("olga", undo(&conflict));
+        assert_eq!(kept(&world), Some(vec![conflict]));
     }
 }
 

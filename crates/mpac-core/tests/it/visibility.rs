@@ -1,10 +1,10 @@
 //! What members see of others' work where the configuration limits them, by their roles (PRV-02, PRV-03).
 
 use mpac_core::config::Sight;
-use mpac_core::{ConfigError, Notice, Output, Recipients, SessionConfig};
+use mpac_core::{ConfigError, Input, Notice, Output, Recipients, SessionConfig};
 use mpac_wire::Message;
-use mpac_wire::names::{Role, SecurityProfile};
-use mpac_wire::payload::IntentWithdraw;
+use mpac_wire::names::{Decision, Role, SecurityProfile};
+use mpac_wire::payload::{IntentWithdraw, Outcome, Resolution};
 use mpac_wire::redact::BLANK;
 
 use crate::authenticated::{api_key, proven};
@@ -140,6 +140,31 @@ fn a_summary_says_no_more_than_its_reader_may_see() {
         assert!(text.contains("\"i\""), "{who} sees the intent: {text}");
         assert_eq!(text.contains("alice does i"), words, "{who}: {text}");
     }
+}
+
+#[test]
+fn a_decision_that_is_told_again_is_told_in_no_more_words() {
+    covers!("PRV-02", "HEL-18");
+    let mut world = world();
+    world.announce("alice", "i", &["a.py"]);
+    world.announce("bob", "j", &["a.py"]);
+    world.say("bob", commit_payload("o", Some("j"), "a.py", "one\n", "two\n"));
+    let conn = world.people["bob"].0;
+    world.input(Input::Disconnect { conn });
+    let mut resolution = Resolution::new(world.conflict(), Decision::PolicyOverride);
+    let mut outcome = Outcome::new();
+    (outcome.rejected, outcome.rollback) = (Some(vec!["o".to_owned()]), Some("undo".to_owned()));
+    (resolution.outcome, resolution.rationale) = (Some(outcome), Some("she was first".to_owned()));
+    let rationale = |deliveries: &[Delivery], who: &str| {
+        deliveries.iter().filter(|it| it.to == who).find_map(|it| match &it.message {
+            Message::Resolution(resolution) => resolution.rationale.clone(),
+            _ => None,
+        })
+    };
+    let told = world.say("ada", resolution);
+    assert_eq!(rationale(&told, "alice").as_deref(), Some(BLANK));
+    world.reconnect("bob");
+    assert_eq!(rationale(&world.hello("bob"), "bob").as_deref(), Some(BLANK));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use super::super::intent::{backoff, claim as claims};
 use super::super::operation::authorise;
 use super::super::outbox::Outbox;
 use super::super::records::{Conflict, Settled};
+use super::super::session::catch_up;
 use super::super::state::{InOrder, Session};
 use super::known;
 use crate::output::Recipients;
@@ -267,8 +268,32 @@ fn settle(
     }
 }
 
+/// Tells somebody who was away how a conflict was settled, as long as it is remembered (HEL-18). The message itself is not
+/// kept: the coordinator says it, and whose decision it was.
+pub(in super::super) fn tell_as_it_was(
+    session: &mut Session,
+    out: &mut Outbox,
+    principal: &PrincipalId,
+    conflict: &ConflictId,
+) {
+    let record = session.conflicts.get(conflict);
+    let Some(settled) = record.and_then(|record| record.resolution.as_deref()) else { return };
+    let mut resolution = Resolution::new(conflict.clone(), settled.decision.clone());
+    resolution.resolution_id = Some(settled.id.clone());
+    resolution.rationale = Some(settled.rationale.clone());
+    resolution.outcome = settled.outcome.clone();
+    if settled.by != session.coordinator.principal_id
+        && let Ok(by) = Raw::of(&serde_json::json!({ "mpac": { "resolved_by": settled.by } }))
+    {
+        resolution.extra.insert("extensions", by);
+    }
+    // By name, not by connection: it is told in as many words as whoever was there has seen (PRV-02).
+    out.send(session, Recipients::Only([principal.clone()].into()), resolution);
+}
+
 /// Rejected intents are withdrawn, rejected proposals rejected; what was committed stays as it is.
 fn apply(session: &mut Session, out: &mut Outbox, conflict: &ConflictId, rejected: &Rejected) {
+    catch_up::commits_overruled(session, conflict, &rejected.ops);
     for id in &rejected.intents {
         if session.move_intent(id, intent::Event::ResolutionRejected).is_none() {
             continue; // over already: listed in vain

@@ -13,6 +13,7 @@ use super::super::cascade;
 use super::super::operation::authorise;
 use super::super::outbox::Outbox;
 use super::super::records::{Conflict, Freeze, Settled};
+use super::super::session::catch_up;
 use super::super::state::{InOrder, Session};
 use super::{arbiter, timeout};
 use crate::output::Recipients;
@@ -182,6 +183,7 @@ fn third_phase(session: &mut Session, out: &mut Outbox, id: &ConflictId) {
         record.resolution = Some(settled.into());
     }
     out.send(session, Recipients::All, resolution);
+    catch_up::commits_overruled(session, id, losers.iter().copied());
     for op in &losers {
         lose(session, out, op);
     }

@@ -10,8 +10,9 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::RejectReason;
 use mpac_wire::payload::{IntentWithdraw, OpReject};
-use mpac_wire::{IntentId, OpId, PrincipalId};
+use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId};
 
+use super::super::conflict::resolve;
 use super::super::gate::Facts;
 use super::super::intent;
 use super::super::operation::authorise;
@@ -21,6 +22,7 @@ use super::super::state::Session;
 use crate::input::ConnId;
 use crate::output::Recipients;
 use crate::table::intent::State;
+use crate::table::operation;
 
 /// What there is to tell.
 pub(super) struct News {
@@ -59,6 +61,9 @@ impl News {
                     intent::tell_as_it_is(session, out, to(), &id);
                 }
             }
+        }
+        for conflict in self.missed.resolutions {
+            resolve::tell_as_it_was(session, out, principal, &conflict);
         }
         for withdraw in self.missed.intents {
             out.send(session, to(), withdraw);
@@ -113,6 +118,24 @@ pub(in super::super) fn operations_abandoned(session: &mut Session, proposer: &P
     {
         let rejects = ops.into_iter().map(|op| OpReject::new(op, RejectReason::ParticipantUnavailable));
         keep(&mut member.missed.operations, rejects, limit);
+    }
+}
+
+/// A resolution rejects these. Whoever has committed one and is away will be told, for it has to be undone (GOV-21, FRZ-15).
+pub(in super::super) fn commits_overruled<'a>(
+    session: &mut Session,
+    conflict: &ConflictId,
+    rejected: impl IntoIterator<Item = &'a OpId>,
+) {
+    let limit = session.config.retained_records;
+    let records = rejected.into_iter().filter_map(|op| session.operations.get(op));
+    for record in records.filter(|record| record.state == operation::State::Committed) {
+        if let Some(member) = session.members.get_mut(&record.proposer)
+            && member.conn.is_none()
+            && member.missed.resolutions.last() != Some(conflict)
+        {
+            keep(&mut member.missed.resolutions, [conflict.clone()], limit);
+        }
     }
 }
 

@@ -149,6 +149,7 @@ fn participant(record: &ParticipantRecord, captured: Timestamp, place: u64) -> M
         missed: Missed {
             intents: record.ended_intents.clone().unwrap_or_default(),
             operations: record.ended_operations.clone().unwrap_or_default(),
+            resolutions: record.overruled_in.clone().unwrap_or_default(),
         },
     }
 }

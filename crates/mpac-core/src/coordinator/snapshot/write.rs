@@ -209,6 +209,7 @@ fn identity(record: &mut ParticipantRecord, member: &Member) {
     let missed = &member.missed;
     record.ended_intents = (!missed.intents.is_empty()).then(|| missed.intents.clone());
     record.ended_operations = (!missed.operations.is_empty()).then(|| missed.operations.clone());
+    record.overruled_in = (!missed.resolutions.is_empty()).then(|| missed.resolutions.clone());
 }
 
 fn intent_record(intent: &Intent) -> IntentRecord {

@@ -193,7 +193,7 @@ fn write_members<'a>(text: &mut String, now: Timestamp, members: impl Iterator<I
             joined,
             missed,
         } = member;
-        let Missed { intents, operations } = missed;
+        let Missed { intents, operations, resolutions } = missed;
         let ended: BTreeSet<_> = intents.iter().map(|it| it.intent_id.as_str()).collect();
         let rejected: BTreeSet<_> = operations.iter().map(|it| it.op_id.as_str()).collect();
         // Silence is counted only while somebody is here.
@@ -201,10 +201,11 @@ fn write_members<'a>(text: &mut String, now: Timestamp, members: impl Iterator<I
         say!(
             text,
             "member {} {} {roles:?} {backend:?} {provider_status:?} {alerted} {approved_model:?} {status:?} \
-             {departed} {silent:?} {} {joined} {proof:?} {ended:?} {rejected:?}",
+             {departed} {silent:?} {} {joined} {proof:?} {ended:?} {rejected:?} {}",
             sender.principal_id,
             sender.sender_instance_id,
-            conn.is_some()
+            conn.is_some(),
+            resolutions.len()
         );
     }
 }
