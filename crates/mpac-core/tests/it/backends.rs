@@ -172,6 +172,30 @@ fn a_planned_switch_is_confirmed_first() {
 }
 
 #[test]
+fn a_confirmed_switch_outlives_a_break_and_its_process_alone() {
+    covers!("BHM-11", "D-060", "REC-29");
+    for (incarnation, allowed) in [(1, true), (2, false)] {
+        let mut world = world(r#"{"enabled":true,"auto_switch":"notify_first"}"#);
+        let stamp = world.stamp();
+        let model = mpac_wire::payload::Backend::new("a/n".to_owned(), "a".to_owned());
+        let plan = world.who("alice").plan_switch(stamp, intent("i"), &model).unwrap();
+        world.send("alice", &plan);
+        assert_eq!(world.who("alice").may_switch("a/n"), Ok(()));
+        world.restart(1.0);
+        if incarnation == 2 {
+            let conn = world.people["alice"].0;
+            let another = World::participant("alice", 2, &[Role::Contributor]);
+            world.people.insert("alice".to_owned(), (conn, another));
+        }
+        world.hello("alice");
+        // The one knows that it may, the other does not.
+        assert_eq!(world.who("alice").may_switch("a/n").is_ok(), allowed);
+        let answers = report(&mut world, "a/n", "operational", Some("a/m"));
+        assert_eq!(answers.is_empty(), allowed, "{answers:?}");
+    }
+}
+
+#[test]
 fn nobody_is_told_to_use_another_model() {
     covers!("BHM-14", "BHM-04");
     let mut world = world(r#"{"enabled":true}"#);

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::RejectReason;
 use mpac_wire::payload::{IntentWithdraw, OpReject};
-use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId};
+use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, Sender};
 
 use super::super::conflict::resolve;
 use super::super::gate::Facts;
@@ -24,6 +24,11 @@ use crate::output::Recipients;
 use crate::table::intent::State;
 use crate::table::operation;
 
+/// Whether it is the process that was here before which speaks.
+pub(super) fn is_same_process(before: &Member, sender: &Sender) -> bool {
+    before.sender.sender_instance_id == sender.sender_instance_id
+}
+
 /// What there is to tell.
 pub(super) struct News {
     /// It has a new connection, or had none.
@@ -36,8 +41,7 @@ pub(super) struct News {
 impl News {
     /// What somebody must be told who was here `before`.
     pub(super) fn for_return(before: Option<&Member>, facts: &Facts<'_>) -> Self {
-        let instance = &facts.envelope.sender.sender_instance_id;
-        let same = before.filter(|member| member.sender.sender_instance_id == *instance);
+        let same = before.filter(|member| is_same_process(member, &facts.envelope.sender));
         Self {
             returned: before.is_some_and(|member| member.conn != Some(facts.conn)),
             same_process: same.is_some(),

@@ -129,6 +129,7 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
     let before = session.members.remove(&principal);
     // Whoever came while this one was away has not been told its keys.
     let was_here = before.as_ref().is_some_and(|member| !member.departed);
+    let same_process = before.as_ref().filter(|member| catch_up::is_same_process(member, sender));
     let news = catch_up::News::for_return(before.as_ref(), facts);
     let member = Member {
         sender: connection::plain(sender),
@@ -140,7 +141,8 @@ fn apply(session: &mut Session, out: &mut Outbox, facts: &Facts<'_>, hello: Hell
         provider_status: ProviderStatus::Unknown,
         // Everybody was told, and shall hear of the recovery as well (BHM-06).
         alerted: before.as_ref().is_some_and(|member| member.alerted),
-        approved_model: None,
+        // Whoever was told that it may switch does so after a break as well (BHM-11).
+        approved_model: same_process.and_then(|member| member.approved_model.clone()),
         status: HeartbeatStatus::Idle,
         available: true,
         departed: false,
