@@ -244,6 +244,8 @@ object! {
         void intent_a: IntentId,
         /// The older intent.
         void intent_b: IntentId,
+        /// With whom it is; absent until it is escalated. No reference writes it.
+        opt escalated_to: PrincipalId,
     }
 }
 

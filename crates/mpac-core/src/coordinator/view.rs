@@ -161,6 +161,7 @@ impl<'a> View<'a> {
             conflict.principal_b = record.b.as_ref().map(|(principal, _)| principal.clone());
             conflict.intent_a = record.a.as_ref().and_then(|(_, intent)| intent.clone());
             conflict.intent_b = record.b.as_ref().and_then(|(_, intent)| intent.clone());
+            conflict.escalated_to = record.escalated.as_ref().map(|(target, _)| target.clone());
             conflict
         });
         let conflicts: Vec<_> = conflicts.collect();

@@ -87,6 +87,9 @@ impl Conflicts {
         for it in listed {
             if let Some(known) = self.open.get_mut(&it.conflict_id) {
                 known.state = it.state.clone();
+                if it.escalated_to.is_some() {
+                    known.escalated_to.clone_from(&it.escalated_to);
+                }
                 continue;
             }
             let sides = |a: &Option<_>, b: &Option<_>| a.iter().chain(b.iter()).cloned().collect();
@@ -96,7 +99,7 @@ impl Conflicts {
                 ops: Vec::new(),
                 principals: sides(&it.principal_a, &it.principal_b),
                 state: it.state.clone(),
-                escalated_to: None,
+                escalated_to: it.escalated_to.clone(),
             };
             self.open.insert(it.conflict_id.clone(), known);
         }

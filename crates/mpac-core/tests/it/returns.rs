@@ -25,10 +25,10 @@ fn come_back(world: &mut World, name: &str) -> Vec<Delivery> {
     world.hello(name)
 }
 
-/// Another process of `name` comes on another connection.
-fn restart(world: &mut World, name: &str) -> Vec<Delivery> {
+/// Another process of `name` comes on another connection, in this role.
+fn restart(world: &mut World, name: &str, role: Role) -> Vec<Delivery> {
     let conn = world.connect(name);
-    world.people.insert(name.to_owned(), (conn, World::participant(name, 2, &[Role::Contributor])));
+    world.people.insert(name.to_owned(), (conn, World::participant(name, 2, &[role])));
     world.hello(name)
 }
 
@@ -88,7 +88,11 @@ fn what_ended_meanwhile_is_told_to_the_process_that_began_it() {
         let stored = world.coordinator.snapshot();
         let read = mpac_core::Coordinator::load(world.config.clone(), &stored).unwrap();
         assert_eq!(read, world.coordinator);
-        let told = if same_process { come_back(&mut world, "bob") } else { restart(&mut world, "bob") };
+        let told = if same_process {
+            come_back(&mut world, "bob")
+        } else {
+            restart(&mut world, "bob", Role::Contributor)
+        };
         let news: &[&str] = &["SESSION_INFO", "INTENT_WITHDRAW i", "OP_REJECT o participant_unavailable"];
         assert_eq!(heard(&told, "bob"), if same_process { news } else { &news[..1] });
         assert!(private(&told, "bob"));
@@ -130,7 +134,11 @@ fn an_authorisation_given_in_its_proposer_s_absence_is_told_and_can_be_used() {
         assert_eq!(authorised(&approve(&mut world, "p")), [""; 0], "nobody is there");
         approve(&mut world, "o");
         assert!(!world.who("alice").may_apply(&op("p")));
-        let told = if same_process { come_back(&mut world, "alice") } else { restart(&mut world, "alice") };
+        let told = if same_process {
+            come_back(&mut world, "alice")
+        } else {
+            restart(&mut world, "alice", Role::Contributor)
+        };
         assert!(private(&told, "alice"));
         // The Python agent, another process each time, would take them for the answer to its next proposal.
         let expected: &[&str] = if same_process { &["p to alice", "o to alice"] } else { &[] };
@@ -193,7 +201,11 @@ fn what_was_decided_against_in_its_author_s_absence_is_undone_once_it_is_back() 
         world.say("olga", undo(&conflict));
         // Also by a coordinator that was started again.
         world.restart(1.0);
-        let told = if same_process { come_back(&mut world, "bob") } else { restart(&mut world, "bob") };
+        let told = if same_process {
+            come_back(&mut world, "bob")
+        } else {
+            restart(&mut world, "bob", Role::Contributor)
+        };
         let resolutions: Vec<_> = told
             .iter()
             .filter(|it| matches!(it.message, Message::Resolution(_)))
@@ -245,6 +257,39 @@ fn no_more_of_what_was_decided_against_is_kept_than_of_anything_else() {
         world.say("alice", report);
         world.say("olga", undo(&conflict));
         assert_eq!(kept(&world), Some(vec![conflict]));
+    }
+}
+
+#[test]
+fn who_was_asked_to_decide_is_asked_again_after_a_break() {
+    covers!("CON-08", "GOV-14", "HEL-18", "FRZ-09", "D-029");
+    for same_process in [true, false] {
+        let mut world = dispute(patient());
+        world.join("ada", &[Role::Arbiter]);
+        let conflict = world.conflict();
+        drop_out(&mut world, "ada");
+        world.wait(301.0);
+        let told = if same_process {
+            come_back(&mut world, "ada")
+        } else {
+            restart(&mut world, "ada", Role::Arbiter)
+        };
+        assert_eq!(heard(&told, "ada"), ["SESSION_INFO", "CONFLICT_ESCALATE"]);
+        assert!(private(&told, "ada"));
+        assert!(world.news("ada").contains(&News::Escalated(conflict.clone())));
+        // She has not heard of the conflict before, and reads a summary.
+        let summary = world.coordinator.view().summary();
+        let now = world.now;
+        world.who("ada").hear_summary(now, &summary);
+        let with = world.who("ada").conflicts().map(|(id, it)| (id.clone(), it.escalated_to.clone()));
+        assert_eq!(with.collect::<Vec<_>>(), [(conflict.clone(), Some("ada".parse().unwrap()))]);
+        // Not on the same connection, not somebody else, and not once it is over.
+        assert_eq!(heard(&world.hello("ada"), "ada"), ["SESSION_INFO"]);
+        drop_out(&mut world, "bob");
+        assert_eq!(heard(&come_back(&mut world, "bob"), "bob").len(), 2);
+        world.say("ada", Resolution::new(conflict, Decision::Merged));
+        drop_out(&mut world, "ada");
+        assert_eq!(heard(&come_back(&mut world, "ada"), "ada"), ["SESSION_INFO"]);
     }
 }
 

@@ -1,13 +1,14 @@
 //! A conflict that nobody settles in time is escalated, then frozen (GOV-14, GOV-15, D-116).
 
 use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
 
 use mpac_wire::payload::ConflictEscalate;
 use mpac_wire::{ConflictId, PrincipalId, Timestamp};
 
 use super::super::outbox::Outbox;
 use super::super::session::divergence;
-use super::super::state::Session;
+use super::super::state::{InOrder, Session};
 use super::{arbiter, freeze};
 use crate::output::Recipients;
 use crate::table::conflict::{Event, State};
@@ -72,4 +73,27 @@ pub(super) fn escalate(
         record.escalated = Some((to.clone(), at));
     }
     out.send(session, Recipients::All, ConflictEscalate::new(id.clone(), to, reason.to_owned()));
+}
+
+/// Asks somebody who is back for the decisions that wait for nobody else, in the order of receipt: nobody can say whether
+/// the question was heard, and it is not put again while it is with somebody who is here (CON-08, HEL-18).
+pub(in super::super) fn ask_again(
+    session: &mut Session,
+    out: &mut Outbox,
+    to: &Recipients,
+    principal: &PrincipalId,
+) {
+    if session.open_conflicts == 0 {
+        return;
+    }
+    let waiting = session.conflicts.values().filter(|record| {
+        let target = record.escalated.as_ref().map(|(target, _)| target);
+        record.state == State::Escalated && target == Some(principal)
+    });
+    let waiting: BTreeSet<InOrder<ConflictId>> =
+        waiting.map(|record| (record.sequence, record.id.clone())).collect();
+    for (_, id) in waiting {
+        let escalate = ConflictEscalate::new(id, principal.clone(), "still_escalated".to_owned());
+        out.send(session, to.clone(), escalate);
+    }
 }

@@ -1,9 +1,10 @@
 //! What a participant that was away is told after its HELLO (HEL-18).
 //!
-//! Its live intents go to whoever comes back on a new connection, in the form of D-051. What ended meanwhile goes to the
-//! same process only: another one never heard of it, and the Python agent, which starts anew each time, would take an old
-//! OP_REJECT for the answer to its next proposal and an INTENT_WITHDRAW for somebody else stepping back. So does what was
-//! authorised and is still to be completed: it is said once, and to its proposer alone (OPS-08).
+//! Whoever comes back on a new connection is told of its live intents, in the form of D-051, and of the conflicts that it
+//! was asked to decide. What ended meanwhile goes to the same process only: another one never heard of it, and the Python
+//! agent, which starts anew each time, would take an old OP_REJECT for the answer to its next proposal and an
+//! INTENT_WITHDRAW for somebody else stepping back. So does what was authorised and is still to be completed: it is said
+//! once, and to its proposer alone (OPS-08).
 
 use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
@@ -14,6 +15,7 @@ use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, Sender};
 
 use super::super::conflict::resolve;
 use super::super::gate::Facts;
+use super::super::governance::timeout;
 use super::super::intent;
 use super::super::operation::authorise;
 use super::super::outbox::Outbox;
@@ -77,6 +79,9 @@ impl News {
         }
         if self.returned && self.same_process {
             authorise::tell_again(session, out, &to(), principal);
+        }
+        if self.returned {
+            timeout::ask_again(session, out, &to(), principal);
         }
     }
 }
