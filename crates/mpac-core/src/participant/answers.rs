@@ -100,6 +100,11 @@ impl Answers {
         self.0.iter()
     }
 
+    /// Those that were sent after this one.
+    pub(super) fn after(&self, id: &MessageId) -> impl Iterator<Item = &Sent> {
+        self.0.in_order().skip_while(move |(sent, _)| *sent != id).skip(1).map(|(_, sent)| sent)
+    }
+
     /// Those whose answer is overdue become unknown.
     pub(super) fn give_up(&mut self, now: Timestamp) -> Vec<MessageId> {
         self.give_up_if(|sent| sent.prompt && now > sent.at.after(&ANSWER_LIMIT))

@@ -39,6 +39,9 @@ impl Participant {
         if who == self.sender.principal_id {
             self.unconfirmed = self.intents.keys().cloned().collect();
             self.news.push(News::TakenForGone);
+            if let Some(heard) = self.answers.named(error.refers_to.as_deref()) {
+                self.abandoned_until(&heard);
+            }
         } else {
             self.others.unavailable(&who);
         }

@@ -1,8 +1,9 @@
 //! Own operations: what was asked, authorised and committed (PAR-10, OPS-24, OPS-25, OPS-31).
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use mpac_wire::names::{Atomicity, ExecutionModel, OpKind};
+use mpac_wire::names::{Atomicity, ExecutionModel, OpKind, RejectReason};
 use mpac_wire::payload::{CoordinatorStatus, OpReject};
 use mpac_wire::{BatchId, IntentId, Message, MessageId, OpId, StateRef};
 
@@ -238,6 +239,26 @@ impl Participant {
         }
         if own {
             self.news.push(News::Rejected { op: reject.op_id.clone(), reason: reject.reason.clone() });
+        }
+    }
+
+    /// We were taken for gone, which ends all that waits for the coordinator, and it tells of none but at our next HELLO
+    /// (LIV-11, LIV-12). `heard` is the last of ours that it had heard then (D-050): what came later waits.
+    pub(super) fn abandoned_until(&mut self, heard: &MessageId) {
+        let later = self.answers.after(heard).flat_map(|sent| asked(&sent.message));
+        let later: BTreeSet<OpId> = later.map(|(op, _)| op).collect();
+        let pre_commit = self.execution_model() == ExecutionModel::PreCommit;
+        // What may have been committed without our knowing is not over.
+        let waits = |it: &OwnOperation| match it.stage {
+            Stage::Asked => pre_commit || !it.unanswered,
+            Stage::Authorised => !it.unanswered,
+            Stage::Committed | Stage::Rejected => false,
+        };
+        let waiting = self.operations.in_order().filter(|(op, it)| waits(it) && !later.contains(*op));
+        let waiting: Vec<OpId> = waiting.map(|(op, _)| op.clone()).collect();
+        for op in waiting {
+            self.operations.moved(&op, Stage::Rejected);
+            self.news.push(News::Rejected { op, reason: RejectReason::ParticipantUnavailable });
         }
     }
 

@@ -4,7 +4,7 @@ use mpac_core::config::OperationAuthorization;
 use mpac_core::participant::News;
 use mpac_core::{Input, SessionConfig};
 use mpac_wire::names::{Decision, OpKind, Role};
-use mpac_wire::payload::{ConflictReport, Goodbye, Hello, OpPropose, Outcome, Resolution};
+use mpac_wire::payload::{ConflictReport, Goodbye, Heartbeat, Hello, OpPropose, Outcome, Resolution};
 use mpac_wire::{ConflictId, Message};
 
 use crate::covers;
@@ -291,6 +291,38 @@ fn who_was_asked_to_decide_is_asked_again_after_a_break() {
         drop_out(&mut world, "ada");
         assert_eq!(heard(&come_back(&mut world, "ada"), "ada"), ["SESSION_INFO"]);
     }
+}
+
+#[test]
+fn who_is_taken_for_gone_while_connected_knows_what_was_abandoned() {
+    covers!("LIV-11", "LIV-12", "LIV-14", "OPS-24", "D-049", "D-050");
+    let mut config = precommit();
+    config.operation_authorization = OperationAuthorization::Review;
+    let mut world = crate::precommit::world(config);
+    world.say("alice", propose("o"));
+    world.say("rita", Resolution::new("o".parse().unwrap(), Decision::Approved));
+    world.say("alice", propose("p"));
+    assert!(world.who("alice").may_apply(&op("o")));
+    world.news("alice");
+    // The last that is heard of her in time; what she says next crosses the news that she is gone.
+    let stamp = world.stamp();
+    let heartbeat = world.who("alice").write(stamp, Heartbeat::new("working".into()));
+    world.send("alice", &heartbeat);
+    let stamp = world.stamp();
+    let late = world.who("alice").write(stamp, propose("late"));
+    world.wait(100.0);
+    let rejected = |op_id: &str| News::Rejected { op: op(op_id), reason: "participant_unavailable".into() };
+    let news = world.news("alice");
+    assert!(news.contains(&rejected("o")) && news.contains(&rejected("p")), "{news:?}");
+    assert!(!news.contains(&rejected("late")), "{news:?}");
+    assert!(!world.who("alice").may_apply(&op("o")));
+    for id in ["o", "p"] {
+        assert_eq!(format!("{:?}", world.coordinator.view().operation(&op(id)).unwrap()), "Abandoned");
+    }
+    // She is back with that, and no OP_REJECT is taken for its answer.
+    assert!(heard(&world.send("alice", &late), "alice").iter().all(|line| !line.starts_with("OP_REJECT")));
+    world.say("rita", Resolution::new("late".parse().unwrap(), Decision::Approved));
+    assert!(world.who("alice").may_apply(&op("late")));
 }
 
 #[test]

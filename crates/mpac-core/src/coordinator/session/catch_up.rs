@@ -118,8 +118,9 @@ pub(in super::super) fn operation_refused(session: &mut Session, proposer: &Prin
     }
 }
 
-/// What somebody proposed was abandoned. Nobody is told of that unless the proposer comes back; one that left has given
-/// it up itself.
+/// What somebody proposed was abandoned. Nobody is told of that unless the proposer comes back with HELLO; one that left has
+/// given it up itself. Whoever hears that it was taken for gone knows (LIV-11), and the Python agent would take an OP_REJECT
+/// at any other time for the answer to its next proposal.
 pub(in super::super) fn operations_abandoned(session: &mut Session, proposer: &PrincipalId, ops: Vec<OpId>) {
     let limit = session.config.retained_records;
     if let Some(member) = session.members.get_mut(proposer)
