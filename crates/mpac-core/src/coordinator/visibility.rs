@@ -15,6 +15,7 @@ use mpac_wire::redact::{compact, without_contents, without_free_text};
 use mpac_wire::sideband::{self, FileError, Request, SidebandType};
 use mpac_wire::{Envelope, Limits, Payload, PrincipalId, Received};
 
+use super::records::Member;
 use super::state::Session;
 use crate::config::Sight;
 use crate::input::ConnId;
@@ -95,9 +96,10 @@ fn audiences(
     match to {
         Recipients::Conn(_) => return [(Sight::Everything, to.clone())].into(),
         Recipients::Only(principals) => principals.iter().for_each(&mut add),
-        // Sorted, as recipients have to be.
+        // Sorted, as recipients have to be. Whoever says GOODBYE hears it before its connection is let go of (BYE-09).
         Recipients::All => {
-            let here = session.members.iter().filter(|(_, member)| member.conn.is_some());
+            let hears = |id: &PrincipalId, member: &Member| member.conn.is_some() || said_by == Some(id);
+            let here = session.members.iter().filter(|(id, member)| hears(id, member));
             here.for_each(|(id, _)| add(id));
         }
     }

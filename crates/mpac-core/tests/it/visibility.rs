@@ -4,7 +4,7 @@ use mpac_core::config::Sight;
 use mpac_core::{ConfigError, Input, Notice, Output, Recipients, SessionConfig};
 use mpac_wire::Message;
 use mpac_wire::names::{Decision, Role, SecurityProfile};
-use mpac_wire::payload::{IntentWithdraw, Outcome, Resolution};
+use mpac_wire::payload::{Goodbye, IntentWithdraw, Outcome, Resolution};
 use mpac_wire::redact::BLANK;
 
 use crate::authenticated::{api_key, proven};
@@ -140,6 +140,18 @@ fn a_summary_says_no_more_than_its_reader_may_see() {
         assert!(text.contains("\"i\""), "{who} sees the intent: {text}");
         assert_eq!(text.contains("alice does i"), words, "{who}: {text}");
     }
+}
+
+#[test]
+fn whoever_leaves_hears_its_own_goodbye() {
+    covers!("BYE-09", "D-056", "D-132", "PRV-02");
+    let mut world = world();
+    let told = world.say("alice", Goodbye::new("user_exit".into()));
+    for who in ["ada", "alice", "bob", "olga", "rita"] {
+        assert_eq!(heard(&told, who), ["GOODBYE"], "{who}");
+    }
+    let told = world.say("ada", Goodbye::new("user_exit".into()));
+    assert_eq!(heard(&told, "alice"), [""; 0], "and nothing more");
 }
 
 #[test]
