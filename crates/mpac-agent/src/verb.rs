@@ -9,6 +9,7 @@ mod ending;
 mod heartbeat;
 mod looking;
 mod out;
+mod own;
 mod prolonging;
 mod settling;
 mod task;

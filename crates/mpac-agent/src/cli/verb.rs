@@ -201,7 +201,7 @@ pub struct Commit {
     /// The state that the new text is based on, as `cat --json` tells it [default: the one it is in now]
     #[arg(long, value_name = "STATE_REF", value_parser = state_ref)]
     pub base: Option<StateRef>,
-    /// The own intent to commit under, which stays [default: a live one of this name for it, else one for this alone]
+    /// The own live intent to commit under, which covers what is committed and stays [default: one of this name for it, else one for this alone]
     #[arg(long, value_name = "INTENT")]
     pub intent: Option<IntentId>,
     /// What has changed, for the others
@@ -221,7 +221,7 @@ pub struct Batch {
     /// Commit what can be, instead of all or nothing
     #[arg(long)]
     pub best_effort: bool,
-    /// The own intent to commit under, which stays [default: a live one of this name for it, else one for this alone]
+    /// The own live intent to commit under, which covers what is committed and stays [default: one of this name for it, else one for this alone]
     #[arg(long, value_name = "INTENT")]
     pub intent: Option<IntentId>,
     /// What has changed, for the others

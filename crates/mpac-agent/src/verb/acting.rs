@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::ending::{last_words, unless_interrupted};
 use super::out::{Out, follow, interrupted};
+use super::own::covering;
 use super::prolonging::keep_alive;
 use super::watching::sentence;
 use crate::agent::{self, Agent, Announced, Committed, Edit, Ended, Events, Leaving};
@@ -160,20 +161,6 @@ pub(super) async fn withdraw(agent: &Agent, asked: &Withdraw, out: &mut Out) -> 
     Ok(())
 }
 
-/// An own intent that covers all of these files. One that covers some of them is in the way: from level 0.1.15 on another
-/// would take its place (LCK-06).
-async fn covering(agent: &Agent, files: &[String]) -> Result<Option<IntentId>, AgentError> {
-    let view = agent.view().await?;
-    match view.own_on(files).next() {
-        None => Ok(None),
-        Some((intent, covered)) if covered == files.len() => Ok(Some(intent.intent_id.clone())),
-        Some((intent, _)) => Err(AgentError::Usage(format!(
-            "intent {} of this name covers some of these files; make it cover all (`update`), end it (`withdraw`), or give --intent",
-            intent.intent_id
-        ))),
-    }
-}
-
 /// Does something under the intent that was given, under a live one of this name for these files, or under one that lives
 /// for this alone.
 async fn under<T>(
@@ -183,11 +170,7 @@ async fn under<T>(
     out: &mut Out,
     work: impl AsyncFnOnce(&IntentId) -> Result<T, AgentError>,
 ) -> Result<T, AgentError> {
-    let live = match given {
-        Some(intent) => Some(intent.clone()),
-        None => covering(agent, &files).await?,
-    };
-    if let Some(intent) = live {
+    if let Some(intent) = covering(agent, given, &files).await? {
         return work(&intent).await;
     }
     let announced = agent.announce(agent::Announce::files(objective, files)).await?;

@@ -2,16 +2,16 @@
 
 use std::fmt::Write as _;
 
-use mpac_wire::IntentId;
 use mpac_wire::names::HeartbeatStatus;
 use serde_json::{Value, json};
 
 use super::ending::unless_interrupted;
 use super::looking::line;
 use super::out::{Out, end_of, follow, interrupted};
+use super::own::named;
 use super::prolonging::{pause, prolong};
 use super::watching::sentence;
-use crate::agent::{Agent, Events, KnownIntent, Snapshot};
+use crate::agent::{Agent, Events, KnownIntent};
 use crate::cli::heartbeat::Heartbeat;
 use crate::error::AgentError;
 use crate::report::one_line;
@@ -50,7 +50,7 @@ pub(super) async fn heartbeat(
 /// What the options say, each in its message: the status that the others see.
 async fn say(agent: &Agent, asked: &Heartbeat) -> Result<HeartbeatStatus, AgentError> {
     if let Some(intent) = &asked.intent {
-        is_ours(&agent.view().await?, intent)?;
+        named(&agent.view().await?, intent)?;
     }
     if let Some((intent, ttl_sec)) = asked.intent.as_ref().zip(asked.ttl_sec) {
         prolong(agent, intent, ttl_sec).await?;
@@ -64,18 +64,6 @@ async fn say(agent: &Agent, asked: &Heartbeat) -> Result<HeartbeatStatus, AgentE
     });
     agent.heartbeat_now(status.clone(), asked.intent.clone()).await?;
     Ok(status)
-}
-
-/// Where a server tells what there is. Heartbeats do not name an intent that is not ours (LIV-19).
-fn is_ours(view: &Snapshot, intent: &IntentId) -> Result<(), AgentError> {
-    let ours = view.intents.iter().any(|it| it.own && it.intent_id == *intent);
-    if ours || !view.is_complete {
-        return Ok(());
-    }
-    Err(AgentError::Usage(format!(
-        "{intent} is no live intent of {}; `who` shows those that there are",
-        view.me
-    )))
 }
 
 /// Prolongs the intent again and again, until that fails.

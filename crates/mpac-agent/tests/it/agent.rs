@@ -10,6 +10,7 @@ mod interrupting;
 mod lanes;
 mod limits;
 mod mcp;
+mod misuse;
 mod program;
 mod pty;
 mod refusals;

@@ -34,7 +34,7 @@ pub(super) async fn told(host: &Host, name: &str, arguments: &[&str]) -> (Option
 }
 
 /// A local file with this text, and its path.
-fn local(text: &str) -> (tempfile::NamedTempFile, String) {
+pub(super) fn local(text: &str) -> (tempfile::NamedTempFile, String) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
     let path = file.path().to_str().unwrap().to_owned();
