@@ -276,6 +276,11 @@ pub enum AgentError {
         "the MCP host and this program do not understand each other: {0}; it speaks JSON-RPC on standard input and output, so let the host start it"
     )]
     Host(String),
+    /// What came of it cannot be told.
+    #[error(
+        "the result cannot be written: {0}; what was done stays, so look at the session before you repeat it"
+    )]
+    Unwritten(String),
     /// Terminal trouble.
     #[error("terminal: {0}")]
     Terminal(String),

@@ -32,19 +32,23 @@ use crate::task::undecided;
 use out::Out;
 
 pub(crate) use out::interrupted;
-pub use out::{Lines, standard};
+pub use out::{Lines, Told, standard};
 pub(crate) use watching::sentence;
 
 /// Runs a verb and returns its exit code ([`exit`]). Results go to `lines`, for people or as lines of JSON.
 pub async fn run(verb: &Verb, lines: Lines) -> u8 {
     let joining = joining(verb);
     let mut out = Out::new(lines, joining.json, name(verb));
-    match begun(verb, joining, &mut out).await {
+    let code = match begun(verb, joining, &mut out).await {
         Ok(()) => 0,
         Err(error) => {
             out.failed(&error);
             exit::code(&error)
         }
+    };
+    match out.is_all_written() {
+        true => code,
+        false => code.max(1),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a verb tells: lines for people, or one JSON object a line. `VERBS.md` lists their members.
 
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write as _};
 
 use serde_json::{Map, Value, json};
 
@@ -12,18 +12,29 @@ use crate::error::AgentError;
 use crate::report::one_line;
 use crate::task::Tally;
 
-/// Takes whole lines: `true` for what is a result, `false` for what is said about it.
-pub type Lines = Box<dyn FnMut(bool, &str) + Send>;
+/// What a verb says: whole lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Told<'a> {
+    /// A line of the result.
+    Result(&'a str),
+    /// A line about it, or about why there is none.
+    Note(&'a str),
+}
+
+/// Takes what a verb says, and says where a result could not be written.
+pub type Lines = Box<dyn FnMut(Told<'_>) -> io::Result<()> + Send>;
 
 /// Standard output for results, standard error for the rest.
 #[must_use]
 pub fn standard() -> Lines {
-    Box::new(|result, line| {
-        // A closed pipe is a reader who has seen enough.
-        let _ = match result {
-            true => writeln!(std::io::stdout().lock(), "{line}"),
-            false => writeln!(std::io::stderr().lock(), "{line}"),
-        };
+    Box::new(|told| match told {
+        Told::Result(line) => writeln!(io::stdout().lock(), "{line}"),
+        Told::Note(line) => {
+            // There is nowhere else to say it.
+            let _ = writeln!(io::stderr().lock(), "{line}");
+            Ok(())
+        }
     })
 }
 
@@ -35,11 +46,16 @@ pub(super) struct Out {
     tally: Tally,
     /// The tally is a task's.
     counts: bool,
+    /// Why a result could not be written: the first reason.
+    unwritten: Option<io::Error>,
+    /// Nobody reads it any more.
+    is_closed: bool,
 }
 
 impl Out {
     pub(super) fn new(lines: Lines, json: bool, verb: &'static str) -> Self {
-        Self { lines, json, verb, tally: Tally::default(), counts: false }
+        let tally = Tally::default();
+        Self { lines, json, verb, tally, counts: false, unwritten: None, is_closed: false }
     }
 
     /// What a task comes to is told with its failure as well.
@@ -56,11 +72,38 @@ impl Out {
         self.json
     }
 
+    fn result(&mut self, line: &str) {
+        match (self.lines)(Told::Result(line)) {
+            Ok(()) => {}
+            // A closed pipe is a reader who has seen enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => self.is_closed = true,
+            Err(error) => drop(self.unwritten.get_or_insert(error)),
+        }
+    }
+
+    /// Says it with `--json` too.
+    fn say(&mut self, text: &str) {
+        // It is no result.
+        let _ = (self.lines)(Told::Note(&one_line(&printable(text))));
+    }
+
+    /// Whether what comes can still be written.
+    pub(super) fn goes_on(&self) -> bool {
+        !self.is_closed && self.unwritten.is_none()
+    }
+
+    /// Where something of the result is missing, says so; whether all of it is there.
+    pub(super) fn is_all_written(&mut self) -> bool {
+        let Some(why) = self.unwritten.take() else { return true };
+        self.say(&format!("error: {}", AgentError::Unwritten(why.to_string())));
+        false
+    }
+
     /// The result: `text` for people (control characters are shown, not obeyed), or the members of `value`. What others wrote
     /// has to be [one line](one_line) in it.
     pub(super) fn done(&mut self, text: &str, value: Value) {
         if !self.json {
-            text.lines().for_each(|line| (self.lines)(true, &printable(line)));
+            text.lines().for_each(|line| self.result(&printable(line)));
             return;
         }
         let mut object = Map::new();
@@ -69,33 +112,33 @@ impl Out {
         if let Value::Object(members) = value {
             object.extend(members);
         }
-        (self.lines)(true, &Value::Object(object).to_string());
+        self.result(&Value::Object(object).to_string());
     }
 
     /// A file's text as it is; only without `--json`.
     pub(super) fn raw(&mut self, text: &str) {
         let text = text.strip_suffix('\n').unwrap_or(text);
-        (self.lines)(true, text);
+        self.result(text);
     }
 
     /// Something that a person may want to know beside the result.
     pub(super) fn note(&mut self, text: &str) {
         if !self.json {
-            (self.lines)(false, &one_line(&printable(text)));
+            self.say(text);
         }
     }
 
     /// An event: a line of its own with `--json`, and a sentence without.
     pub(super) fn event(&mut self, event: &Event, text: &str) {
         match serde_json::to_string(event) {
-            Ok(line) if self.json => (self.lines)(true, &line),
-            _ => (self.lines)(true, &one_line(&printable(text))),
+            Ok(line) if self.json => self.result(&line),
+            _ => self.result(&one_line(&printable(text))),
         }
     }
 
     pub(super) fn failed(&mut self, error: &AgentError) {
         if !self.json {
-            (self.lines)(false, &one_line(&printable(&format!("error: {error}"))));
+            self.say(&format!("error: {error}"));
             return;
         }
         let mut object = json!({
@@ -120,7 +163,7 @@ impl Out {
                 object.extend(members_of_verb(&self.tally));
             }
         }
-        (self.lines)(true, &object.to_string());
+        self.result(&object.to_string());
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) async fn watch(mut events: Events, asked: &Watch, out: &mut Out) -> R
         if let Some(end) = end_of(&event) {
             ended = Some(end);
         }
-        left != Some(0)
+        left != Some(0) && out.goes_on()
     })
     .await;
     match ended {

@@ -11,6 +11,7 @@ mod lanes;
 mod limits;
 mod mcp;
 mod misuse;
+mod output;
 mod program;
 mod pty;
 mod refusals;

@@ -1,0 +1,45 @@
+//! What verbs write, and what they make of an output that takes nothing.
+
+use std::io::pipe;
+use std::process::{Output, Stdio};
+
+use super::program::command;
+use super::{Host, patiently};
+
+/// Runs a verb with this as its standard output: its exit code, and what stands on the other one.
+async fn into(stdout: impl Into<Stdio>, host: &Host, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = command(&host.url, "Bob", arguments);
+    command.stdout(stdout);
+    let done = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let Output { status, stderr, .. } = patiently(done).await.unwrap();
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_result_that_cannot_be_written_is_no_success() {
+    let host = Host::start(&[]).await;
+    for arguments in [
+        &["cat", "a.py"][..],
+        &["files", "--json"],
+        &["announce", "a.py", "-m", "mend it", "--json"],
+    ] {
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let (code, said) = into(full, &host, arguments).await;
+        assert!(code == Some(1) && said.contains("cannot be written"), "{arguments:?}: {code:?} {said}");
+    }
+    // What failed for a better reason keeps its code.
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let (code, said) = into(full, &host, &["withdraw", "i", "--json"]).await;
+    assert!(code == Some(4) && said.contains("cannot be written"), "{code:?} {said}");
+}
+
+#[tokio::test]
+async fn a_reader_who_has_seen_enough_is_no_failure() {
+    let host = Host::start(&[]).await;
+    for arguments in [&["cat", "a.py"][..], &["files", "--json"]] {
+        let (reader, writer) = pipe().unwrap();
+        drop(reader);
+        assert_eq!(into(writer, &host, arguments).await, (Some(0), String::new()), "{arguments:?}");
+    }
+}
