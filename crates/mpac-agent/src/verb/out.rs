@@ -1,6 +1,6 @@
 //! What a verb tells: lines for people, or one JSON object a line. `VERBS.md` lists their members.
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use crate::error::AgentError;
 use crate::report::one_line;
 use crate::task::Tally;
 
-/// What a verb says: whole lines.
+/// What a verb says: whole lines, but for a file's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Told<'a> {
@@ -20,6 +20,8 @@ pub enum Told<'a> {
     Result(&'a str),
     /// A line about it, or about why there is none.
     Note(&'a str),
+    /// The result is a file's text, to the byte.
+    Text(&'a str),
 }
 
 /// Takes what a verb says, and says where a result could not be written.
@@ -30,12 +32,26 @@ pub type Lines = Box<dyn FnMut(Told<'_>) -> io::Result<()> + Send>;
 pub fn standard() -> Lines {
     Box::new(|told| match told {
         Told::Result(line) => writeln!(io::stdout().lock(), "{line}"),
+        Told::Text(text) => {
+            let out = io::stdout();
+            copy(&mut out.lock(), text, out.is_terminal())
+        }
         Told::Note(line) => {
             // There is nowhere else to say it.
             let _ = writeln!(io::stderr().lock(), "{line}");
             Ok(())
         }
     })
+}
+
+/// The text as it is, so that it can be committed again; a terminal is shown it, and obeys nothing that stands in it.
+fn copy(out: &mut impl Write, text: &str, is_terminal: bool) -> io::Result<()> {
+    match is_terminal {
+        true => text.lines().try_for_each(|line| writeln!(out, "{}", printable(line)))?,
+        false => out.write_all(text.as_bytes())?,
+    }
+    // Without a line end it would wait for one, and fail unseen.
+    out.flush()
 }
 
 /// Where it goes.
@@ -73,7 +89,11 @@ impl Out {
     }
 
     fn result(&mut self, line: &str) {
-        match (self.lines)(Told::Result(line)) {
+        self.write(Told::Result(line));
+    }
+
+    fn write(&mut self, told: Told<'_>) {
+        match (self.lines)(told) {
             Ok(()) => {}
             // A closed pipe is a reader who has seen enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => self.is_closed = true,
@@ -117,8 +137,7 @@ impl Out {
 
     /// A file's text as it is; only without `--json`.
     pub(super) fn raw(&mut self, text: &str) {
-        let text = text.strip_suffix('\n').unwrap_or(text);
-        self.result(text);
+        self.write(Told::Text(text));
     }
 
     /// Something that a person may want to know beside the result.
@@ -224,5 +243,23 @@ pub(crate) fn interrupted() -> impl Future<Output = ()> {
 pub(crate) async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_copied_to_the_byte_and_shown_on_a_terminal() {
+        let copied = |text: &str, is_terminal| {
+            let mut out = Vec::new();
+            copy(&mut out, text, is_terminal).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        for text in ["", "1", "\n", "a\r\n\u{1b}[2J"] {
+            assert_eq!(copied(text, false), text, "{text:?}");
+        }
+        assert_eq!(copied("a\tb\n\u{1b}[2J", true), "a\tb\n^[[2J\n");
     }
 }

@@ -3,7 +3,7 @@
 use std::io::pipe;
 use std::process::{Output, Stdio};
 
-use super::program::command;
+use super::program::{command, local, told};
 use super::{Host, patiently};
 
 /// Runs a verb with this as its standard output: its exit code, and what stands on the other one.
@@ -41,5 +41,18 @@ async fn a_reader_who_has_seen_enough_is_no_failure() {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
         assert_eq!(into(writer, &host, arguments).await, (Some(0), String::new()), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_printed_byte_for_byte() {
+    let host = Host::start(&[]).await;
+    for text in ["two\nlines", "\n\n", "a\0b\u{1b}[2J\r\n", ""] {
+        let (_file, path) = local(text);
+        told(&host, "Bob", &["commit", "c.py", "--from", &path]).await;
+        let mut cat = command(&host.url, "Bob", &["cat", "c.py"]);
+        let done = tokio::task::spawn_blocking(move || cat.output().unwrap());
+        let done = patiently(done).await.unwrap();
+        assert_eq!((done.status.code(), String::from_utf8(done.stdout).unwrap()), (Some(0), text.to_owned()));
     }
 }
