@@ -58,8 +58,10 @@ pub enum AgentError {
         "the coordinator has come back without what it had acknowledged ({}); look at the files and do again what is still wanted", .0.join(", ")
     )]
     Diverged(Vec<String>),
-    /// SESSION_CLOSE arrived (PAR-16).
-    #[error("the coordinator closed the session ({0}); work has ended")]
+    /// SESSION_CLOSE arrived (PAR-16), or had been said before we joined (SES-14).
+    #[error(
+        "the coordinator closed the session ({0}); work has ended, and a new session begins when its server is started again"
+    )]
     SessionClosed(String),
     /// An answer did not come in time, so it is unknown whether the message had an effect (PAR-12), or all of it.
     #[error(
@@ -311,6 +313,9 @@ impl AgentError {
         if what == "HELLO" && matches!(refusal.code.as_str(), "AUTHORIZATION_FAILED" | "CREDENTIAL_REJECTED")
         {
             return Self::NotLetIn { code: refusal.code, description: refusal.description };
+        }
+        if what == "HELLO" && refusal.code == "SESSION_CLOSED" {
+            return Self::SessionClosed("before this could join".to_owned());
         }
         Self::Refused { what: what.to_owned(), code: refusal.code, description: refusal.description }
     }

@@ -147,7 +147,9 @@ impl Door {
         match self.registry.tell(session, command).await {
             Some((before, _)) if before.closed => refused(format!("session {session} is closed already")),
             Some((before, _)) if !before.open => refused(format!("nobody has opened session {session}")),
-            Some((_, after)) if after.closed => Answer::Done { text: format!("session {session} is closed") },
+            Some((_, after)) if after.closed => Answer::Done {
+                text: format!("session {session} is closed; start the server again for a new one"),
+            },
             Some(_) => refused(format!("session {session} was not closed")),
             None => refused(format!("no session {session} is running here")),
         }

@@ -119,8 +119,8 @@ impl Agent {
     ///
     /// # Errors
     /// [`AgentError::Usage`] for options that do not fit together, [`AgentError::NobodyThere`],
-    /// [`AgentError::CannotConnect`], [`AgentError::Refused`] with the coordinator's reason,
-    /// [`AgentError::StateRefFormat`], [`AgentError::NoAnswer`], [`AgentError::Lost`].
+    /// [`AgentError::CannotConnect`], [`AgentError::NotLetIn`] and [`AgentError::Refused`] with the coordinator's reason,
+    /// [`AgentError::StateRefFormat`], [`AgentError::NoAnswer`], [`AgentError::Lost`], [`AgentError::SessionClosed`].
     ///
     /// Dropped before it is done, it leaves without a trace but a participant that came and went.
     pub async fn connect(options: ConnectOptions) -> Result<(Self, Events), AgentError> {

@@ -263,7 +263,11 @@ fn failed(error: &AgentError) -> (&'static str, &'static str) {
             ("CONNECTION_BROKEN", "wait a moment and call this again; it is tried again by itself")
         }
         AgentError::StillJoining => ("STILL_JOINING", "wait a moment and call this again"),
-        AgentError::Lost(_) | AgentError::SessionClosed(_) => (
+        AgentError::SessionClosed(_) => (
+            "SESSION_ENDED",
+            "tell your user: whoever runs the coordinator starts it again for a new session, and who_is_working joins that",
+        ),
+        AgentError::Lost(_) => (
             "SESSION_ENDED",
             "call who_is_working: it joins anew where that can be; if it cannot, tell your user",
         ),

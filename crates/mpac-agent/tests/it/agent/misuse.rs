@@ -1,7 +1,11 @@
 //! What a verb is asked for and should not do, and says so before it is done.
 
+use clap::Parser;
+use mpac_ws::cli::close::Close;
+use serde_json::Value;
+
 use super::Host;
-use super::program::{local, told};
+use super::program::{local, run, told};
 use crate::covers;
 
 #[tokio::test]
@@ -27,4 +31,27 @@ async fn a_commit_goes_under_an_own_live_intent_on_its_files_or_not_at_all() {
     assert_eq!(told(&host, "Ann", &["cat", "a.py"]).await.1["content"], "old\n");
     let (code, done) = told(&host, "Bob", &["commit", "b.py", "--from", &path, "--intent", his]).await;
     assert_eq!((code, &done["committed"][0]["path"]), (Some(0), &"b.py".into()), "{done}");
+}
+
+/// The options of `close` alone.
+#[derive(Debug, Parser)]
+struct Closing {
+    #[command(flatten)]
+    close: Close,
+}
+
+#[tokio::test]
+async fn in_a_closed_session_there_is_no_session() {
+    covers!("SES-14");
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path().to_str().unwrap();
+    let host = Host::start(&["--data-dir", data]).await;
+    let _held = host.join("Ann").await;
+    let closing = Closing::try_parse_from(["close", "--data-dir", data, "--session", "default"]).unwrap();
+    let said = mpac_ws::close::run(&closing.close).await.unwrap();
+    assert!(said.contains("start"), "who closes it is told the way on: {said}");
+    let (code, refused) = told(&host, "Bob", &["who"]).await;
+    assert_eq!((code, &refused["exit_code"]), (Some(5), &Value::from(5)), "{refused}");
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.contains("closed") && message.contains("start"), "{message}");
 }
