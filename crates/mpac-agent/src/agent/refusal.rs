@@ -165,6 +165,10 @@ fn advice(code: &ErrorCode) -> (&'static str, &'static str) {
         ErrorCode::ClaimConflict => ("CLM-02", "leave it: somebody else's claim came first"),
         ErrorCode::ResolutionConflict => ("GOV-04", "look at the resolution that came first; it stands"),
         ErrorCode::CausalGap => ("LAM-18", "look at the session (`summary`) and try again"),
+        ErrorCode::StateDivergence => (
+            "REC-30",
+            "read the files again and join again, which takes back what the recovered coordinator does not know; or ask an owner or arbiter to resolve the conflict (`conflicts`)",
+        ),
         ErrorCode::SessionClosed => ("SES-14", "the session is over; join another one"),
         ErrorCode::CredentialRejected => ("SEC-07", "check MPAC_CREDENTIAL, or ask for another key"),
         ErrorCode::UnknownMessageType => {
@@ -199,6 +203,13 @@ mod tests {
             assert!(text.contains(part), "{text}");
         }
         assert!(!TurnedDown::of("x", &taken).is_stale());
+    }
+
+    #[test]
+    fn after_a_divergence_the_next_step_is_one() {
+        let error = ProtocolError::new(ErrorCode::StateDivergence, "d".to_owned());
+        let refusal = TurnedDown::of("the commit to a.py", &error);
+        assert!(refusal.rule == "REC-30" && refusal.next_step.contains("join again"), "{refusal}");
     }
 
     #[test]

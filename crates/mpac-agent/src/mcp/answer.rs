@@ -198,6 +198,9 @@ fn turned_down(it: &TurnedDown) -> Reason {
         "CLAIM_CONFLICT" | "CLAIM_REJECTED" => {
             "leave it to whoever has it now (who_is_working), and choose other work"
         }
+        "STATE_DIVERGENCE" => {
+            "read the files anew with get_file_state, and ask an owner or arbiter to resolve the conflict that list_conflicts shows"
+        }
         "RESOLUTION_CONFLICT" => "look at list_conflicts: the resolution that came first stands",
         "OP_REJECT" => "look at list_conflicts and who_is_working, begin the task again and submit under it",
         "INTENT_BACKOFF" => "wait for that long before you begin a task on these files again",

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use mpac_core::participant::is_warning;
+use mpac_core::participant::{divergent, is_warning};
 use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::payload::{IntentDeferred, OpReject, ProtocolError};
 use mpac_wire::sideband::{FileUpdated, Request, SessionSummary};
@@ -57,6 +57,18 @@ pub(crate) struct Reply {
     pub(crate) summary: Option<Box<SessionSummary>>,
     /// To the barrier.
     pub(crate) answer: Option<Answer>,
+}
+
+impl Reply {
+    /// A recovered coordinator may refuse a commit as stale and say beside it that what it was based on is not known there: the
+    /// refusal is the answer (D-041).
+    fn refused(&mut self, error: &ProtocolError) {
+        if is_warning(error) {
+            self.warning = Some(error.clone());
+        } else if self.error.is_none() || divergent(error).is_none() {
+            self.error = Some(error.clone());
+        }
+    }
 }
 
 /// What came of an exchange.
@@ -210,12 +222,7 @@ impl Desk {
             exchange.reply.echo |= own && exchange.message.as_ref() == Some(&envelope.message_id);
             match message {
                 Message::ProtocolError(error) if coordinator && exchange.refers(error) => {
-                    let place = if is_warning(error) {
-                        &mut exchange.reply.warning
-                    } else {
-                        &mut exchange.reply.error
-                    };
-                    *place = Some(error.clone());
+                    exchange.reply.refused(error);
                 }
                 Message::OpReject(it) if exchange.subject.ops.iter().any(|op| op == it.op_id.as_str()) => {
                     exchange.reply.reject = Some(it.clone());
@@ -328,5 +335,19 @@ mod tests {
         desk.broken();
         assert!(matches!(told.try_recv(), Ok(Ok(Outcome::Broken { sent: true, .. }))));
         assert!(desk.answered(missing("a")).is_none());
+    }
+    #[test]
+    fn a_stale_commit_is_stale_also_where_the_recovery_has_lost_what_it_is_based_on() {
+        let error = |code: &str| ProtocolError::new(code.into(), "d".to_owned());
+        let (stale, diverged) = (error("STALE_STATE_REF"), error("STATE_DIVERGENCE"));
+        for order in [[&stale, &diverged], [&diverged, &stale]] {
+            let mut reply = Reply::default();
+            order.into_iter().for_each(|error| reply.refused(error));
+            assert_eq!(reply.error.as_ref(), Some(&stale));
+        }
+        // Until that is settled it is the only answer (REC-30).
+        let mut reply = Reply::default();
+        reply.refused(&diverged);
+        assert_eq!(reply.error, Some(diverged));
     }
 }
