@@ -10,7 +10,7 @@ use super::connection::Joining;
 use super::exit::TABLE;
 use super::heartbeat::Heartbeat;
 use super::task::Task;
-use super::words::{ack, decision, pair, severity, shared, state_ref};
+use super::words::{ack, decision, kind, pair, severity, shared, state_ref};
 
 /// What can be done.
 #[derive(Debug, Subcommand)]
@@ -330,7 +330,7 @@ pub struct Report {
 #[derive(Debug, Args)]
 pub struct Watch {
     /// Only events of this kind, by their name in the JSON; may be repeated
-    #[arg(long = "only", value_name = "KIND")]
+    #[arg(long = "only", value_name = "KIND", value_parser = kind)]
     pub only: Vec<String>,
     /// End after so many events [default: at Ctrl-C, or when the session ends]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

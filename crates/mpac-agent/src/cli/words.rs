@@ -6,6 +6,8 @@ use mpac_core::scope::normalize;
 use mpac_wire::StateRef;
 use mpac_wire::names::{AckType, Decision, HeartbeatStatus, ProviderStatus, Severity};
 
+use crate::agent::Event;
+
 /// A shared file, in its one spelling (SCO-03), as intents and commits name it.
 pub(super) fn shared(text: &str) -> Result<String, String> {
     match normalize(text) {
@@ -62,6 +64,14 @@ pub(super) fn provider_status(text: &str) -> Result<ProviderStatus, String> {
     word(text, ProviderStatus::LISTED)
 }
 
+/// A kind of event, by its name in the JSON.
+pub(super) fn kind(text: &str) -> Result<String, String> {
+    match Event::KINDS.contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("it is one of {}", Event::KINDS.join(", "))),
+    }
+}
+
 /// `provider/model`, as sessions that allow some providers want it (BHM-10).
 pub(super) fn model(text: &str) -> Result<String, String> {
     match text.split_once('/') {
@@ -79,5 +89,8 @@ mod tests {
         assert_eq!(activity("working"), Ok(HeartbeatStatus::Working));
         let why = activity("busy").unwrap_err();
         assert!(why.starts_with("it is one of idle, working"), "{why}");
+        assert_eq!(kind("committed"), Ok("committed".to_owned()));
+        let why = kind("commited").unwrap_err();
+        assert!(why.starts_with("it is one of joined, left") && why.contains(", committed,"), "{why}");
     }
 }
