@@ -15,7 +15,7 @@ mod words;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use mpac_wire::{PrincipalId, SessionId};
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
@@ -224,9 +224,17 @@ impl Cli {
             usage("say where the coordinator is, as in `mpac-agent ws://127.0.0.1:8766 --name Bob`, or with MPAC_URL")
         })?;
         if !url.contains("://") {
-            return Err(AgentError::Usage(format!(
-                "`{url}` is no verb (see --help) and no address, which begins with ws:// or wss://"
-            )));
+            let is_verb = Program::command().find_subcommand(url).is_some();
+            return Err(AgentError::Usage(match is_verb {
+                true => format!(
+                    "`{url}` comes first, and all options after it, as in `mpac-agent {url} --name Bob`"
+                ),
+                false => {
+                    format!(
+                        "`{url}` is no verb (see --help) and no address, which begins with ws:// or wss://"
+                    )
+                }
+            }));
         }
         let name = self.name.as_deref().filter(|name| !name.is_empty());
         let name =
@@ -261,7 +269,6 @@ pub(crate) fn parse_header(text: &str) -> Result<Header, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     fn place(arguments: &[&str]) -> Result<Place, AgentError> {
         let all = ["mpac-agent"].iter().chain(arguments);
@@ -285,6 +292,18 @@ mod tests {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }
         assert!(parse(&[]).unwrap().join.is_none());
+    }
+
+    #[test]
+    fn options_before_a_verb_are_told_their_place() {
+        for verb in ["who", "log"] {
+            let told = place(&["--name", "Bob", verb]).unwrap_err().to_string();
+            assert!(
+                told.contains("comes first") && told.contains(&format!("mpac-agent {verb} --name")),
+                "{told}"
+            );
+        }
+        assert!(place(&["--name", "Bob", "whoo"]).unwrap_err().to_string().contains("no verb"));
     }
 
     #[test]
