@@ -1,5 +1,6 @@
 //! Verbs about own work: intents and commits.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -26,8 +27,22 @@ pub(super) fn read_sources(verb: &Verb) -> Result<Vec<String>, AgentError> {
     match verb {
         Verb::Propose(it) | Verb::Commit(it) => Ok(vec![read_source(&it.from)?]),
         Verb::Supersede(it) => Ok(vec![read_source(&it.from)?]),
-        Verb::Batch(it) => it.changes.iter().map(|(_, local)| read_source(local)).collect(),
+        Verb::Batch(it) => {
+            each_once(it)?;
+            it.changes.iter().map(|(_, local)| read_source(local)).collect()
+        }
         _ => Ok(Vec::new()),
+    }
+}
+
+/// Which text would count is not said; and one that is there already is left out of the batch, so its twin would look alone.
+fn each_once(batch: &Batch) -> Result<(), AgentError> {
+    let mut files = BTreeSet::new();
+    match batch.changes.iter().find(|(file, _)| !files.insert(file)) {
+        Some((file, _)) => {
+            Err(AgentError::Usage(format!("{file} is there twice; a batch changes each file once")))
+        }
+        None => Ok(()),
     }
 }
 

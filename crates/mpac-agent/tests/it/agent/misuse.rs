@@ -33,6 +33,18 @@ async fn a_commit_goes_under_an_own_live_intent_on_its_files_or_not_at_all() {
     assert_eq!((code, &done["committed"][0]["path"]), (Some(0), &"b.py".into()), "{done}");
 }
 
+#[tokio::test]
+async fn a_file_is_in_a_batch_once_whatever_its_texts_are() {
+    let host = Host::start(&[]).await;
+    let ((_old, old), (_new, new)) = (local("old\n"), local("new\n"));
+    for texts in [[&old, &new], [&new, &old]] {
+        let pairs = [format!("b.py={}", texts[0]), format!("./b.py={}", texts[1])];
+        let (code, refused) = told(&host, "Bob", &["batch", &pairs[0], &pairs[1]]).await;
+        assert!(code == Some(2) && refused["message"].as_str().unwrap().contains("b.py"), "{refused}");
+    }
+    assert_eq!(told(&host, "Bob", &["cat", "b.py"]).await.1["content"], "old\n");
+}
+
 /// The options of `close` alone.
 #[derive(Debug, Parser)]
 struct Closing {
