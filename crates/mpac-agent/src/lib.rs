@@ -49,6 +49,8 @@ pub mod verb;
 pub mod view;
 pub mod witness;
 
+use std::io::{ErrorKind, Write as _};
+
 use mpac_wire::Credential;
 use mpac_wire::names::{GoodbyeReason, Role};
 use mpac_wire::payload::session::{Backend, Hello};
@@ -56,6 +58,7 @@ use mpac_wire::payload::session::{Backend, Hello};
 use agent::{Agent, Event, Events, Leaving};
 use brain::Brain;
 use clap::CommandFactory as _;
+use clap_complete::Shell;
 use cli::{Cli, Command, Program, Thinking};
 use connection::Identity;
 use console::{Console, Screen, Style};
@@ -86,10 +89,7 @@ pub async fn run(asked: Program) -> u8 {
         (Some(Command::Verb(verb)), _) => return verb::run(verb, verb::standard()).await,
         (Some(Command::Mcp(it)), _) => mcp::run(it).await.map(|()| 0),
         (Some(Command::Key(key)), _) => new_key::run(key, &mut std::io::stdout()).map(|()| 0),
-        (Some(Command::Completions(it)), _) => {
-            clap_complete::generate(it.shell, &mut Program::command(), "mpac-agent", &mut std::io::stdout());
-            return 0;
-        }
+        (Some(Command::Completions(it)), _) => completions(it.shell).map(|()| 0),
         (None, Some(cli)) => start(cli, &asked.thinking, &asked.signatures.options()).await,
         (None, None) => Err(AgentError::Usage(
             "say which coordinator to join, as in `mpac-agent ws://127.0.0.1:8766 --name Bob`, or with MPAC_URL and MPAC_NAME; see --help"
@@ -103,6 +103,18 @@ pub async fn run(asked: Program) -> u8 {
             eprintln!("error: {}", report::one_line(&diff::printable(&error.to_string())));
             error.exit_code()
         }
+    }
+}
+
+/// Into memory first: clap_complete panics where it cannot write.
+fn completions(shell: Shell) -> Result<(), AgentError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Program::command(), "mpac-agent", &mut script);
+    let mut out = std::io::stdout().lock();
+    match out.write_all(&script).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(AgentError::Unwritten(error.to_string())),
+        // A closed pipe is a reader who has seen enough.
+        _ => Ok(()),
     }
 }
 

@@ -23,6 +23,7 @@ async fn a_result_that_cannot_be_written_is_no_success() {
         &["cat", "a.py"][..],
         &["files", "--json"],
         &["announce", "a.py", "-m", "mend it", "--json"],
+        &["completions", "bash"],
     ] {
         let full = std::fs::File::create("/dev/full").unwrap();
         let (code, said) = into(full, &host, arguments).await;
@@ -37,7 +38,7 @@ async fn a_result_that_cannot_be_written_is_no_success() {
 #[tokio::test]
 async fn a_reader_who_has_seen_enough_is_no_failure() {
     let host = Host::start(&[]).await;
-    for arguments in [&["cat", "a.py"][..], &["files", "--json"]] {
+    for arguments in [&["cat", "a.py"][..], &["files", "--json"], &["completions", "bash"]] {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
         assert_eq!(into(writer, &host, arguments).await, (Some(0), String::new()), "{arguments:?}");
