@@ -10,7 +10,7 @@ use super::connection::Joining;
 use super::exit::TABLE;
 use super::heartbeat::Heartbeat;
 use super::task::Task;
-use super::words::{ack, decision, kind, pair, severity, shared, state_ref};
+use super::words::{ack, decision, kind, objective, own_file, pair, severity, shared, state_ref};
 
 /// What can be done.
 #[derive(Debug, Subcommand)]
@@ -92,11 +92,11 @@ pub enum Verb {
 /// Options of `announce`.
 #[derive(Debug, Args)]
 pub struct Announce {
-    /// The files that it is about
-    #[arg(required = true, value_name = "FILE", value_parser = shared)]
+    /// The files that it is about, each by its name: that of a directory covers nothing in it
+    #[arg(required = true, value_name = "FILE", value_parser = own_file)]
     pub files: Vec<String>,
     /// What for, in words
-    #[arg(long, short = 'm', value_name = "TEXT")]
+    #[arg(long, short = 'm', value_name = "TEXT", value_parser = objective)]
     pub objective: String,
     /// How long it lives; with --hold again and again
     #[arg(long, default_value_t = 1_800, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
@@ -119,10 +119,10 @@ pub struct Update {
     #[arg(value_name = "INTENT")]
     pub intent: IntentId,
     /// What for, from now on
-    #[arg(long, short = 'm', value_name = "TEXT")]
+    #[arg(long, short = 'm', value_name = "TEXT", value_parser = objective)]
     pub objective: Option<String>,
     /// A file that it is about from now on, in place of all before; may be repeated
-    #[arg(long = "file", value_name = "FILE", value_parser = shared)]
+    #[arg(long = "file", value_name = "FILE", value_parser = own_file)]
     pub files: Vec<String>,
     /// How long it lives from now on
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
@@ -193,7 +193,7 @@ pub struct Defer {
 #[derive(Debug, Args)]
 pub struct Commit {
     /// The shared file
-    #[arg(value_name = "FILE", value_parser = shared)]
+    #[arg(value_name = "FILE", value_parser = own_file)]
     pub file: String,
     /// The local file with its new text; - is standard input
     #[arg(long, value_name = "LOCAL")]
@@ -239,7 +239,7 @@ pub struct Supersede {
     #[arg(value_name = "OPERATION")]
     pub op: OpId,
     /// Its shared file
-    #[arg(value_name = "FILE", value_parser = shared)]
+    #[arg(value_name = "FILE", value_parser = own_file)]
     pub file: String,
     /// The local file with the text in place of it; - is standard input
     #[arg(long, value_name = "LOCAL")]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mpac_core::scope::normalize;
+use mpac_core::scope::{is_safe, normalize};
 use mpac_wire::StateRef;
 use mpac_wire::names::{AckType, Decision, HeartbeatStatus, ProviderStatus, Severity};
 
@@ -16,9 +16,29 @@ pub(super) fn shared(text: &str) -> Result<String, String> {
     }
 }
 
+/// The same, of a file that can be committed: an intent on another name coordinators take, and refuse every commit under it
+/// (OCC-08).
+pub(super) fn own_file(text: &str) -> Result<String, String> {
+    match shared(text)? {
+        file if is_safe(&file) => Ok(file),
+        _ => Err(
+            "paths are relative to the shared workspace, with `/` and without `..`, as `files` lists them"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Words that say something.
+pub(super) fn objective(text: &str) -> Result<String, String> {
+    match text.trim().is_empty() {
+        true => Err("say what you are about to do".to_owned()),
+        false => Ok(text.to_owned()),
+    }
+}
+
 pub(super) fn pair(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
-        Some((file, local)) if !file.is_empty() && !local.is_empty() => Ok((shared(file)?, local.into())),
+        Some((file, local)) if !file.is_empty() && !local.is_empty() => Ok((own_file(file)?, local.into())),
         _ => Err("write it as FILE=LOCAL, as in src/a.py=/tmp/a.py".to_owned()),
     }
 }

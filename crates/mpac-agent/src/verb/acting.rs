@@ -203,6 +203,11 @@ async fn under<T>(
     Ok(done)
 }
 
+/// What the intent for this alone is for, in words that say something.
+fn objective(said: Option<&str>, otherwise: impl FnOnce() -> String) -> String {
+    said.filter(|said| !said.trim().is_empty()).map_or_else(otherwise, str::to_owned)
+}
+
 /// The text on top of what is there now, or of the state that was said.
 async fn edit(
     agent: &Agent,
@@ -228,7 +233,7 @@ pub(super) async fn commit(
 ) -> Result<(), AgentError> {
     let text = only(sources)?;
     let summary = asked.summary.as_deref();
-    let objective = summary.map_or_else(|| format!("commit {}", asked.file), str::to_owned);
+    let objective = objective(summary, || format!("commit {}", asked.file));
     let tally = out.tally().clone();
     let work = async |intent: &IntentId| {
         let edit = edit(agent, &asked.file, (asked.base.as_ref(), summary), text).await?;
@@ -258,7 +263,7 @@ pub(super) async fn batch(
     out: &mut Out,
 ) -> Result<(), AgentError> {
     let files: Vec<String> = asked.changes.iter().map(|(file, _)| file.clone()).collect();
-    let objective = asked.summary.clone().unwrap_or_else(|| format!("commit {}", files.join(", ")));
+    let objective = objective(asked.summary.as_deref(), || format!("commit {}", files.join(", ")));
     let tally = out.tally().clone();
     let work = async |intent: &IntentId| {
         let mut edits = Vec::new();
@@ -314,7 +319,7 @@ pub(super) async fn supersede(
     out: &mut Out,
 ) -> Result<(), AgentError> {
     let text = only(sources)?;
-    let objective = asked.reason.clone().unwrap_or_else(|| format!("replace {}", asked.op));
+    let objective = objective(asked.reason.as_deref(), || format!("replace {}", asked.op));
     let tally = out.tally().clone();
     let work = async |intent: &IntentId| {
         let edit = edit(agent, &asked.file, (None, None), text).await?;

@@ -67,3 +67,16 @@ async fn in_a_closed_session_there_is_no_session() {
     let message = refused["message"].as_str().unwrap();
     assert!(message.contains("closed") && message.contains("start"), "{message}");
 }
+
+#[tokio::test]
+async fn what_no_coordinator_would_keep_is_not_announced() {
+    covers!("OCC-08");
+    let host = Host::start(&[]).await;
+    for path in ["../y", "sub/../a.py", "/abs/a.py", "./", "a\\b"] {
+        assert_eq!(run(&host, "Bob", &["announce", path, "-m", "mend it"]).await.0, Some(2), "{path}");
+        assert_eq!(run(&host, "Bob", &["update", "i", "--file", path]).await.0, Some(2), "{path}");
+    }
+    assert_eq!(run(&host, "Bob", &["announce", "a.py", "-m", " "]).await.0, Some(2));
+    assert_eq!(run(&host, "Bob", &["update", "i", "-m", ""]).await.0, Some(2));
+    assert_eq!(told(&host, "Ann", &["who"]).await.1["intents"], Value::Array(Vec::new()));
+}
