@@ -184,7 +184,7 @@ impl Participant {
         }
     }
 
-    /// The coordinator, or somebody who is in the conflict (PAR-14), handed it on.
+    /// The coordinator or somebody handed it on.
     pub(super) fn conflict_escalated(&mut self, escalate: &ConflictEscalate) {
         if let Some(known) = self.conflicts.open.get_mut(&escalate.conflict_id) {
             known.state = ConflictState::Escalated;
@@ -195,7 +195,7 @@ impl Participant {
         }
     }
 
-    pub(super) fn is_related(&self, conflict: &ConflictId, who: &PrincipalId) -> bool {
+    fn is_related(&self, conflict: &ConflictId, who: &PrincipalId) -> bool {
         let me = *who == self.sender.principal_id;
         let owns = |id: &IntentId| self.others.owns(who, id) || (me && self.intents.contains_key(id));
         self.conflicts.related(conflict, who, owns)

@@ -307,7 +307,8 @@ impl Participant {
         match message {
             Message::ConflictReport(report) => self.conflict_reported(report),
             Message::ConflictAck(ack) => self.conflict_acked(sender, ack),
-            Message::ConflictEscalate(escalate) if self.is_related(&escalate.conflict_id, sender) => {
+            // Anybody may (D-110), on Python servers too: none that they pass on is ineffective, as PAR-14 has it.
+            Message::ConflictEscalate(escalate) if self.conflicts.open(&escalate.conflict_id).is_some() => {
                 self.conflict_escalated(escalate);
             }
             Message::Resolution(resolution) => self.resolved(resolution),

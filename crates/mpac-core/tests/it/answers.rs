@@ -184,7 +184,6 @@ fn relays_of_what_a_python_server_ignored_are_not_believed() {
     bob.coordinator(conflict("c1", "i", None));
     let mut grow = IntentUpdate::new(intent("theirs"));
     grow.scope = Some(Scope::files(["b", "c"]));
-    let escalate = ConflictEscalate::new("c1".parse().unwrap(), "bob".parse().unwrap(), "r".into());
     let ack = || ConflictAck::new("c1".parse().unwrap(), "seen".into());
     let view = |bob: &Lone| {
         (
@@ -200,7 +199,6 @@ fn relays_of_what_a_python_server_ignored_are_not_believed() {
         IntentWithdraw::new(intent("i")).into(),
         announce("i", &["z"]).into(),
         announce("theirs", &["z"]).into(),
-        escalate.clone().into(),
         ack().into(),
     ] {
         bob.peer("eve", message);
@@ -210,10 +208,31 @@ fn relays_of_what_a_python_server_ignored_are_not_believed() {
     bob.peer("amy", ack());
     assert_eq!(bob.who.in_the_way(&Scope::files(["c"])).len(), 1);
     assert_eq!(view(&bob).1, [ConflictState::Acked]);
-    let news = bob.peer("amy", escalate);
-    assert_eq!(news, [News::Escalated("c1".parse().unwrap())]);
     bob.peer("amy", IntentWithdraw::new(intent("theirs")));
     assert_eq!(bob.who.others().count(), 0);
+}
+
+#[test]
+fn whoever_hands_a_conflict_on_it_is_with_its_target_from_then_on() {
+    covers!("PAR-12", "PAR-09", "CON-08", "D-110");
+    let mut bob = Lone::working();
+    let escalate = |id: &str, to: &str| {
+        ConflictEscalate::new(id.parse().unwrap(), to.parse().unwrap(), "they cannot agree".into())
+    };
+    bob.coordinator(conflict("c1", "i", None));
+    let mut others = conflict("c2", "elsewhere", None);
+    others.principal_a = Some("cat".parse().unwrap());
+    bob.coordinator(others);
+    // Eve is in neither, and Bob not in the second.
+    assert_eq!(bob.peer("eve", escalate("c1", "bob")), [News::Escalated("c1".parse().unwrap())]);
+    bob.accepted(escalate("c2", "ada"));
+    for (id, to) in [("c1", "bob"), ("c2", "ada")] {
+        let (_, known) = bob.who.conflicts().find(|(it, _)| it.as_str() == id).unwrap();
+        assert_eq!(known.state, ConflictState::Escalated, "{id}");
+        assert_eq!(known.escalated_to, Some(to.parse().unwrap()), "{id}");
+    }
+    let news = bob.peer("eve", escalate("c9", "bob"));
+    assert!(matches!(news[..], [News::Gap { .. }]), "nobody has heard of it: {news:?}");
 }
 
 #[test]
