@@ -74,7 +74,9 @@ pub use contradictions::{Contradiction, ContradictionKind};
 pub use deferrals::{OtherDeferral, holders};
 pub use epochs::Rival;
 pub use errors::is_warning;
-pub use fate::{Found, Presence, Then, after_duplicate, divergent, is_duplicate, look_at, look_at_change};
+pub use fate::{
+    Found, Presence, Then, after_duplicate, divergent, is_duplicate, look_at, look_at_change, stands,
+};
 pub use hear::{Heard, Hearing};
 pub use news::{Holder, News, Over};
 pub use operations::{OwnOperation, Stage};

@@ -100,6 +100,7 @@ impl Participant {
         if recorded {
             self.recorded_before(message);
         }
+        self.told_where_they_stand(message, error);
         for (id, operation) in super::operations::asked(message) {
             if !recorded && self.operations.get(&id).is_some_and(|it| it.stage == Stage::Asked) {
                 self.operations.moved(&id, Stage::Rejected);

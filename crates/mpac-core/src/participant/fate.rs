@@ -8,7 +8,7 @@
 //! | announce | [`Participant::presence`], after the summary that [`Participant::report_break`] asks for | live: nothing; gone: announce under a new id; unknown (no summary came): repeat under the *same* id |
 //! | withdrawal | the same | gone: nothing; else: repeat |
 //! | commit | the target's state, [`look_at`] | [`Found::Applied`]: nothing; else: repeat under the *same* id |
-//! | the repeat of a commit | its answer | accepted, or stale as ever; refused as a duplicate: [`after_duplicate`] |
+//! | the repeat of a commit | its answer | accepted, or stale as ever; refused as a duplicate: [`after_duplicate`]; as one that is over: [`stands`] |
 //! | batch, all or nothing | its targets' states: one that is [`Found::Applied`] speaks for all (BAT-05) | as a commit |
 //!
 //! A repeat keeps the ids of what it repeats and changes the message id alone: a coordinator that has the intent or
@@ -110,6 +110,22 @@ pub fn is_duplicate(error: &ProtocolError, field: &str) -> bool {
     let coded = matches!(error.error_code, ErrorCode::MalformedMessage | ErrorCode::StaleStateRef);
     let opens = || error.description.strip_prefix("duplicate ").is_some_and(|rest| rest.starts_with(field));
     coded && said().unwrap_or_else(opens)
+}
+
+/// Where the coordinator says that an operation stands, which is why it takes no commit of it (D-096): the description is
+/// "operation o is Committed". `None` for other errors, and where it may still be committed.
+#[must_use]
+pub fn stands(error: &ProtocolError, op: &OpId) -> Option<Stage> {
+    if error.error_code != ErrorCode::InvalidReference {
+        return None;
+    }
+    let state =
+        error.description.strip_prefix("operation ")?.strip_prefix(op.as_str())?.strip_prefix(" is ")?;
+    match state {
+        "Committed" | "Superseded" => Some(Stage::Committed),
+        "Rejected" | "Abandoned" => Some(Stage::Rejected),
+        _ => None,
+    }
 }
 
 /// The operations that an error names as lost in a recovery (D-041); `None` for other errors.

@@ -307,7 +307,7 @@ impl Participant {
         match message {
             Message::ConflictReport(report) => self.conflict_reported(report),
             Message::ConflictAck(ack) => self.conflict_acked(sender, ack),
-            // Anybody may (D-110), on Python servers too: none that they pass on is ineffective, as PAR-14 has it.
+            // Anybody may (D-110), and on Python servers everybody's takes effect: none of these is what PAR-14 warns of.
             Message::ConflictEscalate(escalate) if self.conflicts.open(&escalate.conflict_id).is_some() => {
                 self.conflict_escalated(escalate);
             }

@@ -4,11 +4,12 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use mpac_wire::names::{Atomicity, ExecutionModel, OpKind, RejectReason};
-use mpac_wire::payload::{CoordinatorStatus, OpReject};
+use mpac_wire::payload::{CoordinatorStatus, OpReject, ProtocolError};
 use mpac_wire::{BatchId, IntentId, Message, MessageId, OpId, StateRef};
 
 use super::Participant;
 use super::bounded::Shelf;
+use super::fate::stands;
 use super::news::News;
 use crate::scope::same_path;
 
@@ -274,6 +275,29 @@ impl Participant {
         for (op, _) in asked(message) {
             self.was_committed(&op);
             self.operations.told(&op);
+        }
+    }
+
+    /// A commit of ours is refused because one of its operations was committed before, or will never be (OPS-31). What holds for
+    /// one entry of a batch that is all or nothing holds for all of them.
+    pub(super) fn told_where_they_stand(&mut self, message: &Message, error: &ProtocolError) {
+        let asks = asked(message);
+        let Some((op, stage)) = asks.iter().find_map(|(op, it)| Some(((op, it), stands(error, op)?))) else {
+            return;
+        };
+        let same_batch = |it: &OwnOperation| it.batch.is_some() && it.batch == op.1.batch;
+        for (id, _) in asks.iter().filter(|(id, it)| id == op.0 || same_batch(it)) {
+            match self.operations.get(id).map(|it| (it.stage, it.shown)) {
+                // As with OP_REJECT.
+                None | Some((Stage::Committed, false) | (Stage::Rejected, _)) => {}
+                Some(_) if stage == Stage::Committed => {
+                    self.operations.committed(id);
+                    self.operations.told(id);
+                }
+                Some(_) => {
+                    self.operations.moved(id, stage);
+                }
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! What a session asks of a participant before it works, and after it was overruled.
 
+use mpac_core::Refusal;
 use mpac_core::participant::{News, Stage, Withheld};
+use mpac_core::table::operation::State;
 use mpac_wire::names::{CoordinatorEvent, Decision, ExecutionModel, Role};
 use mpac_wire::payload::session::BackendDetail;
 use mpac_wire::payload::{
@@ -51,6 +53,37 @@ fn in_a_pre_commit_session_only_the_own_authorisation_counts() {
     bob.echo(&request);
     assert_eq!(bob.who.operation(&op("o3")).unwrap().stage, Stage::Asked);
     assert_eq!(bob.withheld(commit("o3", Some("i"), "b", "1", "2")), Withheld::NotAuthorised(op("o3")));
+}
+
+#[test]
+fn what_takes_no_commit_any_more_is_not_carried_out_again() {
+    covers!("PAR-12", "LIV-12", "OPS-25", "OPS-31", "D-096");
+    for (state, stage) in [
+        (State::Committed, Stage::Committed),
+        (State::Superseded, Stage::Committed),
+        (State::Rejected, Stage::Rejected),
+        (State::Abandoned, Stage::Rejected),
+        (State::Proposed, Stage::Authorised),
+    ] {
+        let mut bob = Lone::joined_to(pre_commit());
+        bob.accepted(announce("i", &["a"]));
+        bob.say(propose("o1", "i", "a")).unwrap();
+        bob.coordinator(authorization("o1"));
+        let done = bob.say(commit("o1", Some("i"), "a", "1", "2")).unwrap();
+        let refusal = Refusal::OperationState { op: op("o1"), state };
+        bob.refuse(&done, refusal.code().as_str(), &refusal.to_string());
+        assert_eq!(bob.who.operation(&op("o1")).unwrap().stage, stage, "{state:?}");
+        assert_eq!(bob.who.may_apply(&op("o1")), stage == Stage::Authorised, "{state:?}");
+        assert_eq!(bob.who.to_complete().count(), usize::from(stage == Stage::Authorised), "{state:?}");
+    }
+    // What is said of another operation is not said of this one.
+    let mut bob = Lone::joined_to(pre_commit());
+    bob.accepted(announce("i", &["a"]));
+    bob.say(propose("o1", "i", "a")).unwrap();
+    bob.coordinator(authorization("o1"));
+    let done = bob.say(commit("o1", Some("i"), "a", "1", "2")).unwrap();
+    bob.refuse(&done, "INVALID_REFERENCE", "operation o12 is Committed");
+    assert!(bob.who.may_apply(&op("o1")));
 }
 
 #[test]

@@ -336,6 +336,7 @@ mod tests {
         assert!(matches!(told.try_recv(), Ok(Ok(Outcome::Broken { sent: true, .. }))));
         assert!(desk.answered(missing("a")).is_none());
     }
+
     #[test]
     fn a_stale_commit_is_stale_also_where_the_recovery_has_lost_what_it_is_based_on() {
         let error = |code: &str| ProtocolError::new(code.into(), "d".to_owned());

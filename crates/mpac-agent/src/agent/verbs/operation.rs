@@ -2,7 +2,7 @@
 
 mod batch;
 
-use mpac_core::participant::{Presence, Then, after_duplicate, is_duplicate, look_at};
+use mpac_core::participant::{Presence, Stage, Then, after_duplicate, is_duplicate, look_at, stands};
 use mpac_wire::names::{ExecutionModel, OpKind};
 use mpac_wire::payload::operation::{FileChange, OpCommit, OpPropose, OpSupersede};
 use mpac_wire::{Content, IntentId, OpId, StateRef};
@@ -271,6 +271,10 @@ impl Agent {
         // An answer that says nothing of the file does not hide what was said of the commit.
         let read = reply.answer.take().map_or(Ok(None), |answer| file_state(path, answer));
         let read = read.map(|now| now.unwrap_or_else(FileState::absent));
+        let is_committed = |error| stands(error, &commit.op_id) == Some(Stage::Committed);
+        if again && reply.error.as_ref().is_some_and(is_committed) {
+            return Ok(Step::Done(done(commit)));
+        }
         if again && reply.error.as_ref().is_some_and(|error| is_duplicate(error, "op_id")) {
             let now = read?;
             let lives = match &commit.intent_id {

@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use mpac_agent::agent::{Agent, Announce, Committed, ConnectOptions, Edit};
 use mpac_agent::error::AgentError;
+use mpac_wire::StateRef;
+use serde_json::json;
 
 use super::dropping::polled;
 use super::patiently;
 use crate::covers;
+use crate::fake_coordinator::{COORDINATOR, Peer, info};
+use crate::returning::listener;
 use crate::small_coordinator::{Manner, Small};
 
 fn options(url: &str) -> ConnectOptions {
@@ -136,4 +140,43 @@ async fn what_was_dropped_in_a_break_is_withdrawn_after_it() {
             return;
         }
     }
+}
+
+#[tokio::test]
+async fn a_completion_that_was_accepted_before_the_break_is_done_whatever_came_on_top_of_it() {
+    covers!("PAR-12", "OPS-25", "D-096");
+    let (listener, url) = listener().await;
+    let work = tokio::spawn(async move {
+        let (agent, _) = Agent::connect(options(&url)).await?;
+        agent.propose_and_commit(None, Edit::on("a.py", StateRef::of("old"), "new")).await
+    });
+    let joined = async || {
+        let mut peer = Peer::accept(&listener).await;
+        peer.answers_barriers();
+        peer.take("HELLO").await;
+        peer.say("SESSION_INFO", info(json!({"execution_model": "pre_commit"}))).await;
+        peer
+    };
+    let mut peer = joined().await;
+    let proposal = peer.take("OP_PROPOSE").await;
+    let op = proposal["payload"]["op_id"].as_str().unwrap().to_owned();
+    let authorised = json!({"event": "authorization", "coordinator_id": COORDINATOR, "session_health": "healthy",
+        "authorized_op_id": op});
+    peer.say("COORDINATOR_STATUS", authorised).await;
+    peer.take("OP_COMMIT").await;
+    peer.close(1012, "").await;
+
+    let mut peer = joined().await;
+    let serve = async {
+        while let Some(asked) = peer.next().await {
+            if asked["type"] == "FILE_READ" {
+                peer.content("a.py", "somebody else's").await;
+            } else if asked["message_type"] == "OP_COMMIT" {
+                let refused = format!("operation {op} is Committed");
+                peer.refuse(&asked, "INVALID_REFERENCE", &refused).await;
+            }
+        }
+    };
+    let (done, ()) = patiently(async { tokio::join!(work, serve) }).await;
+    assert_eq!(done.unwrap().unwrap().op.as_str(), op);
 }
