@@ -1,8 +1,11 @@
 //! What became of each message, matched by its id and never by type alone (PAR-11, PAR-12, ERR-10).
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::names::ErrorCode;
+use mpac_wire::payload::FileChanges;
 use mpac_wire::{IntentId, Message, MessageId, OpId, Seconds, StateRef, Timestamp};
 
 use super::bounded::Shelf;
@@ -34,6 +37,8 @@ pub(super) struct Sent {
     pub(super) at: Timestamp,
     /// Without contents of files, which may be large.
     pub(super) message: Message,
+    /// The paths of those contents.
+    pub(super) brought: Vec<String>,
     pub(super) fate: Fate,
     /// It is answered within a moment, or something is wrong.
     prompt: bool,
@@ -53,6 +58,7 @@ impl Answers {
     /// `is_request`: the message asks for an authorisation, for which people may take their time.
     pub(super) fn sent(&mut self, id: MessageId, message: &Message, at: Timestamp, is_request: bool) {
         let prompt = is_answered(message) && !is_request;
+        let brought = brought(message).map(ToOwned::to_owned).collect();
         let mut message = message.clone();
         match &mut message {
             Message::OpCommit(commit) => commit.file_changes = None,
@@ -62,7 +68,7 @@ impl Answers {
             _ => {}
         }
         self.make_room();
-        self.0.insert(id, Sent { at, message, fate: Fate::Waiting, prompt });
+        self.0.insert(id, Sent { at, message, brought, fate: Fate::Waiting, prompt });
     }
 
     /// Lets go of what matters least: the oldest of which all is known, before any of which something is not.
@@ -197,6 +203,16 @@ impl Answers {
         let first = self.0.values().filter(waiting).map(|sent| sent.at).min()?;
         Some(Timestamp::from_micros(first.after(&ANSWER_LIMIT).micros().saturating_add(1)))
     }
+}
+
+/// The paths whose contents come with an operation, whatever its target is. Of a batch they are its targets.
+pub(super) fn brought(message: &Message) -> impl Iterator<Item = &str> {
+    let changes = match message {
+        Message::OpCommit(it) => it.file_changes.as_ref(),
+        Message::OpSupersede(it) => it.file_changes.as_ref(),
+        _ => None,
+    };
+    changes.into_iter().flat_map(FileChanges::iter).map(|(path, _)| path)
 }
 
 /// Whether it is of no consequence that such a message may have been lost.

@@ -6,6 +6,8 @@ use mpac_wire::names::ErrorCode;
 use mpac_wire::payload::ProtocolError;
 use mpac_wire::{Message, MessageId, PrincipalId, Seconds};
 
+use super::answers::Sent;
+use super::frozen::meant;
 use super::news::{News, Over};
 use super::operations::Stage;
 use super::{Fate, Participant};
@@ -58,7 +60,7 @@ impl Participant {
         let fate = if warning { Fate::Accepted } else { Fate::Refused(error.error_code.clone()) };
         let Some(sent) = self.answers.settle(id, fate) else { return };
         if error.error_code == ErrorCode::ScopeFrozen {
-            self.froze(&sent.message, error, warning);
+            self.froze(&sent, error, warning);
         }
         if warning {
             if let Message::IntentAnnounce(announce) = &sent.message
@@ -90,11 +92,12 @@ impl Participant {
             Message::Heartbeat(_) if error.error_code == ErrorCode::BackendSwitchDenied => {
                 self.backend.switched();
             }
-            message => self.refused_operations(id, message, error),
+            _ => self.refused_operations(id, &sent, error),
         }
     }
 
-    fn refused_operations(&mut self, id: &MessageId, message: &Message, error: &ProtocolError) {
+    fn refused_operations(&mut self, id: &MessageId, sent: &Sent, error: &ProtocolError) {
+        let message = &sent.message;
         let stale = error.error_code == ErrorCode::StaleStateRef;
         let recorded = self.is_recorded_already(id, error);
         if recorded {
@@ -106,7 +109,8 @@ impl Participant {
                 self.operations.moved(&id, Stage::Rejected);
             }
             if stale {
-                self.states.went_stale(&operation.target);
+                let meant = meant(&error.description, &operation.target, &sent.brought);
+                meant.into_iter().for_each(|path| self.states.went_stale(path));
             }
         }
     }

@@ -13,6 +13,7 @@ use mpac_wire::sideband::SummaryConflict;
 use mpac_wire::{ConflictId, Message, Scope};
 
 use super::Participant;
+use super::answers::Sent;
 use super::bounded::Shelf;
 use super::conflicts::KnownConflict;
 use super::news::News;
@@ -97,6 +98,15 @@ fn names_path(text: &str, path: &str) -> bool {
     named(path) || named(&normalize(path))
 }
 
+/// What the refusal of one operation is about: those that its text names of the target and the files that came with it
+/// (FRZ-02), else the target.
+pub(super) fn meant<'a>(text: &str, target: &'a str, brought: &'a [String]) -> Vec<&'a str> {
+    let beside = brought.iter().map(String::as_str).filter(|path| *path != target);
+    let named = core::iter::once(target).chain(beside).filter(|path| names_path(text, path));
+    let named: Vec<&str> = named.collect();
+    if named.is_empty() { [target].into() } else { named }
+}
+
 fn goes_on_with(next: char) -> bool {
     next.is_alphanumeric() || next == '-' || next == '_'
 }
@@ -107,9 +117,9 @@ fn occurrences<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = (&'a st
 }
 
 impl Participant {
-    /// SCOPE_FROZEN answers an own message. A refusal freezes what it was about, of an update what it would have added
-    /// (FRZ-06); a warning only the scopes of those named conflicts that we know (D-119).
-    pub(super) fn froze(&mut self, message: &Message, error: &ProtocolError, warning: bool) {
+    /// SCOPE_FROZEN answers an own message. A refusal freezes what it was about, of a commit the files that it names, of an update
+    /// what it would have added (FRZ-06); a warning only the scopes of those named conflicts that we know (D-119).
+    pub(super) fn froze(&mut self, sent: &Sent, error: &ProtocolError, warning: bool) {
         let text = &error.description;
         if warning {
             for scope in self.scopes_named_in(text) {
@@ -118,7 +128,8 @@ impl Participant {
             return;
         }
         let file = |target: &str| Scope::files([target]);
-        match message {
+        let meant = |target: &str| Scope::files(meant(text, target, &sent.brought));
+        match &sent.message {
             Message::IntentAnnounce(it) => self.frozen.add(it.scope.clone(), text),
             Message::IntentUpdate(it) => {
                 if let Some(scope) = &it.scope {
@@ -128,8 +139,8 @@ impl Participant {
                 }
             }
             Message::OpPropose(it) => self.frozen.add(file(&it.target), text),
-            Message::OpCommit(it) => self.frozen.add(file(&it.target), text),
-            Message::OpSupersede(it) => self.frozen.add(file(&it.target), text),
+            Message::OpCommit(it) => self.frozen.add(meant(&it.target), text),
+            Message::OpSupersede(it) => self.frozen.add(meant(&it.target), text),
             Message::OpBatchCommit(it) => {
                 // The text names the target; the others may be free.
                 let named = it.operations.iter().filter(|entry| names_path(text, &entry.target));

@@ -9,6 +9,7 @@ use mpac_wire::payload::{IntentAnnounce, IntentUpdate, Resolution};
 use mpac_wire::{Envelope, IntentId, Message, MessageId, OpId, PrincipalId, Scope, Timestamp};
 use thiserror::Error;
 
+use super::answers::brought;
 use super::operations::Stage;
 use super::others::Standing;
 use super::{Fate, Participant, Stamp};
@@ -270,6 +271,9 @@ impl Participant {
                 return Err(Withheld::FateUnknown(id.clone()));
             }
         }
+        if let Some(path) = brought(message).find(|path| self.states.is_stale(path)) {
+            return Err(Withheld::ReadAgain(path.to_owned()));
+        }
         self.may_operate(message)
     }
 
@@ -300,7 +304,11 @@ impl Participant {
                 return Err(Withheld::InTheWayWhileSilent { intent, owner });
             }
         }
-        Ok(())
+        // Whatever the target is, these are written too (FRZ-02).
+        match brought(message).find(|path| self.frozen.holds_target(&self.names, path)) {
+            Some(path) => Err(Withheld::Frozen(path.to_owned())),
+            None => Ok(()),
+        }
     }
 
     /// Whether an intent can be worked under. Somebody else's is theirs to judge.

@@ -1,7 +1,8 @@
 //! How much a participant leaves alone when it is told that something is frozen.
 
 use mpac_core::participant::Withheld;
-use mpac_wire::payload::{BatchEntry, IntentUpdate, OpBatchCommit};
+use mpac_wire::payload::operation::FileChange;
+use mpac_wire::payload::{BatchEntry, IntentUpdate, OpBatchCommit, OpCommit};
 use mpac_wire::{Scope, StateRef};
 
 use crate::covers;
@@ -37,6 +38,42 @@ fn an_update_that_adds_nothing_is_possible_whatever_is_frozen() {
     }
     bob.accepted(rescoped("i", &["a"]));
     assert!(matches!(bob.withheld(rescoped("i", &["a", "b"])), Withheld::Frozen(_)), "not any more");
+}
+
+/// A commit to `a` that brings `b` as well.
+fn both(id: &str) -> OpCommit {
+    let mut both = commit(id, Some("i"), "a", "1", "2");
+    let change = || FileChange::new("2".into(), StateRef::of("1"));
+    both.file_changes = Some(["a", "b"].into_iter().map(|path| (path, change())).collect());
+    both
+}
+
+#[test]
+fn a_file_that_only_came_along_is_frozen_or_stale_and_the_target_is_not() {
+    covers!("PAR-23", "FRZ-02", "OCC-13");
+    let mut bob = Lone::working();
+    let refused = bob.say(both("o1")).unwrap();
+    bob.refuse(
+        &refused,
+        "STALE_STATE_REF",
+        "b is at sha256:2, not at sha256:1: read it again and build on that",
+    );
+    assert_eq!(bob.withheld(both("o2")), Withheld::ReadAgain("b".into()));
+    bob.accepted(commit("o3", Some("i"), "a", "1", "2"));
+    bob.who.note_state("b", StateRef::of("1"));
+
+    let refused = bob.say(both("o4")).unwrap();
+    bob.refuse(&refused, "SCOPE_FROZEN", "b is frozen until conflict c1 is resolved");
+    assert_eq!(bob.withheld(both("o5")), Withheld::Frozen("b".into()));
+    assert_eq!(bob.withheld(commit("o6", Some("i"), "b", "1", "2")), Withheld::Frozen("b".into()));
+    bob.accepted(commit("o7", Some("i"), "a", "1", "2"));
+
+    // A text that names neither is about the target.
+    let mut bob = Lone::working();
+    let refused = bob.say(both("o1")).unwrap();
+    bob.refuse(&refused, "SCOPE_FROZEN", "frozen by conflict c1");
+    assert_eq!(bob.withheld(commit("o2", Some("i"), "a", "1", "2")), Withheld::Frozen("a".into()));
+    bob.accepted(commit("o3", Some("i"), "b", "1", "2"));
 }
 
 #[test]
