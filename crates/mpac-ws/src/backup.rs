@@ -21,12 +21,13 @@ use self::still::Still;
 use crate::ask;
 use crate::cli::backup::Backup;
 use crate::control::dial::Target;
-use crate::control::{Answer, Request};
+use crate::control::{self, Answer, Request};
 use crate::error::Error;
 use crate::follow::Follower;
 use crate::follow::copy::Copy;
 use crate::follow::receive::{Heard, Held, Link};
 use crate::standby::{open, token};
+use crate::store::place::is_inside;
 use crate::store::{Durability, Store, base, whole};
 use crate::workspace::Workspace;
 use crate::workspace::load::{self, Limits};
@@ -53,6 +54,7 @@ struct Mark {
 pub async fn run(options: &Backup) -> Result<String, Error> {
     let to = std::path::absolute(&options.to).map_err(|source| disk(&options.to, source))?;
     let (target, still) = source(options).await?;
+    stay_outside(&to, options)?;
     prepare(&to).map_err(|source| disk(&to, source))?;
     let data = to.join("data");
     let lock = Store::open(&data, Durability::Fsync)?;
@@ -96,6 +98,19 @@ pub async fn run(options: &Backup) -> Result<String, Error> {
         said += &format!("\nin the log alone: {refused}");
     }
     Ok(said)
+}
+
+/// Refuses a place where everybody would be handed the log, which has more in it than each of them may see.
+fn stay_outside(to: &Path, options: &Backup) -> Result<(), Error> {
+    let running = match options.from {
+        Some(_) => None,
+        None => control::service(&options.whose.found()?).and_then(|it| it.shares).map(PathBuf::from),
+    };
+    if options.whose.workspace.iter().chain(&running).any(|shared| is_inside(to, shared)) {
+        let reason = "it lies inside the shared directory; name one outside it with --to";
+        return Err(disk(to, io::Error::other(reason)));
+    }
+    Ok(())
 }
 
 /// An empty directory, or an earlier backup.

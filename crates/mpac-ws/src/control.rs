@@ -103,6 +103,9 @@ struct Reached {
 pub(crate) struct Service {
     pub(crate) listens: SocketAddr,
     pub(crate) security_profile: SecurityProfile,
+    /// The directory with the files, in full; a name that is no text is not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shares: Option<String>,
 }
 
 /// Says in a data directory how its server is reached, until it is dropped.

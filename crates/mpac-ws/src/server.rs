@@ -4,7 +4,7 @@ mod handover;
 
 use std::future::{Future, pending};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,6 +107,7 @@ impl Server {
             Some(at) => Some(Metered::bind(at).await?),
             None => None,
         };
+        let shares = workspace.dir().and_then(Path::to_str).map(str::to_owned);
         // Last, because it starts a task: an error above has nothing to stop.
         let opening = spawn_blocking({
             let settings = settings.clone();
@@ -114,8 +115,8 @@ impl Server {
         });
         let failed = |error| Error::Io { step: "opening the sessions", source: std::io::Error::other(error) };
         let registry = Arc::new(opening.await.map_err(failed)??);
-        let service =
-            Service { listens: address, security_profile: settings.security.security_profile.clone() };
+        let security_profile = settings.security.security_profile.clone();
+        let service = Service { listens: address, security_profile, shares };
         let published =
             published(&registry, url(tls.as_ref(), &banner::local(address).to_string()), service)?;
         Ok(Self { settings, listener, tls, address, registry, skipped, published, metered })

@@ -90,7 +90,7 @@ fn own(workspace: Option<&Path>, port: u16) -> String {
 }
 
 /// Whether `dir`, which may not exist yet, would be in `shared`: links are followed as far as there is something.
-fn is_inside(dir: &Path, shared: &Path) -> bool {
+pub(crate) fn is_inside(dir: &Path, shared: &Path) -> bool {
     let Ok(shared) = shared.canonicalize() else { return false };
     dir.ancestors().any(|above| above.canonicalize().is_ok_and(|above| above.starts_with(&shared)))
 }

@@ -111,7 +111,8 @@ mod tests {
     #[test]
     fn nobody_is_invited_with_a_key_to_where_keys_are_no_use() {
         let told = |security_profile| {
-            let service = Service { listens: ([127, 0, 0, 1], 1).into(), security_profile };
+            let listens = ([127, 0, 0, 1], 1).into();
+            let service = Service { listens, security_profile, shares: None };
             of_use(Some(&service), "agent:bob").map_err(|error| error.to_string())
         };
         assert!(told(SecurityProfile::Verified).unwrap_err().contains("cert issue agent:bob"));

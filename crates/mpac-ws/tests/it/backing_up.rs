@@ -183,3 +183,21 @@ async fn nothing_that_is_no_backup_of_the_same_server_is_written_over() {
     assert!(code == Some(1) && said.contains("copy of another server"), "{said}");
     drop(programs);
 }
+
+#[tokio::test]
+async fn no_backup_lies_where_everybody_would_be_handed_the_log() {
+    let (data, shared) = (tempdir().unwrap(), tempdir().unwrap());
+    fs::write(shared.path().join("a.py"), "a").unwrap();
+    let workspace = format!("--workspace={}", shared.path().display());
+    let program = Program::start(data.path(), &[&workspace]);
+    let to = shared.path().join("copies/backup");
+    let to = to.to_str().unwrap();
+    let running = ["--to", to, "--data-dir", data.path().to_str().unwrap()];
+    let (code, said) = backup(&running).await;
+    assert!(code == Some(1) && said.contains("inside the shared directory"), "{said}");
+    assert_eq!(program.stop(), Some(0));
+    // Where none runs nobody but the operator knows what it shares.
+    let (code, said) = backup(&[&running[..], &[&workspace]].concat()).await;
+    assert!(code == Some(1) && said.contains("inside the shared directory"), "{said}");
+    assert_eq!(fs::read_dir(shared.path()).unwrap().count(), 1);
+}
