@@ -177,7 +177,7 @@ impl Template {
         let id = kept.config.session_id.clone();
         let files = kept.files(&self.workspace, self.write_back);
         for path in &files.changed {
-            warn!("[{id}] {path} was changed in the directory while no server ran: what is there now counts");
+            warn!("[{id}] {path:?} was changed in the directory by somebody else: what is there now counts");
         }
         let config = self.config_with(id.clone(), &files.workspace);
         let refused =

@@ -38,7 +38,7 @@ pub(crate) struct Restored {
     pub(crate) workspace: Workspace,
     /// Commits that are not in the directory.
     pub(crate) unwritten: Vec<(String, File)>,
-    /// Files that were changed in the directory while no server ran.
+    /// Files that somebody else changed in the directory.
     pub(crate) changed: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ impl Kept {
     }
 
     /// Of one that goes on under `config`. Where its host has something else than was committed, it has its reasons: the
-    /// directory was changed while no server ran.
+    /// directory was changed by somebody else.
     #[must_use]
     pub(crate) fn going_on(mut self, config: SessionConfig) -> Self {
         let base = config.workspace.as_ref();

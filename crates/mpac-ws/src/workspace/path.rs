@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path};
 
+use mpac_wire::StateRef;
+
 /// Directories that are not shared: the reference's list.
 const IGNORED_DIRS: [&str; 17] = [
     ".git",
@@ -26,6 +28,9 @@ const IGNORED_DIRS: [&str; 17] = [
 const IGNORED_FILES: [&str; 3] = [".DS_Store", "Thumbs.db", ".gitignore"];
 /// How our own unfinished files begin; one may be left behind by a crash.
 pub(crate) const TEMPORARY: &str = ".mpac-tmp-";
+/// What stands in the name of a commit that was written beside a file, before [`COPY_DIGITS`] digits of its reference.
+const COPY: &str = ".mpac-";
+const COPY_DIGITS: usize = 8;
 
 /// Whether a directory of this name is left out, with all it holds.
 pub(crate) fn is_ignored_dir(name: &str) -> bool {
@@ -47,7 +52,21 @@ pub(crate) fn stands_for_git(name: &str) -> bool {
 
 /// Whether a file of this name is left out.
 pub(crate) fn is_ignored_file(name: &str) -> bool {
-    name.starts_with(TEMPORARY) || IGNORED_FILES.contains(&name)
+    name.starts_with(TEMPORARY) || IGNORED_FILES.contains(&name) || is_copy(name)
+}
+
+/// What is added to the name of a file for the commit that is written beside it.
+pub(crate) fn copy_suffix(state_ref: &StateRef) -> String {
+    let digits = state_ref.as_str().rsplit(':').next().unwrap_or_default();
+    format!("{COPY}{}", digits.get(..COPY_DIGITS).unwrap_or(digits))
+}
+
+/// Whether it is a commit beside a file: it waits for somebody to merge the two, and is no file to work on.
+fn is_copy(name: &str) -> bool {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    name.rsplit_once(COPY).is_some_and(|(of, digits)| {
+        !of.is_empty() && digits.len() == COPY_DIGITS && digits.bytes().all(is_digit)
+    })
 }
 
 /// The shared name of a file below the workspace directory: its components with `/` between them.
@@ -113,5 +132,13 @@ mod tests {
     fn the_reference_lists_are_left_out_whatever_their_case() {
         assert!(is_ignored_dir("node_modules") && is_ignored_dir(".GIT") && !is_ignored_dir("Build"));
         assert!(is_ignored_file("Thumbs.db") && is_ignored_file(".gitignore") && !is_ignored_file("main.py"));
+    }
+
+    #[test]
+    fn a_commit_that_was_written_beside_a_file_is_left_out() {
+        assert!(is_ignored_file(&format!("a.py{}", copy_suffix(&StateRef::of("hello\n")))));
+        for name in [".mpac-5891b5b5", "a.mpac-5891b5b", "a.mpac-5891b5b55", "a.mpac-5891B5B5", "a.mpac-words"] {
+            assert!(!is_ignored_file(name), "{name}");
+        }
     }
 }

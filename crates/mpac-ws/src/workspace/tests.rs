@@ -223,15 +223,15 @@ fn once_the_commit_is_taken_over_by_hand_the_next_one_is_written_again() {
 }
 
 #[test]
-fn files_created_or_removed_by_somebody_are_left_as_they_are() {
+fn a_file_that_somebody_created_is_left_as_it_is_and_one_that_somebody_removed_comes_back() {
     let dir = dir_with(&[("gone.py", "loaded")]);
     let mut mirror = Mirror::of(&loaded(&dir).0).unwrap();
     fs::remove_file(dir.path().join("gone.py")).unwrap();
     fs::write(dir.path().join("new.py"), "theirs").unwrap();
-    assert!(matches!(mirror.write("gone.py", &file("ours")).unwrap(), Outcome::KeptTheirs { .. }));
+    assert_eq!(mirror.write("gone.py", &file("ours")).unwrap(), Outcome::Back);
     assert!(matches!(mirror.write("new.py", &file("ours")).unwrap(), Outcome::KeptTheirs { .. }));
-    assert!(!dir.path().join("gone.py").exists());
-    assert_eq!(text(&dir, "new.py"), "theirs");
+    assert_eq!((text(&dir, "gone.py").as_str(), text(&dir, "new.py").as_str()), ("ours", "theirs"));
+    assert_eq!(names(&loaded(&dir).0), ["gone.py", "new.py"], "a copy is nothing to work on");
 }
 
 #[test]

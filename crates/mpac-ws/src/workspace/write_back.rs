@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
-use super::path::{TEMPORARY, components, is_ignored_dir, is_ignored_file, stands_for_git};
+use super::path::{TEMPORARY, components, copy_suffix, is_ignored_dir, is_ignored_file, stands_for_git};
 use super::{File, Workspace};
 
 /// The directory as we last knew it.
@@ -27,7 +27,9 @@ pub(crate) struct Mirror {
 pub(crate) enum Outcome {
     /// The file is the commit's content now.
     Written,
-    /// Somebody changed the file: theirs stays, the commit lies in the file of this name.
+    /// Somebody had deleted the file; it is the commit's content now.
+    Back,
+    /// Somebody changed the file or made one: theirs stays, the commit lies in the file of this name.
     KeptTheirs { beside: String },
 }
 
@@ -89,11 +91,13 @@ impl Mirror {
         let known = self.known.get(name).map(|content| content.as_bytes());
         let outcome = if on_disk.as_deref() == Some(file.content.as_bytes()) {
             Outcome::Written
-        } else if on_disk.as_deref() != known {
-            // Changed, removed or created by somebody else: all three are theirs to keep.
+        } else if on_disk.is_some() && on_disk.as_deref() != known {
+            // Changed or created by somebody else: both are theirs to keep.
             beside(&target, staged, file)?
         } else {
-            replace(&target, staged, on_disk.is_some())?
+            replace(&target, staged, on_disk.is_some())?;
+            // Nobody can delete a file of a session, so one that somebody deleted here comes back, as it does at a start.
+            if on_disk.is_none() && known.is_some() { Outcome::Back } else { Outcome::Written }
         };
         self.known.insert(name.to_owned(), Arc::clone(&file.content));
         Ok(outcome)
@@ -166,19 +170,18 @@ fn stage(target: &Path, content: &str, like: Option<&Metadata>) -> Result<NamedT
     Ok(staged)
 }
 
-fn replace(target: &Path, staged: NamedTempFile, exists: bool) -> Result<Outcome, Refused> {
+fn replace(target: &Path, staged: NamedTempFile, exists: bool) -> Result<(), Refused> {
     // Where nothing was a moment ago, whatever is there now is not ours to replace.
     let placed = if exists { staged.persist(target) } else { staged.persist_noclobber(target) };
     placed.map_err(|error| Refused::Io(Step::Replace, error.error))?;
     sync_parent(target);
-    Ok(Outcome::Written)
+    Ok(())
 }
 
 /// `name.mpac-1a2b3c4d` beside the file that is kept.
 fn beside(target: &Path, staged: NamedTempFile, file: &File) -> Result<Outcome, Refused> {
-    let hex = file.state_ref.as_str().rsplit(':').next().unwrap_or_default();
     let mut path = target.as_os_str().to_owned();
-    path.push(format!(".mpac-{}", hex.get(..8).unwrap_or(hex)));
+    path.push(copy_suffix(&file.state_ref));
     let path = PathBuf::from(path);
     if let Err(error) = staged.persist_noclobber(&path) {
         // The same commit written twice; anything else under that name is not ours.

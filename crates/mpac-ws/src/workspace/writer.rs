@@ -100,9 +100,13 @@ fn write(mirror: &mut Mirror, path: String, file: File, failed: &mut Failed) {
     let before = failed.remove(&path);
     match mirror.write(&path, &file) {
         Ok(Outcome::Written) => debug!("wrote {path} {}", file.state_ref),
+        Ok(Outcome::Back) => {
+            warn!("{path:?} was deleted in the directory meanwhile and is back with a commit: sessions delete no files");
+        }
         Ok(Outcome::KeptTheirs { beside }) => warn!(
-            "{path} was changed in the directory meanwhile and is kept; the commit was written beside it as {beside}: merge \
-             the two by hand"
+            "{path:?} is not as the session knew it, because somebody changed or made it in the directory. It is kept, and the \
+             commit was written beside it as {beside:?}: merge the two by hand, then restart the server, which does not look \
+             before that"
         ),
         Err(refused) => {
             let reason = refused.to_string();
