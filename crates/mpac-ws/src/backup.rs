@@ -9,6 +9,7 @@
 
 mod still;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ use crate::store::place::is_inside;
 use crate::store::{Durability, Store, base, whole};
 use crate::workspace::Workspace;
 use crate::workspace::load::{self, Limits};
-use crate::workspace::write_back::{Mirror, Refused};
+use crate::workspace::write_back::{Mirror, Refused, fitting};
 
 const FILE: &str = "backup.json";
 /// Between two looks of whoever waits at a terminal.
@@ -160,40 +161,51 @@ struct Completed {
 /// Makes the copy one to start from, puts the shared files beside it, and says so.
 fn complete(to: &Path, copy: Copy) -> io::Result<Completed> {
     let entries = copy.entries();
-    let files = shared(&to.join("data"), &copy)?;
+    let (files, base) = shared(&to.join("data"), &copy)?;
     copy.finish().map_err(|error| io::Error::other(error.to_string()))?;
-    let in_log_alone = write(&to.join("workspace"), &files)?;
+    let in_log_alone = write(&to.join("workspace"), &files, &base)?;
     whole::write_json(to, FILE, &Mark { complete: true, entries })?;
     Ok(Completed { entries, in_log_alone })
 }
 
-/// The files as the only open session has them; where there are more, or none, as sessions begin with them.
-fn shared(data: &Path, copy: &Copy) -> io::Result<Workspace> {
+/// The files as the only open session has them; where there are more, or none, as sessions begin with them. These come second.
+fn shared(data: &Path, copy: &Copy) -> io::Result<(Workspace, Workspace)> {
     let mut base = Workspace::default();
     base::complete(data, &mut base)?;
     let mut open = copy.replicas().filter(|it| !it.is_closed()).filter_map(|it| it.replay().session());
-    Ok(match (open.next(), open.next()) {
+    let files = match (open.next(), open.next()) {
         (Some((_, kept)), None) => kept.files(&base, false).workspace,
-        _ => base,
-    })
+        _ => base.clone(),
+    };
+    Ok((files, base))
 }
 
 /// Makes the directory hold these files and no others; says which it cannot hold. Whoever may commit may commit a name that is
-/// ignored, or one below that of a file: the log has that, and it is no reason to be without a backup.
-fn write(dir: &Path, files: &Workspace) -> io::Result<Vec<String>> {
+/// ignored, or one below that of a file: the log has that, and it is no reason to be without a backup, nor without the files of
+/// `base`, which were there before.
+fn write(dir: &Path, files: &Workspace, base: &Workspace) -> io::Result<Vec<String>> {
+    let (before, since): (Vec<_>, Vec<_>) = files.files().partition(|(name, _)| base.get(name).is_some());
+    let (mut fit, mut refused) = (BTreeMap::new(), Vec::new());
+    for (name, file) in before.into_iter().chain(since) {
+        match fitting(name, &fit) {
+            Ok(_) => drop(fit.insert(name.to_owned(), file)),
+            Err(error) => refused.push(format!("{name:?}: {error}")),
+        }
+    }
     let limits = Limits { frame: usize::MAX, total: u64::MAX };
     let there = load::load(dir, &limits, &load::Progress::default());
     let (there, _) = there.map_err(|error| io::Error::other(error.to_string()))?;
     let mut mirror = Mirror::of(&there).ok_or_else(|| io::Error::other("it is no directory"))?;
-    for (name, _) in there.files().filter(|(name, _)| files.get(name).is_none()) {
-        fs::remove_file(dir.join(name))?;
+    for (name, _) in there.files().filter(|(name, _)| !fit.contains_key(*name)) {
+        mirror.remove(name)?;
     }
-    let mut refused = Vec::new();
-    for (name, file) in files.files() {
-        match mirror.write(name, file) {
+    for (name, file) in fit {
+        match mirror.write(&name, file) {
             Ok(_) => fs::File::open(dir.join(name))?.sync_all()?,
-            Err(error @ Refused::Io(..)) => return Err(io::Error::other(format!("{name}: {error}"))),
-            Err(error) => refused.push(format!("{name}: {error}")),
+            Err(error @ Refused::Io(..)) if !error.is_for_good() => {
+                return Err(io::Error::other(format!("{name:?}: {error}")));
+            }
+            Err(error) => refused.push(format!("{name:?}: {error}")),
         }
     }
     Ok(refused)

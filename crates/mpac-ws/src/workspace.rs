@@ -77,6 +77,11 @@ impl Workspace {
         self.files.get(path)
     }
 
+    /// Whether a directory with these files could hold one of this name, too.
+    pub(crate) fn has_room_for(&self, name: &str) -> bool {
+        write_back::fitting(name, &self.files).is_ok()
+    }
+
     /// What the core is told of it.
     pub(crate) fn refs(&self) -> BTreeMap<String, StateRef> {
         self.files.iter().map(|(path, file)| (path.clone(), file.state_ref.clone())).collect()

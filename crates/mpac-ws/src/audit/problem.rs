@@ -106,9 +106,14 @@ pub enum Problem {
         /// Why not.
         source: io::Error,
     },
-    /// A file has a name that it cannot be written under.
-    #[error("a file of the session is called {0:?}, which leads out of the directory: nothing was written")]
-    Outside(String),
+    /// A file of the session cannot be written.
+    #[error("{name:?}: {reason}; what was written before it is there")]
+    Unwritten {
+        /// Its shared name.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// A session cannot be gone on from.
     #[error("{0}")]
     NoFork(String),

@@ -1,6 +1,6 @@
 //! `audit replay`: a session as it stood after an entry.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -11,7 +11,8 @@ use super::problem::Problem;
 use super::{view, which};
 use crate::cli::audit::Replay;
 use crate::store::kept::Kept;
-use crate::workspace::path::components;
+use crate::workspace::path::{components, in_the_way, stands_for_git};
+use crate::workspace::write_back::{Refused, Step};
 
 /// Shows it, or writes its files.
 pub(super) fn replay(options: &Replay, out: &mut dyn Write) -> Result<(), Problem> {
@@ -53,24 +54,45 @@ fn be_empty(dir: &Path) -> Result<(), Problem> {
 }
 
 fn write_files(dir: &Path, kept: &Kept, out: &mut dyn Write) -> Result<(), Problem> {
-    // All names first, so that a bad one leaves nothing behind.
-    let mut files = Vec::new();
-    for (name, content, _) in kept.contents() {
-        let parts = components(name).ok_or_else(|| Problem::Outside(name.to_owned()))?;
-        files.push((parts.iter().fold(dir.to_owned(), |path, part| path.join(part)), content));
-    }
-    for (path, content) in &files {
-        let failed = |source| Problem::Dir { path: path.clone(), source };
-        if let Some(above) = path.parent() {
-            fs::create_dir_all(above).map_err(failed)?;
+    let shared = kept.config.workspace.as_ref();
+    // Where two cannot be in one directory, what was shared at the start keeps its place.
+    let (before, since): (Vec<_>, Vec<_>) =
+        kept.contents().partition(|(name, ..)| shared.is_some_and(|shared| shared.contains_key(*name)));
+    let (mut written, mut alone) = (BTreeMap::new(), Vec::new());
+    for (name, content, _) in before.into_iter().chain(since) {
+        match write_file(dir, name, content, &written) {
+            Ok(()) => drop(written.insert(name.to_owned(), ())),
+            Err(refused) if refused.is_for_good() => alone.push(format!("{name:?}: {refused}")),
+            Err(refused) => {
+                return Err(Problem::Unwritten { name: name.to_owned(), reason: refused.to_string() });
+            }
         }
-        fs::write(path, content).map_err(failed)?;
     }
     let committed: BTreeSet<&str> = kept.contents().map(|(name, ..)| name).collect();
-    let shared = kept.config.workspace.iter().flatten().map(|(name, _)| name.as_str());
-    let more = match shared.filter(|name| !committed.contains(name)).count() {
-        0 => String::new(),
-        n => format!("; {n} shared files that nobody had committed are not in the log"),
+    let more =
+        match shared.into_iter().flatten().filter(|(name, _)| !committed.contains(name.as_str())).count() {
+            0 => String::new(),
+            n => format!("; {n} shared files that nobody had committed are not in the log"),
+        };
+    let told = |out: &mut dyn Write| {
+        writeln!(out, "{} files written into {}{more}", written.len(), dir.display())?;
+        alone.iter().try_for_each(|refused| writeln!(out, "in the log alone: {refused}"))
     };
-    writeln!(out, "{} files written into {}{more}", files.len(), dir.display()).map_err(Problem::Output)
+    told(out).map_err(Problem::Output)
+}
+
+/// Where workspaces leave names out, this does not: it is asked for what was committed. But for git's own, which git runs.
+fn write_file(dir: &Path, name: &str, content: &str, written: &BTreeMap<String, ()>) -> Result<(), Refused> {
+    let parts = components(name).ok_or(Refused::Outside)?;
+    if let Some(git) = parts.iter().find(|part| stands_for_git(part)) {
+        return Err(Refused::Ignored((*git).to_owned()));
+    }
+    if let Some(other) = in_the_way(name, written) {
+        return Err(Refused::Beside(other.to_owned()));
+    }
+    let path = parts.iter().fold(dir.to_owned(), |path, part| path.join(part));
+    if let Some(above) = path.parent() {
+        fs::create_dir_all(above).map_err(|error| Refused::Io(Step::Directory, error))?;
+    }
+    fs::write(path, content).map_err(|error| Refused::Io(Step::Replace, error))
 }

@@ -226,12 +226,16 @@ impl Template {
 
     /// The task of a session that goes on.
     pub(crate) fn going_on(&self, goes: Goes, tenure: Tenure) -> Session {
-        let Goes { core, kept, log, mut files, .. } = goes;
+        let Goes { id, core, kept, log, mut files } = goes;
         for (path, file) in &self.added {
             let is_current = files.workspace.get(path).is_some_and(|now| now.state_ref == file.state_ref);
             if is_current && files.unwritten.iter().all(|(other, _)| other != path) {
                 files.unwritten.push((path.clone(), file.clone()));
             }
+        }
+        let alone = if self.write_back { files.leave_out(&self.on_disk) } else { 0 };
+        if alone > 0 {
+            info!("[{id}] {alone} committed files stay out of the directory, which cannot hold them");
         }
         let delivery = self.delivery(&core, &kept.config, files.workspace);
         delivery.write(files.unwritten);

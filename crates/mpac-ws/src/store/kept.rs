@@ -42,6 +42,15 @@ pub(crate) struct Restored {
     pub(crate) changed: Vec<String>,
 }
 
+impl Restored {
+    /// Tries no more to write what `dir` cannot hold: that was said when it was committed. Gives how many files these are.
+    pub(crate) fn leave_out(&mut self, dir: &Workspace) -> usize {
+        let all = self.unwritten.len();
+        self.unwritten.retain(|(path, _)| dir.has_room_for(path));
+        all - self.unwritten.len()
+    }
+}
+
 impl Kept {
     /// Of a session that begins.
     pub(crate) const fn new(config: SessionConfig) -> Self {

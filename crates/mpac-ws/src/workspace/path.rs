@@ -1,5 +1,6 @@
 //! Names of shared files, and what never is one. D-092.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
 use mpac_wire::StateRef;
@@ -97,6 +98,14 @@ pub(crate) fn components(name: &str) -> Option<Vec<&str>> {
     parts.iter().all(sound).then_some(parts)
 }
 
+/// The file beside which no directory can hold this one: it stands where a directory would have to be, or below.
+pub(crate) fn in_the_way<'a, V>(name: &str, files: &'a BTreeMap<String, V>) -> Option<&'a str> {
+    let above = name.match_indices('/').find_map(|(at, _)| files.get_key_value(name.get(..at)?));
+    let dir = format!("{name}/");
+    let below = || files.range(dir.clone()..).next().filter(|(file, _)| file.starts_with(&dir));
+    above.or_else(below).map(|(file, _)| file.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +123,17 @@ mod tests {
         assert_eq!(shared_name(Path::new("src").join("lib.rs").as_path()).as_deref(), Some("src/lib.rs"));
         assert_eq!(shared_name(Path::new("../lib.rs")), None);
         assert_eq!(shared_name(Path::new("")), None);
+    }
+
+    #[test]
+    fn a_name_is_no_file_and_directory_at_once() {
+        let files: BTreeMap<String, ()> = ["a", "b/c", "b.x"].map(|name| (name.to_owned(), ())).into();
+        for (name, other) in [("a/x", "a"), ("a/x/y", "a"), ("b", "b/c"), ("b/c/d", "b/c")] {
+            assert_eq!(in_the_way(name, &files), Some(other), "{name}");
+        }
+        for name in ["a", "a.x", "ab/c", "b/d", "c"] {
+            assert_eq!(in_the_way(name, &files), None, "{name}");
+        }
     }
 
     #[test]
@@ -137,7 +157,9 @@ mod tests {
     #[test]
     fn a_commit_that_was_written_beside_a_file_is_left_out() {
         assert!(is_ignored_file(&format!("a.py{}", copy_suffix(&StateRef::of("hello\n")))));
-        for name in [".mpac-5891b5b5", "a.mpac-5891b5b", "a.mpac-5891b5b55", "a.mpac-5891B5B5", "a.mpac-words"] {
+        for name in
+            [".mpac-5891b5b5", "a.mpac-5891b5b", "a.mpac-5891b5b55", "a.mpac-5891B5B5", "a.mpac-words"]
+        {
             assert!(!is_ignored_file(name), "{name}");
         }
     }

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
-use super::path::{TEMPORARY, components, copy_suffix, is_ignored_dir, is_ignored_file, stands_for_git};
+use super::path::{
+    TEMPORARY, components, copy_suffix, in_the_way, is_ignored_dir, is_ignored_file, stands_for_git,
+};
 use super::{File, Workspace};
 
 /// The directory as we last knew it.
@@ -40,12 +42,25 @@ pub(crate) enum Refused {
     Outside,
     #[error("{0} is not part of the workspace: names like it are ignored")]
     Ignored(String),
+    #[error("{0:?} is a file of the workspace too, and no directory holds both")]
+    Beside(String),
     #[error("{} is a symbolic link, which is never followed", .0.display())]
     Link(PathBuf),
     #[error("{} is no {kind}", .path.display())]
     Occupied { path: PathBuf, kind: &'static str },
     #[error("{0}: {1}")]
     Io(Step, io::Error),
+}
+
+impl Refused {
+    /// Whether no directory could hold it beside the files that are there, so that it makes no sense to try again.
+    pub(crate) fn is_for_good(&self) -> bool {
+        match self {
+            Self::Outside | Self::Ignored(_) | Self::Beside(_) => true,
+            Self::Io(_, error) => error.kind() == io::ErrorKind::InvalidFilename,
+            Self::Link(_) | Self::Occupied { .. } => false,
+        }
+    }
 }
 
 /// What was being done when the file system refused.
@@ -103,17 +118,20 @@ impl Mirror {
         Ok(outcome)
     }
 
+    /// Removes a file that is known, and the directories that it leaves empty.
+    pub(crate) fn remove(&mut self, name: &str) -> io::Result<()> {
+        let path = self.root.join(name);
+        fs::remove_file(&path)?;
+        self.known.remove(name);
+        let dirs = path.ancestors().skip(1).take_while(|dir| *dir != self.root);
+        // The first that is not empty has none above it that is.
+        dirs.map(fs::remove_dir).take_while(Result::is_ok).for_each(drop);
+        Ok(())
+    }
+
     /// The path of a shared name, with its directories made; no step of it is a link or an ignored name.
     fn place(&self, name: &str) -> Result<PathBuf, Refused> {
-        let parts = components(name).ok_or(Refused::Outside)?;
-        let (last, parents) = parts.split_last().ok_or(Refused::Outside)?;
-        let ignored = parents
-            .iter()
-            .find(|part| is_ignored_dir(part) || stands_for_git(part))
-            .or_else(|| Some(last).filter(|last| ignored_leaf(last)));
-        if let Some(part) = ignored {
-            return Err(Refused::Ignored((*part).to_owned()));
-        }
+        let (last, parents) = fitting(name, &self.known)?;
         let mut path = self.root.clone();
         for part in parents {
             path.push(part);
@@ -126,6 +144,29 @@ impl Mirror {
         }
         path.push(last);
         Ok(path)
+    }
+}
+
+/// The last component of a name, and those before it.
+///
+/// # Errors
+/// Why no directory with `files` may hold a file of this name, or can.
+pub(crate) fn fitting<'a, V>(
+    name: &'a str,
+    files: &BTreeMap<String, V>,
+) -> Result<(&'a str, Vec<&'a str>), Refused> {
+    let mut parents = components(name).ok_or(Refused::Outside)?;
+    let last = parents.pop().ok_or(Refused::Outside)?;
+    let ignored = parents
+        .iter()
+        .find(|part| is_ignored_dir(part) || stands_for_git(part))
+        .or_else(|| Some(&last).filter(|last| ignored_leaf(last)));
+    if let Some(part) = ignored {
+        return Err(Refused::Ignored((*part).to_owned()));
+    }
+    match in_the_way(name, files) {
+        Some(other) => Err(Refused::Beside(other.to_owned())),
+        None => Ok((last, parents)),
     }
 }
 

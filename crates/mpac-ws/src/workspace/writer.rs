@@ -101,7 +101,9 @@ fn write(mirror: &mut Mirror, path: String, file: File, failed: &mut Failed) {
     match mirror.write(&path, &file) {
         Ok(Outcome::Written) => debug!("wrote {path} {}", file.state_ref),
         Ok(Outcome::Back) => {
-            warn!("{path:?} was deleted in the directory meanwhile and is back with a commit: sessions delete no files");
+            warn!(
+                "{path:?} was deleted in the directory meanwhile and is back with a commit: sessions delete no files"
+            );
         }
         Ok(Outcome::KeptTheirs { beside }) => warn!(
             "{path:?} is not as the session knew it, because somebody changed or made it in the directory. It is kept, and the \
@@ -112,7 +114,13 @@ fn write(mirror: &mut Mirror, path: String, file: File, failed: &mut Failed) {
             let reason = refused.to_string();
             // A retry that fails like the try before is no news.
             if before.is_none_or(|(tried, said)| tried.state_ref != file.state_ref || said != reason) {
-                error!("{path} was committed but not written, and will be tried again: {reason}");
+                if refused.is_for_good() {
+                    error!(
+                        "{path:?} was committed and stays out of the directory: {reason}; commit it under another name"
+                    );
+                } else {
+                    error!("{path:?} was committed but not written, and will be tried again: {reason}");
+                }
             }
             failed.insert(path, (file, reason));
         }

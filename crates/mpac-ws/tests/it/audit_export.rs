@@ -135,6 +135,40 @@ async fn a_session_is_shown_as_it_stood_and_its_files_are_written_as_they_stood(
 }
 
 #[tokio::test]
+async fn files_that_no_directory_can_hold_keep_the_others_from_nothing() {
+    let (data, shared) = (tempdir().unwrap(), tempdir().unwrap());
+    fs::create_dir(shared.path().join("shop")).unwrap();
+    fs::write(shared.path().join("shop/money.py"), "real").unwrap();
+    let program = Program::start(data.path(), &[&format!("--workspace={}", shared.path().display())]);
+    let (mut alice, _) = program.join("agent:alice").await;
+    let long = "x".repeat(300);
+    let names = [
+        ("shop", ""),
+        ("b.py", ""),
+        ("b.py/c.py", ""),
+        (".git/hooks/post-checkout", ""),
+        (&long, ""),
+        ("build/x", ""),
+        ("shop/money.py", "real"),
+    ];
+    for (n, (path, base)) in names.into_iter().enumerate() {
+        commit(&mut alice, &format!("op-{n}"), path, base, "one").await;
+        alice.until("OP_COMMIT").await;
+    }
+    program.kill();
+    let to = shared.path().join("elsewhere");
+    let said = audit("replay", data.path(), &["--files", to.to_str().unwrap()]).ok();
+    assert!(said.starts_with("3 files written"), "{said}");
+    for name in ["shop/money.py", "b.py", "build/x"] {
+        assert_eq!(fs::read_to_string(to.join(name)).unwrap(), "one");
+    }
+    for name in ["shop", "b.py/c.py", ".git/hooks/post-checkout", &long] {
+        assert!(said.contains(&format!("in the log alone: {name:?}: ")), "{name}: {said}");
+    }
+    assert!(!to.join(".git").exists());
+}
+
+#[tokio::test]
 async fn a_session_goes_on_from_every_entry_of_another() {
     covers!("REC-12");
     let data = workday().await;

@@ -124,7 +124,8 @@ async fn what_no_directory_may_hold_is_in_the_log_alone() {
     let (data, other) = (tempdir().unwrap(), tempdir().unwrap());
     let program = Program::start(data.path(), &[]);
     let (mut alice, _) = program.join("agent:alice").await;
-    for (n, path) in ["a", "a/b", "build/x", ".gitignore", "c.py"].into_iter().enumerate() {
+    let long = "x".repeat(300);
+    for (n, path) in ["a", "a/b", "build/x", ".gitignore", "c.py", &long].into_iter().enumerate() {
         commit(&mut alice, &format!("op-{n}"), path, "", "one").await;
         alice.until("OP_COMMIT").await;
     }
@@ -134,8 +135,8 @@ async fn what_no_directory_may_hold_is_in_the_log_alone() {
     for _ in 0..2 {
         let (code, said) = backup(&args).await;
         assert!(code == Some(0), "{said}");
-        for name in ["a/b", "build/x", ".gitignore"] {
-            assert!(said.contains(&format!("in the log alone: {name}: ")), "{said}");
+        for name in ["a/b", "build/x", ".gitignore", &long] {
+            assert!(said.contains(&format!("in the log alone: {name:?}: ")), "{said}");
         }
     }
     assert_eq!(restored(&to, &["a", "a/b", "build/x", "c.py"]).await, ["one"; 4]);
@@ -200,4 +201,35 @@ async fn no_backup_lies_where_everybody_would_be_handed_the_log() {
     let (code, said) = backup(&[&running[..], &[&workspace]].concat()).await;
     assert!(code == Some(1) && said.contains("inside the shared directory"), "{said}");
     assert_eq!(fs::read_dir(shared.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_commit_takes_no_shared_file_s_place_in_a_backup() {
+    let (data, shared, other) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());
+    fs::create_dir(shared.path().join("shop")).unwrap();
+    for name in ["shop/money.py", "b.py"] {
+        fs::write(shared.path().join(name), "real").unwrap();
+    }
+    let workspace = format!("--workspace={}", shared.path().display());
+    let program = Program::start(data.path(), &[&workspace]);
+    let (mut alice, _) = program.join("agent:alice").await;
+    for (n, path) in ["shop", "b.py/c.py"].into_iter().enumerate() {
+        commit(&mut alice, &format!("op-{n}"), path, "", "one").await;
+        alice.until("OP_COMMIT").await;
+    }
+    program.kill();
+    // As an earlier backup may have it.
+    let to = other.path().join("backup");
+    fs::create_dir_all(to.join("workspace")).unwrap();
+    fs::write(to.join("workspace/shop"), "one").unwrap();
+    fs::write(to.join("backup.json"), r#"{"complete": false, "entries": 0}"#).unwrap();
+    let args = ["--to", to.to_str().unwrap(), "--data-dir", data.path().to_str().unwrap(), &workspace];
+    let (code, said) = backup(&args).await;
+    assert!(code == Some(0), "{said}");
+    for name in ["shop", "b.py/c.py"] {
+        assert!(said.contains(&format!("in the log alone: {name:?}: ")), "{said}");
+    }
+    for name in ["shop/money.py", "b.py"] {
+        assert_eq!(fs::read_to_string(to.join("workspace").join(name)).unwrap(), "real");
+    }
 }

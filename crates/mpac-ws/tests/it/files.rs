@@ -1,12 +1,14 @@
 //! The shared files: reading, committing, writing back.
 
 use std::fs;
+use std::process::Command;
 
 use mpac_wire::StateRef;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
 use crate::covers;
+use crate::program_rig::Program;
 use crate::rig::{Client, host, patiently};
 
 fn dir_with(files: &[(&str, &str)]) -> TempDir {
@@ -161,6 +163,35 @@ async fn accepted_commits_that_cannot_be_written_are_named_when_the_server_stops
     assert!(line.contains("\".git/hooks/pre-commit\" (") && line.contains("\"d/b.py\" ("), "{line}");
     assert_eq!(fs::read_to_string(dir.path().join("a.py")).unwrap(), "two");
     assert!(!dir.path().join(".git").exists());
+}
+
+#[tokio::test]
+async fn what_no_directory_can_hold_is_told_once_and_not_tried_at_each_start() {
+    let (data, dir) = (tempdir().unwrap(), dir_with(&[("a.py", "one")]));
+    let flags = ["--write-back", "--workspace", dir.path().to_str().unwrap()];
+    let stopped = |program: Program| {
+        let stopped = Command::new("kill").args(["-TERM", &program.id().to_string()]).status().unwrap();
+        assert!(stopped.success());
+        program.ended()
+    };
+    let program = Program::start(data.path(), &flags);
+    let (mut alice, _) = program.join("agent:alice").await;
+    for (n, path) in [".git/hooks/pre-commit", "a.py/b.py"].into_iter().enumerate() {
+        commit(&mut alice, &format!("op-{n}"), path, "", "x").await;
+        alice.until("FILE_UPDATED").await;
+    }
+    let (code, said) = stopped(program);
+    assert_eq!(code, Some(1), "{said}");
+    for name in ["\".git/hooks/pre-commit\"", "\"a.py/b.py\""] {
+        assert!(said.contains(&format!("{name} was committed and stays out of the directory")), "{said}");
+    }
+    assert!(!said.contains("will be tried again"), "{said}");
+    let (code, said) = stopped(Program::start(data.path(), &flags));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("2 committed files stay out of the directory") && !said.contains("ERROR"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
