@@ -53,6 +53,17 @@ pub enum TokenError {
     /// The system has no randomness.
     #[error("{0}")]
     Randomness(String),
+    /// There is a secret that nobody has seen.
+    #[error(
+        "the key {id} was made or changed, and its secret could not be shown: {source}; give it another with `mpac-ws token rotate \
+         {id}`, or end it with `mpac-ws token revoke {id}`"
+    )]
+    Unseen {
+        /// The name of the key.
+        id: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// What there is to say cannot be written.
     #[error("{0}")]
     Out(#[from] io::Error),
@@ -73,7 +84,8 @@ impl From<NoRandomness> for TokenError {
 /// Does what was asked, and says so on `out`.
 ///
 /// # Errors
-/// When there is no such key, or the file cannot be read or written; then nothing has changed.
+/// When there is no such key, or the file cannot be read or written; then nothing has changed. When what came of it cannot be
+/// written to `out`.
 pub fn run(command: &Token, out: &mut impl Write) -> Result<(), Error> {
     match command {
         Token::Add(add) => self::add(add, out),
@@ -105,7 +117,7 @@ fn add(add: &Add, out: &mut impl Write) -> Result<(), Error> {
     let grant = grant(&add.principal, &add.grants, add.method.clone());
     let file = file(&add.keys)?;
     let (key, secret) = issue(&file, Grant { lifetime: add.lifetime.clone(), ..grant })?;
-    told(writeln!(
+    let written = writeln!(
         out,
         "{} {} for {}{}\n\n  {}\n\nIt is shown this once; {} keeps a hash of it.",
         key.method,
@@ -114,7 +126,8 @@ fn add(add: &Add, out: &mut impl Write) -> Result<(), Error> {
         key.expires_at.map(|at| format!(", until {at}")).unwrap_or_default(),
         secret.reveal(),
         file.path().display()
-    ))
+    );
+    shown(&key.id, written)
 }
 
 fn grant(principal: &PrincipalId, grants: &Grants, method: CredentialType) -> Grant {
@@ -228,12 +241,18 @@ fn rotate(rotate: &Rotate, out: &mut impl Write) -> Result<(), Error> {
     } else {
         format!("The one before is good for {} s more.", rotate.grace.micros() / 1_000_000)
     };
-    told(writeln!(
+    let written = writeln!(
         out,
         "{} has a new secret\n\n  {}\n\nIt is shown this once. {grace}",
         rotate.id,
         secret.reveal()
-    ))
+    );
+    shown(&rotate.id, written)
+}
+
+/// A secret is shown once, so whoever has not seen it has to hear of its key.
+fn shown(id: &str, written: io::Result<()>) -> Result<(), Error> {
+    written.map_err(|source| TokenError::Unseen { id: id.to_owned(), source }.into())
 }
 
 fn told(written: io::Result<()>) -> Result<(), Error> {

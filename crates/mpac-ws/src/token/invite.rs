@@ -7,7 +7,7 @@ use mpac_wire::names::{CredentialType, SecurityProfile};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::{TokenError, file, grant, issue, told};
+use super::{TokenError, file, grant, issue, shown, told};
 use crate::banner;
 use crate::cli::token::Invite;
 use crate::control::{self, Service, pin};
@@ -46,7 +46,7 @@ pub fn invite(invite: &Invite, out: &mut impl Write) -> Result<(), Error> {
         _ => String::new(),
     };
     let pin = pin.filter(|_| url.starts_with("wss:")).map(|pin| format!(" --pin {pin}")).unwrap_or_default();
-    told(writeln!(
+    let written = writeln!(
         out,
         "For {}, to be told in private:\n\n  MPAC_CREDENTIAL=api_key:{} mpac-agent {}{session} --name {}{pin}\n\n\
          The first start of an agent that joins with it has it; it ends {}. `mpac-ws token revoke {}` ends it sooner.",
@@ -56,7 +56,8 @@ pub fn invite(invite: &Invite, out: &mut impl Write) -> Result<(), Error> {
         banner::quoted(name),
         key.expires_at.map(|at| at.to_string()).unwrap_or_default(),
         key.id
-    ))?;
+    );
+    shown(&key.id, written)?;
     if here_only {
         told(writeln!(
             out,

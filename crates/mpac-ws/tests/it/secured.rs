@@ -12,6 +12,7 @@ mod tls;
 mod tokens;
 mod verified;
 
+use std::io::Write;
 use std::path::Path;
 
 use clap::Parser;
@@ -30,15 +31,20 @@ pub(crate) fn place() -> TempDir {
 
 /// `mpac-ws token …` or `mpac-ws invite …` on the keys of the server that has its data in `dir`: what it prints.
 pub(crate) fn command(dir: &Path, words: &[&str]) -> Result<String, Error> {
+    let mut out = Vec::new();
+    command_to(&mut out, dir, words)?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+/// The same, printed there.
+pub(crate) fn command_to(out: &mut impl Write, dir: &Path, words: &[&str]) -> Result<(), Error> {
     let dir = format!("--data-dir={}", dir.display());
     let settings = Settings::try_parse_from([&["mpac-ws"], words, &[&dir]].concat()).unwrap();
-    let mut out = Vec::new();
     match settings.command.unwrap() {
-        Command::Token(command) => token::run(&command, &mut out)?,
-        Command::Invite(options) => token::invite(&options, &mut out)?,
+        Command::Token(command) => token::run(&command, out),
+        Command::Invite(options) => token::invite(&options, out),
         other => panic!("{other:?}"),
     }
-    Ok(String::from_utf8(out).unwrap())
 }
 
 /// The secret in what was printed.

@@ -1,8 +1,10 @@
 //! Keys that `mpac-ws token` and `mpac-ws invite` make.
 
+use std::io::{self, Write};
+
 use serde_json::json;
 
-use super::{api_key, command, id, place, said, secret, server};
+use super::{api_key, command, command_to, id, place, said, secret, server};
 use crate::covers;
 
 #[tokio::test]
@@ -250,6 +252,35 @@ async fn no_secret_is_written_anywhere() {
         }
     }
     assert!(looked_at >= 3, "the keys, the lock and a log at least");
+}
+
+/// Where nothing can be written.
+struct Full;
+
+impl Write for Full {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_key_whose_secret_nobody_has_seen_is_named() {
+    let dir = place();
+    let mut ids = Vec::new();
+    for words in [&["token", "add", "bob"][..], &["invite", "eve"]] {
+        let error = command_to(&mut Full, dir.path(), words).unwrap_err().to_string();
+        let all = command(dir.path(), &["token", "list"]).unwrap();
+        let id = all.lines().last().unwrap().split(' ').next().unwrap().to_owned();
+        assert!(error.contains(&format!("the key {id} was made or changed")), "{error}");
+        assert!(error.contains(&format!("token revoke {id}")) && error.contains("no storage space"), "{error}");
+        ids.push(id);
+    }
+    let error = command_to(&mut Full, dir.path(), &["token", "rotate", &ids[0]]).unwrap_err().to_string();
+    assert!(error.contains(&format!("token rotate {}", ids[0])), "{error}");
 }
 
 #[test]
