@@ -43,8 +43,8 @@ use crate::registry::{Registry, Seat};
 use crate::sideband;
 use crate::socket::{self, Lost, SocketLimits, Times};
 use crate::store::place;
-use crate::workspace::Workspace;
 use crate::workspace::load::{Limits, Progress, Skipped, load};
+use crate::workspace::{Workspace, secrets};
 
 /// Bytes that may wait for one connection, whatever their number of frames.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
@@ -92,6 +92,11 @@ impl Server {
         let (workspace, skipped) = shared(&settings).await?;
         for file in &skipped {
             warn!("not shared: {} ({})", file.path, file.reason);
+        }
+        for name in secrets::of(&workspace) {
+            warn!(
+                "{name:?} looks like a secret and is shared with all who join: a .gitignore file that names it leaves it out"
+            );
         }
         if !sideband::list_fits(&workspace, max_frame) {
             warn!(

@@ -4,6 +4,7 @@
 
 pub mod load;
 pub(crate) mod path;
+pub(crate) mod secrets;
 pub(crate) mod write_back;
 pub(crate) mod writer;
 

@@ -165,15 +165,29 @@ async fn accepted_commits_that_cannot_be_written_are_named_when_the_server_stops
     assert!(!dir.path().join(".git").exists());
 }
 
+/// Stops it with SIGTERM; gives its exit code and its log.
+fn stopped(program: Program) -> (Option<i32>, String) {
+    let sent = Command::new("kill").args(["-TERM", &program.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    program.ended()
+}
+
+#[test]
+fn secrets_that_everybody_can_read_are_named_at_the_start() {
+    let key = "-----BEGIN PRIVATE KEY-----\n";
+    let dir = dir_with(&[(".env", "SECRET=42"), ("tls.pem", key), (".gitignore", "id_rsa"), ("id_rsa", key)]);
+    let data = tempdir().unwrap();
+    let (_, said) = stopped(Program::start(data.path(), &["--workspace", dir.path().to_str().unwrap()]));
+    for name in ["\".env\"", "\"tls.pem\""] {
+        assert!(said.contains(&format!("{name} looks like a secret")), "{said}");
+    }
+    assert!(!said.contains("id_rsa"), "it is not shared: {said}");
+}
+
 #[tokio::test]
 async fn what_no_directory_can_hold_is_told_once_and_not_tried_at_each_start() {
     let (data, dir) = (tempdir().unwrap(), dir_with(&[("a.py", "one")]));
     let flags = ["--write-back", "--workspace", dir.path().to_str().unwrap()];
-    let stopped = |program: Program| {
-        let stopped = Command::new("kill").args(["-TERM", &program.id().to_string()]).status().unwrap();
-        assert!(stopped.success());
-        program.ended()
-    };
     let program = Program::start(data.path(), &flags);
     let (mut alice, _) = program.join("agent:alice").await;
     for (n, path) in [".git/hooks/pre-commit", "a.py/b.py"].into_iter().enumerate() {
