@@ -371,6 +371,13 @@ fn config(settings: &Settings, workspace: &Workspace) -> Result<SessionConfig, E
         config = drive::session_config(&text, config)
             .map_err(|problem| Error::SessionConfig(format!("{origin}: {problem}")))?;
     }
+    if config.default_intent_ttl_sec.micros() <= 0 {
+        return Err(Error::Session(
+            "--default-intent-ttl-sec, or default_intent_ttl_sec of --session-config: an intent that says nothing of its time would \
+             be over with its announcement; give more than 0"
+                .to_owned(),
+        ));
+    }
     if let (None, Some(days)) =
         (&config.lifecycle.audit_retention_days, settings.keeping.audit_retention_days)
     {

@@ -100,6 +100,8 @@ fn options_that_make_no_sense_are_named() {
         (&["--session", &"x".repeat(257), "--port", "0"], "1 to 256 bytes"),
         (&["--multi-session", "--session", "team a/b", "--port", "0"], "\"team a/b\""),
         (&["--heartbeat-interval-sec", "0", "--port", "0"], "heartbeat_interval_sec"),
+        (&["--default-intent-ttl-sec", "0", "--port", "0"], "--default-intent-ttl-sec"),
+        (&["--session-config", "{\"default_intent_ttl_sec\":0}", "--port", "0"], "default_intent_ttl_sec"),
     ] {
         let line = mistake(args);
         assert!(line.contains(named), "{line}");
