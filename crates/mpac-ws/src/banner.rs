@@ -110,6 +110,7 @@ fn session_line(served: &Served<'_>, shown: &str) -> String {
 const fn write_back_line(settings: &Settings) -> &'static str {
     match (settings.write_back, settings.workspace.is_some()) {
         (true, _) => "on: accepted commits are written into the directory",
+        (false, true) if settings.multi_session => "off: every session has files of its own",
         (false, true) => "off: the directory is not touched (--write-back turns it on)",
         (false, false) => "off",
     }
@@ -327,6 +328,13 @@ mod tests {
         let config = r#"{"protocol_level":"0.1.15","compliance_profile":"governance"}"#;
         let shown = text(&["--session-config", config], "127.0.0.1:1", &[]);
         assert!(shown.contains("protocol 0.1.15, post_commit, governance, open"), "{shown}");
+    }
+
+    #[test]
+    fn writing_back_is_offered_only_where_it_can_be_had() {
+        let one = text(&["--workspace=x"], "127.0.0.1:1", &[]);
+        let many = text(&["--workspace=x", "--multi-session"], "127.0.0.1:1", &[]);
+        assert!(one.contains("--write-back turns it on") && !many.contains("--write-back"), "{one}{many}");
     }
 
     #[test]
