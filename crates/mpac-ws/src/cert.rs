@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::cli::cert::Cert;
+use crate::reader::MayLeave;
 
 /// A certificate could not be made or read.
 #[derive(Debug, Error)]
@@ -97,6 +98,7 @@ impl From<rcgen::Error> for CertError {
 /// # Errors
 /// When a file is there already, cannot be read or written, or is not what it should be; then nothing was replaced.
 pub fn run(command: &Cert, out: &mut impl Write) -> Result<(), CertError> {
+    let out = &mut MayLeave(out);
     match command {
         Cert::Ca(asked) => authority::run(asked, out),
         Cert::Issue(asked) => issue::run(asked, out),

@@ -25,7 +25,7 @@
 //! | [`drive`] | the core without any of that, over lines of JSON |
 //! | [`workspace`], `sideband` | the shared files: loading, serving, writing back |
 //! | `signing` | the cryptography of signed messages, the coordinator's keys |
-//! | `banner`, [`stderr`], [`error`] | what is printed at the start; what the operator reads meanwhile; what can go wrong |
+//! | `banner`, `reader`, [`stderr`], [`error`] | what is printed at the start, and to whom; what the operator reads meanwhile; what can go wrong |
 //! | `clock`, `hex` | the one look at the time; hashes and randomness as text |
 //!
 //! # Never here
@@ -68,6 +68,7 @@ mod metrics;
 mod operator;
 mod outbox;
 mod rate;
+mod reader;
 mod registry;
 mod session;
 mod sideband;

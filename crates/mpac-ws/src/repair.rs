@@ -7,6 +7,7 @@ use mpac_wire::SessionId;
 
 use crate::cli::repair::{Repair, Way};
 use crate::error::Error;
+use crate::reader::MayLeave;
 use crate::store::repair::{Plan, Survey, rebuild, survey};
 use crate::store::{self, Durability, Store};
 
@@ -15,6 +16,7 @@ use crate::store::{self, Durability, Store};
 /// # Errors
 /// When a server has the directory and it is not only to be tried, a session is not there, or a repair needs a decision or cannot be made.
 pub fn run(options: &Repair, out: &mut impl Write) -> Result<(), Error> {
+    let out = &mut MayLeave(out);
     let data = options.whose.found()?;
     if let Err(source) = std::fs::read_dir(data.join("sessions")) {
         let reason = match source.kind() {

@@ -26,6 +26,7 @@ use crate::identity::keys::{Grant, Key, Keys};
 use crate::identity::secret::NoRandomness;
 use crate::identity::signers::Signer;
 use crate::listen::tls::fingerprint;
+use crate::reader::MayLeave;
 
 pub use self::invite::invite;
 
@@ -87,13 +88,14 @@ impl From<NoRandomness> for TokenError {
 /// When there is no such key, or the file cannot be read or written; then nothing has changed. When what came of it cannot be
 /// written to `out`.
 pub fn run(command: &Token, out: &mut impl Write) -> Result<(), Error> {
+    // Of a secret nobody has read enough who has not read all.
     match command {
         Token::Add(add) => self::add(add, out),
-        Token::Trust(trust) => self::trust(trust, out),
-        Token::Signer(signer) => self::signer(signer, out),
-        Token::List(list) => self::list(list, out),
-        Token::Revoke(one) => revoke(&one.keys, &one.id, out),
         Token::Rotate(rotate) => self::rotate(rotate, out),
+        Token::Trust(trust) => self::trust(trust, &mut MayLeave(out)),
+        Token::Signer(signer) => self::signer(signer, &mut MayLeave(out)),
+        Token::List(list) => self::list(list, &mut MayLeave(out)),
+        Token::Revoke(one) => revoke(&one.keys, &one.id, &mut MayLeave(out)),
     }
 }
 

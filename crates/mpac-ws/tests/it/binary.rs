@@ -216,3 +216,27 @@ fn it_prints_where_to_connect_and_ends_well_on_sigterm() {
     assert!(killed.success());
     assert_eq!(server.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn whoever_closes_the_pipe_has_read_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = format!("--keys={}", dir.path().join("keys.toml").display());
+    let ca = dir.path().join("ca");
+    let made = |args: &[&str]| assert!(Command::new(PROGRAM).args(args).output().unwrap().status.success());
+    made(&["token", "add", "bob", &keys]);
+    made(&["cert", "ca", "--out", ca.to_str().unwrap()]);
+    let data = dir.path().join("data");
+    std::fs::create_dir_all(data.join("sessions/default/1")).unwrap();
+    for (args, code) in [
+        (vec!["token", "list", &keys], 0),
+        (vec!["cert", "show", ca.join("ca.pem").to_str().unwrap()], 0),
+        (vec!["repair", "--dry-run", "--data-dir", data.to_str().unwrap()], 0),
+        // But not who has not seen a secret that is shown once.
+        (vec!["token", "add", "eve", &keys], 2),
+    ] {
+        let (nobody, pipe) = std::io::pipe().unwrap();
+        drop(nobody);
+        let said = Command::new(PROGRAM).args(&args).stdout(pipe).output().unwrap();
+        assert_eq!(said.status.code(), Some(code), "{args:?}: {}", String::from_utf8_lossy(&said.stderr));
+    }
+}
