@@ -9,6 +9,7 @@ use mpac_wire::SessionId;
 use super::problem::Problem;
 use super::read;
 use crate::cli::audit::Place;
+use crate::error::{Error, TokenError};
 use crate::store::{self, names, numbered, place};
 
 /// The port of a server that was not told any.
@@ -63,8 +64,7 @@ pub(super) fn all(asked: &Place) -> Result<Vec<PathBuf>, Problem> {
     };
     let mut all = Vec::new();
     for data in data_dirs {
-        let unreadable = |source| crate::error::Error::DataDir { path: data.clone(), source };
-        all.extend(store::sessions(&data).map_err(unreadable)?);
+        all.extend(store::sessions(&data).map_err(|error| unread(&data, error))?);
     }
     Ok(all)
 }
@@ -77,7 +77,14 @@ fn data_dir(asked: &Place) -> Result<Option<PathBuf>, Problem> {
     if asked.workspace.is_none() && asked.port.is_none() {
         return Ok(None);
     }
-    Ok(Some(place::of_server(asked.workspace.as_deref(), asked.port.unwrap_or(PORT))?))
+    let dir = place::of_server(asked.workspace.as_deref(), asked.port.unwrap_or(PORT))?;
+    match &asked.workspace {
+        // One that is gone may have left a log.
+        Some(workspace) if !workspace.is_dir() && !dir.is_dir() => {
+            Err(Error::Token(TokenError::NoWorkspace(workspace.clone())).into())
+        }
+        _ => Ok(Some(dir)),
+    }
 }
 
 /// The data directories in the place where this system keeps such data.
@@ -122,8 +129,7 @@ fn stored(data: &Path) -> Result<Vec<PathBuf>, Problem> {
     match names(data) {
         Ok(names) if names.is_empty() => Err(nothing(data)),
         Ok(names) => Ok(names),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(nothing(data)),
-        Err(source) => Err(unreadable(data, source)),
+        Err(error) => Err(unread(data, error)),
     }
 }
 
@@ -139,6 +145,11 @@ fn id_of(of_name: &Path) -> String {
 
 fn nothing(data: &Path) -> Problem {
     Problem::NothingStored { path: data.to_owned(), others: known().unwrap_or_default() }
+}
+
+/// Why the sessions of a data directory cannot be listed.
+fn unread(data: &Path, error: io::Error) -> Problem {
+    if error.kind() == io::ErrorKind::NotFound { nothing(data) } else { unreadable(data, error) }
 }
 
 fn unreadable(path: &Path, source: io::Error) -> Problem {

@@ -26,9 +26,13 @@ mod tests {
     fn settings_and_private_keys_are_told_from_what_may_be_read() {
         let key = "-----BEGIN OPENSSH PRIVATE KEY-----\n";
         let certificate = "-----BEGIN CERTIFICATE-----\n";
-        for (name, content) in
-            [(".env", ""), ("web/.env.local", "A=1"), ("ca/server.pem", key), ("id_ed25519", key), ("tls.key", key)]
-        {
+        for (name, content) in [
+            (".env", ""),
+            ("web/.env.local", "A=1"),
+            ("ca/server.pem", key),
+            ("id_ed25519", key),
+            ("tls.key", key),
+        ] {
             assert!(looks_secret(name, content), "{name}");
         }
         for (name, content) in [

@@ -189,7 +189,10 @@ fn drive_has_a_help_of_its_own_and_no_options_of_the_server() {
     let output = run(&["audit", "verify", "--help"]);
     assert!(String::from_utf8(output.stdout).unwrap().contains("--data-dir"));
     assert!(mistake(&["audit", "verfy"]).contains("verify"));
-    assert!(mistake(&["audit", "verify", "--data-dir", "no/such/dir"]).contains("no/such/dir"));
+    let nothing = mistake(&["audit", "verify", "--data-dir", "no/such/dir"]);
+    assert!(nothing.contains("no/such/dir: no sessions are stored there"), "{nothing}");
+    let nowhere = mistake(&["audit", "verify", "--workspace", "no/such/dir"]);
+    assert!(nowhere.contains("--workspace no/such/dir: there is no such directory"), "{nowhere}");
     assert!(mistake(&["drive", "--port", "1"]).contains("--port"));
     assert!(mistake(&["--port", "1", "drive"]).contains("drive"));
     assert!(mistake(&["drvie"]).contains("drive"));

@@ -276,7 +276,10 @@ fn a_key_whose_secret_nobody_has_seen_is_named() {
         let all = command(dir.path(), &["token", "list"]).unwrap();
         let id = all.lines().last().unwrap().split(' ').next().unwrap().to_owned();
         assert!(error.contains(&format!("the key {id} was made or changed")), "{error}");
-        assert!(error.contains(&format!("token revoke {id}")) && error.contains("no storage space"), "{error}");
+        assert!(
+            error.contains(&format!("token revoke {id}")) && error.contains("no storage space"),
+            "{error}"
+        );
         ids.push(id);
     }
     let error = command_to(&mut Full, dir.path(), &["token", "rotate", &ids[0]]).unwrap_err().to_string();
