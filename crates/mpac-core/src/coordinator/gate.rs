@@ -1,6 +1,5 @@
 //! The checks every frame goes through, in the order of `spec/requirements.md` §2. The first that fails answers.
 
-use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -8,7 +7,7 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::MessageType;
 use mpac_wire::received::message_id_of;
-use mpac_wire::sideband::{self, FileError, Request, SessionSummaryResponse, SidebandType};
+use mpac_wire::sideband::{self, Request, SessionSummaryResponse, SidebandType};
 use mpac_wire::{DecodeError, Envelope, Extra, Frame, Limits, MessageId, Received, Seconds, Timestamp};
 
 use super::outbox::Outbox;
@@ -16,7 +15,7 @@ use super::records::{Connection, Frontier, Incarnation};
 use super::replay;
 use super::session::{credential, divergence, hello, liveness, signature};
 use super::state::Session;
-use super::{View, dispatch};
+use super::{View, dispatch, visibility};
 use crate::config::{ProtocolLevel, UnknownTypes, minor_version};
 use crate::input::{ConnId, Identity, Peer};
 use crate::output::{HangUpReason, Output};
@@ -348,20 +347,27 @@ fn beside_the_protocol(session: &Session, out: &mut Outbox, conn: ConnId, reques
                 Request::FileRead { path } => path.unwrap_or_default(),
                 _ => String::new(),
             };
-            let error = FileError::new(SidebandType::FileError, path, "not authorized".to_owned());
-            out.outputs.push(Output::Answer { conn, text: sideband::to_json(&error).into() });
+            out.file_error(conn, path, "not authorized");
         }
         Request::SessionSummary => summarise(session, out, conn),
         request => out.outputs.push(Output::Workspace { conn, request }),
     }
 }
 
-/// Tells one connection how the session stands.
+/// Tells one connection how the session stands, as far as that fits into a frame (D-134).
 pub(super) fn summarise(session: &Session, out: &mut Outbox, conn: ConnId) {
     let view = View::new(session);
-    let summary = if session.unopened { view.not_found() } else { view.summary() };
-    let answer = SessionSummaryResponse::new(SidebandType::SessionSummaryResponse, summary);
-    out.outputs.push(Output::Answer { conn, text: sideband::to_json(&answer).into() });
+    let summary = match session.unopened {
+        true => Some(view.not_found()),
+        false => view.summary_for(visibility::shows_words(session, conn)),
+    };
+    let answer = summary.map(|summary| {
+        sideband::to_json(&SessionSummaryResponse::new(SidebandType::SessionSummaryResponse, summary))
+    });
+    match answer.filter(|text| text.len() <= session.config.limits.max_bytes) {
+        Some(text) => out.outputs.push(Output::Answer { conn, text: text.into() }),
+        None => out.file_error(conn, String::new(), "too large"),
+    }
 }
 
 /// Everybody in `principals`, sorted and once.

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::RejectReason;
 use mpac_wire::payload::{OpReject, ProtocolError};
+use mpac_wire::sideband::{self, FileError, SidebandType};
 use mpac_wire::{Envelope, Integer, Message, MessageId, MessageType, OpId, PrincipalId};
 
 use super::session::catch_up;
@@ -109,6 +110,11 @@ impl Outbox {
         self.outputs.push(Output::HangUp { conn, reason });
     }
 
+    /// Answers a request beside the protocol that cannot be met (D-025).
+    pub(crate) fn file_error(&mut self, conn: ConnId, path: String, error: &str) {
+        self.outputs.push(file_error(conn, path, error));
+    }
+
     /// For the audit log.
     pub(crate) fn remark(&mut self, remark: Remark) {
         self.notice(Notice::Remark(remark));
@@ -117,6 +123,12 @@ impl Outbox {
     pub(crate) fn notice(&mut self, notice: Notice) {
         self.outputs.push(Output::Notice(notice));
     }
+}
+
+/// What a request beside the protocol that cannot be met is answered with.
+pub(crate) fn file_error(conn: ConnId, path: String, error: &str) -> Output {
+    let error = FileError::new(SidebandType::FileError, path, error.to_owned());
+    Output::Answer { conn, text: sideband::to_json(&error).into() }
 }
 
 /// Bytes of a description at the most: it quotes what came, and that may be long.

@@ -1,9 +1,12 @@
 //! A read-only look at a session.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use mpac_wire::payload::ParticipantKey;
-use mpac_wire::sideband::{SessionSummary, SummaryConflict, SummaryIntent, SummaryParticipant};
+use mpac_wire::redact::BLANK;
+use mpac_wire::sideband::{SessionSummary, SummaryConflict, SummaryIntent, SummaryParticipant, to_json};
 use mpac_wire::{
     ConflictId, Fingerprint, Integer, IntentId, OpId, PrincipalId, PublicKey, StateRef, Timestamp,
 };
@@ -118,39 +121,51 @@ impl<'a> View<'a> {
         !self.session.unopened
     }
 
-    /// What SESSION_SUMMARY answers (SRV-11). The host fills in `workspace_dir`, of which the core knows nothing.
-    pub fn summary(&self) -> SessionSummary {
+    /// What SESSION_SUMMARY answers (SRV-11); `None` where it fits into no frame (D-134). The host fills in `workspace_dir`, of
+    /// which the core knows nothing.
+    ///
+    /// What it costs is bounded by the frame, however much is open.
+    pub fn summary(&self) -> Option<SessionSummary> {
+        self.summary_for(true)
+    }
+
+    /// The same for somebody who sees people's words, or does not (PRV-02): what is left out of it takes no room.
+    pub(super) fn summary_for(&self, words: bool) -> Option<SessionSummary> {
         let session = self.session;
+        let mut room = Room(session.config.limits.max_bytes);
+        let live = || session.intents.values().filter(|record| record.is_live());
+        // Mostly it is what people write that is too long, and that is soon added up.
+        if words && live().map(|record| record.objective.len()).sum::<usize>() > room.0 {
+            return None;
+        }
         let participants = session.members.iter().map(|(id, member)| {
-            SummaryParticipant::new(
+            let summary = SummaryParticipant::new(
                 id.clone(),
                 member.display_name.clone(),
                 member.roles.clone(),
                 member.status.clone(),
                 member.available,
                 member.last_seen,
-            )
+            );
+            room.take(summary, to_json)
         });
-        let participants: Vec<_> = participants.collect();
-        let mut live: Vec<_> = session.intents.values().filter(|record| record.is_live()).collect();
-        live.sort_by_key(|record| record.sequence);
-        let intents = live.into_iter().map(|record| {
+        let participants: Vec<_> = participants.collect::<Option<_>>()?;
+        let intents = live().map(|record| {
+            let objective = if words { record.objective.as_str() } else { BLANK };
             let mut summary = SummaryIntent::new(
                 record.id.clone(),
                 record.owner.clone(),
-                record.objective.clone(),
+                objective.to_owned(),
                 intent_state(record.state()),
                 record.scope.clone(),
             );
             let claim = pending_on(session, &record.id).and_then(|id| session.claims.get(id.as_str()));
             summary.claimed_by = claim.map(|claim| claim.claimer.clone());
-            summary
+            Some((record.sequence, room.take(summary, to_json)?))
         });
-        let intents: Vec<_> = intents.collect();
-        let mut open: Vec<_> =
-            session.conflicts.values().filter(|record| !record.state.is_terminal()).collect();
-        open.sort_by_key(|record| record.sequence);
-        let conflicts = open.into_iter().map(|record| {
+        let intents = in_order(intents.collect::<Option<_>>()?);
+        let open = session.conflicts.values().filter(|record| !record.state.is_terminal());
+        let conflicts = open.map(|record| {
             let mut conflict = SummaryConflict::new(
                 record.id.clone(),
                 record.category.clone(),
@@ -162,9 +177,9 @@ impl<'a> View<'a> {
             conflict.intent_a = record.a.as_ref().and_then(|(_, intent)| intent.clone());
             conflict.intent_b = record.b.as_ref().and_then(|(_, intent)| intent.clone());
             conflict.escalated_to = record.escalated.as_ref().map(|(target, _)| target.clone());
-            conflict
+            Some((record.sequence, room.take(conflict, to_json)?))
         });
-        let conflicts: Vec<_> = conflicts.collect();
+        let conflicts = in_order(conflicts.collect::<Option<_>>()?);
         let mut summary = SessionSummary::new(
             session.config.session_id.clone(),
             Integer::new(participants.len() as u64),
@@ -175,6 +190,23 @@ impl<'a> View<'a> {
             conflicts,
         );
         summary.captured_at = Some(session.now);
-        summary
+        Some(summary)
     }
+}
+
+/// Bytes that a frame has left. Looked at as each entry is made, so that no more are made than fit, and one.
+struct Room(usize);
+
+impl Room {
+    /// The entry, where its text fits too.
+    fn take<T>(&mut self, entry: T, text: fn(&T) -> String) -> Option<T> {
+        self.0 = self.0.checked_sub(text(&entry).len())?;
+        Some(entry)
+    }
+}
+
+/// As they came up.
+fn in_order<T>(mut entries: Vec<(u64, T)>) -> Vec<T> {
+    entries.sort_by_key(|(sequence, _)| *sequence);
+    entries.into_iter().map(|(_, entry)| entry).collect()
 }

@@ -4,7 +4,6 @@
 //! Whoever says something sees it as it was said. What others said is shown with parts left out, or not at all where a
 //! signature would not fit what is left (D-128): who sees less has to trust what the coordinator says of it.
 
-use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -12,9 +11,10 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::MessageType;
 use mpac_wire::redact::{compact, without_contents, without_free_text};
-use mpac_wire::sideband::{self, FileError, Request, SidebandType};
+use mpac_wire::sideband::Request;
 use mpac_wire::{Envelope, Limits, Payload, PrincipalId, Received};
 
+use super::outbox::file_error;
 use super::records::Member;
 use super::state::Session;
 use crate::config::Sight;
@@ -48,9 +48,9 @@ pub(super) fn applied(session: &Session, outputs: Vec<Output>) -> Vec<Output> {
             }
             Output::Workspace { conn, request } => shown.push(asked(session, conn, request)),
             Output::Answer { conn, text } => {
-                let text = match of(session, conn) {
-                    Sight::Everything | Sight::NoContents => text,
-                    Sight::NoWords | Sight::Coordination => without_free_text(&text).map_or(text, Into::into),
+                let text = match shows_words(session, conn) {
+                    true => text,
+                    false => without_free_text(&text).map_or(text, Into::into),
                 };
                 shown.push(Output::Answer { conn, text });
             }
@@ -78,6 +78,11 @@ const fn is_for_one(to: &Recipients) -> bool {
 fn of(session: &Session, conn: ConnId) -> Sight {
     let least = || session.config.visibility.by_role.values().min().copied().unwrap_or_default();
     session.bound(conn).map_or_else(least, |member| session.config.visibility.of(&member.roles))
+}
+
+/// Whether people's words are shown on a connection.
+pub(super) fn shows_words(session: &Session, conn: ConnId) -> bool {
+    of(session, conn) > Sight::NoWords
 }
 
 /// These recipients by what they see; whoever said it sees all of it.
@@ -180,6 +185,5 @@ fn asked(session: &Session, conn: ConnId, request: Request) -> Output {
         Request::FileRead { path } => path.unwrap_or_default(),
         _ => String::new(),
     };
-    let error = FileError::new(SidebandType::FileError, path, "not authorized".to_owned());
-    Output::Answer { conn, text: sideband::to_json(&error).into() }
+    file_error(conn, path, "not authorized")
 }

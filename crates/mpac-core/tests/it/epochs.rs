@@ -135,7 +135,7 @@ fn a_real_coordinator_that_came_back_is_greeted_once() {
     assert_eq!(world.who("bob").epoch(), 2);
     let work = || commit_payload("o", Some("i"), "a.py", "one\n", "two\n");
     // Our coordinator says what became of each intent right away (HEL-18); a summary closes the gap.
-    let (summary, now) = (world.coordinator.view().summary(), world.now);
+    let (summary, now) = (world.coordinator.view().summary().unwrap(), world.now);
     assert_eq!(world.who("bob").hear_summary(now, &summary), [News::GapClosed]);
     assert_eq!(world.who("bob").others().count(), 1, "alice's");
     world.try_say("bob", work()).unwrap();

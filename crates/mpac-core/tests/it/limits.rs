@@ -1,8 +1,9 @@
 //! How much one message may list, whatever its type (D-134).
 
+use mpac_core::{ConnId, Coordinator, Output};
 use mpac_wire::names::{Decision, ErrorCode, Role};
 use mpac_wire::payload::{
-    ConflictReport, Goodbye, Hello, IntentAnnounce, IntentDeferred, Outcome, Resolution,
+    ConflictReport, Goodbye, Hello, IntentAnnounce, IntentDeferred, Outcome, ProtocolError, Resolution,
 };
 use mpac_wire::{Message, Raw, Scope};
 
@@ -79,4 +80,37 @@ fn no_list_of_a_message_is_longer_than_the_limit() {
     let mut hello = Hello::new("Alice".to_owned(), vec!["x".to_owned(); 256]);
     hello.roles = Some(vec![Role::Owner; 256]);
     assert_eq!(heard(&world.say("alice", hello), "alice"), ["SESSION_INFO"]);
+}
+
+/// What SESSION_SUMMARY is answered, where a frame has so many bytes at the most.
+fn summary(world: &World, max_bytes: usize) -> String {
+    let mut config = world.config.clone();
+    config.limits.max_bytes = max_bytes;
+    let mut coordinator = Coordinator::load(config, &world.coordinator.snapshot()).unwrap();
+    let step = coordinator.handle_frame(world.now, ConnId(99), r#"{"type":"SESSION_SUMMARY"}"#);
+    let [Output::Answer { text, .. }] = &step.outputs[..] else { panic!("{:?}", step.outputs) };
+    text.to_string()
+}
+
+#[test]
+fn a_summary_that_fits_into_no_frame_is_not_made() {
+    covers!("D-134", "SEC-37", "SRV-11", "LAM-22");
+    const TOO_LARGE: &str = r#"{"type":"FILE_ERROR","path":"","error":"too large"}"#;
+    let mut config = crate::world::config();
+    config.limits.max_bytes = 4_000;
+    let mut world = World::with(config);
+    world.join("bob", &[Role::Contributor]);
+    for id in ["z", "y"] {
+        world.say("bob", IntentAnnounce::new(intent(id), "long ".repeat(300), Scope::files([id])));
+    }
+    let whole = summary(&world, 4_000);
+    assert!(whole.contains(r#""active_intents":[{"intent_id":"z""#), "in their order: {whole}");
+    assert_eq!(summary(&world, whole.len()), whole);
+    assert_eq!(summary(&world, whole.len() - 1), TOO_LARGE);
+    // Nor for somebody who may have missed something, and not before it is found to be too long either.
+    world.say("bob", IntentAnnounce::new(intent("x"), "long ".repeat(300), Scope::files(["x"])));
+    assert_eq!(world.coordinator.view().summary(), None);
+    world.say("bob", ProtocolError::new(ErrorCode::CausalGap, "what is c?".to_owned()));
+    let [Output::Answer { text, .. }] = &world.steps.last().unwrap().outputs[..] else { panic!() };
+    assert_eq!(&**text, TOO_LARGE);
 }

@@ -2,10 +2,10 @@
 
 use mpac_core::config::Sight;
 use mpac_core::{ConfigError, Input, Notice, Output, Recipients, SessionConfig};
-use mpac_wire::Message;
 use mpac_wire::names::{Decision, Role, SecurityProfile};
-use mpac_wire::payload::{Goodbye, IntentWithdraw, Outcome, Resolution};
+use mpac_wire::payload::{Goodbye, IntentAnnounce, IntentWithdraw, Outcome, Resolution};
 use mpac_wire::redact::BLANK;
+use mpac_wire::{Message, Scope};
 
 use crate::authenticated::{api_key, proven};
 use crate::covers;
@@ -27,7 +27,11 @@ fn limited(mut config: SessionConfig) -> SessionConfig {
 }
 
 fn world() -> World {
-    let mut world = World::with(limited(crate::authenticated::config()));
+    court(limited(crate::authenticated::config()))
+}
+
+fn court(config: SessionConfig) -> World {
+    let mut world = World::with(config);
     for (name, role) in [
         ("ada", Role::Owner),
         ("rita", Role::Reviewer),
@@ -177,6 +181,25 @@ fn a_decision_that_is_told_again_is_told_in_no_more_words() {
     assert_eq!(rationale(&told, "alice").as_deref(), Some(BLANK));
     world.reconnect("bob");
     assert_eq!(rationale(&world.hello("bob"), "bob").as_deref(), Some(BLANK));
+}
+
+#[test]
+fn what_is_left_out_of_a_summary_takes_no_room_in_its_frame() {
+    covers!("PRV-02", "D-134");
+    let mut config = limited(crate::authenticated::config());
+    config.limits.max_bytes = 3_000;
+    let mut world = court(config);
+    for id in ["i", "j"] {
+        let announce = IntentAnnounce::new(intent(id), "long ".repeat(400), Scope::files([id]));
+        assert_eq!(heard(&world.say("alice", announce), "alice"), ["INTENT_ANNOUNCE"]);
+    }
+    for (who, fits) in [("ada", false), ("rita", false), ("bob", true), ("olga", true)] {
+        let conn = world.people[who].0;
+        world.frame(conn, r#"{"type":"SESSION_SUMMARY"}"#);
+        let Output::Answer { text, .. } = &world.steps.last().unwrap().outputs[0] else { panic!("{who}") };
+        let is_summary = text.contains(r#""active_intent_count":2"#);
+        assert_eq!((is_summary, text.contains("too large")), (fits, !fits), "{who}: {text}");
+    }
 }
 
 #[test]

@@ -126,7 +126,7 @@ impl Node {
         let mut text = payload.to_owned();
         for (place, mark) in ["@0", "@1"].into_iter().enumerate() {
             if text.contains(mark) {
-                let summary = self.coordinator.view().summary();
+                let summary = self.coordinator.view().summary()?;
                 text = text.replace(mark, summary.open_conflicts.get(place)?.conflict_id.as_str());
             }
         }
