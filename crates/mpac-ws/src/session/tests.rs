@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use axum::extract::ws::Utf8Bytes;
 use clap::Parser;
 use mpac_core::ConnId;
 use tokio::sync::mpsc;
@@ -22,19 +23,25 @@ const HELLO: &str = r#"{"protocol":"MPAC","version":"0.1.13","message_type":"HEL
 
 /// A session on media in memory, and one connection to it.
 fn session(media: &Memory) -> (mpsc::Sender<Inbound>, Queue, tokio::task::JoinHandle<Vec<Unwritten>>) {
+    let (inbox, queue, session, receiver) = idle(media);
+    (inbox, queue, tokio::spawn(session.run(receiver)))
+}
+
+/// The same before it runs.
+fn idle(media: &Memory) -> (mpsc::Sender<Inbound>, Queue, Session, mpsc::Receiver<Inbound>) {
     let settings = Settings::try_parse_from(["mpac-ws", "--port=0"]).unwrap();
     let template = Template::new(&settings, Workspace::default()).unwrap();
     let id = mpac_wire::SessionId::new("default").unwrap();
     let mut session = template.session(id, Tenure::default(), None).unwrap();
     session.journal = Journal::on(Log::create(Box::new(media.clone()), Durability::Fsync).unwrap());
-    let (inbox, receiver) = mpsc::channel(10);
+    let (inbox, receiver) = mpsc::channel(20);
     let (outbox, queue) =
         outbox(QueueLimits { frames: 10, bytes: 100_000, together: u64::MAX }, Meters::default());
     inbox.try_send(Inbound::Joined { conn: ConnId(1), outbox }).unwrap();
-    (inbox, queue, tokio::spawn(session.run(receiver)))
+    (inbox, queue, session, receiver)
 }
 
-async fn say(inbox: &mpsc::Sender<Inbound>, text: &'static str) {
+async fn say(inbox: &mpsc::Sender<Inbound>, text: impl Into<Utf8Bytes>) {
     let frame = Frame::Text(text.into());
     inbox.send(Inbound::Frame { conn: ConnId(1), frame, proof: Proof::default(), room: None }).await.unwrap();
 }
@@ -107,6 +114,31 @@ async fn a_full_disk_has_room_left_for_a_farewell() {
         let [.., bad, farewell] = said.as_slice() else { panic!("{said:?}") };
         assert!(bad.contains("{bad") && farewell.contains("hand_over"), "{left}: {farewell}");
     }
+}
+
+#[tokio::test]
+async fn answers_to_a_flood_of_questions_are_not_in_memory_all_at_once() {
+    const ASKED: usize = 12;
+    let (inbox, _queue, mut session, mut receiver) = idle(&Memory::default());
+    let announce = HELLO.replace("HELLO", "INTENT_ANNOUNCE").replace("m1", "m2").replace(
+        r#"{"display_name":"a","roles":["contributor"],"capabilities":[]}"#,
+        &format!(
+            r#"{{"intent_id":"i","objective":"{}","scope":{{"kind":"file_set","resources":["a"]}}}}"#,
+            "x".repeat(1_000_000)
+        ),
+    );
+    say(&inbox, HELLO).await;
+    say(&inbox, announce).await;
+    for _ in 0..ASKED {
+        say(&inbox, r#"{"type":"SESSION_SUMMARY"}"#).await;
+    }
+    let (mut batch, mut over, mut answered) = (Vec::new(), false, Vec::new());
+    while answered.iter().sum::<usize>() < ASKED {
+        let outputs = session.next(&mut receiver, &mut batch, &mut over).await;
+        let long = outputs.iter().filter(|output| answer_bytes(output) > 1_000_000);
+        answered.push(long.count());
+    }
+    assert_eq!(answered, [5, 5, 2]);
 }
 
 #[test]
