@@ -82,7 +82,7 @@ fn workspace_line(served: &Served<'_>) -> String {
 
 fn skipped_line(skipped: &[Skipped]) -> String {
     let named: Vec<String> =
-        skipped.iter().take(NAMED).map(|it| format!("{} ({})", it.path, it.reason)).collect();
+        skipped.iter().take(NAMED).map(|it| format!("{:?} ({})", it.path, it.reason)).collect();
     let more = if skipped.len() > NAMED { ", ... (all of them in the log)" } else { "" };
     format!("{}: {}{more}", files(skipped.len()), named.join(", "))
 }
@@ -367,11 +367,12 @@ mod tests {
 
     #[test]
     fn skipped_files_are_counted_and_the_first_are_named() {
-        let skipped: Vec<Skipped> = (0..5)
-            .map(|n| Skipped { path: format!("{n}.png"), reason: "not UTF-8 text".to_owned() })
-            .collect();
+        let skipped: Vec<Skipped> = ["0.png", "1\n\x1b[1m.png", "2.png", "3.png", "4.png"]
+            .map(|path| Skipped { path: path.to_owned(), reason: "not UTF-8 text".to_owned() })
+            .into();
         let text = text(&[], "127.0.0.1:1", &skipped);
-        assert!(text.contains("5 files: 0.png (not UTF-8 text), 1.png (not UTF-8 text), 2.png"), "{text}");
+        let named = r#"5 files: "0.png" (not UTF-8 text), "1\n\u{1b}[1m.png" (not UTF-8 text), "2.png""#;
+        assert!(text.contains(named), "{text}");
         assert!(text.contains("in the log") && !text.contains("3.png"), "{text}");
     }
 

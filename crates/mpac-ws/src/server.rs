@@ -91,7 +91,7 @@ impl Server {
         let max_frame = settings.max_frame_bytes as usize;
         let (workspace, skipped) = shared(&settings).await?;
         for file in &skipped {
-            warn!("not shared: {} ({})", file.path, file.reason);
+            warn!("not shared: {:?} ({})", file.path, file.reason);
         }
         for name in secrets::of(&workspace) {
             warn!(

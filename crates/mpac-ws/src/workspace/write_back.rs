@@ -40,13 +40,13 @@ pub(crate) enum Outcome {
 pub(crate) enum Refused {
     #[error("the path leads out of the workspace")]
     Outside,
-    #[error("{0} is not part of the workspace: names like it are ignored")]
+    #[error("{0:?} is not part of the workspace: names like it are ignored")]
     Ignored(String),
     #[error("{0:?} is a file of the workspace too, and no directory holds both")]
     Beside(String),
-    #[error("{} is a symbolic link, which is never followed", .0.display())]
+    #[error("{0:?} is a symbolic link, which is never followed")]
     Link(PathBuf),
-    #[error("{} is no {kind}", .path.display())]
+    #[error("{path:?} is no {kind}")]
     Occupied { path: PathBuf, kind: &'static str },
     #[error("{0}: {1}")]
     Io(Step, io::Error),

@@ -99,7 +99,7 @@ async fn run(mut mirror: Mirror, waiting: Arc<Waiting>) -> Vec<Unwritten> {
 fn write(mirror: &mut Mirror, path: String, file: File, failed: &mut Failed) {
     let before = failed.remove(&path);
     match mirror.write(&path, &file) {
-        Ok(Outcome::Written) => debug!("wrote {path} {}", file.state_ref),
+        Ok(Outcome::Written) => debug!("wrote {path:?} {}", file.state_ref),
         Ok(Outcome::Back) => {
             warn!(
                 "{path:?} was deleted in the directory meanwhile and is back with a commit: sessions delete no files"
@@ -137,6 +137,7 @@ fn stopped_early(error: &tokio::task::JoinError) -> Unwritten {
 mod tests {
     use super::super::load::{Limits, Progress, load};
     use super::*;
+    use crate::stderr::tests::told;
 
     fn writer(dir: &tempfile::TempDir) -> Writer {
         let (workspace, _) = load(dir.path(), &Limits::default(), &Progress::default()).unwrap();
@@ -204,6 +205,20 @@ mod tests {
         let unwritten = blocked(&dir).await.finish().await;
         assert_eq!(unwritten.len(), 1);
         assert_eq!(unwritten[0].path, "d/a.py");
-        assert!(unwritten[0].reason.ends_with("d is no directory"), "{unwritten:?}");
+        assert!(unwritten[0].reason.ends_with("d\" is no directory"), "{unwritten:?}");
+    }
+    #[test]
+    fn what_becomes_of_a_file_is_one_line_whatever_it_is_called() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = "x\n2026-11-30T20:00:00.000000Z  INFO session closed\x1b[1m";
+        std::fs::write(dir.path().join(name), "loaded").unwrap();
+        std::fs::write(dir.path().join("d\nd"), "in the way").unwrap();
+        let (workspace, _) = load(dir.path(), &Limits::default(), &Progress::default()).unwrap();
+        let mut mirror = Mirror::of(&workspace).unwrap();
+        std::fs::write(dir.path().join(name), "by hand").unwrap();
+        for path in [name.to_owned(), format!("build/{name}"), "d\nd/a.py".to_owned()] {
+            let told = told(|| write(&mut mirror, path, File::new("ours".into()), &mut Failed::new()));
+            assert_eq!(told.lines().count(), 1, "{told}");
+        }
     }
 }
