@@ -26,7 +26,7 @@
 //! | [`workspace`], `sideband` | the shared files: loading, serving, writing back |
 //! | `signing` | the cryptography of signed messages, the coordinator's keys |
 //! | `banner`, `reader`, [`stderr`], [`error`] | what is printed at the start, and to whom; what the operator reads meanwhile; what can go wrong |
-//! | `clock`, `hex` | the one look at the time; hashes and randomness as text |
+//! | `clock`, `hex`, `reread` | the one look at the time; hashes and randomness as text; files read again when they change |
 //!
 //! # Never here
 //!
@@ -70,6 +70,7 @@ mod outbox;
 mod rate;
 mod reader;
 mod registry;
+mod reread;
 mod session;
 mod sideband;
 mod signing;

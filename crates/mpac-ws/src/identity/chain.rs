@@ -4,10 +4,9 @@
 //! constraints, and the extended key usage, which may be absent and otherwise has to include client authentication. A leaf that
 //! is an anchor itself is good, unless it is an authority. Who has the leaf's key is no question of the chain.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use mpac_wire::Timestamp;
 use mpac_wire::credential::is_certificates;
@@ -22,6 +21,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::certificate::Read;
+use crate::reread::Reread;
 
 /// Certificates that somebody may show: a leaf, and those between it and an anchor.
 const MOST: usize = 8;
@@ -91,7 +91,7 @@ impl Chain {
 #[derive(Debug)]
 pub(crate) struct Anchors {
     path: PathBuf,
-    last: Mutex<(Option<SystemTime>, Arc<dyn ClientCertVerifier>)>,
+    verifier: Reread<Arc<dyn ClientCertVerifier>>,
 }
 
 /// The anchors cannot be had.
@@ -108,8 +108,8 @@ impl Anchors {
     /// # Errors
     /// When there is no certificate in it that could be an anchor.
     pub(crate) fn at(path: PathBuf) -> Result<Self, Unusable> {
-        let last = Mutex::new((written(&path), read(&path)?));
-        Ok(Self { path, last })
+        let verifier = Reread::of(vec![path.clone()], || read(&path))?;
+        Ok(Self { path, verifier })
     }
 
     /// Whether the chain is good at `now`, and until when.
@@ -124,34 +124,24 @@ impl Anchors {
         Ok(chain.ends(leaf, now))
     }
 
-    /// Returns when the file is another one than now.
+    /// Returns when others are trusted than now.
     pub(crate) async fn changed(&self) {
-        let before = written(&self.path);
-        while written(&self.path) == before {
+        let before = self.current();
+        while Arc::ptr_eq(&self.current(), &before) {
             sleep(LOOK).await;
         }
     }
 
     /// As they are in the file now; while it cannot be read, as they were.
     fn current(&self) -> Arc<dyn ClientCertVerifier> {
-        let now = written(&self.path);
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.0 != now {
-            match read(&self.path) {
-                Ok(read) => {
-                    info!("{} has changed: from now on it says who is trusted", self.path.display());
-                    last.1 = read;
-                }
+        self.verifier.current(
+            || read(&self.path),
+            |outcome| match outcome {
+                Ok(()) => info!("{} has changed: from now on it says who is trusted", self.path.display()),
                 Err(error) => warn!("the trust anchors stay as they were: {error}"),
-            }
-            last.0 = now;
-        }
-        Arc::clone(&last.1)
+            },
+        )
     }
-}
-
-fn written(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|found| found.modified()).ok()
 }
 
 fn read(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, Unusable> {

@@ -7,8 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
@@ -23,6 +22,7 @@ use tracing::warn;
 
 use super::{Shown, refused};
 use crate::cli::Security;
+use crate::reread::Reread;
 
 /// How far the clocks of provider and server may differ.
 const LEEWAY_SEC: u64 = 60;
@@ -34,7 +34,7 @@ pub(super) struct Provider {
     /// Absent is the id of the session.
     audience: Option<String>,
     path: PathBuf,
-    keys: Mutex<(Option<SystemTime>, Arc<JwkSet>)>,
+    keys: Reread<Arc<JwkSet>>,
 }
 
 /// The keys of a provider cannot be had.
@@ -67,7 +67,7 @@ impl Provider {
         let (Some(issuer), Some(path)) = (security.jwt_issuer.clone(), security.jwks.clone()) else {
             return Ok(None);
         };
-        let keys = Mutex::new((written(&path), Arc::new(read(&path)?)));
+        let keys = Reread::of(vec![path.clone()], || read(&path).map(Arc::new))?;
         Ok(Some(Self { issuer, audience: security.jwt_audience.clone(), path, keys }))
     }
 
@@ -112,16 +112,14 @@ impl Provider {
 
     /// As they are in the file now; while it cannot be read, as they were.
     fn keys(&self) -> Arc<JwkSet> {
-        let now = written(&self.path);
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if keys.0 != now {
-            match read(&self.path) {
-                Ok(read) => keys.1 = Arc::new(read),
-                Err(error) => warn!("the keys of {} stay as they were: {error}", self.issuer),
-            }
-            keys.0 = now;
-        }
-        Arc::clone(&keys.1)
+        self.keys.current(
+            || read(&self.path).map(Arc::new),
+            |outcome| {
+                if let Err(error) = outcome {
+                    warn!("the keys of {} stay as they were: {error}", self.issuer);
+                }
+            },
+        )
     }
 }
 
@@ -162,10 +160,6 @@ fn algorithm(key: &Jwk) -> Option<Algorithm> {
         )
     };
     (named == by_kind || (rsa(named) && rsa(by_kind))).then_some(named)
-}
-
-fn written(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|found| found.modified()).ok()
 }
 
 fn read(path: &Path) -> Result<JwkSet, Unusable> {

@@ -113,10 +113,11 @@ impl KeyFile {
         last.as_ref().map(|(_, keys)| Arc::clone(keys))
     }
 
-    /// Returns when it looks different from now.
+    /// Returns when other keys count than now, or none because it cannot be read, or some because it can be again.
     pub(super) async fn changed(&self) {
-        let before = self.looks().ok();
-        while self.looks().ok() == before {
+        let before = self.usable();
+        // What is held here lies where nothing else can.
+        while self.usable().as_ref().map(Arc::as_ptr) == before.as_ref().map(Arc::as_ptr) {
             sleep(LOOK).await;
         }
     }

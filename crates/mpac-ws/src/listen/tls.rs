@@ -2,11 +2,9 @@
 //! client's certificate if it has one.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
@@ -23,6 +21,7 @@ use tokio_rustls::server::TlsStream;
 use tracing::{info, warn};
 
 use crate::hex;
+use crate::reread::Reread;
 
 /// The server's half of TLS.
 #[derive(Clone)]
@@ -115,46 +114,32 @@ struct Paths {
     key: PathBuf,
 }
 
-/// The pair as it was last read, and when the files were written that it was read from.
+/// The pair, as long as there is a server.
 struct FromFiles {
     paths: Paths,
     provider: Arc<CryptoProvider>,
-    current: Mutex<(Written, Arc<CertifiedKey>)>,
+    pair: Reread<Arc<CertifiedKey>>,
 }
-
-type Written = [Option<SystemTime>; 2];
 
 impl FromFiles {
     fn open(certificate: PathBuf, key: PathBuf, provider: Arc<CryptoProvider>) -> Result<Self, TlsError> {
         let paths = Paths { certificate, key };
-        let current = Mutex::new((paths.written(), Arc::new(paths.read(&provider)?)));
-        Ok(Self { paths, provider, current })
+        let files = vec![paths.certificate.clone(), paths.key.clone()];
+        let pair = Reread::of(files, || paths.read(&provider).map(Arc::new))?;
+        Ok(Self { paths, provider, pair })
     }
 
     /// The newest pair that can be used: while somebody is replacing the files, the one before.
     fn current(&self) -> Arc<CertifiedKey> {
-        let written = self.paths.written();
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.0 != written {
-            match self.paths.read(&self.provider) {
-                Ok(pair) => {
-                    info!("{} has changed: new connections get it", self.paths.certificate.display());
-                    current.1 = Arc::new(pair);
-                }
-                Err(error) => warn!("the certificate stays as it was: {error}"),
-            }
-            current.0 = written;
-        }
-        Arc::clone(&current.1)
+        let read = || self.paths.read(&self.provider).map(Arc::new);
+        self.pair.current(read, |outcome| match outcome {
+            Ok(()) => info!("{} has changed: new connections get it", self.paths.certificate.display()),
+            Err(error) => warn!("the certificate stays as it was: {error}"),
+        })
     }
 }
 
 impl Paths {
-    fn written(&self) -> Written {
-        let of = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).ok();
-        [of(&self.certificate), of(&self.key)]
-    }
-
     fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
