@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::{TempDir, tempdir};
 
 use super::load::{self, Limits, Progress, Skipped};
-use super::write_back::{Mirror, Outcome, Refused};
+use super::write_back::{Mirror, Outcome, Refused, temporary};
 use super::{File, Workspace};
 use crate::error::Error;
 
@@ -196,6 +196,17 @@ fn the_mode_of_a_file_is_kept() {
     let mut mirror = Mirror::of(&loaded(&dir).0).unwrap();
     mirror.write("run.sh", &file("#!/bin/sh\ntrue\n")).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o750);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_private_is_private_while_it_is_written() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = dir_with(&[("secrets.toml", "old")]);
+    let path = dir.path().join("secrets.toml");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let empty = temporary(dir.path(), Some(&fs::metadata(&path).unwrap())).unwrap();
+    assert_eq!(empty.as_file().metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]

@@ -197,18 +197,30 @@ fn look(target: &Path) -> Result<Option<Metadata>, Refused> {
 /// The whole content in a temporary file of the same directory, on disk, with the mode of the file it will replace.
 fn stage(target: &Path, content: &str, like: Option<&Metadata>) -> Result<NamedTempFile, Refused> {
     let failed = |error| Refused::Io(Step::Write, error);
-    let dir = target.parent().unwrap_or(target);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY);
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask, as for any new file
-    let mut staged = builder.tempfile_in(dir).map_err(failed)?;
+    let mut staged = temporary(target.parent().unwrap_or(target), like).map_err(failed)?;
     staged.write_all(content.as_bytes()).map_err(failed)?;
     if let Some(like) = like {
+        // What the umask took from it.
         staged.as_file().set_permissions(like.permissions()).map_err(failed)?;
     }
     staged.as_file().sync_all().map_err(failed)?;
     Ok(staged)
+}
+
+/// An empty one, which from the start is open to nobody whom the file it will replace is not open to.
+pub(super) fn temporary(dir: &Path, like: Option<&Metadata>) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // A new file gets what any other does: that less the umask.
+        let mode = like.map_or(0o666, |like| like.permissions().mode() & 0o7777);
+        builder.permissions(PermissionsExt::from_mode(mode));
+    }
+    #[cfg(not(unix))]
+    let _ = like;
+    builder.tempfile_in(dir)
 }
 
 fn replace(target: &Path, staged: NamedTempFile, exists: bool) -> Result<(), Refused> {
