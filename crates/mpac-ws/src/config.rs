@@ -44,7 +44,7 @@ where
     let mut settings = Settings::try_parse_from(&flags)?;
     if let Some(path) = settings.config.clone() {
         let mut all: Vec<OsString> = flags.iter().take(1).cloned().collect();
-        all.extend(flags_in(&path)?);
+        all.extend(flags_in(&path, &settings)?);
         all.extend(flags.into_iter().skip(1));
         settings = Settings::try_parse_from(all)?;
     }
@@ -58,7 +58,7 @@ where
 pub fn standby(rest: &Rest) -> Result<Standby, Error> {
     let mut standby = Standby::read(rest)?;
     if let Some(path) = standby.server.config.clone() {
-        let mut options = flags_in(&path)?;
+        let mut options = flags_in(&path, &standby.server)?;
         options.extend(rest.options.iter().cloned());
         standby = Standby::read(&Rest { options })?;
     }
@@ -112,7 +112,8 @@ fn fits_path(id: &str) -> bool {
     dots != "." && dots != ".." && escapes && plain
 }
 
-fn flags_in(path: &Path) -> Result<Vec<OsString>, Error> {
+/// What the file says, but for a list that the command line, `given`, has too: that would only be added to it.
+fn flags_in(path: &Path, given: &Settings) -> Result<Vec<OsString>, Error> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| Error::ConfigRead { path: path.to_owned(), source })?;
     let table: toml::Table = toml::from_str(&text).map_err(|error| syntax(path, &text, &error))?;
@@ -133,7 +134,9 @@ fn flags_in(path: &Path) -> Result<Vec<OsString>, Error> {
             let flag = format!("--{}={text}", key.replace('_', "-"));
             // Alone, so that the error can be blamed on this key of the file and not on the command line.
             Settings::try_parse_from(["mpac-ws", &flag]).map_err(|error| wrong(one_line(&error)))?;
-            flags.push(flag.into());
+            if key != "allow_origin" || given.allow_origin.is_empty() {
+                flags.push(flag.into());
+            }
         }
     }
     Ok(flags)
@@ -223,6 +226,11 @@ mod tests {
         );
         let off = with_file("multi_session = true", &["--multi-session=false"]).unwrap();
         assert!(!off.multi_session);
+        let file = "allow_origin = ['https://a.example', 'https://b.example']";
+        let origins = |flags: &[&str]| with_file(file, flags).unwrap().allow_origin;
+        assert_eq!(origins(&[]), ["https://a.example", "https://b.example"]);
+        let flags = ["--allow-origin=https://b.example", "--allow-origin=https://c.example"];
+        assert_eq!(origins(&flags), ["https://b.example", "https://c.example"], "and nobody else's pages");
     }
 
     #[test]
