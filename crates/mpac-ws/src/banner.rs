@@ -147,6 +147,14 @@ fn commands(served: &Served<'_>, url: &str, session: &str) -> String {
             quoted(url)
         );
     }
+    let own = format!(
+        "  cargo run -p mpac-agent -- {}{flag} --name Bob{pin} --task \"say what to do\"\n",
+        quoted(url)
+    );
+    if settings.security.tls_self_signed {
+        // The Python package pins nothing, and nobody vouches for this certificate.
+        return own;
+    }
     let code = format!(
         "import asyncio, os; from mpac_protocol.agent import MPACAgent; bob = MPACAgent(\"Bob\", \
          os.environ[\"ANTHROPIC_API_KEY\"]); run = asyncio.new_event_loop().run_until_complete; \
@@ -154,27 +162,22 @@ fn commands(served: &Served<'_>, url: &str, session: &str) -> String {
         python(url),
         python(session)
     );
-    format!(
-        "  cargo run -p mpac-agent -- {}{flag} --name Bob{pin} --task \"say what to do\"\n  or, with the Python package (pip \
-         install mpac):\n  python3 -c {}\n",
-        quoted(url),
-        quoted(&code)
-    )
+    format!("{own}  or, with the Python package (pip install mpac):\n  python3 -c {}\n", quoted(&code))
 }
 
 fn elsewhere(served: &Served<'_>, path: &str, session: &str) -> String {
     let Served { settings, address, .. } = served;
     if address.ip().is_loopback() {
         let port = if settings.port == 0 { String::new() } else { format!(" --port {}", settings.port) };
-        let more = match settings.security.security_profile {
+        let (profile, people) = match settings.security.security_profile {
             SecurityProfile::Open => {
-                " --security-profile authenticated --tls-self-signed,\n  and let people in with `mpac-ws invite NAME`"
+                (" --security-profile authenticated", ",\n  and let people in with `mpac-ws invite NAME`")
             }
-            _ if served.pin.is_none() => " --tls-self-signed",
-            _ => "",
+            _ => ("", ""),
         };
+        let tls = if served.pin.is_none() { " --tls-self-signed" } else { "" };
         return format!(
-            "  not possible now: only this machine can reach {}. Start the server with --host 0.0.0.0{port}{more}\n",
+            "  not possible now: only this machine can reach {}. Start the server with --host 0.0.0.0{port}{profile}{tls}{people}\n",
             address.ip()
         );
     }
@@ -290,6 +293,7 @@ mod tests {
 
     fn text(flags: &[&str], address: &str, skipped: &[Skipped]) -> String {
         let settings = Settings::try_parse_from([&["mpac-ws"], flags].concat()).unwrap();
+        let is_tls = settings.security.tls_self_signed || settings.security.tls_cert.is_some();
         let mut workspace = Workspace::default();
         workspace.put("a.py", File::new("x".into()));
         let address = address.parse().unwrap();
@@ -301,7 +305,7 @@ mod tests {
             skipped,
             address,
             stored: None,
-            pin: None,
+            pin: is_tls.then(|| "sha256:1a2b".to_owned()),
             signs_with: None,
             reachable_as: None,
         })
@@ -356,6 +360,21 @@ mod tests {
                 .contains("another machine:\n  cargo run -p mpac-agent -- ws://192.0.2.7:8766")
         );
         assert!(text(&[], "0.0.0.0:8766", &[]).contains("ws://NAME-OF-THIS-MACHINE:8766"));
+    }
+
+    #[test]
+    fn what_it_says_to_run_can_be_run() {
+        let local = |flags: &[&str]| text(flags, "127.0.0.1:1", &[]);
+        assert!(local(&[]).contains(" --security-profile authenticated --tls-self-signed,\n"));
+        // Only one of the two certificates can be chosen.
+        let own = local(&["--tls-cert=c", "--tls-key=k"]);
+        assert!(own.contains("--security-profile authenticated,\n") && !own.contains("self-signed"), "{own}");
+        assert!(own.contains("python3"), "{own}");
+        let self_signed = local(&["--tls-self-signed"]);
+        assert!(
+            self_signed.contains("--pin sha256:1a2b") && !self_signed.contains("python3"),
+            "{self_signed}"
+        );
     }
 
     #[test]
