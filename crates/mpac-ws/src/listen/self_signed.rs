@@ -1,7 +1,7 @@
 //! A certificate that the server makes for itself, once: clients pin it, there is nobody who vouches for it.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
@@ -9,6 +9,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::tls::TlsError;
 use crate::clock;
+use crate::store::{private_dirs, whole};
 
 /// How long one is good: whoever pins it is asked to pin another one only when the key is replaced.
 const YEARS: i64 = 10;
@@ -20,13 +21,16 @@ const YEARS: i64 = 10;
 /// When they cannot be made or written.
 pub(crate) fn at(dir: &Path, names: &[String]) -> Result<(PathBuf, PathBuf), TlsError> {
     let (certificate, key) = (dir.join("cert.pem"), dir.join("key.pem"));
-    if !(certificate.exists() && key.exists()) {
+    // An empty one is what a full disk or a crash left of an earlier try.
+    let is_there = |path: &Path| fs::metadata(path).is_ok_and(|found| found.len() > 0);
+    if !(is_there(&certificate) && is_there(&key)) {
         let failed = |error: io::Error| TlsError::SelfSigned(format!("{}: {error}", dir.display()));
         let (certificate_pem, key_pem) =
             make(names).map_err(|error| TlsError::SelfSigned(error.to_string()))?;
-        private_dir(dir).map_err(failed)?;
-        // The key first: a certificate says that both are there.
-        write(&key, &key_pem).and_then(|()| write(&certificate, &certificate_pem)).map_err(failed)?;
+        private_dirs().create(dir).map_err(failed)?;
+        // The key first: a certificate says that both are there, and each is there as a whole.
+        whole::write(dir, "key.pem", key_pem.as_bytes()).map_err(failed)?;
+        whole::write(dir, "cert.pem", certificate_pem.as_bytes()).map_err(failed)?;
     }
     Ok((certificate, key))
 }
@@ -45,28 +49,6 @@ fn make(names: &[String]) -> Result<(String, String), rcgen::Error> {
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "mpac-ws");
     Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
-}
-
-fn private_dir(dir: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(dir)
-}
-
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    // Half of one from an earlier try is no use to anybody.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }
 
 #[cfg(test)]
@@ -92,6 +74,16 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(fs::metadata(key).unwrap().permissions().mode() & 0o077, 0);
         }
+    }
+
+    #[test]
+    fn one_that_was_begun_and_not_written_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let (certificate, key) = at(dir.path(), &[]).unwrap();
+        fs::write(&certificate, "").unwrap();
+        at(dir.path(), &[]).unwrap();
+        Tls::from_files(certificate, key).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "and nothing beside them");
     }
 
     #[test]
