@@ -135,6 +135,12 @@ impl Peer {
     }
 }
 
+/// Some systems tell of a connection that was reset before it was taken.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind as E;
+    matches!(error.kind(), E::ConnectionRefused | E::ConnectionAborted | E::ConnectionReset)
+}
+
 async fn accept(
     listener: TcpListener,
     (tls, within): (Option<Arc<Tls>>, Duration),
@@ -145,9 +151,12 @@ async fn accept(
         let (socket, from) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Of one connection, or for want of sockets: neither is a reason to stop listening.
-                warn!("a connection could not be accepted: {error}");
-                sleep(PAUSE).await;
+                // Of one connection, which somebody took back, or for want of sockets: neither is a reason to stop listening, and
+                // only the second one to wait.
+                if !is_of_one_connection(&error) {
+                    warn!("a connection could not be accepted: {error}");
+                    sleep(PAUSE).await;
+                }
                 continue;
             }
         };
