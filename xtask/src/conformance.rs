@@ -81,7 +81,7 @@ pub(crate) struct Options {
     /// Skip stories that need this.
     #[arg(long, value_enum, value_name = "FEATURE")]
     without: Vec<Feature>,
-    /// Seconds of real time that a story may take on a server; longer ones are skipped.
+    /// Seconds of real time that a story may take on a server; longer ones are skipped, save those that need sockets.
     #[arg(long, value_name = "SECONDS", default_value_t = 4.0)]
     patience: f64,
     /// How many servers run at a time.
@@ -94,6 +94,18 @@ pub(crate) struct Options {
     /// List the stories with level, title and rules, and play nothing.
     #[arg(long)]
     list: bool,
+}
+
+impl Options {
+    /// Whether no coordinator is named, so that ours are played on.
+    fn is_ours(&self) -> bool {
+        !self.in_process && self.drive.is_none() && self.launch.is_none() && self.target.is_none()
+    }
+
+    /// Whether every story has to be played somewhere.
+    fn is_all_of_ours(&self) -> bool {
+        self.is_ours() && self.only.is_empty() && self.without.is_empty()
+    }
 }
 
 /// `cargo xtask ci` runs this: ours, in every way, and that the example in `fixtures/conformance/README.md` is true.
@@ -156,6 +168,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let schema = Schema::load()?;
     let mut count = 0;
     let mut idle = Vec::new();
+    let mut played = BTreeSet::new();
     for runner in &runners {
         reachable(runner.as_ref(), &stories, &schema)?;
         let mut found = troupe::play_all(runner.as_ref(), &stories, &schema);
@@ -168,9 +181,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             report.write(path)?;
         }
         count += report.failed_at(options.level);
-        if report.played() == 0 {
-            idle.push(report.target);
+        if report.played().next().is_none() {
+            idle.push(report.target.clone());
         }
+        played.extend(report.played().map(str::to_owned));
     }
     if !idle.is_empty() {
         return Err(Failure::check(format!(
@@ -178,7 +192,14 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             idle.join(", ")
         )));
     }
-    if count == 0 { Ok(()) } else { Err(Failure::check(failed(count, options.level))) }
+    if count > 0 {
+        return Err(Failure::check(failed(count, options.level)));
+    }
+    if options.is_all_of_ours() {
+        let problems = coverage::unplayed(&stories, &played);
+        return if problems.is_empty() { Ok(()) } else { Err(Failure::check(problems.join("\n"))) };
+    }
+    Ok(())
 }
 
 /// What a run ends with in which so many checks failed.
@@ -273,7 +294,7 @@ fn runners(options: &Options, stories: usize) -> Result<Vec<Box<dyn Runner>>, Fa
         let salt = format!("{:x}", cast::wall_clock().micros());
         runners.push(Box::new(Target { url: url.clone(), manner: manner(url, without.clone()), salt }));
     }
-    if runners.is_empty() {
+    if options.is_ours() {
         step::run(&mut step::cargo(&["build", "--quiet", "--locked", "-p", "mpac-ws"]))?;
         let server = step::target().join("debug/mpac-ws").display().to_string();
         runners.push(Box::new(endpoint::in_process()));

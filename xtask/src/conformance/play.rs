@@ -10,7 +10,7 @@ use super::judge::{self, Fault, Heard, Scene};
 use super::keys;
 use super::pattern::{Names, merge};
 use super::schema::Schema;
-use super::story::{Act, Signing, Step, Story};
+use super::story::{Act, Feature, Signing, Step, Story};
 use super::wire::{Check, Tally, Wire};
 
 /// How a story ended.
@@ -61,6 +61,10 @@ fn skip(runner: &dyn Runner, story: &Story) -> Option<String> {
         story.needs.iter().filter(|need| lacks.contains(need)).map(|it| it.name()).collect();
     if !missing.is_empty() {
         return Some(format!("needs {}", missing.join(", ")));
+    }
+    // Others play what is long under virtual time; what only sockets show, nobody else does.
+    if story.needs.contains(&Feature::Server) {
+        return None;
     }
     let takes = story.seconds();
     runner
@@ -268,5 +272,43 @@ impl Stage<'_, '_> {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::parse;
+
+    /// A server that nobody waits long for.
+    struct Hasty;
+
+    impl Runner for Hasty {
+        fn name(&self) -> String {
+            "hasty".to_owned()
+        }
+
+        fn lacks(&self) -> BTreeSet<Feature> {
+            BTreeSet::from([Feature::Restart])
+        }
+
+        fn patience(&self) -> Option<f64> {
+            Some(4.0)
+        }
+
+        fn begin(&self, _: &Story, _: &str) -> Result<Box<dyn Endpoint>, Trouble> {
+            Err(Trouble::Skip("nothing is played here".to_owned()))
+        }
+    }
+
+    #[test]
+    fn what_takes_long_is_played_where_nobody_else_can() {
+        let skipped = |head: &str, steps: &str| {
+            let text = format!("title: t\ncovers: REC-01\n{head}\n{steps}");
+            skip(&Hasty, &parse::story("a/b", &text).unwrap())
+        };
+        let long = "alice joins as contributor\n+11.5 wait\n    alice gets COORDINATOR_STATUS {}\n";
+        assert_eq!(skipped("", long).as_deref(), Some("takes more than 4 s of real time"));
+        assert_eq!(skipped("needs: server\n", long), None);
     }
 }

@@ -204,10 +204,10 @@ impl Report {
         reasons
     }
 
-    /// How many stories and goldens were more than looked at.
-    pub(super) fn played(&self) -> usize {
+    /// Names of the stories and goldens that were more than looked at.
+    pub(super) fn played(&self) -> impl Iterator<Item = &str> {
         let is_played = |row: &&Row| row.result != Word::Skipped && row.area() != "wire";
-        self.rows.iter().filter(is_played).count()
+        self.rows.iter().filter(is_played).map(|row| row.name.as_str())
     }
 
     /// Stories that passed though what they say of the session itself was not seen.
