@@ -38,7 +38,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::step::{self, Failure};
-use endpoint::{Launched, Manner, Runner, Shared, Target};
+use endpoint::{Launched, Manner, Runner, Shared, Target, Words};
 use report::{Format, Report};
 use schema::Schema;
 use story::{Feature, Story, Strength};
@@ -59,12 +59,12 @@ pub(crate) struct Options {
     /// Play on a program that speaks the lines of `mpac-ws drive` on its standard input and output. Like `--launch`, the
     /// command is split at blanks: there is no shell and no quoting.
     #[arg(long, value_name = "COMMAND")]
-    drive: Option<String>,
+    drive: Option<Words>,
     /// Play on servers: this command starts one for each story. `{port}`, `{session}`, `{protocol}`, `{config}` (a JSON file)
     /// and `{workspace}` (a directory) are filled in; without `{port}` it must print a `ws://` URL. Exit code 64 says that
     /// it cannot be configured so.
     #[arg(long, value_name = "COMMAND")]
-    launch: Option<String>,
+    launch: Option<Words>,
     /// Play on a server that runs: `ws://HOST:PORT/PATH`, with `{session}` where a session of the story's own belongs.
     /// Without it, the session there must be called `conformance`, and one story can be played.
     #[arg(long, value_name = "URL")]
@@ -115,9 +115,11 @@ impl Options {
 pub(crate) fn of_ci() -> Result<(), Failure> {
     told(&[])?;
     println!("\nThe worked example, of which one story passes and one fails:");
-    let toy = format!("python3 {}", step::root().join(STORIES).join("targets/toy.py").display());
-    told(&["--drive", &toy, "--only", "hello/roles-as-asked"])?;
-    match told(&["--drive", &toy, "--only", "hello/who-is-here-is-counted"]) {
+    let toy = step::root().join(STORIES).join("targets/toy.py").display().to_string();
+    let toy = Words::new("python3", &[&toy]);
+    let on_the_toy = |story| run(&Options { drive: Some(toy.clone()), ..options(&["--only", story]) });
+    on_the_toy("hello/roles-as-asked")?;
+    match on_the_toy("hello/who-is-here-is-counted") {
         Err(Failure::Check(told)) if told == failed(1, Strength::Should) => Ok(()),
         Err(other) => Err(other),
         Ok(()) => {
@@ -128,13 +130,17 @@ pub(crate) fn of_ci() -> Result<(), Failure> {
 
 /// Runs it with what a command line says.
 fn told(words: &[&str]) -> Result<(), Failure> {
+    run(&options(words))
+}
+
+fn options(words: &[&str]) -> Options {
     use clap::Parser;
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
         options: Options,
     }
-    run(&Line::parse_from([&["conformance"], words].concat()).options)
+    Line::parse_from([&["conformance"], words].concat()).options
 }
 
 /// Plays every story on every coordinator that was named.
@@ -274,12 +280,12 @@ fn runners(options: &Options, stories: usize) -> Result<Vec<Box<dyn Runner>>, Fa
     }
     if let Some(command) = &options.drive {
         runners.push(Box::new(endpoint::started(
-            command,
+            command.clone(),
             manner(&format!("drive: {command}"), without.clone()),
         )));
     }
     if let Some(command) = &options.launch {
-        let manner = manner(command, without.clone());
+        let manner = manner(&command.to_string(), without.clone());
         runners.push(Box::new(Launched { command: command.clone(), manner }));
     }
     if let Some(url) = &options.target {
@@ -298,19 +304,19 @@ fn runners(options: &Options, stories: usize) -> Result<Vec<Box<dyn Runner>>, Fa
         step::run(&mut step::cargo(&["build", "--quiet", "--locked", "-p", "mpac-ws"]))?;
         let server = step::target().join("debug/mpac-ws").display().to_string();
         runners.push(Box::new(endpoint::in_process()));
-        let drive = format!("{server} drive");
-        runners.push(Box::new(endpoint::started(&drive, manner("mpac-ws drive", without.clone()))));
+        let drive = Words::new(&server, &["drive"]);
+        runners.push(Box::new(endpoint::started(drive, manner("mpac-ws drive", without.clone()))));
         // Who may come in, and how, a server is told by flags and not by the file that a story brings.
         let unverified = [Feature::Credentials, Feature::Signatures];
         let without: BTreeSet<Feature> = without.into_iter().chain(unverified).collect();
-        let command = format!(
-            "{server} --port 0 --session {{session}} --workspace {{workspace}} --session-config {{config}}"
-        );
+        let of_story =
+            ["--session", "{session}", "--workspace", "{workspace}", "--session-config", "{config}"];
+        let command = Words::new(&server, &[&["--port", "0"], &of_story[..]].concat());
         let launched = manner("mpac-ws, one for each story", without.clone());
         runners.push(Box::new(Launched { command, manner: launched }));
-        let shared = [&server, "--port", "0", "--multi-session", "--max-sessions", "10000", "--log", "off"];
+        let shared = ["--port", "0", "--multi-session", "--max-sessions", "10000", "--log", "off"];
         runners.push(Box::new(Shared::start(
-            &shared,
+            &Words::new(&server, &shared),
             manner("one mpac-ws, a session for each story", without),
         )?));
     }

@@ -6,6 +6,9 @@ mod server;
 mod socket;
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::process::Command;
+use std::str::FromStr;
 
 use mpac_wire::Timestamp;
 use serde_json::{Map, Value};
@@ -94,6 +97,48 @@ pub(super) trait Endpoint {
 
     /// The session as it stands, where that can be seen.
     fn snapshot(&mut self) -> Result<Option<Value>, Trouble>;
+}
+
+/// A program and its arguments, which may hold blanks: the repository may lie anywhere.
+#[derive(Clone, Debug)]
+pub(super) struct Words {
+    program: String,
+    arguments: Vec<String>,
+}
+
+impl Words {
+    pub(super) fn new(program: &str, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
+        Self { program: program.to_owned(), arguments }
+    }
+
+    fn mentions(&self, place: &str) -> bool {
+        self.program.contains(place) || self.arguments.iter().any(|word| word.contains(place))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments);
+        command
+    }
+}
+
+/// As somebody types it: split at blanks.
+impl FromStr for Words {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut words = text.split_whitespace().map(str::to_owned);
+        let program = words.next().ok_or("no program is named")?;
+        Ok(Self { program, arguments: words.collect() })
+    }
+}
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.program)?;
+        self.arguments.iter().try_for_each(|word| write!(f, " {word}"))
+    }
 }
 
 /// Makes coordinators, one for each story.

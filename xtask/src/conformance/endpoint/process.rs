@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use mpac_ws::drive::Driver;
 
 use super::super::story::{Feature, Story};
 use super::lines::{Ask, Lines};
-use super::{Endpoint, Manner, Runner, Trouble};
+use super::{Endpoint, Manner, Runner, Trouble, Words};
 
 /// The core in this process.
 pub(in super::super) fn in_process() -> impl Runner {
@@ -18,8 +18,8 @@ pub(in super::super) fn in_process() -> impl Runner {
 }
 
 /// A program that speaks the lines on its standard input and output, and gets one session after the other.
-pub(in super::super) fn started(command: &str, manner: Manner) -> impl Runner + use<> {
-    Started { command: command.to_owned(), manner }
+pub(in super::super) fn started(command: Words, manner: Manner) -> impl Runner {
+    Started { command, manner }
 }
 
 struct InProcess;
@@ -47,7 +47,7 @@ impl Ask for Here {
 }
 
 struct Started {
-    command: String,
+    command: Words,
     manner: Manner,
 }
 
@@ -87,12 +87,10 @@ struct Program {
 }
 
 impl Program {
-    fn start(command: &str) -> Result<Self, Trouble> {
+    fn start(command: &Words) -> Result<Self, Trouble> {
         let broken = |problem: String| Trouble::Broken(format!("{command}: {problem}"));
-        let mut words = command.split_whitespace();
-        let program = words.next().ok_or_else(|| broken("no program is named".to_owned()))?;
-        let mut child = Command::new(program)
-            .args(words)
+        let mut child = command
+            .command()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -143,7 +141,7 @@ mod tests {
     use super::*;
 
     fn asked(command: &str) -> String {
-        let mut program = Program::start(command).unwrap();
+        let mut program = Program::start(&command.parse().unwrap()).unwrap();
         program.patience = Duration::from_millis(300);
         match program.ask("{}") {
             Ok(answer) => answer,
@@ -157,6 +155,17 @@ mod tests {
         assert_eq!(asked("cat"), "{}\n");
         assert!(asked("sleep 60").starts_with("no answer within 300ms"));
         assert!(asked("head -c 0").starts_with("the program"), "{}", asked("head -c 0"));
-        assert!(Program::start("no-such-program-at-all").is_err());
+        assert!(Program::start(&Words::new("no-such-program-at-all", &[])).is_err());
+    }
+
+    #[test]
+    fn a_program_may_lie_in_a_folder_with_a_blank_in_its_name() {
+        let above = tempfile::tempdir().unwrap();
+        let dir = above.path().join("my work");
+        std::fs::create_dir(&dir).unwrap();
+        let place = dir.join("answers.sh").display().to_string();
+        std::fs::write(&place, "read line; echo \"$1 $line\"\n").unwrap();
+        let mut program = Program::start(&Words::new("sh", &[&place, "one two"])).unwrap();
+        assert_eq!(program.ask("{}").unwrap(), "one two {}\n");
     }
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::super::story::{Feature, Story};
 use super::socket::{Fence, Socket};
-use super::{Endpoint, Runner, Setup, Trouble};
+use super::{Endpoint, Runner, Setup, Trouble, Words};
 use crate::peer::Peer;
 use crate::step::Failure;
 
@@ -98,9 +98,8 @@ pub(in super::super) struct Shared {
 
 impl Shared {
     /// Starts `command`, which prints a `ws://` URL; its sessions are at `/session/<id>`.
-    pub(in super::super) fn start(command: &[&str], manner: Manner) -> Result<Self, Failure> {
-        let (program, arguments) = command.split_first().ok_or_else(|| Failure::check("no command"))?;
-        let peer = Peer::start("server", Command::new(program).args(arguments), None)?;
+    pub(in super::super) fn start(command: &Words, manner: Manner) -> Result<Self, Failure> {
+        let peer = Peer::start("server", &mut command.command(), None)?;
         let url =
             peer.wait_for("a ws:// URL", START, |lines| lines.iter().find_map(|line| url_in(&line.text)))?;
         let host = url.trim_start_matches("ws://").split('/').next().unwrap_or_default();
@@ -139,7 +138,7 @@ impl Runner for Shared {
 /// A command that starts a server: `{port}`, `{session}`, `{config}` (a JSON file by the keys of `mpac-ws drive`),
 /// `{workspace}` (a directory) and `{protocol}` are replaced. Without `{port}` it is to print a `ws://` URL.
 pub(in super::super) struct Launched {
-    pub(in super::super) command: String,
+    pub(in super::super) command: Words,
     pub(in super::super) manner: Manner,
 }
 
@@ -157,7 +156,7 @@ impl Runner for Launched {
             ("{session}", Feature::Named),
         ];
         for (place, feature) in places {
-            if !self.command.contains(place) {
+            if !self.command.mentions(place) {
                 lacks.insert(feature);
             }
         }
@@ -199,15 +198,14 @@ impl Launched {
                 .replace("{config}", &path("config.json"))
                 .replace("{workspace}", &path("workspace"))
         };
-        let mut words: Vec<&str> = self.command.split_whitespace().collect();
+        let Words { program, mut arguments } = self.command.clone();
         if !setup.config.contains_key("workspace") {
-            leave_out_workspace(&mut words);
+            leave_out_workspace(&mut arguments);
         }
-        let words: Vec<String> = words.into_iter().map(word).collect();
-        let (program, arguments) =
-            words.split_first().ok_or_else(|| Trouble::Broken("no command to launch".to_owned()))?;
-        let mut peer = Peer::start("server", Command::new(program).args(arguments), None).map_err(broken)?;
-        let url = if self.command.contains("{port}") {
+        let mut command = Command::new(word(&program));
+        command.args(arguments.iter().map(|argument| word(argument)));
+        let mut peer = Peer::start("server", &mut command, None).map_err(broken)?;
+        let url = if self.command.mentions("{port}") {
             wait_for_port(port, &mut peer).map(|()| format!("ws://127.0.0.1:{port}"))
         } else {
             peer.wait_for("a ws:// URL", START, |lines| lines.iter().find_map(|line| url_in(&line.text))).ok()
@@ -258,10 +256,10 @@ fn wait_for_port(port: u16, server: &mut Peer) -> Option<()> {
 }
 
 /// A story without files starts a server without `--workspace {workspace}`.
-fn leave_out_workspace(words: &mut Vec<&str>) {
-    let at = words.iter().position(|word| *word == "{workspace}");
-    if let Some(at) = at.filter(|at| *at > 0 && words[at - 1].starts_with("--")) {
-        words.drain(at - 1..=at);
+fn leave_out_workspace(arguments: &mut Vec<String>) {
+    let at = arguments.iter().position(|word| word == "{workspace}");
+    if let Some(at) = at.filter(|at| *at > 0 && arguments[at - 1].starts_with("--")) {
+        arguments.drain(at - 1..=at);
     }
 }
 
@@ -294,10 +292,10 @@ mod tests {
 
     #[test]
     fn a_server_without_files_is_not_told_of_any() {
-        let left = |command: &'static str| {
-            let mut words = command.split_whitespace().collect();
-            leave_out_workspace(&mut words);
-            words.join(" ")
+        let left = |command: &str| {
+            let mut words: Words = command.parse().unwrap();
+            leave_out_workspace(&mut words.arguments);
+            words.to_string()
         };
         assert_eq!(left("a --x y --workspace {workspace} -z"), "a --x y -z");
         assert_eq!(left("a {workspace}"), "a {workspace}", "an argument by its place stays");
@@ -311,7 +309,7 @@ mod tests {
         for (command, is_skipped) in
             [("sh {workspace}/../config.json {port}", false), ("env sh -c exit${IFS}64 {port}", true)]
         {
-            let launched = Launched { command: command.to_owned(), manner: manner.clone() };
+            let launched = Launched { command: command.parse().unwrap(), manner: manner.clone() };
             let config = Map::new();
             let outcome = launched.start(&Setup { session: "s", protocol: "0.1.13", config: &config });
             match outcome.map(drop) {
