@@ -3,7 +3,7 @@
 //! Every commit adds one line with its own id to a file, so a file shows which commits are in it, and how often.
 
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mpac_wire::StateRef;
 use serde_json::{Value, json};
@@ -25,6 +25,8 @@ pub(crate) struct Person {
     /// The highest that the coordinator spoke under, and its last Lamport value.
     epoch: u64,
     lamport: u64,
+    /// How long a server may take to answer, whatever else it says.
+    patience: Duration,
 }
 
 #[derive(Clone)]
@@ -53,6 +55,7 @@ impl Person {
             in_flight: None,
             epoch: 0,
             lamport: 0,
+            patience: ANSWER,
         }
     }
 
@@ -129,7 +132,9 @@ impl Person {
                 }
                 self.ops += 1;
                 let op = format!("{}-op-{}", self.name, self.ops);
-                self.commit(socket, Commit { file: file.clone(), op })?;
+                if !self.commit(socket, Commit { file: file.clone(), op: op.clone() })? {
+                    return Err(End::Wrong(format!("{op} was refused as sent before, which it was not")));
+                }
             }
         }
     }
@@ -137,7 +142,7 @@ impl Person {
     fn join(&mut self, url: &str) -> Result<Socket, End> {
         let address = url.strip_prefix("ws://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
         let stream = TcpStream::connect(address).map_err(|_| End::Gone)?;
-        let prepared = stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(ANSWER)));
+        let prepared = stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(self.patience)));
         prepared.map_err(|_| End::Gone)?;
         let (mut socket, _) = tungstenite::client(url, stream).map_err(|_| End::Gone)?;
         let before = self.epoch;
@@ -158,9 +163,7 @@ impl Person {
         let Some(commit) = self.in_flight.clone() else { return Ok(()) };
         let (file, op) = (commit.file.clone(), commit.op.clone());
         let was_there = count(&self.read(socket, &file)?, &op) == 1;
-        let before = self.acknowledged.len();
-        self.commit(socket, commit)?;
-        if self.acknowledged.len() == before {
+        if !self.commit(socket, commit)? {
             if !was_there {
                 return Err(End::Wrong(format!("{op} was refused and is not in {file}")));
             }
@@ -170,8 +173,9 @@ impl Person {
         self.is_there_once(socket, &file, &op)
     }
 
-    /// Adds the commit's line to its file, again and again while others are faster.
-    fn commit(&mut self, socket: &mut Socket, commit: Commit) -> Result<(), End> {
+    /// Adds the commit's line to its file, again and again while others are faster. Whether it was accepted now; if not, it
+    /// was refused because it is there already.
+    fn commit(&mut self, socket: &mut Socket, commit: Commit) -> Result<bool, End> {
         loop {
             let before = self.read(socket, &commit.file)?;
             let after = format!("{before}{}\n", commit.op);
@@ -193,12 +197,12 @@ impl Person {
             if answer["message_type"] == "OP_COMMIT" {
                 self.in_flight = None;
                 self.acknowledged.push((commit.file, commit.op));
-                return Ok(());
+                return Ok(true);
             }
             let payload = &answer["payload"];
             match (payload["error_code"].as_str(), payload["description"].as_str()) {
                 // A second time under the same id.
-                (_, Some(text)) if text.starts_with("duplicate op_id") => return Ok(()),
+                (_, Some(text)) if text.starts_with("duplicate op_id") => return Ok(false),
                 (Some("STALE_STATE_REF"), _) => {}
                 _ => return Err(End::Wrong(format!("{} was refused: {payload}", commit.op))),
             }
@@ -253,7 +257,12 @@ impl Person {
 
     /// The next frame that is meant; the coordinator's epoch and clock may only rise in all of them.
     fn until(&mut self, socket: &mut Socket, is_meant: impl Fn(&Value) -> bool) -> Result<Value, End> {
+        let until = Instant::now() + self.patience;
         loop {
+            // Its statuses come all the time, so silence alone would never be found.
+            if Instant::now() > until {
+                return Err(End::Wrong(format!("no answer came for {:?}", self.patience)));
+            }
             let text = match socket.read() {
                 Ok(Message::Text(text)) => text,
                 Ok(_) => continue,
@@ -263,7 +272,7 @@ impl Person {
                         std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
                     ) =>
                 {
-                    return Err(End::Wrong(format!("nothing came for {} s", ANSWER.as_secs())));
+                    return Err(End::Wrong(format!("nothing came for {:?}", self.patience)));
                 }
                 Err(_) => return Err(End::Gone),
             };
@@ -302,5 +311,76 @@ fn once(content: &str, file: &str, op: &str) -> Result<(), End> {
     match count(content, op) {
         1 => Ok(()),
         count => Err(End::Wrong(format!("{op} was acknowledged and is {count} times in {file}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A server for one connection, which says what it likes to each frame until it has had enough.
+    fn server(mut says: impl FnMut(&mut WebSocket<TcpStream>, &Value) -> bool + Send + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let mut socket = tungstenite::accept(listener.accept().unwrap().0).unwrap();
+            while let Ok(message) = socket.read() {
+                let Message::Text(text) = message else { continue };
+                if !says(&mut socket, &serde_json::from_str(&text).unwrap()) {
+                    return;
+                }
+            }
+        });
+        url
+    }
+
+    fn coordinator(message_type: &str, lamport: u64, payload: &Value) -> Message {
+        let frame = json!({
+            "message_type": message_type, "coordinator_epoch": 1, "payload": payload,
+            "watermark": {"kind": "lamport_clock", "value": lamport},
+        });
+        Message::text(frame.to_string())
+    }
+
+    #[test]
+    fn a_server_that_shows_life_and_never_answers_is_found() {
+        let url = server(|socket, _| {
+            let mut statuses = 1..;
+            let mut beat = || {
+                let lamport = statuses.next().unwrap_or_default();
+                socket.send(coordinator("COORDINATOR_STATUS", lamport, &json!({"event": "heartbeat"})))
+            };
+            while beat().is_ok() {}
+            false
+        });
+        let mut person = Person { patience: Duration::from_millis(200), ..Person::new(1) };
+        assert_eq!(person.live(&url, Some(1), &[]), Err("agent:p1: no answer came for 200ms".to_owned()));
+    }
+
+    #[test]
+    fn a_new_commit_is_not_refused_as_one_that_was_there() {
+        let mut lamport = 0;
+        let url = server(move |socket, frame| {
+            lamport += 1;
+            let answer = match frame["message_type"].as_str() {
+                Some("HELLO") => coordinator("SESSION_INFO", lamport, &json!({})),
+                Some(_) => {
+                    let refused = json!({
+                        "refers_to": frame["message_id"], "error_code": "INVALID_REFERENCE",
+                        "description": "duplicate op_id",
+                    });
+                    coordinator("PROTOCOL_ERROR", lamport, &refused)
+                }
+                None => Message::text(json!({"type": "FILE_ERROR", "path": frame["path"]}).to_string()),
+            };
+            socket.send(answer).is_ok()
+        });
+        let told = Person::new(1).commits(&url, 1, 1);
+        assert_eq!(
+            told,
+            Err("agent:p1: agent:p1-op-1 was refused as sent before, which it was not".to_owned())
+        );
     }
 }
