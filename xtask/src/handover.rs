@@ -9,7 +9,7 @@ mod witness;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -82,9 +82,7 @@ fn paused(a: &Site, b: &Site, people: &mut [Person]) -> Result<Peer, Failure> {
     standby.wait_for("the word of the old server", LIMIT, |lines| {
         lines.iter().any(|line| line.text.contains("it says nothing more")).then_some(())
     })?;
-    let again = output(&mut a.server())?;
-    let said = String::from_utf8_lossy(&again.stderr);
-    check(again.status.code() == Some(2) && said.contains("standby --from"), format!("it started: {said}"))?;
+    does_not_start(&mut a.server(), LIMIT)?;
     let mut witness = Witness::join(&b.url(), "agent:other")?;
     check(witness.epoch == 3, format!("b speaks under {}", witness.epoch))?;
     check(witness.read("lost.txt")?.is_none(), "what the old server accepted is there")?;
@@ -240,6 +238,15 @@ fn replicated(a: &Site, b: &Site) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A fenced server ends at once and says what to do; one that starts after all is stopped.
+fn does_not_start(fenced: &mut Command, limit: Duration) -> Result<(), Failure> {
+    let mut server = Peer::start("the fenced server", fenced, None)?;
+    let status = server.wait_end(limit);
+    let status = status.map_err(|failure| Failure::check(format!("{failure}\n{}", server.tail(5))))?;
+    let is_refused = status.code() == Some(2) && server.said("standby --from");
+    check(is_refused, format!("the fenced server ended with {status}\n{}", server.tail(5)))
+}
+
 /// How many entries are in the log there.
 fn entries(site: &Site) -> Result<u64, Failure> {
     let text = step::read(&mut site.command(&["audit", "verify"]))?;
@@ -249,10 +256,24 @@ fn entries(site: &Site) -> Result<u64, Failure> {
         .ok_or_else(|| Failure::check(format!("no number in {text}")))
 }
 
-fn output(command: &mut Command) -> Result<Output, Failure> {
-    command.output().map_err(Failure::io("start a server"))
-}
-
 fn check(is_right: bool, otherwise: impl Into<String>) -> Result<(), Failure> {
     if is_right { Ok(()) } else { Err(Failure::check(otherwise)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fenced_server_that_starts_is_found_and_stopped() {
+        let started = |script: &str, limit| {
+            let found = does_not_start(Command::new("sh").args(["-c", script]), limit);
+            found.map_err(|failure| failure.to_string())
+        };
+        let at_once = Duration::from_millis(100);
+        let listens = started("echo listening; exec tail -f /dev/null", at_once).unwrap_err();
+        assert!(listens.starts_with("the fenced server did not end within"), "{listens}");
+        assert_eq!(started("echo 'mpac-ws standby --from x' >&2; exit 2", LIMIT), Ok(()));
+        assert!(started("exit 2", LIMIT).unwrap_err().contains("ended with"));
+    }
 }
