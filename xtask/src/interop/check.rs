@@ -108,12 +108,15 @@ pub(crate) fn commits(frames: &[Value], same_file: bool) -> Vec<String> {
 /// Line ends at the end of the file are not compared: the Python agent drops them.
 pub(crate) fn file(path: &str, base: &str, now: &str, editors: &[&str]) -> Option<String> {
     let (base, now) = (base.trim_end(), now.trim_end());
-    let mut added: Vec<&str> =
-        now.strip_prefix(base).map(|rest| rest.lines().skip(1).collect()).unwrap_or_default();
+    let rest = now.strip_prefix(base);
+    let mut lines = rest.unwrap_or_default().lines();
+    // What is left of the base's own last line.
+    let is_base_there = rest.is_some() && lines.next().unwrap_or_default().is_empty();
+    let mut added: Vec<&str> = lines.collect();
     let mut wanted: Vec<String> = editors.iter().map(|name| format!("# edited by {name}")).collect();
     added.sort_unstable();
     wanted.sort_unstable();
-    let fits = now.starts_with(base) && added == wanted;
+    let fits = is_base_there && added == wanted;
     (!fits).then(|| format!("{path} should have the lines {wanted:?} at its end, but is:\n{now}"))
 }
 
@@ -174,10 +177,12 @@ mod tests {
         for bad in [
             "x = 1\n# edited by A\n",
             "x = 2\n# edited by A\n# edited by B\n",
+            "x = 10\n# edited by A\n# edited by B\n",
             "x = 1\n# edited by A\n# edited by A\n",
         ] {
             assert!(file("a", "x = 1\n", bad, &["A", "B"]).is_some(), "{bad}");
         }
         assert_eq!(file("a", "x = 1\n", "x = 1\n", &[]), None);
+        assert!(file("a", "x = 1\n", "x = 1 and more\n", &[]).is_some());
     }
 }
