@@ -53,7 +53,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack {
         name: "names-a-session-like-a-path",
         ids: &["SES-03", "SEC-41"],
-        answer: "400, 4004 or a session of that very name",
+        answer: "a session of that very name, or 4004; 400 to what is no path",
         stage: Stage { flags: &["--multi-session"], ..OPEN },
         run: sessions,
     },
@@ -275,7 +275,7 @@ fn sessions(scene: &mut Scene) -> Done {
         "/session/*",
     ];
     for path in paths {
-        join_and_work(scene, path)?;
+        join_and_work(scene.dial()?, path)?;
     }
     let long = format!("/session/{}", "a".repeat(257));
     ensure("a name too long", &close_code(scene, &long)?, &Some(4004))?;
@@ -299,9 +299,9 @@ fn sessions(scene: &mut Scene) -> Done {
     Ok(())
 }
 
-/// Works in the session that a path leads to, if it leads to one.
-fn join_and_work(scene: &Scene, path: &str) -> Done {
-    let Ok((socket, _)) = Socket::open(scene.dial()?, path, &[]) else { return Ok(()) };
+/// Works in the session that a path leads to; one that names no session leads nowhere.
+fn join_and_work(wire: Wire, path: &str) -> Done {
+    let (socket, _) = Socket::open(wire, path, &[])?;
     let session = path.strip_prefix("/session/").and_then(|rest| rest.split('/').next()).unwrap_or_default();
     let mut eve = Member::new(socket, "agent:eve");
     session.clone_into(&mut eve.session);
@@ -332,4 +332,27 @@ fn session_in_a_message(scene: &mut Scene) -> Done {
     }
     // What lies elsewhere can be made, and does not matter to a session.
     write(&scene.path("data/sessions.txt"), "x")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_lets_nobody_in_by_an_odd_name_is_found() {
+        for answer in ["HTTP/1.1 500 Internal Server Error\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n", ""] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let wire = Wire::dial(listener.local_addr().unwrap(), None).unwrap();
+            let served = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 4096]).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
+            });
+            assert!(join_and_work(wire, "/session/con").is_err(), "{answer}");
+            served.join().unwrap();
+        }
+    }
 }
