@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::step::Failure;
+use crate::step::{self, Failure};
 
 /// Which of the two outputs a line came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +98,7 @@ impl Peer {
         command: &mut Command,
         on_line: Option<OnLine>,
     ) -> Result<Self, Failure> {
+        step::unset_ours(command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(Failure::io(format!("start {name}")))?;
         let log = Arc::new(Log {

@@ -1,5 +1,6 @@
 //! What every command shares: one failure type, the repository's root, and running a command to its end.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -50,6 +51,21 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     command
 }
 
+/// Takes from a command what somebody has set for agents and servers of their own (`MPAC_URL`, `MPAC_LOG`): a check is the
+/// same for everybody. What the command sets itself stays.
+pub(crate) fn unset_ours(command: &mut Command) {
+    unset(command, std::env::vars_os().map(|(name, _)| name));
+}
+
+fn unset(command: &mut Command, inherited: impl Iterator<Item = OsString>) {
+    for name in inherited {
+        let is_ours = name.to_str().is_some_and(|name| name.starts_with("MPAC_"));
+        if is_ours && !command.get_envs().any(|(set, _)| set == name) {
+            command.env_remove(name);
+        }
+    }
+}
+
 /// Prints a line; that nobody reads any more (`| head`) is no reason to stop.
 pub(crate) fn say(line: &str) {
     use std::io::Write;
@@ -62,6 +78,7 @@ pub(crate) fn say(line: &str) {
 /// The command cannot be started, or ends with anything but success.
 pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     let shown = show(command);
+    unset_ours(command);
     let status = command.status().map_err(Failure::io(format!("run `{shown}`")))?;
     if status.success() { Ok(()) } else { Err(Failure::check(format!("`{shown}` ended with {status}"))) }
 }
@@ -72,6 +89,7 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
 /// The command cannot be started, or ends with anything but success; the text then holds both its outputs.
 pub(crate) fn read(command: &mut Command) -> Result<String, Failure> {
     let shown = show(command);
+    unset_ours(command);
     let output = command.output().map_err(Failure::io(format!("run `{shown}`")))?;
     if !output.status.success() {
         let said = [output.stdout, output.stderr].concat();
@@ -134,4 +152,21 @@ fn show(command: &Command) -> String {
         words[0] = name.to_string_lossy().into_owned();
     }
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_whoever_runs_a_check_are_not_its_own() {
+        let mut command = Command::new("mpac-agent");
+        command.env("MPAC_URL", "ws://here");
+        unset(&mut command, ["MPAC_URL", "MPAC_SESSION", "HOME"].map(OsString::from).into_iter());
+        let told: Vec<_> = command.get_envs().collect();
+        assert_eq!(
+            told,
+            [("MPAC_SESSION".as_ref(), None), ("MPAC_URL".as_ref(), Some("ws://here".as_ref()))]
+        );
+    }
 }

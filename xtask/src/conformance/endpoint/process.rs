@@ -11,6 +11,7 @@ use mpac_ws::drive::Driver;
 use super::super::story::{Feature, Story};
 use super::lines::{Ask, Lines};
 use super::{Endpoint, Manner, Runner, Trouble, Words};
+use crate::step;
 
 /// The core in this process.
 pub(in super::super) fn in_process() -> impl Runner {
@@ -89,8 +90,9 @@ struct Program {
 impl Program {
     fn start(command: &Words) -> Result<Self, Trouble> {
         let broken = |problem: String| Trouble::Broken(format!("{command}: {problem}"));
+        let mut command = command.command();
+        step::unset_ours(&mut command);
         let mut child = command
-            .command()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
