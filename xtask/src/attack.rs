@@ -206,4 +206,26 @@ mod tests {
         assert_eq!(names.len(), all.len());
         assert!(all.iter().all(|attack| !attack.ids.is_empty() && !attack.answer.is_empty()));
     }
+
+    #[test]
+    fn the_threat_model_names_what_is_there() {
+        let text = step::text(&step::root().join("SPEC-notes.md")).unwrap();
+        let (_, section) = text.split_once("\n## Threat model\n").unwrap();
+        let (_, table) = section.split_once("\n|---|").unwrap();
+        let mut names = Vec::new();
+        for row in table.lines().skip(1).take_while(|line| line.starts_with('|')) {
+            let column = row.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap();
+            let of_code = column.split('`').skip(1).step_by(2);
+            names.extend(of_code.filter(|name| !name.starts_with("cargo xtask ")));
+        }
+        let is_there = |name: &&str| {
+            let mut attacks = FAMILIES.iter().flat_map(|(_, attacks)| *attacks);
+            let story = step::root().join("fixtures/conformance").join(name);
+            attacks.any(|attack| attack.name == *name)
+                || FAMILIES.iter().any(|(family, _)| family == name)
+                || name.contains('/') && (story.is_dir() || story.with_extension("txt").is_file())
+        };
+        assert!(names.len() > 15, "{names:?}");
+        assert_eq!(names.into_iter().filter(|name| !is_there(name)).collect::<Vec<_>>(), [""; 0]);
+    }
 }

@@ -12,7 +12,7 @@
 //! | `drive` | the examples of `mpac-ws drive` in Python and Node |
 //! | `evidence` | signatures and evidence, by Python programs that share no code with ours |
 //! | `crash` | a server under load is killed over and over and loses nothing |
-//! | `survive` | two agents at work while their server is killed over and over: both finish |
+//! | `survive` | three agents at work while their server is killed over and over: all finish |
 //! | `fuzz` | the fuzz targets of `fuzz/`, some time each |
 //! | `handover` | a standby takes over from a server that is stopped, paused, or told to |
 //! | `bench` | figures beside what they are a ratio of; the programs that are measured are the crate `measure` |
@@ -78,7 +78,7 @@ enum Command {
     Conformance(conformance::Options),
     /// Kill a server under load, over and over, and look for everything that it acknowledged.
     Crash(crash::Options),
-    /// Kill the server of two agents in the middle of their work, over and over, and watch them finish.
+    /// Kill the server of three agents in the middle of their work, over and over, and watch them finish.
     Survive(survive::Options),
     /// Take a session from server to server, with one of them paused, and look for everything that was acknowledged.
     Handover,
