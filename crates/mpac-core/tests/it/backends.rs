@@ -117,7 +117,7 @@ fn what_the_policy_does_not_ask_for_is_only_recorded() {
 
 #[test]
 fn a_switch_is_judged_before_anything_is_recorded() {
-    covers!("BHM-08", "BHM-09", "BHM-10", "BHM-12", "BHM-13", "BHM-15", "D-061", "D-062");
+    covers!("BHM-08", "BHM-09", "BHM-10", "BHM-12", "BHM-15", "D-061", "D-062");
     let model = |world: &World| {
         world.coordinator.snapshot().participants.unwrap()[0].backend_model_id.clone().unwrap()
     };
@@ -146,6 +146,30 @@ fn a_switch_is_judged_before_anything_is_recorded() {
     report(&mut world, "a/m", "down", None);
     report(&mut world, "a/n", "operational", Some("a/m"));
     assert_eq!((model(&world).as_str(), states(&world).as_str()), ("a/n", "Active Proposed"));
+}
+
+#[test]
+fn what_an_agent_says_of_allowed_providers_counts_for_nothing() {
+    covers!("BHM-13", "BHM-10");
+    let mut world = world(r#"{"enabled":true,"allowed_providers":["a"]}"#);
+    report(&mut world, "a/m", "operational", None);
+    let conn = world.people["alice"].0;
+    let stamp = world.stamp();
+    let hello = world.people.get_mut("alice").unwrap().1.hello(stamp, None).to_json();
+    let list =
+        r#""allowed_providers":["b"],"backend_health_policy":{"enabled":false,"allowed_providers":["b"]},"#;
+    let hello = hello.replace(r#""payload":{"#, &format!(r#""payload":{{{list}"#));
+    let info = world.frame(conn, &hello);
+    assert_eq!(heard(&info, "alice"), ["SESSION_INFO"]);
+    assert!(info[0].text.contains(r#""backend_health_policy":{"enabled":true,"allowed_providers":["a"]"#));
+    let health = r#"{"status":"working","backend_health":{"model_id":"b/n","provider_status":"operational","checked_at":"2026-01-02T03:04:05Z","switched_from":"a/m"}}"#;
+    let stamp = world.stamp();
+    let switch: Heartbeat = serde_json::from_str(health).unwrap();
+    let switch = world.people.get_mut("alice").unwrap().1.write(stamp, switch).to_json();
+    let switch = switch.replace(r#""backend_health":{"#, &format!(r#"{list}"backend_health":{{{list}"#));
+    assert_eq!(switch.matches(list).count(), 2, "{switch}");
+    let denied = error(&world.frame(conn, &switch), "alice");
+    assert_eq!(denied.error_code, ErrorCode::BackendSwitchDenied);
 }
 
 #[test]
