@@ -67,6 +67,13 @@ pub(super) const ATTACKS: &[Attack] = &[
         },
         run: reads_nothing,
     },
+    Attack {
+        name: "asks-how-all-of-it-stands-without-end",
+        ids: &["SEC-37", "D-134", "SRV-11", "LAM-22"],
+        answer: "too large, to each, and it costs nobody else anything",
+        stage: Stage { allowed: &["agent:eve"], ..OPEN },
+        run: asks_for_all,
+    },
 ];
 
 /// Sends the same bytes until the server hangs up, while the bystander gets her answers.
@@ -188,4 +195,30 @@ fn reads_nothing(scene: &mut Scene) -> Done {
     scene.ann.settle()?;
     let end = eve.socket.end()?;
     ensure(&format!("the end: {end}"), &(end == 1008 || end == 0), &true)
+}
+
+/// A few bytes are sent for each answer, and what it would have to tell is far more than a frame holds.
+fn asks_for_all(scene: &mut Scene) -> Done {
+    const ASKED: usize = 128;
+    let mut eve = scene.member("agent:eve")?;
+    for count in 0..20 {
+        let scope = json!({"kind": "file_set", "resources": [format!("{count}.txt")]});
+        let objective = "x".repeat(500_000);
+        let payload = json!({"intent_id": format!("i{count}"), "objective": objective, "scope": scope});
+        ensure("her announcement", &eve.say("INTENT_ANNOUNCE", &payload)?, ACCEPTED)?;
+        // Ann reads, so that nobody is too slow but by what comes next.
+        let intent = payload["intent_id"].clone();
+        scene.ann.until(|frame| frame["payload"]["intent_id"] == intent)?;
+    }
+    let gap = eve.envelope("PROTOCOL_ERROR", &json!({"error_code": "CAUSAL_GAP", "description": "missed"}));
+    let request = json!({"type": "SESSION_SUMMARY"}).to_string();
+    let mut asked = wire::frame(wire::TEXT, gap.to_string().as_bytes());
+    asked.extend(wire::frame(wire::TEXT, request.as_bytes()).repeat(ASKED - 1));
+    eve.socket.raw(&asked).map_err(Failure::io("ask without end"))?;
+    answered(scene)?;
+    for _ in 0..ASKED {
+        let answer = eve.until(|frame| frame["message_type"].is_null())?;
+        ensure("her answer", &answer["error"], &json!("too large"))?;
+    }
+    Ok(())
 }
