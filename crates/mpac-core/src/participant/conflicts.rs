@@ -87,9 +87,9 @@ impl Conflicts {
         for it in listed {
             if let Some(known) = self.open.get_mut(&it.conflict_id) {
                 known.state = it.state.clone();
-                if it.escalated_to.is_some() {
-                    known.escalated_to.clone_from(&it.escalated_to);
-                }
+                // Python servers do not say with whom it is.
+                let before = known.escalated_to.take().filter(|_| it.state == ConflictState::Escalated);
+                known.escalated_to = it.escalated_to.clone().or(before);
                 continue;
             }
             let sides = |a: &Option<_>, b: &Option<_>| a.iter().chain(b.iter()).cloned().collect();

@@ -244,18 +244,19 @@ impl Participant {
     }
 
     /// We were taken for gone, which ends all that waits for the coordinator, and it tells of none but at our next HELLO
-    /// (LIV-11, LIV-12). `heard` is the last of ours that it had heard then (D-050): what came later waits.
+    /// (LIV-11, LIV-12). `heard` is the last of ours that it had heard then (D-050): what was asked for later waits. A
+    /// completion that was on its way completes nothing any more.
     pub(super) fn abandoned_until(&mut self, heard: &MessageId) {
         let later = self.answers.after(heard).flat_map(|sent| asked(&sent.message));
         let later: BTreeSet<OpId> = later.map(|(op, _)| op).collect();
         let pre_commit = self.execution_model() == ExecutionModel::PreCommit;
         // What may have been committed without our knowing is not over.
-        let waits = |it: &OwnOperation| match it.stage {
-            Stage::Asked => pre_commit || !it.unanswered,
+        let waits = |op: &OpId, it: &OwnOperation| match it.stage {
+            Stage::Asked => (pre_commit || !it.unanswered) && !later.contains(op),
             Stage::Authorised => !it.unanswered,
             Stage::Committed | Stage::Rejected => false,
         };
-        let waiting = self.operations.in_order().filter(|(op, it)| waits(it) && !later.contains(*op));
+        let waiting = self.operations.in_order().filter(|(op, it)| waits(op, it));
         let waiting: Vec<OpId> = waiting.map(|(op, _)| op.clone()).collect();
         for op in waiting {
             self.operations.moved(&op, Stage::Rejected);
@@ -308,6 +309,17 @@ impl Participant {
         if stage == Some(Stage::Authorised) || (!pre_commit && stage == Some(Stage::Asked)) {
             self.operations.committed(op);
         }
+    }
+
+    /// A resolution is about a commit of unknown fate: the coordinator has it, and with it the batch that it is part of (PAR-12).
+    /// Of a completion that says nothing, since the coordinator knew the operation before.
+    pub(super) fn recorded_unheard(&mut self, op: &OpId) {
+        let lost = |it: &OwnOperation| it.stage == Stage::Asked && it.unanswered && it.states.is_some();
+        let Some(it) = self.operations.get(op).filter(|it| lost(it)) else { return };
+        let batch = it.batch.clone();
+        self.was_committed(op);
+        let whole = batch.map(|batch| self.operations.of_batch(batch.as_str()));
+        whole.into_iter().flatten().for_each(|(op, _)| self.was_committed(&op));
     }
 
     /// A target was read, and is as an operation of unknown fate leaves it: that was committed (PAR-12). One of a batch that

@@ -1,6 +1,6 @@
 //! A participant to whom things are told twice, too late, wrongly, or not at all.
 
-use mpac_core::participant::{Hearing, News, Withheld};
+use mpac_core::participant::{Hearing, News, Stage, Withheld};
 use mpac_wire::names::{CoordinatorEvent, Decision, GoodbyeReason, IntentDisposition};
 use mpac_wire::payload::{
     ConflictReport, IntentWithdraw, OpPropose, OpSupersede, Outcome, ProtocolError, Resolution, SessionClose,
@@ -8,7 +8,7 @@ use mpac_wire::payload::{
 use mpac_wire::{Integer, Raw, Seconds, StateRef};
 
 use crate::covers;
-use crate::lone::{COORDINATOR, Lone, announce, commit, session_info, status};
+use crate::lone::{COORDINATOR, Lone, announce, commit, pre_commit, session_info, status};
 use crate::silence::summary;
 use crate::world::{intent, op};
 
@@ -201,6 +201,26 @@ fn what_was_done_last_is_undone_first_in_whatever_order_it_is_listed() {
             _ => None,
         });
         assert_eq!(undone, Some(vec!["b", "m", "z"]), "{listed:?}");
+    }
+}
+
+#[test]
+fn a_commit_whose_echo_a_break_swallowed_is_undone_if_a_resolution_rejects_it() {
+    covers!("GOV-21", "PAR-12", "BAT-12");
+    for info in [session_info(), pre_commit()] {
+        let is_recorded = info == session_info();
+        let mut bob = Lone::joined_to(info.clone());
+        bob.accepted(announce("i", &["a"]));
+        bob.say(commit("o", Some("i"), "a", "0", "1")).unwrap();
+        bob.who.connection_lost(bob.now);
+        bob.hello();
+        bob.coordinator(info);
+        let news = bob.coordinator(resolution("c", &["o"], Some("undo"))).news;
+        let undone: Vec<_> = news.iter().filter(|it| matches!(it, News::Compensate(_))).collect();
+        // Where it only asked for an authorisation nothing was committed.
+        assert_eq!(undone.len(), usize::from(is_recorded), "{news:?}");
+        let stage = if is_recorded { Stage::Committed } else { Stage::Rejected };
+        assert_eq!(bob.who.operation(&op("o")).unwrap().stage, stage);
     }
 }
 

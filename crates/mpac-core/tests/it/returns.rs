@@ -278,7 +278,7 @@ fn who_was_asked_to_decide_is_asked_again_after_a_break() {
         assert!(private(&told, "ada"));
         assert!(world.news("ada").contains(&News::Escalated(conflict.clone())));
         // She has not heard of the conflict before, and reads a summary.
-        let summary = world.coordinator.view().summary();
+        let summary = world.coordinator.view().summary().unwrap();
         let now = world.now;
         world.who("ada").hear_summary(now, &summary);
         let with = world.who("ada").conflicts().map(|(id, it)| (id.clone(), it.escalated_to.clone()));
@@ -310,6 +310,9 @@ fn who_is_taken_for_gone_while_connected_knows_what_was_abandoned() {
     world.send("alice", &heartbeat);
     let stamp = world.stamp();
     let late = world.who("alice").write(stamp, propose("late"));
+    let stamp = world.stamp();
+    let completion = commit_payload("o", Some("i"), "a", "", "two\n");
+    world.who("alice").write(stamp, completion);
     world.wait(100.0);
     let rejected = |op_id: &str| News::Rejected { op: op(op_id), reason: "participant_unavailable".into() };
     let news = world.news("alice");
