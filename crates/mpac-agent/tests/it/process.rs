@@ -11,6 +11,17 @@ use crate::fake_api::{FakeApi, stream, text_events, tool_events};
 use crate::fake_coordinator::{listening, script};
 use crate::program::script_file;
 
+/// The program, without what somebody has set for an agent of their own.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mpac-agent"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("MPAC_")) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// Starts the program as Bob in session s, with nothing of our own environment's keys, and writes its whole standard input.
 pub(crate) fn start(
     arguments: &[&str],
@@ -26,9 +37,9 @@ fn run(
     environment: &[(&str, &str)],
     input: &'static str,
 ) -> JoinHandle<(Option<i32>, String)> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mpac-agent"));
+    let mut command = program();
     command.args(arguments);
-    for name in ["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "CLICOLOR_FORCE", "MPAC_URL", "MPAC_NAME"] {
+    for name in ["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "CLICOLOR_FORCE"] {
         command.env_remove(name);
     }
     command.envs(environment.iter().copied());

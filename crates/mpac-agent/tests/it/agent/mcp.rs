@@ -8,6 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::{Host, patiently};
+use crate::process::program;
 
 /// A host whose model sees what the bridge answers.
 struct Model {
@@ -19,8 +20,8 @@ struct Model {
 
 impl Model {
     async fn start(host: &Host, name: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mpac-agent"));
-        command.arg("mcp").env("MPAC_URL", &host.url).env("MPAC_NAME", name).env_remove("MPAC_CREDENTIAL");
+        let mut command = Command::from(program());
+        command.arg("mcp").env("MPAC_URL", &host.url).env("MPAC_NAME", name);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut bridge = command.spawn().unwrap();
         let ask = bridge.stdin.take().unwrap();

@@ -8,10 +8,11 @@ use serde_json::Value;
 
 use super::{Host, heard, patiently};
 use crate::covers;
+use crate::process::program;
 
 pub(super) fn command(url: &str, name: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mpac-agent"));
-    command.args(arguments).env("MPAC_URL", url).env("MPAC_NAME", name).env_remove("MPAC_CREDENTIAL");
+    let mut command = program();
+    command.args(arguments).env("MPAC_URL", url).env("MPAC_NAME", name);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -1,17 +1,16 @@
 //! The terminal as its person has it: the program in a pseudo-terminal, with a program of one's own as the brain.
 
-use std::process::Command;
-
 use rexpect::session::{PtySession, spawn_command};
 
 use super::{Host, PATIENCE};
 use crate::command::python;
+use crate::process::program;
 
 type Done = Result<(), rexpect::error::Error>;
 
 /// The program at its prompt.
 fn sits_down(url: &str, brain: &str) -> Result<PtySession, rexpect::error::Error> {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_mpac-agent"));
+    let mut program = program();
     program.args([url, "--name", "Bob", "--brain-command", brain]);
     // What is typed here is no history of a person's.
     program.env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR")).env("TERM", "xterm").env("NO_COLOR", "1");
