@@ -199,7 +199,7 @@ proptest! {
     /// replay says the same.
     #[test]
     fn whatever_they_do(acts in acts(), level in 0_usize..3, governed in any::<bool>(), first_ask in any::<bool>(), kept in 0_usize..3) {
-        covers!("ENV-14", "D-026", "LAM-11", "LAM-12", "ERR-06", "REC-14", "D-037", "REC-29");
+        covers!("ENV-14", "D-026", "LAM-11", "LAM-12", "REC-14", "D-037", "REC-29");
         let config = || {
             let mut config = config();
             config.level = ProtocolLevel::ALL[level];
