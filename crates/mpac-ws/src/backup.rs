@@ -174,7 +174,7 @@ fn shared(data: &Path, copy: &Copy) -> io::Result<(Workspace, Workspace)> {
     base::complete(data, &mut base)?;
     let mut open = copy.replicas().filter(|it| !it.is_closed()).filter_map(|it| it.replay().session());
     let files = match (open.next(), open.next()) {
-        (Some((_, kept)), None) => kept.files(&base, false).workspace,
+        (Some((_, kept)), None) => kept.files(&base, None).workspace,
         _ => base.clone(),
     };
     Ok((files, base))

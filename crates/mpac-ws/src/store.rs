@@ -9,6 +9,7 @@
 //! DATA/above.json                           only where another server has had sessions: above which epochs they go on
 //! DATA/before.json                          only where the server that had the sessions has not heard yet that it has not
 //! DATA/aside/                               only in copies: sessions that went another way than those of the server
+//! DATA/unmerged.json                        only after a commit was written beside a file that somebody had changed
 //! DATA/files.json, files/                   only in copies: the shared files beside what was committed
 //! DATA/sessions/<name>/<k>/<first>.log      the k-th session of that name; segments by their first entry
 //! DATA/sessions/<name>/<k>/<first>.log.gz   the same, compressed, once snapshots are ahead of it

@@ -5,6 +5,7 @@
 pub mod load;
 pub(crate) mod path;
 pub(crate) mod secrets;
+pub(crate) mod unmerged;
 pub(crate) mod write_back;
 pub(crate) mod writer;
 

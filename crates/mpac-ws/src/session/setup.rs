@@ -41,6 +41,7 @@ use crate::store::log::Log;
 use crate::store::replay::Replay;
 use crate::store::seal::Sealer;
 use crate::store::{Store, Stored};
+use crate::workspace::unmerged::Unmerged;
 use crate::workspace::write_back::Mirror;
 use crate::workspace::writer::Writer;
 use crate::workspace::{File, Workspace};
@@ -54,6 +55,8 @@ pub(crate) struct Template {
     on_disk: Workspace,
     added: Vec<(String, File)>,
     write_back: bool,
+    /// Files beside which the server before wrote commits.
+    unmerged: Unmerged,
     /// What its coordinators sign with; open ones sign nothing.
     ring: Option<Ring>,
     meters: Meters,
@@ -81,7 +84,8 @@ impl Template {
         let guards = &settings.guards;
         let paces = (!config.is_open())
             .then(|| Everybody::new(guards.principal_rate_per_sec, guards.principal_rate_burst));
-        Ok(Self { config, workspace, on_disk, added, write_back: settings.write_back, meters, paces, ring })
+        let (write_back, unmerged) = (settings.write_back, Unmerged::default());
+        Ok(Self { config, workspace, on_disk, added, write_back, unmerged, meters, paces, ring })
     }
 
     /// With these keys, where its sessions are signed.
@@ -103,13 +107,17 @@ impl Template {
         self.ring.as_ref()
     }
 
-    /// With the files that a data directory has and the shared one lacks: it is a copy of another server's.
+    /// With the files that a data directory has and the shared one lacks: it is a copy of another server's. And with what it says
+    /// of commits that were not merged.
     ///
     /// # Errors
     /// When they cannot be read.
     pub(crate) fn completed(mut self, data: &Path) -> Result<Self, Error> {
         let failed = |source| Error::DataDir { path: data.to_owned(), source };
         self.added = base::complete(data, &mut self.workspace).map_err(failed)?;
+        if self.write_back {
+            self.unmerged = Unmerged::read(data).map_err(failed)?;
+        }
         if !self.added.is_empty() {
             self.config.workspace = Some(self.workspace.refs());
             self.config.workspace_sizes = self.workspace.sizes();
@@ -175,7 +183,7 @@ impl Template {
             return Ok(None);
         }
         let id = kept.config.session_id.clone();
-        let files = kept.files(&self.workspace, self.write_back);
+        let files = kept.files(&self.workspace, self.write_back.then_some(&self.unmerged));
         for path in &files.changed {
             warn!("[{id}] {path:?} was changed in the directory by somebody else: what is there now counts");
         }
@@ -218,7 +226,7 @@ impl Template {
     pub(crate) fn could_go_on(&self, core: &Coordinator, kept: &Kept) -> Result<(), String> {
         self.can_sign(core)?;
         let id = kept.config.session_id.clone();
-        let files = kept.files(&self.workspace, false);
+        let files = kept.files(&self.workspace, None);
         let config = self.config_with(id, &files.workspace);
         let start = Start::new(&config, 0, clock::now()).map_err(|error| error.to_string())?;
         start.take_up(core).map(drop).map_err(|error| error.to_string())
@@ -263,6 +271,7 @@ impl Template {
     fn delivery(&self, core: &Coordinator, config: &SessionConfig, workspace: Workspace) -> Delivery {
         // What the directory holds, which after a restart may be less than what was committed.
         let mirror = if self.write_back { Mirror::of(&self.on_disk) } else { None };
+        let mirror = mirror.map(|mirror| mirror.noting(self.unmerged.anew()));
         let (max_frame, open) = (config.limits.max_bytes, !config.opens_with_hello);
         let key = core.view().coordinator_key().map(PublicKey::fingerprint);
         let signer = self.ring.clone().zip(key).map(|(ring, key)| Signer::new(ring, key));

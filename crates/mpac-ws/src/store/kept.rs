@@ -7,6 +7,7 @@ use mpac_core::{Notice, Output, SessionConfig};
 use mpac_wire::{Content, StateRef};
 use serde::{Deserialize, Serialize};
 
+use crate::workspace::unmerged::Unmerged;
 use crate::workspace::{File, Workspace};
 
 /// A session's configuration, and what was committed in it.
@@ -115,15 +116,17 @@ impl Kept {
         self.committed.insert(path.clone(), Arc::new(Committed { content, state_ref, earlier }));
     }
 
-    /// The files after a restart: those of `loaded`, and what was committed. With `write_back` the directory has the last
-    /// word, except over commits that never reached it; they are given back, to be written.
-    pub(crate) fn files(&self, loaded: &Workspace, write_back: bool) -> Restored {
+    /// The files after a restart: those of `loaded`, and what was committed. With write-back, which knows what is `unmerged`,
+    /// the directory has the last word, except over commits that never reached it; they are given back, to be written.
+    pub(crate) fn files(&self, loaded: &Workspace, unmerged: Option<&Unmerged>) -> Restored {
         let mut restored = Restored { workspace: loaded.clone(), unwritten: Vec::new(), changed: Vec::new() };
         for (path, it) in &self.committed {
             let Committed { content, state_ref, earlier } = &**it;
             let there = loaded.get(path).map(|there| &there.state_ref);
-            let theirs = there.filter(|there| *there != state_ref && !earlier.contains(there));
-            if write_back && theirs.is_some() {
+            let is_theirs = |there: &StateRef, unmerged: &Unmerged| {
+                there != state_ref && (!earlier.contains(there) || unmerged.has(path, there))
+            };
+            if unmerged.zip(there).is_some_and(|(unmerged, there)| is_theirs(there, unmerged)) {
                 restored.changed.push(path.clone());
                 continue;
             }
@@ -171,7 +174,8 @@ mod tests {
 
     /// What `a` holds after a restart, and what is to be written.
     fn restored(kept: &Kept, on_disk: &[(&str, &str)], write_back: bool) -> (String, usize, usize) {
-        let restored = kept.files(&workspace(on_disk), write_back);
+        let unmerged = Unmerged::default();
+        let restored = kept.files(&workspace(on_disk), write_back.then_some(&unmerged));
         let content = restored.workspace.get("a").unwrap().content.to_string();
         (content, restored.unwritten.len(), restored.changed.len())
     }

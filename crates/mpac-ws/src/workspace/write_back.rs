@@ -14,6 +14,7 @@ use thiserror::Error;
 use super::path::{
     TEMPORARY, components, copy_suffix, in_the_way, is_ignored_dir, is_ignored_file, stands_for_git,
 };
+use super::unmerged::Unmerged;
 use super::{File, Workspace};
 
 /// The directory as we last knew it.
@@ -22,6 +23,7 @@ pub(crate) struct Mirror {
     root: PathBuf,
     /// What we loaded or wrote last; a file that differs was changed by somebody else.
     known: BTreeMap<String, Arc<str>>,
+    unmerged: Unmerged,
 }
 
 /// What became of one commit.
@@ -70,6 +72,7 @@ pub(crate) enum Step {
     Directory,
     Write,
     Replace,
+    Note,
 }
 
 impl fmt::Display for Step {
@@ -79,6 +82,7 @@ impl fmt::Display for Step {
             Self::Directory => "cannot create its directory",
             Self::Write => "cannot write a temporary file beside it",
             Self::Replace => "cannot put the new file in its place",
+            Self::Note => "cannot note in the data directory whose the file is",
         })
     }
 }
@@ -87,7 +91,14 @@ impl Mirror {
     /// For the directory that `loaded` was read from; None when it was not read from one.
     pub(crate) fn of(loaded: &Workspace) -> Option<Self> {
         let known = loaded.files().map(|(path, file)| (path.to_owned(), Arc::clone(&file.content))).collect();
-        Some(Self { root: loaded.dir()?.to_owned(), known })
+        Some(Self { root: loaded.dir()?.to_owned(), known, unmerged: Unmerged::default() })
+    }
+
+    /// Notes there what the next start has to know.
+    #[must_use]
+    pub(crate) fn noting(mut self, unmerged: Unmerged) -> Self {
+        self.unmerged = unmerged;
+        self
     }
 
     /// Writes `file` under its shared name, or beside it when somebody changed what is there.
@@ -104,12 +115,18 @@ impl Mirror {
             None => None,
         };
         let known = self.known.get(name).map(|content| content.as_bytes());
-        let outcome = if on_disk.as_deref() == Some(file.content.as_bytes()) {
-            Outcome::Written
-        } else if on_disk.is_some() && on_disk.as_deref() != known {
-            // Changed or created by somebody else: both are theirs to keep.
+        let noted = |noted: io::Result<()>| noted.map_err(|error| Refused::Io(Step::Note, error));
+        let is_there = on_disk.as_deref() == Some(file.content.as_bytes());
+        let outcome = if !is_there && on_disk.is_some() && on_disk.as_deref() != known {
+            // Changed or created by somebody else: both are theirs to keep, also when the next start comes at once.
+            noted(self.unmerged.note(name, &file.state_ref))?;
             beside(&target, staged, file)?
+        } else if is_there {
+            noted(self.unmerged.forget(name))?;
+            Outcome::Written
         } else {
+            // First, or a start in between would take our own commit for somebody's.
+            noted(self.unmerged.forget(name))?;
             replace(&target, staged, on_disk.is_some())?;
             // Nobody can delete a file of a session, so one that somebody deleted here comes back, as it does at a start.
             if on_disk.is_none() && known.is_some() { Outcome::Back } else { Outcome::Written }

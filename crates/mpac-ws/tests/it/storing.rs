@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use futures::SinkExt;
+use mpac_wire::StateRef;
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
@@ -304,6 +305,59 @@ async fn a_commit_that_never_reached_the_directory_reaches_it_after_the_restart(
     let program = Program::start(data.path(), &flags);
     let (mut again, _) = program.join("agent:bob").await;
     assert_eq!(read(&mut again, "b.py").await["content"], "newer");
+}
+
+/// Whoever merges may decide for a text that the file had once, and delete the commit that lay beside it.
+#[tokio::test]
+async fn what_was_kept_from_a_commit_is_kept_by_the_restart_too() {
+    let (data, shop) = (tempdir().unwrap(), tempdir().unwrap());
+    let path = |name: &str| shop.path().join(name);
+    let names = ["kept.py", "merged.py", "taken.py"];
+    names.iter().for_each(|name| fs::write(path(name), "one").unwrap());
+    let workspace = format!("--workspace={}", shop.path().display());
+    let flags = [workspace.as_str(), "--write-back"];
+    let beside =
+        |name: &str| path(&format!("{name}.mpac-{}", &StateRef::of("y").as_str()["sha256:".len()..][..8]));
+
+    let program = Program::start(data.path(), &flags);
+    let (mut alice, _) = program.join("agent:alice").await;
+    for name in names {
+        commit(&mut alice, &format!("x-{name}"), name, "one", "x").await;
+        alice.until("OP_COMMIT").await;
+        until(|| fs::read_to_string(path(name)).is_ok_and(|text| text == "x")).await;
+        fs::write(path(name), "one").unwrap();
+        commit(&mut alice, &format!("y-{name}"), name, "x", "y").await;
+        alice.until("OP_COMMIT").await;
+        until(|| beside(name).exists()).await;
+    }
+    program.kill();
+    fs::remove_file(beside("merged.py")).unwrap();
+    fs::rename(beside("taken.py"), path("taken.py")).unwrap();
+
+    let program = Program::start(data.path(), &flags);
+    let (mut back, _) = come_back(&program, &alice).await;
+    back.until("COORDINATOR_STATUS").await;
+    let expected = [("kept.py", "one"), ("merged.py", "one"), ("taken.py", "y")];
+    for (name, content) in expected {
+        assert_eq!(read(&mut back, name).await["content"], content, "{name}");
+    }
+    // From now on it is a file like any other.
+    commit(&mut back, "z", "merged.py", "one", "z").await;
+    back.until("OP_COMMIT").await;
+    assert_eq!(program.stop(), Some(0));
+    for (name, content) in [("kept.py", "one"), ("merged.py", "z"), ("taken.py", "y")] {
+        assert_eq!(fs::read_to_string(path(name)).unwrap(), content, "{name}");
+    }
+    let program = Program::start(data.path(), &flags);
+    let (mut again, _) = program.join("agent:bob").await;
+    assert_eq!(read(&mut again, "merged.py").await["content"], "z");
+}
+
+/// A test that waits for ever has failed.
+async fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
