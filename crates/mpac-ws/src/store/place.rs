@@ -1,7 +1,7 @@
 //! Where the data directory is.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::Durability;
 use crate::cli::Settings;
@@ -92,7 +92,19 @@ fn own(workspace: Option<&Path>, port: u16) -> String {
 /// Whether `dir`, which may not exist yet, would be in `shared`: links are followed as far as there is something.
 pub(crate) fn is_inside(dir: &Path, shared: &Path) -> bool {
     let Ok(shared) = shared.canonicalize() else { return false };
-    dir.ancestors().any(|above| above.canonicalize().is_ok_and(|above| above.starts_with(&shared)))
+    let mut place = PathBuf::new();
+    for part in dir.components() {
+        match part {
+            // Of where a link led to, and of what is not there it is the name before.
+            Component::ParentDir => drop(place.pop()),
+            _ => place.push(part),
+        }
+        // Only a name can be a link.
+        if let (Component::Normal(_), Ok(real)) = (part, place.canonicalize()) {
+            place = real;
+        }
+    }
+    place.starts_with(&shared)
 }
 
 #[cfg(test)]
@@ -143,6 +155,31 @@ mod tests {
             assert!(matches!(check(within), Err(Error::ArchiveWithin { .. })), "{}", within.display());
         }
         check(&dir.path().join("archive")).unwrap();
+    }
+
+    #[test]
+    fn what_is_inside_depends_on_where_a_path_leads_and_not_through_what() {
+        let above = tempfile::tempdir().unwrap();
+        let shop = above.path().join("shop");
+        std::fs::create_dir_all(shop.join("a")).unwrap();
+        for outside in ["../bk", "a/../../bk", "none/../../bk", "../shop-2/bk"] {
+            assert!(!is_inside(&shop.join(outside), &shop), "{outside}");
+        }
+        for inside in ["", "bk", "a/../bk", "../shop/bk", "../none/../shop/bk", "../none/../none/../shop"] {
+            assert!(is_inside(&shop.join(inside), &shop), "{inside}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_followed_to_where_it_leads() {
+        let above = tempfile::tempdir().unwrap();
+        let (shop, out) = (above.path().join("shop"), above.path().join("out"));
+        [&shop, &out, &shop.join("a")].iter().for_each(|it| std::fs::create_dir(it).unwrap());
+        std::os::unix::fs::symlink(shop.join("a"), out.join("in")).unwrap();
+        std::os::unix::fs::symlink(&out, shop.join("out")).unwrap();
+        assert!(is_inside(&out.join("in/bk"), &shop) && is_inside(&out.join("in/../bk"), &shop));
+        assert!(!is_inside(&shop.join("out/bk"), &shop) && !is_inside(&shop.join("out/../bk"), &shop));
     }
 
     #[test]
