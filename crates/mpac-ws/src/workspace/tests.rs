@@ -280,6 +280,29 @@ fn nothing_is_written_outside_or_into_ignored_places() {
     assert_eq!(entries(&outer.path().join("ws")), ["a.py", "f.txt"]);
 }
 
+#[test]
+fn a_file_is_written_where_somebody_made_room_for_it() {
+    let dir = dir_with(&[("docs", "x"), ("lib/a.py", "x"), ("full", "x")]);
+    let mut mirror = Mirror::of(&loaded(&dir).0).unwrap();
+    for name in ["docs", "full"] {
+        fs::remove_file(dir.path().join(name)).unwrap();
+        fs::create_dir(dir.path().join(name)).unwrap();
+    }
+    fs::remove_dir_all(dir.path().join("lib")).unwrap();
+    fs::write(dir.path().join("full/b"), "made by hand").unwrap();
+    for name in ["docs/index.md", "lib"] {
+        assert_eq!(mirror.write(name, &file("new")).unwrap(), Outcome::Written);
+        assert_eq!(text(&dir, name), "new");
+    }
+    for (name, other) in [("docs", "docs/index.md"), ("lib/a.py", "lib")] {
+        let refused = mirror.write(name, &file("new")).unwrap_err();
+        assert!(matches!(&refused, Refused::Beside(beside) if beside == other), "{name}: {refused}");
+    }
+    // What is in the way here is no file of the session: it may go.
+    let refused = mirror.write("full/b/c", &file("new")).unwrap_err();
+    assert!(matches!(refused, Refused::Occupied { .. }), "{refused}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_symbolic_link_made_after_loading_is_not_followed() {

@@ -107,8 +107,7 @@ impl Mirror {
     /// [`Refused`] when the name leads out or the file system says no; the directory is then as it was, but for
     /// directories created on the way.
     pub(crate) fn write(&mut self, name: &str, file: &File) -> Result<Outcome, Refused> {
-        let target = self.place(name)?;
-        let there = look(&target)?;
+        let (target, there) = self.place(name).map_err(|refused| self.beside_known(name, refused))?;
         let staged = stage(&target, &file.content, there.as_ref())?;
         let on_disk = match there {
             Some(_) => Some(fs::read(&target).map_err(|error| Refused::Io(Step::Look, error))?),
@@ -146,9 +145,11 @@ impl Mirror {
         Ok(())
     }
 
-    /// The path of a shared name, with its directories made; no step of it is a link or an ignored name.
-    fn place(&self, name: &str) -> Result<PathBuf, Refused> {
-        let (last, parents) = fitting(name, &self.known)?;
+    /// The path of a shared name and what is there, with its directories made; no step of it is a link or an ignored name.
+    ///
+    /// The directory says what it can hold, not what is known: somebody may have made room.
+    fn place(&self, name: &str) -> Result<(PathBuf, Option<Metadata>), Refused> {
+        let (last, parents) = shareable(name)?;
         let mut path = self.root.clone();
         for part in parents {
             path.push(part);
@@ -160,18 +161,37 @@ impl Mirror {
             }
         }
         path.push(last);
-        Ok(path)
+        let there = look(&path)?;
+        Ok((path, there))
+    }
+
+    /// What is in the way stays there for good where it is a file of the session.
+    fn beside_known(&self, name: &str, refused: Refused) -> Refused {
+        let Refused::Occupied { path, .. } = &refused else { return refused };
+        match in_the_way(name, &self.known).filter(|other| self.root.join(other).starts_with(path)) {
+            Some(other) => Refused::Beside(other.to_owned()),
+            None => refused,
+        }
+    }
+}
+
+/// Whether a directory with `files` may hold a file of this name too, and can.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn fitting<V>(name: &str, files: &BTreeMap<String, V>) -> Result<(), Refused> {
+    shareable(name)?;
+    match in_the_way(name, files) {
+        Some(other) => Err(Refused::Beside(other.to_owned())),
+        None => Ok(()),
     }
 }
 
 /// The last component of a name, and those before it.
 ///
 /// # Errors
-/// Why no directory with `files` may hold a file of this name, or can.
-pub(crate) fn fitting<'a, V>(
-    name: &'a str,
-    files: &BTreeMap<String, V>,
-) -> Result<(&'a str, Vec<&'a str>), Refused> {
+/// Why no directory may hold a file of this name.
+fn shareable(name: &str) -> Result<(&str, Vec<&str>), Refused> {
     let mut parents = components(name).ok_or(Refused::Outside)?;
     let last = parents.pop().ok_or(Refused::Outside)?;
     let ignored = parents
@@ -181,10 +201,7 @@ pub(crate) fn fitting<'a, V>(
     if let Some(part) = ignored {
         return Err(Refused::Ignored((*part).to_owned()));
     }
-    match in_the_way(name, files) {
-        Some(other) => Err(Refused::Beside(other.to_owned())),
-        None => Ok((last, parents)),
-    }
+    Ok((last, parents))
 }
 
 fn ignored_leaf(name: &str) -> bool {
