@@ -12,6 +12,7 @@ pub use crate::listen::tls::TlsError;
 pub use crate::signing::key_file::SigningKeyError;
 use crate::store::journal::Unkept;
 pub use crate::token::TokenError;
+use crate::workspace::write_back::Refused;
 
 /// A mistake in how the server was called, or a failure of the machine under it.
 ///
@@ -154,12 +155,7 @@ pub enum Error {
     /// Accepted commits that are in no file, at the end.
     #[error(
         "{} accepted commit{} could not be written into the workspace directory: {}; {}",
-        .files.len(), if .files.len() == 1 { "" } else { "s" }, listed(.files),
-        if *.stored {
-            "the log has it: a start that goes on with the session tries again, `mpac-ws audit replay --files DIR` writes it elsewhere"
-        } else {
-            "nothing was stored (--durability none), so it is lost"
-        }
+        .files.len(), if .files.len() == 1 { "" } else { "s" }, listed(.files), unwritten_remedy(.files, *.stored)
     )]
     Unwritten {
         /// Which, and why.
@@ -373,11 +369,34 @@ pub struct Unwritten {
     pub path: String,
     /// Why it could not be written, in words.
     pub reason: String,
+    /// Whether no directory with the other files could hold it, so that trying again leads nowhere.
+    pub for_good: bool,
 }
 
-fn listed(files: &[Unwritten]) -> String {
-    let each: Vec<String> = files.iter().map(|file| format!("{:?} ({})", file.path, file.reason)).collect();
+impl Unwritten {
+    pub(crate) fn new(path: String, refused: &Refused) -> Self {
+        Self { path, reason: refused.to_string(), for_good: refused.is_for_good() }
+    }
+}
+
+pub(crate) fn listed<'a>(files: impl IntoIterator<Item = &'a Unwritten>) -> String {
+    let each: Vec<String> =
+        files.into_iter().map(|file| format!("{:?} ({})", file.path, file.reason)).collect();
     each.join(", ")
+}
+
+fn unwritten_remedy(files: &[Unwritten], stored: bool) -> &'static str {
+    match (stored, files.iter().any(|file| file.for_good), files.iter().all(|file| file.for_good)) {
+        (false, ..) => "nothing was stored (--durability none), so it is lost",
+        (true, _, true) => "the log has it, and the directory cannot hold it: commit it under another name",
+        (true, false, _) => {
+            "the log has it: a start that goes on with the session tries again, `mpac-ws audit replay --files DIR` writes it elsewhere"
+        }
+        (true, true, false) => {
+            "the log has it: a start that goes on with the session tries again, `mpac-ws audit replay --files DIR` writes it \
+             elsewhere; but what the directory cannot hold has to be committed under another name"
+        }
+    }
 }
 
 /// clap writes paragraphs; scripts and people in a hurry read one line.
@@ -437,5 +456,25 @@ fn bind_remedy(host: &str, port: u16, source: &io::Error) -> String {
             )
         }
         _ => format!("cannot listen on {host} port {port}: {source}; check --host and --port"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_promised_a_next_try_that_leads_nowhere() {
+        let file = |for_good| Unwritten { path: "a".to_owned(), reason: "b".to_owned(), for_good };
+        let said = |files: &[Unwritten]| Error::Unwritten { files: files.to_vec(), stored: true }.to_string();
+        let (retried, renamed) = ("a start that goes on with the session tries again", "under another name");
+        for (files, again, rename) in [
+            (&[file(false)][..], true, false),
+            (&[file(true), file(true)], false, true),
+            (&[file(true), file(false)], true, true),
+        ] {
+            let said = said(files);
+            assert_eq!((said.contains(retried), said.contains(renamed)), (again, rename), "{said}");
+        }
     }
 }

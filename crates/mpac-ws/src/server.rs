@@ -228,8 +228,9 @@ impl Server {
         match (full, ended) {
             (Some(dir), Err(Error::Unwritten { files, .. })) => {
                 for file in files {
-                    // They are in the log, and the next start tries again.
-                    warn!("{:?} is not in the directory yet: {}", file.path, file.reason);
+                    // They are in the log, and the next start tries again where that can help.
+                    let yet = if file.for_good { "" } else { " yet" };
+                    warn!("{:?} is not in the directory{yet}: {}", file.path, file.reason);
                 }
                 Err(Error::DiskFull(dir))
             }

@@ -80,8 +80,11 @@ impl Workspace {
     }
 
     /// Whether a directory with these files could hold one of this name, too.
-    pub(crate) fn has_room_for(&self, name: &str) -> bool {
-        write_back::fitting(name, &self.files).is_ok()
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn has_room_for(&self, name: &str) -> Result<(), write_back::Refused> {
+        write_back::fitting(name, &self.files)
     }
 
     /// What the core is told of it.

@@ -24,7 +24,7 @@ use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
 use crate::clock;
 use crate::drive;
-use crate::error::Error;
+use crate::error::{Error, listed};
 use crate::fencing::Above;
 use crate::metrics::Meters;
 use crate::rate::Everybody;
@@ -45,6 +45,9 @@ use crate::workspace::unmerged::Unmerged;
 use crate::workspace::write_back::Mirror;
 use crate::workspace::writer::Writer;
 use crate::workspace::{File, Workspace};
+
+/// Files that the directory cannot hold and a start names.
+const NAMED: usize = 10;
 
 /// What every session of a server starts from; one that could not be opened is refused when it is made.
 #[derive(Debug)]
@@ -241,9 +244,13 @@ impl Template {
                 files.unwritten.push((path.clone(), file.clone()));
             }
         }
-        let alone = if self.write_back { files.leave_out(&self.on_disk) } else { 0 };
-        if alone > 0 {
-            info!("[{id}] {alone} committed files stay out of the directory, which cannot hold them");
+        let alone = if self.write_back { files.leave_out(&self.on_disk) } else { Vec::new() };
+        if !alone.is_empty() {
+            // Whoever was told when they were committed need not be here, and the server may not have written back then.
+            let more = alone.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+            let named = listed(alone.iter().take(NAMED));
+            warn!("[{id}] in the log alone, because the directory cannot hold it: {named}{more}");
         }
         let delivery = self.delivery(&core, &kept.config, files.workspace);
         delivery.write(files.unwritten);

@@ -7,6 +7,7 @@ use mpac_core::{Notice, Output, SessionConfig};
 use mpac_wire::{Content, StateRef};
 use serde::{Deserialize, Serialize};
 
+use crate::error::Unwritten;
 use crate::workspace::unmerged::Unmerged;
 use crate::workspace::{File, Workspace};
 
@@ -44,11 +45,15 @@ pub(crate) struct Restored {
 }
 
 impl Restored {
-    /// Tries no more to write what `dir` cannot hold: that was said when it was committed. Gives how many files these are.
-    pub(crate) fn leave_out(&mut self, dir: &Workspace) -> usize {
-        let all = self.unwritten.len();
-        self.unwritten.retain(|(path, _)| dir.has_room_for(path));
-        all - self.unwritten.len()
+    /// Tries no more to write what `dir` cannot hold. Gives which files these are, and why.
+    pub(crate) fn leave_out(&mut self, dir: &Workspace) -> Vec<Unwritten> {
+        let mut alone = Vec::new();
+        self.unwritten.retain(|(path, _)| {
+            let refused = dir.has_room_for(path).err();
+            alone.extend(refused.as_ref().map(|refused| Unwritten::new(path.clone(), refused)));
+            refused.is_none()
+        });
+        alone
     }
 }
 

@@ -65,8 +65,8 @@ impl Waiting {
     }
 }
 
-/// What was tried and failed, with the reason that was logged.
-type Failed = BTreeMap<String, (File, String)>;
+/// What was tried and failed, with what was logged of it.
+type Failed = BTreeMap<String, (File, Unwritten)>;
 
 async fn run(mut mirror: Mirror, waiting: Arc<Waiting>) -> Vec<Unwritten> {
     let mut failed = Failed::new();
@@ -91,7 +91,7 @@ async fn run(mut mirror: Mirror, waiting: Arc<Waiting>) -> Vec<Unwritten> {
         }
         // Nothing is put after the last, and what was put before it has been taken with it.
         if last {
-            return failed.into_iter().map(|(path, (_, reason))| Unwritten { path, reason }).collect();
+            return failed.into_values().map(|(_, unwritten)| unwritten).collect();
         }
     }
 }
@@ -111,10 +111,12 @@ fn write(mirror: &mut Mirror, path: String, file: File, failed: &mut Failed) {
              before that"
         ),
         Err(refused) => {
-            let reason = refused.to_string();
+            let unwritten = Unwritten::new(path.clone(), &refused);
+            let reason = &unwritten.reason;
             // A retry that fails like the try before is no news.
-            if before.is_none_or(|(tried, said)| tried.state_ref != file.state_ref || said != reason) {
-                if refused.is_for_good() {
+            if before.is_none_or(|(tried, said)| tried.state_ref != file.state_ref || said.reason != *reason)
+            {
+                if unwritten.for_good {
                     error!(
                         "{path:?} was committed and stays out of the directory: {reason}; commit it under another name"
                     );
@@ -122,7 +124,7 @@ fn write(mirror: &mut Mirror, path: String, file: File, failed: &mut Failed) {
                     error!("{path:?} was committed but not written, and will be tried again: {reason}");
                 }
             }
-            failed.insert(path, (file, reason));
+            failed.insert(path, (file, unwritten));
         }
     }
 }
@@ -130,7 +132,7 @@ fn write(mirror: &mut Mirror, path: String, file: File, failed: &mut Failed) {
 /// A bug of ours; which files it left unwritten is not known.
 fn stopped_early(error: &tokio::task::JoinError) -> Unwritten {
     error!("write-back stopped: {error}");
-    Unwritten { path: "*".to_owned(), reason: format!("internal fault: {error}") }
+    Unwritten { path: "*".to_owned(), reason: format!("internal fault: {error}"), for_good: false }
 }
 
 #[cfg(test)]
@@ -159,7 +161,7 @@ mod tests {
         assert_eq!(std::fs::read_to_string(dir.path().join("new/b.py")).unwrap(), "b");
         assert!(!dir.path().parent().unwrap().join("escape.py").exists());
         let reason = "the path leads out of the workspace".to_owned();
-        assert_eq!(unwritten, [Unwritten { path: "../escape.py".to_owned(), reason }]);
+        assert_eq!(unwritten, [Unwritten { path: "../escape.py".to_owned(), reason, for_good: true }]);
     }
 
     /// Ends when `path` is written; a test that waits for ever has failed.
