@@ -6,10 +6,11 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::access::{self, Shows};
-use super::lived::live;
+use super::lived::{Lived, live};
 use super::problem::Problem;
 use super::{view, which};
 use crate::cli::audit::Replay;
+use crate::store::entry::Entry;
 use crate::store::kept::Kept;
 use crate::workspace::path::{components, in_the_way, stands_for_git};
 use crate::workspace::write_back::{Refused, Step};
@@ -22,7 +23,8 @@ pub(super) fn replay(options: &Replay, out: &mut dyn Write) -> Result<(), Proble
     if let Some(dir) = &options.files {
         be_empty(dir)?;
     }
-    let (replay, end) = live(&which.dir, options.until, &mut |_| {})?;
+    let mut first = Shared::default();
+    let (replay, end) = live(&which.dir, options.until, &mut |lived| first.visit(lived))?;
     let Some((coordinator, kept)) = replay.session() else {
         return Err(Problem::Log { path: which.dir, reason: "nothing happened in it".to_owned() });
     };
@@ -36,8 +38,8 @@ pub(super) fn replay(options: &Replay, out: &mut dyn Write) -> Result<(), Proble
     }
     match &options.files {
         // Whoever reads the snapshot wants nothing else on its way.
-        Some(dir) if options.json => write_files(dir, kept, &mut io::stderr()),
-        Some(dir) => write_files(dir, kept, out),
+        Some(dir) if options.json => write_files(dir, kept, &first, &mut io::stderr()),
+        Some(dir) => write_files(dir, kept, &first, out),
         None => Ok(()),
     }
 }
@@ -53,11 +55,33 @@ fn be_empty(dir: &Path) -> Result<(), Problem> {
     }
 }
 
-fn write_files(dir: &Path, kept: &Kept, out: &mut dyn Write) -> Result<(), Problem> {
+/// Files that were shared before anybody committed them. From a restart on, the configuration names what was committed as well.
+#[derive(Default)]
+struct Shared(Option<BTreeSet<String>>);
+
+impl Shared {
+    fn visit(&mut self, lived: &Lived<'_>) {
+        let Some((_, kept)) = lived.replay.session() else { return };
+        let names = || kept.config.workspace.iter().flat_map(BTreeMap::keys);
+        match (&mut self.0, lived.entry) {
+            (None, _) => self.0 = Some(names().cloned().collect()),
+            (Some(shared), Entry::TakeUp(_)) => {
+                let committed: BTreeSet<&str> = kept.contents().map(|(name, ..)| name).collect();
+                shared.extend(names().filter(|name| !committed.contains(name.as_str())).cloned());
+            }
+            _ => {}
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.as_ref().is_some_and(|shared| shared.contains(name))
+    }
+}
+
+fn write_files(dir: &Path, kept: &Kept, first: &Shared, out: &mut dyn Write) -> Result<(), Problem> {
     let shared = kept.config.workspace.as_ref();
-    // Where two cannot be in one directory, what was shared at the start keeps its place.
-    let (before, since): (Vec<_>, Vec<_>) =
-        kept.contents().partition(|(name, ..)| shared.is_some_and(|shared| shared.contains_key(*name)));
+    // Where two cannot be in one directory, what was shared before keeps its place.
+    let (before, since): (Vec<_>, Vec<_>) = kept.contents().partition(|(name, ..)| first.has(name));
     let (mut written, mut alone) = (BTreeMap::new(), Vec::new());
     for (name, content, _) in before.into_iter().chain(since) {
         match write_file(dir, name, content, &written) {

@@ -136,10 +136,11 @@ async fn a_session_is_shown_as_it_stood_and_its_files_are_written_as_they_stood(
 
 #[tokio::test]
 async fn files_that_no_directory_can_hold_keep_the_others_from_nothing() {
-    let (data, shared) = (tempdir().unwrap(), tempdir().unwrap());
+    let (data, shared, elsewhere) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());
     fs::create_dir(shared.path().join("shop")).unwrap();
     fs::write(shared.path().join("shop/money.py"), "real").unwrap();
-    let program = Program::start(data.path(), &[&format!("--workspace={}", shared.path().display())]);
+    let workspace = format!("--workspace={}", shared.path().display());
+    let program = Program::start(data.path(), &[&workspace]);
     let (mut alice, _) = program.join("agent:alice").await;
     let long = "x".repeat(300);
     let names = [
@@ -156,16 +157,22 @@ async fn files_that_no_directory_can_hold_keep_the_others_from_nothing() {
         alice.until("OP_COMMIT").await;
     }
     program.kill();
-    let to = shared.path().join("elsewhere");
-    let said = audit("replay", data.path(), &["--files", to.to_str().unwrap()]).ok();
-    assert!(said.starts_with("3 files written"), "{said}");
-    for name in ["shop/money.py", "b.py", "build/x"] {
-        assert_eq!(fs::read_to_string(to.join(name)).unwrap(), "one");
-    }
-    for name in ["shop", "b.py/c.py", ".git/hooks/post-checkout", &long] {
-        assert!(said.contains(&format!("in the log alone: {name:?}: ")), "{name}: {said}");
-    }
-    assert!(!to.join(".git").exists());
+    let written_to = |to: &str| {
+        let to = elsewhere.path().join(to);
+        let said = audit("replay", data.path(), &["--files", to.to_str().unwrap()]).ok();
+        assert!(said.starts_with("3 files written"), "{said}");
+        for name in ["shop/money.py", "b.py", "build/x"] {
+            assert_eq!(fs::read_to_string(to.join(name)).unwrap(), "one");
+        }
+        for name in ["shop", "b.py/c.py", ".git/hooks/post-checkout", &long] {
+            assert!(said.contains(&format!("in the log alone: {name:?}: ")), "{name}: {said}");
+        }
+        assert!(!to.join(".git").exists());
+    };
+    written_to("at first");
+    // Whoever takes it up is told of what was committed like of what was shared.
+    Program::start(data.path(), &[&workspace]).kill();
+    written_to("after a restart");
 }
 
 #[tokio::test]
