@@ -105,11 +105,11 @@ fn write_files(dir: &Path, kept: &Kept, first: &Shared, out: &mut dyn Write) -> 
     told(out).map_err(Problem::Output)
 }
 
-/// Where workspaces leave names out, this does not: it is asked for what was committed. But for git's own, which git runs.
+/// Where workspaces leave names out, this does not: it is asked for what was committed. But for what git and Mercurial would run.
 fn write_file(dir: &Path, name: &str, content: &str, written: &BTreeMap<String, ()>) -> Result<(), Refused> {
     let parts = components(name).ok_or(Refused::Outside)?;
-    if let Some(git) = parts.iter().find(|part| stands_for_git(part)) {
-        return Err(Refused::Ignored((*git).to_owned()));
+    if let Some(run) = parts.iter().find(|part| stands_for_git(part) || part.eq_ignore_ascii_case(".hg")) {
+        return Err(Refused::Ignored((*run).to_owned()));
     }
     if let Some(other) = in_the_way(name, written) {
         return Err(Refused::Beside(other.to_owned()));

@@ -148,6 +148,7 @@ async fn files_that_no_directory_can_hold_keep_the_others_from_nothing() {
         ("b.py", ""),
         ("b.py/c.py", ""),
         (".git/hooks/post-checkout", ""),
+        (".hg/hgrc", ""),
         (&long, ""),
         ("build/x", ""),
         ("shop/money.py", "real"),
@@ -164,10 +165,10 @@ async fn files_that_no_directory_can_hold_keep_the_others_from_nothing() {
         for name in ["shop/money.py", "b.py", "build/x"] {
             assert_eq!(fs::read_to_string(to.join(name)).unwrap(), "one");
         }
-        for name in ["shop", "b.py/c.py", ".git/hooks/post-checkout", &long] {
+        for name in ["shop", "b.py/c.py", ".git/hooks/post-checkout", ".hg/hgrc", &long] {
             assert!(said.contains(&format!("in the log alone: {name:?}: ")), "{name}: {said}");
         }
-        assert!(!to.join(".git").exists());
+        assert!(!to.join(".git").exists() && !to.join(".hg").exists());
     };
     written_to("at first");
     // Whoever takes it up is told of what was committed like of what was shared.
