@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use ignore::{DirEntry, WalkBuilder};
 
-use super::path::{is_ignored_dir, is_ignored_file, shared_name};
+use super::path::{is_copy, is_ignored_dir, is_nobodys, shared_name};
 use super::{File, Workspace};
 use crate::error::Error;
 
@@ -68,7 +68,8 @@ impl Progress {
 
 /// Reads every text file below `dir` that fits into a frame, and names those it leaves out. Blocks.
 ///
-/// Ignored files are not named: nobody expects them. Symbolic links are named and never followed.
+/// Ignored files are not named: nobody expects them. Symbolic links are named and never followed, and so are commits that lie
+/// beside a file: only there somebody can find them.
 ///
 /// # Errors
 /// [`Error::Workspace`] when `dir` itself is no readable directory, [`Error::WorkspaceTooLarge`] when there is more text
@@ -123,7 +124,7 @@ fn walk(root: &Path) -> ignore::Walk {
         .filter_entry(|entry| {
             let name = entry.file_name().to_string_lossy();
             let dir = entry.file_type().is_some_and(|kind| kind.is_dir());
-            entry.depth() == 0 || if dir { !is_ignored_dir(&name) } else { !is_ignored_file(&name) }
+            entry.depth() == 0 || if dir { !is_ignored_dir(&name) } else { !is_nobodys(&name) }
         })
         .build()
 }
@@ -135,6 +136,9 @@ fn read(entry: &DirEntry, name: &str, max_frame: usize) -> Result<File, String> 
     }
     if !kind.is_file() {
         return Err("not a regular file".to_owned());
+    }
+    if entry.file_name().to_str().is_some_and(is_copy) {
+        return Err("a commit that was written beside a file: merge the two, then delete it".to_owned());
     }
     let unreadable = |error: io::Error| format!("cannot be read: {error}");
     let length = entry.metadata().map_err(|error| error.to_string())?.len();

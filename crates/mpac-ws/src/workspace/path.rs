@@ -51,9 +51,14 @@ pub(crate) fn stands_for_git(name: &str) -> bool {
     stem == ".git" || stem.strip_prefix("git~").is_some_and(is_short)
 }
 
+/// Whether a file of this name is left out and nobody expects anything else.
+pub(crate) fn is_nobodys(name: &str) -> bool {
+    name.starts_with(TEMPORARY) || IGNORED_FILES.contains(&name)
+}
+
 /// Whether a file of this name is left out.
 pub(crate) fn is_ignored_file(name: &str) -> bool {
-    name.starts_with(TEMPORARY) || IGNORED_FILES.contains(&name) || is_copy(name)
+    is_nobodys(name) || is_copy(name)
 }
 
 /// What is added to the name of a file for the commit that is written beside it.
@@ -63,7 +68,7 @@ pub(crate) fn copy_suffix(state_ref: &StateRef) -> String {
 }
 
 /// Whether it is a commit beside a file: it waits for somebody to merge the two, and is no file to work on.
-fn is_copy(name: &str) -> bool {
+pub(crate) fn is_copy(name: &str) -> bool {
     let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     name.rsplit_once(COPY).is_some_and(|(of, digits)| {
         !of.is_empty() && digits.len() == COPY_DIGITS && digits.bytes().all(is_digit)

@@ -6,6 +6,7 @@ use std::path::Path;
 use tempfile::{TempDir, tempdir};
 
 use super::load::{self, Limits, Progress, Skipped};
+use super::path::copy_suffix;
 use super::write_back::{Mirror, Outcome, Refused, temporary};
 use super::{File, Workspace};
 use crate::error::Error;
@@ -242,7 +243,11 @@ fn a_file_that_somebody_created_is_left_as_it_is_and_one_that_somebody_removed_c
     assert_eq!(mirror.write("gone.py", &file("ours")).unwrap(), Outcome::Back);
     assert!(matches!(mirror.write("new.py", &file("ours")).unwrap(), Outcome::KeptTheirs { .. }));
     assert_eq!((text(&dir, "gone.py").as_str(), text(&dir, "new.py").as_str()), ("ours", "theirs"));
-    assert_eq!(names(&loaded(&dir).0), ["gone.py", "new.py"], "a copy is nothing to work on");
+    let (workspace, skipped) = loaded(&dir);
+    assert_eq!(names(&workspace), ["gone.py", "new.py"], "a copy is nothing to work on");
+    let named: Vec<_> = skipped.iter().map(|it| (it.path.as_str(), it.reason.contains("merge"))).collect();
+    let beside = format!("new.py{}", copy_suffix(&file("ours").state_ref));
+    assert_eq!(named, [(beside.as_str(), true)], "and may not be forgotten");
 }
 
 #[test]
