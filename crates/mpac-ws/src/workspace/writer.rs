@@ -108,7 +108,8 @@ fn write(mirror: &mut Mirror, path: String, file: File, failed: &mut Failed) {
         Ok(Outcome::KeptTheirs { beside }) => warn!(
             "{path:?} is not as the session knew it, because somebody changed or made it in the directory. It is kept, and the \
              commit was written beside it as {beside:?}: merge the two by hand, then restart the server, which does not look \
-             before that"
+             before that. A file that is not shared, because it is ignored, no text or too large, does not count then either: put \
+             the commit in its place, or delete it"
         ),
         Err(refused) => {
             let unwritten = Unwritten::new(path.clone(), &refused);
@@ -209,6 +210,28 @@ mod tests {
         assert_eq!(unwritten[0].path, "d/a.py");
         assert!(unwritten[0].reason.ends_with("d\" is no directory"), "{unwritten:?}");
     }
+
+    #[test]
+    fn what_helps_where_the_file_that_is_kept_is_never_shared_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(".gitignore"), "*.gen").unwrap();
+        std::fs::write(dir.path().join("x.gen"), "by hand").unwrap();
+        let restart = || {
+            let (workspace, _) = load(dir.path(), &Limits::default(), &Progress::default()).unwrap();
+            let mut mirror = Mirror::of(&workspace).unwrap();
+            let (path, file) = ("x.gen".to_owned(), File::new("ours".into()));
+            told(|| write(&mut mirror, path, file, &mut Failed::new()))
+        };
+        for _ in 0..2 {
+            let told = restart();
+            assert!(told.contains("put the commit in its place, or delete it"), "{told}");
+        }
+        std::fs::remove_file(dir.path().join("x.gen")).unwrap();
+        assert_eq!(restart().lines().filter(|line| line.contains("WARN")).count(), 0);
+        assert_eq!(std::fs::read_to_string(dir.path().join("x.gen")).unwrap(), "ours");
+        assert_eq!(restart().lines().filter(|line| line.contains("WARN")).count(), 0, "nor at a later start");
+    }
+
     #[test]
     fn what_becomes_of_a_file_is_one_line_whatever_it_is_called() {
         let dir = tempfile::tempdir().unwrap();
