@@ -62,8 +62,8 @@ pub(super) struct Out {
     tally: Tally,
     /// The tally is a task's.
     counts: bool,
-    /// Why a result could not be written: the first reason.
-    unwritten: Option<io::Error>,
+    /// Something of the result could not be written.
+    is_unwritten: bool,
     /// Nobody reads it any more.
     is_closed: bool,
 }
@@ -71,7 +71,7 @@ pub(super) struct Out {
 impl Out {
     pub(super) fn new(lines: Lines, json: bool, verb: &'static str) -> Self {
         let tally = Tally::default();
-        Self { lines, json, verb, tally, counts: false, unwritten: None, is_closed: false }
+        Self { lines, json, verb, tally, counts: false, is_unwritten: false, is_closed: false }
     }
 
     /// What a task comes to is told with its failure as well.
@@ -88,16 +88,28 @@ impl Out {
         self.json
     }
 
-    fn result(&mut self, line: &str) {
-        self.write(Told::Result(line));
+    /// Whether it is written.
+    fn result(&mut self, line: &str) -> bool {
+        self.write(Told::Result(line))
     }
 
-    fn write(&mut self, told: Told<'_>) {
+    fn write(&mut self, told: Told<'_>) -> bool {
         match (self.lines)(told) {
-            Ok(()) => {}
-            // A closed pipe is a reader who has seen enough.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => self.is_closed = true,
-            Err(error) => drop(self.unwritten.get_or_insert(error)),
+            Ok(()) => true,
+            Err(why) => {
+                self.not_written(&why);
+                false
+            }
+        }
+    }
+
+    /// Something of the result could not be written. It is said at once, for what goes on may go on for long.
+    pub(super) fn not_written(&mut self, why: &io::Error) {
+        // A closed pipe is a reader who has seen enough.
+        if why.kind() == ErrorKind::BrokenPipe {
+            self.is_closed = true;
+        } else if !std::mem::replace(&mut self.is_unwritten, true) {
+            self.say(&format!("error: {}", AgentError::Unwritten(why.to_string())));
         }
     }
 
@@ -109,21 +121,21 @@ impl Out {
 
     /// Whether what comes can still be written.
     pub(super) fn goes_on(&self) -> bool {
-        !self.is_closed && self.unwritten.is_none()
+        !self.is_closed && self.is_all_written()
     }
 
-    /// Where something of the result is missing, says so; whether all of it is there.
-    pub(super) fn is_all_written(&mut self) -> bool {
-        let Some(why) = self.unwritten.take() else { return true };
-        self.say(&format!("error: {}", AgentError::Unwritten(why.to_string())));
-        false
+    /// Whether nothing of the result is missing but to a reader who has seen enough.
+    pub(super) fn is_all_written(&self) -> bool {
+        !self.is_unwritten
     }
 
     /// The result: `text` for people (control characters are shown, not obeyed), or the members of `value`. What others wrote
     /// has to be [one line](one_line) in it.
     pub(super) fn done(&mut self, text: &str, value: Value) {
         if !self.json {
-            text.lines().for_each(|line| self.result(&printable(line)));
+            for line in text.lines() {
+                self.result(&printable(line));
+            }
             return;
         }
         let mut object = Map::new();
@@ -152,7 +164,7 @@ impl Out {
         match serde_json::to_string(event) {
             Ok(line) if self.json => self.result(&line),
             _ => self.result(&one_line(&printable(text))),
-        }
+        };
     }
 
     pub(super) fn failed(&mut self, error: &AgentError) {
@@ -182,7 +194,9 @@ impl Out {
                 object.extend(members_of_verb(&self.tally));
             }
         }
-        self.result(&object.to_string());
+        if !self.result(&object.to_string()) {
+            self.say(&format!("error: {error}"));
+        }
     }
 }
 

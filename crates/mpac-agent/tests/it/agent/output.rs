@@ -1,7 +1,8 @@
 //! What verbs write, and what they make of an output that takes nothing.
 
-use std::io::pipe;
-use std::process::{Output, Stdio};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, pipe};
+use std::process::{Command, Output, Stdio};
 
 use super::program::{command, local, told};
 use super::{Host, patiently};
@@ -25,14 +26,40 @@ async fn a_result_that_cannot_be_written_is_no_success() {
         &["announce", "a.py", "-m", "mend it", "--json"],
         &["completions", "bash"],
     ] {
-        let full = std::fs::File::create("/dev/full").unwrap();
+        let full = File::create("/dev/full").unwrap();
         let (code, said) = into(full, &host, arguments).await;
         assert!(code == Some(1) && said.contains("cannot be written"), "{arguments:?}: {code:?} {said}");
     }
     // What failed for a better reason keeps its code.
-    let full = std::fs::File::create("/dev/full").unwrap();
+    let full = File::create("/dev/full").unwrap();
     let (code, said) = into(full, &host, &["withdraw", "i", "--json"]).await;
     assert!(code == Some(4) && said.contains("cannot be written"), "{code:?} {said}");
+    assert!(said.contains("INVALID_REFERENCE"), "why is said as well: {said}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn who_stays_says_at_once_that_its_result_cannot_be_written() {
+    let host = Host::start(&[]).await;
+    let hold = ["announce", "a.py", "-m", "mend it", "--hold", "--json"];
+    let mut holding =
+        command(&host.url, "Bob", &hold).stdout(File::create("/dev/full").unwrap()).spawn().unwrap();
+    let mut said = BufReader::new(holding.stderr.take().unwrap());
+    let first = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        (line, said)
+    });
+    let (line, mut rest) = patiently(first).await.unwrap();
+    assert!(line.contains("cannot be written"), "{line}");
+    let pid = holding.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let done = tokio::task::spawn_blocking(move || {
+        let mut more = String::new();
+        rest.read_to_string(&mut more).unwrap();
+        (holding.wait().unwrap().code(), more)
+    });
+    assert_eq!(patiently(done).await.unwrap(), (Some(1), String::new()), "once is enough");
 }
 
 #[tokio::test]
