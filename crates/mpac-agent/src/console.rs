@@ -3,7 +3,7 @@
 mod screen;
 
 use std::fmt;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 use crate::diff::{Look, cut, fold, printable};
@@ -68,7 +68,7 @@ impl Palette {
 
 /// Is standard output a terminal that does what escape sequences say?
 pub(crate) fn obeys_escapes() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Takes whole lines, each with its line end.
@@ -106,13 +106,19 @@ impl Console {
         Self::on(Screen::stdout(Layout::default()))
     }
 
-    /// Standard output, with changes shown as this says.
+    /// Standard output, with changes shown as this says. What cannot be written is left out, and the work goes on.
     #[must_use]
     pub fn on(screen: Screen) -> Self {
-        let sink = Box::new(|text: String| {
-            let mut out = std::io::stdout().lock();
-            // A closed pipe is a reader who has seen enough; the work itself goes on.
-            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        Self::on_noting(screen, drop)
+    }
+
+    /// The same, and `unwritten` is told why something could not be written.
+    pub(crate) fn on_noting(screen: Screen, mut unwritten: impl FnMut(io::Error) + Send + 'static) -> Self {
+        let sink = Box::new(move |text: String| {
+            let mut out = io::stdout().lock();
+            if let Err(why) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                unwritten(why);
+            }
         });
         let progress = if obeys_escapes() { Progress::InPlace } else { Progress::Nowhere };
         Self { palette: Palette::of_stdout(), screen: Arc::new(screen), sink, progress, transient: false }

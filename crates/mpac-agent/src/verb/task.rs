@@ -2,6 +2,7 @@
 
 use futures::FutureExt as _;
 use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
 
 use super::out::Out;
 use super::watching::sentence;
@@ -21,8 +22,10 @@ pub(super) async fn task(
 ) -> Result<(), AgentError> {
     let options = asked.thinking.task_options();
     out.counts(options.tally.clone());
+    let (unwritten, mut losses) = mpsc::unbounded_channel();
     let console = match out.is_json() {
-        false => Console::on(Screen::stdout(asked.diff)),
+        // After the task nobody asks any more.
+        false => Console::on_noting(Screen::stdout(asked.diff), move |why| drop(unwritten.send(why))),
         true => Console::lines_to(Palette::PLAIN, Box::new(|text| eprint!("{text}"))),
     };
     let outcome = {
@@ -31,10 +34,14 @@ pub(super) async fn task(
             tokio::select! {
                 biased;
                 Some(event) = events.next(), if out.is_json() => out.event(&event, &sentence(&event)),
+                Some(why) = losses.recv() => out.not_written(&why),
                 outcome = &mut work => break outcome,
             }
         }
     };
+    while let Ok(why) = losses.try_recv() {
+        out.not_written(&why);
+    }
     if out.is_json() {
         // What the task has told is before this in the agent's queue. At the end of the session nothing more comes.
         let _ = agent.view().await;

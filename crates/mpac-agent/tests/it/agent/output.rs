@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, pipe};
 use std::process::{Command, Output, Stdio};
 
+use serde_json::{Value, json};
+
 use super::program::{command, local, told};
 use super::{Host, patiently};
 
@@ -62,10 +64,29 @@ async fn who_stays_says_at_once_that_its_result_cannot_be_written() {
     assert_eq!(patiently(done).await.unwrap(), (Some(1), String::new()), "once is enough");
 }
 
+/// What the verb `task` is given to change `a.py` with.
+fn mend() -> Value {
+    json!({"plan": {"objective": "mend it", "files": ["a.py"]}, "edits": {"a.py": [{"find": "old", "replace": "new"}]}})
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn nor_is_a_task_that_could_not_show_what_it_would_commit() {
+    let host = Host::start(&[]).await;
+    let (_file, path) = local(&mend().to_string());
+    for more in [&["--dry-run"][..], &["--dry-run", "--json"]] {
+        let full = File::create("/dev/full").unwrap();
+        let (code, said) = into(full, &host, &[&["task", "mend it", "--script", &path], more].concat()).await;
+        assert!(code == Some(1) && said.contains("cannot be written"), "{more:?}: {code:?} {said}");
+    }
+}
+
 #[tokio::test]
 async fn a_reader_who_has_seen_enough_is_no_failure() {
     let host = Host::start(&[]).await;
-    for arguments in [&["cat", "a.py"][..], &["files", "--json"], &["completions", "bash"]] {
+    let (_file, path) = local(&mend().to_string());
+    let task = ["task", "mend it", "--script", &path, "--dry-run"];
+    for arguments in [&["cat", "a.py"][..], &["files", "--json"], &["completions", "bash"], &task] {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
         assert_eq!(into(writer, &host, arguments).await, (Some(0), String::new()), "{arguments:?}");
