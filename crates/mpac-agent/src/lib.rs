@@ -88,7 +88,7 @@ pub async fn run(asked: Program) -> u8 {
     let done = match (&asked.command, &asked.join) {
         (Some(Command::Verb(verb)), _) => return verb::run(verb, verb::standard()).await,
         (Some(Command::Mcp(it)), _) => mcp::run(it).await.map(|()| 0),
-        (Some(Command::Key(key)), _) => new_key::run(key, &mut std::io::stdout()).map(|()| 0),
+        (Some(Command::Key(key)), _) => new_key::run(key).and_then(|told| print(told.as_bytes())).map(|()| 0),
         (Some(Command::Completions(it)), _) => completions(it.shell).map(|()| 0),
         (None, Some(cli)) => start(cli, &asked.thinking, &asked.signatures.options()).await,
         (None, None) => Err(AgentError::Usage(
@@ -110,8 +110,12 @@ pub async fn run(asked: Program) -> u8 {
 fn completions(shell: Shell) -> Result<(), AgentError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Program::command(), "mpac-agent", &mut script);
+    print(&script)
+}
+
+fn print(text: &[u8]) -> Result<(), AgentError> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(&script).and_then(|()| out.flush()) {
+    match out.write_all(text).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(AgentError::Unwritten(error.to_string())),
         // A closed pipe is a reader who has seen enough.
         _ => Ok(()),

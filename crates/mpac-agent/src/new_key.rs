@@ -1,6 +1,6 @@
 //! `mpac-agent key`: a key that never leaves its machine, and the request by which an authority certifies it.
 
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use mpac_wire::PrincipalId;
@@ -12,12 +12,12 @@ use crate::key_file::KeyFile;
 use crate::private_file;
 use crate::signing::Signing;
 
-/// Does what was asked, and says so on `out`.
+/// Does what was asked, and gives the words that say so.
 ///
 /// # Errors
 /// [`AgentError::Usage`] when a file is there already, or cannot be read or written; then nothing has changed.
-pub(crate) fn run(asked: &Key, out: &mut impl Write) -> Result<(), AgentError> {
-    let told = match asked {
+pub(crate) fn run(asked: &Key) -> Result<String, AgentError> {
+    match asked {
         Key::New(new) => {
             let id = new.principal_id.clone().unwrap_or_else(|| format!("agent:{}", new.name));
             let principal = PrincipalId::new(id).map_err(|_| {
@@ -25,15 +25,14 @@ pub(crate) fn run(asked: &Key, out: &mut impl Write) -> Result<(), AgentError> {
             })?;
             let path =
                 new.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.key.pem", stem(&principal))));
-            make(&principal, &path, &new.name)?
+            make(&principal, &path, &new.name)
         }
         Key::Show(show) => {
             let file = KeyFile::open(&show.file)?;
             let fingerprint = file.current().public().fingerprint();
-            format!("public key   {}\nfingerprint  {fingerprint}\n", file.current().public())
+            Ok(format!("public key   {}\nfingerprint  {fingerprint}\n", file.current().public()))
         }
-    };
-    out.write_all(told.as_bytes()).map_err(|error| AgentError::Terminal(error.to_string()))
+    }
 }
 
 fn make(principal: &PrincipalId, path: &Path, name: &str) -> Result<String, AgentError> {

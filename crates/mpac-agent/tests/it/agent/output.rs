@@ -32,6 +32,12 @@ async fn a_result_that_cannot_be_written_is_no_success() {
         let (code, said) = into(full, &host, arguments).await;
         assert!(code == Some(1) && said.contains("cannot be written"), "{arguments:?}: {code:?} {said}");
     }
+    let keys = tempfile::tempdir().unwrap();
+    let key = keys.path().join("bob.key.pem");
+    let full = File::create("/dev/full").unwrap();
+    let (code, said) =
+        into(full, &host, &["key", "new", "--name", "Bob", "--out", key.to_str().unwrap()]).await;
+    assert!(code == Some(1) && said.contains("cannot be written"), "{code:?} {said}");
     // What failed for a better reason keeps its code.
     let full = File::create("/dev/full").unwrap();
     let (code, said) = into(full, &host, &["withdraw", "i", "--json"]).await;
