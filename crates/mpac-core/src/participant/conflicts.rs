@@ -195,7 +195,7 @@ impl Participant {
         }
     }
 
-    fn is_related(&self, conflict: &ConflictId, who: &PrincipalId) -> bool {
+    pub(super) fn is_related(&self, conflict: &ConflictId, who: &PrincipalId) -> bool {
         let me = *who == self.sender.principal_id;
         let owns = |id: &IntentId| self.others.owns(who, id) || (me && self.intents.contains_key(id));
         self.conflicts.related(conflict, who, owns)

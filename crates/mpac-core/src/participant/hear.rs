@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use mpac_wire::names::{CoordinatorEvent, IntentDisposition};
 use mpac_wire::payload::{CoordinatorStatus, Goodbye, IntentUpdate, KeyChange, ParticipantKeys, SessionInfo};
-use mpac_wire::{Envelope, IntentId, Message, MessageId, PrincipalId, Timestamp, Watermark};
+use mpac_wire::{ConflictId, Envelope, IntentId, Message, PrincipalId, Timestamp, Watermark};
 
 use super::epochs::{Author, Circumstances, handover};
 use super::news::{News, Over};
@@ -116,7 +116,7 @@ impl Participant {
 
     fn hear_coordinator(&mut self, envelope: &Envelope, message: &Message) {
         match message {
-            Message::SessionInfo(info) => self.admitted(&envelope.message_id, info),
+            Message::SessionInfo(info) => self.admitted(envelope, info),
             Message::CoordinatorStatus(status) => self.status(status),
             Message::SessionClose(_) => self.close(),
             Message::IntentWithdraw(withdraw) => {
@@ -144,7 +144,7 @@ impl Participant {
     }
 
     /// SESSION_INFO lets in whoever asked: one that comes once more, after we left, lets nobody in (SES-23).
-    fn admitted(&mut self, by: &MessageId, info: &SessionInfo) {
+    fn admitted(&mut self, envelope: &Envelope, info: &SessionInfo) {
         if self.link.asked.is_none() && !self.link.inside {
             return;
         }
@@ -161,11 +161,12 @@ impl Participant {
             self.news.push(News::CoordinatorBack);
         }
         let after_a_break = self.link.enter();
+        self.link.relays_count = envelope.in_reply_to.is_some();
         self.news.push(News::Admitted { problems: info.compatibility_errors.clone().unwrap_or_default() });
         if after_a_break {
             // One that was open stays open, but the summary that was asked for is lost.
             self.gap.reveal(None);
-            self.link.back_by = Some(by.clone());
+            self.link.back_by = Some(envelope.message_id.clone());
             self.news.push(News::Gap { revealed_by: None });
         }
     }
@@ -307,12 +308,20 @@ impl Participant {
         match message {
             Message::ConflictReport(report) => self.conflict_reported(report),
             Message::ConflictAck(ack) => self.conflict_acked(sender, ack),
-            // Anybody may (D-110), and on Python servers everybody's takes effect: none of these is what PAR-14 warns of.
-            Message::ConflictEscalate(escalate) if self.conflicts.open(&escalate.conflict_id).is_some() => {
+            Message::ConflictEscalate(escalate) if self.is_handed_on(sender, &escalate.conflict_id) => {
                 self.conflict_escalated(escalate);
             }
             Message::Resolution(resolution) => self.resolved(resolution),
             _ => {}
+        }
+    }
+
+    /// Whether a CONFLICT_ESCALATE is believed. Anybody may say it (D-110), and our coordinators pass on what they accept alone.
+    /// Python servers pass it on of conflicts that are over too, so of others there it has to be about their own (PAR-14).
+    fn is_handed_on(&self, sender: &PrincipalId, conflict: &ConflictId) -> bool {
+        match self.link.relays_count || *sender == self.sender.principal_id {
+            true => self.conflicts.open(conflict).is_some(),
+            false => self.is_related(conflict, sender),
         }
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Link {
     pub(super) cut_off: bool,
     /// The SESSION_INFO that ended a break of which the coordinator has not been told.
     pub(super) back_by: Option<MessageId>,
+    /// What is passed on has taken effect: SESSION_INFO said what it answers, as no Python server does (D-005).
+    pub(super) relays_count: bool,
     /// Attempts to connect that failed, one after the other.
     failed: u32,
 }

@@ -184,6 +184,7 @@ fn relays_of_what_a_python_server_ignored_are_not_believed() {
     bob.coordinator(conflict("c1", "i", None));
     let mut grow = IntentUpdate::new(intent("theirs"));
     grow.scope = Some(Scope::files(["b", "c"]));
+    let escalate = ConflictEscalate::new("c1".parse().unwrap(), "bob".parse().unwrap(), "r".into());
     let ack = || ConflictAck::new("c1".parse().unwrap(), "seen".into());
     let view = |bob: &Lone| {
         (
@@ -199,6 +200,7 @@ fn relays_of_what_a_python_server_ignored_are_not_believed() {
         IntentWithdraw::new(intent("i")).into(),
         announce("i", &["z"]).into(),
         announce("theirs", &["z"]).into(),
+        escalate.clone().into(),
         ack().into(),
     ] {
         bob.peer("eve", message);
@@ -208,6 +210,8 @@ fn relays_of_what_a_python_server_ignored_are_not_believed() {
     bob.peer("amy", ack());
     assert_eq!(bob.who.in_the_way(&Scope::files(["c"])).len(), 1);
     assert_eq!(view(&bob).1, [ConflictState::Acked]);
+    let news = bob.peer("amy", escalate);
+    assert_eq!(news, [News::Escalated("c1".parse().unwrap())]);
     bob.peer("amy", IntentWithdraw::new(intent("theirs")));
     assert_eq!(bob.who.others().count(), 0);
 }
@@ -215,7 +219,8 @@ fn relays_of_what_a_python_server_ignored_are_not_believed() {
 #[test]
 fn whoever_hands_a_conflict_on_it_is_with_its_target_from_then_on() {
     covers!("PAR-12", "PAR-09", "CON-08", "D-110");
-    let mut bob = Lone::working();
+    let mut bob = Lone::joined_to_ours();
+    bob.accepted(announce("i", &["a"]));
     let escalate = |id: &str, to: &str| {
         ConflictEscalate::new(id.parse().unwrap(), to.parse().unwrap(), "they cannot agree".into())
     };
@@ -233,6 +238,13 @@ fn whoever_hands_a_conflict_on_it_is_with_its_target_from_then_on() {
     }
     let news = bob.peer("eve", escalate("c9", "bob"));
     assert!(!news.contains(&News::Escalated("c9".parse().unwrap())), "nobody has heard of it: {news:?}");
+
+    // What comes back is believed of a Python server as well.
+    let mut bob = Lone::working();
+    bob.coordinator(conflict("c1", "elsewhere", None));
+    bob.accepted(escalate("c1", "ada"));
+    let (_, known) = bob.who.conflicts().next().unwrap();
+    assert_eq!(known.escalated_to, Some("ada".parse().unwrap()));
 }
 
 #[test]

@@ -99,6 +99,19 @@ impl Lone {
         lone
     }
 
+    /// Bob, let in by one that says what it answers, as our coordinators do and Python servers do not.
+    pub(crate) fn joined_to_ours() -> Self {
+        let mut lone = Self::new();
+        let hello = lone.hello();
+        lone.from.3 += 10;
+        let (principal, instance, epoch, lamport) = lone.from.clone();
+        let info = Message::from(session_info());
+        let mut envelope = lone.envelope((&principal, &instance), Some(epoch), lamport, &info);
+        envelope.in_reply_to = Some(hello);
+        lone.who.hear_at(lone.now, &envelope, &info);
+        lone
+    }
+
     /// Bob, let in, with an accepted intent `i` on `a`.
     pub(crate) fn working() -> Self {
         let mut lone = Self::joined();
@@ -169,6 +182,17 @@ impl Lone {
         message: impl Into<Message>,
     ) -> Heard {
         let message = message.into();
+        let envelope = self.envelope((principal, instance), epoch, lamport, &message);
+        self.who.hear_at(self.now, &envelope, &message)
+    }
+
+    fn envelope(
+        &mut self,
+        (principal, instance): (&str, &str),
+        epoch: Option<u64>,
+        lamport: u64,
+        message: &Message,
+    ) -> Envelope {
         self.count += 1;
         let mut envelope = Envelope::new(
             "MPAC".into(),
@@ -182,7 +206,7 @@ impl Lone {
         );
         envelope.coordinator_epoch = epoch.map(Integer::new);
         envelope.watermark = Some(Watermark::lamport(lamport));
-        self.who.hear_at(self.now, &envelope, &message)
+        envelope
     }
 
     /// Time passes without anybody waking Bob on the way.
