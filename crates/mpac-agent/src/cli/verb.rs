@@ -156,10 +156,10 @@ pub struct Claim {
     #[arg(long, value_name = "PRINCIPAL")]
     pub owner: Option<PrincipalId>,
     /// A file of it; may be repeated [default: all of them, as the server tells]
-    #[arg(long = "file", value_name = "FILE", value_parser = shared)]
+    #[arg(long = "file", value_name = "FILE", value_parser = own_file)]
     pub files: Vec<String>,
     /// What for [default: as its owner said]
-    #[arg(long, short = 'm', value_name = "TEXT")]
+    #[arg(long, short = 'm', value_name = "TEXT", value_parser = objective)]
     pub objective: Option<String>,
     /// Why you
     #[arg(long, value_name = "TEXT")]

@@ -75,8 +75,10 @@ async fn what_no_coordinator_would_keep_is_not_announced() {
     for path in ["../y", "sub/../a.py", "/abs/a.py", "./", "a\\b"] {
         assert_eq!(run(&host, "Bob", &["announce", path, "-m", "mend it"]).await.0, Some(2), "{path}");
         assert_eq!(run(&host, "Bob", &["update", "i", "--file", path]).await.0, Some(2), "{path}");
+        assert_eq!(run(&host, "Bob", &["claim", "i", "--file", path]).await.0, Some(2), "{path}");
     }
     assert_eq!(run(&host, "Bob", &["announce", "a.py", "-m", " "]).await.0, Some(2));
     assert_eq!(run(&host, "Bob", &["update", "i", "-m", ""]).await.0, Some(2));
+    assert_eq!(run(&host, "Bob", &["claim", "i", "-m", " "]).await.0, Some(2));
     assert_eq!(told(&host, "Ann", &["who"]).await.1["intents"], Value::Array(Vec::new()));
 }
