@@ -84,11 +84,12 @@ pub(super) fn provider_status(text: &str) -> Result<ProviderStatus, String> {
     word(text, ProviderStatus::LISTED)
 }
 
-/// A kind of event, by its name in the JSON.
+/// A kind of event that `watch` can show, by its name in the JSON. What a task has used hears only the process whose task it is.
 pub(super) fn kind(text: &str) -> Result<String, String> {
-    match Event::KINDS.contains(&text) {
+    let shown: Vec<&str> = Event::KINDS.into_iter().filter(|kind| *kind != "used").collect();
+    match shown.contains(&text) {
         true => Ok(text.to_owned()),
-        false => Err(format!("it is one of {}", Event::KINDS.join(", "))),
+        false => Err(format!("it is one of {}", shown.join(", "))),
     }
 }
 
@@ -112,5 +113,7 @@ mod tests {
         assert_eq!(kind("committed"), Ok("committed".to_owned()));
         let why = kind("commited").unwrap_err();
         assert!(why.starts_with("it is one of joined, left") && why.contains(", committed,"), "{why}");
+        let why = kind("used").unwrap_err();
+        assert!(!why.contains("used"), "nobody else hears of it: {why}");
     }
 }
