@@ -3,7 +3,7 @@
 use mpac_core::Refusal;
 use mpac_core::participant::{News, Stage, Withheld};
 use mpac_core::table::operation::State;
-use mpac_wire::names::{CoordinatorEvent, Decision, ExecutionModel, Role};
+use mpac_wire::names::{Atomicity, CoordinatorEvent, Decision, ExecutionModel, Role};
 use mpac_wire::payload::session::BackendDetail;
 use mpac_wire::payload::{
     Backend, BackendHealth, BatchEntry, ConflictEscalate, ConflictReport, Goodbye, Heartbeat, IntentWithdraw,
@@ -13,6 +13,7 @@ use mpac_wire::{Scope, Seconds, StateRef};
 
 use crate::covers;
 use crate::lone::{COORDINATOR, Lone, announce, commit, governed, pre_commit, session_info, status};
+use crate::precommit::batch;
 use crate::world::{World, config, intent, op};
 
 fn authorization(of: &str) -> mpac_wire::payload::CoordinatorStatus {
@@ -84,6 +85,25 @@ fn what_takes_no_commit_any_more_is_not_carried_out_again() {
     let done = bob.say(commit("o1", Some("i"), "a", "1", "2")).unwrap();
     bob.refuse(&done, "INVALID_REFERENCE", "operation o12 is Committed");
     assert!(bob.who.may_apply(&op("o1")));
+}
+
+#[test]
+fn what_is_said_of_one_entry_holds_for_a_batch_that_is_all_or_nothing() {
+    covers!("PAR-12", "OPS-31", "D-096");
+    let (one, other) = (("o1", "a", "1", "2"), ("o2", "b", "1", "2"));
+    for (atomicity, second) in
+        [(Atomicity::AllOrNothing, Stage::Committed), (Atomicity::BestEffort, Stage::Authorised)]
+    {
+        let mut bob = Lone::joined_to(pre_commit());
+        bob.accepted(announce("i", &["a", "b"]));
+        bob.say(batch("n", atomicity.clone(), &[one, other])).unwrap();
+        bob.coordinator(authorization("o1"));
+        bob.coordinator(authorization("o2"));
+        let done = bob.say(batch("n", atomicity.clone(), &[one, other])).unwrap();
+        bob.refuse(&done, "INVALID_REFERENCE", "operation o1 is Committed");
+        let stages = ["o1", "o2"].map(|id| bob.who.operation(&op(id)).unwrap().stage);
+        assert_eq!(stages, [Stage::Committed, second], "{atomicity}");
+    }
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use mpac_core::participant::Withheld;
 use mpac_wire::payload::operation::FileChange;
-use mpac_wire::payload::{BatchEntry, IntentUpdate, OpBatchCommit, OpCommit};
-use mpac_wire::{Scope, StateRef};
+use mpac_wire::payload::{BatchEntry, FileChanges, IntentUpdate, OpBatchCommit, OpSupersede};
+use mpac_wire::{Message, Scope, StateRef};
 
 use crate::covers;
 use crate::lone::{Lone, announce, commit};
@@ -40,40 +40,62 @@ fn an_update_that_adds_nothing_is_possible_whatever_is_frozen() {
     assert!(matches!(bob.withheld(rescoped("i", &["a", "b"])), Withheld::Frozen(_)), "not any more");
 }
 
-/// A commit to `a` that brings `b` as well.
-fn both(id: &str) -> OpCommit {
-    let mut both = commit(id, Some("i"), "a", "1", "2");
+fn changes() -> FileChanges {
     let change = || FileChange::new("2".into(), StateRef::of("1"));
-    both.file_changes = Some(["a", "b"].into_iter().map(|path| (path, change())).collect());
-    both
+    ["a", "b"].into_iter().map(|path| (path, change())).collect()
+}
+
+/// A commit to `a` that brings `b` as well.
+fn both(id: &str) -> Message {
+    let mut both = commit(id, Some("i"), "a", "1", "2");
+    both.file_changes = Some(changes());
+    both.into()
+}
+
+/// The same in place of an operation.
+fn both_instead(id: &str) -> Message {
+    let mut both = OpSupersede::new(op(id), op("o0"), "a".to_owned());
+    both.intent_id = Some(intent("i"));
+    both.state_ref_after = Some(StateRef::of("2"));
+    both.file_changes = Some(changes());
+    both.into()
+}
+
+/// Bob, who has an intent on `a` and has committed `o0` there.
+fn committed() -> Lone {
+    let mut bob = Lone::working();
+    bob.accepted(commit("o0", Some("i"), "a", "0", "1"));
+    bob
 }
 
 #[test]
 fn a_file_that_only_came_along_is_frozen_or_stale_and_the_target_is_not() {
     covers!("PAR-23", "FRZ-02", "OCC-13");
-    let mut bob = Lone::working();
-    let refused = bob.say(both("o1")).unwrap();
-    bob.refuse(
-        &refused,
-        "STALE_STATE_REF",
-        "b is at sha256:2, not at sha256:1: read it again and build on that",
-    );
-    assert_eq!(bob.withheld(both("o2")), Withheld::ReadAgain("b".into()));
-    bob.accepted(commit("o3", Some("i"), "a", "1", "2"));
-    bob.who.note_state("b", StateRef::of("1"));
+    for both in [both, both_instead] {
+        let mut bob = committed();
+        let refused = bob.say(both("o1")).unwrap();
+        bob.refuse(
+            &refused,
+            "STALE_STATE_REF",
+            "b is at sha256:2, not at sha256:1: read it again and build on that",
+        );
+        assert_eq!(bob.withheld(both("o2")), Withheld::ReadAgain("b".into()));
+        bob.accepted(commit("o3", Some("i"), "a", "1", "2"));
+        bob.who.note_state("b", StateRef::of("1"));
 
-    let refused = bob.say(both("o4")).unwrap();
-    bob.refuse(&refused, "SCOPE_FROZEN", "b is frozen until conflict c1 is resolved");
-    assert_eq!(bob.withheld(both("o5")), Withheld::Frozen("b".into()));
-    assert_eq!(bob.withheld(commit("o6", Some("i"), "b", "1", "2")), Withheld::Frozen("b".into()));
-    bob.accepted(commit("o7", Some("i"), "a", "1", "2"));
+        let refused = bob.say(both("o4")).unwrap();
+        bob.refuse(&refused, "SCOPE_FROZEN", "b is frozen until conflict c1 is resolved");
+        assert_eq!(bob.withheld(both("o5")), Withheld::Frozen("b".into()));
+        assert_eq!(bob.withheld(commit("o6", Some("i"), "b", "1", "2")), Withheld::Frozen("b".into()));
+        bob.accepted(commit("o7", Some("i"), "a", "1", "2"));
 
-    // A text that names neither is about the target.
-    let mut bob = Lone::working();
-    let refused = bob.say(both("o1")).unwrap();
-    bob.refuse(&refused, "SCOPE_FROZEN", "frozen by conflict c1");
-    assert_eq!(bob.withheld(commit("o2", Some("i"), "a", "1", "2")), Withheld::Frozen("a".into()));
-    bob.accepted(commit("o3", Some("i"), "b", "1", "2"));
+        // A text that names neither is about the target.
+        let mut bob = committed();
+        let refused = bob.say(both("o1")).unwrap();
+        bob.refuse(&refused, "SCOPE_FROZEN", "frozen by conflict c1");
+        assert_eq!(bob.withheld(commit("o2", Some("i"), "a", "1", "2")), Withheld::Frozen("a".into()));
+        bob.accepted(commit("o3", Some("i"), "b", "1", "2"));
+    }
 }
 
 #[test]
