@@ -289,3 +289,26 @@ fn failed(error: &AgentError) -> (&'static str, &'static str) {
         _ => ("FAILED", "tell your user what went wrong"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_step_is_one_that_leads_on() {
+        let told = |error| Answer::refused("submit_change", &error, None).value;
+        let next = |told: &Value| told["next_step"].as_str().unwrap().to_owned();
+        let diverged = TurnedDown::by_code("the commit to a.py", "STATE_DIVERGENCE", "a.py is not as it was");
+        let diverged = told(AgentError::TurnedDown(Box::new(diverged)));
+        assert_eq!((&diverged["code"], &diverged["undecided"]), (&json!("STATE_DIVERGENCE"), &json!(false)));
+        let step = next(&diverged);
+        assert!(step.contains("get_file_state") && step.contains("resolve the conflict"), "{step}");
+
+        let closed = told(AgentError::SessionClosed("manual".to_owned()));
+        assert_eq!((&closed["code"], &closed["undecided"]), (&json!("SESSION_ENDED"), &json!(false)));
+        assert!(next(&closed).contains("starts it again for a new session"), "{closed}");
+        let lost = told(AgentError::Lost("it broke".to_owned()));
+        assert_eq!(lost["code"], "SESSION_ENDED");
+        assert!(next(&lost).starts_with("call who_is_working"), "{lost}");
+    }
+}

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 
 use super::program::{command, local, told};
-use super::{Host, patiently};
+use super::{Host, on_a, patiently};
 
 /// Runs a verb with this as its standard output: its exit code, and what stands on the other one.
 async fn into(stdout: impl Into<Stdio>, host: &Host, arguments: &[&str]) -> (Option<i32>, String) {
@@ -96,6 +96,25 @@ async fn a_reader_who_has_seen_enough_is_no_failure() {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
         assert_eq!(into(writer, &host, arguments).await, (Some(0), String::new()), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_watched_and_has_seen_enough_ends_it() {
+    let host = Host::start(&["--rate-per-sec=1000000", "--rate-burst=1000000"]).await;
+    let (ann, _events) = host.join("Ann").await;
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    // Nobody hears when the watcher is there, so she goes on until it has seen something.
+    let announcing = async {
+        loop {
+            let intent = ann.announce(on_a()).await.unwrap().intent;
+            ann.withdraw(&intent, None).await.unwrap();
+        }
+    };
+    tokio::select! {
+        ended = into(writer, &host, &["watch"]) => assert_eq!(ended, (Some(0), String::new())),
+        () = announcing => {}
     }
 }
 
