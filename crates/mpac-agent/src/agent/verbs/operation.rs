@@ -2,6 +2,7 @@
 
 mod batch;
 
+use mpac_core::Participant;
 use mpac_core::participant::{Presence, Stage, Then, after_duplicate, is_duplicate, look_at, stands};
 use mpac_wire::names::{ExecutionModel, OpKind};
 use mpac_wire::payload::operation::{FileChange, OpCommit, OpPropose, OpSupersede};
@@ -96,6 +97,9 @@ impl Proposal {
     }
 }
 
+/// Why a proposal is rejected where nobody has heard why.
+const OVER: &str = "it is over already";
+
 /// How a commit goes on.
 enum Step {
     Done(Committed),
@@ -133,37 +137,42 @@ impl Agent {
     /// dropped at any time.
     ///
     /// # Errors
-    /// [`AgentError::TurnedDown`] when it is rejected, [`AgentError::Usage`] for an operation that is not ours,
+    /// [`AgentError::TurnedDown`] when it is rejected, or over because we were taken for gone, [`AgentError::Usage`] for an operation that is not ours,
     /// [`AgentError::Lost`], [`AgentError::SessionClosed`].
     pub async fn authorisation(&self, op: &OpId) -> Result<(), AgentError> {
         let mut events = self.events();
+        let mut why = OVER;
         loop {
-            if self.may_apply(op).await? {
-                return Ok(());
+            match self.stage(op).await? {
+                Stage::Authorised | Stage::Committed => return Ok(()),
+                Stage::Asked => why = self.next_word(&mut events, op).await?,
+                _ => return Err(rejected(op, why.to_owned())),
             }
-            self.next_word(&mut events, op).await?;
         }
     }
 
-    async fn may_apply(&self, op: &OpId) -> Result<bool, AgentError> {
+    /// Where an own operation stands; where nobody has to authorise, each is.
+    async fn stage(&self, op: &OpId) -> Result<Stage, AgentError> {
         let asked = op.clone();
-        let (known, may) =
-            self.0.link.look(move |it| (it.operation(&asked).is_some(), it.may_apply(&asked))).await?;
-        if !known && !may {
-            return Err(AgentError::Usage(format!("{op} was not proposed by this agent")));
-        }
-        Ok(may)
+        let look = move |it: &Participant| match it.may_apply(&asked) {
+            true => Some(Stage::Authorised),
+            false => it.operation(&asked).map(|known| known.stage),
+        };
+        let known = self.0.link.look(look).await?;
+        known.ok_or_else(|| AgentError::Usage(format!("{op} was not proposed by this agent")))
     }
 
-    async fn next_word(&self, events: &mut Events, op: &OpId) -> Result<(), AgentError> {
+    /// Waits until it may stand elsewhere, and says what has ended it if it is over then.
+    async fn next_word(&self, events: &mut Events, op: &OpId) -> Result<&'static str, AgentError> {
         loop {
             match events.next().await {
-                Some(Event::Authorised { op_id, .. }) if op_id == *op => return Ok(()),
-                Some(Event::Rejected { op_id, reason }) if op_id == *op => {
-                    let refusal = TurnedDown::rejected(&format!("the proposal {op}"), reason);
-                    return Err(AgentError::TurnedDown(Box::new(refusal)));
+                Some(Event::Authorised { op_id, .. }) if op_id == *op => return Ok(OVER),
+                Some(Event::Rejected { op_id, reason }) if op_id == *op => return Err(rejected(op, reason)),
+                // Of what ends with that the coordinator tells at the next HELLO only (LIV-12).
+                Some(Event::Left { principal_id, .. }) if principal_id == *self.me() => {
+                    return Ok("participant_unavailable");
                 }
-                Some(Event::Lagged { .. } | Event::ConnectionBack { .. }) => return Ok(()),
+                Some(Event::Lagged { .. } | Event::ConnectionBack { .. }) => return Ok(OVER),
                 Some(_) => {}
                 None => return Err(self.ended()),
             }
@@ -375,6 +384,10 @@ fn done(commit: &OpCommit) -> Committed {
         before: commit.state_ref_before.clone(),
         after: commit.state_ref_after.clone(),
     }
+}
+
+fn rejected(op: &OpId, why: String) -> AgentError {
+    AgentError::TurnedDown(Box::new(TurnedDown::rejected(&format!("the proposal {op}"), why)))
 }
 
 fn stale(path: &str, current: FileState) -> AgentError {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use mpac_agent::agent::{Agent, Announce, Committed, ConnectOptions, Edit};
+use mpac_agent::agent::{Agent, Announce, Committed, ConnectOptions, Edit, Event, Proposal};
 use mpac_agent::error::AgentError;
 use mpac_wire::StateRef;
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use super::dropping::polled;
 use super::patiently;
@@ -179,4 +180,41 @@ async fn a_completion_that_was_accepted_before_the_break_is_done_whatever_came_o
     };
     let (done, ()) = patiently(async { tokio::join!(work, serve) }).await;
     assert_eq!(done.unwrap().unwrap().op.as_str(), op);
+}
+
+#[tokio::test]
+async fn what_ends_because_we_were_taken_for_gone_is_not_waited_for() {
+    covers!("LIV-12", "OPS-24", "PAR-10");
+    for is_waiting in [true, false] {
+        let (listener, url) = listener().await;
+        let (waits, waiting) = oneshot::channel();
+        let asks = tokio::spawn(async move {
+            let (agent, mut events) = Agent::connect(options(&url)).await?;
+            let op = agent.propose(Proposal::of(None, "a.py")).await?;
+            if is_waiting {
+                let mut authorised = std::pin::pin!(agent.authorisation(&op));
+                assert!(futures::poll!(authorised.as_mut()).is_pending());
+                waits.send(()).unwrap();
+                return authorised.await;
+            }
+            waits.send(()).unwrap();
+            events.find(|event| matches!(event, Event::Left { .. }).then_some(())).await;
+            agent.authorisation(&op).await
+        });
+        let mut peer = Peer::accept(&listener).await;
+        peer.answers_barriers();
+        peer.take("HELLO").await;
+        peer.say("SESSION_INFO", info(json!({"execution_model": "pre_commit"}))).await;
+        let proposal = peer.take("OP_PROPOSE").await;
+        peer.answer_barrier().await;
+        patiently(waiting).await.unwrap();
+        let gone = json!({"error_code": "PARTICIPANT_UNAVAILABLE", "description": "agent:Bob is silent",
+            "affected_principal": "agent:Bob", "refers_to": proposal["message_id"]});
+        peer.say("PROTOCOL_ERROR", gone).await;
+        let Err(AgentError::TurnedDown(refusal)) = patiently(asks).await.unwrap() else {
+            panic!("it is over")
+        };
+        assert_eq!(refusal.code, "OP_REJECT", "{refusal}");
+        assert_eq!(refusal.why == "participant_unavailable", is_waiting, "{refusal}");
+    }
 }
