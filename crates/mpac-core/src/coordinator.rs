@@ -61,7 +61,7 @@ impl Coordinator {
     /// When the snapshot contradicts itself, the configuration cannot be opened, or the two disagree on session id,
     /// security profile, compliance profile or execution model, as far as the snapshot names them (REC-11).
     pub fn load(config: SessionConfig, snapshot: &Snapshot) -> Result<Self, RestoreError> {
-        let (session, seq) = snapshot::read(config, snapshot)?;
+        let (session, seq) = snapshot::read(config, snapshot, 0)?;
         Ok(Self { session, seq })
     }
 
@@ -82,9 +82,9 @@ impl Coordinator {
         seed: u64,
         now: Timestamp,
     ) -> Result<Self, RestoreError> {
-        let mut coordinator = Self::load(config, snapshot)?;
-        recover::take_up(&mut coordinator.session, seed, now)?;
-        Ok(coordinator)
+        let (mut session, seq) = snapshot::read(config, snapshot, seed)?;
+        recover::take_up(&mut session, seed, now)?;
+        Ok(Self { session, seq })
     }
 
     /// Numbers an input and gives it its time, which never runs backwards (D-011). Changes nothing.

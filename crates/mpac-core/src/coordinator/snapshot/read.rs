@@ -30,10 +30,11 @@ use crate::table::{conflict, intent, operation};
 /// The newest version of the format that is understood.
 const NEWEST: u64 = 2;
 
-/// The session as it was written, and the number of its last input.
+/// The session as it was written, and the number of its last input. `seed` is for a reference's, which has none.
 pub(in super::super) fn read(
     config: SessionConfig,
     snapshot: &Snapshot,
+    seed: u64,
 ) -> Result<(Session, u64), RestoreError> {
     config.validate()?;
     is_of_this_session(&config, snapshot)?;
@@ -43,7 +44,10 @@ pub(in super::super) fn read(
     }
     let captured_at = snapshot.captured_at;
     let started_at = snapshot.session_started_at.unwrap_or_else(|| earliest(snapshot));
-    let mut session = Session::open(config, IdSource::new(0), snapshot.coordinator_epoch.get(), captured_at);
+    let state = snapshot.coordinator_state.as_ref();
+    // From the beginning: it decides as well where tables keep what participants name.
+    let ids = state.map_or(Ok(IdSource::new(seed)), ids)?;
+    let mut session = Session::open(config, ids, snapshot.coordinator_epoch.get(), captured_at);
     session.started_at = started_at;
     session.unopened = false;
     session.lamport = LamportClock::at(snapshot.lamport_clock.get());
@@ -62,7 +66,6 @@ pub(in super::super) fn read(
         successor: record.successor_coordinator_id.clone(),
         next_epoch: record.next_coordinator_epoch.get(),
     });
-    let state = snapshot.coordinator_state.as_ref();
     let seq = match state {
         Some(state) => continuation(&mut session, state)?,
         None => 0,
@@ -136,11 +139,14 @@ fn incarnation(key: &str, record: &FrontierRecord) -> Result<(PrincipalId, Insta
     Ok((principal, instance))
 }
 
-/// What only we write.
-fn continuation(session: &mut Session, state: &CoordinatorState) -> Result<u64, RestoreError> {
+fn ids(state: &CoordinatorState) -> Result<IdSource, RestoreError> {
     let seed = u64::from_str_radix(&state.id_seed, 16);
     let seed = seed.map_err(|_| RestoreError::Seed(state.id_seed.clone()))?;
-    session.ids = IdSource::resume(seed, state.id_epoch.get(), state.id_counter.get());
+    Ok(IdSource::resume(seed, state.id_epoch.get(), state.id_counter.get()))
+}
+
+/// What only we write.
+fn continuation(session: &mut Session, state: &CoordinatorState) -> Result<u64, RestoreError> {
     session.sequence = session.sequence.max(state.sequence.get());
     session.unopened = state.unopened.unwrap_or(false);
     session.vacancy = !state.no_vacancy.unwrap_or(false);
@@ -240,4 +246,27 @@ fn forgotten(state: &CoordinatorState) -> Result<Forgotten, RestoreError> {
 
 fn principal_id(text: &str) -> Result<PrincipalId, RestoreError> {
     PrincipalId::new(text).map_err(|_| RestoreError::Frontier(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Coordinator, IdSource, SessionConfig};
+
+    /// Participants who know the seed can name things so that a table keeps them all in one place.
+    #[test]
+    fn tables_keep_the_seed_of_their_session() {
+        let config = || SessionConfig::new("s".parse().unwrap());
+        let seed_is = |coordinator: &Coordinator, seed: u64| {
+            let text = alloc::format!("{:?}", coordinator.session.scopes);
+            assert!(text.contains(&alloc::format!("seed: {seed},")), "{text}");
+        };
+        let now = mpac_wire::Timestamp::from_micros(0);
+        let first = Coordinator::new(config(), IdSource::new(7), now).unwrap();
+        let mut snapshot = first.snapshot();
+        seed_is(&first, 7);
+        seed_is(&Coordinator::load(config(), &snapshot).unwrap(), 7);
+        seed_is(&Coordinator::restore(config(), &snapshot, 8, now).unwrap(), 7);
+        snapshot.coordinator_state = None; // as a reference's
+        seed_is(&Coordinator::restore(config(), &snapshot, 8, now).unwrap(), 8);
+    }
 }
