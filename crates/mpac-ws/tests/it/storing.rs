@@ -344,6 +344,7 @@ async fn what_was_kept_from_a_commit_is_kept_by_the_restart_too() {
     // From now on it is a file like any other.
     commit(&mut back, "z", "merged.py", "one", "z").await;
     back.until("OP_COMMIT").await;
+    drop((alice, back));
     assert_eq!(program.stop(), Some(0));
     for (name, content) in [("kept.py", "one"), ("merged.py", "z"), ("taken.py", "y")] {
         assert_eq!(fs::read_to_string(path(name)).unwrap(), content, "{name}");

@@ -178,6 +178,7 @@ async fn a_completion_that_was_accepted_before_the_break_is_done_whatever_came_o
             }
         }
     };
+    // Its last words may be heard before what became of it.
     let (done, ()) = patiently(async { tokio::join!(work, serve) }).await;
     assert_eq!(done.unwrap().unwrap().op.as_str(), op);
 }
