@@ -18,4 +18,5 @@ pub use index::ScopeIndex;
 pub use names::Names;
 pub(crate) use normalize::normalized;
 pub use normalize::{is_safe, normalize, same_path};
+pub(crate) use outline::is_opaque;
 pub use overlap::{Overlap, contains_target, overlap};

@@ -80,7 +80,12 @@ pub(super) fn listed(scope: &Scope) -> (Class, &[String]) {
     (class, list.as_deref().unwrap_or_default())
 }
 
-/// The same, normalised for files and as they are for tasks and entities.
+/// Whether a scope cannot be looked into.
+pub(crate) fn is_opaque(scope: &Scope) -> bool {
+    listed(scope).0 == Class::Opaque
+}
+
+/// What a scope is and lists, normalised for files and as they are for tasks and entities.
 pub(super) fn entries(scope: &Scope) -> (Class, Entries<'_>) {
     let (class, list) = listed(scope);
     let names = match class {

@@ -1,7 +1,7 @@
 //! Conflicts that nobody settles: escalated, frozen, decided by the first commit.
 
 use mpac_core::SessionConfig;
-use mpac_wire::names::{Atomicity, Decision, ErrorCode, Priority, Role};
+use mpac_wire::names::{Atomicity, Decision, ErrorCode, Priority, Role, ScopeKind};
 use mpac_wire::payload::{
     BatchEntry, FileChange, Heartbeat, IntentAnnounce, IntentUpdate, OpBatchCommit, OpPropose, Resolution,
 };
@@ -133,7 +133,7 @@ fn who_narrows_a_frozen_intent_down_is_not_held_up_by_another_kind_of_scope() {
     for name in ["alice", "bob"] {
         world.join(name, &[Role::Contributor]);
     }
-    let mut pattern = Scope::new(mpac_wire::names::ScopeKind::ResourcePath);
+    let mut pattern = Scope::new(ScopeKind::ResourcePath);
     pattern.pattern = Some("src/*".to_owned());
     pattern.canonical_uris = Some(vec!["u".to_owned()]);
     world.say("alice", IntentAnnounce::new(intent("i1"), "o".into(), pattern.clone()));
@@ -374,6 +374,56 @@ fn only_the_freezes_that_hold_a_scope_are_named() {
         (error(&of_both, "alice").error_code, named(&error(&of_both, "alice").description)),
         (ErrorCode::ScopeFrozen, 2)
     );
+}
+
+#[test]
+fn what_looks_like_a_frozen_scope_is_frozen_whatever_names_it_gives_itself() {
+    covers!("FRZ-03", "SCO-17", "D-071");
+    let mut world = World::with(patient());
+    let named = |mut scope: Scope, uri: &str| {
+        scope.canonical_uris = Some(vec![uri.to_owned()]);
+        scope
+    };
+    let mut all = Scope::new(ScopeKind::ResourcePath);
+    all.pattern = Some("src/*".to_owned());
+    for (name, scope) in [("alice", named(all, "mpac:u")), ("bob", Scope::files(["src/x"]))] {
+        world.join(name, &[Role::Contributor]);
+        world.say(name, IntentAnnounce::new(intent(name), "o".into(), scope));
+    }
+    world.wait(301.0);
+    let frozen = world.conflict();
+    world.join("carol", &[Role::Contributor]);
+    for (n, files) in [vec!["src/y"], vec!["src/x", "src/y"]].into_iter().enumerate() {
+        let scope = named(Scope::files(files), "mpac:v");
+        let told = world.say("carol", IntentAnnounce::new(intent(&format!("c{n}")), "o".into(), scope));
+        let refused = error(&told, "carol");
+        assert_eq!(refused.error_code, ErrorCode::ScopeFrozen);
+        assert!(refused.description.contains(frozen.as_str()), "{}", refused.description);
+    }
+    // What lies elsewhere is not.
+    let scope = named(Scope::files(["lib/y"]), "mpac:v");
+    let told = world.say("carol", IntentAnnounce::new(intent("c"), "o".into(), scope));
+    assert_eq!(heard(&told, "carol"), ["INTENT_ANNOUNCE"]);
+}
+
+#[test]
+fn a_scope_that_cannot_be_looked_into_freezes_every_target_until_it_is_over() {
+    covers!("D-069", "FRZ-02", "FRZ-06", "FRZ-07");
+    let mut world = World::with(patient());
+    world.join("alice", &[Role::Contributor]);
+    world.join("bob", &[Role::Contributor]);
+    world.say("alice", IntentAnnounce::new(intent("i1"), "o".into(), Scope::new(ScopeKind::Custom)));
+    world.announce("bob", "i2", &["x"]);
+    world.wait(301.0);
+    let commit = |id: &str, target: &str| commit_payload(id, None, target, "", "n");
+    assert_eq!(error(&world.say("bob", commit("o1", "far")), "bob").error_code, ErrorCode::ScopeFrozen);
+    // What it would be narrowed down to is not known to lie in it.
+    let mut update = IntentUpdate::new(intent("i1"));
+    update.scope = Some(Scope::files(["x"]));
+    assert_eq!(error(&world.say("alice", update), "alice").error_code, ErrorCode::ScopeFrozen);
+    world.withdraw("alice", "i1");
+    world.withdraw("bob", "i2");
+    assert_eq!(heard(&world.say("bob", commit("o2", "far")), "bob"), ["OP_COMMIT"]);
 }
 
 #[test]

@@ -40,14 +40,12 @@ pub(in super::super) fn favours(session: &Session, record: &Conflict, intent: &I
 /// How much of a scope is frozen, and by what; entirely frozen is refused. Only those that hold a part of it are named: who
 /// waits for one of the others waits for nothing.
 pub(in super::super) fn scope(session: &Session, asked: &Scope) -> Result<Option<Warning>, Refusal> {
-    let holders: Vec<ConflictId> = session.frozen.holders(asked).into_iter().collect();
-    if holders.is_empty() {
-        Ok(None)
-    } else if session.frozen.encloses(asked, &session.intents) {
-        Err(Refusal::ScopeFrozen(holders))
-    } else {
-        Ok(Some(Warning(holders)))
+    // First: by its look a scope lies inside also where names would tell it apart (SCO-17, D-066).
+    if session.frozen.encloses(asked, &session.intents) {
+        return Err(Refusal::ScopeFrozen(session.frozen.holders_by_look(asked).into_iter().collect()));
     }
+    let holders: Vec<ConflictId> = session.frozen.holders(asked).into_iter().collect();
+    Ok((!holders.is_empty()).then_some(Warning(holders)))
 }
 
 /// Part of an accepted scope is frozen.

@@ -1,7 +1,7 @@
 //! Which conflicts are frozen, and what by each: the scopes of its intents, as last known, over or not, and the targets of its
 //! operations (D-071). A look-up costs what is found, however many freezes there are.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 
 use mpac_wire::{ConflictId, IntentId, Scope};
@@ -10,7 +10,7 @@ use super::super::records::{Conflict, Operation};
 use super::Intent;
 use crate::by_id::{ById, SetsById};
 use crate::by_own_id::Records;
-use crate::scope::{Names, Overlap, ScopeIndex, normalize};
+use crate::scope::{Names, Overlap, ScopeIndex, is_opaque, normalize};
 
 /// Derived: what is frozen.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub(crate) struct Frozen {
     /// The targets of their operations, normalised, each a scope of its own.
     targets: ScopeIndex<String>,
     by_target: SetsById<String, ConflictId>,
+    /// How many of a conflict's intents do not say what they cover: those that have any.
+    opaque: BTreeMap<ConflictId, usize>,
 }
 
 impl Frozen {
@@ -33,6 +35,7 @@ impl Frozen {
             scopes: ScopeIndex::new(names, seed),
             by_intent: ById::new(seed),
             by_target: ById::new(seed),
+            opaque: BTreeMap::new(),
         }
     }
 
@@ -42,6 +45,7 @@ impl Frozen {
         self.by_intent.clear();
         self.targets = self.targets.emptied();
         self.by_target.clear();
+        self.opaque.clear();
     }
 
     /// Freezes what a conflict is about, unless it is frozen.
@@ -50,10 +54,14 @@ impl Frozen {
             return;
         }
         for id in &record.intents {
-            if !self.by_intent.contains_key(id)
-                && let Some(intent) = intents.get(id)
-            {
-                self.scopes.insert(id, &intent.scope);
+            if let Some(intent) = intents.get(id) {
+                if !self.by_intent.contains_key(id) {
+                    self.scopes.insert(id, &intent.scope);
+                }
+                let is_known = self.by_intent.get(id).is_some_and(|known| known.contains(&record.id));
+                if is_opaque(&intent.scope) && !is_known {
+                    *self.opaque.entry(record.id.clone()).or_default() += 1;
+                }
             }
             self.by_intent.put(id.clone(), record.id.clone());
         }
@@ -83,6 +91,7 @@ impl Frozen {
         if !self.conflicts.remove(&record.id) {
             return false;
         }
+        self.opaque.remove(&record.id);
         for id in &record.intents {
             self.by_intent.take(id, &record.id);
             if !self.by_intent.contains_key(id)
@@ -103,8 +112,14 @@ impl Frozen {
 
     /// An intent has another scope than `before`, or there was none of its id; says whether a frozen conflict is about it.
     pub(super) fn rescope(&mut self, id: &IntentId, before: Option<&Scope>, scope: &Scope) -> bool {
-        if !self.by_intent.contains_key(id) {
-            return false;
+        let Some(conflicts) = self.by_intent.get(id) else { return false };
+        let was_opaque = before.is_some_and(is_opaque);
+        match (was_opaque, is_opaque(scope)) {
+            (false, true) => {
+                conflicts.iter().for_each(|it| *self.opaque.entry(it.clone()).or_default() += 1);
+            }
+            (true, false) => conflicts.iter().for_each(|it| take_one(&mut self.opaque, it)),
+            _ => {}
         }
         if let Some(before) = before {
             self.scopes.remove(id, before);
@@ -125,13 +140,16 @@ impl Frozen {
     /// The first conflict that holds a target, of those that it does not pass. A scope that does not say what it covers is frozen
     /// as a whole (D-069).
     pub(crate) fn holder(&self, target: &str, passes: impl Fn(&ConflictId) -> bool) -> Option<&ConflictId> {
-        if self.conflicts.is_empty() {
-            return None;
+        // No other can come before the first of all.
+        let first = self.conflicts.iter().find(|id| !passes(id))?;
+        let opaque = self.opaque.keys().find(|id| !passes(id));
+        if opaque == Some(first) {
+            return opaque;
         }
         let covering = self.scopes.covering(target);
-        let intents = covering.iter().chain(self.scopes.opaque()).filter_map(|id| self.by_intent.get(id));
-        let held = intents.chain(self.by_target.get(&normalize(target)));
-        held.filter_map(|conflicts| conflicts.iter().find(|id| !passes(id))).min()
+        let held = covering.iter().filter_map(|id| self.by_intent.get(id));
+        let held = held.chain(self.by_target.get(&normalize(target)));
+        held.filter_map(|conflicts| conflicts.iter().find(|id| !passes(id))).chain(opaque).min()
     }
 
     /// The conflicts that hold a part of a scope.
@@ -147,9 +165,28 @@ impl Frozen {
         intents.chain(targets).flatten().cloned().collect()
     }
 
+    /// The same of one that lies inside what is frozen: whatever names say (D-066), also those whose files and patterns it looks
+    /// like.
+    pub(crate) fn holders_by_look(&self, scope: &Scope) -> BTreeSet<ConflictId> {
+        let (intents, targets) = (self.scopes.look_alike(scope), self.targets.look_alike(scope));
+        let intents = intents.iter().filter_map(|id| self.by_intent.get(id));
+        let targets = targets.iter().filter_map(|target| self.by_target.get(target));
+        let mut holders = self.holders(scope);
+        holders.extend(intents.chain(targets).flatten().cloned());
+        holders
+    }
+
     /// Whether all of a scope is frozen, by one conflict or by several together.
     pub(crate) fn encloses(&self, scope: &Scope, intents: &Records<Intent>) -> bool {
         let is_target = |target: &str| self.by_target.contains_key(target);
-        self.scopes.encloses(scope, is_target, |id| intents.get(id).map(|intent| &intent.scope))
+        !self.conflicts.is_empty()
+            && self.scopes.encloses(scope, is_target, |id| intents.get(id).map(|intent| &intent.scope))
+    }
+}
+
+fn take_one(counts: &mut BTreeMap<ConflictId, usize>, of: &ConflictId) {
+    match counts.get_mut(of) {
+        Some(count) if *count > 1 => *count -= 1,
+        _ => drop(counts.remove(of)),
     }
 }

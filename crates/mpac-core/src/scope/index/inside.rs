@@ -1,6 +1,6 @@
 //! Whether a scope lies inside all that an index holds together (SCO-17, D-071).
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use core::hash::Hash;
 
 use mpac_wire::Scope;
@@ -39,6 +39,18 @@ impl<K: Ord + Clone + Hash> ScopeIndex<K> {
         by_kind || self.names_all(&inner, scope_of)
     }
 
+    /// Those with a file that a pattern of `scope` matches, or with a pattern that matches one of its files: also where names
+    /// tell the two apart (D-066), which an operation's target says nothing of (D-069).
+    pub fn look_alike(&self, scope: &Scope) -> BTreeSet<K> {
+        let asked = Outline::of(&self.names, scope);
+        let hits = match (&asked.pattern, asked.class) {
+            (Some(pattern), _) => self.files_of(pattern),
+            (None, Class::Files) => self.patterns_on(asked.entries.iter()),
+            (None, _) => return BTreeSet::new(),
+        };
+        hits.into_keys().collect()
+    }
+
     fn is_listed(&self, class: Class, entry: &str) -> bool {
         self.by_entry.of(class, entry).next().is_some()
     }
@@ -58,7 +70,6 @@ impl<K: Ord + Clone + Hash> ScopeIndex<K> {
 
 #[cfg(test)]
 mod tests {
-    use alloc::collections::BTreeSet;
     use alloc::string::String;
     use alloc::vec::Vec;
 
