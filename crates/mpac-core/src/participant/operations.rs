@@ -312,14 +312,19 @@ impl Participant {
     }
 
     /// A resolution is about a commit of unknown fate: the coordinator has it, and with it the batch that it is part of (PAR-12).
-    /// Of a completion that says nothing, since the coordinator knew the operation before.
+    /// Of a completion that says nothing, since the coordinator knew the operation before. Its age stays: what was committed
+    /// later is undone first.
     pub(super) fn recorded_unheard(&mut self, op: &OpId) {
         let lost = |it: &OwnOperation| it.stage == Stage::Asked && it.unanswered && it.states.is_some();
         let Some(it) = self.operations.get(op).filter(|it| lost(it)) else { return };
-        let batch = it.batch.clone();
-        self.was_committed(op);
-        let whole = batch.map(|batch| self.operations.of_batch(batch.as_str()));
-        whole.into_iter().flatten().for_each(|(op, _)| self.was_committed(&op));
+        if self.execution_model() == ExecutionModel::PreCommit {
+            return;
+        }
+        let batch = it.batch.as_ref().map(|batch| self.operations.of_batch(batch.as_str()));
+        let whole = batch.unwrap_or_else(|| [(op.clone(), it.clone())].into());
+        for (op, _) in whole.iter().filter(|(_, it)| lost(it)) {
+            self.operations.moved(op, Stage::Committed);
+        }
     }
 
     /// A target was read, and is as an operation of unknown fate leaves it: that was committed (PAR-12). One of a batch that

@@ -1,9 +1,10 @@
 //! A participant to whom things are told twice, too late, wrongly, or not at all.
 
 use mpac_core::participant::{Hearing, News, Stage, Withheld};
-use mpac_wire::names::{CoordinatorEvent, Decision, GoodbyeReason, IntentDisposition};
+use mpac_wire::names::{Atomicity, CoordinatorEvent, Decision, GoodbyeReason, IntentDisposition, OpKind};
 use mpac_wire::payload::{
-    ConflictReport, IntentWithdraw, OpPropose, OpSupersede, Outcome, ProtocolError, Resolution, SessionClose,
+    BatchEntry, ConflictReport, IntentWithdraw, OpBatchCommit, OpPropose, OpSupersede, Outcome,
+    ProtocolError, Resolution, SessionClose,
 };
 use mpac_wire::{Integer, Raw, Seconds, StateRef};
 
@@ -221,6 +222,43 @@ fn a_commit_whose_echo_a_break_swallowed_is_undone_if_a_resolution_rejects_it() 
         assert_eq!(undone.len(), usize::from(is_recorded), "{news:?}");
         let stage = if is_recorded { Stage::Committed } else { Stage::Rejected };
         assert_eq!(bob.who.operation(&op("o")).unwrap().stage, stage);
+    }
+}
+
+#[test]
+fn commits_that_a_break_hid_are_undone_in_the_order_of_what_was_done() {
+    covers!("GOV-21", "BAT-12", "PAR-12");
+    for in_a_batch in [true, false] {
+        let mut bob = Lone::working();
+        let steps = [("z", "0", "1"), ("m", "1", "2"), ("b", "2", "3")];
+        if in_a_batch {
+            let entry = |(id, before, after): (&str, &str, &str)| {
+                let states = (StateRef::of(before), StateRef::of(after));
+                BatchEntry::new(op(id), "a".to_owned(), OpKind::Replace, states.0, states.1)
+            };
+            let mut batch = OpBatchCommit::new(
+                "batch".parse().unwrap(),
+                Atomicity::AllOrNothing,
+                steps.map(entry).into(),
+            );
+            batch.intent_id = Some(intent("i"));
+            bob.say(batch).unwrap();
+        } else {
+            for (id, before, after) in steps {
+                bob.say(commit(id, Some("i"), "a", before, after)).unwrap();
+            }
+        }
+        bob.who.connection_lost(bob.now);
+        bob.hello();
+        bob.coordinator(session_info());
+        // Of a batch one is enough.
+        let rejected: &[&str] = if in_a_batch { &["b"] } else { &["m", "b", "z"] };
+        let news = bob.coordinator(resolution("c", rejected, Some("compensation:r"))).news;
+        let undone = news.iter().find_map(|it| match it {
+            News::Compensate(it) => Some(it.reversals.iter().map(|it| it.reverses.as_str()).collect()),
+            _ => None,
+        });
+        assert_eq!(undone, Some(vec!["b", "m", "z"]), "{in_a_batch}");
     }
 }
 
