@@ -46,7 +46,7 @@ pub(in super::super) fn read(
     let started_at = snapshot.session_started_at.unwrap_or_else(|| earliest(snapshot));
     let state = snapshot.coordinator_state.as_ref();
     // From the beginning: it decides as well where tables keep what participants name.
-    let ids = state.map_or(Ok(IdSource::new(seed)), ids)?;
+    let ids = state.map_or_else(|| Ok(IdSource::new(seed)), ids)?;
     let mut session = Session::open(config, ids, snapshot.coordinator_epoch.get(), captured_at);
     session.started_at = started_at;
     session.unopened = false;
