@@ -379,9 +379,12 @@ impl Unwritten {
     }
 }
 
-pub(crate) fn listed<'a>(files: impl IntoIterator<Item = &'a Unwritten>) -> String {
-    let each: Vec<String> =
-        files.into_iter().map(|file| format!("{:?} ({})", file.path, file.reason)).collect();
+pub(crate) fn in_words(file: &Unwritten) -> String {
+    format!("{:?} ({})", file.path, file.reason)
+}
+
+fn listed(files: &[Unwritten]) -> String {
+    let each: Vec<String> = files.iter().map(in_words).collect();
     each.join(", ")
 }
 

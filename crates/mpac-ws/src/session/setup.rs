@@ -24,7 +24,7 @@ use crate::banner::DEFAULT_SESSION;
 use crate::cli::Settings;
 use crate::clock;
 use crate::drive;
-use crate::error::{Error, listed};
+use crate::error::{Error, in_words};
 use crate::fencing::Above;
 use crate::metrics::Meters;
 use crate::rate::Everybody;
@@ -46,7 +46,7 @@ use crate::workspace::write_back::Mirror;
 use crate::workspace::writer::Writer;
 use crate::workspace::{File, Workspace};
 
-/// Files that the directory cannot hold and a start names.
+/// Files that a start names of those that are alike.
 const NAMED: usize = 10;
 
 /// What every session of a server starts from; one that could not be opened is refused when it is made.
@@ -244,13 +244,14 @@ impl Template {
                 files.unwritten.push((path.clone(), file.clone()));
             }
         }
-        let alone = if self.write_back { files.leave_out(&self.on_disk) } else { Vec::new() };
-        if !alone.is_empty() {
+        if self.write_back {
+            let alone = files.leave_out(&self.on_disk);
             // Whoever was told when they were committed need not be here, and the server may not have written back then.
-            let more = alone.len().saturating_sub(NAMED);
-            let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-            let named = listed(alone.iter().take(NAMED));
-            warn!("[{id}] in the log alone, because the directory cannot hold it: {named}{more}");
+            let alone = alone.iter().map(in_words).collect();
+            name(&id, "in the log alone, because the directory cannot hold it", alone);
+            let behind = files.unwritten.iter().filter(|(path, _)| self.on_disk.get(path).is_some());
+            let behind = behind.map(|(path, _)| format!("{path:?}")).collect();
+            name(&id, "in the directory as before a commit, which is written over it now", behind);
         }
         let delivery = self.delivery(&core, &kept.config, files.workspace);
         delivery.write(files.unwritten);
@@ -278,7 +279,7 @@ impl Template {
     fn delivery(&self, core: &Coordinator, config: &SessionConfig, workspace: Workspace) -> Delivery {
         // What the directory holds, which after a restart may be less than what was committed.
         let mirror = if self.write_back { Mirror::of(&self.on_disk) } else { None };
-        let mirror = mirror.map(|mirror| mirror.noting(self.unmerged.anew()));
+        let mirror = mirror.map(|mirror| mirror.noting(self.unmerged.anew(&config.session_id)));
         let (max_frame, open) = (config.limits.max_bytes, !config.opens_with_hello);
         let key = core.view().coordinator_key().map(PublicKey::fingerprint);
         let signer = self.ring.clone().zip(key).map(|(ring, key)| Signer::new(ring, key));
@@ -289,6 +290,17 @@ impl Template {
             .paced(self.paces.clone())
             .signed(voice)
     }
+}
+
+/// Says of some files what is so, and names the first of them.
+fn name(session: &SessionId, what: &str, mut files: Vec<String>) {
+    if files.is_empty() {
+        return;
+    }
+    let more = files.len().saturating_sub(NAMED);
+    files.truncate(NAMED);
+    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    warn!("[{session}] {what}: {}{more}", files.join(", "));
 }
 
 fn assembled(core: Coordinator, kept: Kept, tenure: Tenure, delivery: Delivery, journal: Journal) -> Session {

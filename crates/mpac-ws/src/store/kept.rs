@@ -129,7 +129,8 @@ impl Kept {
             let Committed { content, state_ref, earlier } = &**it;
             let there = loaded.get(path).map(|there| &there.state_ref);
             let is_theirs = |there: &StateRef, unmerged: &Unmerged| {
-                there != state_ref && (!earlier.contains(there) || unmerged.has(path, there))
+                there != state_ref
+                    && (!earlier.contains(there) || unmerged.has(&self.config.session_id, path, there))
             };
             if unmerged.zip(there).is_some_and(|(unmerged, there)| is_theirs(there, unmerged)) {
                 restored.changed.push(path.clone());

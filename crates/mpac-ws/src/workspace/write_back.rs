@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::path::{
     TEMPORARY, components, copy_suffix, in_the_way, is_ignored_dir, is_ignored_file, stands_for_git,
 };
-use super::unmerged::Unmerged;
+use super::unmerged::Notes;
 use super::{File, Workspace};
 
 /// The directory as we last knew it.
@@ -23,7 +23,7 @@ pub(crate) struct Mirror {
     root: PathBuf,
     /// What we loaded or wrote last; a file that differs was changed by somebody else.
     known: BTreeMap<String, Arc<str>>,
-    unmerged: Unmerged,
+    unmerged: Notes,
 }
 
 /// What became of one commit.
@@ -91,12 +91,12 @@ impl Mirror {
     /// For the directory that `loaded` was read from; None when it was not read from one.
     pub(crate) fn of(loaded: &Workspace) -> Option<Self> {
         let known = loaded.files().map(|(path, file)| (path.to_owned(), Arc::clone(&file.content))).collect();
-        Some(Self { root: loaded.dir()?.to_owned(), known, unmerged: Unmerged::default() })
+        Some(Self { root: loaded.dir()?.to_owned(), known, unmerged: Notes::default() })
     }
 
     /// Notes there what the next start has to know.
     #[must_use]
-    pub(crate) fn noting(mut self, unmerged: Unmerged) -> Self {
+    pub(crate) fn noting(mut self, unmerged: Notes) -> Self {
         self.unmerged = unmerged;
         self
     }
