@@ -21,13 +21,6 @@ const HELLO: &str = r#"{"protocol":"MPAC","version":"0.1.13","message_type":"HEL
     "sender":{"principal_id":"agent:a","principal_type":"agent","sender_instance_id":"a:1"},"ts":"2026-01-02T03:04:05Z",
     "payload":{"display_name":"a","roles":["contributor"],"capabilities":[]}}"#;
 
-/// Names the requirements and decisions a test shows; `cargo xtask requirements` reads it.
-macro_rules! covers {
-    ($($id:literal),+ $(,)?) => {
-        let _: &[&str] = &[$($id),+];
-    };
-}
-
 /// A session on media in memory, and one connection to it.
 fn session(media: &Memory) -> (mpsc::Sender<Inbound>, Queue, tokio::task::JoinHandle<Vec<Unwritten>>) {
     let (inbox, queue, session, receiver) = idle(media);
@@ -81,23 +74,6 @@ async fn what_could_not_be_made_durable_is_seen_by_nobody_and_the_session_stops(
         assert_eq!(task.await.unwrap(), [], "{fault:?}");
         assert!(inbox.is_closed(), "{fault:?}: later connections are refused");
     }
-}
-
-#[tokio::test]
-async fn a_session_that_fails_over_a_message_undoes_it_and_harms_no_other() {
-    covers!("ERR-06");
-    let (failing, sound) = (Memory::default(), Memory::default());
-    let (inbox, queue, task) = session(&failing);
-    let (others, other, _task) = session(&sound);
-    failing.state().fault = Some(Fault::Sync);
-    say(&inbox, HELLO).await;
-    assert_eq!(closed(&queue).await, (0, 1011), "who said it is told");
-    assert_eq!(task.await.unwrap(), []);
-    assert!(failing.state().disk.is_empty(), "nothing of it is kept");
-    say(&others, HELLO).await;
-    let mut heard = Vec::new();
-    assert_eq!(other.next(&mut heard).await, Next::Frames);
-    assert!(heard[0].to_text().unwrap().contains("SESSION_INFO"), "{heard:?}");
 }
 
 #[tokio::test]

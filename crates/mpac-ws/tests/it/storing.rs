@@ -172,9 +172,13 @@ async fn who_never_opens_a_session_leaves_nothing_on_the_disk() {
 }
 
 #[tokio::test]
-async fn a_session_that_could_not_be_begun_can_be_tried_again() {
+async fn a_session_that_could_not_be_begun_harms_no_other_and_can_be_tried_again() {
+    covers!("ERR-06");
     let data = tempdir().unwrap();
     let program = Program::start(data.path(), &["--multi-session"]);
+    let mut bob = program.connect("/session/y").await;
+    bob.session = "y".to_owned();
+    bob.hello("agent:bob").await;
     let in_its_way = data.path().join("sessions/x");
     fs::write(&in_its_way, "").unwrap();
     let mut alice = program.connect("/session/x").await;
@@ -182,6 +186,8 @@ async fn a_session_that_could_not_be_begun_can_be_tried_again() {
     alice.who = "agent:alice".to_owned();
     alice.say("HELLO", json!({"display_name": "a", "roles": ["contributor"], "capabilities": []})).await;
     assert_eq!(alice.close_code().await, 1011);
+    bob.announce("i-1", "a.py").await;
+    bob.until("INTENT_ANNOUNCE").await;
     fs::remove_file(in_its_way).unwrap();
     let mut alice = program.connect("/session/x").await;
     alice.session = "x".to_owned();
