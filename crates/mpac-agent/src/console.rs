@@ -29,6 +29,12 @@ pub enum Style {
     Cyan,
 }
 
+/// To standard error, line ends and all. Where nothing can be written there, there is nowhere else to say so, and what goes on
+/// goes on: `eprint!` panics.
+pub(crate) fn aside(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Colours or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Palette(bool);

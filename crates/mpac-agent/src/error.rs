@@ -279,9 +279,7 @@ pub enum AgentError {
     )]
     Host(String),
     /// What came of it cannot be told.
-    #[error(
-        "the result cannot be written: {0}; what was done stays, so look at the session before you repeat it"
-    )]
+    #[error("the result cannot be written: {0}; what was done stays, so look before you repeat it")]
     Unwritten(String),
     /// Terminal trouble.
     #[error("terminal: {0}")]

@@ -61,7 +61,7 @@ use clap::CommandFactory as _;
 use clap_complete::Shell;
 use cli::{Cli, Command, Program, Thinking};
 use connection::Identity;
-use console::{Console, Screen, Style};
+use console::{Console, Screen, Style, aside};
 use error::AgentError;
 use futures::FutureExt as _;
 use interactive::Keyboard;
@@ -100,7 +100,7 @@ pub async fn run(asked: Program) -> u8 {
         Ok(code) => code,
         Err(error) => {
             // It may quote what others wrote.
-            eprintln!("error: {}", report::one_line(&diff::printable(&error.to_string())));
+            aside(&format!("error: {}\n", report::one_line(&diff::printable(&error.to_string()))));
             error.exit_code()
         }
     }
@@ -140,7 +140,7 @@ async fn start(cli: &Cli, thinking: &Thinking, security: &Security) -> Result<u8
     let Connected { connection, credential, warning } =
         security.connect(place.route, identity, secret, recorder).await?;
     if let Some(warning) = warning {
-        eprintln!("warning: {}", diff::printable(&warning));
+        aside(&format!("warning: {}\n", diff::printable(&warning)));
     }
     let name = cli.name.as_deref().unwrap_or_default();
     let mut session = Session::new(place.principal, connection, Console::on(Screen::stdout(cli.diff)));

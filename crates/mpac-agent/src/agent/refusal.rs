@@ -72,6 +72,7 @@ impl TurnedDown {
     #[must_use]
     pub fn rejected(what: &str, why: String) -> Self {
         let next_step = match why.split(':').next().unwrap_or_default() {
+            "participant_unavailable" => "you were taken for gone, and nobody else said no: propose it again",
             "intent_terminated" => "announce again and commit under the new intent",
             "batch_validation_failed" | "batch_entries_rejected" => {
                 "read the files named there, mend those changes and commit the batch again"

@@ -12,6 +12,7 @@ use super::resource::Resource;
 use super::wanted::is_own;
 use crate::agent::{Agent, Event, Events, Leaving, Snapshot};
 use crate::cli::connection::Joining;
+use crate::console::aside;
 use crate::diff::printable;
 use crate::error::AgentError;
 use crate::verb::sentence;
@@ -62,7 +63,7 @@ impl Seen {
 
 /// For whoever reads the host's log of this server.
 pub(super) fn log(text: &str) {
-    eprintln!("mpac-agent mcp: {}", printable(text));
+    aside(&format!("mpac-agent mcp: {}\n", printable(text)));
 }
 
 impl Bridge {

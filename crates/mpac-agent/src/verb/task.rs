@@ -9,7 +9,7 @@ use super::watching::sentence;
 use crate::agent::{Agent, Event, Events};
 use crate::brain::Brain;
 use crate::cli::task::Task;
-use crate::console::{Console, Palette, Screen};
+use crate::console::{Console, Palette, Screen, aside};
 use crate::error::AgentError;
 use crate::task::{Outcome, Tally};
 
@@ -26,7 +26,7 @@ pub(super) async fn task(
     let console = match out.is_json() {
         // After the task nobody asks any more.
         false => Console::on_noting(Screen::stdout(asked.diff), move |why| drop(unwritten.send(why))),
-        true => Console::lines_to(Palette::PLAIN, Box::new(|text| eprint!("{text}"))),
+        true => Console::lines_to(Palette::PLAIN, Box::new(|text| aside(&text))),
     };
     let outcome = {
         let mut work = std::pin::pin!(agent.run_task(brain, &options, &asked.task, console));

@@ -87,6 +87,22 @@ async fn nor_is_a_task_that_could_not_show_what_it_would_commit() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn where_nothing_can_be_said_beside_the_result_it_goes_on_all_the_same() {
+    let host = Host::start(&[]).await;
+    let (_file, path) = local(&mend().to_string());
+    let task = ["task", "mend it", "--script", &path, "--json"];
+    for (arguments, code) in [(&task[..], 0), (&["key", "show", "nowhere.pem"], 2)] {
+        let mut command = command(&host.url, "Bob", arguments);
+        command.stderr(File::create("/dev/full").unwrap());
+        let done = tokio::task::spawn_blocking(move || command.output().unwrap());
+        let Output { status, stdout, .. } = patiently(done).await.unwrap();
+        assert_eq!(status.code(), Some(code), "{arguments:?}");
+        assert_eq!(stdout.is_empty(), code > 0, "{arguments:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_reader_who_has_seen_enough_is_no_failure() {
     let host = Host::start(&[]).await;
