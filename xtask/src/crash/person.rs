@@ -142,7 +142,7 @@ impl Person {
     fn join(&mut self, url: &str) -> Result<Socket, End> {
         let address = url.strip_prefix("ws://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
         let stream = TcpStream::connect(address).map_err(|_| End::Gone)?;
-        let prepared = stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(self.patience)));
+        let prepared = stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(ANSWER)));
         prepared.map_err(|_| End::Gone)?;
         let (mut socket, _) = tungstenite::client(url, stream).map_err(|_| End::Gone)?;
         let before = self.epoch;
@@ -272,7 +272,7 @@ impl Person {
                         std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
                     ) =>
                 {
-                    return Err(End::Wrong(format!("nothing came for {:?}", self.patience)));
+                    return Err(End::Wrong(format!("nothing came for {ANSWER:?}")));
                 }
                 Err(_) => return Err(End::Gone),
             };
