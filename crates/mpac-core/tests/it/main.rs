@@ -25,6 +25,7 @@ mod epochs;
 mod fates;
 mod freeze;
 mod frosts;
+mod frozen;
 mod golden;
 mod governance;
 mod hearing;
