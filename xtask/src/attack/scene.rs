@@ -251,7 +251,12 @@ impl Scene {
             && !status.success()
             && said.contains("could not be written into the workspace")
         {
-            said = said.lines().filter(|line| !line.contains("committed but not written")).collect();
+            let is_told = |line: &str| {
+                ["was committed but not written", "was committed and stays out of the directory"]
+                    .iter()
+                    .any(|text| line.contains(text))
+            };
+            said = said.lines().filter(|line| !is_told(line)).collect();
         } else if !status.success() {
             return Err(Failure::check(format!("the server ended with {status}\n{}", self.server.tail(20))));
         }
