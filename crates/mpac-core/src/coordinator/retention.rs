@@ -15,7 +15,7 @@ use mpac_wire::names::HeartbeatStatus;
 use mpac_wire::{BatchId, ConflictId, InstanceId, IntentId, OpId, PrincipalId, Timestamp};
 
 use super::records::{Member, Operation};
-use super::state::{InOrder, Session, discount_kind};
+use super::state::{InOrder, Session, discount};
 use crate::scope::normalized;
 use crate::table::{conflict, intent, operation};
 pub(crate) use recent::Recent;
@@ -158,7 +158,7 @@ impl Session {
         self.archived_intents.push_back(*record);
         while self.archived_intents.len() > self.config.retained_records {
             if let Some(oldest) = self.archived_intents.pop_front() {
-                discount_kind(&mut self.scope_kinds, &oldest.scope.kind);
+                discount(&mut self.scope_kinds, &oldest.scope.kind);
                 *self.forgotten.intents.entry(oldest.state()).or_default() += 1;
             }
         }
@@ -190,7 +190,7 @@ fn forget_intents(session: &mut Session, limit: usize) {
     let oldest = beyond(limit, &mut session.finished.intents);
     let gone: Vec<_> = oldest.iter().filter_map(|(_, id)| session.intents.remove(id)).collect();
     for record in gone {
-        discount_kind(&mut session.scope_kinds, &record.scope.kind);
+        discount(&mut session.scope_kinds, &record.scope.kind);
         *session.forgotten.intents.entry(record.state()).or_default() += 1;
     }
 }

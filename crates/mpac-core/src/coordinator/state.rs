@@ -50,7 +50,7 @@ use crate::scope::{Names, ScopeIndex};
 use crate::table::intent;
 use waiting::{Rejudge, Waiting};
 
-pub(super) use indexes::{count_kind, discount_kind};
+pub(super) use indexes::{count, discount};
 
 /// Something by its place in the order of receipt: sorted by a number, whose comparison needs no look at a text that lies
 /// elsewhere.

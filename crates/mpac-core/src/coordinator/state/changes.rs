@@ -7,7 +7,7 @@ use mpac_wire::{ConflictId, IntentId, OpId, PrincipalId, Scope, Seconds, Timesta
 
 use super::super::deadlines::Cause;
 use super::super::records::{Conflict, Freeze, NewIntent, Operation};
-use super::{Intent, Session, count_kind, discount_kind};
+use super::{Intent, Session, count, discount};
 use crate::scope::Overlap;
 use crate::table::{conflict, intent, operation};
 
@@ -70,8 +70,8 @@ impl Session {
         if let Some(record) = self.intents.get_mut(id) {
             self.scopes.remove(id, &record.scope);
             self.scopes.insert(id, &scope);
-            count_kind(&mut self.scope_kinds, &scope.kind);
-            discount_kind(&mut self.scope_kinds, &record.scope.kind);
+            count(&mut self.scope_kinds, &scope.kind);
+            discount(&mut self.scope_kinds, &record.scope.kind);
             let is_frozen = self.frozen.rescope(id, Some(&record.scope), &scope);
             record.scope = scope;
             self.rejudge_intent(id);

@@ -7,7 +7,7 @@ use alloc::string::String;
 use mpac_wire::{ConflictId, IntentId, Scope};
 
 use super::super::records::{Conflict, Operation};
-use super::Intent;
+use super::{Intent, count, discount};
 use crate::by_id::{ById, SetsById};
 use crate::by_own_id::Records;
 use crate::scope::{Names, Overlap, ScopeIndex, is_opaque, normalize};
@@ -60,7 +60,7 @@ impl Frozen {
                 }
                 let is_known = self.by_intent.get(id).is_some_and(|known| known.contains(&record.id));
                 if is_opaque(&intent.scope) && !is_known {
-                    *self.opaque.entry(record.id.clone()).or_default() += 1;
+                    count(&mut self.opaque, &record.id);
                 }
             }
             self.by_intent.put(id.clone(), record.id.clone());
@@ -115,10 +115,8 @@ impl Frozen {
         let Some(conflicts) = self.by_intent.get(id) else { return false };
         let was_opaque = before.is_some_and(is_opaque);
         match (was_opaque, is_opaque(scope)) {
-            (false, true) => {
-                conflicts.iter().for_each(|it| *self.opaque.entry(it.clone()).or_default() += 1);
-            }
-            (true, false) => conflicts.iter().for_each(|it| take_one(&mut self.opaque, it)),
+            (false, true) => conflicts.iter().for_each(|it| count(&mut self.opaque, it)),
+            (true, false) => conflicts.iter().for_each(|it| discount(&mut self.opaque, it)),
             _ => {}
         }
         if let Some(before) = before {
@@ -181,12 +179,5 @@ impl Frozen {
         let is_target = |target: &str| self.by_target.contains_key(target);
         !self.conflicts.is_empty()
             && self.scopes.encloses(scope, is_target, |id| intents.get(id).map(|intent| &intent.scope))
-    }
-}
-
-fn take_one(counts: &mut BTreeMap<ConflictId, usize>, of: &ConflictId) {
-    match counts.get_mut(of) {
-        Some(count) if *count > 1 => *count -= 1,
-        _ => drop(counts.remove(of)),
     }
 }

@@ -3,7 +3,6 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use mpac_wire::names::ScopeKind;
 use mpac_wire::{ConflictId, IntentId, PrincipalId};
 
 use super::super::deadlines::Cause;
@@ -21,7 +20,7 @@ impl Session {
 
     /// The same for one whose scope is indexed already.
     pub(super) fn index_intent_beside_scope(&mut self, record: &Intent) {
-        count_kind(&mut self.scope_kinds, &record.scope.kind);
+        count(&mut self.scope_kinds, &record.scope.kind);
         if record.is_live() {
             self.live.put(record.owner.clone(), (record.sequence, record.id.clone()));
             self.deadlines.insert(record.expires_at, Cause::IntentTtl(record.sequence, record.id.clone()));
@@ -103,7 +102,7 @@ impl Session {
         fresh.deadlines.clear();
         fresh.finished = Finished::default();
         self.intents.values().for_each(|record| fresh.index_intent(record));
-        self.archived_intents.iter().for_each(|it| count_kind(&mut fresh.scope_kinds, &it.scope.kind));
+        self.archived_intents.iter().for_each(|it| count(&mut fresh.scope_kinds, &it.scope.kind));
         self.operations.values().for_each(|record| fresh.index_operation(record));
         self.conflicts.values().for_each(|record| fresh.index_conflict(record));
         self.intents.keys().for_each(|id| fresh.review_intent(id));
@@ -132,15 +131,15 @@ impl Session {
     }
 }
 
-/// One more intent is remembered whose scope is of this kind.
-pub(in super::super) fn count_kind(kinds: &mut BTreeMap<ScopeKind, usize>, kind: &ScopeKind) {
-    *kinds.entry(kind.clone()).or_default() += 1;
+/// One more of this.
+pub(in super::super) fn count<K: Ord + Clone>(counts: &mut BTreeMap<K, usize>, of: &K) {
+    *counts.entry(of.clone()).or_default() += 1;
 }
 
-/// One less.
-pub(in super::super) fn discount_kind(kinds: &mut BTreeMap<ScopeKind, usize>, kind: &ScopeKind) {
-    match kinds.get_mut(kind) {
+/// One less; none is not kept.
+pub(in super::super) fn discount<K: Ord>(counts: &mut BTreeMap<K, usize>, of: &K) {
+    match counts.get_mut(of) {
         Some(count) if *count > 1 => *count -= 1,
-        _ => drop(kinds.remove(kind)),
+        _ => drop(counts.remove(of)),
     }
 }
