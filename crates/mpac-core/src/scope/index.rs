@@ -347,7 +347,7 @@ fn below(path: &str) -> (Bound<String>, Bound<String>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use mpac_wire::names::ScopeKind;
     use mpac_wire::policy::ResourceRegistry;
     use proptest::prelude::*;
@@ -356,7 +356,7 @@ mod tests {
     use crate::scope::{contains_target, overlap};
 
     /// `a` is a file, an entity, a task and a pattern; `b` a file and an entity under another name.
-    fn registry() -> ResourceRegistry {
+    pub(crate) fn registry() -> ResourceRegistry {
         let text = r#"{"mappings":[
             {"canonical_uri":"u","aliases":[{"kind":"file_set","value":"./a"},{"kind":"entity_set","value":"a"},
                 {"kind":"task_set","value":"a"},{"kind":"resource_path","value":"a"}]},
@@ -364,7 +364,7 @@ mod tests {
         serde_json::from_str(text).unwrap()
     }
 
-    pub(super) fn any_scope() -> impl Strategy<Value = Scope> {
+    pub(crate) fn any_scope() -> impl Strategy<Value = Scope> {
         let names = || proptest::collection::vec("[./]{0,2}[ab]/?[ab]?", 0..4);
         let pattern = "[ab*?/]{1,6}";
         let uris = proptest::option::of(proptest::collection::vec("[uv]", 0..2));

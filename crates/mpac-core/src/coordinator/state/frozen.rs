@@ -181,3 +181,6 @@ impl Frozen {
             && self.scopes.encloses(scope, is_target, |id| intents.get(id).map(|intent| &intent.scope))
     }
 }
+
+#[cfg(test)]
+mod tests;
