@@ -266,6 +266,7 @@ fn head(wire: &mut Wire) -> Result<String, Failure> {
         match wire.read(&mut one) {
             Ok(0) => break,
             Ok(_) => bytes.push(one[0]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Failure::Io { doing: "read an answer".to_owned(), source: error }),
         }
     }

@@ -266,6 +266,10 @@ impl Person {
             let text = match socket.read() {
                 Ok(Message::Text(text)) => text,
                 Ok(_) => continue,
+                // A signal to this process, whoever it was for, is nothing that the server did.
+                Err(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::Interrupted => {
+                    continue;
+                }
                 Err(tungstenite::Error::Io(error))
                     if matches!(
                         error.kind(),

@@ -173,8 +173,12 @@ impl Socket {
                     return Ok(Some(What::Closed(code)));
                 }
                 Ok(_) => {}
+                // Interrupted by a signal to this process: nothing that the other end did.
                 Err(Error::Io(error))
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                    ) =>
                 {
                     if Instant::now() >= until {
                         return Ok(None);

@@ -90,7 +90,7 @@ async fn an_intent_is_prolonged_as_long_as_it_is_held() {
     let (ann, mut events) = host.join("Ann").await;
     let (_, announced) = told(&host, "Bob", &["announce", "a.py", "-m", "mend it"]).await;
     let intent = announced["intent_id"].as_str().unwrap().to_owned();
-    let (child, _) = held(&host, &["--intent", &intent, "--ttl-sec", "1"]).await;
+    let (child, _) = held(&host, &["--intent", &intent, "--ttl-sec", "3"]).await;
     // At once, and again and again.
     for _ in 0..3 {
         heard(&mut events, |event| {

@@ -15,7 +15,7 @@ async fn an_intent_is_prolonged_as_long_as_it_is_held() {
     covers!("INT-12");
     let host = Host::start(&[]).await;
     let (ann, mut events) = host.join("Ann").await;
-    let mut child = command(&host.url, "Bob", &[&HOLD[..], &["--ttl-sec", "2"]].concat()).spawn().unwrap();
+    let mut child = command(&host.url, "Bob", &[&HOLD[..], &["--ttl-sec", "4"]].concat()).spawn().unwrap();
     shown(&mut child, "verb", "announce").await;
     for _ in 0..2 {
         heard(&mut events, |event| matches!(event, Event::Updated { .. }).then_some(())).await;
@@ -46,7 +46,7 @@ async fn an_intent_that_ends_all_the_same_is_not_held_any_more() {
 
 #[tokio::test]
 async fn an_intent_that_cannot_be_prolonged_is_held_until_its_time_is_over() {
-    let (child, mut peer) = joined(&[&HOLD[..], &["--ttl-sec", "2"]].concat()).await;
+    let (child, mut peer) = joined(&[&HOLD[..], &["--ttl-sec", "4"]].concat()).await;
     let announce = peer.take("INTENT_ANNOUNCE").await;
     peer.relay(&announce).await;
     let refusing = tokio::spawn(async move {

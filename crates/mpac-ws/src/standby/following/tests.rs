@@ -245,8 +245,8 @@ async fn nothing_is_taken_from_a_server_that_keeps_its_sessions_until_it_is_gone
         // It cannot be asked, but says something still.
         rig.is_open.store(false, Ordering::SeqCst);
         let wanted = rig.wants_it();
-        let mut speaks = tokio::time::interval(QUIET / 4);
-        for _ in 0..6 {
+        let mut speaks = tokio::time::interval(QUIET / 16);
+        for _ in 0..24 {
             speaks.tick().await;
             rig.stands();
         }
