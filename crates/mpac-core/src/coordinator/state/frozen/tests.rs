@@ -1,3 +1,4 @@
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use mpac_wire::names::{ConflictCategory, OpKind, Priority, Severity};
@@ -88,7 +89,7 @@ enum Step {
     Freeze(usize),
     Thaw(usize),
     /// The intent is there from now on, or has another scope.
-    Rescope(usize, Scope),
+    Rescope(usize, Box<Scope>),
     Attach(usize, String),
 }
 
@@ -96,7 +97,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (0..3_usize).prop_map(Step::Freeze),
         1 => (0..3_usize).prop_map(Step::Thaw),
-        3 => (0..4_usize, any_scope()).prop_map(|(n, scope)| Step::Rescope(n, scope)),
+        3 => (0..4_usize, any_scope()).prop_map(|(n, scope)| Step::Rescope(n, scope.into())),
         2 => (0..3_usize, any_target()).prop_map(|(n, target)| Step::Attach(n, target)),
     ]
 }
@@ -133,8 +134,8 @@ impl Known {
                     |(record, is_frozen): &(Conflict, bool)| *is_frozen && record.intents.contains(&id);
                 assert_eq!(frozen.rescope(&id, before.as_ref(), &scope), self.conflicts.iter().any(concerns));
                 match self.intents.get_mut(&id) {
-                    Some(record) => record.scope = scope,
-                    None => _ = self.intents.insert(intent(which, scope)),
+                    Some(record) => record.scope = *scope,
+                    None => _ = self.intents.insert(intent(which, *scope)),
                 }
             }
             Step::Attach(which, target) => {
