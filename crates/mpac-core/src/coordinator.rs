@@ -117,8 +117,8 @@ impl Coordinator {
         dispatch::timers(&mut self.session, &mut out, record.at);
         match &record.input {
             Input::Frame { from, text } => gate::frame(&mut self.session, &mut out, from, text),
-            Input::Unreadable { from, problem } => {
-                gate::unreadable(&mut self.session, &mut out, from, problem)
+            Input::Unreadable { from, refers_to, problem } => {
+                gate::unreadable(&mut self.session, &mut out, (from, refers_to.as_ref()), problem)
             }
             Input::Disconnect { conn } => session::connection::lost(&mut self.session, &mut out, *conn),
             Input::Command(command) => dispatch::command(&mut self.session, &mut out, command),

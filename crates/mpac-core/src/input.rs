@@ -86,10 +86,12 @@ pub enum Input {
         /// As it came, credentials blanked ([`blank_credentials`](mpac_wire::redact::blank_credentials), PRV-05).
         text: Arc<str>,
     },
-    /// A frame came that is no text: answered like any malformed frame (D-025).
+    /// A frame came that is no text, or that cannot be handled: answered like any malformed frame (D-025, ERR-06).
     Unreadable {
         /// From whom.
         from: Peer,
+        /// The id of the message, where it is known.
+        refers_to: Option<MessageId>,
         /// Why, for the answer.
         problem: Box<str>,
     },
@@ -110,9 +112,12 @@ impl fmt::Debug for Input {
             Self::Frame { from, text } => {
                 f.debug_struct("Frame").field("from", from).field("text", &Unseen(text)).finish()
             }
-            Self::Unreadable { from, problem } => {
-                f.debug_struct("Unreadable").field("from", from).field("problem", problem).finish()
-            }
+            Self::Unreadable { from, refers_to, problem } => f
+                .debug_struct("Unreadable")
+                .field("from", from)
+                .field("refers_to", refers_to)
+                .field("problem", problem)
+                .finish(),
             Self::Disconnect { conn } => f.debug_struct("Disconnect").field("conn", conn).finish(),
             Self::Command(command) => command.fmt(f),
             Self::Timeout => f.write_str("Timeout"),

@@ -7,6 +7,7 @@
 mod alarm;
 mod deliver;
 mod events;
+mod rollback;
 mod setup;
 mod snapshots;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use mpac_core::{Command, ConnId, Coordinator, Input, Notice, Output, Peer};
 use mpac_wire::names::{CloseDisposition, CloseReason, MessageType};
+use mpac_wire::received::message_id_of;
 use mpac_wire::redact::blank_credentials;
 use mpac_wire::{Frame as Parsed, Limits, MessageId, PrincipalId, Seconds};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -23,6 +25,7 @@ use tracing::error;
 
 use self::alarm::Alarm;
 use self::deliver::Delivery;
+use self::rollback::Applies;
 pub(crate) use self::setup::{Goes, Template, Tenure, seed};
 use self::snapshots::Snapshots;
 use crate::clock;
@@ -101,6 +104,10 @@ pub(crate) struct Session {
     asked: Vec<oneshot::Sender<Standing>>,
     /// Why it has to end.
     unkept: Option<Unkept>,
+    /// [`Coordinator::apply`], but in tests of what it does where that fails.
+    applies: Applies,
+    /// What it failed on: nothing more is applied before it is as it was.
+    failed: Option<Input>,
 }
 
 impl Session {
@@ -114,15 +121,15 @@ impl Session {
         let mut batch = Vec::with_capacity(BATCH);
         let mut over = false;
         while !over {
-            let outputs = self.next(&mut inbox, &mut batch, &mut over).await;
-            if !self.see_through(outputs, over).await {
+            let mut outputs = self.next(&mut inbox, &mut batch, &mut over).await;
+            if !self.mended(&mut outputs).await || !self.see_through(outputs, over).await {
                 break;
             }
             if !over && self.journal.is_short() {
                 // The disk is full. There is room to say goodbye, and what waits in the inbox was promised nothing.
                 over = true;
-                let outputs = self.apply(Input::Command(self.farewell()));
-                if !self.see_through(outputs, over).await {
+                let mut outputs = self.apply(Input::Command(self.farewell()));
+                if !self.mended(&mut outputs).await || !self.see_through(outputs, over).await {
                     break;
                 }
             }
@@ -165,6 +172,7 @@ impl Session {
         }
         let (mut outputs, mut answers) = (Vec::new(), 0);
         while (answers < ANSWERS || *over)
+            && self.failed.is_none()
             && let Some(inbound) = batch.pop()
         {
             *over |= matches!(inbound, Inbound::Stop);
@@ -276,20 +284,25 @@ impl Session {
 
     fn frame(&mut self, conn: ConnId, frame: Frame, proof: Proof) -> Vec<Output> {
         let outputs = self.heard(conn, frame, proof);
-        self.delivery.let_in_until(conn, self.core.view().admitted_until(conn));
+        if self.failed.is_none() {
+            self.delivery.let_in_until(conn, self.core.view().admitted_until(conn));
+        }
         outputs
     }
 
     fn heard(&mut self, conn: ConnId, frame: Frame, proof: Proof) -> Vec<Output> {
         let Frame::Text(text) = frame else {
             let problem = "the frame is binary and not UTF-8 text".into();
-            return self.apply(Input::Unreadable { from: Peer::unproven(conn), problem });
+            return self.apply(Input::Unreadable { from: Peer::unproven(conn), refers_to: None, problem });
         };
         // Its signature may be over what is blanked below.
         let from = proof.complete(conn, text.as_str(), self.core.view(), &self.known);
         let text = match without_credentials(text.as_str(), &self.limits) {
             Ok(text) => text,
-            Err(problem) => return self.apply(Input::Unreadable { from, problem: problem.into() }),
+            Err(problem) => {
+                let refers_to = message_id_of(text.as_str());
+                return self.apply(Input::Unreadable { from, refers_to, problem: problem.into() });
+            }
         };
         if let Some(places) = self.places.as_ref().filter(|_| !self.core.view().is_open())
             && is_hello(&text, &self.limits)
@@ -309,12 +322,16 @@ impl Session {
     }
 
     fn apply(&mut self, input: Input) -> Vec<Output> {
+        if self.failed.is_some() {
+            return Vec::new();
+        }
         // That a snapshot was written is no reason for another.
         let is_frame = matches!(input, Input::Frame { .. } | Input::Unreadable { .. });
         let is_remark = matches!(input, Input::Command(Command::Persisted { .. }));
         let record = self.core.stamp(clock::now(), input);
-        match self.core.apply(&record) {
-            Ok(step) => {
+        let Some(applied) = self.guarded(record) else { return Vec::new() };
+        match applied {
+            Ok((record, step)) => {
                 if is_frame {
                     self.delivery.received(step.received.as_ref());
                 }

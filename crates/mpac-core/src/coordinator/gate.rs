@@ -135,10 +135,15 @@ pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: 
     }
 }
 
-/// Takes a frame that is no text.
-pub(super) fn unreadable(session: &mut Session, out: &mut Outbox, from: &Peer, problem: &str) {
+/// Takes a frame of which nothing is handled.
+pub(super) fn unreadable(
+    session: &mut Session,
+    out: &mut Outbox,
+    (from, refers_to): (&Peer, Option<&MessageId>),
+    problem: &str,
+) {
     session.connections.get_or_insert_with(from.conn, Connection::default);
-    malformed(session, out, from.conn, &Refusal::Unreadable(problem.into()), None);
+    malformed(session, out, from.conn, &Refusal::Unreadable(problem.into()), refers_to);
 }
 
 /// Step 4, beyond what the types say: returns the Lamport value.

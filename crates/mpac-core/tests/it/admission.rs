@@ -6,7 +6,7 @@ use mpac_wire::payload::{
     BatchEntry, Heartbeat, IntentAnnounce, IntentClaim, IntentUpdate, IntentWithdraw, OpBatchCommit,
     OpPropose, OpReject, OpSupersede, Resolution, SessionInfo,
 };
-use mpac_wire::{Envelope, Message, StateRef, Watermark};
+use mpac_wire::{Envelope, Message, MessageId, StateRef, Watermark};
 
 use crate::covers;
 use crate::world::{World, commit_payload, error, heard, intent, op};
@@ -64,9 +64,11 @@ fn what_cannot_be_read_is_answered_and_the_connection_goes_on() {
     }
     let deliveries = world.input(Input::Unreadable {
         from: mpac_core::Peer::unproven(conn),
+        refers_to: Some(MessageId::new("m").unwrap()),
         problem: "the frame is not UTF-8".into(),
     });
-    assert_eq!(error(&deliveries, "bob").description, "the frame is not UTF-8");
+    let said = error(&deliveries, "bob");
+    assert_eq!((said.description.as_str(), said.refers_to.as_deref()), ("the frame is not UTF-8", Some("m")));
     let mut after = world.coordinator.snapshot();
     after.lamport_clock = before.lamport_clock.clone();
     after.coordinator_state = before.coordinator_state.clone(); // how much was answered, and to whom

@@ -181,7 +181,7 @@ impl Delivery {
             (1008, "too many messages to a session that nobody has opened")
         } else {
             self.events.failed(why);
-            (1011, "this session cannot be stored any more and has stopped; its operator has to act")
+            (1011, "this session has failed and has stopped; its operator has to act")
         };
         for outbox in self.connections.values() {
             outbox.close(code, text);

@@ -90,10 +90,16 @@ impl Events {
     /// The session has stopped, and everything anybody was told is in its log.
     pub(super) fn failed(&mut self, why: &Unkept) {
         self.write();
+        let session = Shown(self.session.as_str());
+        if let Unkept::Broken(_) | Unkept::Unread(_) = why {
+            error!(
+                "[{session}] stopped: {why}. This is a bug: please report what is above; then start the server again"
+            );
+            return;
+        }
         error!(
-            "[{}] stopped: its log cannot be written: {why}. Everything that anybody was told is in it; mend the disk or \
-             make room, and start the server again",
-            Shown(self.session.as_str())
+            "[{session}] stopped: its log cannot be written: {why}. Everything that anybody was told is in it; mend the disk or \
+             make room, and start the server again"
         );
     }
 

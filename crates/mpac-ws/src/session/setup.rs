@@ -308,7 +308,7 @@ fn assembled(core: Coordinator, kept: Kept, tenure: Tenure, delivery: Delivery, 
     let config = &kept.config;
     let snapshots = Snapshots::new(config.session_id.clone(), &config.heartbeat_interval());
     let (coordinator, limits) = (config.coordinator_id(), config.limits.clone());
-    let (closing, asked, unkept) = (false, Vec::new(), None);
+    let (closing, asked, unkept, failed) = (false, Vec::new(), None, None);
     Session {
         core,
         coordinator,
@@ -326,6 +326,8 @@ fn assembled(core: Coordinator, kept: Kept, tenure: Tenure, delivery: Delivery, 
         closing,
         asked,
         unkept,
+        applies: Coordinator::apply,
+        failed,
     }
 }
 

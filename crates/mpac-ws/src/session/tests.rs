@@ -1,10 +1,18 @@
-//! A session whose log fails.
+//! A session whose log fails, or whose coordinator does.
+
+/// Names the requirements and decisions a test shows; `cargo xtask requirements` reads it.
+macro_rules! covers {
+    ($($id:literal),+ $(,)?) => {
+        let _: &[&str] = &[$($id),+];
+    };
+}
 
 use std::ops::ControlFlow;
 
 use axum::extract::ws::Utf8Bytes;
 use clap::Parser;
-use mpac_core::ConnId;
+use mpac_core::{ConnId, OutOfOrder, Record, Step};
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -12,9 +20,11 @@ use crate::cli::Settings;
 use crate::metrics::Meters;
 use crate::outbox::{Next, Queue, QueueLimits, outbox};
 use crate::store::Durability;
-use crate::store::entry::Entry;
+use crate::store::entry::{Entry, Start};
 use crate::store::faulty::{Fault, Memory};
+use crate::store::journal::Begin;
 use crate::store::log::{Found, Log};
+use crate::store::replay::Replay;
 use crate::workspace::Workspace;
 
 const HELLO: &str = r#"{"protocol":"MPAC","version":"0.1.13","message_type":"HELLO","message_id":"m1","session_id":"default",
@@ -172,4 +182,120 @@ fn what_is_too_large_as_it_came_is_not_read_because_it_is_kept_smaller() {
     // What cannot be read either way is answered by the core.
     let bad = long("HELLO").replace(r#""ts""#, r#""time""#);
     assert!(without_credentials(&bad, &limits).unwrap().contains(r#""credential":false"#));
+}
+
+/// Fails on whatever speaks of poison, after it has done all of it.
+fn applies(core: &mut Coordinator, record: &Record) -> Result<Step, OutOfOrder> {
+    let step = core.apply(record);
+    let poisonous = matches!(&record.input, Input::Frame { text, .. } if text.contains("poison"));
+    assert!(!poisonous, "a bug");
+    step
+}
+
+fn announce(id: &str) -> String {
+    let payload = format!(
+        r#"{{"intent_id":"{id}","objective":"o","scope":{{"kind":"file_set","resources":["{id}.py"]}}}}"#
+    );
+    HELLO
+        .replace("HELLO", "INTENT_ANNOUNCE")
+        .replace("m1", &format!("m-{id}"))
+        .replace(r#"{"display_name":"a","roles":["contributor"],"capabilities":[]}"#, &payload)
+}
+
+/// The next frames, one after the other.
+async fn heard(queue: &Queue, frames: usize) -> Vec<Value> {
+    let mut batch = Vec::new();
+    while batch.len() < frames {
+        assert_eq!(queue.next(&mut batch).await, Next::Frames);
+    }
+    batch.iter().map(|frame| serde_json::from_str(frame.to_text().unwrap()).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_message_that_the_coordinator_fails_on_is_refused_and_nobody_else_notices() {
+    covers!("ERR-06", "D-026");
+    // A session that was there before, and one that begins in the same batch.
+    for is_begun in [true, false] {
+        let media = Memory::default();
+        let (inbox, queue, mut session, receiver) = idle(&Memory::default());
+        session.applies = applies;
+        let start = Start::new(&session.kept.config, 1, clock::now()).unwrap();
+        session.core = start.open().unwrap();
+        let opening = media.clone();
+        let begin = Begin(Arc::new(move || Log::create(Box::new(opening.clone()), Durability::Fsync)));
+        let journal = Journal::unopened(begin, None, Entry::Open(start));
+        session.journal = if is_begun { journal.begun().unwrap() } else { journal };
+        let task = tokio::spawn(session.run(receiver));
+        for text in
+            [HELLO, &announce("i-1"), &announce("poison"), &announce("i-2"), r#"{"type":"SESSION_SUMMARY"}"#]
+        {
+            say(&inbox, text.to_owned()).await;
+        }
+        let heard = heard(&queue, 5).await;
+        let kinds: Vec<_> = heard
+            .iter()
+            .map(|it| it["message_type"].as_str().or_else(|| it["type"].as_str()).unwrap())
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                "SESSION_INFO",
+                "INTENT_ANNOUNCE",
+                "PROTOCOL_ERROR",
+                "INTENT_ANNOUNCE",
+                "SESSION_SUMMARY_RESPONSE"
+            ]
+        );
+        let error = &heard[2]["payload"];
+        assert_eq!(
+            (&error["error_code"], &error["refers_to"]),
+            (&json!("MALFORMED_MESSAGE"), &json!("m-poison"))
+        );
+        let live: Vec<_> = heard[4]["session"]["active_intents"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| &it["intent_id"])
+            .collect();
+        assert_eq!(live, ["i-1", "i-2"], "nothing of it has happened");
+        inbox.send(Inbound::Stop).await.unwrap();
+        assert_eq!(closed(&queue).await.1, 4002);
+        task.await.unwrap();
+        let mut replay = Replay::default();
+        let mut visit = |_: &Found<'_>, entry: Entry| replay.follow(entry).map(ControlFlow::Continue);
+        Log::resume(Box::new(media.clone()), Durability::Fsync, None, &mut visit).unwrap();
+        assert!(replay.session().is_some(), "and its log is whole");
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_the_coordinator_fails_on_is_not_answered() {
+    covers!("ERR-03");
+    let media = Memory::default();
+    let (inbox, queue, mut session, receiver) = idle(&Memory::default());
+    session.applies = applies;
+    let start = Start::new(&session.kept.config, 1, clock::now()).unwrap();
+    session.core = start.open().unwrap();
+    let begin = Begin(Arc::new(move || Log::create(Box::new(media.clone()), Durability::Fsync)));
+    session.journal = Journal::unopened(begin, None, Entry::Open(start)).begun().unwrap();
+    let _task = tokio::spawn(session.run(receiver));
+    say(&inbox, HELLO).await;
+    let payload = r#"{"error_code":"CAUSAL_GAP","description":"poison"}"#;
+    let error = announce("i").replace("INTENT_ANNOUNCE", "PROTOCOL_ERROR");
+    let (before, _) = error.split_once(r#""payload":"#).unwrap();
+    say(&inbox, format!(r#"{before}"payload":{payload}}}"#)).await;
+    say(&inbox, announce("i-1")).await;
+    let heard = heard(&queue, 2).await;
+    assert_eq!(heard[1]["message_type"], "INTENT_ANNOUNCE");
+}
+
+#[tokio::test]
+async fn what_fails_without_a_log_ends_its_session() {
+    let (inbox, queue, mut session, receiver) = idle(&Memory::default());
+    (session.applies, session.journal) = (applies, Journal::Off);
+    let task = tokio::spawn(session.run(receiver));
+    say(&inbox, HELLO).await;
+    say(&inbox, announce("poison")).await;
+    assert_eq!(closed(&queue).await, (0, 1011));
+    task.await.unwrap();
 }

@@ -24,6 +24,8 @@ pub(crate) enum Stored {
         conn: u64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         identity: Option<Known>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refers_to: Option<MessageId>,
         problem: String,
     },
     Disconnect {
@@ -117,9 +119,10 @@ impl Stored {
                 let (identity, signed) = (known(&from.identity)?, verdict(&from.signed));
                 Self::Frame { conn: from.conn.0, identity, signed, text: text.to_string() }
             }
-            Input::Unreadable { from, problem } => Self::Unreadable {
+            Input::Unreadable { from, refers_to, problem } => Self::Unreadable {
                 conn: from.conn.0,
                 identity: known(&from.identity)?,
+                refers_to: refers_to.clone(),
                 problem: problem.to_string(),
             },
             Input::Disconnect { conn } => Self::Disconnect { conn: conn.0 },
@@ -156,9 +159,9 @@ impl Stored {
                 let from = Peer::new(ConnId(conn), proven(identity)).signed(found(signed));
                 return Input::Frame { from, text: text.into() };
             }
-            Self::Unreadable { conn, identity, problem } => {
+            Self::Unreadable { conn, identity, refers_to, problem } => {
                 let from = Peer::new(ConnId(conn), proven(identity));
-                return Input::Unreadable { from, problem: problem.into() };
+                return Input::Unreadable { from, refers_to, problem: problem.into() };
             }
             Self::Disconnect { conn } => return Input::Disconnect { conn: ConnId(conn) },
             Self::Timeout {} => return Input::Timeout,
@@ -310,7 +313,9 @@ mod tests {
         for identity in identities() {
             let from = Peer::new(ConnId(7), identity);
             inputs.push(Input::Frame { from: from.clone(), text: "{\"a\": 1.50}\n\u{0}é\"\\".into() });
-            inputs.push(Input::Unreadable { from, problem: "binary".into() });
+            let refers_to =
+                matches!(from.identity, Identity::Proven { .. }).then(|| MessageId::new("m").unwrap());
+            inputs.push(Input::Unreadable { from, refers_to, problem: "binary".into() });
         }
         for input in inputs {
             let text = serde_json::to_string(&Stored::of(&input).unwrap()).unwrap();

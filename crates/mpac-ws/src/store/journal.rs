@@ -1,19 +1,25 @@
 //! The log as its session uses it: entries go in, and the wait is for the disk.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use mpac_core::{Record, Step};
+use mpac_core::{Coordinator, Record, Step};
 use mpac_wire::SessionId;
 use tokio::task::spawn_blocking;
 
-use super::Store;
 use super::entry::{Entry, Happened, Unusable};
-use super::log::{Log, Mark, NotAppended};
+use super::kept::Kept;
+use super::log::{Damage, Found, Log, Mark, NotAppended};
+use super::replay::Replay;
 use super::seal::Sealer;
+use super::{Store, Stored};
 use crate::signing::Signing;
 
 /// Bytes of frames that a session which nobody has opened keeps in memory at the most.
 const UNOPENED_BYTES: usize = 4 * 1024 * 1024;
+
+/// Why a coordinator that failed is not made anew.
+pub(crate) const NOT_MESSAGE: &str = "it would again, since what it failed on is not one message";
 
 /// How a session keeps what happens to it.
 #[derive(Debug)]
@@ -60,6 +66,10 @@ pub(crate) enum Unkept {
     TooMuch,
     #[error("its writer has panicked")]
     Lost,
+    #[error("what was noted does not lead to what it led to: {0}")]
+    Unread(String),
+    #[error("the coordinator failed: {0}")]
+    Broken(&'static str),
 }
 
 impl Journal {
@@ -139,6 +149,31 @@ impl Journal {
         Ok(())
     }
 
+    /// The session as all that was noted leads to it, on the disk or not. `None` where nothing is.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or does not lead to what it led to.
+    pub(crate) async fn relived(&mut self) -> Result<Option<(Coordinator, Kept)>, Unkept> {
+        match std::mem::replace(self, Self::Failed) {
+            Self::On { log, waiting } => {
+                let asked = spawn_blocking(move || (relive(&log, &waiting), log, waiting)).await;
+                // It has failed again, on what it did not fail on before.
+                let (session, log, waiting) = asked.map_err(|_| Unkept::Broken(NOT_MESSAGE))?;
+                *self = Self::On { log, waiting };
+                session
+            }
+            Self::Unopened { begin, sealer, waiting, bytes } => {
+                let session = go_on(Replay::default(), &waiting);
+                *self = Self::Unopened { begin, sealer, waiting, bytes };
+                session
+            }
+            as_before => {
+                *self = as_before;
+                Ok(None)
+            }
+        }
+    }
+
     /// Where its log is, for a snapshot of what was after its last entry.
     pub(crate) async fn position(&mut self) -> Result<Option<Mark>, Unkept> {
         match std::mem::replace(self, Self::Failed) {
@@ -170,6 +205,23 @@ impl Journal {
         }
         Ok(())
     }
+}
+
+/// From the newest snapshot beside it on, or from its beginning, to the last that waits.
+fn relive(log: &Log, waiting: &[Entry]) -> Result<Option<(Coordinator, Kept)>, Unkept> {
+    let unread = |damage: Damage| Unkept::Unread(damage.to_string());
+    let (mut replay, from) = match log.dir() {
+        Some(dir) => Stored::at(dir).snapshot().map_err(unread)?,
+        None => (Replay::default(), None),
+    };
+    let mut follow = |_: &Found<'_>, entry| replay.follow(entry).map(ControlFlow::Continue);
+    log.follow(from.as_ref(), &mut follow).map_err(unread)?;
+    go_on(replay, waiting)
+}
+
+fn go_on(mut replay: Replay, entries: &[Entry]) -> Result<Option<(Coordinator, Kept)>, Unkept> {
+    entries.iter().try_for_each(|entry| replay.follow(entry.clone())).map_err(Unkept::Unread)?;
+    Ok(replay.into_session())
 }
 
 async fn written(

@@ -171,6 +171,11 @@ impl Log {
         self.media.is_short()
     }
 
+    /// The directory that it is in, if it is in one.
+    pub(crate) fn dir(&self) -> Option<PathBuf> {
+        self.media.beside().map(|beside| beside.dir)
+    }
+
     /// Where it is, with everything up to there on the disk: a snapshot is not to be ahead of its log. A full segment ends
     /// there, after a seal. `None` where no snapshot can lie beside it.
     pub(crate) fn position(&mut self) -> Result<Option<Mark>, NotAppended> {
@@ -188,6 +193,14 @@ impl Log {
         self.failed = false;
         let begins = self.end == 0 && self.n > 0;
         Ok(Some(Mark { after: Position { n: self.n, sum: self.sum.clone() }, begins, beside }))
+    }
+
+    /// Hands every entry after `from` to `visit`, or every one, while it goes on: what was appended is all there.
+    ///
+    /// # Errors
+    /// When something is damaged, or `visit` says why an entry cannot be.
+    pub(crate) fn follow(&self, from: Option<&Position>, visit: &mut Visit<'_>) -> Result<(), Damage> {
+        Reader::new(&*self.media, from).run(visit)
     }
 
     /// Ends it here for now, without the zeros written ahead. That is for whoever reads it; nothing depends on it.

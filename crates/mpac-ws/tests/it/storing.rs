@@ -173,7 +173,6 @@ async fn who_never_opens_a_session_leaves_nothing_on_the_disk() {
 
 #[tokio::test]
 async fn a_session_that_could_not_be_begun_harms_no_other_and_can_be_tried_again() {
-    covers!("ERR-06");
     let data = tempdir().unwrap();
     let program = Program::start(data.path(), &["--multi-session"]);
     let mut bob = program.connect("/session/y").await;
