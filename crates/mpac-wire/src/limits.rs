@@ -159,6 +159,13 @@ mod tests {
     }
 
     #[test]
+    fn a_hundred_and_twenty_eight_levels_are_let_through() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert_eq!(Limits::default().check(&nested(128)), Ok(()));
+        assert_eq!(Limits::default().check(&nested(129)), Err(DecodeError::TooDeep { max: 128 }));
+    }
+
+    #[test]
     fn long_lists_are_named_by_their_key() {
         let limits = Limits { max_entries: 3, ..Limits::default() };
         assert_eq!(limits.check(r#"{"resources":["a","b","c"]}"#), Ok(()));

@@ -1,12 +1,12 @@
 //! What lies inside a frozen scope.
 
 use mpac_wire::Scope;
-use mpac_wire::names::{ErrorCode, Role, ScopeKind};
-use mpac_wire::payload::{IntentAnnounce, IntentUpdate};
+use mpac_wire::names::{ErrorCode, OpKind, Role, ScopeKind};
+use mpac_wire::payload::{IntentAnnounce, IntentUpdate, OpPropose, OpSupersede};
 
 use crate::covers;
 use crate::freeze::{dispute, patient};
-use crate::world::{World, commit_payload, error, heard, intent};
+use crate::world::{World, commit_payload, error, heard, intent, op};
 
 #[test]
 fn who_narrows_a_frozen_intent_down_is_not_held_up_by_another_kind_of_scope() {
@@ -103,4 +103,25 @@ fn a_scope_that_cannot_be_looked_into_freezes_every_target_until_it_is_over() {
     world.withdraw("alice", "i1");
     world.withdraw("bob", "i2");
     assert_eq!(heard(&world.say("bob", commit("o2", "far")), "bob"), ["OP_COMMIT"]);
+}
+
+#[test]
+fn an_orphaned_proposal_finds_no_other_intent_inside_a_freeze() {
+    covers!("FRZ-02", "CAS-03", "D-100");
+    let mut world = dispute(patient());
+    for name in ["carol", "dave"] {
+        world.join(name, &[Role::Contributor]);
+    }
+    world.announce("carol", "k", &["far"]);
+    let mut propose = OpPropose::new(op("p"), "x".to_owned(), OpKind::Replace);
+    propose.intent_id = Some(intent("k"));
+    world.say("dave", propose);
+    world.wait(301.0);
+    world.withdraw("carol", "k");
+    world.announce("dave", "j", &["far"]);
+    let mut again = OpSupersede::new(op("q"), op("p"), "x".to_owned());
+    again.intent_id = Some(intent("j"));
+    assert_eq!(error(&world.say("dave", again), "dave").error_code, ErrorCode::ScopeFrozen);
+    let state = world.coordinator.view().operation(&op("p")).unwrap();
+    assert_eq!(format!("{state:?}"), "Proposed", "its grace goes on");
 }

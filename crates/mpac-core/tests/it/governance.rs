@@ -190,12 +190,15 @@ fn a_human_overrides_openly_and_finally() {
     let mut outcome = Outcome::new();
     outcome.rejected = Some(vec!["i1".to_owned()]);
     resolution.outcome = Some(outcome);
+    world.wait(10.0);
+    let settled_at = world.stamp().ts.at();
     let deliveries = world.say("hana", resolution.clone());
     assert_eq!(heard(&deliveries, "alice"), ["RESOLUTION human_override", "INTENT_WITHDRAW i1"]);
     assert_eq!(deliveries[0].from, "hana");
     assert!(deliveries[0].text.contains(r#""watermark":{"kind":"lamport_clock""#));
     let record = world.coordinator.snapshot().conflicts.unwrap().remove(0);
     assert_eq!(record.resolved_by.unwrap().as_str(), "hana");
+    assert_eq!(record.resolution.as_ref().unwrap().resolved_at, settled_at);
     let kept = serde_json::to_string(&record.resolution).unwrap();
     assert!(kept.contains(r#""decision":"human_override""#) && kept.contains("I know better"), "{kept}");
     assert_eq!(error(&world.say("hana", resolution), "hana").error_code, ErrorCode::ResolutionConflict);

@@ -270,3 +270,10 @@ async fn nobody_is_dropped_while_the_session_is_held_up() {
     );
     rig.task.await.unwrap();
 }
+
+#[test]
+fn unless_a_test_says_otherwise_a_peer_is_asked_and_waited_for_as_the_specification_has_it() {
+    // SRV-16: a ping each 20 s, and 20 s for the pong.
+    let Times { ping_every, pong_within, .. } = Times::default();
+    assert_eq!((ping_every, pong_within), (Duration::from_secs(20), Duration::from_secs(20)));
+}

@@ -156,3 +156,12 @@ async fn pings_of_a_client_are_answered() {
     client.frame(Message::Ping("x".into())).await;
     assert_eq!(client.socket.next().await.unwrap().unwrap(), Message::Pong("x".into()));
 }
+
+#[test]
+fn without_flags_the_limits_are_those_that_the_specification_gives() {
+    use clap::Parser as _;
+    covers!("SRV-08", "SRV-10", "SES-02", "D-134");
+    let settings = mpac_ws::cli::Settings::try_parse_from(["mpac-ws"]).unwrap();
+    assert_eq!((settings.queue_frames, settings.max_sessions), (10_000, 1_000));
+    assert_eq!((settings.rate_per_sec, settings.rate_burst, settings.max_frame_bytes), (200, 400, 1 << 20));
+}

@@ -212,3 +212,15 @@ fn lose(session: &mut Session, out: &mut Outbox, op: &OpId) {
         cascade::operation_ended(session, out, op);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn priorities_are_ranked_and_an_unknown_one_is_normal() {
+        let ranks = ["low", "normal", "high", "critical"].map(|it| rank(&Priority::from(it)));
+        assert!(ranks.is_sorted_by(|a, b| a < b), "{ranks:?}");
+        assert_eq!(rank(&Priority::from("utterly_urgent")), rank(&Priority::Normal));
+    }
+}
