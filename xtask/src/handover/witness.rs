@@ -75,7 +75,7 @@ impl Witness {
     pub(super) fn end(mut self) -> Result<(u16, Vec<u64>), Failure> {
         let mut epochs = Vec::new();
         loop {
-            match self.socket.read() {
+            match self.frame() {
                 Ok(Message::Text(text)) => {
                     epochs.extend(parse(&text)?["coordinator_epoch"].as_u64());
                 }
@@ -107,13 +107,23 @@ impl Witness {
         sent.map_err(|error| Failure::check(format!("{} cannot send: {error}", self.name)))
     }
 
+    /// The next frame; a read that a signal to this process broke off is nothing that the server did.
+    fn frame(&mut self) -> tungstenite::Result<Message> {
+        loop {
+            match self.socket.read() {
+                Err(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                came => return came,
+            }
+        }
+    }
+
     fn until(&mut self, is_meant: impl Fn(&Value) -> bool) -> Result<Value, Failure> {
         let until = Instant::now() + ANSWER;
         loop {
             if Instant::now() > until {
                 return Err(Failure::check(format!("{} waits in vain", self.name)));
             }
-            let message = self.socket.read();
+            let message = self.frame();
             let message =
                 message.map_err(|error| Failure::check(format!("{} hears nothing: {error}", self.name)))?;
             if let Message::Text(text) = message {
