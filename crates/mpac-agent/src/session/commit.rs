@@ -251,9 +251,9 @@ impl Session {
         Ok(None)
     }
 
-    /// Commits wait until the coordinator is back (REC-06); that it is away for good shows as the end of the
+    /// Announces and commits wait until the coordinator is back (REC-06); that it is away for good shows as the end of the
     /// connection.
-    async fn hold_while_silent(&mut self, what: &str) -> Result<(), AgentError> {
+    pub(super) async fn hold_while_silent(&mut self, what: &str) -> Result<(), AgentError> {
         if self.silent {
             let text = format!("{what} is held back until the coordinator is back");
             self.say(Style::Yellow, &text);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mpac_core::participant::Withheld;
 use mpac_wire::names::HeartbeatStatus;
 use mpac_wire::payload::conflict::ConflictReport;
 use mpac_wire::payload::intent::{IntentAnnounce, IntentUpdate, IntentWithdraw};
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 
 use super::Session;
 use super::away::Place;
-use super::exchange::{Exchanged, Subject, accepted};
+use super::exchange::{Exchanged, Step, Subject, accepted};
 use super::files::read;
 use crate::console::Style;
 use crate::decide::{Heard, Holder};
@@ -61,6 +62,7 @@ impl Session {
     pub(crate) async fn announce(&mut self, own: OwnIntent) -> Result<Vec<Holder>, AgentError> {
         (self.own, self.undecided) = (None, None);
         (self.signs, self.taken) = (Some(Vec::new()), None);
+        self.hold_while_silent("the announce").await?;
         self.ready().await?;
         (self.own, self.undecided) = (Some(own.clone()), Some(Vec::new()));
         match self.exchange_announce(&own, false).await? {
@@ -76,8 +78,18 @@ impl Session {
         if !again || self.renew_at.is_none() {
             self.plan_renewal();
         }
-        let announce = own.announce(self.intent_ttl_sec);
-        self.exchange((announce, again), "the announce", barrier, Subject::None).await
+        loop {
+            let said = (own.announce(self.intent_ttl_sec), again);
+            match self.exchange(said, "the announce", barrier.clone(), Subject::None).await {
+                // The core is a moment ahead of the rhythm: either that or a status comes next (REC-06).
+                Err(AgentError::Withheld { why: Withheld::InTheWayWhileSilent { .. }, .. }) => {
+                    if matches!(self.step().await?, Step::Broken) {
+                        return Ok(Exchanged::Broken { sent: false, heard: Heard::default() });
+                    }
+                }
+                done => return done,
+            }
+        }
     }
 
     /// After two thirds of its time, so that an update that is lost or late does not cost the intent.

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 
+use crate::covers;
 use crate::fake_coordinator::{COORDINATOR, Lines, Work, connected, hello, info, report, script};
 
 #[tokio::test]
@@ -318,6 +319,31 @@ async fn nothing_is_committed_while_the_coordinator_is_silent() {
     work.lines.wait_for("the commit to a.py is held back").await;
     assert!(peer.said("OP_COMMIT").is_empty());
     peer.say("COORDINATOR_STATUS", status("heartbeat")).await;
+    peer.accept_commit("new").await;
+    peer.accept_withdraw(&intent).await;
+    work.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_announced_beside_others_while_the_coordinator_is_silent() {
+    covers!("REC-06", "PAR-04");
+    let mut work = Work::start("agent:Bob", &script("")).await;
+    let peer = &mut work.peer;
+    let status = json!({"event": "heartbeat", "coordinator_id": COORDINATOR, "session_health": "healthy"});
+    peer.say("SESSION_INFO", info(json!({"liveness_policy": {"heartbeat_interval_sec": 0.3}}))).await;
+    peer.say("COORDINATOR_STATUS", status.clone()).await;
+    let scope = json!({"kind": "file_set", "resources": ["a.py"]});
+    let announce = json!({"intent_id": "i-alice", "objective": "hers", "scope": scope});
+    peer.other("agent:Alice", "INTENT_ANNOUNCE", announce).await;
+    work.lines.wait_for("the coordinator has been silent").await;
+    peer.answer_list(&["a.py"]).await;
+    work.lines.wait_for("the announce is held back").await;
+    assert!(peer.said("INTENT_ANNOUNCE").is_empty());
+    peer.say("COORDINATOR_STATUS", status).await;
+    // From here on it takes its time again.
+    peer.say("SESSION_INFO", info(json!({}))).await;
+    let intent = peer.accept_announce(|_| vec![]).await;
+    peer.answer_read("a.py", "old").await;
     peer.accept_commit("new").await;
     peer.accept_withdraw(&intent).await;
     work.end().await.unwrap();
