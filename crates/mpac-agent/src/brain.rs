@@ -21,6 +21,7 @@ pub mod usage;
 
 pub use account::Budget;
 pub use error::BrainError;
+pub(crate) use notes::Counter;
 pub use notes::{Note, Notes};
 
 use futures::future::BoxFuture;

@@ -26,6 +26,7 @@ mod moved;
 mod outcome;
 mod queue;
 mod settle;
+mod spending;
 mod tally;
 mod think;
 mod tracing;
@@ -174,10 +175,9 @@ pub async fn run_task(
     options: &TaskOptions,
     task: &str,
 ) -> Result<Outcome, AgentError> {
-    let (notes, heard) = Notes::channel();
     session.begin_task();
     options.tally.ends(None);
-    let ear = Ear::new(heard, options, brain.model_id());
+    let (notes, ear) = Ear::new(options, brain.model_id(), session.teller());
     let (task, model) = (task.to_owned(), brain.model_id());
     let (written, beside) = (Vec::new(), Vec::new());
     let mut worker = Worker { session, brain, naming, options, task, notes, ear, written, beside };

@@ -1,5 +1,7 @@
 //! What a brain says while it works.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -35,14 +37,29 @@ pub enum Note {
 
 /// Where a brain puts its [`Note`]s. Nobody has to read them.
 #[derive(Debug, Clone)]
-pub struct Notes(mpsc::UnboundedSender<Note>);
+pub struct Notes {
+    to: mpsc::UnboundedSender<Note>,
+    counter: Option<Arc<dyn Counter>>,
+}
+
+/// Is told what is used up when it is said: of a question that is given up nobody reads any more what it cost.
+pub(crate) trait Counter: fmt::Debug + Send + Sync {
+    /// A call has used up this much.
+    fn count(&self, spent: &Spent);
+}
 
 impl Notes {
     /// A writer and the reader of what it writes.
     #[must_use]
     pub fn channel() -> (Self, mpsc::UnboundedReceiver<Note>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
+        let (to, reader) = mpsc::unbounded_channel();
+        (Self { to, counter: None }, reader)
+    }
+
+    /// As [`channel`](Self::channel), and what is used up is counted there.
+    pub(crate) fn counted(counter: Arc<dyn Counter>) -> (Self, mpsc::UnboundedReceiver<Note>) {
+        let (to, reader) = mpsc::unbounded_channel();
+        (Self { to, counter: Some(counter) }, reader)
     }
 
     /// Notes that nobody reads.
@@ -53,7 +70,10 @@ impl Notes {
 
     /// Says something.
     pub fn say(&self, note: Note) {
+        if let (Note::Used(spent), Some(counter)) = (&note, &self.counter) {
+            counter.count(spent);
+        }
         // A closed reader is somebody who does not want to know.
-        let _ = self.0.send(note);
+        let _ = self.to.send(note);
     }
 }

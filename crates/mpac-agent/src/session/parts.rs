@@ -9,7 +9,6 @@ use super::Session;
 use super::trust::Trust;
 use crate::agent::Teller;
 use crate::arrival::Arrival;
-use crate::brain::usage::Spent;
 use crate::connection::{Connection, Link};
 use crate::console::Console;
 use crate::view::View;
@@ -47,10 +46,8 @@ impl Session {
         self
     }
 
-    /// A call has used up this much.
-    pub(crate) fn tell_used(&self, spent: &Spent) {
-        if let Some(teller) = &self.teller {
-            teller.used(spent);
-        }
+    /// Who hears it.
+    pub(crate) fn teller(&self) -> Option<Teller> {
+        self.teller.clone()
     }
 }

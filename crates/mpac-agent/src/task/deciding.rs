@@ -205,7 +205,7 @@ impl Matters<'_> {
             description: report.description.clone(),
             fault: None,
         };
-        Job { at, ask, notes: voice.listen() }
+        Job { at, ask, notes: voice.listen(self.ear) }
     }
 
     /// What is being done, when that may be shown now.
@@ -245,7 +245,7 @@ impl Matters<'_> {
         let text = format!("the answer is no decision ({why}); asking for another");
         voice.say(self.session, shown.is_some(), Style::Yellow, text);
         ask.fault = Some(why);
-        Ok(Some(Job { at, ask, notes: voice.listen() }))
+        Ok(Some(Job { at, ask, notes: voice.listen(self.ear) }))
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::agent::Teller;
 use crate::brain::usage::Spent;
 use crate::brain::{Note, Notes};
 use crate::console::Style;
@@ -13,8 +14,9 @@ use crate::error::AgentError;
 use crate::report::{bytes, one_line};
 use crate::session::Session;
 
+use super::TaskOptions;
 use super::health::Shown;
-use super::{Tally, TaskOptions};
+use super::spending::Spending;
 
 /// So much of the end of a text that is still coming is shown, so that the line fits a terminal.
 const SHOWN_CHARS: usize = 40;
@@ -24,8 +26,7 @@ const SHOWN_CHARS: usize = 40;
 pub(super) struct Ear {
     heard: mpsc::UnboundedReceiver<Note>,
     listener: Option<Notes>,
-    spent: Spent,
-    tally: Tally,
+    spending: Spending,
     /// The model that heartbeats speak of.
     model: Option<String>,
     /// The end of the text that is coming, and its length in bytes.
@@ -36,14 +37,17 @@ pub(super) struct Ear {
 }
 
 impl Ear {
-    pub(super) fn new(
-        heard: mpsc::UnboundedReceiver<Note>,
-        options: &TaskOptions,
-        model: Option<String>,
-    ) -> Self {
-        let (listener, tally) = (options.listener.clone(), options.tally.clone());
-        let (spent, tail) = (Spent::default(), String::new());
-        Self { heard, listener, spent, tally, model, tail, size: 0, live: None }
+    /// With the notes that it hears.
+    pub(super) fn new(options: &TaskOptions, model: Option<String>, teller: Option<Teller>) -> (Notes, Self) {
+        let spending = Spending::new(options, teller);
+        let (notes, heard) = spending.notes();
+        let (listener, tail) = (options.listener.clone(), String::new());
+        (notes, Self { heard, listener, spending, model, tail, size: 0, live: None })
+    }
+
+    /// Notes of one question among several, which are heard elsewhere and count here.
+    pub(super) fn beside(&self) -> (Notes, mpsc::UnboundedReceiver<Note>) {
+        self.spending.notes()
     }
 
     /// What a note shows of the model's health is told to the others (BHM-01).
@@ -54,9 +58,9 @@ impl Ear {
     }
 
     /// What the task has used up, when anything was counted. What is still to be told is shown before.
-    pub(super) fn spent(&mut self, session: &mut Session) -> Option<&Spent> {
+    pub(super) fn spent(&mut self, session: &mut Session) -> Option<Spent> {
         self.catch_up(session, "");
-        (self.spent.calls > 0).then_some(&self.spent)
+        Some(self.spending.spent()).filter(|spent| spent.calls > 0)
     }
 
     fn catch_up(&mut self, session: &mut Session, what: &str) {
@@ -73,13 +77,11 @@ impl Ear {
 
     /// Shows one note. One that was held back says nothing of how the model is by now.
     pub(super) fn show(&mut self, session: &mut Session, what: &str, note: Note) {
+        if let Note::Used(_) = note {
+            return; // it was counted, and told, when it was said
+        }
         if let Some(listener) = &self.listener {
             listener.say(note.clone());
-        }
-        if let Note::Used(spent) = note {
-            self.spent += &spent;
-            self.tally.add(&spent);
-            return session.tell_used(&spent);
         }
         let console = session.console();
         match note {

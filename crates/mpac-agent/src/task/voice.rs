@@ -36,8 +36,8 @@ enum Held {
 
 impl Voice {
     /// A question is asked: where the brain says something about it.
-    pub(super) fn listen(&mut self) -> Notes {
-        let (notes, heard) = Notes::channel();
+    pub(super) fn listen(&mut self, ear: &Ear) -> Notes {
+        let (notes, heard) = ear.beside();
         (self.heard, self.spoke) = (Some(heard), false);
         notes
     }
@@ -47,13 +47,12 @@ impl Voice {
         !self.spoke && self.heard.as_ref().is_some_and(mpsc::UnboundedReceiver::is_empty)
     }
 
-    /// Takes a note in: `shown` as what is being done, when this is in front. What is used up counts at once.
+    /// Takes a note in: `shown` as what is being done, when this is in front.
     pub(super) fn hear(&mut self, (session, ear): Stage<'_>, shown: Option<&str>, note: Note) {
         self.spoke = true;
-        match (shown, &note) {
-            (Some(what), _) => ear.take(session, what, note),
-            (None, Note::Used(_)) => ear.take(session, "", note),
-            (None, _) => {
+        match shown {
+            Some(what) => ear.take(session, what, note),
+            None => {
                 ear.diagnose(session, &note);
                 self.held.push_back(Held::Note(note));
             }

@@ -205,7 +205,7 @@ impl<'w> Desk<'w> {
         let (off, called_off) = oneshot::channel();
         let file = &mut self.files[at];
         file.asked = Some(Asked { since: Instant::now(), off });
-        Job { at, ask, notes: file.voice.listen(), called_off }
+        Job { at, ask, notes: file.voice.listen(self.ear), called_off }
     }
 
     /// Shows the file in front as far as it has come, and the next when that one is settled. False when all are.

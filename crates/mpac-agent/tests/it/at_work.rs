@@ -69,6 +69,12 @@ impl AtWork {
         intent
     }
 
+    /// Breaks the task off, as Ctrl-C does.
+    pub(crate) async fn break_off(self) {
+        self.outcome.abort();
+        assert!(self.outcome.await.unwrap_err().is_cancelled());
+    }
+
     /// Waits until the agent has left: how the task ended, all it has said, and how often the API was asked.
     pub(crate) async fn end(self) -> (Result<Outcome, AgentError>, Vec<Value>, usize) {
         let Self { mut peer, api, outcome, .. } = self;

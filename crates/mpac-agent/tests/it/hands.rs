@@ -99,6 +99,15 @@ async fn wait(at: &Mutex<Option<Hold>>) {
     }
 }
 
+/// A call, which costs the same however it ends.
+struct Bill<'a>(&'a Notes);
+
+impl Drop for Bill<'_> {
+    fn drop(&mut self) {
+        self.0.say(Note::Used(mpac_agent::brain::usage::Spent { calls: 1, ..Default::default() }));
+    }
+}
+
 impl Brain for Hands {
     fn plan<'a>(&'a mut self, _: PlanAsk, _: &'a Notes) -> BoxFuture<'a, Result<Plan, BrainError>> {
         ready(Ok(self.plan.clone())).boxed()
@@ -134,6 +143,7 @@ impl Brain for Hands {
     ) -> BoxFuture<'a, Result<Written, BrainError>> {
         async move {
             self.asked.lock().unwrap().push(ask.clone());
+            let _bill = Bill(notes);
             if self.begins_early {
                 notes.say(Note::Began);
             }
@@ -154,7 +164,6 @@ impl Brain for Hands {
             for line in content.split_inclusive('\n') {
                 notes.say(Note::Text(line.to_owned()));
             }
-            notes.say(Note::Used(mpac_agent::brain::usage::Spent { calls: 1, ..Default::default() }));
             self.done.send_modify(|done| {
                 done.insert(ask.path.clone());
             });

@@ -2,7 +2,7 @@
 
 use mpac_agent::brain::usage::Cost;
 use mpac_agent::brain::{Note, Notes};
-use mpac_agent::task::Outcome;
+use mpac_agent::task::{Outcome, Tally};
 use serde_json::{Value, json};
 
 use crate::at_work::{AtWork, count, long_file, recorded};
@@ -67,6 +67,30 @@ async fn an_answer_that_breaks_off_is_shown_and_counted_anew() {
     assert!(text.contains("used: 3 calls"), "the one that broke off was paid for as well: {text}");
     let (_, after) = text.split_once("trying again").unwrap();
     assert!(after.contains("--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-old\n+new\n"), "{text}");
+}
+
+#[tokio::test]
+async fn what_a_question_has_used_up_counts_when_it_is_broken_off_with_its_task() {
+    let whole = recorded("file");
+    let half = whole.rfind("event: content_block_delta").unwrap();
+    let (api, _never) = FakeApi::holding_the_last(vec![recorded("plan")], whole, half).await;
+    let (mut tally, (notes, mut heard)) = (Tally::default(), Notes::channel());
+    let mut work = AtWork::start_on(api, |_, options| {
+        (tally, options.listener) = (options.tally.clone(), Some(notes));
+    })
+    .await;
+    work.reading("old\n").await;
+    // The second: the plan is done.
+    for _ in 0..2 {
+        while heard.recv().await.unwrap() != Note::Began {}
+    }
+    while !matches!(heard.recv().await.unwrap(), Note::Received(_)) {}
+    let planned = tally.used();
+    work.break_off().await;
+    let used = tally.used();
+    assert_eq!((planned.calls, used.calls), (1, 2));
+    assert!(used.usage.input > planned.usage.input && used.usage.output > planned.usage.output, "{used:?}");
+    while !matches!(heard.recv().await.expect("it is told to whoever listens"), Note::Used(_)) {}
 }
 
 #[tokio::test]

@@ -287,14 +287,18 @@ async fn a_plan_that_is_in_order_tells_each_file_what_became_of_those_before() {
 async fn one_file_that_cannot_be_written_leaves_all_alone() {
     let mut hands = Hands::on(&["a.py", "b.py", "c.py"]);
     hands.fails = [("c.py", BrainError::Declined)].into();
-    // Nobody waits for those that are still at it.
+    // Nobody waits for those that are still at it, and they count all the same.
     hands.after = [("a.py", "never")].into();
-    let (mut peer, _, work, intent) = at_work(hands, TaskOptions::default(), true).await;
+    let options = TaskOptions::default();
+    let tally = options.tally.clone();
+    let (mut peer, lines, work, intent) = at_work(hands, options, true).await;
     reads(&mut peer, &[("a.py", "old\n"), ("b.py", "old\n"), ("c.py", "old\n")]).await;
     let withdraw = peer.take("INTENT_WITHDRAW").await;
     assert_eq!(withdraw["payload"], json!({"intent_id": intent, "reason": "task_failed"}));
     let (outcome, said) = end(peer, work).await;
     assert!(matches!(outcome, Err(AgentError::Brain(BrainError::Declined))));
+    assert_eq!(tally.used().calls, 3);
+    assert!(lines.text().contains("used: 3 calls"), "{}", lines.text());
     assert_eq!((count(&said, "OP_BATCH_COMMIT"), count(&said, "OP_COMMIT")), (0, 0));
 }
 
