@@ -14,6 +14,9 @@ use crate::report::files;
 use crate::session::FileState;
 use crate::task::Outcome;
 
+/// The code of what is refused for a freeze.
+pub(crate) const FROZEN: &str = "SCOPE_FROZEN";
+
 /// Why the agent stopped.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -316,6 +319,15 @@ impl AgentError {
             return Self::SessionClosed("before this could join".to_owned());
         }
         Self::Refused { what: what.to_owned(), code: refusal.code, description: refusal.description }
+    }
+
+    /// A freeze is in the way: the coordinator says so, or the core, which remembers what it was told (PAR-23).
+    pub(crate) fn is_frozen(&self) -> bool {
+        match self {
+            Self::Refused { code, .. } => code == FROZEN,
+            Self::Withheld { why, .. } => matches!(why, Withheld::Frozen(_)),
+            _ => false,
+        }
     }
 
     /// Nothing more can be done in the session after it.

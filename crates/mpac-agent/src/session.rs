@@ -86,6 +86,8 @@ pub struct Session {
     undecided: Option<Vec<ConflictReport>>,
     /// Signs of others, while a task cares.
     signs: Option<Vec<Sign>>,
+    /// How often something was heard that may have ended a freeze.
+    settled: u64,
     /// Something went against the own intent, a resolution for instance. It ends the task at its next wait, and goes
     /// with the task.
     stop: Option<AgentError>,
@@ -139,6 +141,7 @@ impl Session {
             renew_at: None,
             undecided: None,
             signs: None,
+            settled: 0,
             stop: None,
             base: None,
             bases: Bases::default(),

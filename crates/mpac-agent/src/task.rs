@@ -12,6 +12,7 @@
 //! - **Committing**: all files are written, and approved, before the first is committed, so an answer that cannot be used
 //!   leaves nothing behind. Several go in one batch, all or none (`batch`), where the server keeps a batch's texts; else one
 //!   after the other (`commit`).
+//! - **What is frozen** (`frozen`) while a conflict is not resolved is waited for, for as long as others are.
 //! - **A file that moved** while we wrote, waited or committed (`moved`): the two changes are merged where they do not touch,
 //!   and the brain is asked again where they do. Either is shown, and approved, like the first. Where nothing of the new text
 //!   has come yet, it is asked again at once (`write::overtaken`).
@@ -21,6 +22,7 @@ mod commit;
 mod deciding;
 mod draft;
 mod dry;
+mod frozen;
 mod health;
 mod moved;
 mod outcome;
@@ -49,6 +51,7 @@ use crate::session::{OwnIntent, Sending, Session};
 
 use crate::view::YIELDED;
 
+use frozen::Thaw;
 use health::Shown;
 use queue::Freed;
 use settle::Settled;
@@ -59,7 +62,7 @@ pub(crate) use tally::Found;
 pub use tally::{Change, Tally};
 pub(crate) use tracing::{find_out, undecided};
 
-/// How long somebody we yielded to, or who holds our files, is waited for.
+/// How long somebody we yielded to, or who holds our files, is waited for, and the resolution of a conflict that froze them.
 pub const WAIT_LIMIT: Duration = Duration::from_secs(300);
 
 /// So many files are written at the same time by default: enough to matter, and few enough for the limits that APIs have.
@@ -329,16 +332,24 @@ impl Worker<'_> {
     }
 
     /// Announces the plan, after waiting for those who hold its files where the session locks them (level
-    /// 0.1.15 and the Python server 0.2.13). False when they hold them for too long, and also after one more announce:
-    /// their end may have been missed.
+    /// 0.1.15 and the Python server 0.2.13), and for the end of a freeze. False when they hold them for too long, and also after
+    /// one more announce: their end may have been missed.
     async fn announce(&mut self, plan: &Plan) -> Result<bool, AgentError> {
         let files: Vec<String> = plan.paths().cloned().collect();
-        let mut waited = Freed::Perhaps;
+        let (mut waited, mut since) = (Freed::Perhaps, None);
         loop {
             let id = self.naming.intent(&plan.objective);
             self.say(Style::Bold, &format!("announcing {id}"));
             let own = OwnIntent { id, objective: plan.objective.clone(), files: files.clone() };
-            let holders = self.session.announce(own).await?;
+            let settled = self.session.settled();
+            let holders = match self.session.announce(own).await {
+                Err(error) if self.meets_freeze(&error) => {
+                    let thaw = Thaw::of_any(files.clone(), settled);
+                    self.wait_for_thaw(thaw, error, &mut since).await?;
+                    continue;
+                }
+                announced => announced?,
+            };
             if holders.is_empty() {
                 return Ok(true);
             }

@@ -13,7 +13,7 @@ use super::exchange::{Step, Subject};
 use super::manner::Manner;
 use crate::arrival::Arrival;
 use crate::console::Style;
-use crate::decide::Refusal;
+use crate::decide::{Refusal, Sign};
 use crate::error::AgentError;
 use crate::report;
 
@@ -58,6 +58,7 @@ impl Session {
             }
             Arrival::Summary(summary) => {
                 self.manner = Manner::Tells;
+                self.settled += 1;
                 self.summary = Some(summary);
             }
             Arrival::Broken { why, patience } => {
@@ -93,7 +94,10 @@ impl Session {
                 self.conflict(report);
                 return Ok(());
             }
-            Message::Resolution(resolution) => self.resolution(resolution),
+            Message::Resolution(resolution) => {
+                self.settled += 1;
+                self.resolution(resolution);
+            }
             Message::ProtocolError(error) if coordinators => {
                 if let Some(lost) = divergent(error) {
                     self.diverged(lost);
@@ -109,6 +113,9 @@ impl Session {
         let watched = self.heard(envelope, message, coordinators);
         let told = report::line(&self.view, envelope, message);
         let signs = self.view.observe(envelope, message, Instant::now());
+        if signs.iter().any(|sign| matches!(sign, Sign::Ended { .. } | Sign::Left { .. })) {
+            self.settled += 1;
+        }
         if let Some(kept) = &mut self.signs {
             kept.extend(signs);
         }

@@ -83,6 +83,7 @@ impl Session {
         (self.place, self.summary) = (Place::Back, None);
         // It may be another one now; the look at the session asks.
         self.manner = Manner::Asked;
+        self.settled += 1;
         self.bases.doubt();
         let at = back.url.map_or_else(String::new, |url| format!(" at {url}"));
         let whose = match back.epochs {

@@ -65,10 +65,15 @@ impl Session {
         self.hold_while_silent("the announce").await?;
         self.ready().await?;
         (self.own, self.undecided) = (Some(own.clone()), Some(Vec::new()));
-        match self.exchange_announce(&own, false).await? {
-            Exchanged::Answered(heard, _) => self.take_announced(own.id, heard, false)?,
+        match self.exchange_announce(&own, false).await {
+            Ok(Exchanged::Answered(heard, _)) => self.take_announced(own.id, heard, false)?,
             // The look at the session finds out whether it arrived, and sends it again if not.
-            Exchanged::Broken { .. } => self.ready().await?,
+            Ok(Exchanged::Broken { .. }) => self.ready().await?,
+            Err(error @ AgentError::Withheld { .. }) => {
+                self.own = None; // nobody has heard of it
+                return Err(error);
+            }
+            Err(error) => return Err(error),
         }
         Ok(self.taken.take().unwrap_or_default())
     }
@@ -136,11 +141,20 @@ impl Session {
             format!("our intent is not there any more; announcing {}", own.id)
         };
         self.say(Style::Yellow, &text);
-        // Where it breaks again, the next look at the session finds the conflicts.
-        let Exchanged::Answered(heard, _) = self.exchange_announce(&own, perhaps).await? else {
-            return Ok(());
+        let announced = match self.exchange_announce(&own, perhaps).await {
+            Ok(Exchanged::Answered(heard, _)) => self.take_announced(own.id, heard, perhaps),
+            // The next look at the session finds the conflicts.
+            Ok(Exchanged::Broken { .. }) => return Ok(()),
+            Err(error) => Err(error),
         };
-        self.take_announced(own.id, heard, perhaps)?;
+        match announced {
+            // It is announced when there is something to commit, which waits for the end of that.
+            Err(error) if error.is_frozen() => {
+                self.own = None;
+                self.say(Style::Yellow, &error.to_string());
+            }
+            announced => announced?,
+        }
         if !deciding && self.taken.is_none() {
             self.nothing_left_to_decide();
         }

@@ -78,4 +78,18 @@ impl Session {
         }
         self.step().await.map(|_| ())
     }
+
+    /// How often something was heard that may have ended a freeze: a resolution, the end of an intent, how the session stands.
+    pub(crate) fn settled(&self) -> u64 {
+        self.settled
+    }
+
+    /// How many of these files are frozen, by what we were told.
+    ///
+    /// # Errors
+    /// [`AgentError::Lost`].
+    pub(crate) fn frozen_of(&self, paths: &[String]) -> impl Future<Output = Result<usize, AgentError>> {
+        let paths = paths.to_vec();
+        self.link.look(move |it| paths.iter().filter(|path| it.is_frozen(path)).count())
+    }
 }

@@ -6,16 +6,20 @@ use mpac_wire::{BatchId, StateRef};
 
 use super::commit::change_of;
 use super::draft::Draft;
+use super::frozen::Thaw;
 use super::{Outcome, Worker};
 use crate::brain::Plan;
 use crate::console::Style;
 use crate::decide::{CommitVerdict, Heard, judge_batch};
-use crate::error::AgentError;
+use crate::error::{AgentError, FROZEN};
 use crate::report::count;
 use crate::session::{Sending, Sent};
 
 /// Coordinators take no more entries in one batch (D-134).
 const MOST_ENTRIES: usize = 1_000;
+
+/// The code of an entry that somebody was faster at.
+const STALE: &str = "STALE_STATE_REF";
 
 /// What became of it.
 pub(super) enum Together {
@@ -31,12 +35,15 @@ enum Attempt {
     HadArrived,
     /// Somebody was faster at some of the files.
     Stale,
+    /// Some of the files are frozen; what it would fail with.
+    Frozen(AgentError),
     /// A break has cost us our intent, and others work there now.
     Left,
 }
 
 impl Worker<'_> {
-    /// Commits all files or none. When somebody was faster at some of them, ours are put on top of theirs and all are sent again.
+    /// Commits all files or none. When somebody was faster at some of them, ours are put on top of theirs and all are sent again;
+    /// when some are frozen, after the end of that.
     pub(super) async fn commit_together(
         &mut self,
         plan: &Plan,
@@ -50,7 +57,7 @@ impl Worker<'_> {
             self.say(Style::Yellow, &text);
             return Ok(Together::TooMuch(drafts));
         }
-        let mut redone = 0;
+        let (mut redone, mut since) = (0, None);
         loop {
             self.before_commit().await?;
             let Some(up_to_date) = self.up_to_date(plan, drafts, &mut redone).await? else {
@@ -60,7 +67,12 @@ impl Worker<'_> {
             if drafts.is_empty() {
                 return Ok(Together::Over(Outcome::Unchanged));
             }
-            match self.send_together(plan, &drafts).await {
+            let settled = self.session.settled();
+            let sent = match self.send_together(plan, &drafts).await {
+                Err(error) if self.commit_meets_freeze(&error) => Ok(Attempt::Frozen(error)),
+                sent => sent,
+            };
+            match sent {
                 Ok(done @ (Attempt::Committed | Attempt::HadArrived)) => {
                     if matches!(done, Attempt::Committed) {
                         drafts.iter().for_each(|draft| self.note_committed(draft));
@@ -70,6 +82,11 @@ impl Worker<'_> {
                 }
                 Ok(Attempt::Left) => return Ok(Together::Over(Outcome::Yielded)),
                 Ok(Attempt::Stale) => {}
+                Ok(Attempt::Frozen(error)) => {
+                    let paths = drafts.iter().map(|draft| draft.path.clone()).collect();
+                    self.wait_for_thaw(Thaw::of_all(paths, settled), error, &mut since).await?;
+                    continue;
+                }
                 Err(AgentError::TooLarge { bytes, limit, .. }) => {
                     let text = format!(
                         "the files make a message of {bytes} bytes and {limit} is the most; they are committed one by one"
@@ -166,7 +183,10 @@ fn judge(drafts: &[Draft], heard: &Heard) -> Result<Attempt, AgentError> {
             codes.sort_unstable();
             codes.dedup();
             let why = if codes.is_empty() { reason } else { format!("{reason} ({})", codes.join(", ")) };
-            Err(AgentError::Rejected { path, reason: why })
+            let error = AgentError::Rejected { path, reason: why };
+            // What is stale beside it shows when the freeze is over.
+            let frozen = codes.contains(&FROZEN) && codes.iter().all(|code| [FROZEN, STALE].contains(code));
+            if frozen { Ok(Attempt::Frozen(error)) } else { Err(error) }
         }
         CommitVerdict::Ignored => Err(AgentError::Ignored { what }),
     }

@@ -6,6 +6,7 @@ use mpac_wire::payload::operation::{FileChange, OpCommit};
 
 use super::batch::Together;
 use super::draft::Draft;
+use super::frozen::Thaw;
 use super::think::think;
 use super::{Change, Outcome, Worker};
 use crate::brain::Plan;
@@ -63,9 +64,10 @@ impl Worker<'_> {
         Ok(if committed.is_empty() { Outcome::Unchanged } else { Outcome::Committed(committed) })
     }
 
-    /// Commits one file; when somebody was faster ours is put on top of theirs.
+    /// Commits one file; when somebody was faster ours is put on top of theirs, and when it is frozen the end of that is waited
+    /// for.
     async fn commit(&mut self, plan: &Plan, draft: Draft) -> Result<Fate, AgentError> {
-        let mut redone = 0;
+        let (mut redone, mut since) = (0, None);
         let mut drafts = vec![draft];
         loop {
             self.before_commit().await?;
@@ -73,9 +75,17 @@ impl Worker<'_> {
                 return Ok(Fate::Declined);
             };
             let Some(draft) = up_to_date.pop() else { return Ok(Fate::Unchanged) };
-            let now = match self.send(plan, &draft).await? {
-                Attempt::Over(fate) => return Ok(fate),
-                Attempt::Stale(now) => now,
+            let settled = self.session.settled();
+            let now = match self.send(plan, &draft).await {
+                Ok(Attempt::Over(fate)) => return Ok(fate),
+                Ok(Attempt::Stale(now)) => now,
+                Err(error) if self.commit_meets_freeze(&error) => {
+                    let thaw = Thaw::of_all(vec![draft.path.clone()], settled);
+                    self.wait_for_thaw(thaw, error, &mut since).await?;
+                    drafts = vec![draft];
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
             if redone >= self.options.max_rebase {
                 let (path, current) = (draft.path, now.state_ref);

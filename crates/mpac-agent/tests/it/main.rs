@@ -24,6 +24,8 @@ mod fake_api;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod fake_coordinator;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+mod frozen;
+#[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod hands;
 #[expect(clippy::unwrap_used, reason = "a helper of tests stops the test")]
 mod health;

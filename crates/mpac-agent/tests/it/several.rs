@@ -190,7 +190,7 @@ async fn a_batch_that_is_always_stale_ends_at_the_limit_with_nothing_committed()
 #[tokio::test]
 async fn a_batch_that_is_refused_for_another_reason_says_so_and_withdraws() {
     let cases = [
-        ("SCOPE_FROZEN", "a.py, b.py was rejected: batch_validation_failed (SCOPE_FROZEN)"),
+        ("INVALID_REFERENCE", "a.py, b.py was rejected: batch_validation_failed (INVALID_REFERENCE)"),
         ("", "SESSION"),
     ];
     for (code, told) in cases {

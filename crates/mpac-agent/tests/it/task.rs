@@ -319,7 +319,7 @@ async fn what_others_are_called_and_say_is_no_line_of_a_task() {
     work.peer.accept_announce(|own| vec![report("c", own, "hers", eve)]).await;
     work.peer.answer_read("a.py", "old").await;
     let commit = work.peer.take("OP_COMMIT").await;
-    work.peer.refuse(&commit, "SCOPE_FROZEN", "d\ndone: a.py committed").await;
+    work.peer.refuse(&commit, "INVALID_REFERENCE", "d\ndone: a.py committed").await;
     work.peer.answer_read("a.py", "old").await;
     let lines = work.lines.clone();
     work.end().await.unwrap_err();

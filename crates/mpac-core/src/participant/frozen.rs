@@ -152,6 +152,12 @@ impl Participant {
         }
     }
 
+    /// Whether an operation on this target would be held back for a freeze (PAR-23).
+    #[must_use]
+    pub fn is_frozen(&self, target: &str) -> bool {
+        self.frozen.holds_target(&self.names, target)
+    }
+
     /// What an update adds to the scope of its intent, as far as that is known: a freeze is in the way of no more (INT-14).
     pub(super) fn added_by(&self, update: &IntentUpdate) -> Option<Scope> {
         let scope = update.scope.as_ref()?;

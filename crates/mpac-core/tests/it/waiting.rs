@@ -313,11 +313,13 @@ fn a_frozen_scope_is_left_alone_until_its_conflict_is_resolved() {
     assert!(matches!(news.as_slice(), [News::Refused { message: Some(_), warning: false, .. }]));
     assert_eq!(bob.withheld(commit("o2", Some("i"), "./a", "one", "two")), Withheld::Frozen("./a".into()));
     assert!(matches!(bob.withheld(announce("j", &["a"])), Withheld::Frozen(_)));
+    assert!(bob.who.is_frozen("./a") && !bob.who.is_frozen("b"));
     assert!(bob.say(commit("o3", Some("i"), "b", "one", "two")).is_ok(), "the rest goes on");
     bob.coordinator(report("c2", "scope_overlap", "i", "theirs"));
     assert_eq!(bob.coordinator(resolution("c2", &[])).news, [], "another conflict");
     assert!(matches!(bob.withheld(commit("o4", Some("i"), "a", "one", "two")), Withheld::Frozen(_)));
     assert_eq!(bob.coordinator(resolution("c1", &[])).news, [News::Thawed("c1".parse().unwrap())]);
+    assert!(!bob.who.is_frozen("a"));
     assert!(bob.say(commit("o5", Some("i"), "a", "one", "two")).is_ok());
 }
 

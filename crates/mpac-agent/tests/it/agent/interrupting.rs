@@ -139,6 +139,35 @@ async fn what_a_task_has_withdrawn_itself_is_over_and_nothing_else_is_said() {
     assert!(!text.contains("ends by its time"), "{text}");
 }
 
+#[tokio::test]
+async fn a_task_that_waits_for_the_end_of_a_freeze_can_be_broken_off() {
+    covers!("PAR-23");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), script("")).unwrap();
+    let path = file.path().to_str().unwrap();
+    let (child, mut peer) = joined(&["task", "mend it", "--script", path, "--json"]).await;
+    let commit = peer.until_commit().await;
+    peer.refuse(&commit, "SCOPE_FROZEN", "a.py is frozen until conflict c is resolved").await;
+    peer.answer_read("a.py", "old").await;
+    while peer.next_of_any_kind().await.unwrap()["payload"]["status"] != "blocked" {}
+    interrupt(&child);
+    let own = peer.take("INTENT_WITHDRAW").await;
+    assert_eq!(own["payload"]["intent_id"], commit["payload"]["intent_id"]);
+    let coordinator = tokio::spawn(async move {
+        while peer.next().await.is_some() {}
+        peer.said
+    });
+    let (code, text) = end(child).await;
+    let said = coordinator.await.unwrap();
+    let told: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (code, &told["outcome"], &told["undecided"]),
+        (Some(1), &"cancelled".into(), &Value::Null),
+        "{told}"
+    );
+    assert_eq!(said.iter().filter(|it| it["message_type"] == "OP_COMMIT").count(), 1);
+}
+
 /// A verb that has sent its commit, is interrupted, and finds the file like that, or is told nothing.
 async fn interrupted_at_commit(verb: &str, found: Option<fn(&Value) -> Value>) -> (Option<i32>, Value) {
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -1,9 +1,10 @@
 //! Whole tasks against the real coordinator: batches, merges, and the queue for files that others hold.
 
-use mpac_agent::agent::{Agent, Announce, Edit, Event};
+use mpac_agent::agent::{Agent, Announce, Edit, Event, Verdict};
 use mpac_agent::error::AgentError;
 use mpac_agent::task::{Outcome, TaskOptions};
 use mpac_wire::StateRef;
+use mpac_wire::names::Decision;
 use tokio::task::JoinHandle;
 
 use super::{Host, heard, on_a, patiently};
@@ -146,6 +147,39 @@ async fn whose_intent_expires_frees_the_files_at_once() {
     let lines = Lines::default();
     let outcome = patiently(works(&bob, &Hands::on(&["a.py"]), &lines)).await.unwrap();
     assert!(matches!(outcome, Ok(Outcome::Committed(_))), "{}", lines.text());
+}
+
+#[tokio::test]
+async fn a_commit_that_meets_a_freeze_waits_until_somebody_resolves_it() {
+    covers!("FRZ-02", "FRZ-05", "PAR-23");
+    // One file is a commit, two are a batch.
+    for files in [&["a.py"][..], &["a.py", "b.py"]] {
+        let host = Host::governed(&["--resolution-timeout-sec=1"]).await;
+        let ((ann, mut anns), (bob, _)) = (host.join_as("Ann", "owner").await, host.join("Bob").await);
+        ann.announce(on_a()).await.unwrap();
+        let hands = Hands::on(files);
+        let (reached, go_on) = hands.hold();
+        let lines = Lines::default();
+        let work = works(&bob, &hands, &lines);
+        patiently(reached).await.unwrap();
+        let conflict = heard(&mut anns, |event| match event {
+            Event::Conflict { conflict_id, .. } => Some(conflict_id),
+            _ => None,
+        });
+        let conflict = conflict.await;
+        // Nobody resolves it in time.
+        heard(&mut anns, |event| match event {
+            Event::Warning { code, .. } => (code == "RESOLUTION_TIMEOUT").then_some(()),
+            _ => None,
+        })
+        .await;
+        go_on.send(()).unwrap();
+        patiently(lines.wait_for("waiting until that is resolved")).await;
+        patiently(ann.resolve_conflict(&conflict, Verdict::of(Decision::Dismissed))).await.unwrap();
+        let outcome = patiently(work).await.unwrap();
+        assert!(matches!(outcome, Ok(Outcome::Committed(done)) if done == files), "{}", lines.text());
+        assert_eq!(hands.paths().len(), files.len(), "each was written once: {}", lines.text());
+    }
 }
 
 #[tokio::test]
