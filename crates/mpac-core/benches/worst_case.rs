@@ -19,7 +19,7 @@ const ROUNDS: usize = 3;
 /// A message after what makes it expensive: prepares a session, and gives the sender and the frame.
 type Case = fn() -> (Session, usize, String);
 
-const CASES: [(&str, Case); 41] = [
+const CASES: [(&str, Case); 43] = [
     ("announce 10,000 files", || announced(Session::new(config(), 2), &files_scope(&files("a", 10_000)))),
     ("announce 10,000 files that one other intent has", || {
         announced(beside(1, &files_scope(&files("a", 10_000))), &files_scope(&files("a", 10_000)))
@@ -210,6 +210,8 @@ const CASES: [(&str, Case); 41] = [
         let text = session.frame(1, "CONFLICT_REPORT", &payload);
         (session, 1, text)
     }),
+    ("report on a pattern beside 1,000 patterns", || reported(&"**/*/".repeat(102))),
+    ("report on a pattern of 1 MB beside 1,000 (refused)", || reported(&"**/*/".repeat(200_000))),
     ("resolution with 9,000 ids", || {
         let mut session = each_one_file(9_000);
         let ids = list(&(0..9_000).map(|n| format!("i{n}")).collect::<Vec<_>>());
@@ -328,6 +330,17 @@ fn many(count: usize, scope: impl Fn(usize) -> String) -> Session {
         session.say(0, "INTENT_ANNOUNCE", &announce(&format!("i{n}"), &scope(n)));
     }
     session
+}
+
+/// A report without ids, on a pattern, to which the intents are looked for: 1,000 with a pattern as long as it may be.
+fn reported(asked: &str) -> (Session, usize, String) {
+    let mut session = many(1_000, |n| pattern(&format!("p{n:03}/**/{}", "a/**/".repeat(100))));
+    let payload = format!(
+        r#"{{"conflict_id":"c","category":"scope_overlap","severity":"low","involved_principals":["nobody"],"scope_a":{}}}"#,
+        pattern(asked)
+    );
+    let text = session.frame(1, "CONFLICT_REPORT", &payload);
+    (session, 1, text)
 }
 
 fn each_one_file(count: usize) -> Session {

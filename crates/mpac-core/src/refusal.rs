@@ -212,16 +212,20 @@ pub enum Refusal {
     #[error("none of the roles asked for can be granted to {0}: its credential and the role policy decide")]
     NoRole(PrincipalId),
     /// A scope without the member its kind needs.
-    #[error("payload.scope: kind {kind} needs {member}")]
+    #[error("payload.{field}: kind {kind} needs {member}")]
     ScopeIncomplete {
+        /// Which scope of the message.
+        field: &'static str,
         /// The kind.
         kind: String,
         /// What it needs.
         member: &'static str,
     },
     /// A scope that would be expensive to compare.
-    #[error("payload.scope: {member} has more than {max} bytes")]
+    #[error("payload.{field}: {member} has more than {max} bytes")]
     ScopeEntryTooLong {
+        /// Which scope of the message.
+        field: &'static str,
         /// What of it.
         member: &'static str,
         /// The limit.

@@ -2,7 +2,7 @@
 
 use mpac_core::SessionConfig;
 use mpac_wire::names::{ErrorCode, Role};
-use mpac_wire::payload::{Goodbye, IntentAnnounce, IntentClaim, IntentUpdate};
+use mpac_wire::payload::{ConflictReport, Goodbye, IntentAnnounce, IntentClaim, IntentUpdate};
 use mpac_wire::{Message, Scope, Seconds};
 
 use crate::covers;
@@ -266,6 +266,38 @@ fn a_scope_says_what_its_kind_needs() {
         let refused = error(&announce(&mut world, "bob", "i", &format!(r#"{{"kind":"{kind}"}}"#)), "bob");
         assert_eq!(refused.error_code, ErrorCode::MalformedMessage, "{kind}");
     }
+}
+
+/// What a report is compared by is bounded like what is announced: nobody has to be in it to send it.
+#[test]
+fn so_do_the_scopes_of_a_report() {
+    covers!("SCO-01", "SRV-10", "D-134", "D-107", "SEC-37");
+    let mut world = two(crate::world::config());
+    announce(&mut world, "bob", "i", &files(r#""x""#));
+    let (path, name) = (format!("**/{}", "a".repeat(510)), "a".repeat(4_097));
+    let incomplete = r#"{"kind":"file_set"}"#.to_owned();
+    for (bad, why) in [
+        (pattern(&path), "pattern has more than 512 bytes"),
+        (files(&format!("\"{name}\"")), "an entry has more than 4096 bytes"),
+        (incomplete, "kind file_set needs resources"),
+    ] {
+        // Of both sides, whether or not intents are looked for by them.
+        for (field, ids) in [("scope_a", ""), ("scope_b", ""), ("scope_a", r#","related_intents":["i"]"#)] {
+            let text = format!(
+                r#"{{"conflict_id":"c","category":"x","severity":"low","involved_principals":["bob"],"{field}":{bad}{ids}}}"#
+            );
+            let report: ConflictReport = serde_json::from_str(&text).unwrap();
+            let refused = error(&world.say("alice", report), "alice");
+            assert_eq!(refused.error_code, ErrorCode::MalformedMessage);
+            assert_eq!(refused.description, format!("payload.{field}: {why}"));
+        }
+    }
+    let longest = pattern(&format!("**/{}", "*".repeat(509)));
+    let text = format!(
+        r#"{{"conflict_id":"c","category":"x","severity":"low","involved_principals":["bob"],"scope_a":{longest}}}"#
+    );
+    let report: ConflictReport = serde_json::from_str(&text).unwrap();
+    assert_eq!(heard(&world.say("alice", report), "alice"), ["CONFLICT_REPORT"]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use mpac_wire::{IntentId, PrincipalId, Raw, Scope};
 use super::super::cascade;
 use super::super::gate::{Facts, sorted};
 use super::super::governance::uncertain;
+use super::super::intent::announce;
 use super::super::outbox::Outbox;
 use super::super::session::divergence;
 use super::super::state::Session;
@@ -65,6 +66,11 @@ fn normalised(
     let based_on = based_on.ok_or(Refusal::WatermarkNeeded)?; // D-030
     based_on.lamport_value()?; // of a kind we read: a value that can be (LAM-14)
     report.based_on_watermark = Some(based_on);
+    for (field, scope) in [("scope_a", &report.scope_a), ("scope_b", &report.scope_b)] {
+        if let Some(scope) = scope {
+            announce::comparable(session, field, scope)?;
+        }
+    }
     let sides = [report.intent_a.clone(), report.intent_b.clone()];
     let intents = report.related_intents.take().unwrap_or_default();
     let mut intents = once(intents.into_iter().chain(sides.into_iter().flatten()));

@@ -105,21 +105,32 @@ fn superseded(session: &Session, owner: &PrincipalId, id: &IntentId) -> Result<(
     Ok(())
 }
 
-/// Whether the scope has the member its kind needs, and nothing that would make comparing it expensive (SCO-01).
+/// Whether an intent, a claim or a deferral may have this scope (SCO-01, SCO-13).
 pub(super) fn complete(session: &Session, scope: &Scope) -> Result<(), Refusal> {
-    if let Some(member) = scope.missing_member() {
-        return Err(Refusal::ScopeIncomplete { kind: scope.kind.as_str().to_owned(), member });
-    }
+    comparable(session, "scope", scope)?;
     if !session.config.is_open() && !session.scopes.names().are_known(scope) && is_mixed(session, scope) {
         return Err(Refusal::UrisNeeded(scope.kind.as_str().to_owned())); // SCO-13
     }
+    Ok(())
+}
+
+/// Whether the scope in `field` has the member its kind needs, and nothing that would make comparing it expensive (SCO-01,
+/// D-134).
+pub(in super::super) fn comparable(
+    session: &Session,
+    field: &'static str,
+    scope: &Scope,
+) -> Result<(), Refusal> {
+    if let Some(member) = scope.missing_member() {
+        return Err(Refusal::ScopeIncomplete { field, kind: scope.kind.as_str().to_owned(), member });
+    }
     let limits = &session.config.limits;
     if scope.pattern.as_ref().is_some_and(|pattern| pattern.len() > limits.max_pattern_bytes) {
-        return Err(Refusal::ScopeEntryTooLong { member: "pattern", max: limits.max_pattern_bytes });
+        return Err(Refusal::ScopeEntryTooLong { field, member: "pattern", max: limits.max_pattern_bytes });
     }
     let mut entries = [&scope.resources, &scope.entities, &scope.task_ids].into_iter().flatten().flatten();
     if entries.any(|entry| entry.len() > limits.max_entry_bytes) {
-        return Err(Refusal::ScopeEntryTooLong { member: "an entry", max: limits.max_entry_bytes });
+        return Err(Refusal::ScopeEntryTooLong { field, member: "an entry", max: limits.max_entry_bytes });
     }
     Ok(())
 }
