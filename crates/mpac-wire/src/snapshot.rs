@@ -190,7 +190,8 @@ object! {
         opt ended_intents: Vec<IntentWithdraw>,
         /// The same for its operations.
         opt ended_operations: Vec<OpReject>,
-        /// The conflicts whose resolution rejected what it had committed while it was away; it will be told of them (HEL-18).
+        /// The conflicts whose resolution ended an intent of its, or rejected what it had committed, while it was away; it will be
+        /// told of them (HEL-18).
         opt overruled_in: Vec<ConflictId>,
     }
 }

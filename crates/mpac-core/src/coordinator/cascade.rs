@@ -29,7 +29,6 @@ pub(crate) enum Grace {
 
 /// An intent is over: its operations, a claim on it, who waited for it, its conflicts, in this order (CAS-08).
 pub(super) fn intent_ended(session: &mut Session, out: &mut Outbox, id: &IntentId, grace: Grace) {
-    catch_up::intent_ended(session, id);
     let pending: Vec<OpId> = session.pending_by_intent.get(id).into_iter().flatten().cloned().collect();
     let length = session.config.intent_expiry_grace();
     let mut disputes = session.disputes_by_intent.get(id).cloned().unwrap_or_default();

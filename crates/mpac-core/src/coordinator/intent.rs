@@ -17,6 +17,7 @@ use mpac_wire::{IntentId, Raw};
 
 use super::cascade::{self, Grace};
 use super::outbox::Outbox;
+use super::session::catch_up;
 use super::state::Session;
 use crate::output::Recipients;
 use crate::table::intent::{Event, State};
@@ -25,6 +26,7 @@ use crate::table::intent::{Event, State};
 pub(super) fn end(session: &mut Session, out: &mut Outbox, id: &IntentId, on: Event) {
     if session.move_intent(id, on).is_some() {
         backoff::ended_otherwise(session, id);
+        catch_up::intent_ended(session, id);
         cascade::intent_ended(session, out, id, Grace::Granted);
     }
 }
@@ -32,6 +34,7 @@ pub(super) fn end(session: &mut Session, out: &mut Outbox, id: &IntentId, on: Ev
 /// The same at the close of the session, which grants no grace (SES-16).
 pub(super) fn end_at_close(session: &mut Session, out: &mut Outbox, id: &IntentId) {
     if session.move_intent(id, Event::SessionClosed).is_some() {
+        catch_up::intent_ended(session, id);
         cascade::intent_ended(session, out, id, Grace::None);
     }
 }

@@ -69,7 +69,8 @@ pub(crate) struct Proof {
 pub(crate) struct Missed {
     pub(crate) intents: Vec<IntentWithdraw>,
     pub(crate) operations: Vec<OpReject>,
-    /// Conflicts whose resolution rejects what it has committed. How they were settled is in their records.
+    /// Conflicts whose resolution ended an intent of its, or rejects what it has committed. How they were settled is in their
+    /// records.
     pub(crate) resolutions: Vec<ConflictId>,
 }
 

@@ -1,11 +1,13 @@
 //! What whoever comes back is told.
 
 use mpac_core::config::OperationAuthorization;
-use mpac_core::participant::News;
+use mpac_core::participant::{News, Withheld};
 use mpac_core::{Input, SessionConfig};
 use mpac_wire::names::{Decision, OpKind, Role};
-use mpac_wire::payload::{ConflictReport, Goodbye, Heartbeat, Hello, OpPropose, Outcome, Resolution};
-use mpac_wire::{ConflictId, Message};
+use mpac_wire::payload::{
+    ConflictReport, Goodbye, Heartbeat, Hello, IntentAnnounce, OpPropose, Outcome, Resolution,
+};
+use mpac_wire::{ConflictId, Message, Scope};
 
 use crate::covers;
 use crate::freeze::{dispute, patient};
@@ -224,6 +226,35 @@ fn what_was_decided_against_in_its_author_s_absence_is_undone_once_it_is_back() 
         come_back(&mut world, "bob");
         assert_eq!(to_undo(&mut world, "bob"), [""; 0]);
     }
+}
+
+#[test]
+fn who_was_decided_against_in_its_absence_waits_as_if_it_had_heard_it() {
+    covers!("HEL-18", "BKO-01", "BKO-06", "D-082", "D-083");
+    let mut world = dispute(patient());
+    world.join("olga", &[Role::Owner]);
+    let reject = |world: &mut World, id: &str| {
+        let mut resolution = Resolution::new(world.conflict(), Decision::PolicyOverride);
+        let mut outcome = Outcome::new();
+        outcome.rejected = Some(vec![id.to_owned()]);
+        resolution.outcome = Some(outcome);
+        world.say("olga", resolution)
+    };
+    reject(&mut world, "i2");
+    world.wait(30.0);
+    world.announce("bob", "i3", &["x"]);
+    drop_out(&mut world, "bob");
+    reject(&mut world, "i3");
+    // Also by a coordinator that was started again.
+    world.restart(1.0);
+    let told = come_back(&mut world, "bob");
+    assert_eq!(heard(&told, "bob")[2..], ["RESOLUTION policy_override", "INTENT_WITHDRAW i3"]);
+    assert!(told.last().unwrap().text.contains(r#""reason":"rejected_by_resolution""#));
+    assert!(world.news("bob").contains(&News::Overruled(intent("i3"))));
+    let now = world.now;
+    let again = IntentAnnounce::new(intent("i4"), "o".to_owned(), Scope::files(["x"]));
+    let Err(Withheld::Backoff { until }) = world.try_say("bob", again) else { panic!() };
+    assert_eq!(until.since(now).micros(), 60_000_000, "the second time, and the first is not forgotten");
 }
 
 #[test]

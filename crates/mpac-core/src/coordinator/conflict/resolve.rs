@@ -301,6 +301,7 @@ fn apply(session: &mut Session, out: &mut Outbox, conflict: &ConflictId, rejecte
         backoff::rejected(session, conflict, id);
         let mut withdraw = IntentWithdraw::new(id.clone());
         withdraw.reason = Some("rejected_by_resolution".to_owned());
+        catch_up::intent_overruled(session, conflict, &withdraw);
         out.send(session, Recipients::All, withdraw); // D-082
         cascade::intent_ended(session, out, id, Grace::Granted);
     }

@@ -140,12 +140,33 @@ pub(in super::super) fn commits_overruled<'a>(
     let limit = session.config.retained_records;
     let records = rejected.into_iter().filter_map(|op| session.operations.get(op));
     for record in records.filter(|record| record.state == operation::State::Committed) {
-        if let Some(member) = session.members.get_mut(&record.proposer)
-            && member.conn.is_none()
-            && member.missed.resolutions.last() != Some(conflict)
-        {
-            keep(&mut member.missed.resolutions, [conflict.clone()], limit);
+        if let Some(member) = session.members.get_mut(&record.proposer) {
+            overruled_in(member, conflict, limit);
         }
+    }
+}
+
+/// A resolution ends an intent by this. Its owner will be told of both when it comes back, if it is away: it has to wait before
+/// it announces such a scope again, by what the conflict was about (BKO-01, BKO-07).
+pub(in super::super) fn intent_overruled(
+    session: &mut Session,
+    conflict: &ConflictId,
+    withdraw: &IntentWithdraw,
+) {
+    let limit = session.config.retained_records;
+    let Some(record) = session.intents.get(&withdraw.intent_id) else { return };
+    if let Some(member) = session.members.get_mut(&record.owner)
+        && member.conn.is_none()
+    {
+        keep(&mut member.missed.intents, [withdraw.clone()], limit);
+        overruled_in(member, conflict, limit);
+    }
+}
+
+/// Each conflict once, however much of somebody's a resolution rejects.
+fn overruled_in(member: &mut Member, conflict: &ConflictId, limit: usize) {
+    if member.conn.is_none() && member.missed.resolutions.last() != Some(conflict) {
+        keep(&mut member.missed.resolutions, [conflict.clone()], limit);
     }
 }
 
