@@ -1,9 +1,12 @@
 //! A session is taken up from its snapshot: after a crash, a restart, or by a successor (REC-12 to REC-21, D-036 to
 //! D-042).
 
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+
 use mpac_wire::names::{CoordinatorEvent, HeartbeatStatus};
 use mpac_wire::payload::CoordinatorStatus;
-use mpac_wire::{Integer, PrincipalId, Timestamp};
+use mpac_wire::{Integer, PrincipalId, StateRef, Timestamp};
 
 use super::outbox::Outbox;
 use super::session::status::{counted, health};
@@ -40,12 +43,25 @@ pub(super) fn take_up(session: &mut Session, seed: u64, now: Timestamp) -> Resul
     session.recovery.awaited = available.map(|(id, _)| id.clone()).collect();
     // The host's word on its files counts: they may have been changed meanwhile (OCC-02).
     let workspace = session.config.workspace.clone().unwrap_or_default();
+    trace_replaced(session, &workspace);
     session.files.extend(workspace.keys().cloned());
     session.refs.extend(workspace);
     session.sizes.extend(session.config.workspace_sizes.clone());
     *session = session.rebuilt_indexes();
     session.rejudge_everything(); // under another configuration what waited may be free
     Ok(())
+}
+
+/// What was current before, and what a file that is new was based on by whoever found none: no operation tells of it, and it
+/// was not lost (D-041).
+fn trace_replaced(session: &mut Session, workspace: &BTreeMap<String, StateRef>) {
+    let (nothing, limit) = (StateRef::of(""), session.config.retained_records);
+    for (path, now) in workspace {
+        let before = session.refs.get(path).unwrap_or(&nothing);
+        if before != now {
+            session.forgotten.state(path, before, limit);
+        }
+    }
 }
 
 /// The epoch after this one, as long as the wire can carry it.

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use core::iter;
 
 use mpac_wire::names::HeartbeatStatus;
-use mpac_wire::{BatchId, ConflictId, InstanceId, IntentId, OpId, PrincipalId, Timestamp};
+use mpac_wire::{BatchId, ConflictId, InstanceId, IntentId, OpId, PrincipalId, StateRef, Timestamp};
 
 use super::records::{Member, Operation};
 use super::state::{InOrder, Session, discount};
@@ -33,7 +33,7 @@ pub(crate) struct Forgotten {
     pub(crate) operations: BTreeMap<operation::State, u64>,
     pub(crate) conflicts: BTreeMap<conflict::State, u64>,
     pub(crate) participants: u64,
-    /// Which operations these were, as far as anybody may ask (D-041).
+    /// Which operations these were, as far as anybody may ask, and which states were replaced without one (D-041).
     pub(crate) traces: Traces,
 }
 
@@ -46,6 +46,12 @@ impl Forgotten {
         for state in [&record.before, &record.after].into_iter().flatten() {
             self.traces.insert(Trace::State(&target, state), records);
         }
+    }
+
+    /// Keeps a trace of a state that a target had and that no record of an operation on it tells of: so a commit that builds on it
+    /// is stale and nothing worse (D-041).
+    pub(crate) fn state(&mut self, target: &str, state: &StateRef, records: usize) {
+        self.traces.insert(Trace::State(target, state), records);
     }
 }
 

@@ -3,9 +3,9 @@
 use mpac_core::table::conflict;
 use mpac_core::{Input, RestoreError};
 use mpac_wire::names::{ConflictCategory, Decision, ErrorCode, Role, Severity};
-use mpac_wire::payload::{Basis, ConflictReport, Resolution};
+use mpac_wire::payload::{Basis, ConflictReport, FileChange, Resolution};
 use mpac_wire::snapshot::{ConflictRecord, Snapshot};
-use mpac_wire::{ConflictId, Message, Timestamp};
+use mpac_wire::{ConflictId, Message, StateRef, Timestamp};
 
 use crate::covers;
 use crate::recovery::hello_with;
@@ -269,4 +269,38 @@ fn nothing_is_due_again_and_again_at_the_end_of_time() {
     assert_eq!((count("RESOLUTION_TIMEOUT"), count("COORDINATOR_STATUS")), (1, 1));
     assert_eq!(world.input(Input::Timeout).len(), 0);
     assert_eq!(world.coordinator.next_deadline(), None);
+}
+
+/// Whoever builds on a state that was simply replaced, by whatever, is too late, and nothing was lost.
+#[test]
+fn a_state_that_was_replaced_without_an_operation_on_it_is_no_divergence() {
+    covers!("D-041", "REC-16", "REC-30", "OCC-02", "D-091");
+    let mut world = World::of(&["alice", "bob"]);
+    let mut beside = commit_payload("o1", None, "x", "", "x\n");
+    let change = |before: &str, after: &str| FileChange::new(after.into(), StateRef::of(before));
+    let files = [("x", change("", "x\n")), ("new.py", change("", "new\n"))];
+    beside.file_changes = Some(files.into_iter().collect());
+    world.say("bob", beside);
+    let mut again = commit_payload("o2", None, "x", "x\n", "y\n");
+    let files = [("x", change("x\n", "y\n")), ("new.py", change("new\n", "newer\n"))];
+    again.file_changes = Some(files.into_iter().collect());
+    world.say("bob", again);
+    // While the host was away somebody changed a file of it, and made another one.
+    let files = [("a.py", "edited\n"), ("made.py", "made\n"), ("x", "y\n"), ("new.py", "newer\n")];
+    let files = files.map(|(path, content)| (path.to_owned(), StateRef::of(content)));
+    world.config.workspace = Some(files.into_iter().collect());
+    world.restart(1.0);
+    world.restart(1.0); // again, and what was written down knows of it
+    world.hello("alice");
+    for (n, (path, before)) in
+        [("a.py", "one\n"), ("made.py", ""), ("new.py", ""), ("new.py", "new\n")].into_iter().enumerate()
+    {
+        let refused = world.say("alice", commit_payload(&format!("p{n}"), None, path, before, "mine\n"));
+        assert_eq!(heard(&refused, "alice"), ["PROTOCOL_ERROR STALE_STATE_REF"], "{path}");
+    }
+    let stored = world.say("alice", commit_payload("q", None, "a.py", "edited\n", "mine\n"));
+    assert_eq!(heard(&stored, "alice"), ["OP_COMMIT"]);
+    // What nobody ever had there is one.
+    let lost = world.say("alice", commit_payload("r", None, "made.py", "lost\n", "mine\n"));
+    assert_eq!(told(&lost, "alice"), ["divergence:alice:3"]);
 }

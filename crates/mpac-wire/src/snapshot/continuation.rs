@@ -116,8 +116,8 @@ object! {
         opt conflicts: BTreeMap<String, Integer>,
         /// Participants.
         opt participants: Integer,
-        /// Which operations these were, as a Bloom filter: 16 hexadecimal digits a word (D-041). There was a `traces` before it, with
-        /// bits of another hash.
+        /// Which operations these were, and which states were replaced without one, as a Bloom filter: 16 hexadecimal digits a word
+        /// (D-041). There was a `traces` before it, with bits of another hash.
         opt trace_words: String,
     }
 }

@@ -25,9 +25,17 @@ pub(super) fn may_come(session: &Session, changes: Option<&FileChanges>) -> Resu
     if any && format != "sha256" { Err(Refusal::NoContents(format.clone())) } else { Ok(()) }
 }
 
+/// A file as it will be.
+struct File {
+    path: String,
+    content: Content,
+    before: StateRef,
+    after: StateRef,
+}
+
 /// Contents that have passed every check.
 #[derive(Default)]
-pub(super) struct Upload(Vec<(String, Content, StateRef)>);
+pub(super) struct Upload(Vec<File>);
 
 impl Upload {
     /// Checks all entries; one that fails refuses the message.
@@ -84,34 +92,45 @@ impl Upload {
             if session.files.contains(&path) {
                 current(session, &path, &change.state_ref_before)?;
             }
-            let computed = StateRef::of(&change.content);
+            let after = StateRef::of(&change.content);
             match stated(&path) {
-                Some(Some(after)) if *after != computed => {
-                    return Err(Refusal::ContentMismatch { target: path, computed, stated: after.clone() });
+                Some(Some(stated)) if *stated != after => {
+                    let stated = stated.clone();
+                    return Err(Refusal::ContentMismatch { target: path, computed: after, stated });
                 }
                 Some(None) => return Err(Refusal::AfterNeeded(path)),
                 Some(Some(_)) | None => {}
             }
-            files.push((path, change.content.clone(), computed));
+            files.push(File {
+                path,
+                content: change.content.clone(),
+                before: change.state_ref_before.clone(),
+                after,
+            });
         }
-        quota::workspace(session, files.iter().map(|(path, content, _)| (path.as_str(), content.len())))?;
+        quota::workspace(session, files.iter().map(|file| (file.path.as_str(), file.content.len())))?;
         Ok(Self(files))
     }
 
     /// Whether it brings the content of `target`.
     pub(super) fn has(&self, target: &str) -> bool {
-        self.0.iter().any(|(path, ..)| path == target)
+        self.0.iter().any(|file| file.path == target)
     }
 
     /// The paths that no operation of the message has as its target.
     pub(super) fn beside(&self, is_target: impl Fn(&str) -> bool) -> Vec<String> {
-        let paths = self.0.iter().map(|(path, ..)| path);
+        let paths = self.0.iter().map(|file| &file.path);
         paths.filter(|path| !is_target(path)).cloned().collect()
     }
 
     /// The files are current from here on, and the host is told to store and announce them.
     pub(super) fn apply(self, session: &mut Session, out: &mut Outbox, by: &PrincipalId) {
-        for (path, content, state_ref) in self.0 {
+        let limit = session.config.retained_records;
+        for File { path, content, before, after: state_ref } in self.0 {
+            // Of the target its operation tells, which has set the reference already.
+            if session.refs.get(&path) != Some(&state_ref) {
+                session.forgotten.state(&path, &before, limit);
+            }
             session.files.insert(path.clone());
             session.sizes.set(path.clone(), content.len() as u64);
             session.set_ref(path.clone(), state_ref.clone());

@@ -1,4 +1,5 @@
-//! What a session still knows of the operations it has forgotten: that it had them, or that it never did (D-041).
+//! What a session still knows of the operations it has forgotten: that it had them, or that it never did; and of states that
+//! were replaced without an operation on their target (D-041).
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -61,6 +61,8 @@ pub(in super::super) fn read(
     }
     records::read(&mut session, snapshot)?;
     let refs = snapshot.target_state_refs.clone().unwrap_or_else(|| committed(&session));
+    // As they were, without what the host's files are by now: whoever takes it up compares the two.
+    session.refs.clear();
     session.refs.extend(refs);
     session.handover = snapshot.handover.as_ref().map(|record| Handover {
         successor: record.successor_coordinator_id.clone(),
