@@ -8,6 +8,7 @@ use mpac_wire::snapshot::{ConflictRecord, Snapshot};
 use mpac_wire::{ConflictId, Message, StateRef, Timestamp};
 
 use crate::covers;
+use crate::precommit::{precommit, propose};
 use crate::recovery::hello_with;
 use crate::world::{Delivery, World, commit_payload, config, error, heard, intent};
 
@@ -303,4 +304,30 @@ fn a_state_that_was_replaced_without_an_operation_on_it_is_no_divergence() {
     // What nobody ever had there is one.
     let lost = world.say("alice", commit_payload("r", None, "made.py", "lost\n", "mine\n"));
     assert_eq!(told(&lost, "alice"), ["divergence:alice:3"]);
+}
+
+#[test]
+fn a_completion_that_was_lost_is_a_divergence_though_its_proposal_is_there() {
+    covers!("REC-16", "REC-17", "REC-30", "D-041", "D-103");
+    for by_name in [true, false] {
+        let mut config = precommit();
+        config.workspace = Some([("a.py".to_owned(), StateRef::of("one\n"))].into());
+        let mut world = crate::precommit::world(config);
+        let commit =
+            |id: &str, before: &str, after: &str| commit_payload(id, Some("i"), "a.py", before, after);
+        world.say("alice", commit("o1", "one\n", "two\n")); // asks, and may
+        let asked = world.coordinator.snapshot();
+        assert_eq!(heard(&world.say("alice", commit("o1", "one\n", "two\n")), "bob"), ["OP_COMMIT"]);
+        world.restore(&asked);
+        world.hello("olga");
+        let back = if by_name {
+            hello_with(&mut world, "alice", &["o1"])
+        } else {
+            world.hello("alice");
+            world.say("alice", propose("o2"));
+            world.say("alice", commit("o2", "two\n", "three\n"))
+        };
+        assert_eq!(told(&back, "alice"), ["divergence:alice:2"], "{by_name}");
+        assert_eq!(told(&back, "olga"), ["divergence:alice:2"]);
+    }
 }

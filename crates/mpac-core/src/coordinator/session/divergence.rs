@@ -13,11 +13,12 @@ use sha2::{Digest, Sha256};
 
 use super::super::conflict::found;
 use super::super::outbox::{Outbox, listed};
-use super::super::records::Conflict;
+use super::super::records::{Conflict, Operation};
 use super::super::retention::Trace;
 use super::super::state::Session;
 use crate::output::Recipients;
 use crate::refusal::Refusal;
+use crate::table::operation::State;
 
 /// What the ids of these conflicts begin with, and those of no other.
 const PREFIX: &str = "divergence:";
@@ -43,9 +44,18 @@ pub(super) fn after_hello(
     }
 }
 
-/// Whether there was such an operation; one that was forgotten because it ended long ago is no loss (SES-27).
+/// Whether such an operation was committed, for nobody names another: where only its proposal is there, its completion was
+/// lost. One that was forgotten because it ended long ago is no loss (SES-27).
 fn ever_had(session: &Session, op: &str) -> bool {
-    session.operations.contains_key(op) || session.forgotten.traces.may_contain(Trace::Operation(op))
+    session.operations.get(op).is_some_and(was_committed)
+        || session.forgotten.traces.may_contain(Trace::Operation(op))
+}
+
+const fn was_committed(record: &Operation) -> bool {
+    match record.state {
+        State::Committed | State::Superseded => true,
+        State::Proposed | State::Frozen | State::Rejected | State::Abandoned => false,
+    }
 }
 
 /// `mpac.committed_ops` of a HELLO's extensions, each once; of another shape, or what can be no id, names none.
@@ -76,11 +86,13 @@ pub(in super::super) fn after_stale_commit(
     }
 }
 
-/// Whether a reference was ever current for a target, as far as the records and the traces of forgotten ones tell.
+/// Whether a reference was ever current for a target, as far as the records and the traces tell. What an operation would have left
+/// that was not committed never was.
 fn ever_known(session: &Session, target: &str, stated: &StateRef) -> bool {
     let mut on_target =
         session.operations.values().filter(|op| crate::scope::normalize(&op.target) == target);
-    on_target.any(|op| op.before.as_ref() == Some(stated) || op.after.as_ref() == Some(stated))
+    let after = |op: &Operation| was_committed(op) && op.after.as_ref() == Some(stated);
+    on_target.any(|op| op.before.as_ref() == Some(stated) || after(op))
         || session.forgotten.traces.may_contain(Trace::State(target, stated))
 }
 
