@@ -132,7 +132,7 @@ pub enum Command {
     /// Whether the host has room for one more session. Matters only to a session that is not open yet; until the host
     /// says otherwise there is room (SES-02).
     Vacancy(bool),
-    /// End the session (SES-08, SES-13).
+    /// End the session (SES-08, SES-13). Nothing happens to one that nobody has opened (D-031).
     Close {
         /// Why.
         reason: CloseReason,

@@ -33,7 +33,7 @@ pub(crate) use members::Members;
 pub(crate) use rare::{Absent, Rare};
 pub(crate) use sizes::Sizes;
 
-use super::deadlines::{Cause, Deadlines};
+use super::deadlines::Deadlines;
 use super::keys::{BoundKey, Keys};
 use super::records::{
     Batch, Conflict, Connection, Frontier, Handover, Member, NewIntent, Operation, Recovery,
@@ -311,7 +311,6 @@ impl Session {
 
     /// The session begins now, and its age counts from here (D-031, SES-12).
     pub(crate) fn restart_clock(&mut self) {
-        self.deadlines.remove_all(&Cause::SessionTtl);
         self.started_at = self.now;
         super::session::lifecycle::watch_age(self);
     }

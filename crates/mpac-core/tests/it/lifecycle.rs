@@ -189,6 +189,24 @@ fn a_session_closes_when_its_time_is_over() {
 }
 
 #[test]
+fn what_nobody_has_opened_has_no_age_and_cannot_be_closed() {
+    covers!("SES-12", "SES-02", "D-031", "SES-13");
+    let mut config = crate::world::config();
+    config.opens_with_hello = true;
+    config.lifecycle.session_ttl_sec = Some(mpac_wire::Seconds::whole(60));
+    let mut world = World::with(config);
+    world.wait(61.0);
+    assert_eq!(world.coordinator.next_deadline(), None);
+    assert_eq!(world.close().len(), 0);
+    assert!(world.steps.last().unwrap().outputs.is_empty());
+    assert!(!world.coordinator.view().is_closed());
+    let joined = world.join("alice", &[mpac_wire::names::Role::Contributor]);
+    assert_eq!(heard(&joined, "alice"), ["SESSION_INFO"]);
+    assert_eq!(world.wait(60.0).len(), 0, "its age counts from there");
+    assert_eq!(heard(&world.wait(0.001), "alice"), ["SESSION_CLOSE timeout"]);
+}
+
+#[test]
 fn a_session_can_be_told_from_its_messages() {
     covers!("SES-20", "SES-22", "SES-28", "D-034");
     let mut config = crate::world::config();

@@ -14,20 +14,15 @@ use super::status;
 use crate::output::{Notice, Recipients};
 use crate::table::{conflict, intent as intents, operation};
 
-/// Ends the session. A closed one stays as it is.
+/// Ends the session. A closed one stays as it is, and so does one that nobody has opened: there is nothing yet that could end, and
+/// its first HELLO is as welcome as before (D-031).
 pub(in super::super) fn apply(
     session: &mut Session,
     out: &mut Outbox,
     reason: &CloseReason,
     disposition: &CloseDisposition,
 ) {
-    if session.closed {
-        return;
-    }
-    if session.unopened {
-        // Nobody is there to be told, and nothing happened that could be summed up.
-        session.closed = true;
-        session.deadlines.remove_all(&Cause::SessionTtl);
+    if session.closed || session.unopened {
         return;
     }
     if *disposition != CloseDisposition::ExpireAll {

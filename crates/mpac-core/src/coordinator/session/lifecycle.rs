@@ -19,10 +19,11 @@ pub(in super::super) fn all_done(session: &mut Session, out: &mut Outbox) {
     close::apply(session, out, &CloseReason::Completed, &CloseDisposition::WithdrawAll);
 }
 
-/// Watches the age of a session that has a limit; 0 is none. Strictly more than the limit (D-012).
+/// Watches the age of a session that has a limit; 0 is none. Strictly more than the limit (D-012). One that nobody has opened
+/// has no age yet (D-031).
 pub(in super::super) fn watch_age(session: &mut Session) {
     let limit = session.config.lifecycle.session_ttl_sec.clone().unwrap_or(Seconds::ZERO);
-    if !limit.is_zero() && !session.closed {
+    if !limit.is_zero() && !session.closed && !session.unopened {
         let at = session.started_at.after(&limit).micros().saturating_add(1);
         session.deadlines.insert(Timestamp::from_micros(at), Cause::SessionTtl);
     }
