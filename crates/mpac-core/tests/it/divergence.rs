@@ -331,3 +331,29 @@ fn a_completion_that_was_lost_is_a_divergence_though_its_proposal_is_there() {
         assert_eq!(told(&back, "olga"), ["divergence:alice:2"]);
     }
 }
+
+#[test]
+fn what_a_second_recovery_lost_is_a_divergence_of_its_own() {
+    covers!("REC-30", "D-041");
+    let mut world = World::of(&["alice"]);
+    world.join("olga", &[Role::Owner]);
+    world.restart(1.0);
+    hello_with(&mut world, "alice", &["o2"]);
+    let first = world.conflict();
+    world.restart(1.0);
+    world.hello("olga");
+    let back = hello_with(&mut world, "alice", &["o2", "o9"]);
+    assert_eq!(told(&back, "alice"), ["divergence:alice:3"]);
+    assert_eq!(told(&back, "olga"), ["divergence:alice:3"]);
+    assert!(back.iter().any(|it| it.text.contains("differ in o2, o9")));
+    // The first one is for those who govern to settle, and sets nobody free.
+    let second = ConflictId::new("divergence:alice:3").unwrap();
+    assert_eq!(world.coordinator.view().conflict(&first), Some(conflict::State::Open));
+    world.say("olga", Resolution::new(first, Decision::Approved));
+    let refused = world.say("alice", commit_payload("o", None, "a.py", "one\n", "two\n"));
+    assert_eq!(error(&refused, "alice").error_code, ErrorCode::StateDivergence);
+    world.say("olga", Resolution::new(second, Decision::Approved));
+    assert_eq!(heard(&hello_with(&mut world, "alice", &["o2", "o9"]), "alice"), ["SESSION_INFO"]);
+    let stored = world.say("alice", commit_payload("o", None, "a.py", "one\n", "two\n"));
+    assert_eq!(heard(&stored, "alice"), ["OP_COMMIT"]);
+}

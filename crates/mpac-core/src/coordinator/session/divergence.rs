@@ -96,7 +96,8 @@ fn ever_known(session: &Session, target: &str, stated: &StateRef) -> bool {
         || session.forgotten.traces.may_contain(Trace::State(target, stated))
 }
 
-/// Tells the participant what differs, and opens the conflict in which that is settled; one at a time.
+/// Tells the participant what differs, and opens the conflict in which that is settled; one in each epoch. That of an earlier
+/// one stays with those who govern, and holds nobody back any more: in this one they read of all that differs now.
 fn diverged(
     session: &mut Session,
     out: &mut Outbox,
@@ -116,10 +117,9 @@ fn diverged(
     error.refers_to = Some(refers_to.as_str().into());
     error.extensions = Raw::of(&serde_json::json!({ "mpac": { "divergent": what } })).ok();
     out.send(session, Recipients::Only([principal.clone()].into()), error);
-    if session.recovery.diverged.contains_key(principal) {
+    if session.recovery.diverged.insert(principal.clone(), id.clone()).as_ref() == Some(&id) {
         return;
     }
-    session.recovery.diverged.insert(principal.clone(), id.clone());
     session.review_member(principal);
     if is_known {
         return; // its sender had taken it back, and governance has not settled it yet
