@@ -14,6 +14,7 @@ use crate::error::{DecodeError, decode};
 use crate::id::MessageId;
 use crate::limits::Limits;
 use crate::message::Message;
+use crate::names::MessageType;
 use crate::object::{Extra, Key, Raw};
 use crate::plain;
 use crate::sideband::Request;
@@ -223,6 +224,11 @@ pub fn message_id_of(text: &str) -> Option<MessageId> {
     serde_json::from_str::<Naming>(text).ok()?.message_id?.read().ok()
 }
 
+/// The type of a message that could not be read, if it has one: an error is not answered, however broken it is (ERR-03).
+pub fn message_type_of(text: &str) -> Option<MessageType> {
+    serde_json::from_str::<Naming>(text).ok()?.message_type?.read().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,5 +281,7 @@ mod tests {
         assert_eq!(message_id_of(r#"{"message_id":"m-1","sender":7}"#).unwrap().as_str(), "m-1");
         assert_eq!(message_id_of(r#"{"message_id":7}"#), None);
         assert_eq!(message_id_of("{bad"), None);
+        assert_eq!(message_type_of(r#"{"message_type":"HELLO","sender":7}"#), Some(MessageType::Hello));
+        assert_eq!(message_type_of(r#"{"message_type":7}"#), None);
     }
 }

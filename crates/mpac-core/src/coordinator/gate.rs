@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use mpac_wire::names::MessageType;
-use mpac_wire::received::message_id_of;
+use mpac_wire::received::{message_id_of, message_type_of};
 use mpac_wire::sideband::{self, Request, SessionSummaryResponse, SidebandType};
 use mpac_wire::{DecodeError, Envelope, Extra, Frame, Limits, MessageId, Received, Seconds, Timestamp};
 
@@ -84,8 +84,8 @@ pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: 
         Ok(Frame::Message(received)) => received,
         Ok(Frame::Sideband(request)) => return beside_the_protocol(session, out, conn, request),
         Err(error) => {
-            let refers_to = message_id_of(text);
-            return malformed(session, out, conn, &error.into(), refers_to.as_ref());
+            let (message_type, refers_to) = (message_type_of(text), message_id_of(text));
+            return malformed(session, out, conn, &error.into(), (message_type.as_ref(), refers_to.as_ref()));
         }
     };
     // Out of it before others look into it.
@@ -95,9 +95,10 @@ pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: 
     let message_id = &envelope.message_id;
     let lamport = match shape(session, envelope) {
         Ok(lamport) => lamport,
-        // An error is never answered by an error (ERR-03).
-        Err(_) if envelope.message_type == MessageType::ProtocolError => return,
-        Err(refusal) => return malformed(session, out, conn, &refusal, Some(message_id)),
+        Err(refusal) => {
+            let named = (Some(&envelope.message_type), Some(message_id));
+            return malformed(session, out, conn, &refusal, named);
+        }
     };
     let open = session.config.is_open();
     let facts = Facts {
@@ -143,7 +144,7 @@ pub(super) fn unreadable(
     problem: &str,
 ) {
     session.connections.get_or_insert_with(from.conn, Connection::default);
-    malformed(session, out, from.conn, &Refusal::Unreadable(problem.into()), refers_to);
+    malformed(session, out, from.conn, &Refusal::Unreadable(problem.into()), (None, refers_to));
 }
 
 /// Step 4, beyond what the types say: returns the Lamport value.
@@ -311,15 +312,18 @@ fn unknown_type(session: &Session, facts: &Facts<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// Answers a frame that cannot be used; one that sends nothing else is not kept (D-025).
+/// Answers a frame that cannot be used, by what could be read of its type and its id; who sends nothing else is not kept (D-025).
 fn malformed(
     session: &mut Session,
     out: &mut Outbox,
     conn: ConnId,
     refusal: &Refusal,
-    refers_to: Option<&MessageId>,
+    (message_type, refers_to): (Option<&MessageType>, Option<&MessageId>),
 ) {
-    out.refuse(session, conn, refusal, refers_to);
+    // An error is never answered by an error (ERR-03).
+    if message_type != Some(&MessageType::ProtocolError) {
+        out.refuse(session, conn, refusal, refers_to);
+    }
     let now = session.now;
     let recent = |at: &Timestamp| now.since(*at) < MALFORMED_WINDOW_SEC;
     if let Some(connection) = session.connections.get_mut(&conn) {

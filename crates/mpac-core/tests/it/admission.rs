@@ -222,20 +222,6 @@ fn the_same_frame_twice_is_refused_once() {
 }
 
 #[test]
-fn an_error_is_not_answered_by_an_error() {
-    covers!("ERR-03", "ERR-07");
-    let mut world = World::of(&["bob"]);
-    let report = mpac_wire::payload::ProtocolError::new("X_Y".into(), "hm".to_owned());
-    assert_eq!(world.say("bob", report.clone()).len(), 0);
-    let stamp = world.stamp();
-    let mut envelope = world.people.get_mut("bob").unwrap().1.write(stamp, report);
-    envelope.version = "9.9".into();
-    assert_eq!(world.send("bob", &envelope).len(), 0);
-    envelope.protocol = "mpac".into();
-    assert_eq!(world.send("bob", &envelope).len(), 0);
-}
-
-#[test]
 fn unknown_types_are_ignored_or_refused_as_configured() {
     covers!("EXT-04", "D-007", "DEF-15", "D-089");
     for (option, answers) in

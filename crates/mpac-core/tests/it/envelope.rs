@@ -194,3 +194,28 @@ fn whoever_joins_is_told_how_many_are_there() {
     let Message::SessionInfo(info) = &joined[0].message else { panic!() };
     assert_eq!(info.participant_count, Some(1.into()));
 }
+
+#[test]
+fn an_error_is_not_answered_by_an_error() {
+    covers!("ERR-03", "ERR-07", "D-025");
+    let mut world = World::of(&["bob"]);
+    let report = mpac_wire::payload::ProtocolError::new("X_Y".into(), "hm".to_owned());
+    assert_eq!(world.say("bob", report.clone()).len(), 0);
+    let stamp = world.stamp();
+    let mut envelope = world.people.get_mut("bob").unwrap().1.write(stamp, report);
+    envelope.version = "9.9".into();
+    assert_eq!(world.send("bob", &envelope).len(), 0);
+    envelope.protocol = "mpac".into();
+    assert_eq!(world.send("bob", &envelope).len(), 0);
+    // Not even where the envelope cannot be read; but frames that cannot be used they are.
+    let (conn, whole) = (world.people["bob"].0, envelope.to_json());
+    let without = whole.replace("sender_instance_id", "x");
+    let broken = whole.replace(r#""ts":""#, r#""ts":"bad"#);
+    for _ in 0..9 {
+        assert_eq!(world.frame(conn, &broken).len(), 0);
+        assert_eq!(world.frame(conn, &without).len(), 0);
+        assert_eq!(world.hung_up, []);
+    }
+    assert_eq!(world.frame(conn, &broken).len(), 0);
+    assert_eq!(world.hung_up, [(conn, 1008)], "the twentieth");
+}
