@@ -206,6 +206,48 @@ fn what_nobody_has_opened_has_no_age_and_cannot_be_closed() {
     assert_eq!(heard(&world.wait(0.001), "alice"), ["SESSION_CLOSE timeout"]);
 }
 
+/// What is to expire later goes on as it is; only what waits for a decision that nobody makes any more is given up.
+#[test]
+fn a_close_that_lets_expire_leaves_the_intents_as_they_are() {
+    covers!("SES-16", "D-033");
+    let mut world = World::of(&["alice", "bob"]);
+    world.announce("bob", "i", &["x"]);
+    world.announce("alice", "j", &["y"]);
+    let propose = |id: &str, under: &str, target: &str| {
+        let mut propose =
+            mpac_wire::payload::OpPropose::new(id.parse().unwrap(), target.to_owned(), "replace".into());
+        propose.intent_id = Some(under.parse().unwrap());
+        propose
+    };
+    world.say("alice", propose("o", "i", "x"));
+    world.say("alice", propose("p", "j", "y"));
+    let mut goodbye = Goodbye::new("user_exit".into());
+    goodbye.intent_disposition = Some("transfer".into());
+    world.say("bob", goodbye); // what alice proposed under it is frozen
+    let state =
+        |world: &World, op: &str| format!("{:?}", world.coordinator.view().operation(&op.parse().unwrap()));
+    assert_eq!(
+        (state(&world, "o").as_str(), state(&world, "p").as_str()),
+        ("Some(Frozen)", "Some(Proposed)")
+    );
+    let closed = world.input(Input::Command(mpac_core::Command::Close {
+        reason: mpac_wire::names::CloseReason::Manual,
+        disposition: mpac_wire::names::CloseDisposition::ExpireAll,
+    }));
+    assert_eq!(heard(&closed, "alice"), ["SESSION_CLOSE manual"]);
+    let Message::SessionClose(close) = &closed[0].message else { panic!() };
+    let summary = close.summary.as_ref().unwrap();
+    assert_eq!((summary.withdrawn_intents.get(), summary.abandoned_operations.get()), (0, 2));
+    assert_eq!(
+        (state(&world, "o").as_str(), state(&world, "p").as_str()),
+        ("Some(Abandoned)", "Some(Abandoned)")
+    );
+    let intents = world.coordinator.snapshot().intents.unwrap();
+    let states: Vec<String> =
+        intents.iter().map(|it| format!("{} {}", it.intent_id, it.state.as_ref().unwrap())).collect();
+    assert_eq!(states, ["i SUSPENDED", "j ACTIVE"]);
+}
+
 #[test]
 fn a_session_can_be_told_from_its_messages() {
     covers!("SES-20", "SES-22", "SES-28", "D-034");
