@@ -31,6 +31,27 @@ fn reports(deliveries: &[Delivery], who: &str) -> Vec<ConflictReport> {
     reports.map(|report| *report).collect()
 }
 
+#[test]
+fn what_was_committed_without_content_has_a_state_all_the_same() {
+    covers!("D-091", "D-090", "OCC-02", "OCC-12");
+    let mut world = World::of(&["alice", "bob"]);
+    let mut plain = commit_payload("o1", None, "n", "", "A");
+    plain.file_changes = None;
+    world.say("alice", plain); // no file of the workspace, and nothing brings its content
+    let beside = |id: &str, before: &str| {
+        let mut commit = commit_payload(id, None, "x", "", "x");
+        let change = |before: &str, after: &str| FileChange::new(after.into(), StateRef::of(before));
+        let files = [("x", change("", "x")), ("n", change(before, "B"))];
+        commit.file_changes = Some(files.into_iter().collect());
+        commit
+    };
+    let refused = world.say("bob", beside("o2", ""));
+    assert_eq!(heard(&refused, "bob"), ["PROTOCOL_ERROR STALE_STATE_REF"]);
+    assert!(world.files.is_empty());
+    assert_eq!(heard(&world.say("bob", beside("o3", "A")), "bob"), ["OP_COMMIT"]);
+    assert_eq!(world.files["n"], "B");
+}
+
 /// States are numbers here.
 fn numbered() -> SessionConfig {
     let mut config = crate::world::config();

@@ -89,9 +89,7 @@ impl Upload {
                 return Err(Refusal::RepeatedPath(path));
             }
             frozen::target(session, &path, intent)?; // whatever the target is, this is written (FRZ-02)
-            if session.files.contains(&path) {
-                current(session, &path, &change.state_ref_before)?;
-            }
+            current(session, &path, &change.state_ref_before)?; // whether or not there is a file yet (OCC-12)
             let after = StateRef::of(&change.content);
             match stated(&path) {
                 Some(Some(stated)) if *stated != after => {
