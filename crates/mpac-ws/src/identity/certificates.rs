@@ -4,6 +4,7 @@ use mpac_core::Identity;
 use mpac_wire::names::{CredentialType, Role};
 use mpac_wire::{PrincipalId, SessionId, Timestamp};
 use rustls::pki_types::CertificateDer;
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use super::Shown;
@@ -15,7 +16,8 @@ use crate::listen::tls::fingerprint;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Trusted {
-    /// SHA-256 of the whole certificate, as [`normal`] writes it.
+    /// SHA-256 of the whole certificate, as [`normal`] writes it, however the file spells it.
+    #[serde(deserialize_with = "in_normal_form")]
     pub(crate) fingerprint: String,
     pub(crate) principal: PrincipalId,
     /// Where it is good; absent is every session of this server.
@@ -34,6 +36,8 @@ pub(crate) struct Trusted {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Barred {
+    /// As [`Trusted::fingerprint`].
+    #[serde(deserialize_with = "in_normal_form")]
     pub(crate) fingerprint: String,
     pub(crate) revoked_at: Timestamp,
 }
@@ -75,14 +79,13 @@ impl Keys {
 
     pub(super) fn is_barred(&self, certificate: &CertificateDer<'_>) -> bool {
         let seen = fingerprints(certificate);
-        self.barred.iter().any(|it| normal(&it.fingerprint).is_some_and(|it| seen.contains(&it)))
+        self.barred.iter().any(|it| seen.contains(&it.fingerprint))
     }
 
     /// Everything that is said of a certificate.
     pub(super) fn said_of(&self, certificate: &CertificateDer<'_>) -> Vec<&Trusted> {
         let seen = fingerprints(certificate);
-        let is_it = |it: &&Trusted| normal(&it.fingerprint).is_some_and(|it| seen.contains(&it));
-        self.certificates.iter().filter(is_it).collect()
+        self.certificates.iter().filter(|it| seen.contains(&it.fingerprint)).collect()
     }
 
     /// The entry of the certificate of this very connection, when the credential names it: a fingerprint is no secret, so
@@ -92,8 +95,7 @@ impl Keys {
         if normal(shown.credential.value.reveal())? != seen {
             return None;
         }
-        let of_certificate = |it: &&Trusted| normal(&it.fingerprint).as_ref() == Some(&seen);
-        self.certificates.iter().filter(of_certificate).find(|it| it.is_good(shown, now))
+        self.certificates.iter().find(|it| it.fingerprint == seen && it.is_good(shown, now))
     }
 }
 
@@ -109,6 +111,12 @@ pub(crate) fn normal(text: &str) -> Option<String> {
     let digits = text.strip_prefix("sha256:").unwrap_or(&text).replace(':', "");
     let is_one = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_one.then(|| format!("sha256:{digits}"))
+}
+
+/// Whoever writes into the file by hand spells it as other programs print it.
+fn in_normal_form<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    normal(&text).ok_or_else(|| D::Error::custom("this is no fingerprint: give the 64 digits of a SHA-256"))
 }
 
 #[cfg(test)]
@@ -156,13 +164,45 @@ mod tests {
     }
 
     #[test]
+    fn however_the_file_spells_it_a_certificate_is_revoked_and_trusted_anew() {
+        let certificate = CertificateDer::from(vec![1; 4]);
+        let name = fingerprint(&certificate);
+        let digits = name.trim_start_matches("sha256:").to_uppercase();
+        let pairs: Vec<&str> = (0..32).map(|at| &digits[2 * at..2 * at + 2]).collect();
+        let entry = |spelled: &str, session: &str| {
+            format!(
+                "[[certificate]]\nfingerprint = '{spelled}'\nprincipal = 'agent:bob'\nsessions = ['{session}']\n"
+            )
+        };
+        let file = entry(&pairs.join(":"), "s") + &entry(&digits, "t");
+        let [early, late] = [1, 2].map(Timestamp::from_micros);
+        let mut keys: Keys = toml::from_str(&file).unwrap();
+        let mut again = keys.certificates[0].clone();
+        assert!(keys.trusts(&name, early));
+        assert!(keys.distrust(&name, early), "one that is there");
+        assert!(!keys.trusts(&name, late), "in every session");
+        assert!(keys.is_barred(&certificate) && !keys.distrust(&name, late));
+        again.sessions = None;
+        keys.trust(again);
+        assert_eq!(keys.certificates().count(), 1, "in place of what was said of it before");
+
+        let barred = format!("[[barred]]\nfingerprint = '{digits}'\nrevoked_at = '2026-01-01T00:00:00Z'\n");
+        let mut keys: Keys = toml::from_str(&barred).unwrap();
+        assert!(keys.is_barred(&certificate));
+        keys.bar(name, late);
+        assert_eq!(keys.barred().count(), 1);
+        let told = toml::from_str::<Keys>(&entry(&digits[1..], "s")).unwrap_err().to_string();
+        assert!(told.contains("line 2") && told.contains("is no fingerprint"), "{told}");
+    }
+
+    #[test]
     fn only_the_certificate_of_this_connection_counts() {
         let [own, other] = [[1; 4], [2; 4]].map(|bytes| CertificateDer::from(bytes.to_vec()));
         let (session, principal) = (SessionId::new("s").unwrap(), PrincipalId::new("agent:bob").unwrap());
         let instance = InstanceId::new("i").unwrap();
         let sender = Sender::new(principal.clone(), PrincipalType::Agent, instance);
         let trust = |certificate: &CertificateDer<'_>, revoked| Trusted {
-            fingerprint: fingerprint(certificate).to_uppercase(),
+            fingerprint: fingerprint(certificate),
             principal: principal.clone(),
             sessions: None,
             roles: None,

@@ -4,7 +4,7 @@ use mpac_wire::names::{CredentialType, Role};
 use mpac_wire::{InstanceId, PrincipalId, Seconds, Secret, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::certificates::{Barred, Trusted, normal};
+use super::certificates::{Barred, Trusted};
 use super::secret::{self, Hash, NoRandomness};
 use super::signers::Signer;
 use super::{Shown, Standing};
@@ -179,16 +179,18 @@ impl Keys {
 
     /// Trusts a certificate, in place of what was said of it before: that it is barred, too.
     pub(crate) fn trust(&mut self, trusted: Trusted) {
-        let is_it = |it: &Barred| normal(&it.fingerprint) == normal(&trusted.fingerprint);
-        self.barred.retain(|it| !is_it(it));
+        self.barred.retain(|it| it.fingerprint != trusted.fingerprint);
         self.certificates.retain(|it| it.fingerprint != trusted.fingerprint);
         self.certificates.push(trusted);
     }
 
     /// Whether there was such a certificate to revoke. It may be an authority's, so nothing below it is good any more either.
     pub(crate) fn distrust(&mut self, fingerprint: &str, now: Timestamp) -> bool {
-        let it = self.certificates.iter_mut().find(|it| it.fingerprint == fingerprint);
-        let was_good = it.is_some_and(|it| it.revoked_at.replace(it.revoked_at.unwrap_or(now)).is_none());
+        let mut was_good = false;
+        // Whoever writes into the file may say more than one thing of it.
+        for it in self.certificates.iter_mut().filter(|it| it.fingerprint == fingerprint) {
+            was_good |= it.revoked_at.replace(it.revoked_at.unwrap_or(now)).is_none();
+        }
         if was_good {
             self.bar(fingerprint.to_owned(), now);
         }
