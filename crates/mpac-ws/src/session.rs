@@ -175,6 +175,10 @@ impl Session {
             && self.failed.is_none()
             && let Some(inbound) = batch.pop()
         {
+            // What came behind a stop was promised nothing, like what still waits in the inbox.
+            if *over && matches!(inbound, Inbound::Frame { .. } | Inbound::TooFast { .. }) {
+                continue;
+            }
             *over |= matches!(inbound, Inbound::Stop);
             let led_to = self.take(inbound);
             answers += led_to.iter().map(answer_bytes).sum::<usize>();

@@ -107,6 +107,11 @@ impl<'a> View<'a> {
         self.session.closed
     }
 
+    /// Whether another coordinator has the session, or is to have it: this one hears nobody, and says nothing (REC-26).
+    pub fn is_handed_over(&self) -> bool {
+        self.session.retired
+    }
+
     /// What SESSION_SUMMARY answers about a session that does not exist (`spec/wire.md` §7).
     pub fn not_found(&self) -> SessionSummary {
         let id = self.session.config.session_id.clone();

@@ -51,6 +51,17 @@ fn idle(media: &Memory) -> (mpsc::Sender<Inbound>, Queue, Session, mpsc::Receive
     (inbox, queue, session, receiver)
 }
 
+/// What is in the log.
+fn entries(media: &Memory) -> Vec<String> {
+    let mut said = Vec::new();
+    let mut visit = |_: &Found<'_>, entry: Entry| {
+        said.push(serde_json::to_string(&entry).unwrap());
+        Ok(ControlFlow::Continue(()))
+    };
+    Log::resume(Box::new(media.clone()), Durability::Fsync, None, &mut visit).unwrap();
+    said
+}
+
 async fn say(inbox: &mpsc::Sender<Inbound>, text: impl Into<Utf8Bytes>) {
     let frame = Frame::Text(text.into());
     inbox.send(Inbound::Frame { conn: ConnId(1), frame, proof: Proof::default(), room: None }).await.unwrap();
@@ -115,15 +126,22 @@ async fn a_full_disk_has_room_left_for_a_farewell() {
         assert_eq!(task.await.unwrap(), []);
         assert!(inbox.is_closed());
         media.state().fault = None;
-        let mut said = Vec::new();
-        let mut visit = |_: &Found<'_>, entry: Entry| {
-            said.push(serde_json::to_string(&entry).unwrap());
-            Ok(ControlFlow::Continue(()))
-        };
-        Log::resume(Box::new(media.clone()), Durability::Fsync, None, &mut visit).unwrap();
+        let said = entries(&media);
         let [.., bad, farewell] = said.as_slice() else { panic!("{said:?}") };
         assert!(bad.contains("{bad") && farewell.contains("hand_over"), "{left}: {farewell}");
     }
+}
+
+#[tokio::test]
+async fn what_comes_behind_a_stop_is_in_no_log() {
+    let media = Memory::default();
+    let (inbox, _queue, session, receiver) = idle(&media);
+    say(&inbox, HELLO).await;
+    inbox.send(Inbound::Stop).await.unwrap();
+    say(&inbox, "{bad").await;
+    assert_eq!(session.run(receiver).await, []);
+    let said = entries(&media);
+    assert!(said.last().unwrap().contains("hand_over"), "{said:?}");
 }
 
 #[tokio::test]

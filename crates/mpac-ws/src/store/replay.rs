@@ -112,6 +112,11 @@ impl Replay {
         self.session.as_ref()
     }
 
+    /// Whether nothing that comes leads to anything any more, until it is taken up again.
+    pub(crate) fn is_handed_over(&self) -> bool {
+        self.session.as_ref().is_some_and(|(coordinator, _)| coordinator.view().is_handed_over())
+    }
+
     pub(crate) fn into_session(self) -> Option<(Coordinator, Kept)> {
         self.session
     }

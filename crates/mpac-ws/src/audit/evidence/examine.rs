@@ -10,14 +10,14 @@ use mpac_wire::transcript::chain::in_chain;
 use mpac_wire::{Envelope, Fingerprint, MessageType, PrincipalId, PublicKey, SessionId, Timestamp};
 use serde::Serialize;
 
-use super::agreed::{Agreed, Agreements, binds};
+use super::agreed::Agreed;
 use super::certified::{Came, Judged, Wrong};
 use super::finding::{Class, Finding};
 use super::membership::Memberships;
 use super::own_keys::OwnKeys;
 use super::trust::{Trust, Why};
 use crate::PROGRAM;
-use crate::audit::accepted::accepted;
+use crate::audit::accepted::{accepted, binds};
 use crate::audit::show::told;
 use crate::audit::voice::{Said, Voice};
 use crate::signing::Verifying;
@@ -78,7 +78,7 @@ pub(super) struct Examiner<'a> {
     believed: BTreeMap<(PrincipalId, Fingerprint), Option<Why>>,
     pub(super) expected: Vec<Expected>,
     memberships: Memberships,
-    agreements: Agreements,
+    agreed: Vec<Agreed>,
     pub(super) seals: Seals,
     pub(super) findings: Vec<Finding>,
     /// The last entry.
@@ -103,7 +103,7 @@ impl<'a> Examiner<'a> {
             believed: BTreeMap::new(),
             expected: Vec::new(),
             memberships: Memberships::default(),
-            agreements: Agreements::default(),
+            agreed: Vec::new(),
             seals: Seals::default(),
             findings: Vec::new(),
             n: 0,
@@ -149,6 +149,7 @@ impl<'a> Examiner<'a> {
         }
         let came = Came::with(entry);
         let signer = came.as_ref().and_then(|came| self.signature(n, came));
+        let handed_over = self.replay.is_handed_over();
         let (outputs, is_as_logged) = self.replay.live(entry.clone())?;
         self.note_program();
         if !is_as_logged {
@@ -163,9 +164,9 @@ impl<'a> Examiner<'a> {
                 self.own.announced(n, *key);
             }
         }
-        self.agreements.hear(&outputs);
         if let Some(came) = &came {
-            self.accept(n, entry.at(), came, signer, &outputs);
+            let is_accepted = accepted(Some(&came.envelope.message_type), handed_over, &outputs);
+            self.accept(n, entry.at(), came, signer, &outputs, is_accepted);
         }
         self.expect(n, entry, &outputs);
         Ok(())
@@ -219,7 +220,15 @@ impl<'a> Examiner<'a> {
     }
 
     /// What follows from a message besides its outputs: whose a key is, and what somebody agreed to.
-    fn accept(&mut self, n: u64, at: Timestamp, came: &Came, signer: Option<PublicKey>, outputs: &[Output]) {
+    fn accept(
+        &mut self,
+        n: u64,
+        at: Timestamp,
+        came: &Came,
+        signer: Option<PublicKey>,
+        outputs: &[Output],
+        is_accepted: bool,
+    ) {
         let envelope = &came.envelope;
         let who = &envelope.sender.principal_id;
         if let Some(key) = &signer {
@@ -228,8 +237,7 @@ impl<'a> Examiner<'a> {
         if envelope.message_type == MessageType::Hello && outputs.iter().any(lets_in) {
             self.identify(n, at, came, signer.as_ref());
         }
-        let counts =
-            needs_membership(&envelope.message_type) && accepted(Some(&envelope.message_type), outputs);
+        let counts = is_accepted && needs_membership(&envelope.message_type);
         if counts && let Some(until) = self.memberships.heard(who, at) {
             let problem = format!("it counts, and the certificate of its sender was over at {until}");
             self.findings.push(self.about(Class::UntrustedIdentity, &problem, n, envelope));
@@ -238,10 +246,10 @@ impl<'a> Examiner<'a> {
         if let Some(before) = signer.as_ref().filter(|_| outputs.iter().any(tells_keys)) {
             self.rotated(who, before);
         }
-        if binds(&envelope.message_type) {
+        if is_accepted && binds(&envelope.message_type) {
             let key = signer.map(|key| key.fingerprint());
             let because = key.and_then(|key| self.believed.get(&(who.clone(), key)).copied().flatten());
-            let agreed = Agreed {
+            self.agreed.push(Agreed {
                 log_seq: n,
                 message_seq: None,
                 at,
@@ -251,8 +259,7 @@ impl<'a> Examiner<'a> {
                 what: told(envelope),
                 key,
                 verified: because.is_some() && !self.memberships.is_over(who),
-            };
-            self.agreements.note(agreed, outputs);
+            });
         }
     }
 
@@ -400,7 +407,7 @@ impl<'a> Examiner<'a> {
             fingerprint,
             because,
         });
-        (believed.collect(), self.agreements.into_made())
+        (believed.collect(), self.agreed)
     }
 }
 

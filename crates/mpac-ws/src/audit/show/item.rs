@@ -35,6 +35,8 @@ pub(super) struct Item {
     pub(super) outputs: Option<Vec<Output>>,
     /// What changed its state, where that was asked for.
     pub(super) changes: Option<Vec<Change>>,
+    /// Whether the session had been handed over when it came.
+    pub(super) handed_over: bool,
 }
 
 impl Item {
@@ -153,6 +155,7 @@ impl Teller {
         if closely && self.states.is_none() {
             self.states = Some(self.now());
         }
+        let handed_over = self.replay.is_handed_over();
         let outputs = self.follow(found.n, &entry);
         let changes = if closely && outputs.is_some() { self.changed() } else { None };
         let mut item = Item {
@@ -167,6 +170,7 @@ impl Teller {
             what: String::new(),
             outputs,
             changes,
+            handed_over,
         };
         item.envelope = item.text().and_then(|text| serde_json::from_str(text).ok());
         item.principal = match (&item.envelope, item.conn()) {

@@ -77,7 +77,7 @@ pub(super) fn entry(item: &Item, relations: &Relations) -> String {
 
 /// Whether a message was passed on, or did what it says, as far as that is known.
 fn was_accepted(item: &Item) -> bool {
-    item.outputs.as_ref().is_none_or(|outputs| accepted(item.message_type(), outputs))
+    item.outputs.as_ref().is_none_or(|outputs| accepted(item.message_type(), item.handed_over, outputs))
 }
 
 /// What somebody says with a message; `done` is whether it was accepted.

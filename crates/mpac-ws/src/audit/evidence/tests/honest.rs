@@ -1,8 +1,8 @@
 //! Whatever participants do, and whatever an operator may: a coordinator that did right has not lied.
 
-use mpac_core::{Output, Signed};
-use mpac_wire::names::SecurityProfile;
-use mpac_wire::{MessageType, Timestamp};
+use mpac_core::{Command, Input, Output, Signed};
+use mpac_wire::names::{ComplianceProfile, ExecutionModel, SecurityProfile};
+use mpac_wire::{MessageType, PrincipalId, Timestamp};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
@@ -138,6 +138,66 @@ fn what_may_be_said_after_the_end_of_a_certificate_is_no_wonder() {
     let outputs = world.say(ALICE, "GOODBYE", json!({"reason": "user_exit"}));
     assert!(outputs.iter().any(|it| matches!(it, Output::Relay { .. })));
     assert_ok(world);
+}
+
+const CAROL: (&str, u8) = ("agent:carol", 4);
+
+/// A bundle and the log, in which nothing is found, and who agreed to what.
+fn assert_agreed(world: World, expected: &[(&str, &str)]) {
+    let which = world.which();
+    let ended = world.end();
+    let desk = Desk::new();
+    for found in [desk.bundle(&bundled(&which)), desk.log(ended.data.path(), &[])] {
+        found.assert_ok();
+        assert_eq!(found.agreed(), expected, "{:#}", found.report);
+    }
+}
+
+#[test]
+fn a_commit_that_is_only_asked_for_is_no_agreement_whoever_is_shown_it() {
+    covers!("SEC-25", "OPS-04", "OPS-09", "D-132");
+    let mut world = World::with(|config| {
+        config.compliance_profile = ComplianceProfile::Governance;
+        config.execution_model = ExecutionModel::PreCommit;
+    });
+    world.join(ALICE.0, ALICE.1);
+    world.join(CAROL.0, CAROL.1);
+    world.announce(ALICE, "i-agent:alice");
+    let shown = world.commit(ALICE, "op-1", "", "eins\n");
+    assert!(shown.iter().any(|it| matches!(it, Output::Relay { .. })), "to the owner");
+    world.say(CAROL, "OP_REJECT", json!({"op_id": "op-1", "reason": "rejected_by_owner"}));
+    for _ in ["asked for", "done"] {
+        world.commit(ALICE, "op-2", "", "zwei\n");
+    }
+    assert_agreed(world, &[("agent:alice", "OP_COMMIT")]);
+}
+
+#[test]
+fn what_comes_behind_a_handover_is_no_agreement_and_does_not_count() {
+    covers!("SEC-14", "SEC-25", "REC-26");
+    let mut world = World::new();
+    world.join_with(ALICE.0, ALICE.1, &certificate_until(ALICE.0, ALICE.1, until()));
+    world.join("agent:bob", 2);
+    world.join(CAROL.0, CAROL.1);
+    world.announce(ALICE, "i-agent:alice");
+    let outputs = world.announce(("agent:bob", 2), "i-agent:bob");
+    let conflict = outputs.iter().find_map(|output| match output {
+        Output::Send { envelope, .. } if envelope.message_type == MessageType::ConflictReport => {
+            Some(envelope.payload.read::<Value>().unwrap()["conflict_id"].clone())
+        }
+        _ => None,
+    });
+    let successor = PrincipalId::new("service:coordinator-default").unwrap();
+    world.apply(Input::Command(Command::HandOver { successor, next_epoch: 2 }));
+    let resolution = json!({
+        "resolution_id": "r-1", "conflict_id": conflict, "decision": "dismissed", "rationale": "we talked",
+    });
+    assert!(world.say(CAROL, "RESOLUTION", resolution).is_empty());
+    world.wait(30);
+    assert!(world.say(ALICE, "HEARTBEAT", json!({"status": "working"})).is_empty());
+    world.take_up();
+    world.join(CAROL.0, CAROL.1);
+    assert_agreed(world, &[]);
 }
 
 /// Nobody but the host knows until when it is good, and that she sent it has only the host's word: it is told, as long as the
