@@ -65,10 +65,10 @@ pub(crate) struct Shown<'a> {
 pub(crate) enum By {
     /// The name of a key, and which of its secrets was shown: a rotation ends the one before.
     Key { id: String, secret: Hash },
-    /// The fingerprint of a certificate that is trusted by it.
-    Certificate(String),
-    /// Certificates that led to a trust anchor.
-    Chain(Chain),
+    /// A certificate that is trusted by its fingerprint, and until when.
+    Certificate { fingerprint: String, ends: Option<Timestamp> },
+    /// Certificates that led to a trust anchor, and until when.
+    Chain { chain: Chain, ends: Timestamp },
 }
 
 /// Whether whoever is in by something may stay.
@@ -235,14 +235,15 @@ impl Verifier {
             refused(&"`mpac-ws token` says that it is not good here");
             return None;
         }
+        let ends = good.and_then(|it| it.expires_at).map_or(ends, |at| at.min(ends));
         let identity = Identity::Proven {
             principal: owner.clone(),
             method: CredentialType::X509Chain,
             issuer: Some(card.read().issuer.as_str().into()),
             roles: good.and_then(|it| it.roles.clone()),
-            expires_at: good.and_then(|it| it.expires_at).into_iter().chain([ends]).min(),
+            expires_at: Some(ends),
         };
-        Some(Found::new(identity, Some(By::Chain(chain.clone()))))
+        Some(Found::new(identity, Some(By::Chain { chain: chain.clone(), ends })))
     }
 
     /// The keys, while they can be read.
@@ -297,8 +298,11 @@ impl Verifier {
         let Some(keys) = self.table() else { return Standing::of(self.keys.is_some()) };
         match by {
             By::Key { id, secret } => keys.standing(id, secret, now),
-            By::Certificate(fingerprint) => Standing::of(keys.trusts(fingerprint, now)),
-            By::Chain(chain) => {
+            By::Certificate { fingerprint, ends } => {
+                Standing::of(keys.trusts(fingerprint, while_good(*ends, now)))
+            }
+            By::Chain { chain, ends } => {
+                let now = while_good(Some(*ends), now);
                 let said = keys.said_of(chain.leaf());
                 let stands = said.is_empty() || said.iter().any(|it| it.is_current(now));
                 let stands = stands && !chain.certificates().iter().any(|it| keys.is_barred(it));
@@ -309,6 +313,13 @@ impl Verifier {
             }
         }
     }
+}
+
+/// `now`, or the last moment at which something was good that was shown to be good until `ends`. That it ends then is the
+/// session's business (SEC-14); what has taken it back, or has ended it earlier, has done so by that moment.
+fn while_good(ends: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let last = ends.map(|ends| Timestamp::from_micros(ends.micros().saturating_sub(1)));
+    last.map_or(now, |last| last.min(now))
 }
 
 impl KeyFile {
@@ -329,7 +340,8 @@ impl KeyFile {
                 );
                 return None;
             };
-            let by = By::Certificate(trusted.fingerprint.clone());
+            let (fingerprint, ends) = (trusted.fingerprint.clone(), trusted.expires_at);
+            let by = By::Certificate { fingerprint, ends };
             return Some(Found::new(trusted.identity(), Some(by)));
         }
         let key = keys.good(shown, now).inspect_err(|why| refused::tell(shown, why)).ok()?;

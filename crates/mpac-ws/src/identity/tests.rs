@@ -1,8 +1,13 @@
 //! What is looked at, and for whom.
 
-use mpac_core::Signed;
-use mpac_wire::{Envelope, PrincipalId};
+use std::fs;
 
+use mpac_core::Signed;
+use mpac_wire::names::PrincipalType;
+use mpac_wire::{Envelope, PrincipalId, Secret};
+use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
+
+use super::certificates::Trusted;
 use super::proof::Judged;
 use super::signers::Signer;
 use super::*;
@@ -96,8 +101,8 @@ async fn a_revoked_key_stays_revoked_while_the_keys_cannot_be_read() {
     };
     for damage in [None, Some("[[signer]"), Some("")] {
         match damage {
-            Some("") => std::fs::remove_file(&path).unwrap(),
-            Some(text) => std::fs::write(&path, text).unwrap(),
+            Some("") => fs::remove_file(&path).unwrap(),
+            Some(text) => fs::write(&path, text).unwrap(),
             None => {}
         }
         assert!(matches!(judge(&revoked).await, Judged::Is(Signed::Wrong)), "{damage:?}");
@@ -130,5 +135,84 @@ fn a_certificate_without_its_key_is_a_try_like_a_wrong_secret() {
     ] {
         let proof = Proof { identity, signature, kept: None, needs_signature };
         assert_eq!(proof.is_refused(), refused, "{proof:?}");
+    }
+}
+
+/// An authority, and the PEM text of its certificate.
+fn authority() -> (Issuer<'static, KeyPair>, String) {
+    let (key, mut params) = (KeyPair::generate().unwrap(), CertificateParams::default());
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let pem = params.self_signed(&key).unwrap().pem();
+    (Issuer::new(params, key), pem)
+}
+
+/// Bob's, good from 2025 until 2030.
+fn bobs(authority: &Issuer<'static, KeyPair>) -> rcgen::Certificate {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "agent:bob");
+    (params.not_before, params.not_after) =
+        (rcgen::date_time_ymd(2025, 1, 1), rcgen::date_time_ymd(2030, 1, 1));
+    params.signed_by(&KeyPair::generate().unwrap(), authority).unwrap()
+}
+
+/// What `token trust` says of it.
+fn trusted(certificate: &CertificateDer<'_>, until: Timestamp) -> Trusted {
+    Trusted {
+        fingerprint: crate::listen::tls::fingerprint(certificate),
+        principal: PrincipalId::new("agent:bob").unwrap(),
+        sessions: None,
+        roles: None,
+        expires_at: Some(until),
+        revoked_at: None,
+    }
+}
+
+/// That it ends is the session's business, which asks for another one first (SEC-14).
+#[tokio::test]
+async fn a_certificate_that_has_ended_is_not_taken_back() {
+    let (dir, (issuer, pem)) = (tempfile::tempdir().unwrap(), authority());
+    let [keys, anchors] = ["keys.toml", "anchors.pem"].map(|name| dir.path().join(name));
+    fs::write(&anchors, &pem).unwrap();
+    let certificate = bobs(&issuer);
+    let [shown_at, earlier, ends, later] = ["2026-01-01", "2029-01-01", "2029-06-01", "2031-01-01"]
+        .map(|day| Timestamp::parse(&format!("{day}T00:00:00Z")).unwrap());
+    let edit = |change: &dyn Fn(&mut Keys)| KeyFile::at(keys.clone()).edit(|keys| change(keys)).unwrap();
+    // Whoever has never looked sees every change.
+    let verifier = || Verifier {
+        keys: Some(KeyFile::at(keys.clone())),
+        anchors: Some(Anchors::at(anchors.clone()).unwrap()),
+        ..Verifier::default()
+    };
+    let session = SessionId::new("s").unwrap();
+    let at = At { session: &session, certificate: Some(certificate.der()), stranger: true };
+    let bob = PrincipalId::new("agent:bob").unwrap();
+    let sender = Sender::new(bob, PrincipalType::Agent, InstanceId::new("i").unwrap());
+    let fingerprint = trusted(certificate.der(), ends).fingerprint;
+    let show = async |kind, value: &str| {
+        let credential = Credential::new(kind, Secret::new(value));
+        let shown = Shown { at, sender: &sender, credential: &credential };
+        verifier().identify(shown, Card::of(shown).as_ref(), shown_at).await.by.unwrap()
+    };
+    let standing = |by: &By, now| verifier().standing(by, now);
+    let chain = show(CredentialType::X509Chain, &certificate.pem()).await;
+    assert_eq!(standing(&chain, later), Standing::Good, "it is over");
+
+    edit(&|keys| keys.trust(trusted(certificate.der(), ends)));
+    let named = show(CredentialType::MtlsFingerprint, &fingerprint).await;
+    assert_eq!(standing(&named, later), Standing::Good, "what is said of it is over");
+    edit(&|keys| keys.trust(trusted(certificate.der(), earlier)));
+    for by in [&chain, &named] {
+        assert_eq!(standing(by, shown_at), Standing::Good);
+        assert_eq!(standing(by, earlier), Standing::Over, "the operator has made it shorter");
+    }
+    edit(&|keys| keys.trust(trusted(certificate.der(), later)));
+    fs::write(&anchors, authority().1).unwrap();
+    assert_eq!(standing(&chain, later), Standing::Over, "nobody trusts who issued it");
+    fs::write(&anchors, pem).unwrap();
+    assert_eq!(standing(&chain, later), Standing::Good);
+    edit(&|keys| assert!(keys.distrust(&fingerprint, shown_at)));
+    for by in [&chain, &named] {
+        assert_eq!(standing(by, later), Standing::Over, "revoked");
     }
 }
