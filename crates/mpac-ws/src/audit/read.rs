@@ -9,6 +9,23 @@ use crate::store::entry::Entry;
 use crate::store::read::{Damage, Visit};
 use crate::store::reading::Reading;
 
+/// How often a log is looked at again that a server shortened meanwhile, which it does once an hour at the most.
+const AGAIN: usize = 3;
+
+/// What `look` makes of a log that it opens itself: it looks again where older entries were deleted meanwhile.
+///
+/// # Errors
+/// Those of `look`.
+pub(super) fn again<T>(mut look: impl FnMut() -> Result<T, Damage>) -> Result<T, Damage> {
+    let mut again = AGAIN;
+    loop {
+        match look() {
+            Err(Damage::Deleted) if again > 0 => again -= 1,
+            looked => return looked,
+        }
+    }
+}
+
 /// How far a log was read.
 #[derive(Debug)]
 pub(super) struct End {
@@ -50,4 +67,27 @@ pub(super) fn session(dir: &Path) -> Option<SessionId> {
         Ok(ControlFlow::Break(()))
     });
     id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_is_shortened_meanwhile_is_looked_at_again_and_not_for_ever() {
+        for (shortened, looks) in [(0, 1), (2, 3), (9, 4)] {
+            let mut looked = 0;
+            let seen = again(|| {
+                looked += 1;
+                if looked > shortened { Ok(()) } else { Err(Damage::Deleted) }
+            });
+            assert_eq!((looked, seen.is_ok()), (looks, shortened < 9));
+        }
+        let mut looked = 0;
+        let missing: Result<(), _> = again(|| {
+            looked += 1;
+            Err(Damage::Missing(1))
+        });
+        assert_eq!((looked, missing.is_err()), (1, true));
+    }
 }

@@ -15,9 +15,6 @@ use crate::store::fork::Origin;
 use crate::store::log::Damage;
 use crate::store::reading::Reading;
 
-/// How often a log is looked at again that a server shortened meanwhile, which it does once an hour at the most.
-const AGAIN: usize = 3;
-
 /// Lives every session through again and says of each, on a line of its own, whether all of it matches (REC-14).
 pub(super) fn verify(options: &Verify, out: &mut dyn Write) -> Result<(), Problem> {
     let (mut bad, mut looked_at) = (0, 0);
@@ -39,20 +36,12 @@ pub(super) fn verify(options: &Verify, out: &mut dyn Write) -> Result<(), Proble
     if bad == 0 { Ok(()) } else { Err(Error::NotVerified(bad).into()) }
 }
 
-/// Looks again where a server deleted older entries meanwhile.
 fn session(dir: &Path) -> Result<String, String> {
-    let mut again = AGAIN;
-    loop {
-        match once(dir) {
-            Err(_) if !dir.exists() => {
-                return Ok(format!(
-                    "gone {}: it was deleted meanwhile, because it is kept no longer",
-                    dir.display()
-                ));
-            }
-            Err(Damage::Deleted) if again > 0 => again -= 1,
-            looked => return looked.map_err(|damage| damage.to_string()),
+    match read::again(|| once(dir)) {
+        Err(_) if !dir.exists() => {
+            Ok(format!("gone {}: it was deleted meanwhile, because it is kept no longer", dir.display()))
         }
+        looked => looked.map_err(|damage| damage.to_string()),
     }
 }
 

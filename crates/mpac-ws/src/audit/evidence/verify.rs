@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use mpac_wire::transcript::Direction;
 
@@ -16,14 +17,15 @@ use super::report::{OwnKey, Report};
 use super::trust::{Trust, Why};
 use super::witness::{Known, Witnessed};
 use crate::audit::access::{self, Shows};
-use crate::audit::lived::open;
 use crate::audit::problem::Problem;
 use crate::audit::progress::Progress;
+use crate::audit::read::again;
 use crate::audit::which;
 use crate::cli::audit::Place;
 use crate::cli::evidence::Against;
 use crate::store::loose::Loose;
-use crate::store::reading::from_text;
+use crate::store::read::Damage;
+use crate::store::reading::{Begins, Reading, from_text};
 use crate::store::replay::Replay;
 
 /// Says what was found out, and whether all of it verifies.
@@ -55,9 +57,21 @@ struct Looked<'a> {
 fn of_log(trust: &Trust, place: &Place, options: &Against) -> Result<Report, Problem> {
     let which = which::one(place)?;
     access::note(&which, "audit verify --keys", Shows::Events)?;
-    let reading = open(&which.dir)?;
-    let unusable = |reason: String| Problem::Log { path: which.dir.clone(), reason };
-    let replay = reading.replay().map_err(unusable)?;
+    let unusable = |damage: Damage| Problem::Log { path: which.dir.clone(), reason: damage.to_string() };
+    let (examiner, begins) = again(|| examined(trust, &which.dir)).map_err(unusable)?;
+    let first = begins.as_ref().map_or(1, |begins| begins.after + 1);
+    let begins = begins.map(|begins| begins.why);
+    let before = Vec::new();
+    Looked { examiner, first, begins, actual: None, has_good_head: false, before }.report(options)
+}
+
+/// The log in `dir`, looked at up to where it is damaged, and where it begins.
+///
+/// # Errors
+/// When it could not be read at this moment, which says nothing about what is in it.
+fn examined<'a>(trust: &'a Trust, dir: &Path) -> Result<(Examiner<'a>, Option<Begins>), Damage> {
+    let reading = Reading::open(dir)?;
+    let replay = reading.replay().map_err(io::Error::other)?;
     let mut examiner = Examiner::new(trust, OwnKeys::new(trust), replay);
     let mut progress = Progress::new();
     let read = reading.entries(&mut |found, entry| {
@@ -65,14 +79,15 @@ fn of_log(trust: &Trust, place: &Place, options: &Against) -> Result<Report, Pro
         examiner.entry(found.n, &entry).map(ControlFlow::Continue)
     });
     progress.clear();
-    if let Err(damage) = read {
-        let n = examiner.n;
-        examiner.findings.push(Finding::new(Class::BrokenLog, damage.to_string()).at_log(n));
+    match read {
+        Err(damage) if damage.is_of_the_system() || matches!(damage, Damage::Deleted) => return Err(damage),
+        Err(damage) => {
+            let n = examiner.n;
+            examiner.findings.push(Finding::new(Class::BrokenLog, damage.to_string()).at_log(n));
+        }
+        Ok(_) => {}
     }
-    let first = reading.begins().map_or(1, |begins| begins.after + 1);
-    let begins = reading.begins().map(|begins| begins.why.clone());
-    let before = Vec::new();
-    Looked { examiner, first, begins, actual: None, has_good_head: false, before }.report(options)
+    Ok((examiner, reading.begins().cloned()))
 }
 
 /// A bundle.

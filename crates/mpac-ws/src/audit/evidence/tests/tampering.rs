@@ -117,3 +117,21 @@ fn a_stored_entry_that_was_changed_cannot_be_exported_and_is_named() {
     fs::write(&segment, text).unwrap();
     Desk::new().bundle(&bundled(&which)).assert_ok();
 }
+
+/// Nobody has changed anything.
+#[test]
+#[cfg(unix)]
+fn what_cannot_be_read_at_this_moment_is_no_broken_log() {
+    let world = World::without_its_beginning();
+    let dir = world.dir();
+    let ended = world.end();
+    let is_segment = |path: &std::path::PathBuf| path.extension().is_some_and(|it| it == "log");
+    let all = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
+    let last = all.filter(is_segment).max().unwrap();
+    let kept = dir.join("aside");
+    fs::rename(&last, &kept).unwrap();
+    std::os::unix::fs::symlink(&last, &last).unwrap();
+    let place = ["--data-dir", ended.data.path().to_str().unwrap()];
+    let told = Desk::new().refused(&place);
+    assert!(told.contains("cannot be followed") && told.contains("symbolic link"), "{told}");
+}
