@@ -38,6 +38,7 @@ pub(crate) mod log;
 pub(crate) mod loose;
 pub(crate) mod media;
 pub(crate) mod meter;
+pub(crate) mod owner;
 pub(crate) mod place;
 pub(crate) mod reading;
 pub(crate) mod repair;

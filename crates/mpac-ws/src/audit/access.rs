@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::problem::Problem;
 use super::which::Which;
 use crate::clock;
+use crate::store::owner;
 
 /// One line of `DATA/access.log`.
 #[derive(Serialize)]
@@ -63,7 +64,9 @@ fn append(path: &Path, access: &Access<'_>) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     // One write, so that two who look at the same time do not write into each other's line.
-    options.open(path)?.write_all(line.as_bytes())
+    // Whoever runs the server looks, too.
+    let data = path.parent().unwrap_or(path);
+    owner::open(&options, path, data)?.write_all(line.as_bytes())
 }
 
 /// Where the system has a file that belongs to whoever asks.

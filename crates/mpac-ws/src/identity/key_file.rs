@@ -12,7 +12,7 @@ use tracing::warn;
 use super::keys::Keys;
 use crate::cli::Settings;
 use crate::error::Error;
-use crate::store::{self, place};
+use crate::store::{self, owner, place};
 
 /// What the top of the file says to whoever opens it.
 const HEAD: &str = "# The keys that mpac-ws issued: hashes, no secrets. Change it with `mpac-ws token`; it is read again when it changes.\n\n";
@@ -122,7 +122,8 @@ impl KeyFile {
         }
     }
 
-    /// Changes it, alone among all processes that do.
+    /// Changes it, alone among all processes that do. It stays with whom it was: a server that could not read it any more would
+    /// let those stay whom the change puts out.
     ///
     /// # Errors
     /// When it cannot be read, locked or written; then it is as it was.
@@ -133,12 +134,9 @@ impl KeyFile {
             // Made like the data directory that it is, when the first key is made before the first start.
             store::private_dirs().create(dir).map_err(failed)?;
         }
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(self.path.with_extension("lock"))
-            .map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        let lock = owner::open(&options, &self.path.with_extension("lock"), self.like()).map_err(failed)?;
         lock.lock().map_err(failed)?;
         let mut keys = self.parse()?;
         let before = keys.clone();
@@ -152,17 +150,26 @@ impl KeyFile {
     fn write(&self, keys: &Keys) -> Result<(), KeyFileError> {
         let text = toml::to_string(keys)
             .map_err(|error| KeyFileError::Form { path: self.path.clone(), reason: error.to_string() })?;
-        let dir =
-            self.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let dir = self.dir();
         let put = || {
             // Such files can be read by their owner only.
             let mut file = tempfile::NamedTempFile::new_in(dir)?;
+            owner::give(file.as_file(), self.like())?;
             write!(file, "{HEAD}{text}")?;
             file.as_file().sync_all()?;
             file.persist(&self.path).map_err(|error| error.error)?;
             store::media::sync_dir(dir)
         };
         put().map_err(|source| self.io(source))
+    }
+
+    fn dir(&self) -> &Path {
+        self.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+    }
+
+    /// What belongs to whoever it is for.
+    fn like(&self) -> &Path {
+        if self.path.exists() { &self.path } else { self.dir() }
     }
 
     fn parse(&self) -> Result<Keys, KeyFileError> {
@@ -227,6 +234,39 @@ mod tests {
             let mode = fs::metadata(&server.path).unwrap().permissions().mode();
             assert_eq!(mode & 0o077, 0, "nobody else may read it");
         }
+    }
+
+    /// Where the tests run as somebody else there is nothing to see.
+    #[test]
+    #[cfg(unix)]
+    fn what_root_changes_stays_with_whom_it_was() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        chown(dir.path(), Some(4001), Some(4002)).unwrap();
+        let file = KeyFile::at(dir.path().join("keys.toml"));
+        let looks = |name: &str| {
+            let it = fs::metadata(dir.path().join(name)).unwrap();
+            (it.uid(), it.gid(), it.mode() & 0o777)
+        };
+        issue(&file);
+        assert_eq!(looks("keys.toml"), (4001, 4002, 0o600));
+        assert_eq!((looks("keys.lock").0, looks("keys.lock").1), (4001, 4002));
+        // An operator may have said who can read it.
+        chown(&file.path, Some(0), Some(4003)).unwrap();
+        fs::set_permissions(&file.path, fs::Permissions::from_mode(0o644)).unwrap();
+        issue(&file);
+        assert_eq!(looks("keys.toml"), (0, 4003, 0o640));
+        // A lock that is there may lead anywhere.
+        let aside = dir.path().join("aside");
+        fs::write(&aside, "").unwrap();
+        fs::remove_file(dir.path().join("keys.lock")).unwrap();
+        std::os::unix::fs::symlink(&aside, dir.path().join("keys.lock")).unwrap();
+        issue(&file);
+        assert_eq!(looks("aside").0, 0, "nobody is given what was not made for them");
     }
 
     #[test]
