@@ -153,6 +153,19 @@ fn assert_agreed(world: World, expected: &[(&str, &str)]) {
     }
 }
 
+/// Alice and Bob get into a conflict.
+fn overlap(world: &mut World) -> Value {
+    world.announce(ALICE, "i-agent:alice");
+    let outputs = world.announce(("agent:bob", 2), "i-agent:bob");
+    let conflict = outputs.iter().find_map(|output| match output {
+        Output::Send { envelope, .. } if envelope.message_type == MessageType::ConflictReport => {
+            Some(envelope.payload.read::<Value>().unwrap()["conflict_id"].clone())
+        }
+        _ => None,
+    });
+    conflict.unwrap()
+}
+
 #[test]
 fn a_commit_that_is_only_asked_for_is_no_agreement_whoever_is_shown_it() {
     covers!("SEC-25", "OPS-04", "OPS-09", "D-132");
@@ -172,6 +185,18 @@ fn a_commit_that_is_only_asked_for_is_no_agreement_whoever_is_shown_it() {
     assert_agreed(world, &[("agent:alice", "OP_COMMIT")]);
 }
 
+/// It is refused, and nobody can have signed it.
+#[test]
+fn what_has_no_form_may_be_said_in_a_verified_session() {
+    covers!("SEC-23", "SEC-25", "D-130");
+    let mut world = world();
+    let mut payload = announcement();
+    payload["number"] = json!(12_345_678_901_234_567_891_u64);
+    let message = world.message(ALICE.0, "INTENT_ANNOUNCE", payload);
+    world.frame(ALICE.0, &message.to_string());
+    assert_ok(world);
+}
+
 #[test]
 fn what_comes_behind_a_handover_is_no_agreement_and_does_not_count() {
     covers!("SEC-14", "SEC-25", "REC-26");
@@ -179,14 +204,7 @@ fn what_comes_behind_a_handover_is_no_agreement_and_does_not_count() {
     world.join_with(ALICE.0, ALICE.1, &certificate_until(ALICE.0, ALICE.1, until()));
     world.join("agent:bob", 2);
     world.join(CAROL.0, CAROL.1);
-    world.announce(ALICE, "i-agent:alice");
-    let outputs = world.announce(("agent:bob", 2), "i-agent:bob");
-    let conflict = outputs.iter().find_map(|output| match output {
-        Output::Send { envelope, .. } if envelope.message_type == MessageType::ConflictReport => {
-            Some(envelope.payload.read::<Value>().unwrap()["conflict_id"].clone())
-        }
-        _ => None,
-    });
+    let conflict = overlap(&mut world);
     let successor = PrincipalId::new("service:coordinator-default").unwrap();
     world.apply(Input::Command(Command::HandOver { successor, next_epoch: 2 }));
     let resolution = json!({
