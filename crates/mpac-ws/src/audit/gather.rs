@@ -35,7 +35,7 @@ pub(super) struct Gathered {
     pub(super) chain: Chain,
     /// The first key that was missing.
     missing: Option<Fingerprint>,
-    /// The first message that could not be signed, which no session lets in whose messages must be.
+    /// The first message that could not be signed: what it quotes is let in by no session whose messages must be.
     unsigned: Option<NotCanonical>,
 }
 
@@ -88,15 +88,22 @@ impl Gathered {
         self.keys.as_ref()
     }
 
-    /// Whether every word of the coordinator's is signed.
+    /// Whether every word of the coordinator's is signed that can be.
+    ///
+    /// # Errors
+    /// Which key is missing.
+    pub(super) fn has_keys(&self, which: &Which, named: Option<&Path>) -> Result<(), Problem> {
+        let Some(key) = self.missing else { return Ok(()) };
+        let looked = Place::of(named, Some(&which.data)).map(|place| place.current().to_owned());
+        Err(Problem::NoSigningKey { key, path: looked.unwrap_or_default() })
+    }
+
+    /// Whether every word of the coordinator's is signed, as it has to be in a verified session (SEC-26).
     ///
     /// # Errors
     /// Which key is missing, or why something could not be signed.
     pub(super) fn is_signed(&self, which: &Which, named: Option<&Path>) -> Result<(), Problem> {
-        if let Some(key) = self.missing {
-            let looked = Place::of(named, Some(&which.data)).map(|place| place.current().to_owned());
-            return Err(Problem::NoSigningKey { key, path: looked.unwrap_or_default() });
-        }
+        self.has_keys(which, named)?;
         match &self.unsigned {
             Some(error) => Err(Problem::Log { path: which.dir.clone(), reason: error.to_string() }),
             None => Ok(()),

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use mpac_wire::names::SecurityProfile;
 use mpac_wire::payload::ParticipantKey;
 use mpac_wire::transcript::Transcript;
 use mpac_wire::{SessionId, Timestamp};
@@ -146,7 +147,10 @@ pub(super) fn of(which: &Which, named: Option<&Path>, now: Timestamp) -> Result<
     if let Some(error) = failed {
         return Err(unusable(error.to_string()));
     }
-    gathered.is_signed(which, named)?;
+    match kept.config.security_profile {
+        SecurityProfile::Verified => gathered.is_signed(which, named)?,
+        _ => gathered.has_keys(which, named)?,
+    }
     let own = gathered.keys().and_then(|keys| keys.get(&own.fingerprint()));
     let own = own.ok_or_else(|| unusable("the coordinator's key is not there".to_owned()))?;
     let session_id = &kept.config.session_id;

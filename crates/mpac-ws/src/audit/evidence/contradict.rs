@@ -1,6 +1,6 @@
 //! The chain of messages against what should be in it: what came, and what follows from that by the rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mpac_wire::signature::signed_bytes;
 use mpac_wire::transcript::{Chain, Direction};
@@ -115,13 +115,17 @@ pub(super) fn contradictions(expected: &[Expected], actual: &[Actual], vouched: 
     findings
 }
 
-/// Words of the coordinator's that it did not sign, or signed with a key that was not the one then.
+/// Words of the coordinator's that it did not sign, or signed with a key that was not the one then. What follows by the rules and
+/// has no form to be signed, which only sessions let in where nothing has to be (SEC-22), is as it should be.
 fn unsigned(expected: &[Expected], actual: &[Actual]) -> Vec<Finding> {
+    let without_form: BTreeSet<&str> =
+        expected.iter().filter(|it| it.has_no_form).map(|it| it.content.as_str()).collect();
     let keys: BTreeMap<&str, Option<Fingerprint>> =
         expected.iter().filter(|it| it.key.is_some()).map(|it| (it.content.as_str(), it.key)).collect();
     let outbound = actual.iter().filter(|it| it.direction == Direction::Outbound);
     let wrong = outbound.filter_map(|it| {
         let problem = match (it.signer, keys.get(it.content.as_str()).copied().flatten()) {
+            (None, _) if without_form.contains(it.content.as_str()) => return None,
             (None, _) => "it is not signed by a key of the coordinator's that is trusted",
             (Some(signer), Some(key)) if signer != key => {
                 "it is signed by another key than the one of that moment"

@@ -34,6 +34,8 @@ pub(super) struct Expected {
     pub(super) message_id: String,
     /// As it stands in a chain of messages; the coordinator's without their signatures.
     pub(super) content: String,
+    /// It is the coordinator's, and has no form that a signature could be over.
+    pub(super) has_no_form: bool,
     /// With which key the coordinator signed it.
     pub(super) key: Option<Fingerprint>,
     /// As [`Examiner::is_certain`] at that entry.
@@ -322,10 +324,12 @@ impl<'a> Examiner<'a> {
                 Said::Heard(text) => (text, None),
                 Said::Spoken(envelope, key) => (envelope.to_json(), key),
             };
-            let content = match direction {
-                Direction::Inbound => in_chain(&text),
-                Direction::Outbound => signed_bytes(&text).unwrap_or_else(|_| in_chain(&text)),
+            let form = match direction {
+                Direction::Inbound => Ok(in_chain(&text)),
+                Direction::Outbound => signed_bytes(&text),
             };
+            let has_no_form = form.is_err();
+            let content = form.unwrap_or_else(|_| in_chain(&text));
             let message_id = serde_json::from_str::<Envelope>(&text).map(|it| it.message_id.to_string());
             let message_id = message_id.unwrap_or_default();
             self.expected.push(Expected {
@@ -333,6 +337,7 @@ impl<'a> Examiner<'a> {
                 direction,
                 message_id,
                 content,
+                has_no_form,
                 key,
                 is_certain: self.is_certain(),
             });

@@ -185,6 +185,40 @@ fn a_commit_that_is_only_asked_for_is_no_agreement_whoever_is_shown_it() {
     assert_agreed(world, &[("agent:alice", "OP_COMMIT")]);
 }
 
+/// It quotes what has no form to be signed, which nobody has to sign there.
+#[test]
+fn an_authenticated_session_in_which_something_could_not_be_signed_is_evidence() {
+    covers!("SEC-22", "SEC-25", "HEL-18");
+    let mut world = World::with(|config| config.security_profile = SecurityProfile::Authenticated);
+    for (name, n) in [ALICE, ("agent:bob", 2), CAROL] {
+        world.join(name, n);
+    }
+    let conflict = overlap(&mut world);
+    world.commit(ALICE, "op-1", "", "eins\n");
+    world.leave(ALICE.0);
+    let outcome = json!({"rejected": ["op-1"], "rollback": "none", "ticket": 12_345_678_901_234_567_891_u64});
+    let resolution = json!({
+        "resolution_id": "r-1", "conflict_id": conflict, "decision": "human_override", "rationale": "x", "outcome": outcome,
+    });
+    let message = world.message(CAROL.0, "RESOLUTION", resolution);
+    world.frame(CAROL.0, &message.to_string());
+    let told = world.join(ALICE.0, ALICE.1);
+    let quotes = |it: &Output| matches!(it, Output::Send { envelope, .. } if envelope.to_json().contains("ticket"));
+    assert!(told.iter().any(quotes), "{told:?}");
+    let heard = world.heard.join("\n");
+    let which = world.which();
+    let ended = world.end();
+    let desk = Desk::new();
+    let witness = desk.path("alice.jsonl");
+    std::fs::write(&witness, heard).unwrap();
+    let bundle = bundled(&which);
+    let more = ["--witness", witness.to_str().unwrap()];
+    for found in [desk.bundle_and(&bundle, &more), desk.log(ended.data.path(), &more)] {
+        found.assert_ok();
+        assert!(found.agreed().contains(&("agent:carol", "RESOLUTION")), "{:#}", found.report);
+    }
+}
+
 /// It is refused, and nobody can have signed it.
 #[test]
 fn what_has_no_form_may_be_said_in_a_verified_session() {

@@ -95,6 +95,10 @@ pub(super) fn signed(mut message: Value, n: u8) -> String {
     message.to_string()
 }
 
+fn conn(name: &str) -> ConnId {
+    ConnId(u64::from(name.bytes().next_back().unwrap()))
+}
+
 fn principal(name: &str) -> PrincipalId {
     PrincipalId::new(name).unwrap()
 }
@@ -179,7 +183,8 @@ impl World {
             match output {
                 Output::Send { envelope, .. } => {
                     let mut envelope = envelope.clone();
-                    signing(self.key).sign(&mut envelope).unwrap();
+                    let signed = signing(self.key).sign(&mut envelope);
+                    assert!(signed.is_ok() || self.config.security_profile != SecurityProfile::Verified);
                     self.heard.push(envelope.to_json());
                 }
                 Output::Relay { text, .. } => self.heard.push(text.to_string()),
@@ -211,7 +216,7 @@ impl World {
     /// A frame that comes on the connection of `name`.
     pub(super) fn frame(&mut self, name: &str, text: &str) -> Vec<Output> {
         let envelope: Value = serde_json::from_str(text).unwrap();
-        let conn = ConnId(u64::from(name.bytes().next_back().unwrap()));
+        let conn = conn(name);
         let certified = envelope["message_type"] == "HELLO";
         let view = self.core.view();
         let keys: Vec<PublicKey> = (1..10).map(public).collect();
@@ -240,6 +245,11 @@ impl World {
         };
         let peer = Peer::new(conn, identity).signed(self.lie.take().unwrap_or(found));
         self.apply(Input::Frame { from: peer, text: text.into() })
+    }
+
+    /// The connection of `name` breaks.
+    pub(super) fn leave(&mut self, name: &str) {
+        self.apply(Input::Disconnect { conn: conn(name) });
     }
 
     /// `name` joins with a certificate for key `n`.
