@@ -14,6 +14,7 @@
 //! | `contradict` | the chain of messages against the rules |
 //! | `witness` | what somebody else has kept against all of it |
 //! | `agreed` | who agreed to what |
+//! | `gaps` | where the log says itself that something is lost: repairs, and ends that nobody prepared |
 //! | `forms` | the forms of one message: who sees less gets another |
 //! | `finding`, `report` | what is wrong, and the whole for people and programs |
 //! | `verify` | `audit verify --keys` |
@@ -28,6 +29,7 @@ mod contradict;
 mod examine;
 mod finding;
 mod forms;
+mod gaps;
 mod head;
 mod key_book;
 mod membership;

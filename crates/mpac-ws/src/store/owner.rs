@@ -35,7 +35,8 @@ pub(crate) fn give(file: &File, like: &Path) -> io::Result<()> {
     if (owner.uid(), owner.gid()) != (made.uid(), made.gid()) {
         fchown(file, Some(owner.uid()), Some(owner.gid())).map_err(|error| {
             let whose = like.display();
-            let reason = format!("it cannot be given to the owner of {whose}: {error}; run this as that user");
+            let reason =
+                format!("it cannot be given to the owner of {whose}: {error}; run this as that user");
             io::Error::new(error.kind(), reason)
         })?;
     }

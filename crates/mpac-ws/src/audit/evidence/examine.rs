@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::agreed::Agreed;
 use super::certified::{Came, Judged, Wrong};
 use super::finding::{Class, Finding};
+use super::gaps::Gaps;
 use super::membership::Memberships;
 use super::own_keys::OwnKeys;
 use super::trust::{Trust, Why};
@@ -81,6 +82,7 @@ pub(super) struct Examiner<'a> {
     pub(super) expected: Vec<Expected>,
     memberships: Memberships,
     agreed: Vec<Agreed>,
+    pub(super) gaps: Gaps,
     pub(super) seals: Seals,
     pub(super) findings: Vec<Finding>,
     /// The last entry.
@@ -106,6 +108,7 @@ impl<'a> Examiner<'a> {
             expected: Vec::new(),
             memberships: Memberships::default(),
             agreed: Vec::new(),
+            gaps: Gaps::default(),
             seals: Seals::default(),
             findings: Vec::new(),
             n: 0,
@@ -152,6 +155,9 @@ impl<'a> Examiner<'a> {
         let came = Came::with(entry);
         let signer = came.as_ref().and_then(|came| self.signature(n, came));
         let handed_over = self.replay.is_handed_over();
+        if let Some((coordinator, _)) = self.replay.session() {
+            self.gaps.note(n, entry, coordinator.view().now(), handed_over);
+        }
         let (outputs, is_as_logged) = self.replay.live(entry.clone())?;
         self.note_program();
         if !is_as_logged {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::agreed::Agreed;
 use super::examine::{Believed, Seals};
 use super::finding::{By, Finding};
+use super::gaps::Repair;
 use super::trust::Why;
 use crate::PROGRAM;
 use crate::audit::text::{harmless, harmless_json};
@@ -28,6 +29,9 @@ pub(super) struct Report {
     /// Why that is not the first of the session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) begins: Option<String>,
+    /// How it was repaired, where it was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) repairs: Vec<Repair>,
     /// The last one.
     pub(super) last: u64,
     /// Messages in the chain; absent where only the log was looked at, in which the coordinator's words are not written down.
@@ -81,6 +85,19 @@ impl Report {
         }
         if let Some(why) = &self.begins {
             writeln!(text, "what was before entry {} is not there: {}", self.first, harmless(why))?;
+        }
+        for it in &self.repairs {
+            writeln!(
+                text,
+                "entry {}: repaired at {} ({}) after entry {}; {} entries behind it that could be read are lost, what it was made \
+                 from is in {}",
+                it.log_seq,
+                it.at,
+                harmless(&it.way),
+                it.after,
+                it.lost,
+                harmless(&it.aside)
+            )?;
         }
         if let Some(program) = &self.other_program {
             let program = harmless(program);

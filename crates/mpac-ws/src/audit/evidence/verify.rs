@@ -198,6 +198,7 @@ impl Looked<'_> {
         let coordinator_keys = keys.map(|(fingerprint, because)| OwnKey { fingerprint, because }).collect();
         let (program, last) = (examiner.program().to_owned(), examiner.n);
         let other_program = examiner.other_program().map(str::to_owned);
+        let repairs = std::mem::take(&mut examiner.gaps).into_repairs();
         let (expected, seals) = (std::mem::take(&mut examiner.expected), std::mem::take(&mut examiner.seals));
         let (participants, mut agreed) = examiner.finish();
         if let Some(actual) = &actual {
@@ -210,6 +211,7 @@ impl Looked<'_> {
             other_program,
             first,
             begins,
+            repairs,
             last,
             messages: actual.map(|actual| actual.len() as u64),
             has_good_head,

@@ -161,9 +161,12 @@ impl<'a> Known<'a> {
                 return None;
             }
             // Also one of several forms, of which the evidence has another.
-            _ => {
-                let problem = "the coordinator signed this, and it is not in the evidence";
-                Finding::new(Class::WithheldMessage, problem).by_coordinator(is_vouched)
+            is_there => {
+                let lost = examiner.gaps.around(at).filter(|_| is_there.is_none());
+                let why = lost
+                    .map_or_else(String::new, |n| format!(": entry {n} of the log says that it may be lost"));
+                let problem = format!("the coordinator signed this, and it is not in the evidence{why}");
+                Finding::new(Class::WithheldMessage, problem).by_coordinator(is_vouched && lost.is_none())
             }
         };
         Some(finding.about(id).proven_by([frame.to_owned()]))

@@ -1,8 +1,8 @@
 //! Whatever participants do, and whatever an operator may: a coordinator that did right has not lied.
 
-use mpac_core::{Command, Input, Output, Signed};
+use mpac_core::{Output, Signed};
 use mpac_wire::names::{ComplianceProfile, ExecutionModel, SecurityProfile};
-use mpac_wire::{MessageType, PrincipalId, Timestamp};
+use mpac_wire::{MessageType, Timestamp};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
@@ -203,7 +203,8 @@ fn an_authenticated_session_in_which_something_could_not_be_signed_is_evidence()
     let message = world.message(CAROL.0, "RESOLUTION", resolution);
     world.frame(CAROL.0, &message.to_string());
     let told = world.join(ALICE.0, ALICE.1);
-    let quotes = |it: &Output| matches!(it, Output::Send { envelope, .. } if envelope.to_json().contains("ticket"));
+    let quotes =
+        |it: &Output| matches!(it, Output::Send { envelope, .. } if envelope.to_json().contains("ticket"));
     assert!(told.iter().any(quotes), "{told:?}");
     let heard = world.heard.join("\n");
     let which = world.which();
@@ -239,8 +240,7 @@ fn what_comes_behind_a_handover_is_no_agreement_and_does_not_count() {
     world.join("agent:bob", 2);
     world.join(CAROL.0, CAROL.1);
     let conflict = overlap(&mut world);
-    let successor = PrincipalId::new("service:coordinator-default").unwrap();
-    world.apply(Input::Command(Command::HandOver { successor, next_epoch: 2 }));
+    world.hand_over();
     let resolution = json!({
         "resolution_id": "r-1", "conflict_id": conflict, "decision": "dismissed", "rationale": "we talked",
     });

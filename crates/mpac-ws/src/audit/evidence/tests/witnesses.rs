@@ -2,11 +2,12 @@
 
 use std::fs;
 
+use mpac_wire::Seconds;
 use serde_json::{Value, json};
 
 use super::forge::Forger;
-use super::world::{OWN, signed};
-use super::{Desk, Found, day};
+use super::world::{OWN, World, signed};
+use super::{Desk, Found, bundled, day};
 
 /// What a witness with these lines shows: against a bundle, and against the log alone.
 fn against(lines: &[String]) -> [Found; 2] {
@@ -64,6 +65,51 @@ fn a_word_that_the_evidence_leaves_out() {
         for found in against(&[signed(word.clone(), OWN)]) {
             found.assert_ok();
             assert_eq!(found.report["witnessed_outside"], 1);
+        }
+    }
+}
+
+#[test]
+fn what_the_log_says_that_it_may_have_lost_is_no_lie() {
+    covers!("SEC-25", "SEC-35", "REC-12");
+    let mut world = World::new();
+    world.join("agent:alice", 1);
+    // When nothing is in the log for a minute each, and whether it says why.
+    let mut times = Vec::new();
+    let mut pass = |world: &mut World, excused: bool, ends: &dyn Fn(&mut World)| {
+        let at = world.now.after(&Seconds::whole(30));
+        ends(world);
+        world.join("agent:alice", 1);
+        times.push((at, excused));
+    };
+    pass(&mut world, false, &|world| world.wait(60));
+    pass(&mut world, true, &|world| {
+        world.repair();
+        world.take_up();
+    });
+    pass(&mut world, true, &|world| {
+        world.wait(60);
+        world.take_up();
+    });
+    world.hand_over();
+    pass(&mut world, false, &|world| {
+        world.wait(60);
+        world.take_up();
+    });
+    let which = world.which();
+    let ended = world.end();
+    let (bundle, desk) = (bundled(&which), Desk::new());
+    let path = desk.path("kept.jsonl");
+    let more = ["--witness", path.to_str().unwrap()];
+    for (at, excused) in times {
+        let mut word = Forger::word("m-x").envelope;
+        word["ts"] = json!(at.to_string());
+        fs::write(&path, signed(word, OWN)).unwrap();
+        for found in [desk.bundle_and(&bundle, &more), desk.log(ended.data.path(), &more)] {
+            let by = if excused { "unknown" } else { "coordinator" };
+            assert_eq!(found.only(), ("withheld_message", by), "{at}: {:#}", found.report);
+            let repair = &found.report["repairs"][0];
+            assert_eq!((&repair["way"], &repair["lost"]), (&json!("cut"), &json!(7)));
         }
     }
 }

@@ -21,10 +21,11 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::PROGRAM;
 use crate::audit::which::Which;
 use crate::signing::{self, Signing, Verifying};
 use crate::store::Durability;
-use crate::store::entry::{Entry, Happened, Start};
+use crate::store::entry::{Entry, Happened, Repaired, Start};
 use crate::store::kept::Kept;
 use crate::store::log::Log;
 use crate::store::media::Files;
@@ -114,7 +115,7 @@ pub(super) struct World {
     config: SessionConfig,
     core: Coordinator,
     log: Log,
-    now: Timestamp,
+    pub(super) now: Timestamp,
     lamport: u64,
     /// Every message, as each participant was sent it.
     pub(super) heard: Vec<String>,
@@ -311,6 +312,27 @@ impl World {
         let start = Start::new(&config, 8, self.now).unwrap();
         self.core = start.take_up(&self.core).unwrap();
         self.log.append(&[Entry::TakeUp(start)]).unwrap();
+    }
+
+    /// The server takes leave.
+    pub(super) fn hand_over(&mut self) {
+        let successor = principal("service:coordinator-default");
+        self.apply(Input::Command(Command::HandOver { successor, next_epoch: self.core.epoch() + 1 }));
+    }
+
+    /// The end of the log was damaged, and somebody has cut it off after a while.
+    pub(super) fn repair(&mut self) {
+        self.wait(60);
+        let repaired = Repaired {
+            at: self.now,
+            program: PROGRAM.to_owned(),
+            damage: "a bit is another one".to_owned(),
+            way: "cut".to_owned(),
+            after: self.log.end().n,
+            lost: 7,
+            aside: "1.damaged-then".to_owned(),
+        };
+        self.log.append(&[Entry::Repaired(repaired)]).unwrap();
     }
 
     /// An everyday session: what the fixture is made of.
