@@ -21,7 +21,7 @@
 //! tool tries again and says why it cannot. Breaks are the [`Agent`](crate::agent::Agent)'s to mend; a tool that is
 //! called meanwhile waits for that only as long as hosts wait for tools.
 //!
-//! **Leaving**: when the host goes, the intents that were announced here are withdrawn; those that others of the same
+//! **Leaving**: when the host goes, the intents that were announced, renewed or claimed here are withdrawn; those that others of the same
 //! name have made stay (BYE-04, BYE-06).
 
 mod acting;

@@ -40,7 +40,7 @@ pub(super) async fn begin_task(bridge: &Bridge, asked: BeginTask) -> Result<Answ
     }
     let ttl = announce.ttl_sec;
     let agent = bridge.agent().await?;
-    if let Some(renewed) = renewed(&agent, &asked.objective, &files, ttl).await? {
+    if let Some(renewed) = renewed(bridge, &agent, &asked.objective, (&files, ttl)).await? {
         return Ok(renewed);
     }
     let announced = agent.announce(announce).await?;
@@ -77,12 +77,13 @@ pub(super) async fn begin_task(bridge: &Bridge, asked: BeginTask) -> Result<Answ
 }
 
 /// An own task on just these files gets more time. One on some of them is in the way: sessions that lock files would let the new
-/// one take its place (LCK-06), and the model would go on under one that is over.
+/// one take its place (LCK-06), and the model would go on under one that is over. Wherever it was begun, it goes with this host
+/// from now on: nobody else may be left who would end it.
 async fn renewed(
+    bridge: &Bridge,
     agent: &Agent,
     objective: &str,
-    files: &[String],
-    ttl: u32,
+    (files, ttl): (&[String], u32),
 ) -> Result<Option<Answer>, AgentError> {
     let view = agent.view().await?;
     let Some((intent, common)) = view.own_on(files).next() else { return Ok(None) };
@@ -96,6 +97,7 @@ async fn renewed(
     let mut update = Update::default();
     (update.objective, update.ttl_sec) = (Some(objective.to_owned()), Some(ttl));
     agent.update_intent(id, update).await?;
+    bridge.hold(id);
     let text = format!("Your task {id} goes on for {ttl} s from now: {objective} on {}.", files.join(", "));
     let value = json!({
         "intent_id": id, "files": files, "ttl_sec": ttl, "conflicts": [], "warning": Value::Null, "renewed": true,

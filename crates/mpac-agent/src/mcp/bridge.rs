@@ -40,7 +40,7 @@ pub(super) struct Bridge {
 /// What is known beside the agent's view.
 #[derive(Debug, Default)]
 struct Held {
-    /// Announced or claimed here, and not ended here.
+    /// Announced, renewed or claimed here, and not ended here.
     intents: BTreeSet<IntentId>,
     /// What the model has last seen of each file.
     seen: BTreeMap<String, Seen>,

@@ -2,17 +2,17 @@
 
 use std::process::Stdio;
 
-use mpac_agent::agent::{Agent, Announce, ConnectOptions, Edit};
+use mpac_agent::agent::{Agent, Announce, ConnectOptions, Edit, Event, Leaving};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::{Host, patiently};
+use super::{Host, heard, on_a, patiently};
 use crate::process::program;
 
 /// A host whose model sees what the bridge answers.
 struct Model {
-    _bridge: Child,
+    bridge: Child,
     ask: ChildStdin,
     heard: Lines<BufReader<ChildStdout>>,
     asked: u64,
@@ -26,7 +26,7 @@ impl Model {
         let mut bridge = command.spawn().unwrap();
         let ask = bridge.stdin.take().unwrap();
         let heard = BufReader::new(bridge.stdout.take().unwrap()).lines();
-        let mut model = Self { _bridge: bridge, ask, heard, asked: 0 };
+        let mut model = Self { bridge, ask, heard, asked: 0 };
         let hello = json!({
             "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "0"},
         });
@@ -63,6 +63,12 @@ impl Model {
         let (is_done, text, value) = self.call(tool, arguments).await;
         assert!(is_done, "{text}");
         (text, value)
+    }
+
+    /// The host closes, and the bridge ends by itself.
+    async fn close(mut self) {
+        drop(self.ask);
+        patiently(self.bridge.wait()).await.unwrap();
     }
 
     async fn refused(&mut self, tool: &str, arguments: Value) -> (String, Value) {
@@ -186,4 +192,25 @@ async fn what_a_model_was_not_shown_it_does_not_erase() {
     assert_eq!((&list["files"][0]["path"], &list["more"]), (&json!("a.py"), &json!(false)));
     let (_, list) = ben.done("get_file_state", json!({"prefix": "nowhere/"})).await;
     assert_eq!((&list["files"], &list["found"]), (&json!([]), &json!(0)));
+}
+
+/// The bridge was killed, for instance, and the host has started another one.
+#[tokio::test]
+async fn a_task_of_an_earlier_start_that_is_renewed_ends_with_the_host() {
+    let host = Host::start(&["--protocol-level=0.1.15"]).await;
+    let ((_anna, mut events), (before, _)) = (host.join("Anna").await, host.join("Ben").await);
+    let intent = before.announce(on_a()).await.unwrap().intent;
+    before.leave(Leaving::leaving_intents()).await.unwrap();
+    heard(&mut events, |event| matches!(event, Event::Left { .. }).then_some(())).await;
+
+    let mut ben = Model::start(&host, "Ben").await;
+    let (_, task) = ben.done("begin_task", json!({"objective": "his", "files": ["a.py"]})).await;
+    assert_eq!((&task["intent_id"], &task["renewed"]), (&json!(intent), &json!(true)));
+    ben.close().await;
+    let withdrawn = heard(&mut events, |event| match event {
+        Event::Withdrawn { intent_id, .. } => Some(Some(intent_id)),
+        Event::Left { .. } => Some(None),
+        _ => None,
+    });
+    assert_eq!(withdrawn.await, Some(intent));
 }
