@@ -47,7 +47,7 @@ pub struct ConnectOptions {
     pub security: Security,
     /// The model behind it, where there is one.
     pub backend: Option<Backend>,
-    /// After a break the coordinator is looked for so long; zero: never. 300 s by default.
+    /// After a break the coordinator is looked for so long, a year at most; zero: never. 300 s by default.
     pub patience: Duration,
     /// How long an answer may take; 30 s by default (PAR-12).
     pub answer_limit: Duration,

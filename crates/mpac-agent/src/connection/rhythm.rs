@@ -9,7 +9,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 /// The interval when the session does not name one.
 pub(super) const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(30);
 const HEARTBEAT_SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Adding it to a clock is safe, and nobody waits longer.
+pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 pub(super) fn timer(interval: Duration) -> Interval {
     let mut timer = tokio::time::interval_at(Instant::now() + interval, interval);
@@ -31,7 +32,7 @@ pub(super) fn heartbeat_interval(info: &SessionInfo) -> Duration {
     patience.map_or(interval, |patience| interval.min(patience / 3)).max(HEARTBEAT_SHORTEST)
 }
 
-/// No more than a year, so that adding it to a clock is safe.
+/// No more than [`LONGEST`].
 fn positive(seconds: Option<&Seconds>) -> Option<Duration> {
     let micros = u64::try_from(seconds?.micros()).ok().filter(|micros| *micros > 0)?;
     Some(Duration::from_micros(micros).min(LONGEST))

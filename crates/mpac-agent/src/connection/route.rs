@@ -7,6 +7,7 @@ use mpac_wire::Seconds;
 use rustls::sign::CertifiedKey;
 
 use super::dial::Target;
+use super::rhythm::LONGEST;
 use crate::naming::draw;
 
 /// The first attempt after a break comes within this time: most breaks are short.
@@ -17,7 +18,7 @@ const QUICK: Duration = Duration::from_millis(200);
 pub struct Route {
     /// Tried in this order at every attempt; never empty.
     pub(super) targets: Vec<Target>,
-    /// How long to try after a break; zero for not at all.
+    /// How long to try after a break; zero for not at all, and at most [`LONGEST`].
     pub(super) patience: Duration,
 }
 
@@ -49,10 +50,10 @@ impl Route {
         self
     }
 
-    /// After a break connect again, for so long; zero: never.
+    /// After a break connect again, for so long, a year at most; zero: never.
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+        self.patience = patience.min(LONGEST);
         self
     }
 }

@@ -126,6 +126,19 @@ async fn who_comes_back_is_the_same_incarnation_with_its_counter_going_on() {
 }
 
 #[tokio::test]
+async fn who_looks_for_it_for_ever_comes_back_as_well() {
+    let (listener, url) = listener().await;
+    let work = at_work(&[&url], Duration::MAX, &Lines::default());
+    joined(&listener, 1).await.close(1012, "").await;
+    let mut peer = tokio::time::timeout(SOON, Peer::accept(&listener)).await.expect("nobody comes back");
+    peer.take("HELLO").await;
+    welcome(&mut peer, 1, json!({})).await;
+    look_around(&mut peer).await;
+    peer.serve_task(true).await;
+    assert!(matches!(work.await.unwrap().unwrap(), Outcome::Committed(_)));
+}
+
+#[tokio::test]
 async fn who_is_turned_down_does_not_try_again() {
     for (code, named) in [(1008, "turns us down"), (4004, "names no session"), (4001, "has taken our place")]
     {
