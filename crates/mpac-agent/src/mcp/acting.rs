@@ -7,7 +7,7 @@ use std::time::Duration;
 use mpac_wire::{IntentId, Scope, StateRef};
 use serde_json::{Value, json};
 
-use super::answer::Answer;
+use super::answer::{Answer, shows};
 use super::bridge::Bridge;
 use super::input::{BeginTask, Outcome, SubmitChange, TakeOverTask, YieldTask};
 use super::looking::{in_workspace, named};
@@ -106,6 +106,16 @@ async fn renewed(
 }
 
 pub(super) async fn submit_change(bridge: &Bridge, asked: SubmitChange) -> Result<Answer, AgentError> {
+    let submitted = submitted(bridge, asked).await;
+    if let Err(AgentError::Stale { path, current }) = &submitted
+        && shows(current)
+    {
+        bridge.showed(path, &current.state_ref);
+    }
+    submitted
+}
+
+async fn submitted(bridge: &Bridge, asked: SubmitChange) -> Result<Answer, AgentError> {
     let path = asked.path.as_str();
     in_workspace(path)?;
     let agent = bridge.agent().await?;
@@ -114,7 +124,6 @@ pub(super) async fn submit_change(bridge: &Bridge, asked: SubmitChange) -> Resul
     let replaces_all = asked.content.is_some();
     let base = base(bridge, path, asked.base_state_ref.as_deref(), (current.as_ref(), replaces_all))?;
     let current = current.unwrap_or_else(FileState::absent);
-    // What the refusal shows does not count as seen: the same change once more would go over it.
     if current.state_ref != base {
         return Err(AgentError::Stale { path: path.to_owned(), current: Box::new(current) });
     }
@@ -158,29 +167,49 @@ async fn commit(agent: &Agent, intent: &IntentId, edit: Edit) -> Result<Committe
     }
 }
 
-/// What the change is based on: what was said, else what the model has last seen; nothing is overwritten unseen. Edits leave alone
-/// what they do not name, so for them a part of the file is enough.
+/// What the change is based on: what was said, else the state in which the file was last read or changed here. Several conversations
+/// may share a bridge, so by that alone nobody knows what a whole text was made from: it has to be said. Edits leave alone what they
+/// do not name. And nothing is overwritten unseen.
 fn base(
     bridge: &Bridge,
     path: &str,
     said: Option<&str>,
     (current, replaces_all): (Option<&FileState>, bool),
 ) -> Result<StateRef, AgentError> {
-    if let Some(text) = said {
-        return serde_json::from_value(json!(text)).map_err(|error| {
+    let seen = bridge.seen(path);
+    let base = match (said, &seen, current) {
+        (Some(text), _, _) => serde_json::from_value(json!(text)).map_err(|error| {
             AgentError::Usage(format!("base_state_ref is none: {error}; get_file_state has it"))
-        });
+        })?,
+        (None, Some(seen), _) => seen.clone(),
+        (None, None, None) => FileState::absent().state_ref,
+        (None, None, Some(_)) => return Err(unread(path)),
+    };
+    // What is based on another state is refused with the text as it is now.
+    if !replaces_all || current.is_none_or(|current| current.state_ref != base) {
+        return Ok(base);
     }
-    match (bridge.seen(path), current) {
-        (Some((seen, is_all)), _) if is_all || !replaces_all => Ok(seen),
-        (Some(_), _) => Err(AgentError::Usage(format!(
-            "you have read only a part of {path}, and content would erase the rest; submit edits, or read it again with get_file_state from from_line 1 on, to its end"
-        ))),
-        (None, None) => Ok(FileState::absent().state_ref),
-        (None, Some(_)) => Err(AgentError::Usage(format!(
-            "you have not read {path} yet, and a change must not overwrite what nobody has looked at; call get_file_state for it first"
+    if !bridge.has_told_all(path, &base) {
+        return Err(if seen.as_ref() == Some(&base) { read_in_part(path) } else { unread(path) });
+    }
+    match said {
+        Some(_) => Ok(base),
+        None => Err(AgentError::Usage(format!(
+            "content replaces all of {path}, so say which text it is made from: give base_state_ref, the state_ref that was told with that text by get_file_state, by your last submit_change or by a refusal that showed it. If you do not have it any more, or are not sure, read {path} again with get_file_state and make content from that. Or submit edits, which do without"
         ))),
     }
+}
+
+fn unread(path: &str) -> AgentError {
+    AgentError::Usage(format!(
+        "you have not read {path} as it is now, and a change must not overwrite what nobody has looked at; call get_file_state for it first"
+    ))
+}
+
+fn read_in_part(path: &str) -> AgentError {
+    AgentError::Usage(format!(
+        "you have read only a part of {path}, and content would erase the rest; submit edits, or read it again with get_file_state from from_line 1 on, to its end"
+    ))
 }
 
 /// The own live task that covers this file; the one that is `asked` for, if one is. Coordinators take a commit under an intent

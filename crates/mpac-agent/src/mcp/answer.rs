@@ -147,8 +147,13 @@ fn reason(error: &AgentError, view: Option<&Snapshot>) -> Reason {
     }
 }
 
+/// Whether a refusal shows all of this text.
+pub(super) fn shows(current: &FileState) -> bool {
+    current.content.len() <= SHOWN
+}
+
 fn stale(path: &str, current: &FileState, view: Option<&Snapshot>) -> Reason {
-    let to_read = (current.content.len() <= SHOWN).then(|| current.content.clone());
+    let to_read = shows(current).then(|| current.content.clone());
     let mut more = json!({"path": path, "state_ref": current.state_ref});
     if let Some(content) = &to_read {
         more["content"] = json!(content);

@@ -42,8 +42,11 @@ pub(super) struct Bridge {
 struct Held {
     /// Announced, renewed or claimed here, and not ended here.
     intents: BTreeSet<IntentId>,
-    /// What the model has last seen of each file.
+    /// What the model has last read or written of each file.
     seen: BTreeMap<String, Seen>,
+    /// The state whose whole text a refusal has last shown. Nobody has asked for it, so nothing is based on it that does not say so:
+    /// the same change once more would go over it.
+    shown: BTreeMap<String, StateRef>,
 }
 
 /// What the model has seen of a file.
@@ -53,6 +56,13 @@ struct Seen {
     /// So many lines, from the first on.
     lines: usize,
     is_all: bool,
+}
+
+impl Held {
+    fn has_told_all(&self, path: &str, state: &StateRef) -> bool {
+        let is_read = self.seen.get(path).is_some_and(|seen| seen.is_all && seen.state == *state);
+        is_read || self.shown.get(path) == Some(state)
+    }
 }
 
 impl Seen {
@@ -143,7 +153,8 @@ impl Bridge {
         self.held().seen.insert(path.to_owned(), Seen { state: state.clone(), lines: 0, is_all: true });
     }
 
-    /// It has seen these of the file's `of` lines, the last included; all of it, which is told, when none was passed over.
+    /// It has seen these of the file's `of` lines, the last included; all of it, which is told, when none was passed over. Of a line
+    /// that is too long to be told there is no more to be seen than its beginning.
     pub(super) fn saw_lines(
         &self,
         path: &str,
@@ -166,13 +177,23 @@ impl Bridge {
     /// It has changed the file in places, and knows of the rest what it knew: nothing, if it had seen another state.
     pub(super) fn edited(&self, path: &str, before: &StateRef, after: &StateRef) {
         let mut held = self.held();
-        let is_all = held.seen.get(path).is_some_and(|seen| seen.is_all && seen.state == *before);
+        let is_all = held.has_told_all(path, before);
         held.seen.insert(path.to_owned(), Seen { is_all, ..Seen::nothing(after) });
     }
 
-    /// The state in which it has last seen the file, and whether it has seen all of that.
-    pub(super) fn seen(&self, path: &str) -> Option<(StateRef, bool)> {
-        self.held().seen.get(path).map(|seen| (seen.state.clone(), seen.is_all))
+    /// The state in which the file was last read or changed here, by whichever conversation.
+    pub(super) fn seen(&self, path: &str) -> Option<StateRef> {
+        self.held().seen.get(path).map(|seen| seen.state.clone())
+    }
+
+    /// A refusal shows the whole file in this state.
+    pub(super) fn showed(&self, path: &str, state: &StateRef) {
+        self.held().shown.insert(path.to_owned(), state.clone());
+    }
+
+    /// Whether all of the file in this state was told here.
+    pub(super) fn has_told_all(&self, path: &str, state: &StateRef) -> bool {
+        self.held().has_told_all(path, state)
     }
 
     /// Withdraws what was announced here, and leaves. What cannot be said in time ends by its own time.

@@ -76,13 +76,14 @@ impl From<Edit> for edits::Edit {
 pub(super) struct SubmitChange {
     /// The file, relative to the shared workspace; a task of yours must cover it (begin_task).
     pub(super) path: String,
-    /// The whole new text. Give either this or edits. Of a file that you have read in part only, it would erase the rest: then it
-    /// is refused without base_state_ref.
+    /// The whole new text. Give either this or edits. In place of a file that is there it needs base_state_ref, and is refused when
+    /// you have read that text in part only: it would erase the rest.
     pub(super) content: Option<String>,
     /// Changes by search and replace, applied in order. Better than content for large files.
     pub(super) edits: Option<Vec<Edit>>,
-    /// The state_ref of the text that your change is based on, from get_file_state. By default the one in which you last read
-    /// or changed the file. If the file has another state by now, nothing is changed and you get the current text and state_ref:
+    /// The state_ref of the text that your change is made from, as it was told with that text by get_file_state, by your last
+    /// submit_change or by a refusal. Needed with content, unless the file is new; edits go by default on top of the state in which
+    /// the file was last read or changed. If the file has another state by now, nothing is changed and you get the current text and state_ref:
     /// give that here once your change is on top of it, since repeating the same call is refused again.
     pub(super) base_state_ref: Option<String>,
     /// What the change does, in one sentence, for the others.

@@ -41,7 +41,7 @@ pub(super) async fn get_file_state(bridge: &Bridge, asked: GetFileState) -> Resu
         let part = Part::of(&file.content, asked.from_line.unwrap_or(1), asked.lines).ok_or_else(|| {
             AgentError::Usage(format!("{path} has no line with that number; lines count from 1"))
         })?;
-        let has_read_all = bridge.saw_lines(path, &file.state_ref, (part.from, part.told_to()), part.of);
+        let has_read_all = bridge.saw_lines(path, &file.state_ref, (part.from, part.to), part.of);
         let _ = write!(text, " {}:\n{}", part.title(has_read_all), part.text);
         value["content"] = json!(part.text);
         value["more"] = json!(part.has_more());
@@ -147,7 +147,7 @@ impl<'a> Part<'a> {
             false => format!("Its lines {from} to {to} of {of}"),
         };
         let more = if self.has_more() { format!("; from_line {} goes on", to + 1) } else { String::new() };
-        let unread = match has_read_all {
+        let unread = match has_read_all && !self.is_cut {
             true => "",
             false => ". Change it with edits: content would replace what you have not read as well",
         };

@@ -13,7 +13,7 @@ use super::{acting, input, looking, reading, settling, waiting};
 /// What a model is told before it calls anything.
 pub(super) const INSTRUCTIONS: &str = "\
 You share a workspace with other people and agents. Before you change a shared file, tell the others with begin_task; read it with \
-get_file_state, change it with submit_change (not on disk), and end the task with yield_task. When begin_task is refused because \
+get_file_state, change it with submit_change (not on disk): by edits, or by the whole content with the base_state_ref that it is made from. End the task with yield_task. When begin_task is refused because \
 somebody holds the files, call defer, then wait_for_change with until=\"free\", read them anew and try again, or do something else \
 first. A change on top of an old text is refused and you get the current one: redo it on that, with its base_state_ref. Refusals say the rule, who holds what, \
 the time left and the next step: follow it.";
@@ -53,7 +53,7 @@ const TOOLS: [Row; 13] = [
     (
         "submit_change",
         "Submit a change",
-        "Commits a new text of one shared file for everybody, under a task of yours that covers it. If the file has changed since you read it nothing is overwritten: you get the current text, to redo the change on.",
+        "Commits a new text of one shared file for everybody, under a task of yours that covers it: by edits, or by the whole content, which needs the base_state_ref of the text that it is made from. If the file has changed since you read it nothing is overwritten: you get the current text, to redo the change on.",
         false,
         schema_for_type::<input::SubmitChange>,
     ),

@@ -8,6 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::{Host, heard, on_a, patiently};
+use crate::covers;
 use crate::process::program;
 
 /// A host whose model sees what the bridge answers.
@@ -101,6 +102,57 @@ async fn a_refused_change_that_is_repeated_erases_nothing() {
     assert_eq!(anna.read_file("a.py").await.unwrap().unwrap().content, "hers\nhis\n");
 }
 
+/// Two conversations may share one bridge: subagents of one host, or tools that are called side by side.
+#[tokio::test]
+async fn what_one_conversation_has_read_is_not_what_another_has_made_its_text_from() {
+    covers!("OCC-13");
+    let host = Host::start(&[]).await;
+    let (anna, _events) = host.join("Anna").await;
+    let mut ben = Model::start(&host, "Ben").await;
+    ben.done("begin_task", json!({"objective": "his", "files": ["a.py"]})).await;
+    let (_, first) = ben.done("get_file_state", json!({"path": "a.py"})).await;
+    let now = anna.read_file("a.py").await.unwrap().unwrap();
+    let hers = anna.commit(None, Edit::of("a.py", &now, "old\nhers\n")).await.unwrap();
+    ben.done("get_file_state", json!({"path": "a.py"})).await;
+
+    let mut whole = json!({"path": "a.py", "content": "old\nhis\n"});
+    let (text, _) = ben.refused("submit_change", whole.clone()).await;
+    assert!(text.contains("give base_state_ref") && text.contains("get_file_state"), "{text}");
+    assert!(!text.contains(hers.after.as_str()), "nobody is led to give the newest: {text}");
+    whole["base_state_ref"] = first["state_ref"].clone();
+    let (_, stale) = ben.refused("submit_change", whole).await;
+    assert_eq!(stale["state_ref"], hers.after.as_str());
+    assert_eq!(anna.read_file("a.py").await.unwrap().unwrap().content, "old\nhers\n");
+    // Edits touch what they name.
+    let edits = json!({"path": "a.py", "edits": [{"search": "old", "replace": "his"}]});
+    ben.done("submit_change", edits).await;
+    assert_eq!(anna.read_file("a.py").await.unwrap().unwrap().content, "his\nhers\n");
+}
+
+/// So it can be replaced by whoever was told as much of it as can be.
+#[tokio::test]
+async fn of_a_line_that_is_too_long_to_be_told_the_beginning_counts() {
+    let host = Host::start(&[]).await;
+    let (anna, _events) = host.join("Anna").await;
+    let now = anna.read_file("a.py").await.unwrap().unwrap();
+    let long = format!("{}\nend\n", "x".repeat(1 << 16));
+    anna.commit(None, Edit::of("a.py", &now, long.as_str())).await.unwrap();
+    let mut ben = Model::start(&host, "Ben").await;
+    ben.done("begin_task", json!({"objective": "his", "files": ["a.py"]})).await;
+
+    let (_, only_state) = ben.done("get_file_state", json!({"path": "a.py", "with_content": false})).await;
+    let whole = json!({"path": "a.py", "content": "his\n", "base_state_ref": only_state["state_ref"]});
+    let (text, _) = ben.refused("submit_change", whole.clone()).await;
+    assert!(text.contains("you have not read a.py as it is now"), "{text}");
+    let (text, part) = ben.done("get_file_state", json!({"path": "a.py"})).await;
+    assert!(part["cut"] == json!(true) && text.contains("what you have not read"), "{}", text.len());
+    let (text, _) = ben.refused("submit_change", whole.clone()).await;
+    assert!(text.contains("only a part"), "{text}");
+    ben.done("get_file_state", json!({"path": "a.py", "from_line": 2})).await;
+    ben.done("submit_change", whole).await;
+    assert_eq!(anna.read_file("a.py").await.unwrap().unwrap().content, "his\n");
+}
+
 #[tokio::test]
 async fn edits_on_a_state_that_was_not_read_do_not_count_as_reading_it() {
     let host = Host::start(&[]).await;
@@ -157,9 +209,12 @@ async fn what_a_model_was_not_shown_it_does_not_erase() {
     let (text, first) = ben.done("get_file_state", json!({"path": "a.py"})).await;
     let shown = first["content"].as_str().unwrap();
     assert!(text.len() < 40_000 && long.starts_with(shown) && first["more"] == json!(true), "{}", text.len());
-    let whole = json!({"path": "a.py", "content": shown});
-    let (text, _) = ben.refused("submit_change", whole.clone()).await;
-    assert!(text.contains("only a part") && text.contains("edits"), "{text}");
+    let mut whole = json!({"path": "a.py", "content": shown});
+    for base in [None, Some(&first["state_ref"])] {
+        whole["base_state_ref"] = json!(base);
+        let (text, _) = ben.refused("submit_change", whole.clone()).await;
+        assert!(text.contains("only a part") && text.contains("edits"), "{text}");
+    }
     // What was not shown stays as it is, and is not known by that.
     let edits = json!({"path": "a.py", "edits": [{"search": "line 1 of", "replace": "line one of"}]});
     ben.done("submit_change", edits).await;
@@ -168,22 +223,24 @@ async fn what_a_model_was_not_shown_it_does_not_erase() {
         long.replacen("line 1 ", "line one ", 1)
     );
     // It is another text now, so what was read of it counts for nothing.
+    whole["base_state_ref"] = Value::Null;
     let (text, _) = ben.refused("submit_change", whole).await;
     assert!(text.contains("read it again with get_file_state from from_line 1 on"), "{text}");
 
     let (mut from, mut read) = (1, String::new());
-    loop {
+    let state = loop {
         let (text, part) = ben.done("get_file_state", json!({"path": "a.py", "from_line": from})).await;
         read.push_str(part["content"].as_str().unwrap());
         from = part["to_line"].as_u64().unwrap() + 1;
         let has_more = part["more"] == json!(true);
         assert_eq!(text.contains("you have not read"), has_more, "all of it was read by the last part");
         if !has_more {
-            break;
+            break part["state_ref"].clone();
         }
-    }
+    };
     assert_eq!(read, long.replacen("line 1 ", "line one ", 1));
-    ben.done("submit_change", json!({"path": "a.py", "content": format!("{read}the end\n")})).await;
+    let whole = json!({"path": "a.py", "content": format!("{read}the end\n"), "base_state_ref": state});
+    ben.done("submit_change", whole).await;
     assert!(
         anna.read_file("a.py").await.unwrap().unwrap().content.ends_with("5000 of a long file\nthe end\n")
     );
