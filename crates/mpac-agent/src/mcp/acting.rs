@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, shows};
 use super::bridge::Bridge;
+use super::brief::{self, Room};
 use super::input::{BeginTask, Outcome, SubmitChange, TakeOverTask, YieldTask};
 use super::looking::{in_workspace, named};
 use crate::agent::{Agent, Announce, Claim, Committed, Edit, KnownIntent, Update};
 use crate::brain::edits;
 use crate::error::AgentError;
-use crate::report::one_line;
 use crate::session::FileState;
 
 /// How long a claim's decision is waited for by default: sessions give the owner 30 s to come back (CLM-08), and hosts give
@@ -51,27 +51,28 @@ pub(super) async fn begin_task(bridge: &Bridge, asked: BeginTask) -> Result<Answ
         asked.objective,
         files.join(", ")
     );
-    let mut conflicts = Vec::new();
-    for it in &announced.conflicts {
+    let conflicts = Room::whole().fit(&announced.conflicts, |it| {
         let names: Vec<String> =
             it.principal_a.iter().chain(&it.principal_b).map(ToString::to_string).collect();
-        let words = it.description.as_ref().map_or(String::new(), |words| format!(": {words}"));
-        let of = one_line(&format!("{}{words}", names.join(" and ")));
-        let _ = write!(
-            text,
-            "\nBut it is in conflict {} ({}) of {of}. Next step: ack_conflict, and then yield_task and defer to let the other go first, escalate_conflict, or go on with care: a change on an old state is refused.",
+        let words = it.description.as_ref().map_or(String::new(), |words| format!(": {}", brief::words(words)));
+        let of = brief::line(&format!("{}{words}", names.join(" and ")));
+        let told = format!(
+            "But it is in conflict {} ({}) of {of}. Next step: ack_conflict, and then yield_task and defer to let the other go first, escalate_conflict, or go on with care: a change on an old state is refused.",
             it.conflict_id, it.category
         );
-        conflicts.push(json!({
+        let value = json!({
             "conflict_id": it.conflict_id, "category": it.category, "severity": it.severity, "principals": names,
             "description": it.description,
-        }));
-    }
-    if let Some(warning) = &announced.warning {
-        let _ = write!(text, "\nThe coordinator warns: {}", one_line(warning));
+        });
+        (told, brief::value(value))
+    });
+    text.push_str(&conflicts.text(""));
+    let warning = announced.warning.as_deref().map(brief::line);
+    if let Some(warning) = &warning {
+        let _ = write!(text, "\nThe coordinator warns: {warning}");
     }
     let value = json!({
-        "intent_id": intent, "files": files, "ttl_sec": ttl, "conflicts": conflicts, "warning": announced.warning,
+        "intent_id": intent, "files": files, "ttl_sec": ttl, "conflicts": conflicts.values, "warning": warning,
     });
     Ok(Answer::done(text, value))
 }

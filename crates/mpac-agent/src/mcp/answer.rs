@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use mpac_core::participant::{Holder, Withheld};
 use serde_json::{Map, Value, json};
 
+use super::brief::{self, Fitting, Room};
 use crate::agent::{KnownIntent, Snapshot, TurnedDown};
 use crate::error::AgentError;
-use crate::report::one_line;
 use crate::session::FileState;
 
 /// So much of a file's text is told at once, in bytes: hosts cut answers that are longer than some ten thousand words.
@@ -68,16 +68,13 @@ impl Reason {
             false => "was refused, and nothing was changed",
             true => "did not come to its end",
         };
-        let mut text = one_line(&format!("{tool} {how}: {}: {}", self.code, self.why));
+        let why = brief::line(&self.why);
+        let mut text = format!("{tool} {how}: {}: {why}", brief::line(&self.code));
         if let Some(rule) = self.rule {
             let _ = write!(text, "\nRule: {rule}");
         }
-        let mut holders = Vec::new();
-        for holder in &self.holders {
-            let known = view.and_then(|view| view.intents.iter().find(|it| it.intent_id == holder.intent));
-            let _ = write!(text, "\nHeld by {}", held(holder, known));
-            holders.push(shown(holder, known));
-        }
+        let holders = all_held(&self.holders, view);
+        text.push_str(&holders.text("Held by "));
         if let Some(wait) = self.time_left {
             let _ = write!(text, "\nTime left: {:.1} s", wait.as_secs_f64());
         }
@@ -86,7 +83,8 @@ impl Reason {
             let _ = write!(text, "\nIts text now:\n{to_read}");
         }
         let mut value = json!({
-            "ok": false, "undecided": self.is_undecided, "code": self.code, "why": self.why, "next_step": self.next, "holders": holders,
+            "ok": false, "undecided": self.is_undecided, "code": self.code, "why": why, "next_step": self.next,
+            "holders": holders.values,
         });
         if let Some(rule) = self.rule {
             value["rule"] = json!(rule);
@@ -107,31 +105,45 @@ fn with(object: Value, more: Value) -> Value {
     Value::Object(members(object).into_iter().chain(members(more)).collect())
 }
 
-/// Whose it is, for what, and how long yet: one line, so that what others are called and say is no advice of ours.
-pub(super) fn held(holder: &Holder, known: Option<&KnownIntent>) -> String {
+/// Whose it is, for what, and how long yet: one line each, so that what others are called and say is no advice of ours. `view` knows
+/// more of them.
+pub(super) fn all_held(holders: &[Holder], view: Option<&Snapshot>) -> Fitting {
+    Room::aside().fit(holders, |holder| {
+        let known = view.and_then(|view| view.intents.iter().find(|it| it.intent_id == holder.intent));
+        (held(holder, known), shown(holder, known))
+    })
+}
+
+/// Who they are.
+pub(super) fn names(holders: &[Holder]) -> Vec<String> {
+    let all: Vec<&str> = holders.iter().map(|it| it.principal.as_str()).collect();
+    brief::names(&all)
+}
+
+fn held(holder: &Holder, known: Option<&KnownIntent>) -> String {
     let mut text = format!("{} with task {}", holder.principal, holder.intent);
-    let Some(known) = known else { return one_line(&text) };
+    let Some(known) = known else { return brief::line(&text) };
     if let Some(objective) = &known.objective {
-        let _ = write!(text, " (\"{objective}\")");
+        let _ = write!(text, " (\"{}\")", brief::words(objective));
     }
     if !known.files().is_empty() {
-        let _ = write!(text, " on {}", known.files().join(", "));
+        let _ = write!(text, " on {}", brief::names(known.files()).join(", "));
     }
     if known.suspended {
         text.push_str(", suspended: it can be taken over with take_over_task");
     } else if let Some(left) = known.expires_in_sec {
         let _ = write!(text, ", {left:.0} s left unless it is renewed");
     }
-    one_line(&text)
+    brief::line(&text)
 }
 
 /// The same as a value.
-pub(super) fn shown(holder: &Holder, known: Option<&KnownIntent>) -> Value {
-    json!({
+fn shown(holder: &Holder, known: Option<&KnownIntent>) -> Value {
+    brief::value(json!({
         "principal_id": holder.principal, "intent_id": holder.intent,
         "objective": known.and_then(|it| it.objective.as_deref()), "files": known.map(KnownIntent::files),
         "time_left_sec": known.and_then(|it| it.expires_in_sec), "suspended": known.map(|it| it.suspended),
-    })
+    }))
 }
 
 fn reason(error: &AgentError, view: Option<&Snapshot>) -> Reason {

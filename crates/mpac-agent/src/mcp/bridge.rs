@@ -7,6 +7,7 @@ use std::time::Duration;
 use mpac_wire::{IntentId, PrincipalId, StateRef};
 use tokio::sync::broadcast;
 
+use super::brief;
 use super::recent::Recent;
 use super::resource::Resource;
 use super::wanted::is_own;
@@ -231,7 +232,7 @@ async fn listen(
             drop(updates.send(*resource));
         }
         if is_worth_a_line(&event) {
-            log(&sentence(&event));
+            log(&brief::line(&sentence(&event)));
         }
         // Nobody waits for what they did themselves, and it is not to take the place of anything.
         if !is_own(&event, &me) {
@@ -291,8 +292,8 @@ mod tests {
         bridge.agent().await.unwrap();
         let mut news = bridge.recent.news();
         host.shutdown_background();
-        let is_lost = |event: &Event| matches!(event, Event::ConnectionLost { .. });
-        while !bridge.recent.since(Some(0), &Wanted::default()).events.iter().any(is_lost) {
+        let is_lost = |event: &serde_json::Value| event["event"] == "connection_lost";
+        while !bridge.recent.since(Some(0), &Wanted::default()).events.values.iter().any(is_lost) {
             news.changed().await.unwrap();
         }
         let asked = Instant::now();

@@ -1,18 +1,16 @@
 //! Tools that change nothing.
 
-use std::fmt::Write as _;
-
 use mpac_core::scope::{is_safe, normalize};
 use mpac_wire::Scope;
 use serde_json::json;
 
-use super::answer::{Answer, held, shown};
+use super::answer::{Answer, all_held};
 use super::bridge::Bridge;
+use super::brief::{self, Room};
 use super::input::{CheckOverlap, Nothing};
-use crate::agent::KnownIntent;
+use crate::agent::{Conflict, KnownIntent};
 use crate::decide::is_metadata;
 use crate::error::AgentError;
-use crate::report::one_line;
 
 pub(super) async fn who_is_working(bridge: &Bridge, _: Nothing) -> Result<Answer, AgentError> {
     let view = bridge.agent().await?.view().await?;
@@ -24,37 +22,35 @@ pub(super) async fn who_is_working(bridge: &Bridge, _: Nothing) -> Result<Answer
         let is_gone = it.status.as_deref() == Some("offline");
         it.principal_id != view.me && (!is_gone || view.intents_of(&it.principal_id).next().is_some())
     });
-    let people: Vec<_> = people.collect();
-    for person in &people {
+    // Whatever there is no room for, it is not the tasks.
+    let mut room = Room::whole();
+    let intents = room.fit(&view.intents, |intent| (line(intent), brief::value(intent)));
+    let deferrals = room.fit(&view.deferrals, |deferral| {
+        let files = deferral.scope.as_ref().and_then(|it| it.resources.as_deref()).unwrap_or_default();
+        let files = brief::names(files).join(", ");
+        let waits =
+            format!("{} waits for {files}, for {:.0} s yet", deferral.principal_id, deferral.expires_in_sec);
+        (brief::line(&waits), brief::value(deferral))
+    });
+    let people = room.fit(people, |person| {
         let status = person.status.as_ref().map_or(String::new(), |status| format!(", {status}"));
         let roles = match person.roles.is_empty() {
             true => String::new(),
-            false => format!(" ({})", person.roles.join(", ")),
+            false => format!(" ({})", brief::names(&person.roles).join(", ")),
         };
-        let _ = write!(text, "\n{}", one_line(&format!("{}{roles}{status}", person.principal_id)));
-    }
-    if people.is_empty() {
-        text.push_str("\nNobody else is here.");
-    }
-    for intent in &view.intents {
-        let _ = write!(text, "\n{}", line(intent));
-    }
-    if view.intents.is_empty() {
-        text.push_str("\nNobody has announced a task.");
-    }
-    for deferral in &view.deferrals {
-        let files = deferral.scope.as_ref().and_then(|it| it.resources.as_deref()).unwrap_or_default();
-        let _ = write!(
-            text,
-            "\n{} waits for {}, for {:.0} s yet",
-            one_line(deferral.principal_id.as_str()),
-            one_line(&files.join(", ")),
-            deferral.expires_in_sec
-        );
+        (brief::line(&format!("{}{roles}{status}", person.principal_id)), brief::value(person))
+    });
+    for (told, nobody) in
+        [(&people, "\nNobody else is here."), (&intents, "\nNobody has announced a task."), (&deferrals, "")]
+    {
+        let is_empty = told.lines.is_empty() && told.left == 0;
+        text.push_str(if is_empty { nobody } else { "" });
+        text.push_str(&told.text(""));
     }
     let value = json!({
         "me": view.me, "session_id": view.session_id, "level": view.level, "execution_model": view.execution_model,
-        "is_complete": view.is_complete, "people": people, "intents": view.intents, "deferrals": view.deferrals,
+        "is_complete": view.is_complete, "people": people.values, "intents": intents.values,
+        "deferrals": deferrals.values, "more": people.left + intents.left + deferrals.left > 0,
     });
     Ok(Answer::done(text, value))
 }
@@ -67,12 +63,10 @@ fn line(intent: &KnownIntent) -> String {
         (false, Some(left)) => format!("; {left:.0} s left unless it is renewed"),
         (false, None) => String::new(),
     };
-    let objective = intent.objective.as_deref().unwrap_or("(its words were not heard)");
-    one_line(&format!(
-        "{whose} {}{owner}: {objective} [{}]{left}",
-        intent.intent_id,
-        intent.files().join(", ")
-    ))
+    let objective =
+        intent.objective.as_deref().map_or_else(|| "(its words were not heard)".to_owned(), brief::words);
+    let files = brief::names(intent.files()).join(", ");
+    brief::line(&format!("{whose} {}{owner}: {objective} [{files}]{left}", intent.intent_id))
 }
 
 pub(super) async fn check_overlap(bridge: &Bridge, asked: CheckOverlap) -> Result<Answer, AgentError> {
@@ -84,42 +78,41 @@ pub(super) async fn check_overlap(bridge: &Bridge, asked: CheckOverlap) -> Resul
         let text = format!("Nobody else works on {}: call begin_task to take it.", files.join(", "));
         return Ok(Answer::done(text, json!({"is_free": true, "files": files, "holders": []})));
     }
-    let mut text = format!("{} overlaps with the work of others:", files.join(", "));
-    let mut values = Vec::new();
-    for holder in &holders {
-        let known = view.intents.iter().find(|it| it.intent_id == holder.intent);
-        let _ = write!(text, "\nHeld by {}", held(holder, known));
-        values.push(shown(holder, known));
-    }
-    text.push_str(
-        "\nNext step: choose other files, or call defer and then wait_for_change with until=\"free\".",
+    let holders = all_held(&holders, Some(&view));
+    let text = format!(
+        "{} overlaps with the work of others:{}\nNext step: choose other files, or call defer and then wait_for_change with until=\"free\".",
+        files.join(", "),
+        holders.text("Held by ")
     );
-    Ok(Answer::done(text, json!({"is_free": false, "files": files, "holders": values})))
+    Ok(Answer::done(text, json!({"is_free": false, "files": files, "holders": holders.values})))
 }
 
 pub(super) async fn list_conflicts(bridge: &Bridge, _: Nothing) -> Result<Answer, AgentError> {
     let view = bridge.agent().await?.view().await?;
-    let mut text = String::new();
-    for it in &view.conflicts {
-        let names: Vec<&str> = it.principals.iter().map(|who| who.as_str()).collect();
-        let ids: Vec<&str> = it.intents.iter().map(|id| id.as_str()).collect();
-        let words = it.description.as_ref().map_or(String::new(), |words| format!(": {words}"));
-        let with = it.escalated_to.as_ref().map_or(String::new(), |who| format!(" to {who}"));
-        let yours = if it.unacknowledged { "\n  It concerns you: call ack_conflict." } else { "" };
-        let line = format!(
-            "{} is {}{with} ({}) between {} [{}]{words}",
-            it.conflict_id,
-            it.state,
-            it.category,
-            names.join(" and "),
-            ids.join(", ")
-        );
-        let _ = writeln!(text, "{}{yours}", one_line(&line));
-    }
-    if text.is_empty() {
-        text.push_str("No conflicts are open.");
-    }
-    Ok(Answer::done(text.trim_end(), json!({"is_complete": view.is_complete, "conflicts": view.conflicts})))
+    let told = Room::whole().fit(&view.conflicts, |it| (conflict(it), brief::value(it)));
+    let text = match view.conflicts.is_empty() {
+        true => "No conflicts are open.".to_owned(),
+        false => told.text("").trim_start().to_owned(),
+    };
+    let value = json!({"is_complete": view.is_complete, "conflicts": told.values, "more": told.left > 0});
+    Ok(Answer::done(text, value))
+}
+
+fn conflict(it: &Conflict) -> String {
+    let names: Vec<&str> = it.principals.iter().map(|who| who.as_str()).collect();
+    let ids: Vec<&str> = it.intents.iter().map(|id| id.as_str()).collect();
+    let words = it.description.as_ref().map_or(String::new(), |words| format!(": {}", brief::words(words)));
+    let with = it.escalated_to.as_ref().map_or(String::new(), |who| format!(" to {who}"));
+    let yours = if it.unacknowledged { "\n  It concerns you: call ack_conflict." } else { "" };
+    let line = format!(
+        "{} is {}{with} ({}) between {} [{}]{words}",
+        it.conflict_id,
+        it.state,
+        it.category,
+        brief::names(&names).join(" and "),
+        brief::names(&ids).join(", ")
+    );
+    format!("{}{yours}", brief::line(&line))
 }
 
 /// # Errors

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use mpac_wire::Scope;
 use serde_json::json;
 
-use super::answer::{Answer, SHOWN, held};
+use super::answer::{Answer, SHOWN, all_held, names};
 use super::bridge::Bridge;
 use super::input::GetFileState;
 use super::looking::in_workspace;
@@ -20,12 +20,9 @@ pub(super) async fn get_file_state(bridge: &Bridge, asked: GetFileState) -> Resu
     in_workspace(path)?;
     let (file, view) = (agent.read_file(path).await?, agent.view().await?);
     let holders = agent.in_the_way(&Scope::files([path.clone()])).await?;
-    let mut about = String::new();
-    for holder in &holders {
-        let known = view.intents.iter().find(|it| it.intent_id == holder.intent);
-        let _ = write!(about, " Held by {}.", held(holder, known));
-    }
-    let names: Vec<&str> = holders.iter().map(|it| it.principal.as_str()).collect();
+    let about: String =
+        all_held(&holders, Some(&view)).lines.iter().map(|line| format!(" Held by {line}.")).collect();
+    let names = names(&holders);
     let Some(file) = file else {
         bridge.saw(path, &FileState::absent().state_ref);
         let text = format!("{path} does not exist; submit_change with content creates it.{about}");

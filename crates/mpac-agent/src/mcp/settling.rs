@@ -5,7 +5,7 @@ use mpac_wire::{ConflictId, PrincipalId, Scope};
 use serde_json::json;
 
 use super::acting::id;
-use super::answer::Answer;
+use super::answer::{Answer, names};
 use super::bridge::Bridge;
 use super::input::{Ack, AckConflict, Defer, EscalateConflict, ResolveConflict};
 use super::looking::named;
@@ -54,7 +54,7 @@ pub(super) async fn defer(bridge: &Bridge, asked: Defer) -> Result<Answer, Agent
         );
         return Ok(Answer::done(text, json!({"deferral_id": null, "holders": []})));
     }
-    let names: Vec<&str> = holders.iter().map(|it| it.principal.as_str()).collect();
+    let names = names(&holders);
     let mut defer = agent::Defer::files(files.iter().cloned());
     if let Some(reason) = asked.reason {
         defer.reason = reason;

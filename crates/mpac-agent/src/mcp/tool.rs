@@ -109,7 +109,7 @@ const TOOLS: [Row; 13] = [
     (
         "wait_for_change",
         "Wait for a change",
-        "Waits until others do something (what has happened since the last call is told at once), or, with until=\"free\", until nobody else works on the files. Ends after timeout_sec in any case.",
+        "Waits until others do something (what has happened since the last call is told at once; with \"more\" call it again for the rest), or, with until=\"free\", until nobody else works on the files. Ends after timeout_sec in any case.",
         true,
         schema_for_type::<input::WaitForChange>,
     ),

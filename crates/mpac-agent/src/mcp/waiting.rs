@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use mpac_wire::Scope;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
-use super::answer::{Answer, held};
+use super::answer::{Answer, all_held, names};
 use super::bridge::Bridge;
 use super::input::{Until, WaitForChange};
 use super::looking::named;
@@ -14,7 +14,6 @@ use super::recent::Since;
 use super::wanted::Wanted;
 use crate::agent::Agent;
 use crate::error::AgentError;
-use crate::verb::sentence;
 
 /// By default: hosts give tools about a minute.
 const WAIT_SEC: u32 = 30;
@@ -42,7 +41,7 @@ async fn change(bridge: &Bridge, asked: &WaitForChange, end: Instant) -> Result<
         news.mark_unchanged();
         let since = bridge.recent.since(asked.after, &wanted);
         let is_over = Instant::now() >= end;
-        if !since.events.is_empty() || since.has_gap || is_over {
+        if !since.events.lines.is_empty() || since.has_gap || is_over {
             bridge.recent.tell(&since, &wanted);
             return Ok(told(&since, asked));
         }
@@ -52,20 +51,23 @@ async fn change(bridge: &Bridge, asked: &WaitForChange, end: Instant) -> Result<
 }
 
 fn told(since: &Since, asked: &WaitForChange) -> Answer {
-    let lines: Vec<String> = since.events.iter().map(sentence).collect();
-    let mut text = lines.join("\n");
+    let mut text = since.events.lines.join("\n");
+    let left = since.events.left;
+    if left > 0 {
+        text.push_str(&format!("\n{left} more events are not told yet: call it again for the next."));
+    }
     if since.has_gap {
         text.push_str("\nMore has happened than is kept: look at who_is_working and get_file_state.");
     }
-    let timed_out = since.events.is_empty() && !since.has_gap;
+    let timed_out = since.events.lines.is_empty() && !since.has_gap;
     if timed_out {
         let what =
             if asked.files.is_empty() { String::new() } else { format!(" about {}", asked.files.join(", ")) };
         text = format!("Nothing has happened{what} in that time. Call it again to go on waiting.");
     }
-    let events: Vec<Value> = since.events.iter().map(|event| json!(event)).collect();
     let value = json!({
-        "timed_out": timed_out, "events": events, "cursor": since.cursor, "has_gap": since.has_gap,
+        "timed_out": timed_out, "events": since.events.values, "more": left > 0, "cursor": since.cursor,
+        "has_gap": since.has_gap,
     });
     Answer::done(text.trim_start(), value)
 }
@@ -91,13 +93,11 @@ async fn free(
         let now = Instant::now();
         if now >= end {
             let view = agent.view().await?;
-            let mut text = "It is not free yet:".to_owned();
-            for holder in &holders {
-                let known = view.intents.iter().find(|it| it.intent_id == holder.intent);
-                text.push_str(&format!("\nHeld by {}", held(holder, known)));
-            }
-            text.push_str("\nNext step: call it again to go on waiting, or choose other files.");
-            let names: Vec<&str> = holders.iter().map(|it| it.principal.as_str()).collect();
+            let text = format!(
+                "It is not free yet:{}\nNext step: call it again to go on waiting, or choose other files.",
+                all_held(&holders, Some(&view)).text("Held by ")
+            );
+            let names = names(&holders);
             let value = json!({"timed_out": true, "is_free": false, "files": files, "holders": names});
             return Ok(Answer::done(text, value));
         }

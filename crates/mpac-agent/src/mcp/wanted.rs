@@ -10,6 +10,9 @@ use crate::agent::Event;
 /// So many files of which something was lost are told apart.
 const MOST_FILES: usize = 1_000;
 
+/// Bytes of the names of an event's files that are told apart: others write them, and many events are kept.
+const MOST_NAMES: usize = 4_096;
+
 /// What an event is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum About {
@@ -17,25 +20,30 @@ pub(super) enum About {
     Files(Vec<String>),
     /// Who comes and goes: no file at all.
     NoFile,
-    /// An intent or a conflict whose files may be any: better told once too often than never.
+    /// An intent or a conflict whose files may be any, or are too many: better told once too often than never.
     AnyFile,
 }
 
 impl About {
     pub(super) fn of(event: &Event) -> Self {
         match event {
-            Event::Announced { files, .. } | Event::Deferred { files, .. } => {
-                Self::Files(files.iter().map(|file| normalize(file)).collect())
-            }
+            Event::Announced { files, .. } | Event::Deferred { files, .. } => Self::files(files),
             Event::Proposed { path, .. }
             | Event::Committed { path, .. }
             | Event::Superseded { path, .. }
             | Event::Compensation { path, .. }
-            | Event::FileUpdated { path, .. } => Self::Files(vec![normalize(path)]),
+            | Event::FileUpdated { path, .. } => Self::files(std::slice::from_ref(path)),
             Event::Joined { .. } | Event::Left { .. } | Event::Warning { .. } | Event::Trust { .. } => {
                 Self::NoFile
             }
             _ => Self::AnyFile,
+        }
+    }
+
+    fn files(files: &[String]) -> Self {
+        match files.iter().map(String::len).sum::<usize>() <= MOST_NAMES {
+            true => Self::Files(files.iter().map(|file| normalize(file)).collect()),
+            false => Self::AnyFile,
         }
     }
 }

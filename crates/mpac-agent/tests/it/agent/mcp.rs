@@ -271,3 +271,57 @@ async fn a_task_of_an_earlier_start_that_is_renewed_ends_with_the_host() {
     });
     assert_eq!(withdrawn.await, Some(intent));
 }
+
+#[tokio::test]
+async fn nobody_fills_the_answers_of_the_tools_alone() {
+    let host = Host::start(&["--protocol-level=0.1.15", "--rate-burst=10000"]).await;
+    let (eve, mut events) = host.join("Eve").await;
+    let mut ben = Model::start(&host, "Ben").await;
+    ben.done("who_is_working", json!({})).await;
+    let files = (0..1_000).map(|n| format!("src/{n}.py")).chain(["a.py".to_owned()]);
+    eve.announce(Announce::files(&"flood ".repeat(100_000), files)).await.unwrap();
+    heard(&mut events, |event| matches!(event, Event::Announced { .. }).then_some(())).await;
+
+    let a = json!({"files": ["a.py"]});
+    let (text, told) = ben.done("wait_for_change", a.clone()).await;
+    for part in ["flood flood", "… (600.0 kB in all)", "src/0.py, src/1.py", "… (1001 in all)"] {
+        assert!(text.contains(part) && told.to_string().contains(&part.replace(", ", "\",\"")), "{text}");
+    }
+    let mut answers = vec![(text, told)];
+    answers.push(ben.done("who_is_working", json!({})).await);
+    answers.push(ben.done("check_overlap", a.clone()).await);
+    answers.push(ben.done("get_file_state", json!({"path": "a.py"})).await);
+    answers.push(ben.refused("begin_task", json!({"objective": "his", "files": ["a.py"]})).await);
+    answers.push(
+        ben.done("wait_for_change", json!({"until": "free", "files": ["a.py"], "timeout_sec": 1})).await,
+    );
+    for (text, value) in answers {
+        assert!(text.contains("agent:Eve") || text.contains("flood"), "{}", text.len());
+        assert!(text.len() < 10_000 && value.to_string().len() < 10_000, "{} {value:.1000}", text.len());
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_into_one_answer_is_told_by_the_next() {
+    let host = Host::start(&["--rate-per-sec=1000000", "--rate-burst=1000000"]).await;
+    let (anna, _events) = host.join("Anna").await;
+    let mut ben = Model::start(&host, "Ben").await;
+    ben.done("who_is_working", json!({})).await;
+    let mut hers = Vec::new();
+    for n in 0..100 {
+        let announced = anna.announce(Announce::files(&format!("{n} {}", "x".repeat(300)), ["a.py"])).await;
+        let intent = announced.unwrap().intent;
+        anna.withdraw(&intent, None).await.unwrap();
+        hers.push(json!(intent));
+    }
+    let (mut told, mut calls) = (Vec::new(), 0);
+    while told.len() < hers.len() {
+        let (text, value) = ben.done("wait_for_change", json!({})).await;
+        assert!(text.len() < 40_000 && value["has_gap"] == json!(false), "{}", text.len());
+        let news = value["events"].as_array().unwrap().iter().filter(|it| it["event"] == "announced");
+        told.extend(news.map(|it| it["intent_id"].clone()));
+        assert_eq!(value["more"] == json!(true), text.contains("call it again for the next"), "{text}");
+        calls += 1;
+    }
+    assert!(told == hers && calls > 1, "{calls}");
+}
