@@ -12,6 +12,7 @@
 //! | `tool`, `input` | the table of tools; what each takes, with the descriptions that a model reads |
 //! | `acting`, `looking`, `reading`, `settling`, `waiting` | the tools, plain async functions from input to `Answer` |
 //! | `answer` | results, and refusals in words: rule, holder, time left, next step |
+//! | `approval` | changes that wait until they are authorised, to be gone on with |
 //! | `brief` | what others wrote, cut so that an answer takes it |
 //! | `bridge` | the agent behind it: joined at the start, joined anew when that failed or ended; what was announced here |
 //! | `recent`, `wanted` | what others have done, for those who wait; whom it concerns |
@@ -27,6 +28,7 @@
 
 mod acting;
 mod answer;
+mod approval;
 mod bridge;
 mod brief;
 mod input;

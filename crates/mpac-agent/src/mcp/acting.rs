@@ -4,22 +4,23 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 use std::time::Duration;
 
-use mpac_wire::{IntentId, Scope, StateRef};
+use mpac_wire::{IntentId, OpId, Scope, StateRef};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, shows};
+use super::approval::Approval;
 use super::bridge::Bridge;
 use super::brief::{self, Room};
 use super::input::{BeginTask, Outcome, SubmitChange, TakeOverTask, YieldTask};
 use super::looking::{in_workspace, named};
-use crate::agent::{Agent, Announce, Claim, Committed, Edit, KnownIntent, Update};
+use crate::agent::{Agent, Announce, Claim, Edit, KnownIntent, Update};
 use crate::brain::edits;
 use crate::error::AgentError;
 use crate::session::FileState;
 
-/// How long a claim's decision is waited for by default: sessions give the owner 30 s to come back (CLM-08), and hosts give
-/// tools about a minute.
-const CLAIM_WAIT_SEC: u32 = 45;
+/// How long a decision is waited for by default, on a claim or a change: sessions give the owner of what is claimed 30 s to come back
+/// (CLM-08), and hosts give tools about a minute.
+const WAIT_SEC: u32 = 45;
 
 /// # Errors
 /// [`AgentError::Usage`] for an id that cannot be one.
@@ -145,7 +146,16 @@ async fn submitted(bridge: &Bridge, asked: SubmitChange) -> Result<Answer, Agent
         let value = json!({"path": path, "committed": Value::Null, "state_ref": edit.before});
         return Ok(Answer::done(format!("{path} has that text already; nothing was committed."), value));
     }
-    let committed = commit(&agent, &intent, edit).await?;
+    let committed = match agent.view().await?.execution_model.as_str() {
+        "pre_commit" => {
+            let patience = Duration::from_secs(asked.wait_sec.unwrap_or(WAIT_SEC).clamp(1, 50).into());
+            match bridge.proposed.carry_out(&agent, &intent, &edit, patience).await? {
+                Approval::Done(committed) => committed,
+                Approval::Waits(op) => return Ok(waits(path, &intent, &op)),
+            }
+        }
+        _ => agent.commit(Some(&intent), edit).await?,
+    };
     match replaces_all {
         true => bridge.saw(&committed.path, &committed.after),
         false => bridge.edited(&committed.path, &committed.before, &committed.after),
@@ -161,11 +171,14 @@ async fn submitted(bridge: &Bridge, asked: SubmitChange) -> Result<Answer, Agent
     Ok(Answer::done(text, value))
 }
 
-async fn commit(agent: &Agent, intent: &IntentId, edit: Edit) -> Result<Committed, AgentError> {
-    match agent.view().await?.execution_model.as_str() {
-        "pre_commit" => agent.propose_and_commit(Some(intent), edit).await,
-        _ => agent.commit(Some(intent), edit).await,
-    }
+fn waits(path: &str, intent: &IntentId, op: &OpId) -> Answer {
+    let why = format!(
+        "the change of {path} is proposed as {op} and waits for approval: this session authorises changes before they are made, and an open conflict on the file (list_conflicts) holds that up"
+    );
+    let next = format!(
+        "keep task {intent}, call wait_for_change, and once it tells that {op} may be carried out submit just the same change again, which goes on with {op}; nothing is changed before that"
+    );
+    Answer::waiting("submit_change", (why, next), json!({"path": path, "op_id": op, "intent_id": intent}))
 }
 
 /// What the change is based on: what was said, else the state in which the file was last read or changed here. Several conversations
@@ -264,7 +277,7 @@ pub(super) async fn take_over_task(bridge: &Bridge, asked: TakeOverTask) -> Resu
     asked.files.iter().try_for_each(|file| in_workspace(file))?;
     claim.scope = (!asked.files.is_empty()).then(|| Scope::files(asked.files));
     (claim.objective, claim.justification) = (asked.objective, asked.justification);
-    claim.patience = Duration::from_secs(asked.wait_sec.unwrap_or(CLAIM_WAIT_SEC).clamp(1, 50).into());
+    claim.patience = Duration::from_secs(asked.wait_sec.unwrap_or(WAIT_SEC).clamp(1, 50).into());
     let intent = agent.claim_intent(claim).await?;
     bridge.hold(&intent);
     let text = format!(

@@ -36,6 +36,8 @@ struct Reason {
     next: String,
     /// Something may have been changed all the same.
     is_undecided: bool,
+    /// Nobody has refused it: it is to be gone on with.
+    is_waiting: bool,
     /// The text that is to be read before the next step; told last, since anything may stand in it.
     to_read: Option<String>,
     more: Value,
@@ -55,6 +57,13 @@ impl Answer {
         reason.told(tool, None)
     }
 
+    /// It is not done before somebody has authorised it: `words` are why, and the next step.
+    pub(super) fn waiting(tool: &str, words: (String, String), more: Value) -> Self {
+        let (code, rule) = ("WAITS_FOR_APPROVAL".to_owned(), Some("OPS-24"));
+        let (why, next) = words;
+        Reason { code, why, rule, next, is_waiting: true, more, ..Reason::default() }.told(tool, None)
+    }
+
     /// It is refused, or went wrong: the rule, the holder, the time left and the next step as far as they are known. `view`
     /// knows more of the holders.
     pub(super) fn refused(tool: &str, error: &AgentError, view: Option<&Snapshot>) -> Self {
@@ -64,9 +73,10 @@ impl Answer {
 
 impl Reason {
     fn told(self, tool: &str, view: Option<&Snapshot>) -> Answer {
-        let how = match self.is_undecided {
-            false => "was refused, and nothing was changed",
-            true => "did not come to its end",
+        let how = match (self.is_waiting, self.is_undecided) {
+            (true, _) => "is not done yet, and nothing was changed",
+            (_, true) => "did not come to its end",
+            _ => "was refused, and nothing was changed",
         };
         let why = brief::line(&self.why);
         let mut text = format!("{tool} {how}: {}: {why}", brief::line(&self.code));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use mpac_wire::{IntentId, PrincipalId, StateRef};
 use tokio::sync::broadcast;
 
+use super::approval::Proposed;
 use super::brief;
 use super::recent::Recent;
 use super::resource::Resource;
@@ -33,6 +34,8 @@ pub(super) struct Bridge {
     patience: Duration,
     agent: tokio::sync::Mutex<Option<Agent>>,
     held: Mutex<Held>,
+    /// What waits for approval.
+    pub(super) proposed: Proposed,
     /// What others have done.
     pub(super) recent: Arc<Recent>,
     updates: broadcast::Sender<Resource>,
@@ -84,7 +87,8 @@ impl Bridge {
         joining.options(false)?.place()?;
         let (agent, held) = (tokio::sync::Mutex::default(), Mutex::default());
         let (recent, updates) = (Arc::default(), broadcast::channel(UPDATES).0);
-        Ok(Self { joining, patience: RETURN_LIMIT, agent, held, recent, updates })
+        let proposed = Proposed::default();
+        Ok(Self { joining, patience: RETURN_LIMIT, agent, held, proposed, recent, updates })
     }
 
     /// The agent, in the session. Tools are called side by side, and each waits for itself: nobody has the lock meanwhile but
@@ -124,6 +128,7 @@ impl Bridge {
         let told = (self.recent.clone(), self.updates.clone());
         tokio::spawn(listen(events, agent.me().clone(), told));
         *slot = Some(agent.clone());
+        self.proposed.forget();
         Resource::ALL.into_iter().for_each(|it| drop(self.updates.send(it)));
         Ok(agent)
     }

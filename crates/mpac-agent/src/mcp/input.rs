@@ -90,6 +90,10 @@ pub(super) struct SubmitChange {
     pub(super) summary: Option<String>,
     /// The task it belongs to; by default your task that covers the file.
     pub(super) intent_id: Option<String>,
+    /// Where changes have to be authorised: seconds to wait for that, at most 50; 45 by default. A change that still waits then is
+    /// gone on with by the same call again.
+    #[schemars(range(min = 1, max = 50))]
+    pub(super) wait_sec: Option<u32>,
 }
 
 /// How a task ends.

@@ -53,7 +53,7 @@ const TOOLS: [Row; 13] = [
     (
         "submit_change",
         "Submit a change",
-        "Commits a new text of one shared file for everybody, under a task of yours that covers it: by edits, or by the whole content, which needs the base_state_ref of the text that it is made from. If the file has changed since you read it nothing is overwritten: you get the current text, to redo the change on.",
+        "Commits a new text of one shared file for everybody, under a task of yours that covers it: by edits, or by the whole content, which needs the base_state_ref of the text that it is made from. If the file has changed since you read it nothing is overwritten: you get the current text, to redo the change on. In a session that authorises changes first it may wait for approval: submit the same again then.",
         false,
         schema_for_type::<input::SubmitChange>,
     ),

@@ -53,6 +53,11 @@ impl Edit {
         StateRef::of(&self.content)
     }
 
+    /// It was made, by this operation.
+    pub(crate) fn committed(&self, op: OpId) -> Committed {
+        Committed { op, path: self.path.clone(), before: self.before.clone(), after: self.after() }
+    }
+
     fn change(&self) -> (&str, FileChange) {
         (self.path.as_str(), FileChange::new(self.content.clone(), self.before.clone()))
     }
@@ -94,6 +99,12 @@ impl Proposal {
     pub fn of(intent: Option<&IntentId>, path: &str) -> Self {
         let (intent, path) = (intent.cloned(), path.to_owned());
         Self { intent, path, op_kind: OpKind::Replace, summary: None, before: None }
+    }
+
+    /// Just this change.
+    pub(crate) fn of_edit(intent: Option<&IntentId>, edit: &Edit) -> Self {
+        let (op_kind, summary) = (edit.op_kind.clone(), edit.summary.clone());
+        Self { op_kind, summary, before: Some(edit.before.clone()), ..Self::of(intent, &edit.path) }
     }
 }
 
@@ -152,7 +163,7 @@ impl Agent {
     }
 
     /// Where an own operation stands; where nobody has to authorise, each is.
-    async fn stage(&self, op: &OpId) -> Result<Stage, AgentError> {
+    pub(crate) async fn stage(&self, op: &OpId) -> Result<Stage, AgentError> {
         let asked = op.clone();
         let look = move |it: &Participant| match it.may_apply(&asked) {
             true => Some(Stage::Authorised),
@@ -211,16 +222,12 @@ impl Agent {
         intent: Option<&IntentId>,
         edit: Edit,
     ) -> Result<Committed, AgentError> {
-        let mut proposal = Proposal::of(intent, &edit.path);
-        proposal.op_kind = edit.op_kind.clone();
-        proposal.summary = edit.summary.clone();
-        proposal.before = Some(edit.before.clone());
-        let op = self.propose(proposal).await?;
+        let op = self.propose(Proposal::of_edit(intent, &edit)).await?;
         self.authorisation(&op).await?;
         self.commit_as(op, intent, &edit).await
     }
 
-    async fn commit_as(
+    pub(crate) async fn commit_as(
         &self,
         mut op: OpId,
         intent: Option<&IntentId>,
@@ -343,8 +350,7 @@ impl Agent {
         message.state_ref_after = Some(edit.after());
         message.summary = edit.summary.clone();
         message.file_changes = Some([edit.change()].into_iter().collect());
-        let committed =
-            Committed { op, path: edit.path.clone(), before: edit.before.clone(), after: edit.after() };
+        let committed = edit.committed(op);
         let now = match self.say(message, &what).await {
             Ok(reply) => {
                 if reply.error.as_ref().is_some_and(|error| error.error_code.as_str() == "STALE_STATE_REF") {

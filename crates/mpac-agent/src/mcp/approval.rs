@@ -1,0 +1,136 @@
+//! Changes in sessions that authorise first (OPS-24): approval may take longer than hosts give a tool, so a change that waits for it
+//! is gone on with when it is submitted again.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mpac_core::participant::Stage;
+use mpac_wire::{IntentId, OpId, StateRef};
+
+use crate::agent::{Agent, Committed, Edit, Proposal};
+use crate::error::AgentError;
+use crate::session::FileState;
+
+/// How long is looked for what the file is meanwhile, where the connection is broken: the host has waited long enough.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
+/// So many are remembered; of those before them most are over with their tasks.
+const KEPT: usize = 64;
+
+/// Proposals that were made here and are not known to be over.
+#[derive(Debug, Default)]
+pub(super) struct Proposed(Mutex<VecDeque<One>>);
+
+/// One, without its text: whoever submits it again gives that.
+#[derive(Debug, Clone)]
+struct One {
+    op: OpId,
+    intent: IntentId,
+    path: String,
+    before: StateRef,
+    after: StateRef,
+    /// Whoever waits for it and completes it: nobody does so beside another.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What has come of a change.
+#[derive(Debug)]
+pub(super) enum Approval {
+    Done(Committed),
+    /// It waits, as this operation.
+    Waits(OpId),
+}
+
+impl Proposed {
+    /// Proposes the change, or finds it proposed, waits for as long as this, and completes it once it may be (OPS-25). Dropped in between
+    /// it is remembered all the same.
+    ///
+    /// # Errors
+    /// As [`Agent::propose_and_commit`].
+    pub(super) async fn carry_out(
+        &self,
+        agent: &Agent,
+        intent: &IntentId,
+        edit: &Edit,
+        patience: Duration,
+    ) -> Result<Approval, AgentError> {
+        let one = match self.same(intent, edit) {
+            Some(one) => one,
+            None => self.note(agent.propose(Proposal::of_edit(Some(intent), edit)).await?, intent, edit),
+        };
+        let authorised = async {
+            let turn = one.turn.lock().await;
+            agent.authorisation(&one.op).await.map(|()| turn)
+        };
+        let Ok(authorised) = tokio::time::timeout(patience, authorised).await else {
+            return waits(agent, one.op, edit).await;
+        };
+        let done = match authorised {
+            Ok(_turn) => complete(agent, &one.op, intent, edit).await,
+            Err(error) => Err(error),
+        };
+        // What is on its way, or was held back, may still be completed by the same call.
+        let is_over = matches!(
+            done,
+            Ok(_)
+                | Err(AgentError::TurnedDown(_)
+                    | AgentError::Stale { .. }
+                    | AgentError::Usage(_)
+                    | AgentError::TooLarge { .. })
+        );
+        if is_over {
+            self.all().retain(|known| known.op != one.op);
+        }
+        done.map(Approval::Done)
+    }
+
+    /// Nobody who joins anew can complete what was proposed before.
+    pub(super) fn forget(&self) {
+        self.all().clear();
+    }
+
+    fn same(&self, intent: &IntentId, edit: &Edit) -> Option<One> {
+        let is_it = |it: &&One| {
+            (&it.intent, &it.path, &it.before) == (intent, &edit.path, &edit.before)
+                && it.after == edit.after()
+        };
+        self.all().iter().find(is_it).cloned()
+    }
+
+    fn note(&self, op: OpId, intent: &IntentId, edit: &Edit) -> One {
+        let (intent, path) = (intent.clone(), edit.path.clone());
+        let (before, after) = (edit.before.clone(), edit.after());
+        let one = One { op, intent, path, before, after, turn: Arc::default() };
+        let mut all = self.all();
+        all.push_back(one.clone());
+        if all.len() > KEPT {
+            all.pop_front();
+        }
+        one
+    }
+
+    fn all(&self) -> MutexGuard<'_, VecDeque<One>> {
+        // A panic elsewhere has left it as good as ever.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One that is based on an old text waits for ever (D-097).
+async fn waits(agent: &Agent, op: OpId, edit: &Edit) -> Result<Approval, AgentError> {
+    let Ok(current) = tokio::time::timeout(LOOK_LIMIT, agent.read_file(&edit.path)).await else {
+        return Ok(Approval::Waits(op));
+    };
+    let current = current?.unwrap_or_else(FileState::absent);
+    match current.state_ref == edit.before {
+        true => Ok(Approval::Waits(op)),
+        false => Err(AgentError::Stale { path: edit.path.clone(), current: Box::new(current) }),
+    }
+}
+
+async fn complete(agent: &Agent, op: &OpId, intent: &IntentId, edit: &Edit) -> Result<Committed, AgentError> {
+    if agent.stage(op).await? == Stage::Committed {
+        // By another call, which had its turn before.
+        return Ok(edit.committed(op.clone()));
+    }
+    agent.commit_as(op.clone(), Some(intent), edit).await
+}
