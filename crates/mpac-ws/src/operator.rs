@@ -1,5 +1,7 @@
 //! What an operator can do with a running server.
 
+mod orders;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,15 +10,15 @@ use std::time::Duration;
 use axum::extract::ws::WebSocket;
 use mpac_core::Command;
 use mpac_wire::names::{CloseDisposition, CloseReason};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 use tracing::warn;
 
+pub(crate) use self::orders::Orders;
 use crate::control::dial::Target;
 use crate::control::serve::Operator;
 use crate::control::token::Token;
 use crate::control::{Answer, Request, Role, Status};
-use crate::error::Unwritten;
 use crate::fencing;
 use crate::follow::hub::Hub;
 use crate::follow::send::{self, Source};
@@ -34,7 +36,7 @@ pub(crate) struct Door {
     registry: Arc<Registry>,
     /// What a server needs that stores its sessions; one that does not has no door.
     stored: Option<Stored>,
-    asked: watch::Sender<Asked>,
+    orders: Orders,
     /// The server before says that it is silent.
     silent: Arc<Notify>,
     /// Of this server alone.
@@ -48,18 +50,6 @@ struct Stored {
     data: PathBuf,
     token: Token,
     source: Source,
-}
-
-/// What the server is to do.
-#[derive(Clone, Debug, Default)]
-pub(crate) enum Asked {
-    /// To go on.
-    #[default]
-    Nothing,
-    /// To end as if it had been stopped.
-    End,
-    /// To end: it is silent already, because the sessions are that server's.
-    Fenced { by: String, unwritten: Vec<Unwritten> },
 }
 
 impl Door {
@@ -85,9 +75,9 @@ impl Door {
                 Some(Stored { token: Token::of(&data)?, data, source })
             }
         };
-        let (asked, silent) = (watch::Sender::default(), Arc::default());
+        let (orders, silent) = (Orders::default(), Arc::default());
         let instance = hex::random::<16>()?.into();
-        Ok(Self { registry: Arc::clone(registry), stored, asked, silent, instance, open })
+        Ok(Self { registry: Arc::clone(registry), stored, orders, silent, instance, open })
     }
 
     /// Tells the servers before, if there are any to tell, until they have heard or found out by themselves.
@@ -97,9 +87,9 @@ impl Door {
         fencing::tell(&stored.data, epochs, (by, &self.instance), &self.silent).await;
     }
 
-    /// Completes when the server is asked to end.
-    pub(crate) fn asked(&self) -> watch::Receiver<Asked> {
-        self.asked.subscribe()
+    /// What becomes of the server.
+    pub(crate) fn orders(&self) -> Orders {
+        self.orders.clone()
     }
 
     /// Looks at the standbys whenever one has left, or a participant hears another coordinator: if one of them has taken over,
@@ -121,9 +111,10 @@ impl Door {
                     warn!("{address} has the sessions under later epochs");
                     // The server waits for this before it ends.
                     let _open = self.open.upgrade();
-                    self.fence(&stored, other.sessions, address).await;
-                    // So that it need not be told; if this is lost, it goes on trying to tell.
-                    let _ = target.ask(&Request::Silent {}).await;
+                    if let Answer::Done { .. } = self.fence(&stored, other.sessions, address).await {
+                        // So that it need not be told; if this is lost, it goes on trying to tell.
+                        let _ = target.ask(&Request::Silent {}).await;
+                    }
                     return;
                 }
             }
@@ -177,13 +168,16 @@ impl Door {
 
     /// Marks the directory before anything else: from then on no start gets past it.
     async fn fence(&self, stored: &Stored, epochs: BTreeMap<String, u64>, by: String) -> Answer {
-        let mark = Elsewhere { why: Why::Fenced, server: by.clone(), epochs: epochs.clone() };
+        if let Err(reason) = self.orders.fencing(&by) {
+            return refused(reason);
+        }
+        let mark = Elsewhere { why: Why::Fenced, server: by, epochs: epochs.clone() };
         let marked = mark.write(&stored.data);
         if let Err(error) = &marked {
             warn!("{}: it cannot be marked: {error}", stored.data.display());
         }
-        let unwritten = self.registry.fence(&epochs).await;
-        self.asked.send_replace(Asked::Fenced { by, unwritten });
+        self.registry.fence(&epochs).await;
+        self.orders.silent();
         match marked {
             Ok(()) => Answer::Done { text: "it says nothing more, and its directory is marked".to_owned() },
             Err(error) => {
@@ -205,13 +199,12 @@ impl Operator for Door {
             Request::Close { session, disposition } => self.close(&session, disposition).await,
             Request::SigningKey {} => self.signing_key(),
             Request::RotateKey {} => self.rotate_key().await,
-            Request::HandOver { to } => match stored.source.hub.choose(&to) {
-                Ok(()) => {
-                    self.asked.send_replace(Asked::End);
-                    Answer::Done { text: "handing over".to_owned() }
+            Request::HandOver { to } => {
+                match stored.source.hub.choose(&to).and_then(|()| self.orders.end()) {
+                    Ok(()) => Answer::Done { text: "handing over".to_owned() },
+                    Err(reason) => refused(reason),
                 }
-                Err(reason) => refused(reason),
-            },
+            }
             Request::Fence { epochs, by } => self.fence(stored, epochs, by).await,
             Request::Silent {} => {
                 self.silent.notify_one();

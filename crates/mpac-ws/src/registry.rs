@@ -70,6 +70,8 @@ pub(crate) struct Registry {
     refused: BTreeSet<String>,
     connections: AtomicU64,
     sessions: Arc<Mutex<Sessions>>,
+    /// Accepted commits that are in no file, of sessions that were ended; locked while any are.
+    unwritten: tokio::sync::Mutex<Vec<Unwritten>>,
     /// A participant hears another coordinator.
     conflict: Arc<Notify>,
 }
@@ -153,6 +155,7 @@ impl Registry {
             refused: BTreeSet::new(),
             connections: AtomicU64::new(0),
             sessions: Arc::default(),
+            unwritten: tokio::sync::Mutex::default(),
             conflict: Arc::default(),
         };
         let configured = settings.session.is_some() || !settings.multi_session;
@@ -310,26 +313,27 @@ impl Registry {
 
     /// Closes every session and waits until each has told its connections. Later connections are refused.
     ///
-    /// Gives the accepted commits that are in no file.
+    /// Gives the accepted commits that are in no file, also where the sessions were fenced before.
     pub(crate) async fn stop(&self) -> Vec<Unwritten> {
         lock(&self.sessions).over.get_or_insert(Refused::Stopping);
         self.end().await
     }
 
+    /// Whoever comes second waits for the first.
     async fn end(&self) -> Vec<Unwritten> {
+        let mut unwritten = self.unwritten.lock().await;
         let entries = std::mem::take(&mut lock(&self.sessions).by_id);
         for entry in entries.values() {
             // A task that is over has nobody left to tell.
             let _ = entry.inbox.send(Inbound::Stop).await;
         }
-        let mut unwritten = Vec::new();
         for (id, entry) in entries {
             match entry.task.await {
                 Ok(files) => unwritten.extend(files),
                 Err(error) => error!("session {id} ended early: {error}"),
             }
         }
-        unwritten
+        unwritten.clone()
     }
 
     fn take_seat(&self, id: &str) -> Result<(mpsc::Sender<Inbound>, Arc<Semaphore>, Known), Refused> {

@@ -175,7 +175,7 @@ impl Server {
         let hub = Hub::default();
         let failed = |source| Error::Io { step: "opening the control door", source };
         let door = Door::new(&self.registry, &hub, open.downgrade()).map_err(failed)?;
-        let mut asked = door.asked();
+        let orders = door.orders();
         let _published = self.published.take();
         let _alone = Aborted(tokio::spawn(door.clone().stay_alone()));
         let fencing = Aborted(tokio::spawn(door.clone().fence_before(self.url())));
@@ -213,13 +213,12 @@ impl Server {
                 error!("the disk of {} is full: stopping, and telling everybody", dir.display());
                 full = Some(dir);
             }
-            // The door lives as long as the server.
-            _ = asked.changed() => {}
+            () = orders.ends() => {}
         }
         drop(stopped);
         // Whoever gets the sessions tells from then on.
         drop(fencing);
-        let ended = handover::end(&self.registry, &hub, &asked).await;
+        let ended = handover::end(&self.registry, &hub, &orders).await;
         drop(open);
         // A peer that never reads its close frame is given up by its connection; this is for what nobody thought of.
         let _ = timeout(2 * Times::default().close_within, all_closed.recv()).await;

@@ -8,7 +8,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
 use super::{Refused, Registry, lock};
-use crate::error::Unwritten;
 use crate::session::{Inbound, Standing};
 use crate::signing::key_file::SigningKeyError;
 use crate::signing::ring::Ring;
@@ -66,9 +65,7 @@ impl Registry {
     }
 
     /// Silences every session, because somebody else has them under these epochs (REC-26). Later connections are told so.
-    ///
-    /// Gives the accepted commits that are in no file.
-    pub(crate) async fn fence(&self, epochs: &BTreeMap<String, u64>) -> Vec<Unwritten> {
+    pub(crate) async fn fence(&self, epochs: &BTreeMap<String, u64>) {
         lock(&self.sessions).over = Some(Refused::Elsewhere);
         for (id, inbox) in self.inboxes() {
             let Some(standing) = ask(&inbox, None).await else { continue };
@@ -76,7 +73,7 @@ impl Registry {
             let epoch = epochs.get(&id).copied().unwrap_or_default().max(standing.epoch + 1);
             ask(&inbox, Some(Command::Fence { epoch })).await;
         }
-        self.end().await
+        self.end().await;
     }
 
     fn inboxes(&self) -> BTreeMap<String, mpsc::Sender<Inbound>> {
