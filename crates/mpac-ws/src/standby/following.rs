@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::{error, info, warn};
 
 use super::desk::Desk;
@@ -125,7 +125,7 @@ impl Following {
                 () = stop.as_mut() => return Ok(End::Stopped),
                 frame = link.next() => frame?,
                 // Before that its server does not know us, or could not hand over before it ends.
-                () = desk.wanted(), if is_standing && asked.is_none() && again <= Instant::now() => {
+                () = wanted(desk, again), if is_standing && asked.is_none() => {
                     asked = self.ask_for_it(desk).await;
                     if let Some(Asked::Unanswered(until)) = asked {
                         again = until;
@@ -263,6 +263,12 @@ fn cannot_go_on(copy: &Copy, template: &Template) -> Vec<String> {
 /// Whether nobody is there.
 const fn is_gone(lost: &Lost) -> bool {
     matches!(lost, Lost::NotReached(NotReached::Gone(..) | NotReached::Silent(_)))
+}
+
+/// Completes when somebody wants the takeover, and not before `again`: a server that said something meanwhile may say no more.
+async fn wanted(desk: &Desk, again: Instant) {
+    sleep_until(again).await;
+    desk.wanted().await;
 }
 
 /// Completes when it is over, if something was asked.
