@@ -11,7 +11,7 @@ use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::control::dial::{NotReached, Target};
 use crate::control::token::Token;
@@ -159,7 +159,7 @@ pub(crate) async fn tell(
 async fn persist(before: Target, epochs: &BTreeMap<String, u64>, (by, own): (&str, &str)) {
     let request = Request::Fence { epochs: epochs.clone(), by: by.to_owned() };
     let mut pause = PAUSE.0;
-    let mut said = false;
+    let (mut said, mut unproven) = (false, String::new());
     loop {
         let answer = match before.ask(&Request::Status {}).await {
             // A name or an address may have moved with the sessions.
@@ -182,6 +182,15 @@ async fn persist(before: Target, epochs: &BTreeMap<String, u64>, (by, own): (&st
             Some(Ok(Answer::Refused { reason })) => return warn!("{} is not fenced: {reason}", before.url()),
             Some(Ok(Answer::Status(_))) => {
                 return warn!("{} is not fenced: it answers something else", before.url());
+            }
+            Some(Err(error @ NotReached::Unproven(..))) => {
+                let reason = error.to_string();
+                if unproven != reason {
+                    error!(
+                        "{reason}: the server before cannot be told that its sessions are here; trying again"
+                    );
+                    unproven = reason;
+                }
             }
             Some(Err(error)) => {
                 if !std::mem::replace(&mut said, true) {

@@ -29,6 +29,8 @@ use crate::store::identity;
 
 /// Between two looks at the standbys.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The same for one that is away and may take over by itself, whether or not it comes back.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// The server, as its operator sees it.
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ pub(crate) struct Door {
     instance: Arc<str>,
     /// Upgraded by each connection for as long as it lasts.
     open: mpsc::WeakSender<()>,
+    /// How often it looks at a standby that is away.
+    look: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -77,7 +81,7 @@ impl Door {
         };
         let (orders, silent) = (Orders::default(), Arc::default());
         let instance = hex::random::<16>()?.into();
-        Ok(Self { registry: Arc::clone(registry), stored, orders, silent, instance, open })
+        Ok(Self { registry: Arc::clone(registry), stored, orders, silent, instance, open, look: LOOK })
     }
 
     /// Tells the servers before, if there are any to tell, until they have heard or found out by themselves.
@@ -92,15 +96,17 @@ impl Door {
         self.orders.clone()
     }
 
-    /// Looks at the standbys whenever one has left, or a participant hears another coordinator: if one of them has taken over,
-    /// this server falls silent, also where the word of the other has not come yet (REC-26). Anybody can say such a thing, so
-    /// only what the other server says counts, and it is not asked without end.
+    /// Looks at the standbys whenever one has left, or a participant hears another coordinator, and now and then while one that
+    /// takes over by itself is away: if one of them has taken over, this server falls silent, also where the word of the other has
+    /// not come yet (REC-26). Anybody can say such a thing, so only what the other server says counts, and it is asked no more
+    /// often than that.
     pub(crate) async fn stay_alone(self) {
         let Some(stored) = self.stored.clone() else { return };
         loop {
             tokio::select! {
                 () = self.registry.conflict() => {}
                 () = stored.source.hub.suspicion() => {}
+                () = sleep(self.look), if stored.source.hub.is_one_astray() => {}
             }
             for address in stored.source.hub.addresses() {
                 let target = Target::new(&address, stored.token.clone());
@@ -225,4 +231,35 @@ impl Operator for Door {
 
 const fn refused(reason: String) -> Answer {
     Answer::Refused { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::cli::Settings;
+    use crate::follow::Follower;
+    use crate::workspace::Workspace;
+
+    #[tokio::test]
+    async fn a_standby_that_takes_over_by_itself_is_looked_at_until_it_follows_again() {
+        let data = tempfile::tempdir().unwrap();
+        let data_dir = format!("--data-dir={}", data.path().display());
+        let settings = Settings::try_parse_from(["mpac-ws", &data_dir]).unwrap();
+        let registry = Arc::new(Registry::open(&settings, Workspace::default()).unwrap());
+        let (open, hub) = (mpsc::channel(1).0, Hub::default());
+        let mut door = Door::new(&registry, &hub, open.downgrade()).unwrap();
+        door.look = Duration::from_millis(1);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = format!("ws://{}", listener.local_addr().unwrap());
+        drop(hub.attach(Follower::Standby { address, after_silence: true }).unwrap());
+        let looking = tokio::spawn(door.stay_alone());
+        // It may be a while until it has taken over: nobody says when.
+        for _ in 0..3 {
+            listener.accept().await.unwrap();
+        }
+        looking.abort();
+    }
 }

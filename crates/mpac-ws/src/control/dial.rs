@@ -8,6 +8,7 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -44,6 +45,11 @@ pub(crate) enum NotReached {
     Token(String),
     #[error("{0} is no server of this version: {1}")]
     Strange(String, String),
+    /// Somebody is there, who may be the server.
+    #[error(
+        "{0} is there, and not as expected: {1}; if it has a new certificate, give its fingerprint behind the # of the address"
+    )]
+    Unproven(String, String),
 }
 
 impl Target {
@@ -82,6 +88,9 @@ impl Target {
             Ok(Err(tungstenite::Error::Http(response))) => {
                 Err(NotReached::Strange(self.url.clone(), response.status().to_string()))
             }
+            Ok(Err(error)) if is_an_answer(&error) => {
+                Err(NotReached::Unproven(self.url.clone(), error.to_string()))
+            }
             Ok(Err(error)) => Err(gone(&error)),
             Err(_) => Err(NotReached::Silent(self.url.clone())),
         }
@@ -108,6 +117,74 @@ impl Target {
                 Ok(_) => return Err(NotReached::Gone(self.url.clone(), "it went away".to_owned())),
                 Err(_) => return Err(NotReached::Silent(self.url.clone())),
             }
+        }
+    }
+}
+
+/// Whether somebody said something, who is no server as it was expected: one that shows another certificate, or speaks TLS where
+/// it did not. A connection that ends before anything came says nothing: what forwards to a server that is gone does that.
+fn is_an_answer(error: &tungstenite::Error) -> bool {
+    match error {
+        tungstenite::Error::Io(error) => error.get_ref().is_some_and(|it| it.is::<rustls::Error>()),
+        tungstenite::Error::Protocol(error) => *error != ProtocolError::HandshakeIncomplete,
+        tungstenite::Error::HttpFormat(_) | tungstenite::Error::Utf8(_) | tungstenite::Error::Capacity(_) => {
+            true
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::listen::self_signed;
+    use crate::listen::tls::Tls;
+
+    /// What comes of a connection to somebody who says this to everybody, and then ends it.
+    async fn reached(url: &str, says: &'static [u8]) -> NotReached {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // All that it says is read: what is not would end the connection early.
+            stream.read(&mut [0; 4096]).await.unwrap();
+            stream.write_all(says).await.unwrap();
+        });
+        let url = url.replace("PORT", &port.to_string());
+        Target::new(&url, Token::given("t")).connect("follow").await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn whoever_says_something_is_not_gone() {
+        let pinned = format!("wss://127.0.0.1:PORT#sha256:{}", "ab".repeat(32));
+        for url in ["ws://127.0.0.1:PORT", &pinned] {
+            let answered = reached(url, b"\x15\x03\x03\x00\x02\x02\x46").await;
+            assert!(matches!(answered, NotReached::Unproven(..)), "{answered:?}");
+            let silent = reached(url, b"").await;
+            assert!(matches!(silent, NotReached::Gone(..)), "{silent:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_with_another_certificate_is_not_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (certificate, key) = self_signed::at(dir.path(), &[]).unwrap();
+        let tls = Tls::from_files(certificate, key).unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            loop {
+                // Whoever does not like it ends it.
+                let _ = tls.accept(listener.accept().await.unwrap().0).await;
+            }
+        });
+        let other = format!("wss://{address}#sha256:{}", "ab".repeat(32));
+        for url in [&other, &format!("wss://{address}")] {
+            let refused = Target::new(url, Token::given("t")).connect("follow").await.unwrap_err();
+            assert!(matches!(refused, NotReached::Unproven(..)), "{refused:?}");
         }
     }
 }

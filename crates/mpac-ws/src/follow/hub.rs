@@ -52,6 +52,8 @@ struct State {
     chosen: Option<u64>,
     /// Where standbys serve, or would: those that left too.
     addresses: BTreeSet<String>,
+    /// Those of them that take over by themselves and do not follow just now.
+    astray: BTreeSet<String>,
     followers: BTreeMap<u64, Known>,
 }
 
@@ -96,6 +98,7 @@ impl Hub {
         info!("{} follows", name(&role));
         if let Follower::Standby { address, .. } = &role {
             state.addresses.insert(address.clone());
+            state.astray.remove(address);
         }
         state.followers.insert(
             number,
@@ -111,6 +114,11 @@ impl Hub {
     /// Completes when a standby has left.
     pub(crate) async fn suspicion(&self) {
         self.suspicion.notified().await;
+    }
+
+    /// Whether a standby that takes over by itself does not follow just now.
+    pub(crate) fn is_one_astray(&self) -> bool {
+        !self.lock().astray.is_empty()
     }
 
     /// Where somebody may have taken over.
@@ -203,6 +211,15 @@ impl Hub {
     }
 }
 
+impl State {
+    /// Whether the standby for this address follows.
+    fn follows(&self, address: &str) -> bool {
+        let is_it =
+            |role: &Follower| matches!(role, Follower::Standby { address: its, .. } if its == address);
+        self.followers.values().any(|known| is_it(&known.role))
+    }
+}
+
 impl Known {
     /// Whether it is a standby that only has to be waited for.
     fn can_have_all(&self) -> bool {
@@ -241,12 +258,17 @@ impl Attached {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        if let Some(known) = self.hub.lock().followers.remove(&self.number) {
+        let mut state = self.hub.lock();
+        if let Some(known) = state.followers.remove(&self.number) {
             info!("{} follows no more", name(&known.role));
-            if matches!(known.role, Follower::Standby { .. }) {
+            if let Follower::Standby { address, after_silence } = known.role {
+                if after_silence && !state.follows(&address) {
+                    state.astray.insert(address);
+                }
                 self.hub.suspicion.notify_one();
             }
         }
+        drop(state);
         self.hub.changed.send_replace(());
     }
 }
@@ -289,7 +311,12 @@ mod tests {
         );
         let _others = [standby_for("two", false), Follower::Backup].map(|role| hub.attach(role).unwrap());
         let again = hub.attach(standby_for("one", true)).unwrap();
-        drop((one, again));
+        drop(one);
+        assert!(!hub.is_one_astray(), "it has come again");
+        drop(again);
+        assert!(hub.is_one_astray(), "it may take over");
+        hub.attach(standby_for("one", false)).unwrap();
+        assert!(!hub.is_one_astray(), "not by itself any more");
         hub.attach(standby_for("two", true)).unwrap();
         let before: Follower = serde_json::from_str(r#"{"standby":{"address":"two"}}"#).unwrap();
         assert_eq!(before, standby_for("two", false), "as earlier builds say it");

@@ -86,7 +86,7 @@ impl Tls {
     }
 
     /// The server's side of a handshake.
-    pub(super) async fn accept(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn accept(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         self.acceptor.accept(socket).await
     }
 

@@ -51,6 +51,8 @@ pub(super) struct Said {
     standing: bool,
     lost: bool,
     progress: Option<Instant>,
+    /// Who is there in its server's place, perhaps.
+    unproven: String,
     /// Which keys are not here.
     pub(super) keys: Vec<String>,
 }
@@ -89,6 +91,7 @@ impl Following {
                 warn!("lost: {lost}; trying again");
                 desk.says("lost".to_owned());
             }
+            let is_there = self.is_there(&lost);
             if matches!(lost, Lost::Failed(_)) {
                 // What was half taken is read back as far as it is on the disk.
                 self.held = Held::new(open(self.data.clone()).await.map_err(|error| error.to_string())?);
@@ -98,8 +101,11 @@ impl Following {
                 // Of a connection that broke it is not known whether anybody is there; and whoever answers is.
                 () = desk.wanted(), if is_gone(&lost) => return Ok(End::Taken),
                 () = desk.overdue() => self.too_late(desk),
-                () = self.silence.is_over() => return Ok(self.silent()),
+                () = self.silence.is_over(), if !is_there => return Ok(self.silent()),
                 () = sleep(pause) => pause = (pause * 2).min(PAUSE.1),
+            }
+            if is_there {
+                self.silence.broken();
             }
         }
     }
@@ -201,6 +207,17 @@ impl Following {
                 Some(Asked::Unanswered(now() + QUIET))
             }
         }
+    }
+
+    /// Whether the server may be there, and only cannot be followed: that is no silence, and lasts until somebody acts.
+    fn is_there(&mut self, lost: &Lost) -> bool {
+        let Lost::NotReached(NotReached::Unproven(..)) = lost else { return false };
+        let reason = lost.to_string();
+        if self.said.unproven != reason {
+            error!("{reason}; as long as that is so, nothing is taken");
+            self.said.unproven = reason;
+        }
+        true
     }
 
     fn too_late(&self, desk: &Desk) {

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use mpac_core::SessionConfig;
 use mpac_wire::{SessionId, Timestamp};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
@@ -279,6 +280,33 @@ async fn whoever_answers_is_there_whatever_the_answer() {
         end = following => panic!("{end:?}"),
         () = is_there => {}
     }
+}
+
+#[tokio::test]
+async fn nothing_is_taken_while_somebody_else_answers_who_may_be_the_server() {
+    let mut rig = Rig::new().await;
+    let (mut following, desk) = rig.standby.take().unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    // As one with another certificate does.
+    let url = format!("wss://{}#sha256:{}", listener.local_addr().unwrap(), "ab".repeat(32));
+    following.target = Target::new(&url, Token::given("t"));
+    following.silence = Silence::new(Some(Duration::from_millis(500)));
+    following.silence.counts();
+    let mut never = std::pin::pin!(std::future::pending());
+    let mut ends = std::pin::pin!(following.run(&mut never, &desk));
+    let answers = async {
+        for _ in 0..3 {
+            let mut stream = listener.accept().await.unwrap().0;
+            stream.read(&mut [0; 4096]).await.unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        }
+    };
+    tokio::select! {
+        end = &mut ends => panic!("{end:?}"),
+        () = answers => {}
+    }
+    drop(listener);
+    assert_eq!(ends.await, Ok(End::Taken), "nobody answers");
 }
 
 #[tokio::test]
