@@ -1,13 +1,14 @@
 //! Only one server has a session (REC-26): a directory whose sessions are elsewhere is not started from by accident, and
 //! whoever takes over tells the one before until it has heard.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use futures::future::join_all;
+use mpac_wire::SessionId;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -17,8 +18,8 @@ use crate::control::dial::{NotReached, Target};
 use crate::control::token::Token;
 use crate::control::{Answer, Request};
 use crate::error::Error;
-use crate::store::elsewhere::Elsewhere;
-use crate::store::whole;
+use crate::store::elsewhere::{Elsewhere, Why};
+use crate::store::{self, whole};
 
 /// Who has not heard yet.
 const FILE: &str = "before.json";
@@ -39,13 +40,37 @@ pub(crate) struct Above {
     known: BTreeMap<String, u64>,
     /// Of every session.
     least: u64,
+    /// Sessions whose last epoch there nobody said, by their names here: each may have been the other's under the next one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    unnamed: BTreeSet<String>,
 }
 
 impl Above {
-    /// The epoch above which this session has to go on; `None` where nobody else has had it.
-    pub(crate) fn of(&self, id: &str) -> Option<u64> {
-        let epoch = self.known.get(id).copied().unwrap_or_default().max(self.least);
+    /// The epoch above which this session, which was here under epoch `before`, has to go on; `None` where nobody else has had it.
+    pub(crate) fn of(&self, id: &SessionId, before: u64) -> Option<u64> {
+        let known = self.known.get(id.as_str()).copied().unwrap_or_default();
+        let unnamed = if self.unnamed.contains(&store::name(id)) { before.saturating_add(1) } else { 0 };
+        let epoch = known.max(unnamed).max(self.least);
         (epoch > 0).then_some(epoch)
+    }
+
+    /// The session of this name is above what others have had, or over.
+    pub(crate) fn is_above(&mut self, name: &str) {
+        self.unnamed.remove(name);
+    }
+
+    /// Everything that a mark says, and leaves open.
+    fn add(&mut self, mark: Elsewhere, stored: impl Iterator<Item = String>) {
+        // A copy is of what it says. One who gave its sessions away, or lost them, may not have known of all: some had ended.
+        if matches!(mark.why, Why::HandedOver | Why::Fenced) {
+            let ids = mark.epochs.keys().filter_map(|id| SessionId::new(id.as_str()).ok());
+            let named: BTreeSet<String> = ids.map(|id| store::name(&id)).collect();
+            self.unnamed.extend(stored.filter(|name| !named.contains(name)));
+        }
+        for (id, epoch) in mark.epochs {
+            let known = self.known.entry(id).or_default();
+            *known = epoch.max(*known);
+        }
     }
 }
 
@@ -62,9 +87,9 @@ pub(crate) fn may_start(data: &Path, take_back: Option<u64>) -> Result<Above, Er
         }
         (mark, least) => {
             let mut above: Above = whole::read_json(data, ABOVE).map_err(failed)?.unwrap_or_default();
-            for (id, epoch) in mark.into_iter().flat_map(|mark| mark.epochs) {
-                let known = above.known.entry(id).or_default();
-                *known = epoch.max(*known);
+            if let Some(mark) = mark {
+                let stored = store::names(data).map_err(failed)?.into_iter();
+                above.add(mark, stored.filter_map(|dir| Some(dir.file_name()?.to_str()?.to_owned())));
             }
             above.least = least.unwrap_or_default().max(above.least);
             Ok(above)
@@ -224,30 +249,56 @@ mod tests {
     use super::*;
     use crate::control::serve::{self, Operator};
     use crate::control::{Role, Status};
-    use crate::store::elsewhere::Why;
+
+    /// The epoch above which it goes on, from epoch 2.
+    fn of(above: &Above, id: &str) -> Option<u64> {
+        above.of(&SessionId::new(id).unwrap(), 2)
+    }
 
     #[test]
     fn sessions_that_are_elsewhere_are_only_taken_back_above_every_epoch_known() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(may_start(dir.path(), None).unwrap(), Above::default());
         let above = may_start(dir.path(), Some(7)).unwrap();
-        assert_eq!(above.of("a"), Some(7), "of a restored backup, say, which knows of nobody else");
+        assert_eq!(of(&above, "a"), Some(7), "of a restored backup, say, which knows of nobody else");
         let epochs = BTreeMap::from([("a".to_owned(), 3), ("b".to_owned(), 9)]);
+        std::fs::create_dir(dir.path().join("sessions")).unwrap();
         Elsewhere { why: Why::Fenced, server: "ws://there:1".to_owned(), epochs }.write(dir.path()).unwrap();
         let refused = may_start(dir.path(), None).unwrap_err().to_string();
         for word in ["ws://there:1", "taken over", "standby --from", "--take-back"] {
             assert!(refused.contains(word), "{refused}");
         }
         let above = may_start(dir.path(), Some(5)).unwrap();
-        assert_eq!(["a", "b", "c"].map(|id| above.of(id)), [Some(5), Some(9), Some(5)]);
-        assert_eq!(may_start(dir.path(), Some(0)).unwrap().of("c"), None);
+        assert_eq!(["a", "b", "c"].map(|id| of(&above, id)), [Some(5), Some(9), Some(5)]);
+        assert_eq!(of(&may_start(dir.path(), Some(0)).unwrap(), "c"), None);
         started(dir.path(), &above).unwrap();
         let again = may_start(dir.path(), None).unwrap();
         assert_eq!(
-            ["a", "b", "c"].map(|id| again.of(id)),
+            ["a", "b", "c"].map(|id| of(&again, id)),
             [Some(5), Some(9), Some(5)],
             "for one that could not go on"
         );
+    }
+
+    #[test]
+    fn a_session_that_the_mark_does_not_name_skips_the_epoch_that_the_other_one_had() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c"] {
+            std::fs::create_dir_all(dir.path().join("sessions").join(name)).unwrap();
+        }
+        let mark =
+            |why| Elsewhere { why, server: "ws://there:1".to_owned(), epochs: [("a".to_owned(), 3)].into() };
+        mark(Why::Standby).write(dir.path()).unwrap();
+        assert_eq!(of(&may_start(dir.path(), Some(0)).unwrap(), "b"), None, "all of it is a copy");
+        for why in [Why::HandedOver, Why::Fenced] {
+            mark(why).write(dir.path()).unwrap();
+            let mut above = may_start(dir.path(), Some(0)).unwrap();
+            assert_eq!(["a", "b", "c", "new"].map(|id| of(&above, id)), [Some(3), Some(3), Some(3), None]);
+            above.is_above("b");
+            started(dir.path(), &above).unwrap();
+            let again = may_start(dir.path(), None).unwrap();
+            assert_eq!(["b", "c"].map(|id| of(&again, id)), [None, Some(3)], "once each");
+        }
     }
 
     #[test]

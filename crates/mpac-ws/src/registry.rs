@@ -137,7 +137,7 @@ impl Registry {
         if let Some(place) = keys {
             template = template.signing(|| Keys::open(place))?;
         }
-        let above = match &store {
+        let mut above = match &store {
             Some(store) => fencing::may_start(store.dir(), settings.take_back)?,
             None => Above::default(),
         };
@@ -159,7 +159,7 @@ impl Registry {
             conflict: Arc::default(),
         };
         let configured = settings.session.is_some() || !settings.multi_session;
-        registry.take_up(configured, &above)?;
+        registry.take_up(configured, &mut above)?;
         if configured && !lock(&registry.sessions).by_id.contains_key(&registry.session) {
             let tenure = registry.tenure(&registry.session, true);
             let id = session(&registry.session)?;
@@ -175,7 +175,7 @@ impl Registry {
     }
 
     /// Goes on with what is stored: with the configured session, and where there are many with all others.
-    fn take_up(&mut self, configured: bool, above: &Above) -> Result<(), StartError> {
+    fn take_up(&mut self, configured: bool, above: &mut Above) -> Result<(), StartError> {
         let Some(store) = self.store.clone() else { return Ok(()) };
         let id = session(&self.session)?;
         let own = configured.then(|| store::name(&id));
@@ -185,8 +185,10 @@ impl Registry {
         for it in stored {
             let is_own = it.name() == own.as_deref();
             match self.template.stored(&it, &store, above) {
-                Ok(Some(goes)) => self.go_on(goes, is_own)?,
-                Ok(None) => {}
+                Ok(goes) => {
+                    it.name().inspect(|name| above.is_above(name));
+                    goes.map_or(Ok(()), |goes| self.go_on(goes, is_own))?;
+                }
                 Err(error) if is_own => return Err(error),
                 Err(error) => {
                     error!("{error}");

@@ -196,7 +196,7 @@ impl Template {
         self.can_sign(before).map_err(refused)?;
         let start = Start::new(&config, seed(), clock::now()).map_err(|error| refused(error.to_string()))?;
         log = log.reporting(store.durable()).sealed_by(self.sealer(before, &config));
-        if let Some(epoch) = above.of(id.as_str()).filter(|&epoch| epoch > before.epoch()) {
+        if let Some(epoch) = above.of(&id, before.epoch()).filter(|&epoch| epoch > before.epoch()) {
             fence(&mut log, &mut replay, epoch)?;
         }
         replay.follow(Entry::TakeUp(start.clone())).map_err(refused)?;

@@ -178,6 +178,23 @@ async fn sessions_are_taken_from_a_server_that_is_gone_and_taken_back_knowingly(
 }
 
 #[tokio::test]
+async fn what_is_taken_back_never_speaks_under_the_epoch_of_a_successor_that_nobody_named() {
+    covers!("REC-27");
+    let data = tempdir().unwrap();
+    let program = Program::start(data.path(), &[]);
+    program.join("agent:alice").await;
+    assert_eq!(program.stop(), Some(0));
+    // Its session had ended before the rest of the server, as on a full disk.
+    let mark = json!({"why": "handed_over", "server": "ws://127.0.0.1:1", "epochs": {}});
+    std::fs::write(data.path().join("elsewhere.json"), mark.to_string()).unwrap();
+    for (flags, who, epoch) in [(&["--take-back"][..], "agent:bob", 3), (&[][..], "agent:carol", 4)] {
+        let program = Program::start(data.path(), flags);
+        assert_eq!(program.join(who).await.1["coordinator_epoch"], epoch, "2 was announced");
+        assert_eq!(program.stop(), Some(0));
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_is_started_again_after_a_takeover_speaks_under_another_epoch_and_is_told() {
     covers!("REC-26", "REC-27");
     let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
