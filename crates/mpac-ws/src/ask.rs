@@ -34,7 +34,9 @@ pub async fn take_over(options: &TakeOver) -> Result<String, Error> {
     match target.ask(&Request::TakeOver {}).await.map_err(|error| failed(&error))? {
         Answer::Done { .. } => {}
         Answer::Refused { reason } => return Err(Error::Control(reason)),
-        Answer::Status(_) => return Err(Error::Control("the standby answers something else".to_owned())),
+        Answer::Status(_) | Answer::Unmarked { .. } => {
+            return Err(Error::Control("the standby answers something else".to_owned()));
+        }
     }
     let until = Instant::now() + START;
     while Instant::now() < until {

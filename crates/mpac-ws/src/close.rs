@@ -31,7 +31,7 @@ pub async fn run(options: &Close) -> Result<String, Error> {
         match target.ask(&request).await {
             Ok(Answer::Done { text }) => return Ok(text),
             Ok(Answer::Refused { reason }) => return Err(Error::Control(reason)),
-            Ok(Answer::Status(_)) => {
+            Ok(Answer::Status(_) | Answer::Unmarked { .. }) => {
                 return Err(Error::Control("the server answers something else".to_owned()));
             }
             Err(error @ NotReached::Silent(_)) => return Err(Error::Control(error.to_string())),

@@ -57,6 +57,10 @@ pub(crate) enum Answer {
     Refused {
         reason: String,
     },
+    /// It says nothing more, but forgets that when it ends: its next start has to be told again.
+    Unmarked {
+        reason: String,
+    },
 }
 
 /// How a server is.

@@ -1,22 +1,19 @@
 //! Only one server has a session (REC-26): a directory whose sessions are elsewhere is not started from by accident, and
 //! whoever takes over tells the one before until it has heard.
 
+mod telling;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
-use futures::future::join_all;
 use mpac_wire::SessionId;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
-use tokio::time::sleep;
-use tracing::{error, info, warn};
 
-use crate::control::dial::{NotReached, Target};
+pub(crate) use self::telling::tell;
+use crate::control::dial::Target;
 use crate::control::token::Token;
-use crate::control::{Answer, Request};
 use crate::error::Error;
 use crate::store::elsewhere::{Elsewhere, Why};
 use crate::store::{self, whole};
@@ -25,9 +22,6 @@ use crate::store::{self, whole};
 const FILE: &str = "before.json";
 /// Epochs that stay known when the sessions are here again.
 const ABOVE: &str = "above.json";
-/// Between two tries to reach the one before: at first, and at the most. One that is started again accepts for so long what
-/// is then lost.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
 
 /// Epochs that somebody else has spoken under, or may have.
 ///
@@ -155,100 +149,9 @@ fn told(data: &Path, before: &Before) -> io::Result<()> {
     keep(data, &rest)
 }
 
-/// Tells the servers that are noted in `data` that their sessions are here, each until it has heard. `own` is what this server is
-/// known by, and `silent` says that the one before found out by itself; of several nobody knows which that is.
-pub(crate) async fn tell(
-    data: &Path,
-    epochs: BTreeMap<String, u64>,
-    (by, own): (String, &str),
-    silent: &Notify,
-) {
-    let before = match pending(data) {
-        Ok(before) => before,
-        Err(error) => return warn!("the server before cannot be told: {error}"),
-    };
-    let is_one = before.len() == 1;
-    let epochs = &epochs;
-    let telling = before.iter().map(async |before| {
-        tokio::select! {
-            () = persist(Target::new(&before.server, Token::given(&before.token)), epochs, (&by, own)) => {}
-            () = silent.notified(), if is_one => info!("{}: it says nothing more, it found out by itself", before.server),
-        }
-        if let Err(error) = told(data, before) {
-            warn!("{FILE} cannot be written, so {} will be told again: {error}", before.server);
-        }
-    });
-    join_all(telling).await;
-}
-
-async fn persist(before: Target, epochs: &BTreeMap<String, u64>, (by, own): (&str, &str)) {
-    let request = Request::Fence { epochs: epochs.clone(), by: by.to_owned() };
-    let mut pause = PAUSE.0;
-    let (mut said, mut unproven) = (false, String::new());
-    loop {
-        let answer = match before.ask(&Request::Status {}).await {
-            // A name or an address may have moved with the sessions.
-            Ok(Answer::Status(status)) if status.instance.as_deref() == Some(own) => {
-                return warn!("{} is this server now: the one that was there cannot be told", before.url());
-            }
-            // They may have gone on from here, and back to it: then it tells us, and is the one that goes on (REC-25). A later
-            // epoch alone says nothing: a server that was started again and again has one too, and has not heard.
-            Ok(Answer::Status(status)) if status.tells && is_later(&status.sessions, epochs) => None,
-            Ok(_) => Some(before.ask(&request).await),
-            Err(error) => Some(Err(error)),
-        };
-        match answer {
-            None => {
-                if !std::mem::replace(&mut said, true) {
-                    warn!("{} has taken the sessions over later, and is not told now", before.url());
-                }
-            }
-            Some(Ok(Answer::Done { text })) => return info!("{}: {text}", before.url()),
-            Some(Ok(Answer::Refused { reason })) => return warn!("{} is not fenced: {reason}", before.url()),
-            Some(Ok(Answer::Status(_))) => {
-                return warn!("{} is not fenced: it answers something else", before.url());
-            }
-            Some(Err(error @ NotReached::Unproven(..))) => {
-                let reason = error.to_string();
-                if unproven != reason {
-                    error!(
-                        "{reason}: the server before cannot be told that its sessions are here; trying again"
-                    );
-                    unproven = reason;
-                }
-            }
-            Some(Err(error)) => {
-                if !std::mem::replace(&mut said, true) {
-                    let again = if matches!(error, NotReached::Token(_)) { "" } else { " for now" };
-                    warn!(
-                        "{error}: the server before cannot be told{again} that its sessions are here; trying again"
-                    );
-                }
-            }
-        }
-        sleep(pause).await;
-        pause = (pause * 2).min(PAUSE.1);
-    }
-}
-
-/// Whether one of these sessions is above what it is here.
-fn is_later(there: &BTreeMap<String, u64>, here: &BTreeMap<String, u64>) -> bool {
-    there.iter().any(|(id, epoch)| here.get(id).is_some_and(|ours| epoch > ours))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use axum::Router;
-    use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-    use axum::extract::ws::{WebSocket, WebSocketUpgrade};
-    use axum::extract::{Request as HttpRequest, State};
-    use tokio::net::TcpListener;
-
     use super::*;
-    use crate::control::serve::{self, Operator};
-    use crate::control::{Role, Status};
 
     /// The epoch above which it goes on, from epoch 2.
     fn of(above: &Above, id: &str) -> Option<u64> {
@@ -316,80 +219,5 @@ mod tests {
         assert_eq!(pending(data).unwrap(), [of("ws://two:1")]);
         told(data, &of("ws://two:1")).unwrap();
         assert!(!data.join(FILE).exists());
-    }
-
-    /// A server with sessions: what it says of itself at first, and what it is asked. Asked again, it is at our address.
-    #[derive(Clone)]
-    struct There {
-        token: Token,
-        first: Status,
-        asked: Arc<Mutex<Vec<Request>>>,
-    }
-
-    impl Operator for There {
-        fn token(&self) -> Option<&Token> {
-            Some(&self.token)
-        }
-
-        async fn command(&self, request: Request) -> Answer {
-            let mut asked = self.asked.lock().unwrap();
-            asked.push(request);
-            match &asked[..] {
-                [Request::Status {}] => Answer::Status(self.first.clone()),
-                [.., Request::Status {}] => {
-                    Answer::Status(Status { instance: Some("own".to_owned()), ..self.first.clone() })
-                }
-                _ => Answer::Done { text: "it says nothing more".to_owned() },
-            }
-        }
-
-        async fn follow(self, _: WebSocket) {}
-    }
-
-    #[tokio::test]
-    async fn a_server_that_is_at_the_address_of_the_one_before_does_not_fence_itself() {
-        assert!(matches!(asked("own", 3, false).await[..], [Request::Status {}]));
-    }
-
-    #[tokio::test]
-    async fn nobody_fences_who_has_taken_the_sessions_over_later() {
-        let twice = asked("another", 5, true).await;
-        assert!(matches!(twice[..], [Request::Status {}, Request::Status {}]), "{twice:?}");
-        // One that was started often has a late epoch too, and one that took over before us tells somebody.
-        for (epoch, tells) in [(5, false), (3, true)] {
-            let fenced = asked("another", epoch, tells).await;
-            assert!(matches!(fenced[..], [Request::Status {}, Request::Fence { .. }]), "{fenced:?}");
-        }
-    }
-
-    /// What a server is asked by one that has `s` in epoch 4, until that one says no more.
-    async fn asked(instance: &str, epoch: u64, tells: bool) -> Vec<Request> {
-        let (dir, token) = (tempfile::tempdir().unwrap(), Token::given("t"));
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let target = Target::new(&format!("ws://{}", listener.local_addr().unwrap()), token.clone());
-        let first = Status {
-            role: Role::Server,
-            program: String::new(),
-            sessions: [("s".to_owned(), epoch)].into(),
-            followers: Vec::new(),
-            refused: None,
-            instance: Some(instance.to_owned()),
-            tells,
-        };
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let app = Router::new().fallback(
-            async |State(it): State<There>,
-                   upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-                   request: HttpRequest| {
-                serve::answer(upgrade, (request.uri().path(), request.headers()), it)
-            },
-        );
-        let app = app.with_state(There { token, first, asked: Arc::clone(&asked) });
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        note(dir.path(), &target).unwrap();
-        tell(dir.path(), [("s".to_owned(), 4)].into(), ("ws://here:1".to_owned(), "own"), &Notify::new())
-            .await;
-        assert_eq!(pending(dir.path()).unwrap(), []);
-        std::mem::take(&mut *asked.lock().unwrap())
     }
 }

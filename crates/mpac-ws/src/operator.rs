@@ -117,6 +117,7 @@ impl Door {
                     warn!("{address} has the sessions under later epochs");
                     // The server waits for this before it ends.
                     let _open = self.open.upgrade();
+                    // Where it could not be marked, the next start has to be told.
                     if let Answer::Done { .. } = self.fence(&stored, other.sessions, address).await {
                         // So that it need not be told; if this is lost, it goes on trying to tell.
                         let _ = target.ask(&Request::Silent {}).await;
@@ -186,9 +187,9 @@ impl Door {
         self.orders.silent();
         match marked {
             Ok(()) => Answer::Done { text: "it says nothing more, and its directory is marked".to_owned() },
-            Err(error) => {
-                Answer::Done { text: format!("it says nothing more; its directory is NOT marked: {error}") }
-            }
+            Err(error) => Answer::Unmarked {
+                reason: format!("it says nothing more, but its directory is NOT marked: {error}"),
+            },
         }
     }
 }

@@ -53,7 +53,9 @@ async fn asked(data: &Path, request: &Request) -> Result<Option<String>, Error> 
     match target.ask(request).await {
         Ok(Answer::Done { text }) => Ok(Some(text)),
         Ok(Answer::Refused { reason }) => Err(Error::Control(reason)),
-        Ok(Answer::Status(_)) => Err(Error::Control("the server answers something else".to_owned())),
+        Ok(Answer::Status(_) | Answer::Unmarked { .. }) => {
+            Err(Error::Control("the server answers something else".to_owned()))
+        }
         Err(error @ NotReached::Silent(_)) => Err(Error::Control(error.to_string())),
         // What a server that was killed left, perhaps with somebody else on its port.
         Err(_) => Ok(None),

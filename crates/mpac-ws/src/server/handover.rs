@@ -181,6 +181,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_server_that_cannot_mark_its_directory_says_so_to_whoever_fences_it() {
+        let rig = Rig::new();
+        std::fs::create_dir(rig.data.path().join("elsewhere.json")).unwrap();
+        assert!(matches!(rig.is_fenced().await, Answer::Unmarked { .. }));
+        assert!(matches!(rig.ends().await, Err(Error::Fenced(_))), "it is silent all the same");
+    }
+
+    #[tokio::test]
     async fn a_server_that_has_handed_over_is_not_fenced() {
         let rig = Rig::new();
         let standby = rig.follower();
