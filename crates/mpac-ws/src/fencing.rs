@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::telling::tell;
 use crate::control::dial::Target;
-use crate::control::token::Token;
 use crate::error::Error;
 use crate::store::elsewhere::{Elsewhere, Why};
 use crate::store::{self, whole};
@@ -68,7 +67,8 @@ impl Above {
     }
 }
 
-/// The epochs above which the sessions of a directory have to go on.
+/// The epochs above which the sessions of a directory have to go on. Those that were given to it go on as was announced, which is
+/// in their logs.
 ///
 /// # Errors
 /// When somebody else has them, and nobody said `--take-back`.
@@ -76,7 +76,7 @@ pub(crate) fn may_start(data: &Path, take_back: Option<u64>) -> Result<Above, Er
     let failed = |source| Error::DataDir { path: data.to_owned(), source };
     let mark = Elsewhere::read(data).map_err(failed)?;
     match (mark, take_back) {
-        (Some(Elsewhere { why, server, .. }), None) => {
+        (Some(Elsewhere { why, server, .. }), None) if why != Why::Given => {
             Err(Error::Elsewhere { path: data.to_owned(), why: why.to_string(), server })
         }
         (mark, least) => {
@@ -152,6 +152,7 @@ fn told(data: &Path, before: &Before) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::token::Token;
 
     /// The epoch above which it goes on, from epoch 2.
     fn of(above: &Above, id: &str) -> Option<u64> {
@@ -202,6 +203,16 @@ mod tests {
             let again = may_start(dir.path(), None).unwrap();
             assert_eq!(["b", "c"].map(|id| of(&again, id)), [None, Some(3)], "once each");
         }
+    }
+
+    #[test]
+    fn sessions_that_were_given_to_a_copy_are_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("sessions/a")).unwrap();
+        let given = Elsewhere { why: Why::Given, server: "ws://there:1".to_owned(), epochs: BTreeMap::new() };
+        given.write(dir.path()).unwrap();
+        let above = may_start(dir.path(), None).unwrap();
+        assert_eq!(of(&above, "a"), None, "under the epoch that was announced");
     }
 
     #[test]

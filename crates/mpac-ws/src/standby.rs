@@ -119,7 +119,7 @@ pub async fn run(
         target.token().adopted_by(&data).map_err(|error| failed(&error))?;
     }
     drop((store, desk));
-    // The mark goes when the sessions are there: a start that fails can be tried again.
+    // The mark goes when the sessions are there: a start that fails can be tried again, by a standby too where they were given.
     settings.take_back.get_or_insert(0);
     settings.data_dir = Some(data);
     let server = tokio::select! {
@@ -129,11 +129,14 @@ pub async fn run(
     Ok(Some(server))
 }
 
-/// Marks a directory as the copy of that server, which is complete if it was before.
+/// Marks a directory as the copy of that server, which is complete if it was before. What that server has given to it stays its own
+/// until the server is seen to have it again.
 fn marked(data: &Path, from: &str) -> io::Result<Elsewhere> {
     let before = Elsewhere::read(data)?;
-    let complete = before.as_ref().is_some_and(|mark| mark.why == Why::Standby && mark.server == from);
-    let why = if complete { Why::Standby } else { Why::Partial };
+    let why = match &before {
+        Some(mark) if mark.server == from && matches!(mark.why, Why::Standby | Why::Given) => mark.why,
+        _ => Why::Partial,
+    };
     let epochs = before.map(|mark| mark.epochs).unwrap_or_default();
     let mark = Elsewhere { why, server: from.to_owned(), epochs };
     mark.write(data)?;

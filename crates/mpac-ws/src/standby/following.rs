@@ -1,5 +1,6 @@
 //! Following, connection after connection, until it is time to take over.
 
+use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use super::desk::Desk;
 use super::silence::Silence;
 use super::{End, open};
 use crate::control::dial::{NotReached, Target};
-use crate::control::{Answer, Request};
+use crate::control::{Answer, Request, Role};
 use crate::fencing;
 use crate::follow::Follower;
 use crate::follow::copy::Copy;
@@ -72,6 +73,16 @@ impl Following {
         stop: &mut Pin<&mut impl Future<Output = ()>>,
         desk: &Desk,
     ) -> Result<End, String> {
+        if self.mark.why == Why::Given {
+            let is_given = tokio::select! {
+                is_given = self.is_given() => is_given,
+                () = stop.as_mut() => return Ok(End::Stopped),
+            };
+            if is_given.map_err(|error| error.to_string())? {
+                info!("the server has handed its sessions over before, and no server has begun on them here");
+                return Ok(End::Released);
+            }
+        }
         let mut pause = PAUSE.0;
         loop {
             let lost = match self.connected(stop, desk, &mut pause).await {
@@ -107,6 +118,19 @@ impl Following {
             if is_there {
                 self.silence.broken();
             }
+        }
+    }
+
+    /// Whether nobody has taken back what was given to this copy. Whoever did serves there, and is followed as before.
+    async fn is_given(&mut self) -> io::Result<bool> {
+        match self.target.ask(&Request::Status {}).await {
+            Ok(Answer::Status(status)) if status.role == Role::Server => {
+                warn!("{} has its sessions again, which it had handed over", self.target.url());
+                self.mark.why = Why::Standby;
+                self.mark.write(&self.data)?;
+                Ok(false)
+            }
+            _ => Ok(true),
         }
     }
 
@@ -174,6 +198,14 @@ impl Following {
                 }
                 Heard::Released(epochs) => {
                     info!("the server has handed its sessions over: {epochs:?}");
+                    // Nobody else has them from here on, whatever becomes of the start.
+                    self.mark.why = Why::Given;
+                    if let Err(error) = self.mark.write(&self.data) {
+                        error!(
+                            "{}: it cannot be marked, so only this start has them: {error}",
+                            self.data.display()
+                        );
+                    }
                     return Ok(End::Released);
                 }
                 Heard::Elsewhere(server) => {

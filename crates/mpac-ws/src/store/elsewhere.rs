@@ -30,6 +30,9 @@ pub(crate) enum Why {
     Standby,
     /// The same, and it never had everything: whoever went on with it would lose what has not come.
     Partial,
+    /// This was the copy of a standby, and the other server has given its sessions to it: they are here, and no server has begun
+    /// on them yet.
+    Given,
     /// This server handed them over.
     HandedOver,
     /// The other server took them over, and said so.
@@ -41,6 +44,7 @@ impl fmt::Display for Why {
         f.write_str(match self {
             Self::Standby => "it is the copy of a standby of",
             Self::Partial => "it is the copy of a standby that never had everything of",
+            Self::Given => "its sessions were handed over to it by",
             Self::HandedOver => "its sessions were handed over to",
             Self::Fenced => "its sessions were taken over by",
         })

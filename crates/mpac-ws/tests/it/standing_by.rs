@@ -178,6 +178,31 @@ async fn sessions_are_taken_from_a_server_that_is_gone_and_taken_back_knowingly(
 }
 
 #[tokio::test]
+async fn what_was_handed_over_is_gone_on_with_by_the_next_start_where_the_first_one_fails() {
+    covers!("REC-20", "REC-21");
+    let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
+    let program = Program::start(one.path(), &[]);
+    let address = program.address;
+    let (alice, _) = program.join("agent:alice").await;
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!("--port={}", other.local_addr().unwrap().port());
+    let mut standby = caught_up(Standby::start(address, one.path(), two.path(), &[&port])).await;
+    let said = tokio::task::spawn_blocking(move || {
+        assert_eq!(program.stop(), Some(0));
+        standby.says("error: ")
+    });
+    assert!(said.await.unwrap().contains("in use"));
+    drop(other);
+    // As a supervisor does it.
+    let standby = Standby::start(address, one.path(), two.path(), &[&port]);
+    let program = tokio::task::spawn_blocking(move || standby.serves()).await.unwrap();
+    let mut back = program.connect("/").await;
+    back.goes_on_after(&alice);
+    assert_eq!(back.hello(&alice.who).await["coordinator_epoch"], 2);
+    assert_eq!(back.until("COORDINATOR_STATUS").await["payload"]["event"], "assumed", "as announced");
+}
+
+#[tokio::test]
 async fn what_is_taken_back_never_speaks_under_the_epoch_of_a_successor_that_nobody_named() {
     covers!("REC-27");
     let data = tempdir().unwrap();

@@ -19,9 +19,9 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::ask;
 use crate::cli::standby::{Rest, Standby, TakeOver};
-use crate::control;
 use crate::control::serve::{self, Operator};
 use crate::control::token::Token;
+use crate::control::{self, Status};
 use crate::error::Error;
 use crate::follow::{Down, Place, Table, Up, VERSION};
 use crate::store::Durability;
@@ -150,6 +150,10 @@ impl Rig {
         Self { data: dir, standby: Some((following, desk)), is_open, seen, says, answers }
     }
 
+    fn mark(&self) -> Why {
+        Elsewhere::read(self.data.path()).unwrap().unwrap().why
+    }
+
     fn says(&self, down: Down) {
         self.says.send(Some(down)).unwrap();
     }
@@ -224,6 +228,33 @@ async fn a_server_that_is_there_is_asked_for_its_sessions_once_all_of_it_is_here
     }
     let pending = fencing::pending(rig.data.path()).unwrap();
     assert_eq!(format!("{pending:?}"), "[ws://before:1]", "whoever has the sessions goes on telling");
+    assert_eq!(rig.mark(), Why::Given, "whatever becomes of the start");
+}
+
+#[tokio::test]
+async fn what_was_given_is_gone_on_with_unless_its_server_has_it_again() {
+    let mut rig = Rig::new().await;
+    rig.standby.as_mut().unwrap().0.mark.why = Why::Given;
+    let following = rig.follows();
+    let has_them = Status {
+        role: Role::Server,
+        program: "a program".to_owned(),
+        sessions: Default::default(),
+        followers: Vec::new(),
+        refused: None,
+        instance: None,
+        tells: false,
+    };
+    rig.is_asked(Answer::Status(has_them)).await;
+    rig.is_followed().await;
+    assert_eq!(rig.mark(), Why::Standby);
+    following.abort();
+
+    let mut rig = Rig::new().await;
+    let (following, _) = rig.standby.as_mut().unwrap();
+    following.mark.why = Why::Given;
+    following.target = Target::new("ws://127.0.0.1:1", Token::given("t"));
+    assert_eq!(rig.follows().await.unwrap(), Ok(End::Released), "nobody is there");
 }
 
 #[tokio::test]
