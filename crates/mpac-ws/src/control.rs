@@ -81,6 +81,9 @@ pub(crate) struct Status {
     /// Of a server: whether it took sessions over, and tells somebody who has not heard yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) tells: bool,
+    /// Whom, by the addresses it has of them; earlier builds do not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) told: Vec<String>,
 }
 
 /// Whether it serves.

@@ -106,6 +106,13 @@ pub(crate) struct Before {
     token: String,
 }
 
+impl Before {
+    /// Its address.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+}
+
 impl fmt::Debug for Before {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.server)

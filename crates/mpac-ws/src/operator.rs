@@ -135,9 +135,10 @@ impl Door {
         let sessions = self.registry.epochs().await;
         let (role, program) = (Role::Server, crate::PROGRAM.to_owned());
         let instance = Some(self.instance.to_string());
-        let pending = self.stored.as_ref().map(|it| fencing::pending(&it.data));
-        let tells = matches!(pending, Some(Ok(pending)) if !pending.is_empty());
-        Answer::Status(Status { role, program, sessions, followers, refused: None, instance, tells })
+        let pending = self.stored.as_ref().and_then(|it| fencing::pending(&it.data).ok()).unwrap_or_default();
+        let told: Vec<String> = pending.iter().map(|before| before.server().to_owned()).collect();
+        let tells = !told.is_empty();
+        Answer::Status(Status { role, program, sessions, followers, refused: None, instance, tells, told })
     }
 
     async fn close(&self, session: &str, disposition: CloseDisposition) -> Answer {

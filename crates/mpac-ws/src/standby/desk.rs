@@ -138,6 +138,7 @@ impl Operator for Clerk {
                     refused,
                     instance: None,
                     tells: false,
+                    told: Vec::new(),
                 })
             }
             Request::TakeOver {} => {

@@ -244,6 +244,7 @@ async fn what_was_given_is_gone_on_with_unless_its_server_has_it_again() {
         refused: None,
         instance: None,
         tells: false,
+        told: Vec::new(),
     };
     rig.is_asked(Answer::Status(has_them)).await;
     rig.is_followed().await;
