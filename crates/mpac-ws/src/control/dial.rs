@@ -136,7 +136,7 @@ fn is_an_answer(error: &tungstenite::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::{AsyncWriteExt, copy, sink};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -149,9 +149,10 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
-            // All that it says is read: what is not would end the connection early.
-            stream.read(&mut [0; 4096]).await.unwrap();
             stream.write_all(says).await.unwrap();
+            stream.shutdown().await.unwrap();
+            // What is not read would end the connection early.
+            let _ = copy(&mut stream, &mut sink()).await;
         });
         let url = url.replace("PORT", &port.to_string());
         Target::new(&url, Token::given("t")).connect("follow").await.unwrap_err()

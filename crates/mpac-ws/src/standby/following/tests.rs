@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use mpac_core::SessionConfig;
 use mpac_wire::{SessionId, Timestamp};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
@@ -329,8 +329,10 @@ async fn nothing_is_taken_while_somebody_else_answers_who_may_be_the_server() {
     let answers = async {
         for _ in 0..3 {
             let mut stream = listener.accept().await.unwrap().0;
-            stream.read(&mut [0; 4096]).await.unwrap();
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+            stream.shutdown().await.unwrap();
+            // What is not read would end the connection early.
+            tokio::spawn(async move { tokio::io::copy(&mut stream, &mut tokio::io::sink()).await });
         }
     };
     tokio::select! {
