@@ -73,7 +73,9 @@ pub async fn run(options: &Backup) -> Result<String, Error> {
             // The first time: all that was durable when the server began to look around, which was after we came.
             Heard::Standing | Heard::Ended => break,
             Heard::Elsewhere(server) => return Err(failed(&format!("its sessions went to {server}"))),
-            Heard::More | Heard::Server { .. } | Heard::Released(_) => progress(&mut shown, &mut held).await,
+            Heard::More | Heard::Server { .. } | Heard::Released { .. } => {
+                progress(&mut shown, &mut held).await
+            }
         }
     }
     if shown.is_some() {

@@ -19,6 +19,8 @@ use crate::store::{self, whole};
 
 /// Who has not heard yet.
 const FILE: &str = "before.json";
+/// Who may take the sessions too.
+const BESIDE: &str = "beside.json";
 /// Epochs that stay known when the sessions are here again.
 const ABOVE: &str = "above.json";
 
@@ -148,6 +150,16 @@ pub(crate) fn note(data: &Path, before: &Target) -> io::Result<()> {
     all.retain(|it| it.server != before.server);
     all.push(before);
     keep(data, &all)
+}
+
+/// Where standbys would serve that take over by themselves, and may not have heard who was given the sessions.
+pub(crate) fn beside(data: &Path) -> io::Result<Vec<String>> {
+    Ok(whole::read_json(data, BESIDE)?.unwrap_or_default())
+}
+
+/// Notes them, and no others.
+pub(crate) fn stand_beside(data: &Path, beside: &[String]) -> io::Result<()> {
+    if beside.is_empty() { whole::remove(data, BESIDE) } else { whole::write_json(data, BESIDE, &beside) }
 }
 
 fn told(data: &Path, before: &Before) -> io::Result<()> {

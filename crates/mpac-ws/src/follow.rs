@@ -112,7 +112,12 @@ pub(crate) enum Down {
     /// The server has stopped and says nothing more; all of it has been sent.
     Ended { at: Table },
     /// The sessions are the follower's now.
-    Released { epochs: BTreeMap<String, u64> },
+    Released {
+        epochs: BTreeMap<String, u64>,
+        /// Where other standbys would serve that take over by themselves: one that cannot hear of this may do so.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        beside: Vec<String>,
+    },
     /// They are somebody else's.
     Elsewhere { server: String },
 }

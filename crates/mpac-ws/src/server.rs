@@ -30,6 +30,7 @@ use crate::cli::{Security, Settings};
 use crate::control::token::Token;
 use crate::control::{Published, Service, serve};
 use crate::error::Error;
+use crate::fencing;
 use crate::follow::hub::Hub;
 use crate::listen::descriptors;
 use crate::listen::doors::Doors;
@@ -172,7 +173,12 @@ impl Server {
             warn!("{warning}");
         }
         let (open, mut all_closed) = mpsc::channel(1);
-        let hub = Hub::default();
+        let beside = self.registry.data_dir().map(fencing::beside).transpose();
+        let hub = Hub::among(
+            beside
+                .map_err(|source| Error::Io { step: "reading who stands beside", source })?
+                .unwrap_or_default(),
+        );
         let failed = |source| Error::Io { step: "opening the control door", source };
         let door = Door::new(&self.registry, &hub, open.downgrade()).map_err(failed)?;
         let orders = door.orders();

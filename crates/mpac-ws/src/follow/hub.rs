@@ -83,6 +83,30 @@ impl Default for Hub {
 }
 
 impl Hub {
+    /// Of a server that was given its sessions, while standbys at these addresses may take them too.
+    pub(crate) fn among(beside: Vec<String>) -> Self {
+        let hub = Self::default();
+        let addresses: BTreeSet<String> = beside.into_iter().collect();
+        if !addresses.is_empty() {
+            // One of them may have done so already.
+            hub.suspicion.notify_one();
+        }
+        *hub.lock() = State { astray: addresses.clone(), addresses, ..State::default() };
+        hub
+    }
+
+    /// Where standbys would serve that take over by themselves, but for the one that is given the sessions. Of one that seems to
+    /// be there it is not known whether it still hears anything.
+    pub(crate) fn beside(&self, given: &str) -> Vec<String> {
+        let state = self.lock();
+        let there = state.followers.values().filter_map(|known| match &known.role {
+            Follower::Standby { address, after_silence: true } => Some(address),
+            _ => None,
+        });
+        let all: BTreeSet<&String> = there.chain(&state.astray).filter(|&address| address != given).collect();
+        all.into_iter().cloned().collect()
+    }
+
     /// # Errors
     /// When both this one and another would take over by themselves: they would do so under the same epoch, each without knowing
     /// of the other, and nobody could tell them apart (REC-25).
@@ -320,6 +344,18 @@ mod tests {
         hub.attach(standby_for("two", true)).unwrap();
         let before: Follower = serde_json::from_str(r#"{"standby":{"address":"two"}}"#).unwrap();
         assert_eq!(before, standby_for("two", false), "as earlier builds say it");
+    }
+
+    #[test]
+    fn whoever_is_given_the_sessions_hears_who_may_take_them_too() {
+        let hub = Hub::among(vec!["far".to_owned()]);
+        assert!(hub.is_one_astray() && hub.addresses() == ["far"], "it is looked at from the start");
+        let _others = [standby_for("to", false), Follower::Backup].map(|role| hub.attach(role).unwrap());
+        let there = hub.attach(standby_for("near", true)).unwrap();
+        assert_eq!(hub.beside("to"), ["far", "near"], "whether or not it seems to be there");
+        assert_eq!(hub.beside("near"), ["far"]);
+        drop(there);
+        assert_eq!(hub.beside("to"), ["far", "near"]);
     }
 
     #[tokio::test]

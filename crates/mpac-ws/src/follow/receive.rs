@@ -42,8 +42,8 @@ pub(crate) enum Heard {
     Standing,
     /// The server has stopped, and the copy has all of it.
     Ended,
-    /// The sessions are ours.
-    Released(BTreeMap<String, u64>),
+    /// The sessions are ours, under these epochs; who may take them too, without having heard of that.
+    Released { epochs: BTreeMap<String, u64>, beside: Vec<String> },
     /// They are somebody else's.
     Elsewhere(String),
 }
@@ -131,7 +131,7 @@ impl Link {
                 self.compare(&at, copy).await?;
                 return Ok(Heard::Ended);
             }
-            Down::Released { epochs } => return Ok(Heard::Released(epochs)),
+            Down::Released { epochs, beside } => return Ok(Heard::Released { epochs, beside }),
             Down::Elsewhere { server } => return Ok(Heard::Elsewhere(server)),
         }
         Ok(Heard::More)

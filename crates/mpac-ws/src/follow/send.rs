@@ -103,8 +103,9 @@ where
                     self.wire.say(&Down::Ended { at: table(&self.ends) }).await?;
                     self.wire.compare(&self.ends);
                 }
-                Phase::Released { to, epochs, .. } if to == number => {
-                    self.wire.say(&Down::Released { epochs }).await?;
+                Phase::Released { to, server, epochs } if to == number => {
+                    let beside = self.source.hub.beside(&server);
+                    self.wire.say(&Down::Released { epochs, beside }).await?;
                     return self.wire.finish().await;
                 }
                 Phase::Released { server, .. } | Phase::Elsewhere { server } => {

@@ -196,11 +196,13 @@ impl Following {
                     self.ending = true;
                     info!("the server has stopped, and everything of it is here");
                 }
-                Heard::Released(epochs) => {
+                Heard::Released { epochs, beside } => {
                     info!("the server has handed its sessions over: {epochs:?}");
                     // Nobody else has them from here on, whatever becomes of the start.
                     self.mark.why = Why::Given;
-                    if let Err(error) = self.mark.write(&self.data) {
+                    let noted =
+                        self.mark.write(&self.data).and_then(|()| fencing::stand_beside(&self.data, &beside));
+                    if let Err(error) = noted {
                         error!(
                             "{}: it cannot be marked, so only this start has them: {error}",
                             self.data.display()

@@ -203,6 +203,24 @@ async fn what_was_handed_over_is_gone_on_with_by_the_next_start_where_the_first_
 }
 
 #[tokio::test]
+async fn whoever_was_given_the_sessions_falls_silent_for_a_standby_that_took_them_meanwhile() {
+    covers!("REC-25", "REC-26");
+    let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
+    let program = Program::start(one.path(), &[]);
+    let standby = caught_up(Standby::start(program.address, one.path(), two.path(), &[])).await;
+    assert_eq!(standby.stop(), Some(0));
+    assert_eq!(program.stop(), Some(0));
+    // It was cut off, and goes on above the epoch that was announced to the other.
+    let taken = Program::start(two.path(), &["--take-back=2"]);
+    let beside = json!([format!("ws://{}", taken.address)]);
+    std::fs::write(one.path().join("beside.json"), beside.to_string()).unwrap();
+    let given = Program::start(one.path(), &[]);
+    let (code, said) = tokio::task::spawn_blocking(move || given.ended()).await.unwrap();
+    assert!(code == Some(1) && said.contains("under later epochs"), "{said}");
+    assert_eq!(taken.join("agent:alice").await.1["coordinator_epoch"], 3);
+}
+
+#[tokio::test]
 async fn what_is_taken_back_never_speaks_under_the_epoch_of_a_successor_that_nobody_named() {
     covers!("REC-27");
     let data = tempdir().unwrap();

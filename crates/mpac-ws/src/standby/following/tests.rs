@@ -219,7 +219,7 @@ async fn a_server_that_is_there_is_asked_for_its_sessions_once_all_of_it_is_here
         rig.is_followed().await;
         rig.is_asked(done()).await;
         rig.says(Down::Ended { at: Table::from([(of().to_string(), 1)]) });
-        rig.says(Down::Released { epochs: Default::default() });
+        rig.says(Down::Released { epochs: Default::default(), beside: vec!["ws://beside:1".to_owned()] });
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -229,6 +229,7 @@ async fn a_server_that_is_there_is_asked_for_its_sessions_once_all_of_it_is_here
     let pending = fencing::pending(rig.data.path()).unwrap();
     assert_eq!(format!("{pending:?}"), "[ws://before:1]", "whoever has the sessions goes on telling");
     assert_eq!(rig.mark(), Why::Given, "whatever becomes of the start");
+    assert_eq!(fencing::beside(rig.data.path()).unwrap(), ["ws://beside:1"]);
 }
 
 #[tokio::test]
