@@ -116,6 +116,8 @@ pub struct Session {
     orphans: BTreeMap<IntentId, String>,
     /// Who holds the files of the own intent that was refused.
     taken: Option<Vec<Holder>>,
+    /// By which freeze it could not be announced again after a break.
+    frozen: Option<AgentError>,
     /// What was found out about signatures before somebody listened.
     trust: Vec<Trust>,
     /// Over a part of somebody's connection: who else hears what tasks use up.
@@ -157,6 +159,7 @@ impl Session {
             summary: None,
             orphans: BTreeMap::new(),
             taken: None,
+            frozen: None,
             trust: Vec::new(),
             teller: None,
         }
@@ -289,7 +292,8 @@ impl Session {
     /// The task is over: what still comes about it has nobody to tell. A resolution against its intent that
     /// came with its last answers would otherwise end whatever waits next.
     pub(crate) fn end_task(&mut self) {
-        (self.signs, self.stop, self.base, self.taken) = (None, None, None, None);
+        (self.signs, self.stop, self.base) = (None, None, None);
+        (self.taken, self.frozen) = (None, None);
         self.bases = Bases::default();
         self.in_task = false;
         self.committed.clear();

@@ -61,7 +61,7 @@ impl Session {
     /// [`AgentError::Refused`] or [`AgentError::Ignored`] when it did not become an intent for another reason.
     pub(crate) async fn announce(&mut self, own: OwnIntent) -> Result<Vec<Holder>, AgentError> {
         (self.own, self.undecided) = (None, None);
-        (self.signs, self.taken) = (Some(Vec::new()), None);
+        (self.signs, self.taken, self.frozen) = (Some(Vec::new()), None, None);
         self.hold_while_silent("the announce").await?;
         self.ready().await?;
         (self.own, self.undecided) = (Some(own.clone()), Some(Vec::new()));
@@ -75,7 +75,10 @@ impl Session {
             }
             Err(error) => return Err(error),
         }
-        Ok(self.taken.take().unwrap_or_default())
+        match self.frozen.take() {
+            Some(error) => Err(error),
+            None => Ok(self.taken.take().unwrap_or_default()),
+        }
     }
 
     async fn exchange_announce(&mut self, own: &OwnIntent, again: bool) -> Result<Exchanged, AgentError> {
@@ -148,10 +151,11 @@ impl Session {
             Err(error) => Err(error),
         };
         match announced {
-            // It is announced when there is something to commit, which waits for the end of that.
+            // Whoever announces hears of it and waits. A task that writes announces when there is something to commit.
             Err(error) if error.is_frozen() => {
                 self.own = None;
                 self.say(Style::Yellow, &error.to_string());
+                self.frozen = Some(error);
             }
             announced => announced?,
         }

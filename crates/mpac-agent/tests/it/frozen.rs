@@ -6,6 +6,7 @@ use mpac_agent::error::AgentError;
 use mpac_agent::task::{Outcome, TaskOptions};
 use mpac_wire::StateRef;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::at_work::{count, joined};
@@ -190,6 +191,20 @@ async fn an_announce_that_meets_a_freeze_is_said_anew_when_that_is_over() {
     end(peer, work).await.0.unwrap();
 }
 
+/// A break has cost the intent, and what announces it again meets a freeze.
+async fn back_in_a_freeze(peer: Peer, listener: &TcpListener) -> Peer {
+    drop(peer);
+    let mut peer = Peer::accept(listener).await;
+    peer.take("HELLO").await;
+    welcome(&mut peer, 1, json!({})).await;
+    peer.take("PROTOCOL_ERROR").await;
+    peer.send(&summary(&[])).await;
+    peer.answer_read("a.py", "old").await;
+    let announce = peer.take("INTENT_ANNOUNCE").await;
+    freeze(&mut peer, &announce).await;
+    peer
+}
+
 /// A break costs the intent, and its scope is frozen still when it would be announced again.
 #[tokio::test]
 async fn a_break_in_a_freeze_costs_nothing_that_was_written() {
@@ -202,15 +217,7 @@ async fn a_break_in_a_freeze_costs_nothing_that_was_written() {
     let commit = peer.until_commit().await;
     freeze(&mut peer, &commit).await;
     lines.wait_for("waiting until that is resolved").await;
-    drop(peer);
-    let mut peer = Peer::accept(&listener).await;
-    peer.take("HELLO").await;
-    welcome(&mut peer, 1, json!({})).await;
-    peer.take("PROTOCOL_ERROR").await;
-    peer.send(&summary(&[])).await;
-    peer.answer_read("a.py", "old").await;
-    let announce = peer.take("INTENT_ANNOUNCE").await;
-    freeze(&mut peer, &announce).await;
+    let mut peer = back_in_a_freeze(peer, &listener).await;
     lines.wait_for("the coordinator refused the announce: SCOPE_FROZEN").await;
     resolve(&mut peer, "c", Value::Null).await;
     loop {
@@ -227,4 +234,21 @@ async fn a_break_in_a_freeze_costs_nothing_that_was_written() {
     }
     assert_eq!(asked.lock().unwrap().len(), 1, "{}", lines.text());
     work.abort();
+}
+
+#[tokio::test]
+async fn nothing_is_written_under_an_intent_that_a_break_and_a_freeze_have_cost() {
+    covers!("PAR-23", "PAR-22");
+    let (listener, url) = listener().await;
+    let lines = Lines::default();
+    let (mut peer, work) = begun((&listener, &url), &lines, Hands::on(&["a.py"])).await;
+    peer.answer_list(&["a.py"]).await;
+    peer.take("INTENT_ANNOUNCE").await;
+    let mut peer = back_in_a_freeze(peer, &listener).await;
+    resolve(&mut peer, "c", Value::Null).await;
+    let intent = peer.accept_announce(|_| vec![]).await;
+    peer.answer_read("a.py", "old").await;
+    peer.accept_commit("new").await;
+    peer.accept_withdraw(&intent).await;
+    work.await.unwrap().unwrap();
 }
