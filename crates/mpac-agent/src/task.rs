@@ -336,7 +336,7 @@ impl Worker<'_> {
     /// one more announce: their end may have been missed.
     async fn announce(&mut self, plan: &Plan) -> Result<bool, AgentError> {
         let files: Vec<String> = plan.paths().cloned().collect();
-        let (mut waited, mut since) = (Freed::Perhaps, None);
+        let mut waited = Freed::Perhaps;
         loop {
             let id = self.naming.intent(&plan.objective);
             self.say(Style::Bold, &format!("announcing {id}"));
@@ -344,8 +344,7 @@ impl Worker<'_> {
             let settled = self.session.settled();
             let holders = match self.session.announce(own).await {
                 Err(error) if self.meets_freeze(&error) => {
-                    let thaw = Thaw::of_any(files.clone(), settled);
-                    self.wait_for_thaw(thaw, error, &mut since).await?;
+                    self.wait_for_thaw(Thaw::of_any(files.clone(), settled), error).await?;
                     continue;
                 }
                 announced => announced?,

@@ -57,7 +57,7 @@ impl Worker<'_> {
             self.say(Style::Yellow, &text);
             return Ok(Together::TooMuch(drafts));
         }
-        let (mut redone, mut since) = (0, None);
+        let mut redone = 0;
         loop {
             self.before_commit().await?;
             let Some(up_to_date) = self.up_to_date(plan, drafts, &mut redone).await? else {
@@ -84,7 +84,7 @@ impl Worker<'_> {
                 Ok(Attempt::Stale) => {}
                 Ok(Attempt::Frozen(error)) => {
                     let paths = drafts.iter().map(|draft| draft.path.clone()).collect();
-                    self.wait_for_thaw(Thaw::of_all(paths, settled), error, &mut since).await?;
+                    self.wait_for_thaw(Thaw::of_all(paths, settled), error).await?;
                     continue;
                 }
                 Err(AgentError::TooLarge { bytes, limit, .. }) => {

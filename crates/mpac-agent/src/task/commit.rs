@@ -67,7 +67,7 @@ impl Worker<'_> {
     /// Commits one file; when somebody was faster ours is put on top of theirs, and when it is frozen the end of that is waited
     /// for.
     async fn commit(&mut self, plan: &Plan, draft: Draft) -> Result<Fate, AgentError> {
-        let (mut redone, mut since) = (0, None);
+        let mut redone = 0;
         let mut drafts = vec![draft];
         loop {
             self.before_commit().await?;
@@ -81,7 +81,7 @@ impl Worker<'_> {
                 Ok(Attempt::Stale(now)) => now,
                 Err(error) if self.commit_meets_freeze(&error) => {
                     let thaw = Thaw::of_all(vec![draft.path.clone()], settled);
-                    self.wait_for_thaw(thaw, error, &mut since).await?;
+                    self.wait_for_thaw(thaw, error).await?;
                     drafts = vec![draft];
                     continue;
                 }

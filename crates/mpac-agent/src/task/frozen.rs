@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 
 use mpac_wire::names::HeartbeatStatus;
-use tokio::time::Instant;
 
 use super::Worker;
 use crate::console::Style;
@@ -45,25 +44,17 @@ impl Worker<'_> {
         self.meets_freeze(error) && self.session.own().is_some()
     }
 
-    /// Waits until it is worth another try, for all freezes that one commit or announce meets no longer than for others:
-    /// `since` is when the first was met.
+    /// Waits until it is worth another try, for each freeze no longer than for others: one that is met after it ends by itself
+    /// as well.
     ///
     /// # Errors
     /// `error`, by which it has failed, when that time is over.
-    pub(super) async fn wait_for_thaw(
-        &mut self,
-        thaw: Thaw,
-        error: AgentError,
-        since: &mut Option<Instant>,
-    ) -> Result<(), AgentError> {
+    pub(super) async fn wait_for_thaw(&mut self, thaw: Thaw, error: AgentError) -> Result<(), AgentError> {
         let limit = self.options.wait_limit;
-        if since.is_none() {
-            let text = format!("{error}; waiting until that is resolved, {} s at the most", limit.as_secs());
-            self.say(Style::Yellow, &one_line(&text));
-        }
-        let left = limit.saturating_sub(since.get_or_insert_with(Instant::now).elapsed());
+        let text = format!("{error}; waiting until that is resolved, {} s at the most", limit.as_secs());
+        self.say(Style::Yellow, &one_line(&text));
         self.session.set_status(HeartbeatStatus::Blocked);
-        match tokio::time::timeout(left, thawed(self.session, thaw)).await {
+        match tokio::time::timeout(limit, thawed(self.session, thaw)).await {
             Ok(thawed) => thawed?,
             Err(_) => {
                 self.say(

@@ -116,6 +116,29 @@ async fn a_freeze_that_lasts_too_long_ends_the_task() {
     assert!(lines.text().contains("still frozen"), "{}", lines.text());
 }
 
+/// As when three work on a file: each commits later than the one before, so their conflicts are frozen one after the other.
+#[tokio::test]
+async fn the_time_for_a_freeze_begins_with_that_freeze() {
+    covers!("PAR-23", "FRZ-02");
+    let wait_limit = Duration::from_millis(500);
+    let options = TaskOptions { wait_limit, ..TaskOptions::default() };
+    let (mut peer, lines, work, mut commit, intent) = committing(options, "old\n").await;
+    for conflict in ["c1", "c2"] {
+        let text = format!("a.py is frozen until conflict {conflict} is resolved");
+        peer.refuse(&commit, "SCOPE_FROZEN", &text).await;
+        resolve(&mut peer, conflict, Value::Null).await;
+        peer.answer_read("a.py", "old\n").await;
+        commit = peer.take("OP_COMMIT").await;
+        // What the first freeze may be waited for is over before anything is heard of the second.
+        tokio::time::sleep(wait_limit).await;
+    }
+    peer.relay(&commit).await;
+    peer.answer_read("a.py", "new\n").await;
+    peer.accept_withdraw(&intent).await;
+    end(peer, work).await.0.unwrap();
+    assert_eq!(lines.text().matches("waiting until that is resolved").count(), 2, "{}", lines.text());
+}
+
 #[tokio::test]
 async fn a_resolution_against_the_intent_that_waits_ends_its_task() {
     let (mut peer, lines, work, commit, intent) = committing(TaskOptions::default(), "old\n").await;
