@@ -343,7 +343,8 @@ impl Worker<'_> {
             let own = OwnIntent { id, objective: plan.objective.clone(), files: files.clone() };
             let settled = self.session.settled();
             let holders = match self.session.announce(own).await {
-                Err(error) if self.meets_freeze(&error) => {
+                // Also between two tries of a commit that may have arrived: it is not said anew for that.
+                Err(error) if error.is_frozen() => {
                     self.wait_for_thaw(Thaw::of_any(files.clone(), settled), error).await?;
                     continue;
                 }

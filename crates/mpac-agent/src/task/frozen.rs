@@ -34,14 +34,10 @@ impl Thaw {
 }
 
 impl Worker<'_> {
-    /// Whether it failed by a freeze alone. What may have arrived is not said anew for that.
-    pub(super) fn meets_freeze(&self, error: &AgentError) -> bool {
-        error.is_frozen() && !self.options.tally.is_under_way()
-    }
-
-    /// The same of a commit: where there is no intent the announce has met one, and has waited.
+    /// Whether a commit failed by a freeze alone. What may have arrived is not said anew for that; and where there is no intent
+    /// the announce has met one, and has waited.
     pub(super) fn commit_meets_freeze(&self, error: &AgentError) -> bool {
-        self.meets_freeze(error) && self.session.own().is_some()
+        error.is_frozen() && !self.options.tally.is_under_way() && self.session.own().is_some()
     }
 
     /// Waits until it is worth another try, for each freeze no longer than for others: one that is met after it ends by itself

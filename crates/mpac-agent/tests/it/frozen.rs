@@ -275,3 +275,22 @@ async fn nothing_is_written_under_an_intent_that_a_break_and_a_freeze_have_cost(
     peer.accept_withdraw(&intent).await;
     work.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_commit_that_a_break_and_a_freeze_keep_from_arriving_is_said_again_when_that_is_over() {
+    covers!("PAR-22", "PAR-23");
+    let (listener, url) = listener().await;
+    let lines = Lines::default();
+    let (mut peer, work) = begun((&listener, &url), &lines, Hands::on(&["a.py"])).await;
+    let commit = peer.until_commit().await;
+    let mut peer = back_in_a_freeze(peer, &listener).await;
+    peer.answer_read("a.py", "old").await;
+    lines.wait_for("waiting until that is resolved").await;
+    resolve(&mut peer, "c", Value::Null).await;
+    let intent = peer.accept_announce(|_| vec![]).await;
+    let again = peer.accept_commit("new").await;
+    assert_eq!(again["payload"]["op_id"], commit["payload"]["op_id"], "it may have arrived");
+    assert_eq!(again["payload"]["intent_id"], intent);
+    peer.accept_withdraw(&intent).await;
+    work.await.unwrap().unwrap();
+}
