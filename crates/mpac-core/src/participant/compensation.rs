@@ -63,7 +63,7 @@ impl Participant {
         let rejected = outcome.rejected.iter().flatten();
         let mut lost: Vec<(OpId, OwnOperation)> = Vec::new();
         for id in rejected.filter_map(|id| OpId::new(id).ok()) {
-            self.recorded_unheard(&id);
+            self.recorded_unheard(&id, outcome.rollback.is_some());
             let Some(operation) = self.operations.get(&id).cloned() else { continue };
             if operation.stage != Stage::Committed {
                 self.operations.moved(&id, Stage::Rejected);

@@ -48,8 +48,13 @@ pub struct OwnOperation {
     pub stage: Stage,
     /// The message that asked for it last was not answered: it may have been accepted (PAR-12).
     unanswered: bool,
-    /// Its target was as it leaves it, when that was not known: it was committed, unless somebody else has written the same.
+    /// That it was committed was not heard but concluded: its target was as it leaves it, which somebody else may have
+    /// written, or a resolution that wants something undone rejects it, which may have known its proposal alone.
     pub(super) shown: bool,
+    /// It was asked for before it was committed: that the coordinator knows it tells nothing of the commit.
+    proposed: bool,
+    /// The batch it belongs to, when that is best effort: what is rejected of it was not committed (BAT-06).
+    partly: Option<BatchId>,
 }
 
 /// The own operations of late.
@@ -78,6 +83,10 @@ impl Operations {
             if let Some(known) = self.0.get(&id) {
                 operation.stage = known.stage;
                 operation.batch = operation.batch.or_else(|| known.batch.clone());
+                operation.proposed = known.proposed || known.states.is_none();
+                if known.stage == Stage::Committed {
+                    operation.partly = known.partly.clone();
+                }
             }
             self.0.insert(id, operation);
         }
@@ -127,6 +136,13 @@ impl Operations {
         }
     }
 
+    /// The coordinator has not said that it was accepted.
+    fn concluded(&mut self, id: &OpId) {
+        if let Some(known) = self.0.get_mut(id) {
+            known.shown = true;
+        }
+    }
+
     /// The coordinator has said that it was accepted.
     fn told(&mut self, id: &OpId) {
         if let Some(known) = self.0.get_mut(id) {
@@ -157,6 +173,8 @@ pub(super) fn asked(message: &Message) -> Vec<(OpId, OwnOperation)> {
         stage: Stage::Asked,
         unanswered: false,
         shown: false,
+        proposed: false,
+        partly: None,
     };
     match message {
         Message::OpPropose(it) => [(it.op_id.clone(), new(&it.target, &it.op_kind, &it.intent_id))].into(),
@@ -170,11 +188,12 @@ pub(super) fn asked(message: &Message) -> Vec<(OpId, OwnOperation)> {
             [(it.op_id.clone(), new(&it.target, &kind, &it.intent_id))].into()
         }
         Message::OpBatchCommit(it) => {
-            let whole = (it.atomicity == Atomicity::AllOrNothing).then(|| it.batch_id.clone());
+            let is_whole = it.atomicity == Atomicity::AllOrNothing;
+            let batch = |is_it: bool| is_it.then(|| it.batch_id.clone());
             let entry = |entry: &mpac_wire::payload::BatchEntry| {
                 let mut operation = new(&entry.target, &entry.op_kind, &it.intent_id);
                 operation.states = Some((entry.state_ref_before.clone(), entry.state_ref_after.clone()));
-                operation.batch = whole.clone();
+                (operation.batch, operation.partly) = (batch(is_whole), batch(!is_whole));
                 (entry.op_id.clone(), operation)
             };
             it.operations.iter().map(entry).collect()
@@ -229,9 +248,14 @@ impl Participant {
         let listed = reject.rejected_ops.iter().flatten().cloned();
         let named: Vec<OpId> = listed.chain([reject.op_id.clone()]).chain(of_batch).collect();
         let mut own = false;
+        // A signed batch comes back whole, and what of it does not count is said behind it (BAT-14, D-128).
+        let is_left_out = |it: &OwnOperation| {
+            let of_it = it.partly.as_ref().is_some_and(|batch| batch.as_str() == reject.op_id.as_str());
+            of_it && reject.reason == RejectReason::BatchEntriesRejected
+        };
         for op in &named {
             // What is committed stays committed; undoing it is what a resolution asks for (D-118).
-            match self.operations.get(op).map(|it| (it.stage, it.shown)) {
+            match self.operations.get(op).map(|it| (it.stage, it.shown || is_left_out(it))) {
                 Some((Stage::Committed, false) | (Stage::Rejected, _)) => own = true,
                 // The coordinator knows better what it has than a target does.
                 Some(_) => own |= self.operations.moved(op, Stage::Rejected),
@@ -312,18 +336,24 @@ impl Participant {
     }
 
     /// A resolution is about a commit of unknown fate: the coordinator has it, and with it the batch that it is part of (PAR-12).
-    /// Of a completion that says nothing, since the coordinator knew the operation before. Its age stays: what was committed
-    /// later is undone first.
-    pub(super) fn recorded_unheard(&mut self, op: &OpId) {
-        let lost = |it: &OwnOperation| it.stage == Stage::Asked && it.unanswered && it.states.is_some();
+    /// Of a completion that says nothing, since the coordinator knew the operation before; nor of what was only proposed before,
+    /// unless the resolution says what becomes of a commit (`undoes`, D-113), and then an OP_REJECT behind it knows better.
+    /// Its age stays: what was committed later is undone first.
+    pub(super) fn recorded_unheard(&mut self, op: &OpId, undoes: bool) {
+        let lost = |it: &OwnOperation| {
+            it.stage == Stage::Asked && it.unanswered && it.states.is_some() && (undoes || !it.proposed)
+        };
         let Some(it) = self.operations.get(op).filter(|it| lost(it)) else { return };
         if self.execution_model() == ExecutionModel::PreCommit {
             return;
         }
         let batch = it.batch.as_ref().map(|batch| self.operations.of_batch(batch.as_str()));
         let whole = batch.unwrap_or_else(|| [(op.clone(), it.clone())].into());
-        for (op, _) in whole.iter().filter(|(_, it)| lost(it)) {
+        for (op, it) in whole.iter().filter(|(_, it)| lost(it)) {
             self.operations.moved(op, Stage::Committed);
+            if it.proposed {
+                self.operations.concluded(op);
+            }
         }
     }
 

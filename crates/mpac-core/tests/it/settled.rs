@@ -58,6 +58,47 @@ fn undoes(news: &[News], ops: &[&str]) -> bool {
     })
 }
 
+/// What a resolution about a proposal says of a commit behind it that was not answered.
+#[test]
+fn a_proposal_that_a_resolution_rejects_is_no_proof_that_its_commit_arrived() {
+    covers!("PAR-12", "GOV-21", "D-041", "D-113", "OPS-31");
+    for (rollback, rejected_behind) in [(None, true), (Some("compensation:r"), true), (Some("r"), false)] {
+        let mut bob = Lone::working();
+        let mut propose = OpPropose::new(op("o"), "a".into(), "replace".into());
+        propose.intent_id = Some(intent("i"));
+        bob.say(propose).unwrap();
+        bob.say(commit("o", Some("i"), "a", "1", "2")).unwrap();
+        back(&mut bob, &[]);
+        let mut resolution = overruling("o");
+        resolution.outcome.as_mut().unwrap().rollback = rollback.map(ToOwned::to_owned);
+        let news = bob.coordinator(resolution).news;
+        // Who decides must say what becomes of a commit: without that there is none.
+        assert_eq!(undoes(&news, &["o"]), rollback.is_some(), "{news:?}");
+        if rejected_behind {
+            bob.coordinator(OpReject::new(op("o"), "resolution_rejected".into()));
+            assert_eq!(stage(&bob, "o"), Stage::Rejected, "{rollback:?}");
+        }
+        assert!(!named(&mut bob), "{rollback:?}: it was concluded, and nobody has said so");
+    }
+}
+
+#[test]
+fn what_is_left_out_of_a_batch_that_comes_back_whole_is_not_committed() {
+    covers!("BAT-06", "BAT-14", "D-128", "D-041", "OPS-31");
+    for (batch, taken_back) in [("n", true), ("of-somebody-else", false)] {
+        let mut bob = Lone::working();
+        let refs = || (StateRef::of("1"), StateRef::of("2"));
+        let entry = |id: &str| BatchEntry::new(op(id), id.into(), "replace".into(), refs().0, refs().1);
+        let entries = vec![entry("o"), entry("p")];
+        bob.accepted(OpBatchCommit::new("n".parse().unwrap(), "best_effort".into(), entries));
+        let mut reject = OpReject::new(op(batch), "batch_entries_rejected".into());
+        reject.rejected_ops = Some(vec![op("p")]);
+        bob.coordinator(reject);
+        let left = if taken_back { Stage::Rejected } else { Stage::Committed };
+        assert_eq!([stage(&bob, "o"), stage(&bob, "p")], [Stage::Committed, left]);
+    }
+}
+
 #[test]
 fn a_withdrawal_of_what_the_coordinator_does_not_know_ends_it_here_too() {
     covers!("PAR-09", "PAR-12", "PAR-22", "BYE-02");
