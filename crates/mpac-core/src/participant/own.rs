@@ -133,8 +133,9 @@ impl Participant {
     /// A resolution: what it rejects of ours, and what it sets free.
     pub(super) fn resolved(&mut self, resolution: &Resolution) {
         self.watch_resolution(resolution);
-        let known = self.conflicts.settled(&resolution.conflict_id);
-        let about_scopes = known.is_some_and(|it| it.category == ConflictCategory::ScopeOverlap);
+        let known = self.conflicts.settled(&resolution.conflict_id).map(|it| it.category);
+        let category = known.or_else(|| category_told(resolution));
+        let about_scopes = category == Some(ConflictCategory::ScopeOverlap);
         let outcome = resolution.outcome.as_ref();
         let rejected = outcome.and_then(|it| it.rejected.as_deref()).unwrap_or_default();
         for id in rejected.iter().filter_map(|id| IntentId::new(id).ok()) {
@@ -197,4 +198,11 @@ impl Participant {
     pub fn needs_authorisation(&self) -> bool {
         self.execution_model() == ExecutionModel::PreCommit
     }
+}
+
+/// What a conflict was about whose report we have missed, as the coordinator says when it tells again how it was settled
+/// (HEL-18).
+fn category_told(resolution: &Resolution) -> Option<ConflictCategory> {
+    let extensions: serde_json::Value = serde_json::from_str(resolution.extra.get("extensions")?).ok()?;
+    Some(extensions.get("mpac")?.get("category")?.as_str()?.into())
 }

@@ -258,6 +258,39 @@ fn who_was_decided_against_in_its_absence_waits_as_if_it_had_heard_it() {
 }
 
 #[test]
+fn who_has_missed_the_conflict_as_well_waits_too() {
+    covers!("HEL-18", "BKO-01", "BKO-07", "D-083");
+    for about_scopes in [true, false] {
+        let mut world = World::with(patient());
+        for name in ["alice", "bob"] {
+            world.join(name, &[Role::Contributor]);
+        }
+        world.join("olga", &[Role::Owner]);
+        world.announce("bob", "i2", &["x"]);
+        drop_out(&mut world, "bob");
+        if about_scopes {
+            world.announce("alice", "i1", &["x"]);
+        } else {
+            let id = ConflictId::new("by-hand").unwrap();
+            let category = "semantic_goal_conflict".into();
+            let mut report = ConflictReport::new(id, category, "medium".into());
+            report.related_intents = Some(vec![intent("i2")]);
+            world.say("alice", report);
+        }
+        let mut resolution = Resolution::new(world.conflict(), Decision::PolicyOverride);
+        let mut outcome = Outcome::new();
+        outcome.rejected = Some(vec!["i2".to_owned()]);
+        resolution.outcome = Some(outcome);
+        world.say("olga", resolution);
+        come_back(&mut world, "bob");
+        assert!(world.news("bob").contains(&News::Overruled(intent("i2"))));
+        let again = IntentAnnounce::new(intent("i3"), "o".to_owned(), Scope::files(["x"]));
+        let waits = matches!(world.try_say("bob", again), Err(Withheld::Backoff { .. }));
+        assert_eq!(waits, about_scopes, "only where scopes were what it was about");
+    }
+}
+
+#[test]
 fn so_is_what_lost_at_the_end_of_a_freeze() {
     covers!("FRZ-15", "FRZ-14", "HEL-18");
     let mut world = disputed_commits(patient());

@@ -269,23 +269,25 @@ fn settle(
 }
 
 /// Tells somebody who was away how a conflict was settled, as long as it is remembered (HEL-18). The message itself is not
-/// kept: the coordinator says it, and whose decision it was.
+/// kept: the coordinator says it, and whose decision it was, of what kind of conflict: its report may have gone past it as well.
 pub(in super::super) fn tell_as_it_was(
     session: &mut Session,
     out: &mut Outbox,
     principal: &PrincipalId,
     conflict: &ConflictId,
 ) {
-    let record = session.conflicts.get(conflict);
-    let Some(settled) = record.and_then(|record| record.resolution.as_deref()) else { return };
+    let Some(record) = session.conflicts.get(conflict) else { return };
+    let Some(settled) = record.resolution.as_deref() else { return };
     let mut resolution = Resolution::new(conflict.clone(), settled.decision.clone());
     resolution.resolution_id = Some(settled.id.clone());
     resolution.rationale = Some(settled.rationale.clone());
     resolution.outcome = settled.outcome.clone();
-    if settled.by != session.coordinator.principal_id
-        && let Ok(by) = Raw::of(&serde_json::json!({ "mpac": { "resolved_by": settled.by } }))
-    {
-        resolution.extra.insert("extensions", by);
+    let mut more = serde_json::json!({ "category": record.category });
+    if settled.by != session.coordinator.principal_id {
+        more["resolved_by"] = settled.by.as_str().into();
+    }
+    if let Ok(more) = Raw::of(&serde_json::json!({ "mpac": more })) {
+        resolution.extra.insert("extensions", more);
     }
     // By name, not by connection: it is told in as many words as whoever was there has seen (PRV-02).
     out.send(session, Recipients::Only([principal.clone()].into()), resolution);
