@@ -218,13 +218,14 @@ impl Session {
         }
     }
 
-    /// The own intent ended while we were away: by its time, which does not matter, or because somebody decided so.
+    /// The own intent ended while we were away: by its time, which does not matter, or because somebody decided so. Why, the
+    /// RESOLUTION before it has told better.
     pub(super) fn withdrawn_meanwhile(&mut self, withdraw: &IntentWithdraw) {
         let ours = self.own.as_ref().is_some_and(|own| own.id == withdraw.intent_id);
         let reason = withdraw.reason.as_deref().unwrap_or_default();
         if ours && self.place == Place::Back && !matches!(reason, "expired" | "superseded") {
             let why = format!("its intent was ended while the connection was broken: {reason}");
-            self.stop = Some(AgentError::Overruled(why));
+            self.stop.get_or_insert(AgentError::Overruled(why));
         }
     }
 

@@ -359,3 +359,28 @@ async fn whose_end_came_before_the_wait_is_not_waited_for() {
         assert!(matches!(work.await.unwrap(), Ok(Outcome::Committed(_))), "{}", lines.text());
     }
 }
+
+#[tokio::test]
+async fn why_the_intent_was_rejected_meanwhile_is_told_and_not_only_that_it_was() {
+    let (listener, url) = listener().await;
+    let lines = Lines::default();
+    let work = at_work(&[&url], PATIENCE, &lines);
+    let mut peer = Peer::accept(&listener).await;
+    peer.take("HELLO").await;
+    peer.welcome().await;
+    peer.answer_list(&["a.py"]).await;
+    let intent = peer.accept_announce(|_| vec![]).await;
+    drop(peer);
+    let mut peer = Peer::accept(&listener).await;
+    peer.take("HELLO").await;
+    welcome(&mut peer, 1, json!({})).await;
+    let resolution = json!({"resolution_id": "r", "conflict_id": "c", "decision": "policy_override",
+        "rationale": "Alice goes first", "outcome": {"rejected": [intent]},
+        "extensions": {"mpac": {"category": "scope_overlap", "resolved_by": "human:Olga"}}});
+    peer.say("RESOLUTION", resolution).await;
+    peer.say("INTENT_WITHDRAW", json!({"intent_id": intent, "reason": "rejected_by_resolution"})).await;
+    peer.take("PROTOCOL_ERROR").await;
+    peer.answer_read("a.py", "old").await;
+    let error = work.await.unwrap().unwrap_err();
+    assert!(matches!(&error, AgentError::Overruled(why) if why == "Alice goes first"), "{error}");
+}
