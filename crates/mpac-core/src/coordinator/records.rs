@@ -219,7 +219,8 @@ pub(crate) struct Conflict {
     pub(crate) a: Option<Side>,
     /// The older side.
     pub(crate) b: Option<Side>,
-    /// What the scopes overlap in, where the coordinator found that they do; of one that is over nobody asks (CON-22).
+    /// What the scopes overlap in, where the coordinator found that they do, or in what a divergence consists; of one that is
+    /// over nobody asks (CON-22, REC-30).
     pub(crate) part: Option<Part>,
     pub(crate) state: conflict::State,
     pub(crate) created_at: Timestamp,
@@ -334,7 +335,7 @@ pub(crate) struct Recovery {
     pub(crate) untold: BTreeSet<PrincipalId>,
     /// Who was available then and is not back yet (D-039).
     pub(crate) awaited: BTreeSet<PrincipalId>,
-    /// Whose state has diverged, and in which conflict that is settled (REC-30).
+    /// Whose state has diverged, as they said in this epoch, and in which conflict that is settled (REC-30).
     pub(crate) diverged: BTreeMap<PrincipalId, ConflictId>,
     /// Whose divergence was settled in this epoch: it is not opened again, and the conflict may be forgotten.
     pub(crate) settled: Recent<PrincipalId>,

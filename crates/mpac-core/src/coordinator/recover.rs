@@ -38,6 +38,7 @@ pub(super) fn take_up(session: &mut Session, seed: u64, now: Timestamp) -> Resul
     exclude_outage(session, captured_at);
     session.recovery.taken_up = Some((how, session.now));
     session.recovery.settled.replace([]);
+    session.recovery.diverged.clear(); // the next HELLO tells, and nobody operates before that
     session.recovery.untold = session.members.keys().cloned().collect();
     let available = session.members.iter().filter(|(_, member)| member.available);
     session.recovery.awaited = available.map(|(id, _)| id.clone()).collect();

@@ -333,6 +333,62 @@ fn a_completion_that_was_lost_is_a_divergence_though_its_proposal_is_there() {
 }
 
 #[test]
+fn what_is_named_again_after_another_recovery_is_in_the_conflict_that_is_open() {
+    covers!("REC-30", "D-041");
+    let mut world = World::of(&["alice"]);
+    world.join("olga", &[Role::Owner]);
+    world.restart(1.0);
+    hello_with(&mut world, "alice", &["o1", "o2"]);
+    let id = world.conflict();
+    for named in [&["o1", "o2"][..], &["o2"]] {
+        world.restart(1.0);
+        world.hello("olga");
+        let back = hello_with(&mut world, "alice", named);
+        assert_eq!((told(&back, "alice"), told(&back, "olga")), (vec![], vec![]), "nobody is told again");
+        let refused = world.say("alice", commit_payload("o", None, "a.py", "one\n", "two\n"));
+        assert_eq!(error(&refused, "alice").error_code, ErrorCode::StateDivergence);
+    }
+    world.say("olga", Resolution::new(id, Decision::Approved));
+    assert_eq!(heard(&hello_with(&mut world, "alice", &["o2"]), "alice"), ["SESSION_INFO"]);
+    let stored = world.say("alice", commit_payload("o", None, "a.py", "one\n", "two\n"));
+    assert_eq!(heard(&stored, "alice"), ["OP_COMMIT"]);
+    // One that was decided is none that is open.
+    world.restart(1.0);
+    let back = hello_with(&mut world, "alice", &["o2"]);
+    assert_eq!(told(&back, "alice"), ["divergence:alice:5"]);
+}
+
+#[test]
+fn a_decision_about_this_epoch_settles_what_was_left_of_earlier_ones() {
+    covers!("REC-30", "D-041", "GOV-14");
+    for (decision, end) in
+        [(Decision::Approved, conflict::State::Closed), (Decision::Dismissed, conflict::State::Dismissed)]
+    {
+        let mut world = World::of(&["alice", "bob"]);
+        world.join("olga", &[Role::Owner]);
+        world.restart(1.0);
+        hello_with(&mut world, "bob", &["o5"]);
+        hello_with(&mut world, "alice", &["o2"]);
+        for named in [&["o2", "o9"][..], &["o2", "o9", "o10"]] {
+            world.restart(1.0);
+            hello_with(&mut world, "alice", named);
+        }
+        world.hello("olga");
+        let id = |name: &str| ConflictId::new(format!("divergence:{name}")).unwrap();
+        let said = world.say("olga", Resolution::new(id("alice:4"), decision.clone()));
+        for who in ["alice", "olga"] {
+            assert_eq!(heard(&said, who).len(), 3, "{:?}", heard(&said, who));
+        }
+        for name in ["alice:2", "alice:3", "alice:4"] {
+            assert_eq!(world.coordinator.view().conflict(&id(name)), Some(end), "{name}");
+        }
+        assert_eq!(world.coordinator.view().conflict(&id("bob:2")), Some(conflict::State::Open));
+        world.restart(1.0); // what was written down of it is taken up
+        assert_eq!(world.coordinator.view().conflict(&id("alice:2")), Some(end));
+    }
+}
+
+#[test]
 fn what_a_second_recovery_lost_is_a_divergence_of_its_own() {
     covers!("REC-30", "D-041");
     let mut world = World::of(&["alice"]);

@@ -89,7 +89,7 @@ pub(in super::super) fn divergence(
     out: &mut Outbox,
     id: ConflictId,
     principal: &PrincipalId,
-    description: String,
+    (what, description): (&[String], String),
 ) {
     let to = Recipients::Only(sorted(governing(session).into_iter().chain([principal.clone()])));
     let found = Found {
@@ -103,7 +103,7 @@ pub(in super::super) fn divergence(
         ops: Vec::new(),
         a: Some((principal.clone(), None)),
         b: None,
-        part: None,
+        part: Some(Part::named(what)),
         dependency: None,
     };
     report_to(session, out, id, found, to);

@@ -9,7 +9,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::scope::Overlap;
 
-/// What the two scopes of a conflict overlap in.
+/// What the two scopes of a conflict overlap in, or what a participant knows and the coordinator does not (REC-30).
 ///
 /// Of each name there is only a number: two scopes may share ten thousand names, and one participant can be in a thousand
 /// such conflicts at once (SES-27). Everybody was told the first names in the report.
@@ -38,6 +38,11 @@ impl Part {
         marks.sort_unstable();
         marks.dedup();
         Self::Named(marks.into())
+    }
+
+    /// Whether all of these are among what it names.
+    pub(crate) fn names_all(&self, names: &[String]) -> bool {
+        names.iter().all(|name| self.marks().binary_search(&mark(name)).is_ok())
     }
 
     fn marks(&self) -> &[u64] {

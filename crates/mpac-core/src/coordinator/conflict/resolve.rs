@@ -10,14 +10,14 @@ use mpac_wire::payload::{IntentWithdraw, Outcome, Resolution};
 use mpac_wire::{ClaimId, ConflictId, IntentId, OpId, PrincipalId, Raw, Watermark};
 
 use super::super::cascade::{self, Grace};
-use super::super::gate::Facts;
+use super::super::gate::{Facts, sorted};
 use super::super::intent::{backoff, claim as claims};
 use super::super::operation::authorise;
 use super::super::outbox::Outbox;
 use super::super::records::{Conflict, Settled};
-use super::super::session::catch_up;
+use super::super::session::{catch_up, divergence};
 use super::super::state::{InOrder, Session};
-use super::known;
+use super::{found, known};
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::table::conflict::{Event, State, next};
@@ -60,6 +60,7 @@ pub(in super::super) fn handle(
     let text = completed(session, facts, &resolution)?;
     settle(session, facts, resolution, on, escalated_to, &text);
     cascade::relay(out, facts, Recipients::All, text.text.into());
+    settle_earlier(session, out, &conflict, on);
     apply(session, out, &conflict, &rejected);
     Ok(())
 }
@@ -248,9 +249,7 @@ fn settle(
 ) {
     let id = &resolution.conflict_id;
     // Over before its outcome is applied: what ends now must not dismiss it as well.
-    if session.move_conflict(id, on) == Some(State::Resolved) {
-        session.move_conflict(id, Event::Archived);
-    }
+    end(session, id, on);
     session.resolutions.insert(completed.id.clone(), session.config.retained_records);
     let at = session.now;
     if let Some(record) = session.conflicts.get_mut(id) {
@@ -268,12 +267,37 @@ fn settle(
     }
 }
 
+fn end(session: &mut Session, id: &ConflictId, on: Event) {
+    if session.move_conflict(id, on) == Some(State::Resolved) {
+        session.move_conflict(id, Event::Archived);
+    }
+}
+
+/// What is decided of a divergence is decided of its principal's earlier ones. Whoever was told of one hears of that, too.
+fn settle_earlier(session: &mut Session, out: &mut Outbox, conflict: &ConflictId, on: Event) {
+    for id in divergence::settled_with(session, conflict) {
+        let decided = session.conflicts.get(conflict).and_then(|record| record.resolution.as_deref());
+        let Some(mut settled) = decided.cloned() else { return };
+        settled.id = cascade::draw_resolution_id(session);
+        session.resolutions.insert(settled.id.clone(), session.config.retained_records);
+        end(session, &id, on);
+        let Some(record) = session.conflicts.get_mut(&id) else { continue };
+        settled.escalated_to = record.escalated.as_ref().map(|(target, _)| target.clone());
+        // It has nothing that an outcome could be about.
+        settled.outcome = None;
+        record.resolution = Some(settled.into());
+        let involved = record.principals.clone();
+        let to = sorted(found::governing(session).into_iter().chain(involved));
+        tell_as_it_was(session, out, Recipients::Only(to), &id);
+    }
+}
+
 /// Tells somebody who was away how a conflict was settled, as long as it is remembered (HEL-18). The message itself is not
 /// kept: the coordinator says it, and whose decision it was, of what kind of conflict: its report may have gone past it as well.
 pub(in super::super) fn tell_as_it_was(
     session: &mut Session,
     out: &mut Outbox,
-    principal: &PrincipalId,
+    to: Recipients,
     conflict: &ConflictId,
 ) {
     let Some(record) = session.conflicts.get(conflict) else { return };
@@ -289,8 +313,7 @@ pub(in super::super) fn tell_as_it_was(
     if let Ok(more) = Raw::of(&serde_json::json!({ "mpac": more })) {
         resolution.extra.insert("extensions", more);
     }
-    // By name, not by connection: it is told in as many words as whoever was there has seen (PRV-02).
-    out.send(session, Recipients::Only([principal.clone()].into()), resolution);
+    out.send(session, to, resolution);
 }
 
 /// Rejected intents are withdrawn, rejected proposals rejected; what was committed stays as it is.

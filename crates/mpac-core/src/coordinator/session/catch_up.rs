@@ -69,7 +69,9 @@ impl News {
             }
         }
         for conflict in self.missed.resolutions {
-            resolve::tell_as_it_was(session, out, principal, &conflict);
+            // By name, not by connection: it is told in as many words as whoever was there has seen (PRV-02).
+            let to = Recipients::Only([principal.clone()].into());
+            resolve::tell_as_it_was(session, out, to, &conflict);
         }
         for withdraw in self.missed.intents {
             out.send(session, to(), withdraw);

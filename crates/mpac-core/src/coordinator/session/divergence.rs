@@ -96,8 +96,9 @@ fn ever_known(session: &Session, target: &str, stated: &StateRef) -> bool {
         || session.forgotten.traces.may_contain(Trace::State(target, stated))
 }
 
-/// Tells the participant what differs, and opens the conflict in which that is settled; one in each epoch. That of an earlier
-/// one stays with those who govern, and holds nobody back any more: in this one they read of all that differs now.
+/// Tells the participant what differs, and opens the conflict in which that is settled: one in each epoch, unless one of an
+/// earlier epoch is open that is about all of it. One that is not stays with those who govern and holds nobody back any more:
+/// in this one they read of all that differs now.
 fn diverged(
     session: &mut Session,
     out: &mut Outbox,
@@ -108,7 +109,7 @@ fn diverged(
     if session.recovery.settled.contains(principal) {
         return; // in this epoch already, whether or not the conflict is still remembered
     }
-    let id = conflict_id(session, principal);
+    let id = conflict_about(session, principal, what);
     let is_known = session.conflicts.contains_key(&id);
     let text = alloc::format!(
         "{principal} knows of what the coordinator does not after its recovery: commit it again, or let governance decide"
@@ -122,10 +123,35 @@ fn diverged(
     }
     session.review_member(principal);
     if is_known {
-        return; // its sender had taken it back, and governance has not settled it yet
+        return; // of an earlier epoch, or its sender had taken it back, and governance has not settled it yet
     }
     let text = alloc::format!("{principal} and the recovered coordinator differ in {}", listed(what));
-    found::divergence(session, out, id, principal, text);
+    found::divergence(session, out, id, principal, (what, text));
+}
+
+/// The conflict in which this is settled: of this epoch where there is one, else the latest that is open and about all of it,
+/// else a new one.
+fn conflict_about(session: &Session, principal: &PrincipalId, what: &[String]) -> ConflictId {
+    let id = conflict_id(session, principal);
+    if session.conflicts.contains_key(&id) {
+        return id;
+    }
+    let names_all = |it: &Conflict| it.part.as_ref().is_some_and(|part| part.names_all(what));
+    let earlier = open_of(session, principal).filter(|it| names_all(it)).max_by_key(|it| it.sequence);
+    earlier.map_or(id, |it| it.id.clone())
+}
+
+/// The divergences of a principal that are not settled.
+fn open_of<'a>(session: &'a Session, principal: &'a PrincipalId) -> impl Iterator<Item = &'a Conflict> {
+    session.conflicts.values().filter(|it| !it.state.is_terminal() && is_about(it, principal))
+}
+
+/// What is settled with this divergence that governance has just decided: the open ones of earlier epochs, if it is the one in
+/// which all that differs in this epoch is settled. Nobody would have a reason to settle them any more (REC-30).
+pub(in super::super) fn settled_with(session: &Session, id: &ConflictId) -> Vec<ConflictId> {
+    let whose = session.conflicts.get(id).and_then(whose);
+    let whose = whose.filter(|principal| session.recovery.settled.contains(*principal));
+    whose.into_iter().flat_map(|principal| open_of(session, principal)).map(|it| it.id.clone()).collect()
 }
 
 /// Whether an id is one that only the coordinator gives.
@@ -151,11 +177,11 @@ pub(in super::super) fn is_one(conflict: &Conflict) -> bool {
     whose(conflict).is_some()
 }
 
-/// A conflict is over: if it was one of these, of this epoch, its principal may go on and is not asked again until the
-/// next recovery.
-pub(in super::super) fn settled(session: &mut Session, id: &ConflictId) {
+/// A conflict is over: if it was one of these, of this epoch or in which what was named in it `is_awaited`, its principal may go
+/// on and is not asked again until the next recovery.
+pub(in super::super) fn settled(session: &mut Session, id: &ConflictId, is_awaited: bool) {
     let Some(principal) = session.conflicts.get(id).and_then(|record| whose(record)).cloned() else { return };
-    if conflict_id(session, &principal) == *id {
+    if is_awaited || conflict_id(session, &principal) == *id {
         let limit = session.config.retained_records;
         session.recovery.settled.insert(principal, limit);
     }

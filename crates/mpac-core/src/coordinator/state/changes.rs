@@ -215,7 +215,7 @@ impl Session {
                 self.deadlines.remove(at, &Cause::FreezePhase(record.sequence, id.clone()));
             }
             settled.iter().for_each(|principal| self.review_member(principal));
-            super::super::session::divergence::settled(self, id);
+            super::super::session::divergence::settled(self, id, !settled.is_empty());
             self.review_conflict(id);
             self.rejudge_conflict(id);
             if was_frozen {
