@@ -24,6 +24,7 @@ use crate::follow::hub::Hub;
 use crate::follow::send::{self, Source};
 use crate::hex;
 use crate::registry::Registry;
+use crate::session::Standing;
 use crate::store::elsewhere::{Elsewhere, Why};
 use crate::store::identity;
 
@@ -143,15 +144,7 @@ impl Door {
 
     async fn close(&self, session: &str, disposition: CloseDisposition) -> Answer {
         let command = Command::Close { reason: CloseReason::Manual, disposition };
-        match self.registry.tell(session, command).await {
-            Some((before, _)) if before.closed => refused(format!("session {session} is closed already")),
-            Some((before, _)) if !before.open => refused(format!("nobody has opened session {session}")),
-            Some((_, after)) if after.closed => Answer::Done {
-                text: format!("session {session} is closed; start the server again for a new one"),
-            },
-            Some(_) => refused(format!("session {session} was not closed")),
-            None => refused(format!("no session {session} is running here")),
-        }
+        closed(session, self.registry.tell(session, command).await)
     }
 
     fn signing_key(&self) -> Answer {
@@ -231,6 +224,19 @@ impl Operator for Door {
     }
 }
 
+/// What came of closing it, by how it was before and is now. Somebody may have opened it in between.
+fn closed(session: &str, told: Option<(Standing, Standing)>) -> Answer {
+    match told {
+        Some((before, _)) if before.closed => refused(format!("session {session} is closed already")),
+        Some((_, after)) if after.closed => Answer::Done {
+            text: format!("session {session} is closed; start the server again for a new one"),
+        },
+        Some((_, after)) if !after.open => refused(format!("nobody has opened session {session}")),
+        Some(_) => refused(format!("session {session} was not closed")),
+        None => refused(format!("no session {session} is running here")),
+    }
+}
+
 const fn refused(reason: String) -> Answer {
     Answer::Refused { reason }
 }
@@ -263,5 +269,24 @@ mod tests {
             listener.accept().await.unwrap();
         }
         looking.abort();
+    }
+
+    #[test]
+    fn what_was_opened_just_before_it_was_closed_is_said_to_be_closed() {
+        let [unopened, open, over] = [(false, false), (true, false), (true, true)]
+            .map(|(open, closed)| Standing { epoch: 1, open, closed });
+        for (told, text) in [
+            ((unopened, over), "session s is closed; "),
+            ((open, over), "session s is closed; "),
+            ((over, over), "session s is closed already"),
+            ((unopened, unopened), "nobody has opened session s"),
+            ((open, open), "session s was not closed"),
+        ] {
+            let (Answer::Done { text: said } | Answer::Refused { reason: said }) = closed("s", Some(told))
+            else {
+                panic!()
+            };
+            assert!(said.starts_with(text), "{said}");
+        }
     }
 }
