@@ -219,14 +219,12 @@ impl Frame {
     }
 }
 
-/// The message id of a frame that could not be read, if it has one: a refusal refers to it (D-025).
-pub fn message_id_of(text: &str) -> Option<MessageId> {
-    serde_json::from_str::<Naming>(text).ok()?.message_id?.read().ok()
-}
-
-/// The type of a message that could not be read, if it has one: an error is not answered, however broken it is (ERR-03).
-pub fn message_type_of(text: &str) -> Option<MessageType> {
-    serde_json::from_str::<Naming>(text).ok()?.message_type?.read().ok()
+/// The type and the id of a message that could not be read, if it has them: a refusal refers to the id (D-025), and an error
+/// is not answered by one, however broken it is (ERR-03).
+pub fn type_and_id_of(text: &str) -> (Option<MessageType>, Option<MessageId>) {
+    let Ok(named) = serde_json::from_str::<Naming>(text) else { return (None, None) };
+    let message_type = named.message_type.and_then(|it| it.read().ok());
+    (message_type, named.message_id.and_then(|it| it.read().ok()))
 }
 
 #[cfg(test)]
@@ -278,10 +276,14 @@ mod tests {
 
     #[test]
     fn a_refusal_can_name_the_message_it_refers_to() {
-        assert_eq!(message_id_of(r#"{"message_id":"m-1","sender":7}"#).unwrap().as_str(), "m-1");
-        assert_eq!(message_id_of(r#"{"message_id":7}"#), None);
-        assert_eq!(message_id_of("{bad"), None);
-        assert_eq!(message_type_of(r#"{"message_type":"HELLO","sender":7}"#), Some(MessageType::Hello));
-        assert_eq!(message_type_of(r#"{"message_type":7}"#), None);
+        let id = || Some("m-1".parse().unwrap());
+        for (text, named) in [
+            (r#"{"message_id":"m-1","sender":7}"#, (None, id())),
+            (r#"{"message_type":"HELLO","message_id":7}"#, (Some(MessageType::Hello), None)),
+            (r#"{"message_id":"m-1","message_type":7}"#, (None, id())),
+            ("{bad", (None, None)),
+        ] {
+            assert_eq!(type_and_id_of(text), named, "{text}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use mpac_core::{Command, ConnId, Coordinator, Input, Notice, Output, Peer};
 use mpac_wire::names::{CloseDisposition, CloseReason, MessageType};
-use mpac_wire::received::message_id_of;
+use mpac_wire::received::type_and_id_of;
 use mpac_wire::redact::blank_credentials;
 use mpac_wire::{Frame as Parsed, Limits, MessageId, PrincipalId, Seconds};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -304,7 +304,10 @@ impl Session {
         let text = match without_credentials(text.as_str(), &self.limits) {
             Ok(text) => text,
             Err(problem) => {
-                let refers_to = message_id_of(text.as_str());
+                let (message_type, refers_to) = type_and_id_of(text.as_str());
+                if message_type == Some(MessageType::ProtocolError) {
+                    return Vec::new(); // an error is never answered by an error (ERR-03)
+                }
                 return self.apply(Input::Unreadable { from, refers_to, problem: problem.into() });
             }
         };

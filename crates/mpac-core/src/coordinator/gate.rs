@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use mpac_wire::names::MessageType;
-use mpac_wire::received::{message_id_of, message_type_of};
+use mpac_wire::received::type_and_id_of;
 use mpac_wire::sideband::{self, Request, SessionSummaryResponse, SidebandType};
 use mpac_wire::{DecodeError, Envelope, Extra, Frame, Limits, MessageId, Received, Seconds, Timestamp};
 
@@ -84,7 +84,7 @@ pub(super) fn frame(session: &mut Session, out: &mut Outbox, from: &Peer, text: 
         Ok(Frame::Message(received)) => received,
         Ok(Frame::Sideband(request)) => return beside_the_protocol(session, out, conn, request),
         Err(error) => {
-            let (message_type, refers_to) = (message_type_of(text), message_id_of(text));
+            let (message_type, refers_to) = type_and_id_of(text);
             return malformed(session, out, conn, &error.into(), (message_type.as_ref(), refers_to.as_ref()));
         }
     };

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mpac_core::{ConnId, Identity};
-use mpac_wire::received::message_id_of;
+use mpac_wire::names::MessageType;
+use mpac_wire::received::type_and_id_of;
 use mpac_wire::{Limits, Seconds, SessionId};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -112,14 +113,18 @@ impl Seat {
         too_much
     }
 
-    fn too_fast(&self, frame: &Frame, wait: Duration) -> Inbound {
-        let refers_to = match frame {
-            Frame::Text(text) => message_id_of(text.as_str()),
-            Frame::NotText => None,
+    /// What the session is told of a frame that is not let in; nothing of an error, which is never answered by one (ERR-03).
+    fn too_fast(&self, frame: &Frame, wait: Duration) -> Option<Inbound> {
+        let (message_type, refers_to) = match frame {
+            Frame::Text(text) => type_and_id_of(text.as_str()),
+            Frame::NotText => (None, None),
         };
+        if message_type == Some(MessageType::ProtocolError) {
+            return None;
+        }
         // Rounded up: whoever comes back then comes late enough.
         let retry_after = Seconds::whole(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1));
-        Inbound::TooFast { conn: self.conn, refers_to, retry_after }
+        Some(Inbound::TooFast { conn: self.conn, refers_to, retry_after })
     }
 
     /// Whether this could be one more guess, from an address that has to wait. Whoever is in makes none.
@@ -165,7 +170,12 @@ impl Link for Seat {
     async fn frame(&self, frame: Frame) -> bool {
         match self.outbox.pace() {
             Pace::Fine => {}
-            Pace::TooFast(wait) => return self.tell(self.too_fast(&frame, wait)).await,
+            Pace::TooFast(wait) => {
+                return match self.too_fast(&frame, wait) {
+                    Some(inbound) => self.tell(inbound).await,
+                    None => true,
+                };
+            }
             Pace::Hopeless => {
                 let text = "too many messages, on all connections of this principal together";
                 self.outbox.close_for(Limit::PrincipalRate, text);

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mpac_core::{Coordinator, Input, OutOfOrder, Output, Record, Step};
 use mpac_wire::names::MessageType;
-use mpac_wire::received::{message_id_of, message_type_of};
+use mpac_wire::received::type_and_id_of;
 use tracing::error;
 
 use super::Session;
@@ -55,8 +55,8 @@ impl Session {
     async fn roll_back(&mut self, input: &Input) -> Result<Vec<Output>, Unkept> {
         let (from, refers_to, is_error) = match input {
             Input::Frame { from, text } => {
-                let is_error = message_type_of(text) == Some(MessageType::ProtocolError);
-                (from, message_id_of(text), is_error)
+                let (message_type, refers_to) = type_and_id_of(text);
+                (from, refers_to, message_type == Some(MessageType::ProtocolError))
             }
             Input::Unreadable { from, refers_to, .. } => (from, refers_to.clone(), false),
             // What is due stays due, and what the operator wants is wanted.

@@ -98,6 +98,28 @@ async fn what_could_not_be_made_durable_is_seen_by_nobody_and_the_session_stops(
 }
 
 #[tokio::test]
+async fn an_error_that_is_too_large_by_a_credential_is_not_answered() {
+    covers!("ERR-03");
+    let media = Memory::default();
+    let (inbox, queue, _task) = session(&media);
+    let credential = json!({"type": "custom", "value": "x".repeat(Limits::default().max_bytes)});
+    for (message_type, is_answered) in [("PROTOCOL_ERROR", false), ("OP_COMMIT", true)] {
+        let mut message: Value = serde_json::from_str(HELLO).unwrap();
+        message["message_type"] = message_type.into();
+        message["message_id"] = message_type.into();
+        message["payload"] = json!({"credential": credential});
+        say(&inbox, message.to_string()).await;
+        if is_answered {
+            let mut frames = Vec::new();
+            assert_eq!(queue.next(&mut frames).await, Next::Frames);
+            let [answer] = frames.as_slice() else { panic!("{frames:?}") };
+            let answer = answer.to_text().unwrap();
+            assert!(answer.contains(r#""refers_to":"OP_COMMIT""#), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_full_disk_has_room_left_for_a_farewell() {
     for left in [0, 100, 250] {
         let media = Memory::default();

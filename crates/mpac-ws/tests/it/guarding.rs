@@ -225,6 +225,28 @@ async fn one_principal_is_slowed_on_all_connections_together() {
     assert!(reached(&host, "principal_rate_per_sec").await >= 3.0, "each answer, and the end");
 }
 
+#[tokio::test]
+async fn an_error_that_comes_too_fast_is_not_answered() {
+    covers!("ERR-03", "SEC-37");
+    let dir = place();
+    let bob = secret(&command(dir.path(), &["token", "add", "bob"]).unwrap());
+    let flags = ["--multi-session", "--principal-rate-per-sec=1", "--principal-rate-burst=6"];
+    let host = server(dir.path(), &flags).await;
+    let mut client = joined(&host, "a", "agent:bob", &bob).await;
+    let error = json!({"error_code": "MALFORMED_MESSAGE", "description": "what you said", "refers_to": "m"});
+    for _ in 0..10 {
+        client.say("PROTOCOL_ERROR", error.clone()).await;
+    }
+    let mut said = Vec::new();
+    for _ in 0..4 {
+        let heartbeat = client.envelope("HEARTBEAT", heartbeat());
+        said.push(heartbeat["message_id"].clone());
+        client.send(heartbeat.to_string()).await;
+    }
+    let refused = client.until("PROTOCOL_ERROR").await;
+    assert!(said.contains(&refused["payload"]["refers_to"]), "{refused}");
+}
+
 async fn joined(host: &Host, session: &str, who: &str, key: &str) -> Client {
     let mut client = host.connect(&format!("/session/{session}")).await.counts_anew();
     client.session = session.to_owned();
