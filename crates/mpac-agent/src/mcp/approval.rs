@@ -69,16 +69,7 @@ impl Proposed {
             Ok(_turn) => complete(agent, &one.op, intent, edit).await,
             Err(error) => Err(error),
         };
-        // What is on its way, or was held back, may still be completed by the same call.
-        let is_over = matches!(
-            done,
-            Ok(_)
-                | Err(AgentError::TurnedDown(_)
-                    | AgentError::Stale { .. }
-                    | AgentError::Usage(_)
-                    | AgentError::TooLarge { .. })
-        );
-        if is_over {
+        if done.is_ok() || is_over(agent, &one.op).await {
             self.all().retain(|known| known.op != one.op);
         }
         done.map(Approval::Done)
@@ -112,6 +103,15 @@ impl Proposed {
     fn all(&self) -> MutexGuard<'_, VecDeque<One>> {
         // A panic elsewhere has left it as good as ever.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is on its way, was held back or met a freeze may still be completed by the same call (OPS-25).
+async fn is_over(agent: &Agent, op: &OpId) -> bool {
+    match agent.stage(op).await {
+        Ok(stage) => !matches!(stage, Stage::Asked | Stage::Authorised),
+        // It is so old that it is not known any more.
+        Err(error) => matches!(error, AgentError::Usage(_)),
     }
 }
 

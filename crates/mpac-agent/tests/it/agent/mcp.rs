@@ -1,10 +1,10 @@
 //! The bridge for MCP hosts, as a process: a host that speaks JSON-RPC by hand.
 
+mod approval;
+
 use std::process::Stdio;
 
-use mpac_agent::agent::{Agent, Announce, ConnectOptions, Edit, Event, Leaving, Verdict};
-use mpac_wire::StateRef;
-use mpac_wire::names::Decision;
+use mpac_agent::agent::{Agent, Announce, ConnectOptions, Edit, Event, Leaving};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -23,8 +23,12 @@ struct Model {
 
 impl Model {
     async fn start(host: &Host, name: &str) -> Self {
+        Self::start_at(&host.url, name).await
+    }
+
+    async fn start_at(url: &str, name: &str) -> Self {
         let mut command = Command::from(program());
-        command.arg("mcp").env("MPAC_URL", &host.url).env("MPAC_NAME", name);
+        command.arg("mcp").env("MPAC_URL", url).env("MPAC_NAME", name);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut bridge = command.spawn().unwrap();
         let ask = bridge.stdin.take().unwrap();
@@ -326,74 +330,4 @@ async fn what_does_not_fit_into_one_answer_is_told_by_the_next() {
         calls += 1;
     }
     assert!(told == hers && calls > 1, "{calls}");
-}
-
-#[tokio::test]
-async fn a_change_that_waits_for_approval_is_gone_on_with_by_the_same_call() {
-    covers!("OPS-24", "OPS-25");
-    let review = r#"{"operation_authorization": "review"}"#;
-    let host = Host::governed(&["--execution-model=pre_commit", "--session-config", review]).await;
-    let (ann, mut events) = host.join_as("Ann", "owner").await;
-    let mut ben = Model::start(&host, "Ben").await;
-    ben.done("begin_task", json!({"objective": "his", "files": ["a.py"]})).await;
-    let (_, read) = ben.done("get_file_state", json!({"path": "a.py"})).await;
-    let change = |content: &str| json!({"path": "a.py", "content": content, "base_state_ref": read["state_ref"], "wait_sec": 1});
-    let proposed = |event| match event {
-        Event::Proposed { op_id, .. } => Some(op_id),
-        _ => None,
-    };
-
-    let (text, first) = ben.refused("submit_change", change("his\n")).await;
-    let op = heard(&mut events, proposed).await;
-    assert_eq!((&first["code"], &first["op_id"]), (&json!("WAITS_FOR_APPROVAL"), &json!(op)));
-    assert!(first["undecided"] == json!(false) && text.contains("waits for approval"), "{text}");
-    assert!(text.contains("submit just the same change again"), "{text}");
-    let (_, again) = ben.refused("submit_change", change("his\n")).await;
-    assert_eq!(again["op_id"], json!(op));
-    let (_, other) = ben.refused("submit_change", change("another\n")).await;
-    let another = heard(&mut events, proposed).await;
-    assert_eq!(
-        other["op_id"],
-        json!(another),
-        "the same was not proposed twice, and another text is another change"
-    );
-
-    let mut no = Verdict::of(Decision::Rejected);
-    no.rejected = vec![another.to_string()];
-    ann.resolve_conflict(&another.as_str().parse().unwrap(), no).await.unwrap();
-    let (_, rejected) = ben.refused("submit_change", change("another\n")).await;
-    assert_eq!(rejected["code"], "OP_REJECT");
-    let (_, anew) = ben.refused("submit_change", change("another\n")).await;
-    assert!(anew["code"] == "WAITS_FOR_APPROVAL" && anew["op_id"] != json!(another), "{anew}");
-
-    let mut yes = Verdict::of(Decision::Approved);
-    yes.accepted = vec![op.to_string()];
-    ann.resolve_conflict(&op.as_str().parse().unwrap(), yes).await.unwrap();
-    let (_, done) = ben.done("submit_change", change("his\n")).await;
-    assert_eq!(done["op_id"], json!(op));
-    assert_eq!(ann.read_file("a.py").await.unwrap().unwrap().content, "his\n");
-
-    // Nobody waits for the approval of what is too late.
-    let (eve, _) = host.join_as("Eve", "owner").await;
-    // It covers another file, so nothing has to be settled first.
-    let intent = eve.announce(Announce::files("hers", ["b.py"])).await.unwrap().intent;
-    let hers = Edit::on("a.py", StateRef::of("his\n"), "hers\n");
-    let late =
-        json!({"path": "a.py", "content": "late\n", "base_state_ref": done["state_ref"], "wait_sec": 3});
-    let (late, committed, ()) = tokio::join!(
-        ben.refused("submit_change", late),
-        eve.propose_and_commit(Some(&intent), hers),
-        async {
-            let hers = heard(&mut events, |event| match event {
-                Event::Proposed { op_id, principal_id, .. } if principal_id == *eve.me() => Some(op_id),
-                _ => None,
-            });
-            let hers = hers.await;
-            let mut yes = Verdict::of(Decision::Approved);
-            yes.accepted = vec![hers.to_string()];
-            ann.resolve_conflict(&hers.as_str().parse().unwrap(), yes).await.unwrap();
-        }
-    );
-    committed.unwrap();
-    assert_eq!((&late.1["code"], &late.1["content"]), (&json!("STALE_STATE_REF"), &json!("hers\n")));
 }
