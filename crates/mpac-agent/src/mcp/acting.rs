@@ -13,7 +13,7 @@ use super::bridge::Bridge;
 use super::brief::{self, Room};
 use super::input::{BeginTask, Outcome, SubmitChange, TakeOverTask, YieldTask};
 use super::looking::{in_workspace, named};
-use crate::agent::{Agent, Announce, Claim, Edit, KnownIntent, Update};
+use crate::agent::{Agent, Announce, Claim, Committed, Edit, KnownIntent, Update};
 use crate::brain::edits;
 use crate::error::AgentError;
 use crate::session::FileState;
@@ -121,18 +121,22 @@ async fn submitted(bridge: &Bridge, asked: SubmitChange) -> Result<Answer, Agent
     let path = asked.path.as_str();
     in_workspace(path)?;
     let agent = bridge.agent().await?;
-    let intent = covering(&agent, path, asked.intent_id.as_deref()).await?;
+    let intent = covering(&agent, path, asked.intent_id.as_deref()).await;
     let current = agent.read_file(path).await?;
     let replaces_all = asked.content.is_some();
+    if let Some((intent, made)) = bridge.proposed.made(&agent, &asked).await {
+        return Ok(changed(bridge, &intent, &made, replaces_all));
+    }
+    let intent = intent?;
     let base = base(bridge, path, asked.base_state_ref.as_deref(), (current.as_ref(), replaces_all))?;
     let current = current.unwrap_or_else(FileState::absent);
     if current.state_ref != base {
         return Err(AgentError::Stale { path: path.to_owned(), current: Box::new(current) });
     }
-    let text = match (asked.content, asked.edits) {
+    let text = match (asked.content, &asked.edits) {
         (Some(content), None) => content,
         (None, Some(all)) if !all.is_empty() => {
-            let all: Vec<edits::Edit> = all.into_iter().map(Into::into).collect();
+            let all: Vec<edits::Edit> = all.iter().cloned().map(Into::into).collect();
             edits::apply(&current.content, &all).map_err(|misfit| AgentError::Usage(misfit.to_string()))?
         }
         _ => {
@@ -149,26 +153,30 @@ async fn submitted(bridge: &Bridge, asked: SubmitChange) -> Result<Answer, Agent
     let committed = match agent.view().await?.execution_model.as_str() {
         "pre_commit" => {
             let patience = Duration::from_secs(asked.wait_sec.unwrap_or(WAIT_SEC).clamp(1, 50).into());
-            match bridge.proposed.carry_out(&agent, &intent, &edit, patience).await? {
+            match bridge.proposed.carry_out(&agent, (&intent, &edit), asked.edits, patience).await? {
                 Approval::Done(committed) => committed,
                 Approval::Waits(op) => return Ok(waits(path, &intent, &op)),
             }
         }
         _ => agent.commit(Some(&intent), edit).await?,
     };
+    Ok(changed(bridge, &intent, &committed, replaces_all))
+}
+
+fn changed(bridge: &Bridge, intent: &IntentId, committed: &Committed, replaces_all: bool) -> Answer {
     match replaces_all {
         true => bridge.saw(&committed.path, &committed.after),
         false => bridge.edited(&committed.path, &committed.before, &committed.after),
     }
     let text = format!(
-        "{path} is changed for everybody: {} -> {} as {}. Submit further changes, or end the task with yield_task.",
-        committed.before, committed.after, committed.op
+        "{} is changed for everybody: {} -> {} as {}. Submit further changes, or end the task with yield_task.",
+        committed.path, committed.before, committed.after, committed.op
     );
     let value = json!({
-        "path": path, "op_id": committed.op, "intent_id": intent, "state_ref_before": committed.before,
+        "path": committed.path, "op_id": committed.op, "intent_id": intent, "state_ref_before": committed.before,
         "state_ref": committed.after,
     });
-    Ok(Answer::done(text, value))
+    Answer::done(text, value)
 }
 
 fn waits(path: &str, intent: &IntentId, op: &OpId) -> Answer {

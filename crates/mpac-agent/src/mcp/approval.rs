@@ -8,6 +8,7 @@ use std::time::Duration;
 use mpac_core::participant::Stage;
 use mpac_wire::{IntentId, OpId, StateRef};
 
+use super::input::{self, SubmitChange};
 use crate::agent::{Agent, Committed, Edit, Proposal};
 use crate::error::AgentError;
 use crate::session::FileState;
@@ -25,6 +26,8 @@ pub(super) struct Proposed(Mutex<VecDeque<One>>);
 #[derive(Debug, Clone)]
 struct One {
     op: OpId,
+    /// What it was made by, if it was not the whole text.
+    edits: Option<Vec<input::Edit>>,
     intent: IntentId,
     path: String,
     before: StateRef,
@@ -50,29 +53,43 @@ impl Proposed {
     pub(super) async fn carry_out(
         &self,
         agent: &Agent,
-        intent: &IntentId,
-        edit: &Edit,
+        (intent, edit): (&IntentId, &Edit),
+        edits: Option<Vec<input::Edit>>,
         patience: Duration,
     ) -> Result<Approval, AgentError> {
         let one = match self.same(intent, edit) {
             Some(one) => one,
-            None => self.note(agent.propose(Proposal::of_edit(Some(intent), edit)).await?, intent, edit),
+            None => {
+                let op = agent.propose(Proposal::of_edit(Some(intent), edit)).await?;
+                self.note(op, (intent, edit), edits)
+            }
         };
         let authorised = async {
             let turn = one.turn.lock().await;
             agent.authorisation(&one.op).await.map(|()| turn)
         };
-        let Ok(authorised) = tokio::time::timeout(patience, authorised).await else {
-            return waits(agent, one.op, edit).await;
+        let done = match tokio::time::timeout(patience, authorised).await {
+            Ok(Ok(_turn)) => complete(agent, &one.op, intent, edit).await.map(Approval::Done),
+            Ok(Err(error)) => Err(error),
+            Err(_) => waits(agent, one.op.clone(), edit).await,
         };
-        let done = match authorised {
-            Ok(_turn) => complete(agent, &one.op, intent, edit).await,
-            Err(error) => Err(error),
-        };
-        if done.is_ok() || is_over(agent, &one.op).await {
-            self.all().retain(|known| known.op != one.op);
+        if matches!(done, Ok(Approval::Done(_))) || is_over(agent, &one.op).await {
+            self.drop(&one.op);
         }
-        done.map(Approval::Done)
+        done
+    }
+
+    /// What the same call has made already, of which nobody was told: it was broken off, or its answer was lost. The file may have
+    /// another state by now.
+    pub(super) async fn made(&self, agent: &Agent, asked: &SubmitChange) -> Option<(IntentId, Committed)> {
+        let same: Vec<One> = self.all().iter().filter(|it| it.is_by(asked)).cloned().collect();
+        for One { op, intent, path, before, after, .. } in same {
+            if agent.stage(&op).await.is_ok_and(|stage| stage == Stage::Committed) {
+                self.drop(&op);
+                return Some((intent, Committed { op, path, before, after }));
+            }
+        }
+        None
     }
 
     /// Nobody who joins anew can complete what was proposed before.
@@ -88,10 +105,14 @@ impl Proposed {
         self.all().iter().find(is_it).cloned()
     }
 
-    fn note(&self, op: OpId, intent: &IntentId, edit: &Edit) -> One {
+    fn drop(&self, op: &OpId) {
+        self.all().retain(|known| known.op != *op);
+    }
+
+    fn note(&self, op: OpId, (intent, edit): (&IntentId, &Edit), edits: Option<Vec<input::Edit>>) -> One {
         let (intent, path) = (intent.clone(), edit.path.clone());
         let (before, after) = (edit.before.clone(), edit.after());
-        let one = One { op, intent, path, before, after, turn: Arc::default() };
+        let one = One { op, edits, intent, path, before, after, turn: Arc::default() };
         let mut all = self.all();
         all.push_back(one.clone());
         if all.len() > KEPT {
@@ -106,21 +127,40 @@ impl Proposed {
     }
 }
 
-/// What is on its way, was held back or met a freeze may still be completed by the same call (OPS-25).
+impl One {
+    /// Whether this call asks for it. Where it is not said what the change is based on, that may be what it has led to by now.
+    fn is_by(&self, asked: &SubmitChange) -> bool {
+        let is_same = match (&asked.content, &asked.edits) {
+            (Some(content), _) => StateRef::of(content) == self.after,
+            (None, Some(edits)) => self.edits.as_ref() == Some(edits),
+            (None, None) => false,
+        };
+        is_same
+            && asked.path == self.path
+            && asked.base_state_ref.as_deref().is_none_or(|said| said == self.before.as_str())
+            && asked.intent_id.as_deref().is_none_or(|said| said == self.intent.as_str())
+    }
+}
+
+/// What is on its way, was held back or met a freeze may still be completed by the same call (OPS-25), which also tells of what was
+/// committed meanwhile.
 async fn is_over(agent: &Agent, op: &OpId) -> bool {
     match agent.stage(op).await {
-        Ok(stage) => !matches!(stage, Stage::Asked | Stage::Authorised),
+        Ok(stage) => stage == Stage::Rejected,
         // It is so old that it is not known any more.
         Err(error) => matches!(error, AgentError::Usage(_)),
     }
 }
 
-/// One that is based on an old text waits for ever (D-097).
+/// One that is based on an old text waits for ever (D-097), unless it is what an equal call has made meanwhile.
 async fn waits(agent: &Agent, op: OpId, edit: &Edit) -> Result<Approval, AgentError> {
     let Ok(current) = tokio::time::timeout(LOOK_LIMIT, agent.read_file(&edit.path)).await else {
         return Ok(Approval::Waits(op));
     };
     let current = current?.unwrap_or_else(FileState::absent);
+    if agent.stage(&op).await? == Stage::Committed {
+        return Ok(Approval::Done(edit.committed(op)));
+    }
     match current.state_ref == edit.before {
         true => Ok(Approval::Waits(op)),
         false => Err(AgentError::Stale { path: edit.path.clone(), current: Box::new(current) }),

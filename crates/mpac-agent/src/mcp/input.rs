@@ -54,7 +54,7 @@ pub(super) struct GetFileState {
 }
 
 /// Some lines in place of others.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[schemars(crate = "schemars")]
 #[serde(deny_unknown_fields)]
 pub(super) struct Edit {

@@ -46,24 +46,42 @@ impl Model {
         self.ask.write_all(format!("{message}\n").as_bytes()).await.unwrap();
     }
 
-    async fn request(&mut self, method: &str, params: Value) -> Value {
+    /// The request's number.
+    async fn ask(&mut self, method: &str, params: Value) -> u64 {
         self.asked += 1;
         let id = self.asked;
         self.say(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})).await;
+        id
+    }
+
+    /// The result of this or of another request, and which it is of.
+    async fn result(&mut self) -> (u64, Value) {
         loop {
             let line = patiently(self.heard.next_line()).await.unwrap().expect("the bridge is gone");
             let message: Value = serde_json::from_str(&line).unwrap();
-            if message["id"] == id {
-                return message["result"].clone();
+            if let (Some(id), Some(result)) = (message["id"].as_u64(), message.get("result")) {
+                return (id, result.clone());
             }
         }
     }
 
+    async fn request(&mut self, method: &str, params: Value) -> Value {
+        let id = self.ask(method, params).await;
+        loop {
+            let (of, result) = self.result().await;
+            if of == id {
+                return result;
+            }
+        }
+    }
+
+    async fn ask_tool(&mut self, tool: &str, arguments: &Value) -> u64 {
+        self.ask("tools/call", json!({"name": tool, "arguments": arguments})).await
+    }
+
     /// Whether a tool did what it was asked, its words, and its value.
     async fn call(&mut self, tool: &str, arguments: Value) -> (bool, String, Value) {
-        let result = self.request("tools/call", json!({"name": tool, "arguments": arguments})).await;
-        let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{result}")).to_owned();
-        (result["isError"] == json!(false), text, result["structuredContent"].clone())
+        told(&self.request("tools/call", json!({"name": tool, "arguments": arguments})).await)
     }
 
     async fn done(&mut self, tool: &str, arguments: Value) -> (String, Value) {
@@ -83,6 +101,11 @@ impl Model {
         assert!(!is_done, "{text}");
         (text, value)
     }
+}
+
+fn told(result: &Value) -> (bool, String, Value) {
+    let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{result}")).to_owned();
+    (result["isError"] == json!(false), text, result["structuredContent"].clone())
 }
 
 #[tokio::test]

@@ -3,11 +3,12 @@
 use mpac_agent::agent::{Agent, Announce, Edit, Event, Verdict};
 use mpac_wire::names::Decision;
 use mpac_wire::{OpId, StateRef};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::super::{Host, heard, on_a};
-use super::Model;
+use super::super::{Host, heard, on_a, patiently};
+use super::{Model, told};
 use crate::covers;
+use crate::fake_coordinator::{COORDINATOR, Peer, info, listening};
 
 /// A session in which somebody has to approve each change.
 async fn reviewed(flags: &[&str]) -> Host {
@@ -114,4 +115,89 @@ async fn an_approved_change_that_meets_a_freeze_is_completed_by_the_same_call_af
     ann.resolve_conflict(&conflict, Verdict::of(Decision::Dismissed)).await.unwrap();
     let (_, done) = ben.done("submit_change", his).await;
     assert_eq!(done["op_id"], json!(op), "it needs no second approval");
+}
+
+/// Its session authorises first, and its model is about to put a line behind the one of `a.py`.
+async fn at_work() -> (Peer, Model, Value) {
+    let (url, accept) = listening().await;
+    let coordinator = tokio::spawn(async move {
+        let mut peer = accept.await.unwrap();
+        peer.answers_barriers();
+        peer.take("HELLO").await;
+        peer.say("SESSION_INFO", info(json!({"execution_model": "pre_commit"}))).await;
+        peer
+    });
+    let mut ben = Model::start_at(&format!("{url}/session/s"), "Ben").await;
+    let mut peer = patiently(coordinator).await.unwrap();
+    let begun = ben.ask_tool("begin_task", &json!({"objective": "his", "files": ["a.py"]})).await;
+    let announce = peer.take("INTENT_ANNOUNCE").await;
+    peer.relay(&announce).await;
+    peer.answer_barrier().await;
+    assert_eq!(ben.result().await.0, begun);
+    let read = ben.ask_tool("get_file_state", &json!({"path": "a.py"})).await;
+    peer.answer_read("a.py", "old\n").await;
+    assert_eq!(ben.result().await.0, read);
+    let edits = json!([{"search": "old", "replace": "old\nhis"}]);
+    (peer, ben, json!({"path": "a.py", "edits": edits, "wait_sec": 2}))
+}
+
+async fn authorise(peer: &mut Peer, proposal: &Value) {
+    let authorised = json!({"event": "authorization", "coordinator_id": COORDINATOR, "session_health": "healthy",
+        "authorized_op_id": proposal["payload"]["op_id"]});
+    peer.say("COORDINATOR_STATUS", authorised).await;
+}
+
+#[tokio::test]
+async fn what_was_committed_and_not_told_is_told_by_the_same_call() {
+    covers!("OPS-25");
+    let (mut peer, mut ben, his) = at_work().await;
+    let submitted = ben.ask_tool("submit_change", &his).await;
+    peer.answer_read("a.py", "old\n").await;
+    let proposal = peer.take("OP_PROPOSE").await;
+    authorise(&mut peer, &proposal).await;
+    let commit = peer.take("OP_COMMIT").await;
+    // The host does not wait any longer.
+    let cancelled = json!({"requestId": submitted, "reason": "too long"});
+    ben.say(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancelled})).await;
+    ben.request("tools/list", json!({})).await;
+    peer.relay(&commit).await;
+    peer.answer_read("a.py", "old\nhis\n").await;
+
+    // Another change on the old text is one, whoever made that.
+    let other = json!({"path": "a.py", "edits": [{"search": "old", "replace": "other"}]});
+    ben.ask_tool("submit_change", &other).await;
+    peer.answer_read("a.py", "old\nhis\n").await;
+    assert_eq!(told(&ben.result().await.1).2["code"], "STALE_STATE_REF");
+    ben.ask_tool("submit_change", &his).await;
+    peer.answer_read("a.py", "old\nhis\n").await;
+    let (is_done, text, value) = told(&ben.result().await.1);
+    assert!(is_done, "{text}");
+    assert_eq!(value["op_id"], proposal["payload"]["op_id"]);
+    assert_eq!(value["state_ref"], StateRef::of("old\nhis\n").as_str());
+}
+
+#[tokio::test]
+async fn who_waits_for_the_completion_by_an_equal_call_is_told_that_it_is_made() {
+    let (mut peer, mut ben, mut his) = at_work().await;
+    his["wait_sec"] = json!(50);
+    ben.ask_tool("submit_change", &his).await;
+    peer.answer_read("a.py", "old\n").await;
+    let proposal = peer.take("OP_PROPOSE").await;
+    his["wait_sec"] = json!(2);
+    ben.ask_tool("submit_change", &his).await;
+    peer.answer_read("a.py", "old\n").await;
+    authorise(&mut peer, &proposal).await;
+    let commit = peer.take("OP_COMMIT").await;
+    peer.take("FILE_READ").await;
+    // The other has waited for its turn, and looks what the file is.
+    peer.take("FILE_READ").await;
+    peer.relay(&commit).await;
+    for _ in 0..2 {
+        peer.content("a.py", "old\nhis\n").await;
+    }
+    for _ in 0..2 {
+        let (is_done, text, value) = told(&ben.result().await.1);
+        assert!(is_done, "{text}");
+        assert_eq!(value["op_id"], proposal["payload"]["op_id"]);
+    }
 }
