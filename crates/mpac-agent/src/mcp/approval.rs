@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mpac_core::participant::Stage;
 use mpac_wire::{IntentId, OpId, StateRef};
+use tokio::sync::OnceCell;
 
 use super::input::{self, SubmitChange};
 use crate::agent::{Agent, Committed, Edit, Proposal};
@@ -25,7 +26,8 @@ pub(super) struct Proposed(Mutex<VecDeque<One>>);
 /// One, without its text: whoever submits it again gives that.
 #[derive(Debug, Clone)]
 struct One {
-    op: OpId,
+    /// As which it is proposed, once it is: nobody proposes it beside another.
+    op: Arc<OnceCell<OpId>>,
     /// What it was made by, if it was not the whole text.
     edits: Option<Vec<input::Edit>>,
     intent: IntentId,
@@ -57,24 +59,19 @@ impl Proposed {
         edits: Option<Vec<input::Edit>>,
         patience: Duration,
     ) -> Result<Approval, AgentError> {
-        let one = match self.same(intent, edit) {
-            Some(one) => one,
-            None => {
-                let op = agent.propose(Proposal::of_edit(Some(intent), edit)).await?;
-                self.note(op, (intent, edit), edits)
-            }
-        };
+        let one = self.same((intent, edit), edits);
+        let op = one.proposed(agent, Proposal::of_edit(Some(intent), edit)).await?;
         let authorised = async {
             let turn = one.turn.lock().await;
-            agent.authorisation(&one.op).await.map(|()| turn)
+            agent.authorisation(&op).await.map(|()| turn)
         };
         let done = match tokio::time::timeout(patience, authorised).await {
-            Ok(Ok(_turn)) => complete(agent, &one.op, intent, edit).await.map(Approval::Done),
+            Ok(Ok(_turn)) => complete(agent, &op, intent, edit).await.map(Approval::Done),
             Ok(Err(error)) => Err(error),
-            Err(_) => waits(agent, one.op.clone(), edit).await,
+            Err(_) => waits(agent, op.clone(), edit).await,
         };
-        if matches!(done, Ok(Approval::Done(_))) || is_over(agent, &one.op).await {
-            self.drop(&one.op);
+        if matches!(done, Ok(Approval::Done(_))) || is_over(agent, &op).await {
+            self.drop(&one);
         }
         done
     }
@@ -83,9 +80,11 @@ impl Proposed {
     /// another state by now.
     pub(super) async fn made(&self, agent: &Agent, asked: &SubmitChange) -> Option<(IntentId, Committed)> {
         let same: Vec<One> = self.all().iter().filter(|it| it.is_by(asked)).cloned().collect();
-        for One { op, intent, path, before, after, .. } in same {
+        for one in same {
+            let Some(op) = one.op.get().cloned() else { continue };
             if agent.stage(&op).await.is_ok_and(|stage| stage == Stage::Committed) {
-                self.drop(&op);
+                self.drop(&one);
+                let One { intent, path, before, after, .. } = one;
                 return Some((intent, Committed { op, path, before, after }));
             }
         }
@@ -97,28 +96,28 @@ impl Proposed {
         self.all().clear();
     }
 
-    fn same(&self, intent: &IntentId, edit: &Edit) -> Option<One> {
-        let is_it = |it: &&One| {
-            (&it.intent, &it.path, &it.before) == (intent, &edit.path, &edit.before)
-                && it.after == edit.after()
-        };
-        self.all().iter().find(is_it).cloned()
-    }
-
-    fn drop(&self, op: &OpId) {
-        self.all().retain(|known| known.op != *op);
-    }
-
-    fn note(&self, op: OpId, (intent, edit): (&IntentId, &Edit), edits: Option<Vec<input::Edit>>) -> One {
-        let (intent, path) = (intent.clone(), edit.path.clone());
+    /// The same as before, or a new one that is not proposed yet.
+    fn same(&self, (intent, edit): (&IntentId, &Edit), edits: Option<Vec<input::Edit>>) -> One {
         let (before, after) = (edit.before.clone(), edit.after());
-        let one = One { op, edits, intent, path, before, after, turn: Arc::default() };
         let mut all = self.all();
+        let is_it = |it: &&One| {
+            (&it.intent, &it.path, &it.before, &it.after) == (intent, &edit.path, &before, &after)
+        };
+        if let Some(one) = all.iter().find(is_it) {
+            return one.clone();
+        }
+        let (intent, path) = (intent.clone(), edit.path.clone());
+        let (op, turn) = (Arc::default(), Arc::default());
+        let one = One { op, edits, intent, path, before, after, turn };
         all.push_back(one.clone());
         if all.len() > KEPT {
             all.pop_front();
         }
         one
+    }
+
+    fn drop(&self, one: &One) {
+        self.all().retain(|known| !Arc::ptr_eq(&known.op, &one.op));
     }
 
     fn all(&self) -> MutexGuard<'_, VecDeque<One>> {
@@ -128,6 +127,17 @@ impl Proposed {
 }
 
 impl One {
+    /// Proposes it, unless that is done. Whoever is dropped meanwhile leaves it to go on, so that its id is not lost.
+    async fn proposed(&self, agent: &Agent, proposal: Proposal) -> Result<OpId, AgentError> {
+        let (op, agent) = (self.op.clone(), agent.clone());
+        let proposing = async move { op.get_or_try_init(|| agent.propose(proposal)).await.cloned() };
+        match tokio::spawn(proposing).await {
+            Ok(proposed) => proposed,
+            // Nobody aborts it.
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
     /// Whether this call asks for it. Where it is not said what the change is based on, that may be what it has led to by now.
     fn is_by(&self, asked: &SubmitChange) -> bool {
         let is_same = match (&asked.content, &asked.edits) {

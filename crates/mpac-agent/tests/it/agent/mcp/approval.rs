@@ -201,3 +201,27 @@ async fn who_waits_for_the_completion_by_an_equal_call_is_told_that_it_is_made()
         assert_eq!(value["op_id"], proposal["payload"]["op_id"]);
     }
 }
+
+#[tokio::test]
+async fn two_equal_calls_at_once_are_one_proposal() {
+    let (mut peer, mut ben, his) = at_work().await;
+    for _ in 0..2 {
+        ben.ask_tool("submit_change", &his).await;
+    }
+    for _ in 0..2 {
+        peer.take("FILE_READ").await;
+    }
+    for _ in 0..2 {
+        peer.content("a.py", "old\n").await;
+    }
+    let proposal = peer.take("OP_PROPOSE").await;
+    // The other goes on before it is known what the proposal has led to.
+    ben.request("tools/list", json!({})).await;
+    authorise(&mut peer, &proposal).await;
+    peer.accept_commit("old\nhis\n").await;
+    for _ in 0..2 {
+        let (is_done, text, value) = told(&ben.result().await.1);
+        assert!(is_done, "{text}");
+        assert_eq!(value["op_id"], proposal["payload"]["op_id"]);
+    }
+}
