@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 
 use super::approval::Proposed;
 use super::brief;
+use super::reading::Part;
 use super::recent::Recent;
 use super::resource::Resource;
 use super::wanted::is_own;
@@ -60,6 +61,8 @@ struct Seen {
     /// So many lines, from the first on.
     lines: usize,
     is_all: bool,
+    /// Of some line there is more than can be told.
+    is_cut: bool,
 }
 
 impl Held {
@@ -71,7 +74,7 @@ impl Held {
 
 impl Seen {
     fn nothing(state: &StateRef) -> Self {
-        Self { state: state.clone(), lines: 0, is_all: false }
+        Self { state: state.clone(), lines: 0, is_all: false, is_cut: false }
     }
 }
 
@@ -156,35 +159,31 @@ impl Bridge {
 
     /// The model has seen the whole file in this state.
     pub(super) fn saw(&self, path: &str, state: &StateRef) {
-        self.held().seen.insert(path.to_owned(), Seen { state: state.clone(), lines: 0, is_all: true });
+        self.held().seen.insert(path.to_owned(), Seen { is_all: true, ..Seen::nothing(state) });
     }
 
-    /// It has seen these of the file's `of` lines, the last included; all of it, which is told, when none was passed over. Of a line
-    /// that is too long to be told there is no more to be seen than its beginning.
-    pub(super) fn saw_lines(
-        &self,
-        path: &str,
-        state: &StateRef,
-        (from, to): (usize, usize),
-        of: usize,
-    ) -> bool {
+    /// It has seen this part of the file; all of it when no line was passed over, since of a line that is too long to be told there
+    /// is no more to be seen than its beginning. Whether it has seen each to its end is told.
+    pub(super) fn saw_part(&self, path: &str, state: &StateRef, part: &Part<'_>) -> bool {
         let mut held = self.held();
         let seen = held.seen.entry(path.to_owned()).or_insert_with(|| Seen::nothing(state));
         if seen.state != *state {
             *seen = Seen::nothing(state);
         }
-        if from <= seen.lines + 1 {
-            seen.lines = seen.lines.max(to);
+        if part.from <= seen.lines + 1 {
+            seen.lines = seen.lines.max(part.to);
         }
-        seen.is_all |= seen.lines >= of;
-        seen.is_all
+        seen.is_all |= seen.lines >= part.of;
+        seen.is_cut |= part.is_cut;
+        seen.is_all && !seen.is_cut
     }
 
     /// It has changed the file in places, and knows of the rest what it knew: nothing, if it had seen another state.
     pub(super) fn edited(&self, path: &str, before: &StateRef, after: &StateRef) {
         let mut held = self.held();
         let is_all = held.has_told_all(path, before);
-        held.seen.insert(path.to_owned(), Seen { is_all, ..Seen::nothing(after) });
+        let is_cut = held.seen.get(path).is_some_and(|seen| seen.is_cut && seen.state == *before);
+        held.seen.insert(path.to_owned(), Seen { is_all, is_cut, ..Seen::nothing(after) });
     }
 
     /// The state in which the file was last read or changed here, by whichever conversation.

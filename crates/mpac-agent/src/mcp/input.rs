@@ -77,7 +77,8 @@ pub(super) struct SubmitChange {
     /// The file, relative to the shared workspace; a task of yours must cover it (begin_task).
     pub(super) path: String,
     /// The whole new text. Give either this or edits. In place of a file that is there it needs base_state_ref, and is refused when
-    /// you have read that text in part only: it would erase the rest.
+    /// you have read that text in part only: it would erase the rest. Of a line that is too long to be told its beginning counts, so
+    /// change such a file with edits.
     pub(super) content: Option<String>,
     /// Changes by search and replace, applied in order. Better than content for large files.
     pub(super) edits: Option<Vec<Edit>>,

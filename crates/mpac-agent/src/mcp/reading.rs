@@ -38,7 +38,7 @@ pub(super) async fn get_file_state(bridge: &Bridge, asked: GetFileState) -> Resu
         let part = Part::of(&file.content, asked.from_line.unwrap_or(1), asked.lines).ok_or_else(|| {
             AgentError::Usage(format!("{path} has no line with that number; lines count from 1"))
         })?;
-        let has_read_all = bridge.saw_lines(path, &file.state_ref, (part.from, part.to), part.of);
+        let has_read_all = bridge.saw_part(path, &file.state_ref, &part);
         let _ = write!(text, " {}:\n{}", part.title(has_read_all), part.text);
         value["content"] = json!(part.text);
         value["more"] = json!(part.has_more());
@@ -83,15 +83,15 @@ fn last_change(view: &Snapshot, path: &str) -> Option<String> {
 
 /// Some lines of a text.
 #[derive(Debug, PartialEq)]
-struct Part<'a> {
+pub(super) struct Part<'a> {
     text: &'a str,
     /// The numbers of its first and last line; lines count from 1.
-    from: usize,
-    to: usize,
+    pub(super) from: usize,
+    pub(super) to: usize,
     /// How many the text has.
-    of: usize,
+    pub(super) of: usize,
     /// The one line is so long that only its beginning is here.
-    is_cut: bool,
+    pub(super) is_cut: bool,
 }
 
 impl<'a> Part<'a> {
@@ -132,7 +132,8 @@ impl<'a> Part<'a> {
         self.to < self.of
     }
 
-    /// `has_read_all`: with the parts that were told before, it is the whole text.
+    /// `has_read_all`: with the parts that were told before, it is the whole text. They may have been told to another conversation, so
+    /// only who reads to the end is not warned.
     fn title(&self, has_read_all: bool) -> String {
         if self.is_all() {
             return "Its text".to_owned();
@@ -144,7 +145,7 @@ impl<'a> Part<'a> {
             false => format!("Its lines {from} to {to} of {of}"),
         };
         let more = if self.has_more() { format!("; from_line {} goes on", to + 1) } else { String::new() };
-        let unread = match has_read_all && !self.is_cut {
+        let unread = match has_read_all && !self.has_more() {
             true => "",
             false => ". Change it with edits: content would replace what you have not read as well",
         };

@@ -177,7 +177,8 @@ async fn of_a_line_that_is_too_long_to_be_told_the_beginning_counts() {
     assert!(part["cut"] == json!(true) && text.contains("what you have not read"), "{}", text.len());
     let (text, _) = ben.refused("submit_change", whole.clone()).await;
     assert!(text.contains("only a part"), "{text}");
-    ben.done("get_file_state", json!({"path": "a.py", "from_line": 2})).await;
+    let (text, _) = ben.done("get_file_state", json!({"path": "a.py", "from_line": 2})).await;
+    assert!(text.contains("what you have not read"), "nobody has read all of it: {text}");
     ben.done("submit_change", whole).await;
     assert_eq!(anna.read_file("a.py").await.unwrap().unwrap().content, "his\n");
 }
@@ -268,6 +269,8 @@ async fn what_a_model_was_not_shown_it_does_not_erase() {
         }
     };
     assert_eq!(read, long.replacen("line 1 ", "line one ", 1));
+    let (text, _) = ben.done("get_file_state", json!({"path": "a.py"})).await;
+    assert!(text.contains("you have not read"), "it may be another conversation that reads a part only");
     let whole = json!({"path": "a.py", "content": format!("{read}the end\n"), "base_state_ref": state});
     ben.done("submit_change", whole).await;
     assert!(
