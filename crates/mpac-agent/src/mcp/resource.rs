@@ -1,7 +1,9 @@
 //! The session's state as resources.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::brief;
 use crate::agent::{Event, Snapshot};
 
 /// One of them.
@@ -49,15 +51,17 @@ impl Resource {
         }
     }
 
-    /// Its text is this, as JSON.
+    /// Its text is this, as JSON: all that there is, but of what others wrote in each no more than in the tools' answers.
     pub(super) fn of(self, view: &Snapshot) -> Value {
         match self {
             Self::Participants => json!({
                 "session_id": view.session_id, "me": view.me, "my_roles": view.roles, "level": view.level,
-                "execution_model": view.execution_model, "is_complete": view.is_complete, "people": view.people,
+                "execution_model": view.execution_model, "is_complete": view.is_complete, "people": each(&view.people),
             }),
-            Self::Intents => json!({"me": view.me, "intents": view.intents, "deferrals": view.deferrals}),
-            Self::Conflicts => json!({"me": view.me, "conflicts": view.conflicts}),
+            Self::Intents => {
+                json!({"me": view.me, "intents": each(&view.intents), "deferrals": each(&view.deferrals)})
+            }
+            Self::Conflicts => json!({"me": view.me, "conflicts": each(&view.conflicts)}),
             Self::Files => json!({ "files": view.files }),
         }
     }
@@ -101,4 +105,8 @@ impl Resource {
             | Event::Disconnected { .. } => &[],
         }
     }
+}
+
+fn each<T: Serialize>(all: &[T]) -> Vec<Value> {
+    all.iter().map(brief::value).collect()
 }

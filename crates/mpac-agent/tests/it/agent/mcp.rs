@@ -331,6 +331,13 @@ async fn nobody_fills_the_answers_of_the_tools_alone() {
         assert!(text.contains("agent:Eve") || text.contains("flood"), "{}", text.len());
         assert!(text.len() < 10_000 && value.to_string().len() < 10_000, "{} {value:.1000}", text.len());
     }
+    let intents = ben.request("resources/read", json!({"uri": "mpac://session/intents"})).await;
+    let text = intents["contents"][0]["text"].as_str().unwrap();
+    assert!(
+        text.contains("flood") && text.contains("(1001 in all)") && text.len() < 10_000,
+        "{}",
+        text.len()
+    );
 }
 
 #[tokio::test]
