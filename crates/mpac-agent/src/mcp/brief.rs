@@ -126,6 +126,10 @@ fn fits(size: &mut usize, more: usize, most: usize) -> bool {
 pub(super) struct Room {
     words: usize,
     values: usize,
+    /// So many are passed over first: an earlier answer has told them.
+    skip: usize,
+    /// There was none for one, so there is none for those after it.
+    is_full: bool,
 }
 
 /// What there was room for.
@@ -140,19 +144,24 @@ pub(super) struct Fitting {
 impl Room {
     /// For an answer that tells nothing else.
     pub(super) fn whole() -> Self {
-        Self { words: SHOWN, values: SHOWN }
+        Self { words: SHOWN, values: SHOWN, skip: 0, is_full: false }
+    }
+
+    /// The same, for what comes after so many.
+    pub(super) fn after(skip: usize) -> Self {
+        Self { skip, ..Self::whole() }
     }
 
     /// For what is told beside something else.
     pub(super) fn aside() -> Self {
-        Self { words: SHOWN / 4, values: SHOWN / 4 }
+        Self { words: SHOWN / 4, values: SHOWN / 4, ..Self::whole() }
     }
 
     /// Whether there is room for this too, which takes it then.
     pub(super) fn takes(&mut self, line: &str, value: &Value) -> bool {
         let left = (self.words.checked_sub(line.len()), self.values.checked_sub(value.to_string().len()));
         let (Some(words), Some(values)) = left else { return false };
-        *self = Self { words, values };
+        (self.words, self.values) = (words, values);
         true
     }
 
@@ -164,19 +173,30 @@ impl Room {
     ) -> Fitting {
         let mut fitting = Fitting::default();
         for one in all {
-            if fitting.left > 0 {
-                fitting.left += 1;
+            if self.skip > 0 {
+                self.skip -= 1;
                 continue;
             }
-            let (line, value) = told(one);
-            if self.takes(&line, &value) {
-                fitting.lines.push(line);
-                fitting.values.push(value);
-            } else {
-                fitting.left = 1;
+            if !self.is_full {
+                let (line, value) = told(one);
+                if self.takes(&line, &value) {
+                    fitting.lines.push(line);
+                    fitting.values.push(value);
+                    continue;
+                }
+                self.is_full = true;
             }
+            fitting.left += 1;
         }
         fitting
+    }
+}
+
+/// What an answer says where its lists go on, if they do.
+pub(super) fn going_on(cursor: usize, has_more: bool) -> String {
+    match has_more {
+        true => format!("\nNext step: call it again with after={cursor} for the rest."),
+        false => String::new(),
     }
 }
 
@@ -220,5 +240,11 @@ mod tests {
         assert_eq!((told.lines.len(), told.values.len(), told.left), (8, 8, 92));
         assert!(told.text("").ends_with("\n92 more of these are not told here."));
         assert!(!room.takes(&"x".repeat(1_000), &Value::Null) && room.takes("", &Value::Null));
+        let short = room.fit(0..2, |n| (String::new(), json!(n)));
+        assert_eq!((short.lines.len(), short.left), (0, 2), "it comes after what is left out");
+        let mut room = Room::after(3);
+        let (first, second) =
+            (room.fit(0..2, |n| ("x".to_owned(), json!(n))), room.fit(2..5, |n| ("x".to_owned(), json!(n))));
+        assert_eq!((first.values, second.values), (vec![], vec![json!(3), json!(4)]));
     }
 }

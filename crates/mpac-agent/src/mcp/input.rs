@@ -6,11 +6,14 @@ use serde::Deserialize;
 
 use crate::brain::edits;
 
-/// For a tool that takes nothing.
+/// What tools that show lists take.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(crate = "schemars")]
 #[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
+pub(super) struct Look {
+    /// The cursor of an answer with "more", to be told what was left out there. Leave it out to begin with the first.
+    pub(super) after: Option<usize>,
+}
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(crate = "schemars")]

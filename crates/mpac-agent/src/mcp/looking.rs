@@ -7,12 +7,12 @@ use serde_json::json;
 use super::answer::{Answer, all_held};
 use super::bridge::Bridge;
 use super::brief::{self, Room};
-use super::input::{CheckOverlap, Nothing};
+use super::input::{CheckOverlap, Look};
 use crate::agent::{Conflict, KnownIntent};
 use crate::decide::is_metadata;
 use crate::error::AgentError;
 
-pub(super) async fn who_is_working(bridge: &Bridge, _: Nothing) -> Result<Answer, AgentError> {
+pub(super) async fn who_is_working(bridge: &Bridge, asked: Look) -> Result<Answer, AgentError> {
     let view = bridge.agent().await?.view().await?;
     let mut text = format!("You are {} in session {} (level {}).", view.me, view.session_id, view.level);
     if !view.is_complete {
@@ -22,8 +22,10 @@ pub(super) async fn who_is_working(bridge: &Bridge, _: Nothing) -> Result<Answer
         let is_gone = it.status.as_deref() == Some("offline");
         it.principal_id != view.me && (!is_gone || view.intents_of(&it.principal_id).next().is_some())
     });
+    let is_alone = people.clone().next().is_none();
+    let after = asked.after.unwrap_or(0);
     // Whatever there is no room for, it is not the tasks.
-    let mut room = Room::whole();
+    let mut room = Room::after(after);
     let intents = room.fit(&view.intents, |intent| (line(intent), brief::value(intent)));
     let deferrals = room.fit(&view.deferrals, |deferral| {
         let files = deferral.scope.as_ref().and_then(|it| it.resources.as_deref()).unwrap_or_default();
@@ -40,17 +42,19 @@ pub(super) async fn who_is_working(bridge: &Bridge, _: Nothing) -> Result<Answer
         };
         (brief::line(&format!("{}{roles}{status}", person.principal_id)), brief::value(person))
     });
-    for (told, nobody) in
-        [(&people, "\nNobody else is here."), (&intents, "\nNobody has announced a task."), (&deferrals, "")]
-    {
-        let is_empty = told.lines.is_empty() && told.left == 0;
-        text.push_str(if is_empty { nobody } else { "" });
-        text.push_str(&told.text(""));
-    }
+    text.push_str(if is_alone { "\nNobody else is here." } else { "" });
+    text.push_str(&people.text(""));
+    text.push_str(if view.intents.is_empty() { "\nNobody has announced a task." } else { "" });
+    text.push_str(&intents.text(""));
+    text.push_str(&deferrals.text(""));
+    let all = [&intents, &deferrals, &people];
+    let cursor = after + all.iter().map(|it| it.lines.len()).sum::<usize>();
+    let has_more = all.iter().any(|it| it.left > 0);
+    text.push_str(&brief::going_on(cursor, has_more));
     let value = json!({
         "me": view.me, "session_id": view.session_id, "level": view.level, "execution_model": view.execution_model,
         "is_complete": view.is_complete, "people": people.values, "intents": intents.values,
-        "deferrals": deferrals.values, "more": people.left + intents.left + deferrals.left > 0,
+        "deferrals": deferrals.values, "more": has_more, "cursor": cursor,
     });
     Ok(Answer::done(text, value))
 }
@@ -87,15 +91,20 @@ pub(super) async fn check_overlap(bridge: &Bridge, asked: CheckOverlap) -> Resul
     Ok(Answer::done(text, json!({"is_free": false, "files": files, "holders": holders.values})))
 }
 
-pub(super) async fn list_conflicts(bridge: &Bridge, _: Nothing) -> Result<Answer, AgentError> {
+pub(super) async fn list_conflicts(bridge: &Bridge, asked: Look) -> Result<Answer, AgentError> {
     let view = bridge.agent().await?.view().await?;
-    let told = Room::whole().fit(&view.conflicts, |it| (conflict(it), brief::value(it)));
-    let text = match view.conflicts.is_empty() {
-        true => "No conflicts are open.".to_owned(),
-        false => told.text("").trim_start().to_owned(),
+    let after = asked.after.unwrap_or(0);
+    let told = Room::after(after).fit(&view.conflicts, |it| (conflict(it), brief::value(it)));
+    let (cursor, has_more) = (after + told.lines.len(), told.left > 0);
+    let text = match (view.conflicts.is_empty(), told.lines.is_empty()) {
+        (true, _) => "No conflicts are open.".to_owned(),
+        (_, true) => "There are no more.".to_owned(),
+        _ => format!("{}{}", told.text(""), brief::going_on(cursor, has_more)),
     };
-    let value = json!({"is_complete": view.is_complete, "conflicts": told.values, "more": told.left > 0});
-    Ok(Answer::done(text, value))
+    let value = json!({
+        "is_complete": view.is_complete, "conflicts": told.values, "more": has_more, "cursor": cursor,
+    });
+    Ok(Answer::done(text.trim_start(), value))
 }
 
 fn conflict(it: &Conflict) -> String {

@@ -20,8 +20,11 @@ pub(super) async fn get_file_state(bridge: &Bridge, asked: GetFileState) -> Resu
     in_workspace(path)?;
     let (file, view) = (agent.read_file(path).await?, agent.view().await?);
     let holders = agent.in_the_way(&Scope::files([path.clone()])).await?;
-    let about: String =
-        all_held(&holders, Some(&view)).lines.iter().map(|line| format!(" Held by {line}.")).collect();
+    let held = all_held(&holders, Some(&view));
+    let mut about: String = held.lines.iter().map(|line| format!(" Held by {line}.")).collect();
+    if held.left > 0 {
+        let _ = write!(about, " {} more of these are not told here.", held.left);
+    }
     let names = names(&holders);
     let Some(file) = file else {
         bridge.saw(path, &FileState::absent().state_ref);

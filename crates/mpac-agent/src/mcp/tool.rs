@@ -25,9 +25,9 @@ const TOOLS: [Row; 13] = [
     (
         "who_is_working",
         "Who is working",
-        "Shows who is in the session, which tasks they have announced on which files and for how long yet, and who waits for what. Call it before you choose what to do.",
+        "Shows who is in the session, which tasks they have announced on which files and for how long yet, and who waits for what; with \"more\" call it again with after for the rest. Call it before you choose what to do.",
         true,
-        schema_for_type::<input::Nothing>,
+        schema_for_type::<input::Look>,
     ),
     (
         "begin_task",
@@ -102,9 +102,9 @@ const TOOLS: [Row; 13] = [
     (
         "list_conflicts",
         "List the conflicts",
-        "Shows the conflicts that are not settled, who is in them, and which concern you.",
+        "Shows the conflicts that are not settled, who is in them, and which concern you; with \"more\" call it again with after for the rest.",
         true,
-        schema_for_type::<input::Nothing>,
+        schema_for_type::<input::Look>,
     ),
     (
         "wait_for_change",

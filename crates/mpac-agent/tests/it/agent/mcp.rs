@@ -1,6 +1,7 @@
 //! The bridge for MCP hosts, as a process: a host that speaks JSON-RPC by hand.
 
 mod approval;
+mod long;
 
 use std::process::Stdio;
 
