@@ -156,7 +156,7 @@ impl<'a> Examiner<'a> {
         let signer = came.as_ref().and_then(|came| self.signature(n, came));
         let handed_over = self.replay.is_handed_over();
         if let Some((coordinator, _)) = self.replay.session() {
-            self.gaps.note(n, entry, coordinator.view().now(), handed_over);
+            self.gaps.note(n, entry, coordinator);
         }
         let (outputs, is_as_logged) = self.replay.live(entry.clone())?;
         self.note_program();

@@ -1,10 +1,14 @@
 //! Where a log says itself that it does not have everything: it was repaired, or whoever wrote it came to an end before all that
 //! was said was kept.
 
+use std::ops::RangeInclusive;
+
+use mpac_core::Coordinator;
 use mpac_wire::Timestamp;
 use serde::Serialize;
 
 use crate::store::entry::Entry;
+use crate::store::input::Stored;
 
 /// A repair, as the log has it.
 #[derive(Clone, Debug, Serialize)]
@@ -26,36 +30,75 @@ pub(super) struct Repair {
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
     repairs: Vec<Repair>,
-    /// From when to when, and which entry says so.
-    times: Vec<(Timestamp, Timestamp, u64)>,
+    gaps: Vec<Gap>,
+    /// The session is somebody else's: what happened last before the log said so, and up to which epoch they have it.
+    fenced: Option<(Timestamp, u64)>,
+}
+
+/// Where what was said may be lost.
+#[derive(Debug)]
+struct Gap {
+    from: Timestamp,
+    to: Timestamp,
+    /// Under which epochs others had the session. They need not have heard when this one took it up, and nor need whoever had
+    /// it under an earlier one, whose last words are then not in this log either.
+    elsewhere: Option<RangeInclusive<u64>>,
+    /// The entry that says so.
+    n: u64,
 }
 
 impl Gaps {
-    /// Looks at entry `n`; the last that happened `before` it in the session, which may have been `handed_over`.
-    pub(super) fn note(&mut self, n: u64, entry: &Entry, before: Timestamp, handed_over: bool) {
+    /// Looks at entry `n`, before which the session was this one.
+    pub(super) fn note(&mut self, n: u64, entry: &Entry, session: &Coordinator) {
+        let (before, handed_over) = (session.view().now(), session.view().is_handed_over());
+        let gap = |from, elsewhere| Gap { from, to: entry.at().max(before), elsewhere, n };
         match entry {
-            Entry::Repaired(it) => self.repairs.push(Repair {
-                log_seq: n,
-                at: it.at,
-                way: it.way.clone(),
-                after: it.after,
-                lost: it.lost,
-                aside: it.aside.clone(),
-            }),
-            // Nobody took leave: it crashed, or this goes on from a copy that may not have had the last of it.
-            Entry::TakeUp(_) if !handed_over => {}
-            _ => return,
+            Entry::Repaired(it) => {
+                self.repairs.push(Repair {
+                    log_seq: n,
+                    at: it.at,
+                    way: it.way.clone(),
+                    after: it.after,
+                    lost: it.lost,
+                    aside: it.aside.clone(),
+                });
+                self.gaps.push(gap(before, None));
+            }
+            Entry::Input(it) => {
+                if let Stored::Fence { epoch } = *it.input()
+                    && epoch > session.epoch()
+                {
+                    let (from, highest) = self.fenced.unwrap_or((before, epoch));
+                    self.fenced = Some((from, highest.max(epoch)));
+                }
+            }
+            Entry::TakeUp(_) => match self.fenced.take() {
+                Some((from, epoch)) => {
+                    self.gaps.push(gap(from, Some(session.epoch().saturating_add(1)..=epoch)));
+                }
+                // Nobody took leave: it crashed, or this goes on from a copy that may not have had the last of it.
+                None if !handed_over => self.gaps.push(gap(before, None)),
+                None => {}
+            },
+            Entry::Open(_) | Entry::Fork(_) | Entry::Seal(_) => {}
         }
-        self.times.push((before, entry.at(), n));
     }
 
-    /// The entry that says of this time that what was said then may be lost.
-    pub(super) fn around(&self, at: Timestamp) -> Option<u64> {
-        let gap = self.times.iter().find(|(from, to, _)| *from <= at && at <= *to);
-        gap.map(|(.., n)| *n)
+    /// The entry that says that what was said at this time, under this epoch, may be lost.
+    pub(super) fn around(&self, at: Timestamp, epoch: Option<u64>) -> Option<u64> {
+        self.gaps.iter().find(|gap| gap.is_around(at, epoch)).map(|gap| gap.n)
     }
 
     pub(super) fn into_repairs(self) -> Vec<Repair> {
         self.repairs
+    }
+}
+
+impl Gap {
+    fn is_around(&self, at: Timestamp, epoch: Option<u64>) -> bool {
+        let is_elsewhere = self.elsewhere.as_ref().zip(epoch).is_some_and(|(elsewhere, epoch)| {
+            elsewhere.contains(&epoch) || epoch < *elsewhere.start() && self.from <= at
+        });
+        is_elsewhere || self.from <= at && at <= self.to
     }
 }

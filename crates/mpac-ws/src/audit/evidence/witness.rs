@@ -8,7 +8,7 @@ use std::path::Path;
 use mpac_wire::signature::signed_bytes;
 use mpac_wire::transcript::Direction;
 use mpac_wire::transcript::chain::in_chain;
-use mpac_wire::{Envelope, Raw, Timestamp};
+use mpac_wire::{Envelope, Integer, Raw, Timestamp};
 use serde::Deserialize;
 
 use super::contradict::Actual;
@@ -162,7 +162,8 @@ impl<'a> Known<'a> {
             }
             // Also one of several forms, of which the evidence has another.
             is_there => {
-                let lost = examiner.gaps.around(at).filter(|_| is_there.is_none());
+                let epoch = envelope.coordinator_epoch.as_ref().map(Integer::get);
+                let lost = examiner.gaps.around(at, epoch).filter(|_| is_there.is_none());
                 let why = lost
                     .map_or_else(String::new, |n| format!(": entry {n} of the log says that it may be lost"));
                 let problem = format!("the coordinator signed this, and it is not in the evidence{why}");

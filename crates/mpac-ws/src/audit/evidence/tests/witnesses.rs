@@ -115,6 +115,57 @@ fn what_the_log_says_that_it_may_have_lost_is_no_lie() {
 }
 
 #[test]
+fn what_was_said_while_somebody_else_had_the_session_is_no_lie() {
+    covers!("SEC-25", "REC-26", "REC-27");
+    for hands_over in [false, true] {
+        let mut world = World::new();
+        world.join("agent:alice", 1);
+        let (before, old) = (world.now, world.epoch());
+        world.join("agent:alice", 1);
+        if hands_over {
+            world.hand_over();
+        }
+        world.wait(60);
+        let lost = world.now;
+        world.wait(60);
+        world.fence(old + 2);
+        world.take_up();
+        world.wait(60);
+        let (since, new) = (world.now, world.epoch());
+        world.join("agent:alice", 1);
+        let times = [
+            // What the other one said, also before this one had heard of it, and afterwards.
+            (before, Some(old + 1), true),
+            (lost, Some(old + 2), true),
+            (since, Some(old + 2), true),
+            // What whoever had it first said after the copy had broken off, and did not know any better later.
+            (lost, Some(old), true),
+            (since, Some(old), true),
+            (before, Some(old), false),
+            (since, Some(new), false),
+            (since, None, false),
+        ];
+        let which = world.which();
+        let ended = world.end();
+        let (bundle, desk) = (bundled(&which), Desk::new());
+        let path = desk.path("kept.jsonl");
+        let more = ["--witness", path.to_str().unwrap()];
+        for (at, epoch, excused) in times {
+            let mut word = Forger::word("m-x").envelope;
+            word["ts"] = json!(at.to_string());
+            if let Some(epoch) = epoch {
+                word["coordinator_epoch"] = json!(epoch);
+            }
+            fs::write(&path, signed(word, OWN)).unwrap();
+            for found in [desk.bundle_and(&bundle, &more), desk.log(ended.data.path(), &more)] {
+                let by = if excused { "unknown" } else { "coordinator" };
+                assert_eq!(found.only(), ("withheld_message", by), "{at} {epoch:?}: {:#}", found.report);
+            }
+        }
+    }
+}
+
+#[test]
 fn what_anybody_may_have_written_proves_nothing() {
     let mut word = Forger::word("m-x").envelope;
     word["ts"] = json!("2026-01-02T03:04:10Z");

@@ -320,6 +320,15 @@ impl World {
         self.apply(Input::Command(Command::HandOver { successor, next_epoch: self.core.epoch() + 1 }));
     }
 
+    /// It hears that another server has the session, under this epoch.
+    pub(super) fn fence(&mut self, epoch: u64) {
+        self.apply(Input::Command(Command::Fence { epoch }));
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.core.epoch()
+    }
+
     /// The end of the log was damaged, and somebody has cut it off after a while.
     pub(super) fn repair(&mut self) {
         self.wait(60);
