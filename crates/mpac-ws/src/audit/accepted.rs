@@ -21,11 +21,13 @@ pub(super) fn accepted(asked: Option<&MessageType>, handed_over: bool, outputs: 
     match asked {
         // Their sender hears them, too (D-132). A commit that is only asked for is shown to its reviewers alone.
         Some(asked) if binds(asked) => outputs.iter().any(is_echo),
-        _ => {
-            outputs.iter().any(|it| is_passed_on(it, asked))
-                || !handed_over && !outputs.iter().any(is_refusal)
-        }
+        _ => counts(asked, handed_over, outputs),
     }
+}
+
+/// Whether a message of type `asked` changed something, as far as one can see: also a commit that is only asked for does.
+pub(super) fn counts(asked: Option<&MessageType>, handed_over: bool, outputs: &[Output]) -> bool {
+    outputs.iter().any(|it| is_passed_on(it, asked)) || !handed_over && !outputs.iter().any(is_refusal)
 }
 
 fn is_echo(output: &Output) -> bool {

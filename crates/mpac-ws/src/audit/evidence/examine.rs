@@ -18,7 +18,7 @@ use super::membership::Memberships;
 use super::own_keys::OwnKeys;
 use super::trust::{Trust, Why};
 use crate::PROGRAM;
-use crate::audit::accepted::{accepted, binds};
+use crate::audit::accepted::{accepted, binds, counts};
 use crate::audit::show::told;
 use crate::audit::voice::{Said, Voice};
 use crate::signing::Verifying;
@@ -173,8 +173,7 @@ impl<'a> Examiner<'a> {
             }
         }
         if let Some(came) = &came {
-            let is_accepted = accepted(Some(&came.envelope.message_type), handed_over, &outputs);
-            self.accept(n, entry.at(), came, signer, &outputs, is_accepted);
+            self.accept((n, entry.at()), came, signer, &outputs, handed_over);
         }
         self.expect(n, entry, &outputs);
         Ok(())
@@ -230,22 +229,22 @@ impl<'a> Examiner<'a> {
     /// What follows from a message besides its outputs: whose a key is, and what somebody agreed to.
     fn accept(
         &mut self,
-        n: u64,
-        at: Timestamp,
+        (n, at): (u64, Timestamp),
         came: &Came,
         signer: Option<PublicKey>,
         outputs: &[Output],
-        is_accepted: bool,
+        handed_over: bool,
     ) {
         let envelope = &came.envelope;
+        let asked = &envelope.message_type;
         let who = &envelope.sender.principal_id;
         if let Some(key) = &signer {
             self.keys.insert(key.fingerprint(), key.clone());
         }
-        if envelope.message_type == MessageType::Hello && outputs.iter().any(lets_in) {
+        if *asked == MessageType::Hello && outputs.iter().any(lets_in) {
             self.identify(n, at, came, signer.as_ref());
         }
-        let counts = is_accepted && needs_membership(&envelope.message_type);
+        let counts = needs_membership(asked) && counts(Some(asked), handed_over, outputs);
         if counts && let Some(until) = self.memberships.heard(who, at) {
             let problem = format!("it counts, and the certificate of its sender was over at {until}");
             self.findings.push(self.about(Class::UntrustedIdentity, &problem, n, envelope));
@@ -254,7 +253,7 @@ impl<'a> Examiner<'a> {
         if let Some(before) = signer.as_ref().filter(|_| outputs.iter().any(tells_keys)) {
             self.rotated(who, before);
         }
-        if is_accepted && binds(&envelope.message_type) {
+        if binds(asked) && accepted(Some(asked), handed_over, outputs) {
             let key = signer.map(|key| key.fingerprint());
             let because = key.and_then(|key| self.believed.get(&(who.clone(), key)).copied().flatten());
             self.agreed.push(Agreed {
@@ -262,7 +261,7 @@ impl<'a> Examiner<'a> {
                 message_seq: None,
                 at,
                 principal_id: who.clone(),
-                message_type: envelope.message_type.clone(),
+                message_type: asked.clone(),
                 message_id: envelope.message_id.to_string(),
                 what: told(envelope),
                 key,

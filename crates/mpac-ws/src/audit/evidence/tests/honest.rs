@@ -185,6 +185,31 @@ fn a_commit_that_is_only_asked_for_is_no_agreement_whoever_is_shown_it() {
     assert_agreed(world, &[("agent:alice", "OP_COMMIT")]);
 }
 
+#[test]
+fn a_commit_that_is_asked_for_after_the_end_of_a_certificate_counts_all_the_same() {
+    covers!("SEC-12", "SEC-14", "SEC-25", "OPS-04");
+    for is_reviewed in [true, false] {
+        let mut world = World::with(|config| {
+            config.compliance_profile = ComplianceProfile::Governance;
+            config.execution_model = ExecutionModel::PreCommit;
+        });
+        if is_reviewed {
+            world.join(CAROL.0, CAROL.1);
+        }
+        world.join_with(ALICE.0, ALICE.1, &certificate_until(ALICE.0, ALICE.1, until()));
+        world.announce(ALICE, "i-agent:alice");
+        world.wait(30);
+        world.commit(ALICE, "op-1", "", "eins\n");
+        let which = world.which();
+        let ended = world.end();
+        let desk = Desk::new();
+        for found in [desk.bundle(&bundled(&which)), desk.log(ended.data.path(), &[])] {
+            assert_eq!(found.only().0, "untrusted_identity");
+            assert!(found.agreed().is_empty());
+        }
+    }
+}
+
 /// It quotes what has no form to be signed, which nobody has to sign there.
 #[test]
 fn an_authenticated_session_in_which_something_could_not_be_signed_is_evidence() {
