@@ -136,7 +136,8 @@ impl KeyFile {
         }
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true);
-        let lock = owner::open(&options, &self.path.with_extension("lock"), self.like()).map_err(failed)?;
+        // Whoever has the directory may replace the file, whose ever that is, and so has to get at the lock.
+        let lock = owner::open(&options, &self.path.with_extension("lock"), self.dir()).map_err(failed)?;
         lock.lock().map_err(failed)?;
         let mut keys = self.parse()?;
         let before = keys.clone();
@@ -259,7 +260,10 @@ mod tests {
         chown(&file.path, Some(0), Some(4003)).unwrap();
         fs::set_permissions(&file.path, fs::Permissions::from_mode(0o644)).unwrap();
         issue(&file);
+        fs::remove_file(dir.path().join("keys.lock")).unwrap();
+        issue(&file);
         assert_eq!(looks("keys.toml"), (0, 4003, 0o640));
+        assert_eq!((looks("keys.lock").0, looks("keys.lock").1), (4001, 4002), "the server changes it, too");
         // A lock that is there may lead anywhere.
         let aside = dir.path().join("aside");
         fs::write(&aside, "").unwrap();
