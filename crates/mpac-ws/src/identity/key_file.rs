@@ -209,11 +209,15 @@ mod tests {
     use crate::identity::keys::Grant;
 
     fn issue(file: &KeyFile) -> String {
+        try_issue(file).unwrap()
+    }
+
+    fn try_issue(file: &KeyFile) -> Result<String, KeyFileError> {
         let principal = PrincipalId::new("agent:bob").unwrap();
         let (sessions, roles, lifetime) = (None, None, None);
         let grant =
             Grant { principal, method: CredentialType::ApiKey, sessions, roles, lifetime, invite: false };
-        file.edit(|keys| keys.issue(grant, Timestamp::from_micros(0)).unwrap().0.id).unwrap()
+        file.edit(|keys| keys.issue(grant, Timestamp::from_micros(0)).unwrap().0.id)
     }
 
     fn ids(file: &KeyFile) -> Vec<String> {
@@ -271,6 +275,66 @@ mod tests {
         std::os::unix::fs::symlink(&aside, dir.path().join("keys.lock")).unwrap();
         issue(&file);
         assert_eq!(looks("aside").0, 0, "nobody is given what was not made for them");
+    }
+
+    /// Does something as this user in these groups, which is what root can.
+    #[cfg(target_os = "linux")]
+    fn by<T: Send>(uid: u32, groups: &[u32], act: impl FnOnce() -> T + Send) -> T {
+        use rustix::thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+        let act = || {
+            let (user, own) = (Uid::from_raw(uid), Gid::from_raw(uid));
+            let groups: Vec<Gid> = groups.iter().map(|&gid| Gid::from_raw(gid)).collect();
+            set_thread_groups(&groups).unwrap();
+            set_thread_res_gid(own, own, own).unwrap();
+            set_thread_res_uid(user, user, user).unwrap();
+            act()
+        };
+        std::thread::scope(|scope| scope.spawn(act).join().unwrap())
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn whoever_could_read_it_can_read_what_anybody_changes_or_it_stays_as_it_was() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (admin, server, members) = (4001, 4002, 4003);
+        let file = KeyFile::at(dir.path().join("keys.toml"));
+        let looks = || {
+            let it = fs::metadata(&file.path).unwrap();
+            (it.uid(), it.gid(), it.mode() & 0o777)
+        };
+        let belongs = |dir_to: u32, (uid, gid): (u32, u32)| {
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o770)).unwrap();
+            chown(dir.path(), Some(dir_to), Some(members)).unwrap();
+            fs::write(&file.path, "").unwrap();
+            fs::set_permissions(&file.path, fs::Permissions::from_mode(0o640)).unwrap();
+            chown(&file.path, Some(uid), Some(gid)).unwrap();
+            // As the next of them makes it.
+            let _ = fs::remove_file(dir.path().join("keys.lock"));
+        };
+        let refused = |uid: u32, groups: &[u32]| {
+            let before = looks();
+            let told = by(uid, groups, || try_issue(&file).unwrap_err().to_string());
+            assert!(told.contains("run this as that user, in that group"), "{told}");
+            assert_eq!((looks(), fs::read_to_string(&file.path).unwrap().as_str()), (before, ""));
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "it and its lock");
+        };
+        belongs(admin, (admin, server));
+        by(admin, &[server], || issue(&file));
+        assert_eq!(looks(), (admin, server, 0o640), "the server reads it by its group");
+        belongs(admin, (admin, server));
+        refused(admin, &[]);
+        belongs(server, (server, members));
+        refused(admin, &[members]);
+        // A server in its own directory, when somebody shows an invitation.
+        belongs(server, (admin, server));
+        by(server, &[], || issue(&file));
+        assert_eq!(looks().0, server);
     }
 
     #[test]
