@@ -57,8 +57,13 @@ struct Looked<'a> {
 fn of_log(trust: &Trust, place: &Place, options: &Against) -> Result<Report, Problem> {
     let which = which::one(place)?;
     access::note(&which, "audit verify --keys", Shows::Events)?;
-    let unusable = |damage: Damage| Problem::Log { path: which.dir.clone(), reason: damage.to_string() };
-    let (examiner, begins) = again(|| examined(trust, &which.dir)).map_err(unusable)?;
+    let unusable = |damage: Damage| {
+        let gone = || "it was deleted meanwhile, because it is kept no longer".to_owned();
+        let reason = if which.dir.exists() { damage.to_string() } else { gone() };
+        Problem::Log { path: which.dir.clone(), reason }
+    };
+    let look = || examined(trust, &which.dir, &Reading::open(&which.dir)?);
+    let (examiner, begins) = again(look).map_err(unusable)?;
     let first = begins.as_ref().map_or(1, |begins| begins.after + 1);
     let begins = begins.map(|begins| begins.why);
     let before = Vec::new();
@@ -69,8 +74,11 @@ fn of_log(trust: &Trust, place: &Place, options: &Against) -> Result<Report, Pro
 ///
 /// # Errors
 /// When it could not be read at this moment, which says nothing about what is in it.
-fn examined<'a>(trust: &'a Trust, dir: &Path) -> Result<(Examiner<'a>, Option<Begins>), Damage> {
-    let reading = Reading::open(dir)?;
+pub(super) fn examined<'a>(
+    trust: &'a Trust,
+    dir: &Path,
+    reading: &Reading,
+) -> Result<(Examiner<'a>, Option<Begins>), Damage> {
     let replay = reading.replay().map_err(io::Error::other)?;
     let mut examiner = Examiner::new(trust, OwnKeys::new(trust), replay);
     let mut progress = Progress::new();
@@ -80,7 +88,9 @@ fn examined<'a>(trust: &'a Trust, dir: &Path) -> Result<(Examiner<'a>, Option<Be
     });
     progress.clear();
     match read {
-        Err(damage) if damage.is_of_the_system() || matches!(damage, Damage::Deleted) => return Err(damage),
+        // Deleted as a whole meanwhile, or in part.
+        Err(damage) if !dir.exists() || matches!(damage, Damage::Deleted) => return Err(damage),
+        Err(damage) if damage.is_of_the_system() => return Err(damage),
         Err(damage) => {
             let n = examiner.n;
             examiner.findings.push(Finding::new(Class::BrokenLog, damage.to_string()).at_log(n));

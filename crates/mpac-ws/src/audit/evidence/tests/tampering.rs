@@ -1,11 +1,16 @@
 //! Whoever has not the key cannot change evidence unseen, and is not mistaken for the coordinator.
 
 use std::fs;
+use std::io::ErrorKind;
 
 use serde_json::{Value, json};
 
+use super::super::trust::Trust;
+use super::super::verify::examined;
 use super::world::{World, signed};
 use super::{Desk, bundled, day, forger, try_bundled};
+use crate::store::read::Damage;
+use crate::store::reading::Reading;
 
 #[test]
 fn one_byte_of_one_entry_is_seen_at_its_number() {
@@ -134,4 +139,17 @@ fn what_cannot_be_read_at_this_moment_is_no_broken_log() {
     let place = ["--data-dir", ended.data.path().to_str().unwrap()];
     let told = Desk::new().refused(&place);
     assert!(told.contains("cannot be followed") && told.contains("symbolic link"), "{told}");
+}
+
+/// As a server does it when it is over for long enough.
+#[test]
+fn a_session_that_is_deleted_while_it_is_read_has_no_broken_log() {
+    let world = World::day();
+    let dir = world.dir();
+    let _ended = world.end();
+    let trust = Trust::read(&Desk::new().path("keys.json")).unwrap();
+    let reading = Reading::open(&dir).unwrap();
+    fs::rename(&dir, dir.with_file_name(".deleting-1")).unwrap();
+    let read = examined(&trust, &dir, &reading).map(|(examiner, _)| examiner.findings);
+    assert!(matches!(&read, Err(Damage::Io(error)) if error.kind() == ErrorKind::NotFound), "{read:?}");
 }
