@@ -78,4 +78,4 @@ mod socket;
 
 /// The program that wrote an entry of a log, or speaks to another: another one may say other things. The number behind `+` rises
 /// with each change, between two versions, of what the same inputs lead to.
-pub(crate) const PROGRAM: &str = concat!("mpac-ws ", env!("CARGO_PKG_VERSION"), "+6");
+pub(crate) const PROGRAM: &str = concat!("mpac-ws ", env!("CARGO_PKG_VERSION"), "+7");
