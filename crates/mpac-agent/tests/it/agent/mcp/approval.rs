@@ -147,6 +147,13 @@ async fn authorise(peer: &mut Peer, proposal: &Value) {
     peer.say("COORDINATOR_STATUS", authorised).await;
 }
 
+/// The host does not wait any longer for the answer to this.
+async fn stops_waiting(ben: &mut Model, asked: u64) {
+    let cancelled = json!({"requestId": asked, "reason": "too long"});
+    ben.say(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancelled})).await;
+    ben.request("tools/list", json!({})).await;
+}
+
 #[tokio::test]
 async fn what_was_committed_and_not_told_is_told_by_the_same_call() {
     covers!("OPS-25");
@@ -156,10 +163,7 @@ async fn what_was_committed_and_not_told_is_told_by_the_same_call() {
     let proposal = peer.take("OP_PROPOSE").await;
     authorise(&mut peer, &proposal).await;
     let commit = peer.take("OP_COMMIT").await;
-    // The host does not wait any longer.
-    let cancelled = json!({"requestId": submitted, "reason": "too long"});
-    ben.say(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancelled})).await;
-    ben.request("tools/list", json!({})).await;
+    stops_waiting(&mut ben, submitted).await;
     peer.relay(&commit).await;
     peer.answer_read("a.py", "old\nhis\n").await;
 
@@ -224,4 +228,20 @@ async fn two_equal_calls_at_once_are_one_proposal() {
         assert!(is_done, "{text}");
         assert_eq!(value["op_id"], proposal["payload"]["op_id"]);
     }
+}
+
+#[tokio::test]
+async fn a_proposal_that_nobody_has_waited_for_is_gone_on_with() {
+    let (mut peer, mut ben, his) = at_work().await;
+    let submitted = ben.ask_tool("submit_change", &his).await;
+    peer.answer_read("a.py", "old\n").await;
+    let proposal = peer.take("OP_PROPOSE").await;
+    stops_waiting(&mut ben, submitted).await;
+    ben.ask_tool("submit_change", &his).await;
+    peer.answer_read("a.py", "old\n").await;
+    authorise(&mut peer, &proposal).await;
+    peer.accept_commit("old\nhis\n").await;
+    let (is_done, text, value) = told(&ben.result().await.1);
+    assert!(is_done, "{text}");
+    assert_eq!(value["op_id"], proposal["payload"]["op_id"]);
 }
