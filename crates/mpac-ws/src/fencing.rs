@@ -35,7 +35,7 @@ pub(crate) struct Above {
     known: BTreeMap<String, u64>,
     /// Of every session.
     least: u64,
-    /// Sessions whose last epoch there nobody said, by their names here: each may have been the other's under the next one.
+    /// Sessions whose last epoch there nobody said, by their names here: each may have been the other's under one of the next two.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     unnamed: BTreeSet<String>,
 }
@@ -44,7 +44,8 @@ impl Above {
     /// The epoch above which this session, which was here under epoch `before`, has to go on; `None` where nobody else has had it.
     pub(crate) fn of(&self, id: &SessionId, before: u64) -> Option<u64> {
         let known = self.known.get(id.as_str()).copied().unwrap_or_default();
-        let unnamed = if self.unnamed.contains(&store::name(id)) { before.saturating_add(1) } else { 0 };
+        // Who took it skipped one, for a start of ours that had not heard.
+        let unnamed = if self.unnamed.contains(&store::name(id)) { before.saturating_add(2) } else { 0 };
         let epoch = known.max(unnamed).max(self.least);
         (epoch > 0).then_some(epoch)
     }
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_the_mark_does_not_name_skips_the_epoch_that_the_other_one_had() {
+    fn a_session_that_the_mark_does_not_name_skips_the_epochs_that_the_other_one_may_have_had() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["a", "b", "c"] {
             std::fs::create_dir_all(dir.path().join("sessions").join(name)).unwrap();
@@ -216,11 +217,11 @@ mod tests {
         for why in [Why::HandedOver, Why::Fenced] {
             mark(why).write(dir.path()).unwrap();
             let mut above = may_start(dir.path(), Some(0)).unwrap();
-            assert_eq!(["a", "b", "c", "new"].map(|id| of(&above, id)), [Some(3), Some(3), Some(3), None]);
+            assert_eq!(["a", "b", "c", "new"].map(|id| of(&above, id)), [Some(3), Some(4), Some(4), None]);
             above.is_above("b");
             started(dir.path(), &above).unwrap();
             let again = may_start(dir.path(), None).unwrap();
-            assert_eq!(["b", "c"].map(|id| of(&again, id)), [None, Some(3)], "once each");
+            assert_eq!(["b", "c"].map(|id| of(&again, id)), [None, Some(4)], "once each");
         }
     }
 

@@ -2,7 +2,7 @@
 
 mod orders;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use mpac_core::Command;
 use mpac_wire::names::{CloseDisposition, CloseReason};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
-use tracing::warn;
+use tracing::{error, warn};
 
 pub(crate) use self::orders::Orders;
-use crate::control::dial::Target;
+use crate::control::dial::{NotReached, Target};
 use crate::control::serve::Operator;
 use crate::control::token::Token;
 use crate::control::{Answer, Request, Role, Status};
@@ -103,6 +103,7 @@ impl Door {
     /// often than that.
     pub(crate) async fn stay_alone(self) {
         let Some(stored) = self.stored.clone() else { return };
+        let mut said = BTreeSet::new();
         loop {
             tokio::select! {
                 () = self.registry.conflict() => {}
@@ -111,20 +112,40 @@ impl Door {
             }
             for address in stored.source.hub.addresses() {
                 let target = Target::new(&address, stored.token.clone());
-                let Ok(Answer::Status(other)) = target.ask(&Request::Status {}).await else { continue };
-                let own = self.registry.epochs().await;
-                let is_later = |(id, epoch): (&String, &u64)| own.get(id).is_some_and(|own| own < epoch);
-                if other.role == Role::Server && other.sessions.iter().any(is_later) {
-                    warn!("{address} has the sessions under later epochs");
-                    // The server waits for this before it ends.
-                    let _open = self.open.upgrade();
-                    // Where it could not be marked, the next start has to be told.
-                    if let Answer::Done { .. } = self.fence(&stored, other.sessions, address).await {
-                        // So that it need not be told; if this is lost, it goes on trying to tell.
-                        let _ = target.ask(&Request::Silent {}).await;
+                let other = match target.ask(&Request::Status {}).await {
+                    Ok(Answer::Status(other)) => other,
+                    Err(error @ NotReached::Unproven(..)) => {
+                        if said.insert(error.to_string()) {
+                            error!("{error}: whether it has the sessions as well cannot be asked");
+                        }
+                        continue;
                     }
-                    return;
+                    _ => continue,
+                };
+                // Its address may lead to this one.
+                if other.role != Role::Server || other.instance.as_deref() == Some(&*self.instance) {
+                    continue;
                 }
+                let own = self.registry.epochs().await;
+                // Who was given them may have the same epoch as who took them: that one does not look for this one.
+                let yields = |(id, epoch): (&String, &u64)| own.get(id).is_some_and(|own| own <= epoch);
+                if !other.sessions.iter().any(yields) {
+                    if other.sessions.keys().any(|id| own.contains_key(id)) && said.insert(address.clone()) {
+                        error!(
+                            "{address} has the sessions as well, under earlier epochs: stop one of the two"
+                        );
+                    }
+                    continue;
+                }
+                warn!("{address} has the sessions under epochs that are as late or later");
+                // The server waits for this before it ends.
+                let _open = self.open.upgrade();
+                // Where it could not be marked, the next start has to be told.
+                if let Answer::Done { .. } = self.fence(&stored, other.sessions, address).await {
+                    // So that it need not be told; if this is lost, it goes on trying to tell.
+                    let _ = target.ask(&Request::Silent {}).await;
+                }
+                return;
             }
             sleep(PAUSE).await;
         }

@@ -134,13 +134,23 @@ pub async fn run(
 fn marked(data: &Path, from: &str) -> io::Result<Elsewhere> {
     let before = Elsewhere::read(data)?;
     let why = match &before {
-        Some(mark) if mark.server == from && matches!(mark.why, Why::Standby | Why::Given) => mark.why,
+        // With another certificate it is the same server.
+        Some(mark)
+            if without_pin(&mark.server) == without_pin(from)
+                && matches!(mark.why, Why::Standby | Why::Given) =>
+        {
+            mark.why
+        }
         _ => Why::Partial,
     };
     let epochs = before.map(|mark| mark.epochs).unwrap_or_default();
     let mark = Elsewhere { why, server: from.to_owned(), epochs };
     mark.write(data)?;
     Ok(mark)
+}
+
+fn without_pin(url: &str) -> &str {
+    url.split_once('#').map_or(url, |(url, _)| url)
 }
 
 /// The mark of a copy whose sessions are taken: their server may come back without having heard of that, and then speaks

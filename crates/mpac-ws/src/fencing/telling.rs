@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-use super::{FILE, pending, told};
+use super::{Before, FILE, pending, told};
 use crate::control::dial::{NotReached, Target};
 use crate::control::token::Token;
 use crate::control::{Answer, Request, Status};
@@ -31,7 +31,7 @@ pub(crate) async fn tell(
         Err(error) => return warn!("the server before cannot be told: {error}"),
     };
     let is_one = before.len() == 1;
-    let here = Here { epochs: &epochs, by: &by, own, data };
+    let here = Here { epochs: &epochs, by: &by, own, before: &before };
     let telling = before.iter().map(async |before| {
         tokio::select! {
             () = here.persist(Target::new(&before.server, Token::given(&before.token))) => {}
@@ -51,8 +51,8 @@ struct Here<'a> {
     by: &'a str,
     /// What it is known by.
     own: &'a str,
-    /// Where it is noted who has not heard.
-    data: &'a Path,
+    /// Who had not heard when the telling began.
+    before: &'a [Before],
 }
 
 impl Here<'_> {
@@ -121,10 +121,9 @@ impl Here<'_> {
         if !(status.tells && is_later(&status.sessions, self.epochs)) {
             return false;
         }
-        let ours = pending(self.data).unwrap_or_default();
         for server in &status.told {
-            // Of those that this one still tells too none is itself: that would have been seen.
-            if ours.iter().any(|before| before.server == *server) {
+            // Of those that this one tells too, or has told, none is itself: that would have been seen.
+            if self.before.iter().any(|before| before.server == *server) {
                 continue;
             }
             match Target::new(server, token.clone()).ask(&Request::Status {}).await {
@@ -270,7 +269,10 @@ mod tests {
         let (third, _) = serving(status("third", 9, &[]), refused.clone()).await;
         let (own, _) = serving(status("own", 4, &[]), refused).await;
         let epochs = [("s".to_owned(), 4)].into();
-        let here = Here { epochs: &epochs, by: "ws://here:1", own: "own", data: dir.path() };
+        let before = pending(dir.path()).unwrap();
+        // Told meanwhile, it is still none that could be this one.
+        told(dir.path(), &before[0]).unwrap();
+        let here = Here { epochs: &epochs, by: "ws://here:1", own: "own", before: &before };
         for (told, is_later) in [
             (&[][..], true),
             (&[dead], false),

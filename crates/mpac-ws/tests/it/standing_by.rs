@@ -205,19 +205,21 @@ async fn what_was_handed_over_is_gone_on_with_by_the_next_start_where_the_first_
 #[tokio::test]
 async fn whoever_was_given_the_sessions_falls_silent_for_a_standby_that_took_them_meanwhile() {
     covers!("REC-25", "REC-26");
-    let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
-    let program = Program::start(one.path(), &[]);
-    let standby = caught_up(Standby::start(program.address, one.path(), two.path(), &[])).await;
-    assert_eq!(standby.stop(), Some(0));
-    assert_eq!(program.stop(), Some(0));
-    // It was cut off, and goes on above the epoch that was announced to the other.
-    let taken = Program::start(two.path(), &["--take-back=2"]);
-    let beside = json!([format!("ws://{}", taken.address)]);
-    std::fs::write(one.path().join("beside.json"), beside.to_string()).unwrap();
-    let given = Program::start(one.path(), &[]);
-    let (code, said) = tokio::task::spawn_blocking(move || given.ended()).await.unwrap();
-    assert!(code == Some(1) && said.contains("under later epochs"), "{said}");
-    assert_eq!(taken.join("agent:alice").await.1["coordinator_epoch"], 3);
+    // It goes on above the epoch that was announced to the other; which has the same where it was started once more.
+    for (above, epoch) in [("--take-back=2", 3), ("--take-back=1", 2)] {
+        let (one, two) = (tempdir().unwrap(), tempdir().unwrap());
+        let program = Program::start(one.path(), &[]);
+        let standby = caught_up(Standby::start(program.address, one.path(), two.path(), &[])).await;
+        assert_eq!(standby.stop(), Some(0));
+        assert_eq!(program.stop(), Some(0));
+        let taken = Program::start(two.path(), &[above]);
+        let beside = json!([format!("ws://{}", taken.address)]);
+        std::fs::write(one.path().join("beside.json"), beside.to_string()).unwrap();
+        let given = Program::start(one.path(), &[]);
+        let (code, said) = tokio::task::spawn_blocking(move || given.ended()).await.unwrap();
+        assert!(code == Some(1) && said.contains("as late or later"), "{said}");
+        assert_eq!(taken.join("agent:alice").await.1["coordinator_epoch"], epoch);
+    }
 }
 
 #[tokio::test]
@@ -230,9 +232,13 @@ async fn what_is_taken_back_never_speaks_under_the_epoch_of_a_successor_that_nob
     // Its session had ended before the rest of the server, as on a full disk.
     let mark = json!({"why": "handed_over", "server": "ws://127.0.0.1:1", "epochs": {}});
     std::fs::write(data.path().join("elsewhere.json"), mark.to_string()).unwrap();
-    for (flags, who, epoch) in [(&["--take-back"][..], "agent:bob", 3), (&[][..], "agent:carol", 4)] {
+    for (flags, who, epoch) in [(&["--take-back"][..], "agent:bob", 4), (&[][..], "agent:carol", 5)] {
         let program = Program::start(data.path(), flags);
-        assert_eq!(program.join(who).await.1["coordinator_epoch"], epoch, "2 was announced");
+        assert_eq!(
+            program.join(who).await.1["coordinator_epoch"],
+            epoch,
+            "2 was announced, and 3 is what it would have been taken under"
+        );
         assert_eq!(program.stop(), Some(0));
     }
 }
