@@ -3,7 +3,7 @@
 use mpac_core::table::conflict;
 use mpac_core::{Input, RestoreError};
 use mpac_wire::names::{ConflictCategory, Decision, ErrorCode, Role, Severity};
-use mpac_wire::payload::{Basis, ConflictReport, FileChange, Resolution};
+use mpac_wire::payload::{Basis, ConflictEscalate, ConflictReport, FileChange, Resolution};
 use mpac_wire::snapshot::{ConflictRecord, Snapshot};
 use mpac_wire::{ConflictId, Message, StateRef, Timestamp};
 
@@ -344,7 +344,9 @@ fn what_is_named_again_after_another_recovery_is_in_the_conflict_that_is_open() 
         world.restart(1.0);
         world.hello("olga");
         let back = hello_with(&mut world, "alice", named);
-        assert_eq!((told(&back, "alice"), told(&back, "olga")), (vec![], vec![]), "nobody is told again");
+        for who in ["alice", "olga"] {
+            assert_eq!(told(&back, who), ["divergence:alice:2"], "who governs now may not have heard of it");
+        }
         let refused = world.say("alice", commit_payload("o", None, "a.py", "one\n", "two\n"));
         assert_eq!(error(&refused, "alice").error_code, ErrorCode::StateDivergence);
     }
@@ -376,8 +378,8 @@ fn a_decision_about_this_epoch_settles_what_was_left_of_earlier_ones() {
         world.hello("olga");
         let id = |name: &str| ConflictId::new(format!("divergence:{name}")).unwrap();
         let said = world.say("olga", Resolution::new(id("alice:4"), decision.clone()));
-        for who in ["alice", "olga"] {
-            assert_eq!(heard(&said, who).len(), 3, "{:?}", heard(&said, who));
+        for who in ["alice", "bob", "olga"] {
+            assert_eq!(heard(&said, who).len(), if who == "bob" { 0 } else { 3 }, "{:?}", heard(&said, who));
         }
         for name in ["alice:2", "alice:3", "alice:4"] {
             assert_eq!(world.coordinator.view().conflict(&id(name)), Some(end), "{name}");
@@ -386,6 +388,30 @@ fn a_decision_about_this_epoch_settles_what_was_left_of_earlier_ones() {
         world.restart(1.0); // what was written down of it is taken up
         assert_eq!(world.coordinator.view().conflict(&id("alice:2")), Some(end));
     }
+}
+
+#[test]
+fn an_earlier_divergence_that_an_arbiter_was_asked_to_decide_is_the_arbiters() {
+    covers!("REC-30", "GOV-02");
+    let mut world = World::of(&["alice"]);
+    for (name, role) in [("olga", Role::Owner), ("zed", Role::Arbiter)] {
+        world.join(name, &[role]);
+    }
+    world.restart(1.0);
+    world.hello("olga");
+    world.hello("zed");
+    hello_with(&mut world, "alice", &["o2"]);
+    let first = world.conflict();
+    world.say("olga", ConflictEscalate::new(first.clone(), "zed".parse().unwrap(), "r".into()));
+    world.restart(1.0);
+    world.hello("olga");
+    world.hello("zed");
+    hello_with(&mut world, "alice", &["o2", "o9"]);
+    let second = ConflictId::new("divergence:alice:3").unwrap();
+    world.say("olga", Resolution::new(second, Decision::Approved));
+    assert_eq!(world.coordinator.view().conflict(&first), Some(conflict::State::Escalated));
+    let decided = world.say("zed", Resolution::new(first, Decision::Approved));
+    assert_eq!(heard(&decided, "olga"), ["RESOLUTION approved"]);
 }
 
 #[test]

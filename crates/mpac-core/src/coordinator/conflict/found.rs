@@ -109,6 +109,25 @@ pub(in super::super) fn divergence(
     report_to(session, out, id, found, to);
 }
 
+/// Reports one of an earlier epoch again, as it is kept: those who govern now may never have heard of it (REC-30).
+pub(in super::super) fn divergence_again(
+    session: &mut Session,
+    out: &mut Outbox,
+    id: &ConflictId,
+    principal: &PrincipalId,
+) {
+    let to = Recipients::Only(sorted(governing(session).into_iter().chain([principal.clone()])));
+    let Some(record) = session.conflicts.get(id) else { return };
+    let mut message = ConflictReport::new(id.clone(), record.category.clone(), record.severity.clone());
+    (message.related_intents, message.related_ops) = (Some(Vec::new()), Some(Vec::new()));
+    message.basis = Some(record.basis.clone());
+    message.based_on_watermark = Some(record.based_on.clone());
+    message.description = Some(record.description.clone());
+    message.principal_a = Some(principal.clone());
+    message.involved_principals = Some(record.principals.clone());
+    out.send(session, to, message);
+}
+
 fn report_to(session: &mut Session, out: &mut Outbox, id: ConflictId, found: Found, to: Recipients) {
     let mut basis = Basis::new();
     basis.kind = Some(found.kind);

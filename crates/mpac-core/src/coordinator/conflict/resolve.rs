@@ -10,14 +10,14 @@ use mpac_wire::payload::{IntentWithdraw, Outcome, Resolution};
 use mpac_wire::{ClaimId, ConflictId, IntentId, OpId, PrincipalId, Raw, Watermark};
 
 use super::super::cascade::{self, Grace};
-use super::super::gate::{Facts, sorted};
+use super::super::gate::Facts;
 use super::super::intent::{backoff, claim as claims};
 use super::super::operation::authorise;
 use super::super::outbox::Outbox;
 use super::super::records::{Conflict, Settled};
 use super::super::session::{catch_up, divergence};
 use super::super::state::{InOrder, Session};
-use super::{found, known};
+use super::known;
 use crate::output::Recipients;
 use crate::refusal::Refusal;
 use crate::table::conflict::{Event, State, next};
@@ -273,11 +273,15 @@ fn end(session: &mut Session, id: &ConflictId, on: Event) {
     }
 }
 
-/// What is decided of a divergence is decided of its principal's earlier ones. Whoever was told of one hears of that, too.
+/// What is decided of a divergence is decided of its principal's earlier ones, but for those that somebody else was asked to
+/// decide (GOV-02). Everybody may know of one from a summary.
 fn settle_earlier(session: &mut Session, out: &mut Outbox, conflict: &ConflictId, on: Event) {
     for id in divergence::settled_with(session, conflict) {
         let decided = session.conflicts.get(conflict).and_then(|record| record.resolution.as_deref());
         let Some(mut settled) = decided.cloned() else { return };
+        if session.conflicts.get(&id).is_none_or(|record| authorised(session, record, &settled.by).is_err()) {
+            continue;
+        }
         settled.id = cascade::draw_resolution_id(session);
         session.resolutions.insert(settled.id.clone(), session.config.retained_records);
         end(session, &id, on);
@@ -286,9 +290,7 @@ fn settle_earlier(session: &mut Session, out: &mut Outbox, conflict: &ConflictId
         // It has nothing that an outcome could be about.
         settled.outcome = None;
         record.resolution = Some(settled.into());
-        let involved = record.principals.clone();
-        let to = sorted(found::governing(session).into_iter().chain(involved));
-        tell_as_it_was(session, out, Recipients::Only(to), &id);
+        tell_as_it_was(session, out, Recipients::All, &id);
     }
 }
 

@@ -123,7 +123,11 @@ fn diverged(
     }
     session.review_member(principal);
     if is_known {
-        return; // of an earlier epoch, or its sender had taken it back, and governance has not settled it yet
+        // Of this epoch, and its sender had taken it back: governance has not settled it yet.
+        if id != conflict_id(session, principal) {
+            found::divergence_again(session, out, &id, principal);
+        }
+        return;
     }
     let text = alloc::format!("{principal} and the recovered coordinator differ in {}", listed(what));
     found::divergence(session, out, id, principal, (what, text));
