@@ -8,7 +8,7 @@ use mpac_wire::{IntentId, OpId, Scope, StateRef};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, shows};
-use super::approval::Approval;
+use super::approval::{Approval, state_of};
 use super::bridge::Bridge;
 use super::brief::{self, Room};
 use super::input::{BeginTask, Outcome, SubmitChange, TakeOverTask, YieldTask};
@@ -124,7 +124,7 @@ async fn submitted(bridge: &Bridge, asked: SubmitChange) -> Result<Answer, Agent
     let intent = covering(&agent, path, asked.intent_id.as_deref()).await;
     let current = agent.read_file(path).await?;
     let replaces_all = asked.content.is_some();
-    if let Some((intent, made)) = bridge.proposed.made(&agent, &asked).await {
+    if let Some((intent, made)) = bridge.proposed.made(&agent, &asked, &state_of(current.as_ref())).await? {
         return Ok(changed(bridge, &intent, &made, replaces_all));
     }
     let intent = intent?;

@@ -23,9 +23,14 @@ const KEPT: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Proposed(Mutex<VecDeque<One>>);
 
+/// The state of a file that may not be there.
+pub(super) fn state_of(file: Option<&FileState>) -> StateRef {
+    file.map_or_else(|| FileState::absent().state_ref, |file| file.state_ref.clone())
+}
+
 /// One, without its text: whoever submits it again gives that.
 #[derive(Debug, Clone)]
-struct One {
+pub(super) struct One {
     /// As which it is proposed, once it is: nobody proposes it beside another.
     op: Arc<OnceCell<OpId>>,
     /// What it was made by, if it was not the whole text.
@@ -60,7 +65,13 @@ impl Proposed {
         patience: Duration,
     ) -> Result<Approval, AgentError> {
         let one = self.same((intent, edit), edits);
-        let op = one.proposed(agent, Proposal::of_edit(Some(intent), edit)).await?;
+        let op = match one.proposed(agent, Proposal::of_edit(Some(intent), edit)).await {
+            Ok(op) => op,
+            Err(error) => {
+                self.drop(&one);
+                return Err(error);
+            }
+        };
         let authorised = async {
             let turn = one.turn.lock().await;
             agent.authorisation(&op).await.map(|()| turn)
@@ -70,25 +81,57 @@ impl Proposed {
             Ok(Err(error)) => Err(error),
             Err(_) => waits(agent, op.clone(), edit).await,
         };
-        if matches!(done, Ok(Approval::Done(_))) || is_over(agent, &op).await {
+        // Whoever hears that the file has moved on knows what has become of it.
+        let is_told = matches!(done, Ok(Approval::Done(_)) | Err(AgentError::Stale { .. }));
+        if is_told || is_over(agent, &op).await {
             self.drop(&one);
         }
         done
     }
 
-    /// What the same call has made already, of which nobody was told: it was broken off, or its answer was lost. The file may have
-    /// another state by now.
-    pub(super) async fn made(&self, agent: &Agent, asked: &SubmitChange) -> Option<(IntentId, Committed)> {
-        let same: Vec<One> = self.all().iter().filter(|it| it.is_by(asked)).cloned().collect();
-        for one in same {
+    /// What the same call has made already, of which nobody was told: it was broken off, or its answer was lost. The file, which
+    /// was just seen to be at `current`, may have another state by now; where it is as before the change, that is to be made anew.
+    ///
+    /// # Errors
+    /// As [`Agent::read_file`].
+    pub(super) async fn made(
+        &self,
+        agent: &Agent,
+        asked: &SubmitChange,
+        current: &StateRef,
+    ) -> Result<Option<(IntentId, Committed)>, AgentError> {
+        for (one, op) in self.committed(agent, |it| it.is_by(asked)).await {
+            self.drop(&one);
+            // It may have been committed since.
+            if one.before == *current && state_of(agent.read_file(&one.path).await?.as_ref()) == one.before {
+                continue;
+            }
+            let One { intent, path, before, after, .. } = one;
+            return Ok(Some((intent, Committed { op, path, before, after })));
+        }
+        Ok(None)
+    }
+
+    /// What was committed to a file, for [`told`](Self::told) once that is read.
+    pub(super) async fn made_to(&self, agent: &Agent, path: &str) -> Vec<One> {
+        self.committed(agent, |it| it.path == path).await.into_iter().map(|(one, _)| one).collect()
+    }
+
+    /// Whoever reads a file knows what has become of these: the same call is another change then.
+    pub(super) fn told(&self, made: &[One]) {
+        made.iter().for_each(|one| self.drop(one));
+    }
+
+    async fn committed(&self, agent: &Agent, is_meant: impl Fn(&One) -> bool) -> Vec<(One, OpId)> {
+        let meant: Vec<One> = self.all().iter().filter(|it| is_meant(it)).cloned().collect();
+        let mut committed = Vec::new();
+        for one in meant {
             let Some(op) = one.op.get().cloned() else { continue };
             if agent.stage(&op).await.is_ok_and(|stage| stage == Stage::Committed) {
-                self.drop(&one);
-                let One { intent, path, before, after, .. } = one;
-                return Some((intent, Committed { op, path, before, after }));
+                committed.push((one, op));
             }
         }
-        None
+        committed
     }
 
     /// Nobody who joins anew can complete what was proposed before.

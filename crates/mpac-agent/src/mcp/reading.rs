@@ -18,7 +18,9 @@ pub(super) async fn get_file_state(bridge: &Bridge, asked: GetFileState) -> Resu
     let agent = bridge.agent().await?;
     let Some(path) = &asked.path else { return listed(&agent, asked.prefix.as_deref().unwrap_or("")).await };
     in_workspace(path)?;
+    let made = bridge.proposed.made_to(&agent, path).await;
     let (file, view) = (agent.read_file(path).await?, agent.view().await?);
+    bridge.proposed.told(&made);
     let holders = agent.in_the_way(&Scope::files([path.clone()])).await?;
     let held = all_held(&holders, Some(&view));
     let mut about: String = held.lines.iter().map(|line| format!(" Held by {line}.")).collect();

@@ -181,6 +181,36 @@ async fn what_was_committed_and_not_told_is_told_by_the_same_call() {
 }
 
 #[tokio::test]
+async fn what_was_committed_is_told_once_and_what_came_after_it_is_another_change() {
+    covers!("OPS-25");
+    // It is read, or somebody has undone it: then the same call makes it again.
+    for is_read in [true, false] {
+        let (mut peer, mut ben, his) = at_work().await;
+        let submitted = ben.ask_tool("submit_change", &his).await;
+        peer.answer_read("a.py", "old\n").await;
+        let proposal = peer.take("OP_PROPOSE").await;
+        authorise(&mut peer, &proposal).await;
+        let commit = peer.take("OP_COMMIT").await;
+        stops_waiting(&mut ben, submitted).await;
+        peer.relay(&commit).await;
+        peer.answer_read("a.py", "old\nhis\n").await;
+        let content = if is_read { "old\nhis\n" } else { "old\n" };
+        if is_read {
+            let read = ben.ask_tool("get_file_state", &json!({"path": "a.py"})).await;
+            peer.answer_read("a.py", content).await;
+            assert_eq!(ben.result().await.0, read);
+        }
+        ben.ask_tool("submit_change", &his).await;
+        peer.answer_read("a.py", content).await;
+        if !is_read {
+            peer.answer_read("a.py", content).await;
+        }
+        let again = peer.take("OP_PROPOSE").await;
+        assert_ne!(again["payload"]["op_id"], proposal["payload"]["op_id"], "{is_read}");
+    }
+}
+
+#[tokio::test]
 async fn who_waits_for_the_completion_by_an_equal_call_is_told_that_it_is_made() {
     let (mut peer, mut ben, mut his) = at_work().await;
     his["wait_sec"] = json!(50);
