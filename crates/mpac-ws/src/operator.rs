@@ -249,9 +249,10 @@ impl Operator for Door {
 fn closed(session: &str, told: Option<(Standing, Standing)>) -> Answer {
     match told {
         Some((before, _)) if before.closed => refused(format!("session {session} is closed already")),
-        Some((_, after)) if after.closed => Answer::Done {
-            text: format!("session {session} is closed; start the server again for a new one"),
-        },
+        Some((_, after)) if after.closed => {
+            let next = if after.renews { "whoever joins next begins" } else { "start the server again for" };
+            Answer::Done { text: format!("session {session} is closed; {next} a new one") }
+        }
         Some((_, after)) if !after.open => refused(format!("nobody has opened session {session}")),
         Some(_) => refused(format!("session {session} was not closed")),
         None => refused(format!("no session {session} is running here")),
@@ -295,10 +296,13 @@ mod tests {
     #[test]
     fn what_was_opened_just_before_it_was_closed_is_said_to_be_closed() {
         let [unopened, open, over] = [(false, false), (true, false), (true, true)]
-            .map(|(open, closed)| Standing { epoch: 1, open, closed });
+            .map(|(open, closed)| Standing { epoch: 1, open, closed, renews: open });
         for (told, text) in [
-            ((unopened, over), "session s is closed; "),
-            ((open, over), "session s is closed; "),
+            (
+                (unopened, Standing { renews: false, ..over }),
+                "session s is closed; start the server again for a new one",
+            ),
+            ((open, over), "session s is closed; whoever joins next begins a new one"),
             ((over, over), "session s is closed already"),
             ((unopened, unopened), "nobody has opened session s"),
             ((open, open), "session s was not closed"),

@@ -74,6 +74,8 @@ pub(crate) struct Standing {
     pub(crate) epoch: u64,
     pub(crate) open: bool,
     pub(crate) closed: bool,
+    /// Where it is closed, the next one who joins begins it anew.
+    pub(crate) renews: bool,
 }
 
 /// The state of the task.
@@ -269,7 +271,12 @@ impl Session {
             self.delivery.report().await;
         }
         let view = self.core.view();
-        let standing = Standing { epoch: self.core.epoch(), open: view.is_open(), closed: view.is_closed() };
+        let standing = Standing {
+            epoch: self.core.epoch(),
+            open: view.is_open(),
+            closed: view.is_closed(),
+            renews: self.places.is_some(),
+        };
         for done in self.asked.drain(..) {
             // Whoever asked may have gone.
             let _ = done.send(standing);
