@@ -167,7 +167,8 @@ pub struct Settings {
     /// Level of the protocol that the session speaks: 0.1.14 adds deferrals, 0.1.15 the race lock on announced files
     #[arg(long, value_name = "LEVEL", default_value = "0.1.13", value_parser = level(), help_heading = "Session")]
     pub protocol_level: ProtocolLevel,
-    /// Commit at once (post_commit), or propose first and commit when authorised (pre_commit)
+    /// Commit at once (post_commit), or propose first and commit when authorised (pre_commit, which needs --compliance-profile
+    /// governance)
     #[arg(long, value_name = "MODEL", default_value = "post_commit", value_parser = listed!(ExecutionModel),
           help_heading = "Session")]
     pub execution_model: ExecutionModel,

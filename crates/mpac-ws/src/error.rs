@@ -210,8 +210,7 @@ pub enum Error {
     DiskFull(PathBuf),
     /// Another server has the data directory.
     #[error(
-        "data directory {}: another server is running on it; stop that one, name another directory with --data-dir, or keep \
-         nothing with --durability none", .path.display()
+        "data directory {}: another server is running on it; stop that one first, or name another directory", .path.display()
     )]
     DataDirTaken {
         /// The directory.

@@ -71,9 +71,12 @@ fn chosen(options: &Repair, data: &Path) -> Result<Vec<PathBuf>, Error> {
     dirs.retain(|dir| of_name(dir) && is_run(dir));
     let missing = || Error::NotRepaired {
         path: data.to_owned(),
-        reason: format!(
-            "there is no session {id:?} of that number; leave out --session and --run to see all"
-        ),
+        reason: match options.run {
+            Some(k) => {
+                format!("there is no session {id:?} of number {k}; leave out --session and --run to see all")
+            }
+            None => format!("there is no session {id:?}; leave out --session to see all"),
+        },
     };
     Ok(vec![dirs.pop().ok_or_else(missing)?])
 }

@@ -15,6 +15,11 @@ use crate::error::Error;
 use crate::identity::keys::Grant;
 use crate::listen::tls::fingerprint;
 
+const HERE_ONLY: &str = "The server listens on this machine only: from another one nobody reaches that address. Start it with \
+    --host 0.0.0.0 and TLS, or say with --url how they come through to it.";
+const GUESSED: &str =
+    "No server is running there now, so the address is a guess: say it with --url, or invite once it runs.";
+
 /// Prints one command with which a colleague joins, once and soon.
 ///
 /// # Errors
@@ -32,10 +37,13 @@ pub fn invite(invite: &Invite, out: &mut impl Write) -> Result<(), Error> {
             own.ok().map(|it| fingerprint(&it))
         }
     };
-    let (url, here_only) = match (&invite.url, &service) {
-        (Some(url), _) => (url.clone(), false),
-        (None, Some(service)) => reached(pin.is_some(), service.listens),
-        (None, None) => (banner::outward_url(pin.is_some(), place.whose.port), false),
+    let (url, remark) = match (&invite.url, &service) {
+        (Some(url), _) => (url.clone(), None),
+        (None, Some(service)) => {
+            let (url, here_only) = reached(pin.is_some(), service.listens);
+            (url, here_only.then_some(HERE_ONLY))
+        }
+        (None, None) => (banner::outward_url(pin.is_some(), place.whose.port), Some(GUESSED)),
     };
     let grant = grant(&invite.principal, &invite.grants, CredentialType::ApiKey);
     let grant = Grant { lifetime: Some(invite.lifetime.clone()), invite: true, ..grant };
@@ -58,14 +66,7 @@ pub fn invite(invite: &Invite, out: &mut impl Write) -> Result<(), Error> {
         key.id
     );
     shown(&key.id, written)?;
-    if here_only {
-        told(writeln!(
-            out,
-            "The server listens on this machine only: from another one nobody reaches that address. Start it with --host \
-             0.0.0.0 and TLS, or say with --url how they come through to it."
-        ))?;
-    }
-    Ok(())
+    remark.map_or(Ok(()), |remark| told(writeln!(out, "{remark}")))
 }
 
 /// # Errors
