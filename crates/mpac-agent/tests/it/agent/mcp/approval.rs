@@ -154,6 +154,15 @@ async fn stops_waiting(ben: &mut Model, asked: u64) {
     ben.request("tools/list", json!({})).await;
 }
 
+/// Both calls that ask for the change of this proposal.
+async fn both_hear_that_it_is_made(ben: &mut Model, proposal: &Value) {
+    for _ in 0..2 {
+        let (is_done, text, value) = told(&ben.result().await.1);
+        assert!(is_done, "{text}");
+        assert_eq!(value["op_id"], proposal["payload"]["op_id"]);
+    }
+}
+
 #[tokio::test]
 async fn what_was_committed_and_not_told_is_told_by_the_same_call() {
     covers!("OPS-25");
@@ -229,11 +238,7 @@ async fn who_waits_for_the_completion_by_an_equal_call_is_told_that_it_is_made()
     for _ in 0..2 {
         peer.content("a.py", "old\nhis\n").await;
     }
-    for _ in 0..2 {
-        let (is_done, text, value) = told(&ben.result().await.1);
-        assert!(is_done, "{text}");
-        assert_eq!(value["op_id"], proposal["payload"]["op_id"]);
-    }
+    both_hear_that_it_is_made(&mut ben, &proposal).await;
 }
 
 #[tokio::test]
@@ -253,11 +258,7 @@ async fn two_equal_calls_at_once_are_one_proposal() {
     ben.request("tools/list", json!({})).await;
     authorise(&mut peer, &proposal).await;
     peer.accept_commit("old\nhis\n").await;
-    for _ in 0..2 {
-        let (is_done, text, value) = told(&ben.result().await.1);
-        assert!(is_done, "{text}");
-        assert_eq!(value["op_id"], proposal["payload"]["op_id"]);
-    }
+    both_hear_that_it_is_made(&mut ben, &proposal).await;
 }
 
 #[tokio::test]
